@@ -1,0 +1,1 @@
+"""Typed steps on artifact directories, one file a step."""

@@ -1,0 +1,105 @@
+"""What a step is: typed inputs, outputs and parameters, and a pure `Do` on directories.
+
+A component declares three maps, as in TFX, and does its work in one function that is given the
+directories of its inputs, the directories to write to, and its parameters, and nothing else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import tfmem
+from tfmem.errors import InputError
+
+
+class Artifact:
+    """A directory with a known kind of content; subclasses are the kinds."""
+
+
+class Predictions(Artifact):
+    """Prediction shards, `labels.npz` and the settings of the trials."""
+
+
+class Memorization(Artifact):
+    """Memorization records."""
+
+
+class Influence(Artifact):
+    """Class-wise influence records, with the counts they were made from."""
+
+
+class SelectedPairs(Artifact):
+    """Records of the selected high-influence pairs."""
+
+
+class Figures(Artifact):
+    """Figures as PNG and PDF."""
+
+
+class Page(Artifact):
+    """A self-contained `report.html`."""
+
+
+Paths = Mapping[str, Path]
+Parameters = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Component:
+    """A step of a pipeline.
+
+    Attributes:
+      name: what the step is called.
+      inputs: kind of each input.
+      outputs: kind of each output.
+      parameters: Python type of each parameter; values must be what JSON can hold.
+      Do: the work: `Do(inputs, outputs, parameters)`; output directories exist and are empty,
+        unless the component is resumable.
+      resumable: whether outputs are worked on in place, each file appearing when complete, so that
+        a run that was killed is continued; other outputs appear only when all of them are complete.
+    """
+
+    name: str
+    inputs: Mapping[str, type[Artifact]]
+    outputs: Mapping[str, type[Artifact]]
+    parameters: Mapping[str, type]
+    Do: Callable[[Paths, Paths, Parameters], None]
+    resumable: bool = False
+    version: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "version", _code_version(inspect.getmodule(self.Do)))
+
+    def check_parameters(self, values: Parameters) -> None:
+        """Checks names and types of parameters.
+
+        Raises:
+          InputError: naming the parameter.
+        """
+        for name in self.parameters.keys() | values.keys():
+            if name not in self.parameters:
+                raise InputError(f"component {self.name}: no parameter {name!r}")
+            expected = self.parameters[name]
+            if name not in values or not isinstance(values[name], expected):
+                raise InputError(
+                    f"component {self.name}: parameter {name!r}: expected {expected.__name__}, "
+                    f"received {values.get(name)!r}"
+                )
+
+
+def _code_version(module: ModuleType | None) -> str:
+    """Hash of the component's own source and of the whole library below it."""
+    digest = hashlib.sha256()
+    library = Path(tfmem.__file__).parent
+    files = sorted(path for path in library.rglob("*") if path.suffix in (".py", ".j2"))
+    if module is not None and module.__file__:
+        files.append(Path(module.__file__))
+    for path in files:
+        digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()

@@ -1,0 +1,33 @@
+"""Estimates memorization and class-wise influence from predictions, with Beam."""
+
+from __future__ import annotations
+
+from components.component import (
+    Component,
+    Influence,
+    Memorization,
+    Parameters,
+    Paths,
+    Predictions,
+)
+from tfmem.aggregation.jobs import estimate
+from tfmem.predictions import LABELS_NAME
+
+
+def Do(inputs: Paths, outputs: Paths, parameters: Parameters) -> None:  # noqa: N802
+    """Runs the Beam job on all shards of the predictions."""
+    estimate(
+        predictions=str(inputs["predictions"] / "*.tfrecord"),
+        labels=str(inputs["predictions"] / LABELS_NAME),
+        folders={kind: str(outputs[kind]) for kind in ("memorization", "influence")},
+        beam_args=parameters["beam_args"],
+    )
+
+
+ESTIMATE = Component(
+    name="estimate",
+    inputs={"predictions": Predictions},
+    outputs={"memorization": Memorization, "influence": Influence},
+    parameters={"beam_args": list},
+    Do=Do,
+)

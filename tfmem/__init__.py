@@ -1,0 +1,19 @@
+"""Which training examples a model memorized, and which each of its predictions rests on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tfmem.run import Run, load_run
+
+__all__ = ["Run", "load_run"]
+
+
+def __getattr__(name: str) -> Any:
+    # Beam workers import this package: what is not asked for must cost them nothing.
+    if name in __all__:
+        from tfmem import run
+
+        return getattr(run, name)
+    raise AttributeError(f"module 'tfmem' has no attribute {name!r}")

@@ -1,0 +1,1 @@
+"""Beam pipelines from prediction records to estimates and pairs. Nothing here imports TensorFlow."""

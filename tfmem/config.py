@@ -1,0 +1,243 @@
+"""One validated settings tree per run, and the digest of what decides a trial.
+
+The tree is written in YAML (`configs/*.yaml`), validated here, and handed down as frozen objects.
+An unknown key, a wrong type or an impossible value is an `InputError` that names the key.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import io
+import json
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal, get_args
+
+import ruamel.yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from ruamel.yaml.error import YAMLError
+
+from tfmem.errors import InputError
+
+Positive = Annotated[int, Field(gt=0)]
+Widths = Annotated[tuple[Positive, ...], Field(strict=False, min_length=1)]
+
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class DatasetSettings(_Settings):
+    """Which examples, and where they are found.
+
+    Attributes:
+      name: `digits` (embedded) or the name of an image classification set of TFDS.
+      data_dir: folder of official files (MNIST idx, CIFAR binary), or a TFDS data folder; None is
+        the default folder of TFDS.
+      download: whether TFDS may fetch what is not there.
+    """
+
+    name: str = "digits"
+    data_dir: str | None = None
+    download: bool = False
+
+
+class DenseSettings(_Settings):
+    """Fully connected ReLU network; the last hidden layer is the penultimate representation."""
+
+    name: Literal["dense"] = "dense"
+    hidden: Widths = (128, 64)
+
+
+class CnnSettings(_Settings):
+    """Blocks of 3x3 convolution, ReLU and 2x2 max pooling, then one dense hidden layer."""
+
+    name: Literal["cnn"] = "cnn"
+    filters: Widths = (16, 32)
+    hidden: Positive = 64
+
+
+_MODELS = ("dense", "cnn")
+ModelSettings = Annotated[DenseSettings | CnnSettings, Field(discriminator="name")]
+
+
+class TrainingSettings(_Settings):
+    """How many trials, on which subsets, with which optimizer.
+
+    Attributes:
+      trials: number of models `t`.
+      fraction: subset fraction `m/n`; every subset has exactly `round(fraction * n)` examples.
+      trainer: `stacked` trains many models in one program, `mirrored` one model over all devices.
+      stack_size: models trained together by `stacked`, which is also the number of trials in a
+        prediction shard; None lets the trainer choose from memory.
+      epochs: passes over the subset.
+      batch_size: examples per step (over all devices).
+      learning_rate: base learning rate of SGD.
+      momentum: momentum of SGD.
+      schedule: `warmup_linear` rises linearly from 0 over the first `warmup` of all steps and falls
+        linearly to 0 (Feldman & Zhang 2020, App. B); `constant` stays at the base rate.
+      warmup: fraction of all steps spent rising.
+      probabilities: whether records also hold the probability of the true label (float16).
+    """
+
+    trials: Annotated[int, Field(ge=2)] = 2000
+    fraction: Annotated[float, Field(gt=0, lt=1)] = 0.7
+    trainer: Literal["stacked", "mirrored"] = "stacked"
+    stack_size: Positive | None = None
+    epochs: Positive = 30
+    batch_size: Positive = 64
+    learning_rate: Annotated[float, Field(gt=0)] = 0.1
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    schedule: Literal["warmup_linear", "constant"] = "warmup_linear"
+    warmup: Annotated[float, Field(ge=0, lt=1)] = 0.15
+    probabilities: bool = True
+
+    @model_validator(mode="after")
+    def _one_model_at_a_time(self) -> TrainingSettings:
+        if self.trainer == "mirrored" and self.stack_size not in (None, 1):
+            raise ValueError("stack_size must be 1 with trainer: mirrored")
+        return self
+
+
+Threshold = Annotated[float, Field(ge=-1, le=1)]
+
+
+class SelectionSettings(_Settings):
+    """Inclusive thresholds of a high-influence pair (Feldman & Zhang 2020, Sec. 2)."""
+
+    memorization: Threshold = 0.25
+    influence: Threshold = 0.15
+
+
+class Config(_Settings):
+    """Everything that a run depends on."""
+
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    dataset: DatasetSettings = DatasetSettings()
+    model: ModelSettings = DenseSettings()
+    training: TrainingSettings = TrainingSettings()
+    selection: SelectionSettings = SelectionSettings()
+
+    def trial_settings(self) -> dict[str, Any]:
+        """What the predictions of trial `k` depend on, beside `k` and the data themselves."""
+        training = self.training.model_dump()
+        for key in ("trials", "trainer", "stack_size", "probabilities"):
+            del training[key]
+        return {
+            "seed": self.seed,
+            "dataset": {"name": self.dataset.name},
+            "model": self.model.model_dump(),
+            "training": training,
+        }
+
+    def digest(self) -> bytes:
+        """SHA-256 of `trial_settings`; records of runs that may not be mixed differ in it."""
+        canonical = json.dumps(self.trial_settings(), sort_keys=True)
+        return hashlib.sha256(canonical.encode()).digest()
+
+    def to_yaml(self) -> str:
+        """The resolved tree, in the form that `from_yaml` reads."""
+        text = io.StringIO()
+        yaml = ruamel.yaml.YAML(typ="safe", pure=True)
+        yaml.default_flow_style = False
+        yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
+        yaml.dump(self.model_dump(mode="json"), text)
+        return text.getvalue()
+
+
+def from_yaml(text: str, overrides: Sequence[str] = (), source: str = "configuration") -> Config:
+    """Reads a settings tree.
+
+    Args:
+      text: YAML; keys that are left out keep their defaults.
+      overrides: `"training.trials=500"`: a dotted key, and a value in YAML; later ones win.
+      source: what the text is called in error messages.
+
+    Raises:
+      InputError: with one line for each key that is unknown, of a wrong type or out of range.
+    """
+    tree = _parse(text, source)
+    if tree is None:
+        tree = {}
+    if not isinstance(tree, dict):
+        raise InputError(f"{source}: expected a mapping of settings, received {tree!r}")
+    for override in overrides:
+        _override(tree, override)
+    try:
+        return Config.model_validate(tree)
+    except ValidationError as error:
+        problems = [p for p in error.errors() if p["type"] != "too_short" or p["input"] == []]
+        lines = [f"{source}: {_explain(problem)}" for problem in problems]
+        raise InputError("\n".join(lines)) from None
+
+
+def differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> list[str]:
+    """Lines `key: old -> new` for every leaf in which two settings trees differ."""
+    lines = []
+    for key in [*old, *(key for key in new if key not in old)]:
+        before, after, name = old.get(key), new.get(key), f"{prefix}{key}"
+        if isinstance(before, Mapping) and isinstance(after, Mapping):
+            lines += differences(before, after, f"{name}.")
+        elif before != after:
+            lines.append(f"{name}: {before!r} -> {after!r}")
+    return lines
+
+
+def _parse(text: str, source: str) -> Any:
+    try:
+        return ruamel.yaml.YAML(typ="safe", pure=True).load(text)
+    except YAMLError as error:
+        raise InputError(f"{source}: not valid YAML: {' '.join(str(error).split())}") from None
+
+
+def _override(tree: dict[str, Any], override: str) -> None:
+    key, separator, value = override.partition("=")
+    if not separator or not key:
+        raise InputError(f"--set: expected KEY=VALUE, received {override!r}")
+    *parents, leaf = key.split(".")
+    for parent in parents:
+        child = tree.setdefault(parent, {})
+        if not isinstance(child, dict):
+            raise InputError(f"--set {key}: {parent!r} is a value, it has no keys below it")
+        tree = child
+    tree[leaf] = _parse(value, f"--set {key}")
+
+
+def _explain(problem: Any) -> str:
+    """One line for one pydantic error: the key, what was expected, what was received."""
+    path = [str(part) for part in problem["loc"]]
+    if len(path) > 1 and path[0] == "model" and path[1] in _MODELS:
+        del path[1]  # the tag of the union is not a key
+    key = ".".join(path) or "settings"
+    if problem["type"] == "extra_forbidden":
+        close = difflib.get_close_matches(path[-1], _keys_beside(problem["loc"]), n=1)
+        hint = f"; did you mean {close[0]!r}?" if close else ""
+        return f"{key}: unknown key{hint} (received {problem['input']!r})"
+    if problem["type"].startswith("union_tag"):
+        name = problem["ctx"].get("tag")
+        return f"{key}.name: expected {_expected_tags(problem)}, received {name!r}"
+    message = problem["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+    return f"{key}: expected {message}, received {problem['input']!r}"
+
+
+def _expected_tags(problem: Any) -> str:
+    return problem["ctx"].get("expected_tags", "one of " + ", ".join(map(repr, _MODELS)))
+
+
+def _keys_beside(location: Sequence[Any]) -> list[str]:
+    settings: Any = Config
+    for part in location[:-1]:
+        candidates = get_args(settings) or (settings,)
+        tagged = [c for c in candidates if _tag(c) == part]
+        if tagged:
+            settings = tagged[0]
+        elif part in getattr(settings, "model_fields", {}):
+            settings = settings.model_fields[part].annotation
+        else:
+            return []
+    return list(getattr(settings, "model_fields", {}))
+
+
+def _tag(settings: Any) -> str | None:
+    fields = getattr(settings, "model_fields", {})
+    return fields["name"].default if "name" in fields else None

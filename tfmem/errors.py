@@ -1,0 +1,10 @@
+"""The one exception that a user is meant to read."""
+
+
+class InputError(ValueError):
+    """Something given to tfmem is wrong.
+
+    The message is one sentence that says what was wrong, where (file and record, or configuration
+    key), what was expected and what was received. The command line prints it without a traceback
+    and exits with a code other than 0.
+    """

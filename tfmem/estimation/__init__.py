@@ -1,0 +1,1 @@
+"""Exact counts over trials, and the estimates made from them. Numpy and numba only."""

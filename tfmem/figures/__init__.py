@@ -1,0 +1,20 @@
+"""Figures: functions from arrays to a matplotlib `Figure`."""
+
+from tfmem.figures.galleries import (
+    InfluenceRow,
+    memorization_gallery,
+    pair_gallery,
+    spread_evenly,
+)
+from tfmem.figures.histograms import influence_histogram, memorization_histogram
+from tfmem.figures.style import save
+
+__all__ = [
+    "InfluenceRow",
+    "influence_histogram",
+    "memorization_gallery",
+    "memorization_histogram",
+    "pair_gallery",
+    "save",
+    "spread_evenly",
+]

@@ -1,0 +1,197 @@
+"""What a trial leaves behind: one record with its subset and which examples its model got right.
+
+A record is a `tf.train.Example`, so `tf.io.parse_single_example` alone can read it. This module
+reads and writes it without TensorFlow, because Beam workers do.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import zipfile
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from tfmem.errors import InputError
+from tfmem.records import decode_example, encode_example, feature, read_records, write_records
+
+SHARD_PATTERN = re.compile(r"predictions-(\d{5})-of-(\d{5})\.tfrecord")
+LABELS_NAME = "labels.npz"
+
+
+@dataclass(frozen=True)
+class TrialRecord:
+    """One trial's subset and predictions, bits in index order (see `tfmem.subsets.pack`).
+
+    Attributes:
+      trial_id: number of the trial, from 0.
+      seed: seed of the run; with `trial_id` it decides everything random in the trial.
+      num_train: number of training examples `n`.
+      num_test: number of test examples `n'`.
+      subset_mask: packed `[num_train]`, set where the example was trained on.
+      train_correct: packed `[num_train]`, set where the model's prediction is the label.
+      test_correct: packed `[num_test]`, likewise.
+      dataset_fingerprint: hash of the data set.
+      config_digest: hash of the settings that decide the predictions.
+      train_prob: float16 `[num_train]` probability of the true label, as bytes; may be empty.
+      test_prob: float16 `[num_test]`, likewise.
+    """
+
+    trial_id: int
+    seed: int
+    num_train: int
+    num_test: int
+    subset_mask: bytes
+    train_correct: bytes
+    test_correct: bytes
+    dataset_fingerprint: bytes
+    config_digest: bytes
+    train_prob: bytes = b""
+    test_prob: bytes = b""
+
+    def to_example(self) -> bytes:
+        """The record as a serialized `tf.train.Example`."""
+        features = {name: value for name, value in vars(self).items() if value != b""}
+        return encode_example(features)
+
+    @classmethod
+    def from_example(cls, payload: bytes, source: str) -> TrialRecord:
+        """Reads and checks a record.
+
+        Raises:
+          InputError: naming `source` and the feature that is missing or of a wrong length.
+        """
+        features = decode_example(payload, source)
+        numbers = {
+            name: feature(features, name, int, source)
+            for name in ("trial_id", "seed", "num_train", "num_test")
+        }
+        for name in ("trial_id", "num_train", "num_test"):
+            if numbers[name] < 0:
+                raise InputError(f"{source}: {name}: expected at least 0, received {numbers[name]}")
+        blobs = {
+            name: feature(features, name, bytes, source)
+            for name in ("subset_mask", "train_correct", "test_correct")
+        }
+        for name, blob in blobs.items():
+            _check_bits(
+                blob,
+                numbers["num_test" if name == "test_correct" else "num_train"],
+                f"{source}: {name}",
+            )
+        for name in ("train_prob", "test_prob"):
+            if name in features:
+                blobs[name] = feature(features, name, bytes, source)
+                expected = 2 * numbers["num_train" if name == "train_prob" else "num_test"]
+                if len(blobs[name]) != expected:
+                    raise InputError(
+                        f"{source}: {name}: expected {expected} bytes of float16, "
+                        f"received {len(blobs[name])}"
+                    )
+        for name in ("dataset_fingerprint", "config_digest"):
+            blobs[name] = feature(features, name, bytes, source)
+        return cls(**numbers, **blobs)
+
+
+def _check_bits(packed: bytes, count: int, where: str) -> None:
+    if len(packed) != -(-count // 8):
+        raise InputError(f"{where}: expected {-(-count // 8)} bytes, received {len(packed)}")
+    if count % 8 and packed[-1] >> count % 8:
+        raise InputError(f"{where}: bits are set beyond its {count} examples")
+
+
+@dataclass(frozen=True)
+class Labels:
+    """All that estimation needs of a data set.
+
+    Attributes:
+      train_labels: int64 `[num_train]` in index order.
+      test_labels: int64 `[num_test]` in index order.
+      class_names: one name a class.
+      dataset_fingerprint: hash that records must carry; empty where unknown.
+    """
+
+    train_labels: np.ndarray
+    test_labels: np.ndarray
+    class_names: tuple[str, ...]
+    dataset_fingerprint: bytes = b""
+
+    def to_npz(self) -> bytes:
+        """The contents of a `labels.npz`."""
+        file = io.BytesIO()
+        np.savez_compressed(
+            file,
+            train_labels=np.asarray(self.train_labels, np.int64),
+            test_labels=np.asarray(self.test_labels, np.int64),
+            class_names=np.array(self.class_names, np.str_),
+            dataset_fingerprint=np.frombuffer(self.dataset_fingerprint, np.uint8),
+        )
+        return file.getvalue()
+
+    @classmethod
+    def from_npz(cls, contents: bytes, source: str) -> Labels:
+        """Reads a `labels.npz`; `class_names` and `dataset_fingerprint` may be absent.
+
+        Raises:
+          InputError: if it is no such file, or its labels are not those of classes 0, 1, ….
+        """
+        try:
+            with np.load(io.BytesIO(contents), allow_pickle=False) as arrays:
+                found = {name: arrays[name] for name in arrays.files}
+        except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+            raise InputError(f"{source}: not a readable npz file: {error}") from None
+        for name in ("train_labels", "test_labels"):
+            if name not in found:
+                raise InputError(f"{source}: expected an array {name!r}, found {sorted(found)}")
+            values = found[name]
+            if values.ndim != 1 or values.dtype.kind not in "iu" or (values < 0).any():
+                raise InputError(
+                    f"{source}: {name}: expected class numbers from 0, [count] int64; "
+                    f"received {values.dtype} {list(values.shape)}"
+                )
+        train, test = (found[name].astype(np.int64) for name in ("train_labels", "test_labels"))
+        classes = int(max(train.max(initial=-1), test.max(initial=-1))) + 1
+        names = found.get("class_names", np.arange(classes))
+        if len(names) < classes:
+            raise InputError(
+                f"{source}: label {classes - 1} has no name ({len(names)} class_names)"
+            )
+        fingerprint = found.get("dataset_fingerprint", np.zeros(0, np.uint8))
+        return cls(train, test, tuple(str(name) for name in names), fingerprint.tobytes())
+
+
+def shard_name(shard: int, shards: int) -> str:
+    """`predictions-SSSSS-of-NNNNN.tfrecord`."""
+    return f"predictions-{shard:05d}-of-{shards:05d}.tfrecord"
+
+
+def read_shard(path: str | os.PathLike[str]) -> Iterator[TrialRecord]:
+    """Yields the records of a local shard."""
+    with open(path, "rb") as file:
+        for number, payload in enumerate(read_records(file, str(path))):
+            yield TrialRecord.from_example(payload, f"{path}: record {number}")
+
+
+def write_shard(path: Path, records: Iterable[TrialRecord]) -> None:
+    """Writes a local shard; it appears under its name only when it is complete and on disk."""
+    write_atomically(path, (record.to_example() for record in records))
+
+
+def write_atomically(path: Path, payloads: Iterable[bytes] | bytes) -> None:
+    """Writes a file (TFRecords, or bytes as they are) under a temporary name, then renames it."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with open(temporary, "wb") as file:
+            if isinstance(payloads, bytes):
+                file.write(payloads)
+            else:
+                write_records(file, payloads)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)

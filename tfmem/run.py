@@ -1,0 +1,171 @@
+"""A finished run, read back as numpy arrays and pandas tables."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from tfmem import pairs as pair_selection
+from tfmem.aggregation.estimates import parse_influence
+from tfmem.config import Config, from_yaml
+from tfmem.datasets import Dataset, load
+from tfmem.errors import InputError
+from tfmem.predictions import LABELS_NAME, Labels, read_shard
+from tfmem.records import decode_example, read_records
+from tfmem.subsets import unpack
+
+_MEMORIZATION = {
+    **dict.fromkeys(("index", "label", "n_in", "n_out"), np.int64),
+    **dict.fromkeys(
+        ("memorization", "stderr", "ci_low", "ci_high", "accuracy_in", "accuracy_out"), np.float32
+    ),
+}
+_PAIRS = {
+    **dict.fromkeys(("train_index", "test_index", "label"), np.int64),
+    **dict.fromkeys(("memorization", "influence", "stderr"), np.float32),
+}
+
+
+@dataclass(frozen=True)
+class InfluenceBlock:
+    """Influence of the training on the test examples of one class.
+
+    Attributes:
+      label: the class.
+      train_index: int64 `[train]`.
+      test_index: int64 `[test]`.
+      influence: float32 `[train, test]`.
+    """
+
+    label: int
+    train_index: np.ndarray
+    test_index: np.ndarray
+    influence: np.ndarray
+
+    def most_influenced(self, train_index: int, count: int) -> tuple[np.ndarray, np.ndarray]:
+        """Test examples that a training example influences most, and by how much."""
+        row = self.influence[np.searchsorted(self.train_index, train_index)]
+        best = np.argsort(-row, kind="stable")[:count]
+        return self.test_index[best], row[best]
+
+
+class Run:
+    """The outputs of a run, each read when it is first asked for."""
+
+    def __init__(self, folder: str | os.PathLike[str]) -> None:
+        """Opens the folder that `tfmem run` or `tfmem estimate` wrote.
+
+        Raises:
+          InputError: if there is no such folder.
+        """
+        self.folder = Path(folder)
+        if not self.folder.is_dir():
+            raise InputError(f"{folder}: no such run folder")
+
+    @cached_property
+    def config(self) -> Config:
+        """The run's settings."""
+        path = self.folder / "config.yaml"
+        if not path.exists():
+            raise InputError(f"{path}: not found; is {self.folder} the output of `tfmem run`?")
+        return from_yaml(path.read_text(), source=str(path))
+
+    @cached_property
+    def labels(self) -> Labels:
+        """Labels and class names."""
+        path = self.folder / "predictions" / LABELS_NAME
+        if not path.exists():
+            raise InputError(f"{path}: not found; is {self.folder} the output of `tfmem run`?")
+        return Labels.from_npz(path.read_bytes(), str(path))
+
+    @cached_property
+    def dataset(self) -> Dataset:
+        """The examples themselves, loaded again and checked against the run's fingerprint."""
+        dataset = load(self.config.dataset)
+        if dataset.fingerprint != self.labels.dataset_fingerprint:
+            raise InputError(f"{self.folder} was made with other data than {dataset.name} is now")
+        return dataset
+
+    @cached_property
+    def memorization(self) -> pd.DataFrame:
+        """One row a training example, by `index`: label, counts, memorization with its errors."""
+        return self._table("memorization", _MEMORIZATION).set_index("index")
+
+    @cached_property
+    def pairs(self) -> pd.DataFrame:
+        """The selected pairs, most influential first."""
+        return self._table("pairs", _PAIRS)
+
+    @property
+    def pair_statistics(self) -> pair_selection.PairStatistics:
+        """Unique examples in the pairs, and how many influencers test examples have."""
+        columns = {name: self.pairs[name].to_numpy() for name in _PAIRS}
+        return pair_selection.statistics(pair_selection.Pairs(**columns))
+
+    @cached_property
+    def influence(self) -> dict[int, InfluenceBlock]:
+        """Influence blocks by class."""
+        blocks = {}
+        for payload, source in self._records("influence"):
+            counts, influence = parse_influence(payload, source)
+            blocks[counts.label] = InfluenceBlock(
+                counts.label, counts.train_index, counts.test_index, influence
+            )
+        return blocks
+
+    @cached_property
+    def trials(self) -> pd.DataFrame:
+        """One row a trial, by `trial_id`: accuracy on its subset, on what it left out, on test."""
+        rows = []
+        for path in sorted((self.folder / "predictions").glob("predictions-*.tfrecord")):
+            for record in read_shard(path):
+                mask = unpack(record.subset_mask, record.num_train)
+                correct = unpack(record.train_correct, record.num_train)
+                test = unpack(record.test_correct, record.num_test)
+                accuracies = correct[mask].mean(), correct[~mask].mean(), test.mean()
+                rows.append((record.trial_id, *accuracies))
+        names = ["trial_id", "subset_accuracy", "held_out_accuracy", "test_accuracy"]
+        return pd.DataFrame(rows, columns=names).set_index("trial_id").sort_index()
+
+    def _records(self, kind: str) -> Iterator[tuple[bytes, str]]:
+        paths = sorted((self.folder / kind).glob(f"{kind}-*.tfrecord"))
+        if not paths:
+            raise InputError(f"{self.folder / kind}: no {kind} records; has the run finished?")
+        for path in paths:
+            with open(path, "rb") as file:
+                for number, payload in enumerate(read_records(file, str(path))):
+                    yield payload, f"{path}: record {number}"
+
+    def _table(self, kind: str, columns: dict[str, Any]) -> pd.DataFrame:
+        rows = []
+        for payload, source in self._records(kind):
+            features = decode_example(payload, source)
+            if missing := columns.keys() - features.keys():
+                raise InputError(f"{source}: features {sorted(missing)} are missing")
+            rows.append([features[name][0] for name in columns])
+        values = zip(*rows, strict=True) if rows else ([] for _ in columns)
+        return pd.DataFrame(
+            {
+                name: np.array(column, kind)
+                for (name, kind), column in zip(columns.items(), values, strict=True)
+            }
+        )
+
+
+def load_run(folder: str | os.PathLike[str]) -> Run:
+    """Opens a run: `tfmem.load_run("runs/digits").memorization` is a pandas table.
+
+    Args:
+      folder: what `tfmem run`, or `tfmem estimate`, was given as `--out`.
+
+    Raises:
+      InputError: if there is no such folder.
+    """
+    return Run(folder)

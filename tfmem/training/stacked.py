@@ -1,0 +1,182 @@
+"""Many small models trained together in one TensorFlow program.
+
+`tf.vectorized_map` turns the forward and backward pass of any Keras model into one over a stack of
+models, each with its own variables and its own batch. The data stay on the device, and the loop
+over the steps of an epoch runs inside a `tf.function`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import psutil
+import tensorflow as tf
+
+from tfmem.config import TrainingSettings
+from tfmem.datasets import Dataset
+from tfmem.errors import InputError
+from tfmem.subsets import Trial, subset_size
+from tfmem.training.initialization import VariableInitializer
+from tfmem.training.outcome import Outcome
+from tfmem.training.schedules import learning_rates
+
+_EVALUATION_BATCH = 512
+_WORKING_SET = 96 << 20  # bytes; larger stacks gain nothing on CPUs, whose caches they overflow
+_LARGEST_STACK = 128
+
+Variables = list[tf.Tensor]
+
+
+def choose_stack_size(model: keras.Model, settings: TrainingSettings) -> int:
+    """How many models to train together: as many as a working set of 96 MB holds, 1 to 128.
+
+    The set is a quarter of the free memory where that is less. A model counts its variables four
+    times (value, velocity, gradient, update) and its activations for one batch three times.
+    """
+    variables = sum(int(np.prod(v.shape)) for v in model.variables)
+    activations = sum(int(np.prod(layer.output.shape[1:])) for layer in model.layers)
+    bytes_per_model = 4 * (4 * variables + 3 * settings.batch_size * activations)
+    budget = min(_WORKING_SET, psutil.virtual_memory().available // 4)
+    largest = max(1, min(_LARGEST_STACK, budget // bytes_per_model))
+    stacks = -(-settings.trials // largest)
+    return -(-settings.trials // stacks)  # equal stacks, so that the last one wastes little
+
+
+class StackedTrainer:
+    """Trains `stack_size` models at a time (see `tfmem.training.outcome.Trainer`)."""
+
+    def __init__(
+        self, model: keras.Model, dataset: Dataset, settings: TrainingSettings, stack_size: int
+    ) -> None:
+        """Puts the data on the device and prepares the program.
+
+        Args:
+          model: the model to train; its own variables are not used.
+          dataset: examples.
+          settings: subset fraction, optimizer, schedule.
+          stack_size: models trained together.
+        """
+        self.stack_size = stack_size
+        self._model = model
+        self._settings = settings
+        self._initializer = VariableInitializer(model)
+        self._num_train = len(dataset.train_labels)
+        self._size = subset_size(self._num_train, settings.fraction)
+        self._batch = min(settings.batch_size, self._size)
+        self._steps = -(-self._size // self._batch)
+        self._rates = learning_rates(settings, settings.epochs * self._steps)
+        self._images = tf.constant(np.concatenate([dataset.train_images, dataset.test_images]))
+        self._labels = tf.constant(
+            np.concatenate([dataset.train_labels, dataset.test_labels]), tf.int32
+        )
+        self._white = dataset.white
+        self._epoch_program = tf.function(self._epoch)
+        self._predict_program = tf.function(self._predict)
+
+    def train(self, trials: Sequence[Trial], on_epoch: Callable[[], None]) -> list[Outcome]:
+        """Trains one stack; see `Trainer.train`."""
+        drawn = [self._initializer(trial) for trial in trials]
+        values = [tf.constant(np.stack(stack)) for stack in zip(*drawn, strict=True)]
+        split = len(self._model.trainable_variables)
+        trainable, state = values[:split], values[split:]
+        velocity = [tf.zeros_like(value) for value in trainable]
+        subsets = [trial.subset(self._num_train, self._size) for trial in trials]
+        for epoch in range(self._settings.epochs):
+            orders = zip(trials, subsets, strict=True)
+            order = np.stack([trial.epoch_order(subset, epoch) for trial, subset in orders])
+            rates = self._rates[epoch * self._steps : (epoch + 1) * self._steps]
+            trainable, velocity, state, loss = self._epoch_program(
+                trainable, velocity, state, tf.constant(order, tf.int32), tf.constant(rates)
+            )
+            if not np.isfinite(loss).all():
+                lost = trials[int(np.argmin(np.isfinite(loss)))]
+                raise InputError(
+                    f"trial {lost.trial_id} diverged: its loss is not finite after epoch "
+                    f"{epoch + 1}; training.learning_rate is {self._settings.learning_rate}"
+                )
+            on_epoch()
+        return self._outcomes(trainable, state)
+
+    def _epoch(
+        self,
+        trainable: Variables,
+        velocity: Variables,
+        state: Variables,
+        order: tf.Tensor,
+        rates: tf.Tensor,
+    ) -> tuple[Variables, Variables, Variables, tf.Tensor]:
+        """One pass over the subsets, `order` int32 `[stack, m]`; the last batch may be smaller."""
+        full = self._size // self._batch
+        batches = tf.reshape(order[:, : full * self._batch], [-1, full, self._batch])
+        loss = tf.zeros([order.shape[0]])
+        for step in tf.range(full):
+            trainable, velocity, state, loss = self._step(
+                trainable, velocity, state, batches[:, step], rates[step]
+            )
+        if self._size % self._batch:
+            trainable, velocity, state, loss = self._step(
+                trainable, velocity, state, order[:, full * self._batch :], rates[full]
+            )
+        return trainable, velocity, state, loss
+
+    def _step(
+        self,
+        trainable: Variables,
+        velocity: Variables,
+        state: Variables,
+        batch: tf.Tensor,
+        rate: tf.Tensor,
+    ) -> tuple[Variables, Variables, Variables, tf.Tensor]:
+        """One step of SGD with momentum (Keras' form) for every model, `batch` `[stack, batch]`."""
+
+        def one_model(arguments: Any) -> Any:
+            weights, other, indices = arguments
+            with tf.GradientTape() as tape:
+                tape.watch(weights)
+                logits, other = self._model.stateless_call(
+                    weights, other, self._inputs(indices), training=True
+                )
+                loss = tf.reduce_mean(
+                    tf.nn.sparse_softmax_cross_entropy_with_logits(
+                        labels=tf.gather(self._labels, indices), logits=logits
+                    )
+                )
+            return tape.gradient(loss, weights), other, loss
+
+        gradients, state, loss = tf.vectorized_map(one_model, (trainable, state, batch))
+        momentum = self._settings.momentum
+        velocity = [momentum * v - rate * g for v, g in zip(velocity, gradients, strict=True)]
+        trainable = [w + v for w, v in zip(trainable, velocity, strict=True)]
+        return trainable, velocity, state, loss
+
+    def _inputs(self, indices: tf.Tensor) -> tf.Tensor:
+        return tf.cast(tf.gather(self._images, indices), tf.float32) / self._white
+
+    def _predict(
+        self, trainable: Variables, state: Variables, indices: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Correctness and probability of the true label, `[stack, len(indices)]`."""
+        images, labels = self._inputs(indices), tf.gather(self._labels, indices)
+
+        def one_model(arguments: Any) -> Any:
+            logits, _ = self._model.stateless_call(*arguments, images, training=False)
+            correct = tf.equal(tf.argmax(logits, axis=-1, output_type=tf.int32), labels)
+            probability = tf.gather(tf.nn.softmax(logits), labels, axis=1, batch_dims=1)
+            return correct, tf.cast(probability, tf.float16)
+
+        return tf.vectorized_map(one_model, (trainable, state))
+
+    def _outcomes(self, trainable: Variables, state: Variables) -> list[Outcome]:
+        count = len(self._labels)
+        parts = [
+            self._predict_program(trainable, state, tf.range(i, min(i + _EVALUATION_BATCH, count)))
+            for i in range(0, count, _EVALUATION_BATCH)
+        ]
+        correct, probability = (np.concatenate(part, axis=1) for part in zip(*parts, strict=True))
+        n = self._num_train
+        return [
+            Outcome(c[:n], c[n:], p[:n], p[n:]) for c, p in zip(correct, probability, strict=True)
+        ]
