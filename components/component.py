@@ -12,38 +12,56 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, ClassVar
 
 import tfmem
 from tfmem.errors import InputError
 
 
 class Artifact:
-    """A directory with a known kind of content; subclasses are the kinds."""
+    """A directory, or a file, with a known kind of content; subclasses are the kinds.
+
+    Attributes:
+      place: where in a run's folder it is; a name with a suffix is a file.
+    """
+
+    place: ClassVar[str]
 
 
 class Predictions(Artifact):
     """Prediction shards, `labels.npz` and the settings of the trials."""
 
+    place = "predictions"
+
 
 class Memorization(Artifact):
     """Memorization records."""
+
+    place = "memorization"
 
 
 class Influence(Artifact):
     """Class-wise influence records, with the counts they were made from."""
 
+    place = "influence"
+
 
 class SelectedPairs(Artifact):
     """Records of the selected high-influence pairs."""
+
+    place = "pairs"
 
 
 class Figures(Artifact):
     """Figures as PNG and PDF."""
 
+    place = "figures"
+
 
 class Page(Artifact):
-    """A self-contained `report.html`."""
+    """A self-contained HTML page."""
+
+    place = "report.html"
 
 
 Paths = Mapping[str, Path]
@@ -59,8 +77,8 @@ class Component:
       inputs: kind of each input.
       outputs: kind of each output.
       parameters: Python type of each parameter; values must be what JSON can hold.
-      Do: the work: `Do(inputs, outputs, parameters)`; output directories exist and are empty,
-        unless the component is resumable.
+      Do: the work: `Do(inputs, outputs, parameters)`; an output directory exists and is
+        empty, unless the component is resumable; an output file does not exist.
       resumable: whether outputs are worked on in place, each file appearing when complete, so that
         a run that was killed is continued; other outputs appear only when all of them are complete.
     """

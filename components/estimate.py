@@ -14,7 +14,7 @@ from tfmem.aggregation.jobs import estimate
 from tfmem.predictions import LABELS_NAME
 
 
-def Do(inputs: Paths, outputs: Paths, parameters: Parameters) -> None:  # noqa: N802
+def Do(inputs: Paths, outputs: Paths, parameters: Parameters) -> None:
     """Runs the Beam job on all shards of the predictions."""
     estimate(
         predictions=str(inputs["predictions"] / "*.tfrecord"),

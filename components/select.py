@@ -7,7 +7,7 @@ from tfmem.aggregation.jobs import select_pairs
 from tfmem.config import SelectionSettings
 
 
-def Do(inputs: Paths, outputs: Paths, parameters: Parameters) -> None:  # noqa: N802
+def Do(inputs: Paths, outputs: Paths, parameters: Parameters) -> None:
     """Runs the Beam job on all influence records."""
     select_pairs(
         influence=str(inputs["influence"] / "*.tfrecord"),

@@ -8,7 +8,7 @@ from tfmem.datasets import load
 from tfmem.training import train
 
 
-def Do(inputs: Paths, outputs: Paths, parameters: Parameters) -> None:  # noqa: N802
+def Do(inputs: Paths, outputs: Paths, parameters: Parameters) -> None:
     """Trains what the folder does not hold yet, and says how accurate the models are."""
     config = Config.model_validate_json(parameters["config"])
     summary = train(config, load(config.dataset), outputs["predictions"])

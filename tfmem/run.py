@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from tfmem import pairs as pair_selection
-from tfmem.aggregation.estimates import parse_influence
+from tfmem.aggregation.estimates import KINDS, parse_influence
 from tfmem.config import Config, from_yaml
 from tfmem.datasets import Dataset, load
 from tfmem.errors import InputError
@@ -59,30 +59,27 @@ class InfluenceBlock:
 class Run:
     """The outputs of a run, each read when it is first asked for."""
 
-    def __init__(self, folder: str | os.PathLike[str]) -> None:
-        """Opens the folder that `tfmem run` or `tfmem estimate` wrote.
+    def __init__(self, folders: Mapping[str, Path], read_config: Callable[[], Config]) -> None:
+        """Names the parts of a run; `load_run` does so for a folder.
 
-        Raises:
-          InputError: if there is no such folder.
+        Args:
+          folders: where `predictions`, `memorization`, `influence` and `pairs` are.
+          read_config: gives the run's settings.
         """
-        self.folder = Path(folder)
-        if not self.folder.is_dir():
-            raise InputError(f"{folder}: no such run folder")
+        self._folders = folders
+        self._read_config = read_config
 
     @cached_property
     def config(self) -> Config:
         """The run's settings."""
-        path = self.folder / "config.yaml"
-        if not path.exists():
-            raise InputError(f"{path}: not found; is {self.folder} the output of `tfmem run`?")
-        return from_yaml(path.read_text(), source=str(path))
+        return self._read_config()
 
     @cached_property
     def labels(self) -> Labels:
         """Labels and class names."""
-        path = self.folder / "predictions" / LABELS_NAME
+        path = self._folders["predictions"] / LABELS_NAME
         if not path.exists():
-            raise InputError(f"{path}: not found; is {self.folder} the output of `tfmem run`?")
+            raise InputError(f"{path}: not found; is its folder the output of `tfmem run`?")
         return Labels.from_npz(path.read_bytes(), str(path))
 
     @cached_property
@@ -90,7 +87,9 @@ class Run:
         """The examples themselves, loaded again and checked against the run's fingerprint."""
         dataset = load(self.config.dataset)
         if dataset.fingerprint != self.labels.dataset_fingerprint:
-            raise InputError(f"{self.folder} was made with other data than {dataset.name} is now")
+            raise InputError(
+                f"{self._folders['predictions']} was made with other data than {dataset.name} is now"
+            )
         return dataset
 
     @cached_property
@@ -124,7 +123,7 @@ class Run:
     def trials(self) -> pd.DataFrame:
         """One row a trial, by `trial_id`: accuracy on its subset, on what it left out, on test."""
         rows = []
-        for path in sorted((self.folder / "predictions").glob("predictions-*.tfrecord")):
+        for path in sorted(self._folders["predictions"].glob("predictions-*.tfrecord")):
             for record in read_shard(path):
                 mask = unpack(record.subset_mask, record.num_train)
                 correct = unpack(record.train_correct, record.num_train)
@@ -135,9 +134,9 @@ class Run:
         return pd.DataFrame(rows, columns=names).set_index("trial_id").sort_index()
 
     def _records(self, kind: str) -> Iterator[tuple[bytes, str]]:
-        paths = sorted((self.folder / kind).glob(f"{kind}-*.tfrecord"))
+        paths = sorted(self._folders[kind].glob(f"{kind}-*.tfrecord"))
         if not paths:
-            raise InputError(f"{self.folder / kind}: no {kind} records; has the run finished?")
+            raise InputError(f"{self._folders[kind]}: no {kind} records; has the run finished?")
         for path in paths:
             with open(path, "rb") as file:
                 for number, payload in enumerate(read_records(file, str(path))):
@@ -168,4 +167,14 @@ def load_run(folder: str | os.PathLike[str]) -> Run:
     Raises:
       InputError: if there is no such folder.
     """
-    return Run(folder)
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such run folder")
+    return Run({kind: folder / kind for kind in KINDS}, partial(_read_config, folder))
+
+
+def _read_config(folder: Path) -> Config:
+    path = folder / "config.yaml"
+    if not path.exists():
+        raise InputError(f"{path}: not found; is {folder} the output of `tfmem run`?")
+    return from_yaml(path.read_text(), source=str(path))

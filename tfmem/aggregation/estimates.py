@@ -16,7 +16,7 @@ from tfmem.estimation.estimator import ClassCounts, influence_values, memorizati
 from tfmem.pairs import Pairs
 from tfmem.records import decode_example, encode_example, feature
 
-KINDS = ("memorization", "influence", "pairs")
+KINDS = ("predictions", "memorization", "influence", "pairs")  # folders of a run
 _BLOCK_NAMES = ("train_index", "test_index", "num_in", "train_correct", "train_correct_in",
                 "test_correct")  # fmt: skip
 _PAIR_NAMES = ("train_index", "test_index", "label", "memorization", "influence", "stderr")

@@ -1,6 +1,6 @@
 """The two Beam jobs: predictions to estimates, and influence blocks to pairs.
 
-Both write to a temporary folder beside their outputs and move the files to their final names when
+Both write to temporary folders within their outputs and move the files to their final names when
 the whole job has succeeded, on whatever filesystem that is.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import re
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import apache_beam as beam
@@ -40,7 +40,7 @@ _PAIRS_A_FILE = 1 << 62  # all of them, so that the file is in order of influenc
 def estimate(
     predictions: str,
     labels: str,
-    folder: str,
+    folders: Mapping[str, str],
     selection: SelectionSettings | None = None,
     beam_args: Sequence[str] = (),
 ) -> None:
@@ -49,8 +49,9 @@ def estimate(
     Args:
       predictions: a path or glob of prediction shards, on any Beam filesystem.
       labels: path of the `labels.npz` that belongs to them.
-      folder: receives `memorization/` and `influence/`, and `pairs/` with a selection.
-      selection: thresholds of the pairs; None writes none.
+      folders: where the files of `memorization` and `influence` go, and of `pairs` if there is a
+        selection.
+      selection: thresholds of the pairs; None selects none.
       beam_args: options for Beam, such as `--runner=DataflowRunner`.
 
     Raises:
@@ -59,9 +60,8 @@ def estimate(
     known = load_labels(labels)
     if not any(match.metadata_list for match in FileSystems.match([predictions])):
         raise InputError(f"{predictions}: no such prediction shards")
-    kinds = ["memorization", "influence", *(["pairs"] if selection else [])]
 
-    def build(pipeline: beam.Pipeline, temporary: dict[str, str]) -> None:
+    def build(pipeline: beam.Pipeline, temporary: Mapping[str, str]) -> None:
         records = pipeline | "ReadTrials" >> ReadTrials(predictions, labels)
         num_trials = (
             records
@@ -93,7 +93,7 @@ def estimate(
         if selection:
             _write_pairs(counts, selection, temporary["pairs"])
 
-    _run(build, folder, kinds, beam_args)
+    _run(build, folders, beam_args)
 
 
 def select_pairs(
@@ -103,7 +103,7 @@ def select_pairs(
 
     Args:
       influence: a path or glob of influence files, on any Beam filesystem.
-      folder: receives `pairs/`.
+      folder: receives the files of pairs.
       selection: the thresholds.
       beam_args: options for Beam.
 
@@ -113,7 +113,7 @@ def select_pairs(
     if not any(match.metadata_list for match in FileSystems.match([influence])):
         raise InputError(f"{influence}: no such influence files")
 
-    def build(pipeline: beam.Pipeline, temporary: dict[str, str]) -> None:
+    def build(pipeline: beam.Pipeline, temporary: Mapping[str, str]) -> None:
         counts = (
             pipeline
             | "MatchFiles" >> fileio.MatchFiles(influence)
@@ -122,7 +122,7 @@ def select_pairs(
         )
         _write_pairs(counts, selection, temporary["pairs"])
 
-    _run(build, folder, ["pairs"], beam_args)
+    _run(build, {"pairs": folder}, beam_args)
 
 
 def _read_counts(file: Any) -> Iterator[ClassCounts]:
@@ -184,14 +184,13 @@ def beam_options(beam_args: Sequence[str]) -> PipelineOptions:
 
 
 def _run(
-    build: Callable[[beam.Pipeline, dict[str, str]], None],
-    folder: str,
-    kinds: Sequence[str],
+    build: Callable[[beam.Pipeline, Mapping[str, str]], None],
+    folders: Mapping[str, str],
     beam_args: Sequence[str],
 ) -> None:
     options = beam_options(beam_args)
-    unfinished = FileSystems.join(folder, f".unfinished-{uuid.uuid4().hex}")
-    temporary = {kind: FileSystems.join(unfinished, kind) for kind in kinds}
+    unfinished = f".unfinished-{uuid.uuid4().hex}"
+    temporary = {kind: FileSystems.join(folder, unfinished) for kind, folder in folders.items()}
     try:
         for place in temporary.values():
             FileSystems.mkdirs(place)
@@ -201,9 +200,9 @@ def _run(
         except Exception as error:
             raise _cause(error) from error
         for kind, place in temporary.items():
-            _publish(place, FileSystems.join(folder, kind))
+            _publish(place, folders[kind])
     finally:
-        FileSystems.delete([unfinished])
+        FileSystems.delete([place for place in temporary.values() if FileSystems.exists(place)])
 
 
 def _cause(error: Exception) -> Exception:
@@ -218,8 +217,6 @@ def _publish(source: str, target: str) -> None:
     """Moves the files of a finished job to their final names and removes those of an older one."""
     new = [m.path for m in FileSystems.match([f"{source}/*"])[0].metadata_list]
     final = [FileSystems.join(target, FileSystems.split(path)[1]) for path in new]
-    if not FileSystems.exists(target):
-        FileSystems.mkdirs(target)
     old = [m.path for m in FileSystems.match([f"{target}/*.tfrecord"])[0].metadata_list]
     FileSystems.rename(new, final)
     if stale := sorted(set(old) - set(final)):

@@ -106,11 +106,16 @@ def run_trials(
     folder.mkdir(parents=True, exist_ok=True)
     trainer = make_trainer(begun.training.stack_size if begun else config.training.stack_size)
     farm = _Farm(config, dataset, folder, trainer)
-    write_atomically(folder / LABELS_NAME, dataset.labels.to_npz())
+    _write_once(folder / LABELS_NAME, dataset.labels.to_npz())
     training = config.training.model_copy(update={"stack_size": trainer.stack_size})
     settings = config.model_copy(update={"training": training})
-    write_atomically(folder / CONFIG_NAME, settings.to_yaml().encode())
+    _write_once(folder / CONFIG_NAME, settings.to_yaml().encode())
     return farm.run()
+
+
+def _write_once(path: Path, contents: bytes) -> None:
+    if not path.exists() or path.read_bytes() != contents:
+        write_atomically(path, contents)
 
 
 def _check_labels(folder: Path, dataset: Dataset) -> None:

@@ -1,0 +1,1 @@
+"""Which components run, in what order, on which runner; and the command line on top of them."""

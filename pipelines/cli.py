@@ -1,0 +1,222 @@
+"""The command line: every command is one call into a pipeline or the library."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from tfmem.config import Config, SelectionSettings, from_yaml
+from tfmem.errors import InputError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    add_completion=False,
+    help="What has my model memorized, and which training examples does each prediction rest on?",
+)
+
+ConfigFile = Annotated[Path, typer.Argument(help="Settings in YAML.", show_default=False)]
+Out = Annotated[Path, typer.Option("--out", help="Folder for all outputs.", show_default=False)]
+Set = Annotated[
+    list[str],
+    typer.Option("--set", metavar="KEY=VALUE", help="Change a setting; may be repeated."),
+]
+BeamArgs = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[-- BEAM OPTIONS]", help="Passed on to Apache Beam.", show_default=False
+    ),
+]
+RunFolder = Annotated[
+    Path, typer.Argument(metavar="DIR", help="Output folder of a run.", show_default=False)
+]
+
+
+def _examples(*commands: str) -> str:
+    return "Examples:\n\n" + "\n\n".join(f"  [cyan]{command}[/cyan]" for command in commands)
+
+
+@app.command(
+    epilog=_examples(
+        "tfmem run configs/digits.yaml --out runs/digits",
+        "tfmem run configs/digits.yaml --out runs/small --set training.trials=500",
+        "tfmem run configs/mnist_demo.yaml --out runs/mnist --set dataset.data_dir=~/mnist -- "
+        "--direct_running_mode=multi_processing --direct_num_workers=2",
+    )
+)
+def run(config: ConfigFile, out: Out, set: Set = [], beam: BeamArgs = None) -> None:  # noqa: B006
+    """Train, estimate, select pairs, draw figures and write a page.
+
+    What is there and unchanged is not made again, and a run that was stopped continues.
+    """
+    from pipelines.memorization import memorization
+    from pipelines.runner import run_chain
+
+    settings = _settings(config, set)
+    _begin(settings, out)
+    run_chain(memorization(settings, beam or []), out)
+    _done(out / "report.html", "figures, TFRecords and settings are beside it")
+
+
+@app.command(
+    epilog=_examples(
+        "tfmem train configs/digits.yaml --out runs/digits",
+        "tfmem train configs/digits.yaml --out runs/digits --set training.trials=4000",
+    )
+)
+def train(config: ConfigFile, out: Out, set: Set = []) -> None:  # noqa: B006
+    """Train the trials of a run and write their predictions; continues what was stopped."""
+    from pipelines.memorization import training
+    from pipelines.runner import run_chain
+
+    settings = _settings(config, set)
+    _begin(settings, out)
+    run_chain(training(settings), out)
+    _done(out / "predictions")
+
+
+@app.command(
+    epilog=_examples(
+        "tfmem estimate 'runs/digits/predictions/*.tfrecord' --labels "
+        "runs/digits/predictions/labels.npz --out estimates",
+        "tfmem estimate 'gs://bucket/predictions/*' --labels gs://bucket/labels.npz --out "
+        "gs://bucket/estimates -- --runner=DataflowRunner --project=my-project "
+        "--region=europe-west1 --temp_location=gs://bucket/temp",
+    )
+)
+def estimate(
+    predictions: Annotated[str, typer.Argument(help="Path or glob of shards.", show_default=False)],
+    labels: Annotated[str, typer.Option(help="The labels.npz beside them.", show_default=False)],
+    out: Annotated[str, typer.Option(help="Folder for the estimates.", show_default=False)],
+    memorization: Annotated[
+        float, typer.Option(help="Pairs: least memorization.", min=-1, max=1)
+    ] = SelectionSettings().memorization,
+    influence: Annotated[
+        float, typer.Option(help="Pairs: least influence.", min=-1, max=1)
+    ] = SelectionSettings().influence,
+    beam: BeamArgs = None,
+) -> None:
+    """Estimate memorization and influence from prediction records, and select pairs, in one job."""
+    from apache_beam.io.filesystems import FileSystems
+
+    from tfmem.aggregation.jobs import estimate as run_job
+
+    kinds = ("memorization", "influence", "pairs")
+    folders = {kind: FileSystems.join(out, kind) for kind in kinds}
+    selection = SelectionSettings(memorization=memorization, influence=influence)
+    run_job(predictions, labels, folders, selection, beam or [])
+    _done(out, f"{', '.join(kinds)}")
+
+
+@app.command(epilog=_examples("tfmem pairs runs/digits", "tfmem pairs runs/digits --top 5"))
+def pairs(
+    folder: RunFolder,
+    top: Annotated[int, typer.Option(help="Rows of the table.", min=1)] = 20,
+) -> None:
+    """Show the selected high-influence pairs and their statistics."""
+    from tfmem.run import load_run
+
+    opened = load_run(folder)
+    table = _table("train", "test", "label", "influence", "SE", "memorization")
+    for row in opened.pairs.head(top).itertuples():
+        numbers = (f"{v:.3f}" for v in (row.influence, row.stderr, row.memorization))
+        table.add_row(str(row.train_index), str(row.test_index), str(row.label), *numbers)
+    Console().print(table)
+    found = opened.pair_statistics
+    print(
+        f"{found.pairs} pairs of {found.unique_train} training and {found.unique_test} test examples"
+    )
+    for influencers, tests in found.influencers.items():
+        print(f"{tests} test examples have exactly {influencers} influencer(s)")
+    _done(folder / "pairs")
+
+
+@app.command(epilog=_examples("tfmem show runs/digits", "tfmem show runs/digits --top 50"))
+def show(
+    folder: RunFolder,
+    top: Annotated[int, typer.Option(help="Rows of the table.", min=1)] = 20,
+) -> None:
+    """Show the most memorized training examples."""
+    from tfmem.run import load_run
+
+    estimates = load_run(folder).memorization.dropna(subset="memorization")
+    ranked = estimates.sort_values("memorization", ascending=False, kind="stable").head(top)
+    table = _table("index", "label", "memorization", "95% interval", "in: right", "out: right")
+    for row in ranked.itertuples():
+        table.add_row(
+            str(row.Index),
+            str(row.label),
+            f"{row.memorization:.3f}",
+            f"{row.ci_low:.3f} – {row.ci_high:.3f}",
+            f"{row.accuracy_in:.1%} of {row.n_in}",
+            f"{row.accuracy_out:.1%} of {row.n_out}",
+        )
+    Console().print(table)
+    _done(folder / "memorization")
+
+
+@app.command(epilog=_examples("tfmem report runs/digits"))
+def report(folder: RunFolder) -> None:
+    """Draw the figures and write the page of a run again, from the estimates that are there."""
+    from pipelines.memorization import presentation
+    from pipelines.runner import run_chain
+    from tfmem.run import load_run
+
+    run_chain(presentation(load_run(folder).config), folder)
+    _done(folder / "report.html")
+
+
+def _settings(path: Path, overrides: list[str]) -> Config:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"{path}: the configuration cannot be read: {error.strerror}") from None
+    return from_yaml(text, overrides, str(path))
+
+
+def _begin(settings: Config, out: Path) -> None:
+    """Refuses a folder that holds another run, then leaves the settings in it."""
+    from tfmem.predictions import write_atomically
+    from tfmem.training import check_directory
+
+    check_directory(out / "predictions", settings)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        write_atomically(out / "config.yaml", settings.to_yaml().encode())
+    except OSError as error:
+        raise InputError(f"--out {out}: cannot be written: {error.strerror}") from None
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, pad_edge=False)
+    for column in columns:
+        table.add_column(column, justify="right")
+    return table
+
+
+def _done(place: str | Path, more: str = "") -> None:
+    print(f"Results: {place}" + (f" ({more})" if more else ""))
+
+
+def main() -> None:
+    """Runs the command line; a user's mistake is one line and exit code 1."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", force=True)
+    for name in ("absl", "apache_beam", "tensorflow", "root"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    try:
+        app()
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        print("stopped; the same command continues", file=sys.stderr)
+        sys.exit(130)

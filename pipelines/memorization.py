@@ -1,0 +1,41 @@
+"""The main chain: training, estimation, selection, figures, report."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from components.estimate import ESTIMATE
+from components.figures import DRAW
+from components.report import REPORT
+from components.select import SELECT
+from components.train import TRAIN
+from pipelines.runner import Step
+from tfmem.config import Config, SelectionSettings
+
+
+def training(config: Config) -> list[Step]:
+    """Trains the trials of a run."""
+    # What is selected later is no concern of the trials: changing it must not run this step again.
+    unselected = config.model_copy(update={"selection": SelectionSettings()})
+    return [Step(TRAIN, {"config": unselected.model_dump_json()})]
+
+
+def estimation(config: Config, beam_args: Sequence[str]) -> list[Step]:
+    """Estimates from predictions, and selects pairs."""
+    arguments = list(beam_args)
+    selection = config.selection.model_dump_json()
+    return [
+        Step(ESTIMATE, {"beam_args": arguments}),
+        Step(SELECT, {"selection": selection, "beam_args": arguments}),
+    ]
+
+
+def presentation(config: Config) -> list[Step]:
+    """Draws figures and writes the page."""
+    settings = {"config": config.model_dump_json()}
+    return [Step(DRAW, settings), Step(REPORT, settings)]
+
+
+def memorization(config: Config, beam_args: Sequence[str] = ()) -> list[Step]:
+    """All of it."""
+    return [*training(config), *estimation(config, beam_args), *presentation(config)]

@@ -1,0 +1,138 @@
+"""Runs a chain of components in one folder, and skips what is unchanged.
+
+A step is skipped when its component's code, its parameters and the files of its inputs are those of
+the last time, and the files it wrote then are still there. Files are compared by name, size and
+time of change.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from components.component import Artifact, Component
+from tfmem.errors import InputError
+
+_STATE = ".components"
+
+
+class ComponentError(InputError):
+    """A component failed; the message names it, what it was making, and the cause."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """A component with its parameters; inputs are found in the run's folder by their kind."""
+
+    component: Component
+    parameters: Mapping[str, Any]
+
+
+def run_chain(steps: Sequence[Step], folder: Path, say: Callable[[str], None] = print) -> None:
+    """Runs steps one after the other.
+
+    Args:
+      steps: each input must be the output of an earlier step, or be there already.
+      folder: the run's folder; artifacts are made at their places in it.
+      say: told what is run and what is skipped.
+
+    Raises:
+      ComponentError: if a step fails; what earlier steps made stays.
+      InputError: if a step's inputs or parameters do not fit.
+    """
+    made: set[type[Artifact]] = set()
+    for step in steps:
+        step.component.check_parameters(step.parameters)
+        for name, kind in step.component.inputs.items():
+            if kind not in made and not (folder / kind.place).exists():
+                raise InputError(
+                    f"component {step.component.name}: input {name!r}: {folder / kind.place} is "
+                    "not there and no earlier step makes it"
+                )
+        made |= set(step.component.outputs.values())
+    for number, step in enumerate(steps, start=1):
+        head = f"[{number}/{len(steps)}] {step.component.name}"
+        state = folder / _STATE / f"{step.component.name}.json"
+        key = _key(step, folder)
+        if _recorded(state) == {"key": key, "outputs": _outputs(step.component, folder)}:
+            say(f"{head}: unchanged, skipped")
+            continue
+        say(f"{head} …")
+        start = time.monotonic()
+        state.unlink(missing_ok=True)
+        try:
+            _run_step(step, folder)
+        except Exception as error:
+            places = ", ".join(kind.place for kind in step.component.outputs.values())
+            message = str(error) if isinstance(error, InputError) else repr(error)
+            raise ComponentError(
+                f"component {step.component.name} failed while making {places} in {folder}: "
+                f"{message}"
+            ) from error
+        state.parent.mkdir(exist_ok=True)
+        record = {"key": key, "outputs": _outputs(step.component, folder)}
+        state.write_text(json.dumps(record, indent=1))
+        say(f"{head}: done in {time.monotonic() - start:.1f} s")
+
+
+def _run_step(step: Step, folder: Path) -> None:
+    component = step.component
+    inputs = {name: folder / kind.place for name, kind in component.inputs.items()}
+    final = {name: folder / kind.place for name, kind in component.outputs.items()}
+    if component.resumable:
+        for path in final.values():
+            path.mkdir(parents=True, exist_ok=True)
+        component.Do(inputs, final, step.parameters)
+        return
+    unfinished = folder / f".unfinished-{component.name}-{os.getpid()}"
+    try:
+        outputs = {name: unfinished / path.name for name, path in final.items()}
+        unfinished.mkdir(parents=True)
+        for path in outputs.values():
+            if not path.suffix:
+                path.mkdir()
+        component.Do(inputs, outputs, step.parameters)
+        for name, path in outputs.items():
+            _publish(path, final[name], unfinished / f"old-{final[name].name}")
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def _publish(new: Path, final: Path, old: Path) -> None:
+    """Puts a finished output in its place; directories cannot replace each other in one move."""
+    if final.is_dir():
+        final.rename(old)
+    new.replace(final)
+
+
+def _key(step: Step, folder: Path) -> str:
+    component = step.component
+    parts = {
+        "version": component.version,
+        "parameters": dict(step.parameters),
+        "inputs": {name: _files(folder / kind.place) for name, kind in component.inputs.items()},
+    }
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def _outputs(component: Component, folder: Path) -> dict[str, Any]:
+    return {name: _files(folder / kind.place) for name, kind in component.outputs.items()}
+
+
+def _files(path: Path) -> list[list[Any]]:
+    paths = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
+    return [[p.name, p.stat().st_size, p.stat().st_mtime_ns] for p in paths]
+
+
+def _recorded(state: Path) -> Any:
+    try:
+        return json.loads(state.read_text())
+    except (OSError, ValueError):
+        return None
