@@ -16,7 +16,7 @@ from tfmem import figures
 from tfmem.config import Config
 from tfmem.run import Run
 
-_ROWS, _COLUMNS = 8, 4
+_ROWS, _COLUMNS = 6, 4
 
 
 def Do(inputs: Paths, outputs: Paths, parameters: Parameters) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -113,7 +112,7 @@ def estimate(
     folders = {kind: FileSystems.join(out, kind) for kind in kinds}
     selection = SelectionSettings(memorization=memorization, influence=influence)
     run_job(predictions, labels, folders, selection, beam or [])
-    _done(out, f"{', '.join(kinds)}")
+    _done(out, ", ".join(kinds))
 
 
 @app.command(epilog=_examples("tfmem pairs runs/digits", "tfmem pairs runs/digits --top 5"))
@@ -127,13 +126,12 @@ def pairs(
     opened = load_run(folder)
     table = _table("train", "test", "label", "influence", "SE", "memorization")
     for row in opened.pairs.head(top).itertuples():
-        numbers = (f"{v:.3f}" for v in (row.influence, row.stderr, row.memorization))
+        numbers = (f"{float(v):.3f}" for v in (row.influence, row.stderr, row.memorization))
         table.add_row(str(row.train_index), str(row.test_index), str(row.label), *numbers)
     Console().print(table)
     found = opened.pair_statistics
-    print(
-        f"{found.pairs} pairs of {found.unique_train} training and {found.unique_test} test examples"
-    )
+    examples = f"{found.unique_train} training and {found.unique_test} test examples"
+    print(f"{found.pairs} pairs of {examples}")
     for influencers, tests in found.influencers.items():
         print(f"{tests} test examples have exactly {influencers} influencer(s)")
     _done(folder / "pairs")
@@ -155,7 +153,7 @@ def show(
             str(row.Index),
             str(row.label),
             f"{row.memorization:.3f}",
-            f"{row.ci_low:.3f} – {row.ci_high:.3f}",
+            f"{row.ci_low:.3f} to {row.ci_high:.3f}",
             f"{row.accuracy_in:.1%} of {row.n_in}",
             f"{row.accuracy_out:.1%} of {row.n_out}",
         )
@@ -208,7 +206,6 @@ def _done(place: str | Path, more: str = "") -> None:
 
 def main() -> None:
     """Runs the command line; a user's mistake is one line and exit code 1."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     logging.basicConfig(level=logging.WARNING, format="%(message)s", force=True)
     for name in ("absl", "apache_beam", "tensorflow", "root"):
         logging.getLogger(name).setLevel(logging.ERROR)

@@ -140,9 +140,10 @@ def feature(features: Mapping[str, Any], name: str, kind: type, source: str) -> 
 def write_records(file: BinaryIO, payloads: Iterable[bytes]) -> int:
     """Writes payloads with TFRecord framing; returns how many."""
     count = 0
-    for count, payload in enumerate(payloads, start=1):
+    for payload in payloads:
         length = struct.pack("<Q", len(payload))
         file.write(length + _masked_crc(length) + payload + _masked_crc(payload))
+        count += 1
     return count
 
 

@@ -123,12 +123,12 @@ def _classes(run: Run) -> list[dict[str, Any]]:
             "held_out": float(rows["accuracy_out"].mean()),
             "pairs": int(pairs.get(label, 0)),
         }
-        for label, rows in table.groupby("label")
+        for label, rows in ((int(str(key)), part) for key, part in table.groupby("label"))
     ]
 
 
 def _influenced(run: Run, index: int) -> list[tuple[int, float]]:
-    block = run.influence[int(run.memorization.loc[index, "label"])]
+    block = run.influence[int(run.labels.train_labels[index])]
     tests, influence = block.most_influenced(index, _INFLUENCED)
     return list(zip(tests.tolist(), influence.tolist(), strict=True))
 

@@ -88,7 +88,7 @@ class Run:
         dataset = load(self.config.dataset)
         if dataset.fingerprint != self.labels.dataset_fingerprint:
             raise InputError(
-                f"{self._folders['predictions']} was made with other data than {dataset.name} is now"
+                f"{self._folders['predictions']}: made with other data than {dataset.name} is now"
             )
         return dataset
 

@@ -1,8 +1,8 @@
 """Which examples trial `k` sees, and the seeds of everything else that is random in it.
 
-All randomness of trial `k` comes from `numpy.random.SeedSequence(run_seed, spawn_key=(k, purpose))`,
-so that any trial can be made again alone, on any worker, in any order. Orders are drawn by sorting
-raw 64-bit outputs of PCG64, a stream that numpy promises never to change.
+All of it comes from `numpy.random.SeedSequence(run_seed, spawn_key=(k, purpose, ...))`, so that any
+trial can be made again alone, on any worker, in any order. Orders are drawn by sorting raw 64-bit
+outputs of PCG64, a stream that numpy promises never to change.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Trial:
         return np.random.SeedSequence(self.run_seed, spawn_key=(self.trial_id, purpose, *key))
 
     def subset(self, num_examples: int, size: int) -> np.ndarray:
-        """The trial's subset `I_k`: int64 `[size]`, ascending, uniform among subsets of that size."""
+        """The subset `I_k`: int64 `[size]`, ascending, uniform among subsets of that size."""
         return np.sort(random_order(self.seed_sequence(Purpose.SUBSET), num_examples)[:size])
 
     def epoch_order(self, subset: np.ndarray, epoch: int) -> np.ndarray:

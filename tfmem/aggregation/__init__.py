@@ -1,1 +1,1 @@
-"""Beam pipelines from prediction records to estimates and pairs. Nothing here imports TensorFlow."""
+"""Beam pipelines from prediction records to estimates and pairs, without TensorFlow."""

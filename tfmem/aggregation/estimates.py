@@ -60,7 +60,7 @@ def _memorization_examples(counts: ClassCounts) -> Iterator[tuple[int, bytes]]:
 
 
 def influence_examples(counts: ClassCounts) -> list[tuple[int, bytes]]:
-    """The record of a class, with its label: its influence block and the counts it was made from."""
+    """The record of a class, with its label: its influence block and the counts behind it."""
     payload = encode_example(
         {
             "label": counts.label,

@@ -8,6 +8,7 @@ from tfmem.config import DatasetSettings
 from tfmem.datasets.dataset import Dataset
 from tfmem.datasets.official import load_official
 from tfmem.errors import InputError
+from tfmem.quiet import import_tensorflow
 
 __all__ = ["Dataset", "load"]
 
@@ -24,6 +25,7 @@ def load(settings: DatasetSettings) -> Dataset:
             raise InputError(f"dataset.data_dir: no such folder: {folder}")
         if (dataset := load_official(settings.name, folder)) is not None:
             return dataset
-    from tfmem.datasets.tfds_source import load_tfds  # imports TensorFlow
+    import_tensorflow()
+    from tfmem.datasets.tfds_source import load_tfds
 
     return load_tfds(settings)

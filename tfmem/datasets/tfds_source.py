@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import re
 from typing import Any
 
@@ -40,7 +42,7 @@ def load_tfds(settings: DatasetSettings) -> Dataset:
                 f"dataset.data_dir to a folder with its official files or to a TFDS folder that "
                 f"has it, or let TFDS fetch it with dataset.download=true"
             )
-        builder.download_and_prepare()
+        _prepare(builder, quietly=name == "digits")
     missing = {"image", "label"} - set(builder.info.features)
     if missing or not {"train", "test"} <= set(builder.info.splits):
         raise InputError(
@@ -60,6 +62,18 @@ def load_tfds(settings: DatasetSettings) -> Dataset:
         class_names=tuple(builder.info.features["label"].names),
         white=getattr(builder, "WHITE", 255),
     )
+
+
+def _prepare(builder: Any, quietly: bool) -> None:
+    import tensorflow_datasets as tfds
+
+    if not quietly:
+        builder.download_and_prepare()
+        return
+    tfds.disable_progress_bar()
+    with contextlib.redirect_stdout(io.StringIO()):
+        builder.download_and_prepare()
+    tfds.enable_progress_bar()
 
 
 def _read(builder: Any, split: str) -> dict[str, np.ndarray]:

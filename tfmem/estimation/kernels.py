@@ -103,7 +103,7 @@ def _count_rows(rows: np.ndarray, panels: np.ndarray, out: np.ndarray) -> None:
     for block in range(0, rows.shape[0], _BLOCK):
         for panel in range(panels.shape[0]):
             for row in range(block, min(block + _BLOCK, rows.shape[0]), _ROWS):
-                _count_tile(
+                _count_tile(  # type: ignore[call-arg]
                     row_start + row * words * 8,
                     words,
                     panel_start + panel * words * _COLUMNS * 8,

@@ -6,13 +6,49 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 
-from tfmem.figures.style import GREY, new_figure
+from tfmem.figures.style import FAINT, GREY
 
 _LEVELS = (0.0, 0.5, 1.0)
 _NEAR = 0.15
+_CELL = 1.3  # height of a picture, one unit, with its caption
+
+
+class _Sheet:
+    """A page of equal pictures with captions, placed in units of a picture's width."""
+
+    def __init__(self, width: float, rows: int, inches: float) -> None:
+        height = rows * _CELL + 0.6
+        self.figure = Figure(figsize=(width * inches, height * inches))
+        self._axes = self.figure.add_axes((0, 0, 1, 1))
+        self._axes.set(xlim=(0, width), ylim=(height, 0), aspect="equal")
+        self._axes.set_axis_off()
+
+    def heading(self, x: float, text: str) -> None:
+        """Writes above the first row, centred on `x`."""
+        self._axes.text(x, 0.25, text, ha="center", va="center", fontsize=9)
+
+    def label(self, x: float, row: int, text: str) -> None:
+        """Writes to the left of `x`, at the height of a row's pictures."""
+        y = 0.6 + row * _CELL + 0.25 + 0.5
+        self._axes.text(x, y, text, ha="right", va="center", fontsize=9)
+
+    def picture(self, x: float, row: int, image: np.ndarray, caption: float) -> None:
+        """Shows an image with a number above it; one channel is shown as ink on paper."""
+        top = 0.6 + row * _CELL + 0.25
+        grey = image.shape[-1] == 1
+        self._axes.imshow(
+            image[..., 0] if grey else image,
+            cmap="gray_r" if grey else None,
+            vmin=0,
+            vmax=1,
+            extent=(x, x + 1, top + 1, top),
+        )
+        self._axes.add_patch(Rectangle((x, top), 1, 1, fill=False, edgecolor=FAINT, linewidth=0.8))
+        text = f"{round(float(caption), 2) + 0.0:.2f}"  # adding 0 turns -0.00 into 0.00
+        self._axes.text(x + 0.5, top - 0.03, text, ha="center", va="bottom", fontsize=8.5)
 
 
 def memorization_gallery(
@@ -39,31 +75,20 @@ def memorization_gallery(
     memorized = np.bincount(labels[memorization >= 0.35], minlength=len(class_names))
     present = np.flatnonzero(np.bincount(labels, minlength=len(class_names)))
     rows = np.sort(present[np.argsort(-memorized[present], kind="stable")[:classes]])
-    figure = new_figure(0.9 * len(_LEVELS) * examples + 1.2, 1.15 * len(rows) + 0.4)
-    panels = figure.subfigures(1, len(_LEVELS), wspace=0.04)
-    for level, panel in zip(_LEVELS, panels, strict=True):
-        panel.suptitle(f"memorization near {level:g}", fontsize=10)
-        grid = panel.subplots(len(rows), examples, squeeze=False)
-        for places, label in zip(grid, rows, strict=True):
+    margin = 0.35 + 0.11 * max((len(class_names[row]) for row in rows), default=0)
+    block = examples * 1.15 + 0.5
+    sheet = _Sheet(margin + len(_LEVELS) * block, len(rows), inches=0.72)
+    for number, level in enumerate(_LEVELS):
+        left = margin + number * block
+        sheet.heading(left + (block - 0.65) / 2, f"memorization near {level:g}")
+        for row, label in enumerate(rows):
             distance = np.where(labels == label, np.abs(memorization - level), np.nan)
             near = np.argsort(distance, kind="stable")[:examples]
-            for place, index in zip(places, near, strict=False):
-                if distance[index] <= _NEAR:
-                    _show(place, images[index], f"{memorization[index]:.2f}")
-            for place in places:
-                place.set_axis_off()
-            if level == _LEVELS[0]:
-                places[0].text(
-                    -0.15,
-                    0.5,
-                    class_names[label],
-                    transform=places[0].transAxes,
-                    ha="right",
-                    va="center",
-                    fontsize=9,
-                    clip_on=False,
-                )
-    return figure
+            for column, index in enumerate(near[distance[near] <= _NEAR]):
+                sheet.picture(left + 1.15 * column, row, images[index], memorization[index])
+    for row, label in enumerate(rows):
+        sheet.label(margin - 0.15, row, class_names[label])
+    return sheet.figure
 
 
 @dataclass(frozen=True)
@@ -102,27 +127,17 @@ def pair_gallery(
       rows: what to show; `spread_evenly` chooses pairs without cherry-picking.
       examples: how many test examples a row.
     """
-    figure = new_figure(1.25 * (examples + 1), 1.35 * max(len(rows), 1) + 0.4)
     if not rows:
+        figure = Figure(figsize=(5, 1))
         figure.text(0.5, 0.5, "no pair reaches the thresholds", ha="center", color=GREY)
         return figure
-    left, right = figure.subfigures(1, 2, width_ratios=(1, examples), wspace=0.02)
-    left.suptitle("training example\nmemorization", fontsize=9)
-    right.suptitle("most influenced test examples\ninfluence", fontsize=9)
-    left_grid = left.subplots(len(rows), 1, squeeze=False)[:, 0]
-    right_grid = right.subplots(len(rows), examples, squeeze=False)
-    for row, place, places in zip(rows, left_grid, right_grid, strict=True):
-        _show(place, train_images[row.train_index], f"{row.memorization:.2f}")
-        place.set_axis_off()
-        for each in places:
-            each.set_axis_off()
-        shown = zip(places, row.test_index, row.influence, strict=False)
-        for each, index, influence in shown:
-            _show(each, test_images[index], f"{influence:.2f}")
-    return figure
-
-
-def _show(axes: Axes, image: np.ndarray, title: str) -> None:
-    grey = image.shape[-1] == 1
-    axes.imshow(image[..., 0] if grey else image, cmap="gray_r" if grey else None, vmin=0, vmax=1)
-    axes.set_title(title, fontsize=9, pad=2)
+    right = 2.0
+    sheet = _Sheet(right + examples * 1.15 + 0.2, len(rows), inches=0.95)
+    sheet.heading(0.85, "training example,\nmemorization")
+    sheet.heading(right + examples * 1.15 / 2, "most influenced test examples,\ninfluence")
+    for number, row in enumerate(rows):
+        sheet.picture(0.35, number, train_images[row.train_index], row.memorization)
+        for column, index in enumerate(row.test_index[:examples]):
+            x = right + 1.15 * column
+            sheet.picture(x, number, test_images[index], row.influence[column])
+    return sheet.figure

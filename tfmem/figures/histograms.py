@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from tfmem.figures.style import BLUE, ORANGE, VERMILION, new_figure, plain
 
@@ -19,7 +20,7 @@ def memorization_histogram(memorization: np.ndarray, threshold: float) -> Figure
     figure = new_figure(7, 3.6)
     axes = plain(figure.subplots())
     low = min(-0.1, np.floor(20 * known.min(initial=0)) / 20)
-    bins = np.arange(round(20 * low), 21) / 20
+    bins = (np.arange(round(20 * low), 21) / 20).tolist()
     memorized = known >= threshold
     axes.hist(
         [known[~memorized], known[memorized]],
@@ -53,11 +54,11 @@ def influence_histogram(influence: np.ndarray, threshold: float) -> Figure:
     figure = new_figure(7, 3.6)
     axes = plain(figure.subplots())
     start = np.floor(40 * threshold) / 40
-    bins = np.arange(start, 1.0251, 0.025)
+    bins = np.arange(start, 1.0251, 0.025).tolist()
     axes.hist(influence, bins=bins, color=BLUE, label=f"{len(influence):,} selected pairs")
     axes.axvline(threshold, color=VERMILION, linestyle="--", label=f"threshold {threshold:g}")
     axes.set_xlim(start - 0.0125, 1)
-    axes.yaxis.get_major_locator().set_params(integer=True)
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     if not len(influence):
         axes.set_ylim(0, 1)
         axes.text(0.5, 0.5, "no pair reaches the thresholds", transform=axes.transAxes, ha="center")

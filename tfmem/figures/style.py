@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 BLUE, ORANGE, VERMILION = "#0072B2", "#E69F00", "#D55E00"
-GREY = "#555555"
+GREY, FAINT = "#555555", "#c8c8c8"
 
 
 def new_figure(width: float, height: float) -> Figure:

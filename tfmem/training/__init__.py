@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tfmem.config import Config
 from tfmem.datasets import Dataset
+from tfmem.quiet import import_tensorflow
 from tfmem.training.outcome import Trainer
 from tfmem.training.trials import TrialSummary, check_directory, run_trials
+
+if TYPE_CHECKING:
+    import keras
 
 __all__ = ["TrialSummary", "check_directory", "train"]
 
@@ -28,11 +33,12 @@ def train(config: Config, dataset: Dataset, folder: Path) -> TrialSummary:
 
 
 def _make_trainer(config: Config, dataset: Dataset, stack_size: int | None) -> Trainer:
-    from tfmem.models import build  # imports TensorFlow
+    import_tensorflow()
+    from tfmem.models import build
     from tfmem.training.mirrored import MirroredTrainer
     from tfmem.training.stacked import StackedTrainer, choose_stack_size
 
-    def build_model():
+    def build_model() -> keras.Model:
         return build(config.model, dataset.train_images.shape[1:], len(dataset.class_names))
 
     if config.training.trainer == "mirrored":

@@ -1,0 +1,20 @@
+"""Data sets are prepared in a folder of the test session, never in the user's."""
+
+import os
+import tempfile
+from pathlib import Path
+
+import pytest
+
+os.environ["TFDS_DATA_DIR"] = tempfile.mkdtemp(prefix="tfmem-tests-")
+os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+
+SHARED_DATA = Path(__file__).parents[1].parent / "shared" / "data"
+
+
+@pytest.fixture(scope="session")
+def shared_data():
+    """Real data beside the checkout, where there is any."""
+    if not SHARED_DATA.is_dir():
+        pytest.skip(f"{SHARED_DATA} is not there: real MNIST and CIFAR files")
+    return SHARED_DATA

@@ -1,0 +1,222 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.oracle import FINGERPRINT, example_learner, random_records
+from tfmem.aggregation.jobs import beam_options, estimate, select_pairs
+from tfmem.config import SelectionSettings
+from tfmem.errors import InputError
+from tfmem.predictions import Labels, TrialRecord, shard_name, write_shard
+from tfmem.run import load_run
+
+SELECTION = SelectionSettings(memorization=0.1, influence=0.1)
+KINDS = ("memorization", "influence", "pairs")
+MULTI_PROCESS = [
+    "--runner=FnApiRunner",
+    "--direct_running_mode=multi_processing",
+    "--direct_num_workers=2",
+]
+
+
+def write_run(folder, records, labels, shards=1):
+    predictions = folder / "predictions"
+    predictions.mkdir(parents=True)
+    (predictions / "labels.npz").write_bytes(labels.to_npz())
+    for shard in range(shards):
+        write_shard(predictions / shard_name(shard, shards), records[shard::shards])
+    return predictions
+
+
+def aggregate(folder, beam_args=()):
+    estimate(
+        str(folder / "predictions" / "*.tfrecord"),
+        str(folder / "predictions" / "labels.npz"),
+        {kind: str(folder / kind) for kind in KINDS},
+        SELECTION,
+        beam_args,
+    )
+
+
+def contents(folder):
+    paths = sorted(path for kind in KINDS for path in (folder / kind).rglob("*"))
+    return {str(path.relative_to(folder)): path.read_bytes() for path in paths}
+
+
+def random_run(trials=130):
+    rng = np.random.default_rng(0)
+    labels = Labels(rng.integers(0, 3, 40), rng.integers(0, 4, 25), tuple("abcde"), FINGERPRINT)
+    return random_records(rng, trials, 40, 25), labels
+
+
+@pytest.fixture(scope="module")
+def reference(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("reference")
+    records, labels = random_run()
+    write_run(folder, records, labels)
+    aggregate(folder)
+    return contents(folder)
+
+
+def test_a_lookup_learner_has_its_closed_form(tmp_path):
+    learner = example_learner()
+    write_run(tmp_path, learner.records(), learner.labels, shards=3)
+    aggregate(tmp_path)
+    run = load_run(tmp_path)
+    table = run.memorization
+    np.testing.assert_allclose(table["memorization"], learner.memorization(), atol=1e-6)
+    assert table["label"].tolist() == learner.labels.train_labels.tolist()
+    assert (table["n_in"] + table["n_out"] == 56).all()
+    expected = learner.influence()
+    assert sorted(run.influence) == [0, 2]
+    for block in run.influence.values():
+        truth = expected[np.ix_(block.train_index, block.test_index)]
+        np.testing.assert_allclose(block.influence, truth, atol=1e-6)
+    same = learner.labels.train_labels[:, None] == learner.labels.test_labels
+    chosen = (learner.memorization()[:, None] >= 0.1) & (expected >= 0.1) & same
+    found = set(zip(run.pairs["train_index"], run.pairs["test_index"], strict=True))
+    assert found == set(zip(*np.nonzero(chosen), strict=True))
+    assert len(found) == run.pair_statistics.pairs > 0
+
+
+@pytest.mark.parametrize("shards", [7, 64])
+def test_bytes_do_not_depend_on_shards_or_order(tmp_path, reference, shards):
+    records, labels = random_run()
+    order = np.random.default_rng(shards).permutation(len(records))
+    write_run(tmp_path, [records[k] for k in order], labels, shards)
+    aggregate(tmp_path)
+    assert contents(tmp_path) == reference
+
+
+def test_bytes_do_not_depend_on_processes_and_repeated_trials_count_once(tmp_path, reference):
+    records, labels = random_run()
+    write_run(tmp_path, records + records[:40] + records[7:9], labels, shards=3)
+    aggregate(tmp_path, MULTI_PROCESS)
+    assert contents(tmp_path) == reference
+
+
+def test_selecting_from_influence_records_gives_the_same_pairs(tmp_path, reference):
+    records, labels = random_run()
+    write_run(tmp_path, records, labels)
+    aggregate(tmp_path)
+    select_pairs(str(tmp_path / "influence" / "*"), str(tmp_path / "again"), SELECTION)
+    (written,) = (tmp_path / "again").iterdir()
+    assert written.read_bytes() == reference["pairs/pairs-00000-of-00001.tfrecord"]
+
+
+def test_estimating_again_replaces_and_a_failure_keeps_what_was_there(tmp_path):
+    records, labels = random_run()
+    predictions = write_run(tmp_path, records, labels)
+    aggregate(tmp_path)
+    (tmp_path / "pairs" / "pairs-00000-of-00009.tfrecord").write_bytes(b"of an older job")
+    aggregate(tmp_path)
+    before = contents(tmp_path)
+    assert sorted(path.split("/")[0] for path in before) == ["influence", "memorization", "pairs"]
+    shard = predictions / shard_name(0, 1)
+    shard.write_bytes(shard.read_bytes()[:-1])
+    with pytest.raises(InputError):
+        aggregate(tmp_path)
+    assert contents(tmp_path) == before
+
+
+def changed(record, **changes):
+    return TrialRecord(**{**vars(record), **changes})
+
+
+def flip(path, place):
+    data = bytearray(path.read_bytes())
+    data[place] ^= 1
+    path.write_bytes(bytes(data))
+
+
+def damage_truncated(folder, shard, records):
+    shard.write_bytes(shard.read_bytes()[:-20])
+    return "record 64: truncated"
+
+
+def damage_flipped(folder, shard, records):
+    flip(shard, 40)
+    return "record 0: corrupt"
+
+
+def damage_other_data(folder, shard, records):
+    write_shard(shard, [records[0], changed(records[1], dataset_fingerprint=b"other")])
+    return "record 1: record of another data set"
+
+
+def damage_other_settings(folder, shard, records):
+    write_shard(shard, [records[0], changed(records[1], config_digest=b"other")])
+    return "record 1: config_digest differs from that of"
+
+
+def damage_other_length(folder, shard, records):
+    one = random_records(np.random.default_rng(0), 1, 41, 25)
+    write_shard(shard, one)
+    return "record 0: expected predictions for 40 training and 25 test examples"
+
+
+def damage_conflict(folder, shard, records):
+    other = bytes([records[1].test_correct[0] ^ 1]) + records[1].test_correct[1:]
+    write_shard(shard, [*records[:5], changed(records[1], test_correct=other)])
+    return "trial 1 is also in"
+
+
+def damage_no_labels(folder, shard, records):
+    (folder / "predictions" / "labels.npz").unlink()
+    return "labels.npz: labels cannot be read"
+
+
+def damage_no_shards(folder, shard, records):
+    for path in (folder / "predictions").glob("*.tfrecord"):
+        path.unlink()
+    return "no such prediction shards"
+
+
+def damage_one_trial(folder, shard, records):
+    for path in (folder / "predictions").glob("*.tfrecord"):
+        path.unlink()
+    write_shard(shard, records[:1])
+    return "expected at least 2 trials, received 1"
+
+
+DAMAGES = [value for name, value in sorted(globals().items()) if name.startswith("damage_")]
+
+
+@pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.__name__[7:])
+def test_damage_is_named_with_file_and_record_and_nothing_is_written(tmp_path, damage):
+    records, labels = random_run()
+    predictions = write_run(tmp_path, records, labels, shards=2)
+    shard = predictions / shard_name(1, 2)
+    words = damage(tmp_path, shard, records)
+    with pytest.raises(InputError) as error:
+        aggregate(tmp_path)
+    message = str(error.value)
+    assert words in message
+    assert "\n" not in message
+    if words.startswith("record") or "trial 1" in words:
+        assert str(shard) in message
+    assert contents(tmp_path) == {}
+
+
+def test_damage_is_named_across_processes_too(tmp_path):
+    records, labels = random_run()
+    predictions = write_run(tmp_path, records, labels, shards=2)
+    flip(predictions / shard_name(1, 2), 40)
+    with pytest.raises(InputError, match=r"predictions-00001-of-00002.tfrecord: record 0: corrupt"):
+        aggregate(tmp_path, MULTI_PROCESS)
+
+
+def test_ways_of_running_that_lose_data_are_refused():
+    for option in ("--direct_running_mode=multi_threading", "--runner=DaskRunner"):
+        with pytest.raises(InputError, match=r"loses elements"):
+            beam_options([option])
+    assert beam_options([]).get_all_options()["runner"] == "FnApiRunner"
+    assert beam_options(["--runner=DirectRunner"]).get_all_options()["runner"] == "DirectRunner"
+
+
+def test_workers_import_no_tensorflow():
+    code = "import sys, tfmem.aggregation.jobs; sys.exit('tensorflow' in sys.modules)"
+    root = Path(__file__).parents[1]
+    assert subprocess.run([sys.executable, "-c", code], cwd=root).returncode == 0

@@ -1,0 +1,60 @@
+import numpy as np
+import pytest
+
+from tfmem import figures
+
+
+def images(count, channels=1):
+    return np.random.default_rng(0).random((count, 8, 8, channels))
+
+
+def texts(figure):
+    return [text.get_text() for axes in figure.axes for text in axes.texts]
+
+
+def test_rows_are_spread_evenly_with_both_ends():
+    assert figures.spread_evenly(100, 5).tolist() == [0, 25, 50, 74, 99]
+    assert figures.spread_evenly(3, 5).tolist() == [0, 1, 2]
+    assert figures.spread_evenly(0, 5).tolist() == []
+
+
+def test_histograms_say_how_many_are_memorized_and_how_many_unknown():
+    values = np.array([-0.3, 0.0, 0.1, 0.25, 0.9, 1.0, np.nan])
+    figure = figures.memorization_histogram(values, 0.25)
+    legend = " ".join(text.get_text() for text in figure.axes[0].get_legend().get_texts())
+    for words in ("below: 3", "memorized: 3 examples (50.0%)", "not estimable: 1"):
+        assert words in legend
+    heights = sum(patch.get_height() for patch in figure.axes[0].patches)
+    assert heights == 6  # every known value is in a bin
+    empty = figures.influence_histogram(np.zeros(0), 0.15)
+    assert "no pair reaches the thresholds" in texts(empty)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_the_memorization_gallery_shows_the_nearest_to_each_level(channels):
+    labels = np.array([0, 0, 0, 0, 1, 1])
+    memorization = np.array([0.0, 0.52, 0.97, np.nan, -0.001, 0.3])
+    figure = figures.memorization_gallery(images(6, channels), labels, memorization, ["cat", "dog"])
+    shown = texts(figure)
+    assert {"cat", "dog", "0.52", "0.97"} <= set(shown)
+    assert shown.count("0.00") == 2  # and not -0.00
+    assert "0.30" not in shown  # near no level
+    assert len(figure.axes[0].images) == 4
+
+
+def test_the_pair_gallery_prints_memorization_and_influences():
+    rows = [figures.InfluenceRow(2, 0.75, np.array([1, 0, 3, 4]), np.array([0.5, 0.4, 0.1, 0.0]))]
+    shown = texts(figures.pair_gallery(images(5), images(5), rows))
+    assert {"0.75", "0.50", "0.40", "0.10", "0.00"} <= set(shown)
+    assert len(figures.pair_gallery(images(1), images(1), []).axes) == 0
+
+
+def test_equal_figures_are_equal_files(tmp_path):
+    for number in range(2):
+        (tmp_path / str(number)).mkdir()
+        figures.save(
+            figures.influence_histogram(np.full(3, 0.2), 0.15), tmp_path / str(number), "f"
+        )
+    for kind in ("png", "pdf"):
+        first, second = ((tmp_path / str(n) / f"f.{kind}").read_bytes() for n in range(2))
+        assert first == second

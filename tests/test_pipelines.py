@@ -1,0 +1,236 @@
+import os
+import re
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import tfmem
+from components.component import Component, Figures, Memorization, Page, Predictions
+from pipelines.runner import ComponentError, Step, run_chain
+from tests.test_estimation import brute_force
+from tfmem.errors import InputError
+from tfmem.predictions import read_shard
+from tfmem.subsets import unpack
+
+ROOT = Path(__file__).parents[1]
+TFMEM = Path(sys.executable).with_name("tfmem")
+
+
+def tfmem_command(*arguments, code=0):
+    done = subprocess.run(
+        [TFMEM, *map(str, arguments)], cwd=ROOT, capture_output=True, text=True, env=os.environ
+    )
+    assert done.returncode == code, done.stdout + done.stderr
+    return done
+
+
+SMALL = ("--set", "training.trials=40", "--set", "training.epochs=8")
+
+
+@pytest.fixture(scope="module")
+def digits_run(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs") / "digits"
+    done = tfmem_command("run", "configs/digits.yaml", "--out", folder, *SMALL)
+    return folder, done
+
+
+def test_a_run_leaves_what_it_promises_and_says_where(digits_run):
+    folder, done = digits_run
+    assert done.stderr == ""
+    assert done.stdout.splitlines()[-1].startswith(f"Results: {folder / 'report.html'}")
+    visible = sorted(path.name for path in folder.iterdir() if path.name[0] != ".")
+    assert visible == ["config.yaml", "figures", "influence", "memorization", "pairs",
+                       "predictions", "report.html"]  # fmt: skip
+    names = {path.name for path in (folder / "figures").iterdir()}
+    for figure in ("memorization_histogram", "influence_histogram", "memorization_gallery",
+                   "pair_gallery"):  # fmt: skip
+        assert {f"{figure}.png", f"{figure}.pdf"} <= names
+    assert not list(folder.rglob("*unfinished*"))
+
+
+def test_estimates_of_a_run_equal_two_loops_over_its_trials(digits_run):
+    run = tfmem.load_run(digits_run[0])
+    shards = sorted((digits_run[0] / "predictions").glob("predictions-*"))
+    records = [record for shard in shards for record in read_shard(shard)]
+    masks = np.stack([unpack(r.subset_mask, r.num_train) for r in records])
+    train = np.stack([unpack(r.train_correct, r.num_train) for r in records])
+    test = np.stack([unpack(r.test_correct, r.num_test) for r in records])
+    assert (masks.sum(axis=1) == 1006).all()
+    assert len(run.memorization) == 1437
+    rng = np.random.default_rng(0)
+    for i in [run.memorization["memorization"].argmax(), *rng.integers(0, 1437, 20)]:
+        row = run.memorization.loc[i]
+        assert row["memorization"] == pytest.approx(brute_force(masks, train, i, i), abs=1e-6)
+        assert row["ci_low"] - 1e-6 <= row["memorization"] <= row["ci_high"] + 1e-6
+        block = run.influence[int(row["label"])]
+        j = rng.integers(len(block.test_index))
+        value = block.influence[np.searchsorted(block.train_index, i), j]
+        expected = brute_force(masks, test, i, block.test_index[j])
+        assert value == pytest.approx(expected, abs=1e-6)
+    for pair in run.pairs.head(5).itertuples():
+        expected = brute_force(masks, test, pair.train_index, pair.test_index)
+        assert pair.influence == pytest.approx(expected, abs=1e-6)
+        assert pair.influence >= 0.15 - 1e-6
+    np.testing.assert_allclose(run.trials["test_accuracy"], test.mean(axis=1))
+    assert run.trials["subset_accuracy"].mean() > run.trials["held_out_accuracy"].mean()
+
+
+class Page_(HTMLParser):
+    def __init__(self):
+        super().__init__()
+        self.ids, self.links, self.sources = set(), set(), set()
+
+    def handle_starttag(self, tag, attributes):
+        values = dict(attributes)
+        self.ids.add(values.get("id"))
+        if tag == "a":
+            self.links.add(values["href"])
+        if "src" in values:
+            self.sources.add(values["src"])
+
+
+def test_the_page_needs_nothing_beside_itself_and_its_links_lead_somewhere(digits_run):
+    html = (digits_run[0] / "report.html").read_text()
+    page = Page_()
+    page.feed(html)
+    assert all(source.startswith("data:image/png;base64,") for source in page.sources)
+    assert all(link.startswith("#") and link[1:] in page.ids for link in page.links)
+    assert not re.search(r"https?://|url\(|@import", html)
+    run = tfmem.load_run(digits_run[0])
+    top = run.memorization["memorization"].idxmax()
+    assert f"#train-{top}" in page.links
+    assert "40" in html.split("</h1>")[0]
+
+
+def test_unchanged_steps_are_skipped_and_changed_settings_run_what_they_touch(digits_run):
+    folder, _ = digits_run
+    again = tfmem_command("run", "configs/digits.yaml", "--out", folder, *SMALL)
+    assert again.stdout.count("unchanged, skipped") == 5
+    arguments = ("run", "configs/digits.yaml", "--out", folder, *SMALL)
+    pairs = len(tfmem.load_run(folder).pairs)
+    done = tfmem_command(*arguments, "--set", "selection.influence=0.5")
+    assert re.findall(r"\] (\w+): unchanged", done.stdout) == ["train", "estimate"]
+    assert len(tfmem.load_run(folder).pairs) < pairs
+    done = tfmem_command(*arguments)
+    assert len(tfmem.load_run(folder).pairs) == pairs
+
+
+def test_tables_and_the_report_can_be_had_again(digits_run):
+    folder, _ = digits_run
+    run = tfmem.load_run(folder)
+    done = tfmem_command("show", folder, "--top", 3)
+    assert f"{run.memorization['memorization'].idxmax()} " in done.stdout
+    assert done.stdout.splitlines()[-1] == f"Results: {folder / 'memorization'}"
+    done = tfmem_command("pairs", folder, "--top", 3)
+    found = run.pair_statistics
+    assert f"{found.pairs} pairs of {found.unique_train} training" in done.stdout
+    page = (folder / "report.html").read_bytes()
+    (folder / "report.html").unlink()
+    tfmem_command("report", folder)
+    assert (folder / "report.html").read_bytes() == page
+
+
+def test_estimate_alone_writes_the_same_records(digits_run, tmp_path):
+    folder, _ = digits_run
+    predictions = folder / "predictions"
+    done = tfmem_command(
+        "estimate", predictions / "*.tfrecord", "--labels", predictions / "labels.npz",
+        "--out", tmp_path,
+    )  # fmt: skip
+    assert done.stdout.splitlines()[-1].startswith(f"Results: {tmp_path}")
+    for kind in ("memorization", "influence", "pairs"):
+        for path in (folder / kind).iterdir():
+            assert (tmp_path / kind / path.name).read_bytes() == path.read_bytes()
+    assert len(tfmem.load_run(tmp_path).pairs) == len(tfmem.load_run(folder).pairs)
+
+
+def test_mistakes_are_one_line_and_a_code(digits_run, tmp_path):
+    folder, _ = digits_run
+    before = (folder / "config.yaml").read_bytes()
+    for arguments, words in (
+        (["run", "configs/digits.yaml", "--out", folder, "--set", "seed=4"], "seed: 0 -> 4"),
+        (["run", "none.yaml", "--out", tmp_path], "none.yaml: the configuration cannot be read"),
+        (["run", "configs/digits.yaml", "--out", tmp_path, "--set", "x=1"], "x: unknown key"),
+        (["show", tmp_path / "none"], "no such run folder"),
+        (["pairs", tmp_path], "no pairs records"),
+        (["report", tmp_path], "config.yaml: not found"),
+        (["estimate", tmp_path / "*", "--labels", "none", "--out", tmp_path], "labels cannot be"),
+        (["train", "configs/digits.yaml", "--out", "/proc/none"], "--out /proc/none: cannot be"),
+    ):
+        done = tfmem_command(*arguments, code=1)
+        assert words in done.stderr
+        assert re.fullmatch(r"error: [^\n]*\n", done.stderr)
+    assert (folder / "config.yaml").read_bytes() == before
+
+
+@pytest.mark.parametrize("command", ["run", "train", "estimate", "pairs", "show", "report"])
+def test_help_has_examples(command):
+    assert f"tfmem {command} " in tfmem_command(command, "--help").stdout.split("Examples:")[1]
+
+
+def component(name, inputs, outputs, do, **more):
+    return Component(name, inputs, outputs, {"value": int}, do, **more)
+
+
+def test_a_failing_component_is_named_with_its_artifact_and_cause(tmp_path):
+    def make(inputs, outputs, parameters):
+        (outputs["made"] / "x").write_text(str(parameters["value"]))
+
+    def fail(inputs, outputs, parameters):
+        outputs["page"].write_text("half")
+        raise InputError("the cause")
+
+    first = component("first", {}, {"made": Memorization}, make)
+    second = component("second", {"made": Memorization}, {"page": Page}, fail)
+    steps = [Step(first, {"value": 1}), Step(second, {"value": 2})]
+    with pytest.raises(ComponentError, match=r"second failed while making report\.html.*the cause"):
+        run_chain(steps, tmp_path)
+    assert (tmp_path / "memorization" / "x").read_text() == "1"
+    assert not (tmp_path / "report.html").exists()
+    assert not list(tmp_path.rglob("*unfinished*"))
+
+
+def test_what_is_skipped_depends_on_code_parameters_inputs_and_outputs(tmp_path):
+    ran = []
+
+    def make(inputs, outputs, parameters):
+        ran.append("make")
+        (outputs["made"] / "x").write_text(str(parameters["value"]))
+
+    def read(inputs, outputs, parameters):
+        ran.append("read")
+        (outputs["figures"] / "y").write_text((inputs["made"] / "x").read_text())
+
+    def run(value=1, version=None):
+        first = component("make", {}, {"made": Predictions}, make)
+        if version:
+            object.__setattr__(first, "version", version)
+        second = component("read", {"made": Predictions}, {"figures": Figures}, read)
+        ran.clear()
+        run_chain([Step(first, {"value": value}), Step(second, {"value": 0})], tmp_path, str)
+        return list(ran)
+
+    assert run() == ["make", "read"]
+    assert run() == []
+    assert run(value=2) == ["make", "read"]
+    assert (tmp_path / "figures" / "y").read_text() == "2"
+    assert run(value=2, version="other code") == ["make", "read"]
+    assert run(value=2, version="other code") == []
+    (tmp_path / "figures" / "y").unlink()
+    assert run(value=2, version="other code") == ["read"]
+    (tmp_path / "predictions" / "x").write_text("changed by hand")
+    assert run(value=2, version="other code") == ["make", "read"]
+
+
+def test_chains_that_do_not_fit_are_refused_before_anything_runs(tmp_path):
+    needs = component("needs", {"made": Memorization}, {"page": Page}, lambda *_: None)
+    with pytest.raises(InputError, match=r"needs: input 'made'.*is not there"):
+        run_chain([Step(needs, {"value": 1})], tmp_path)
+    free = component("free", {}, {"page": Page}, lambda *_: None)
+    for parameters in ({}, {"value": "x"}, {"value": 1, "more": 2}):
+        with pytest.raises(InputError, match=r"component free.*parameter"):
+            run_chain([Step(free, parameters)], tmp_path)

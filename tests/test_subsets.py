@@ -1,0 +1,64 @@
+import hashlib
+
+import numpy as np
+import pytest
+
+from tfmem.errors import InputError
+from tfmem.subsets import Purpose, Trial, subset_size
+
+
+def test_subsets_have_exactly_the_size_and_are_the_trials_own():
+    subsets = [Trial(k, 7).subset(101, 71) for k in range(50)]
+    for subset in subsets:
+        assert len(np.unique(subset)) == 71
+        assert (np.sort(subset) == subset).all()
+        assert 0 <= subset[0] <= subset[-1] < 101
+    np.testing.assert_array_equal(subsets[13], Trial(13, 7).subset(101, 71))
+    assert len({subset.tobytes() for subset in subsets}) == 50
+    assert Trial(13, 8).subset(101, 71).tobytes() != subsets[13].tobytes()
+
+
+def test_streams_never_change():
+    """A run begun today must continue with any later version."""
+    trial = Trial(3, 12345)
+    subset = trial.subset(1000, 700)
+    orders = [trial.epoch_order(subset, epoch) for epoch in range(2)]
+    digest = hashlib.sha256(b"".join(a.astype("<i8").tobytes() for a in (subset, *orders)))
+    assert digest.hexdigest()[:16] == "06ae8085924530c0"
+
+
+def test_every_example_and_every_pair_is_drawn_equally_often():
+    """Chi-square-like bounds at 5.5 standard deviations: 210 counts, false alarm below 1e-5."""
+    n, m, trials = 20, 14, 4000
+    masks = np.zeros((trials, n))
+    for k in range(trials):
+        masks[k, Trial(k, 0).subset(n, m)] = 1
+    together = masks.T @ masks
+    p_one, p_two = m / n, m * (m - 1) / (n * (n - 1))
+    for p, counts in ((p_one, np.diag(together)), (p_two, together[np.triu_indices(n, 1)])):
+        z = (counts - trials * p) / np.sqrt(trials * p * (1 - p))
+        assert np.abs(z).max() < 5.5
+
+
+def test_epochs_visit_the_subset_in_new_orders():
+    trial = Trial(0, 0)
+    subset = trial.subset(50, 35)
+    orders = [trial.epoch_order(subset, epoch) for epoch in range(3)]
+    for order in orders:
+        np.testing.assert_array_equal(np.sort(order), subset)
+    assert len({order.tobytes() for order in orders}) == 3
+
+
+def test_purposes_have_seeds_of_their_own():
+    states = [Trial(k, 5).seed_sequence(purpose, e).generate_state(4).tobytes()
+              for k in range(3) for purpose in Purpose for e in range(3)]  # fmt: skip
+    assert len(set(states)) == 27
+
+
+@pytest.mark.parametrize(("fraction", "size"), [(0.7, 1006), (0.5, 718), (0.9999, None)])
+def test_subset_size_is_rounded_and_leaves_examples_in_and_out(fraction, size):
+    if size:
+        assert subset_size(1437, fraction) == size
+    else:
+        with pytest.raises(InputError, match=r"training\.fraction"):
+            subset_size(1437, fraction)
