@@ -125,9 +125,10 @@ def pairs(
 
     opened = load_run(folder)
     table = _table("train", "test", "label", "influence", "SE", "memorization")
-    for row in opened.pairs.head(top).itertuples():
-        numbers = (f"{float(v):.3f}" for v in (row.influence, row.stderr, row.memorization))
-        table.add_row(str(row.train_index), str(row.test_index), str(row.label), *numbers)
+    for row in opened.pairs.head(top).to_dict("records"):
+        indices = (str(row[name]) for name in ("train_index", "test_index", "label"))
+        numbers = (f"{row[name]:.3f}" for name in ("influence", "stderr", "memorization"))
+        table.add_row(*indices, *numbers)
     Console().print(table)
     found = opened.pair_statistics
     examples = f"{found.unique_train} training and {found.unique_test} test examples"
