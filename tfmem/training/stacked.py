@@ -27,8 +27,6 @@ _EVALUATION_BATCH = 512
 _WORKING_SET = 96 << 20  # bytes; larger stacks gain nothing on CPUs, whose caches they overflow
 _LARGEST_STACK = 128
 
-Variables = list[tf.Tensor]
-
 
 def choose_stack_size(model: keras.Model, settings: TrainingSettings) -> int:
     """How many models to train together: as many as a working set of 96 MB holds, 1 to 128.
@@ -73,24 +71,31 @@ class StackedTrainer:
             np.concatenate([dataset.train_labels, dataset.test_labels]), tf.int32
         )
         self._white = dataset.white
+        self._weights = self._stacked(model.trainable_variables)
+        self._velocity = self._stacked(model.trainable_variables)
+        self._state = self._stacked(model.non_trainable_variables)
         self._epoch_program = tf.function(self._epoch)
         self._predict_program = tf.function(self._predict)
 
+    def _stacked(self, variables: list[keras.Variable]) -> list[tf.Variable]:
+        return [
+            tf.Variable(tf.zeros((self.stack_size, *v.shape), v.dtype), trainable=False)
+            for v in variables
+        ]
+
     def train(self, trials: Sequence[Trial], on_epoch: Callable[[], None]) -> list[Outcome]:
         """Trains one stack; see `Trainer.train`."""
-        drawn = [self._initializer(trial) for trial in trials]
-        values = [tf.constant(np.stack(stack)) for stack in zip(*drawn, strict=True)]
-        split = len(self._model.trainable_variables)
-        trainable, state = values[:split], values[split:]
-        velocity = [tf.zeros_like(value) for value in trainable]
+        drawn = zip(*(self._initializer(trial) for trial in trials), strict=True)
+        for variable, values in zip([*self._weights, *self._state], drawn, strict=True):
+            variable.assign(np.stack(values))
+        for variable in self._velocity:
+            variable.assign(tf.zeros_like(variable))
         subsets = [trial.subset(self._num_train, self._size) for trial in trials]
         for epoch in range(self._settings.epochs):
             orders = zip(trials, subsets, strict=True)
             order = np.stack([trial.epoch_order(subset, epoch) for trial, subset in orders])
             rates = self._rates[epoch * self._steps : (epoch + 1) * self._steps]
-            trainable, velocity, state, loss = self._epoch_program(
-                trainable, velocity, state, tf.constant(order, tf.int32), tf.constant(rates)
-            )
+            loss = self._epoch_program(tf.constant(order, tf.int32), tf.constant(rates)).numpy()
             if not np.isfinite(loss).all():
                 lost = trials[int(np.argmin(np.isfinite(loss)))]
                 raise InputError(
@@ -98,66 +103,61 @@ class StackedTrainer:
                     f"{epoch + 1}; training.learning_rate is {self._settings.learning_rate}"
                 )
             on_epoch()
-        return self._outcomes(trainable, state)
+        return self._outcomes()
 
-    def _epoch(
-        self,
-        trainable: Variables,
-        velocity: Variables,
-        state: Variables,
-        order: tf.Tensor,
-        rates: tf.Tensor,
-    ) -> tuple[Variables, Variables, Variables, tf.Tensor]:
-        """One pass over the subsets, `order` int32 `[stack, m]`; the last batch may be smaller."""
+    def _epoch(self, order: tf.Tensor, rates: tf.Tensor) -> tf.Tensor:
+        """One pass over the subsets, `order` int32 `[stack, m]`; the last batch may be smaller.
+
+        Returns the losses of the last batch, float32 `[stack]`.
+        """
         full = self._size // self._batch
         batches = tf.reshape(order[:, : full * self._batch], [-1, full, self._batch])
-        loss = tf.zeros([order.shape[0]])
+        loss = tf.zeros([self.stack_size])
         for step in tf.range(full):
-            trainable, velocity, state, loss = self._step(
-                trainable, velocity, state, batches[:, step], rates[step]
-            )
+            loss = self._step(batches[:, step], rates[step])
         if self._size % self._batch:
-            trainable, velocity, state, loss = self._step(
-                trainable, velocity, state, order[:, full * self._batch :], rates[full]
-            )
-        return trainable, velocity, state, loss
+            loss = self._step(order[:, full * self._batch :], rates[full])
+        return loss
 
-    def _step(
-        self,
-        trainable: Variables,
-        velocity: Variables,
-        state: Variables,
-        batch: tf.Tensor,
-        rate: tf.Tensor,
-    ) -> tuple[Variables, Variables, Variables, tf.Tensor]:
-        """One step of SGD with momentum (Keras' form) for every model, `batch` `[stack, batch]`."""
+    def _step(self, batch: tf.Tensor, rate: tf.Tensor) -> tf.Tensor:
+        """One step of SGD with momentum for every model, `batch` int32 `[stack, batch]`."""
 
         def one_model(arguments: Any) -> Any:
-            weights, other, indices = arguments
+            weights, state, indices = arguments
             with tf.GradientTape() as tape:
                 tape.watch(weights)
-                logits, other = self._model.stateless_call(
-                    weights, other, self._inputs(indices), training=True
+                logits, state = self._model.stateless_call(
+                    weights, state, self._inputs(indices), training=True
                 )
                 loss = tf.reduce_mean(
                     tf.nn.sparse_softmax_cross_entropy_with_logits(
                         labels=tf.gather(self._labels, indices), logits=logits
                     )
                 )
-            return tape.gradient(loss, weights), other, loss
+            return tape.gradient(loss, weights), state, loss
 
-        gradients, state, loss = tf.vectorized_map(one_model, (trainable, state, batch))
-        momentum = self._settings.momentum
-        velocity = [momentum * v - rate * g for v, g in zip(velocity, gradients, strict=True)]
-        trainable = [w + v for w, v in zip(trainable, velocity, strict=True)]
-        return trainable, velocity, state, loss
+        values = [[v.read_value() for v in group] for group in (self._weights, self._state)]
+        gradients, state, loss = tf.vectorized_map(one_model, (*values, batch))
+        for weight, velocity, gradient in zip(
+            self._weights, self._velocity, gradients, strict=True
+        ):
+            # Keras' form of momentum, in one pass over memory: for wide layers half of the cost of
+            # a step would else be reading and writing weights.
+            tf.raw_ops.ResourceApplyKerasMomentum(
+                var=weight.handle,
+                accum=velocity.handle,
+                lr=rate,
+                grad=gradient,
+                momentum=self._settings.momentum,
+            )
+        for variable, value in zip(self._state, state, strict=True):
+            variable.assign(value)
+        return loss
 
     def _inputs(self, indices: tf.Tensor) -> tf.Tensor:
         return tf.cast(tf.gather(self._images, indices), tf.float32) / self._white
 
-    def _predict(
-        self, trainable: Variables, state: Variables, indices: tf.Tensor
-    ) -> tuple[tf.Tensor, tf.Tensor]:
+    def _predict(self, indices: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Correctness and probability of the true label, `[stack, len(indices)]`."""
         images, labels = self._inputs(indices), tf.gather(self._labels, indices)
 
@@ -167,13 +167,14 @@ class StackedTrainer:
             probability = tf.gather(tf.nn.softmax(logits), labels, axis=1, batch_dims=1)
             return correct, tf.cast(probability, tf.float16)
 
-        return tf.vectorized_map(one_model, (trainable, state))
+        values = [[v.read_value() for v in group] for group in (self._weights, self._state)]
+        return tf.vectorized_map(one_model, tuple(values))
 
-    def _outcomes(self, trainable: Variables, state: Variables) -> list[Outcome]:
+    def _outcomes(self) -> list[Outcome]:
         count = len(self._labels)
         parts = [
-            self._predict_program(trainable, state, tf.range(i, min(i + _EVALUATION_BATCH, count)))
-            for i in range(0, count, _EVALUATION_BATCH)
+            self._predict_program(tf.range(start, min(start + _EVALUATION_BATCH, count)))
+            for start in range(0, count, _EVALUATION_BATCH)
         ]
         correct, probability = (np.concatenate(part, axis=1) for part in zip(*parts, strict=True))
         n = self._num_train

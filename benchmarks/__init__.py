@@ -1,0 +1,1 @@
+"""Ratios against what one would use instead, each measured in one run; see `make benchmark`."""
