@@ -16,10 +16,9 @@ lint: .venv/installed
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-# Ratios against what one would use instead, and the tests that take minutes.
+# Ratios against what one would use instead.
 benchmark: .venv/installed
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev,benchmark]'
-	$(BIN)/pytest -m slow
 	$(BIN)/python -m benchmarks.kernel
 	$(BIN)/python -m benchmarks.training
 	$(BIN)/python -m benchmarks.mnist $(DATA)/mnist

@@ -50,7 +50,7 @@ def popcount_limit(words=64, repeats=200_000):
 
 
 def compare(trials, rows, columns):
-    """Times both, in turn; returns medians and the median of the pairwise ratio."""
+    """Times both, in turn; medians, and the median of the pairwise ratio."""
     rng = np.random.default_rng(0)
     masks = rng.random((trials, rows), np.float32) < 0.7
     correct = rng.random((trials, columns), np.float32) < 0.8
@@ -73,7 +73,8 @@ def main():
     """Prints one line a size."""
     limit = popcount_limit()
     print(
-        f"one tile that stays in the first-level cache, all cores: {limit / 1e12:.2f} T bit-products/s"
+        f"one tile that stays in the first-level cache, all cores: {limit / 1e12:.2f} T "
+        "bit-products/s"
     )
     for trials, rows, columns in (
         (4000, 2000, 2000),

@@ -1,11 +1,19 @@
 """The loop that one would write instead: build, compile, fit, predict, for each subset."""
 
+from pathlib import Path
+
 import keras
 import numpy as np
 
+from tfmem.config import Config, from_yaml
 from tfmem.models import build
 from tfmem.subsets import subset_size
 from tfmem.training.schedules import learning_rates
+
+
+def read_config(path: str, *overrides: str) -> Config:
+    """The settings in a file."""
+    return from_yaml(Path(path).read_text(encoding="utf-8"), overrides, path)
 
 
 class _Rates(keras.optimizers.schedules.LearningRateSchedule):

@@ -9,8 +9,7 @@ import time
 
 import numpy as np
 
-from benchmarks.peers import fit_one
-from tfmem.config import from_yaml
+from benchmarks.peers import fit_one, read_config
 from tfmem.datasets import load
 from tfmem.estimation.estimator import difference
 from tfmem.subsets import Trial
@@ -28,7 +27,7 @@ def compare(path, fits, stacks):
     """Prints how one configuration does both ways."""
     from tfmem.models import build
 
-    config = from_yaml(open(path).read(), source=path)
+    config = read_config(path)
     data = load(config.dataset)
     model = build(config.model, data.train_images.shape[1:], len(data.class_names))
     size = choose_stack_size(model, config.training)

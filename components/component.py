@@ -52,6 +52,12 @@ class SelectedPairs(Artifact):
     place = "pairs"
 
 
+class Settings(Artifact):
+    """The settings that the selected pairs, and all that they rest on, were made with."""
+
+    place = "config.yaml"
+
+
 class Figures(Artifact):
     """Figures as PNG and PDF."""
 

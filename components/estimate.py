@@ -16,12 +16,13 @@ from tfmem.predictions import LABELS_NAME
 
 def Do(inputs: Paths, outputs: Paths, parameters: Parameters) -> None:
     """Runs the Beam job on all shards of the predictions."""
-    estimate(
-        predictions=str(inputs["predictions"] / "*.tfrecord"),
+    counters = estimate(
+        predictions=[str(path) for path in inputs["predictions"].glob("predictions-*.tfrecord")],
         labels=str(inputs["predictions"] / LABELS_NAME),
         folders={kind: str(outputs[kind]) for kind in ("memorization", "influence")},
         beam_args=parameters["beam_args"],
     )
+    print(f"{counters.get('records_read', 'all'):,} trials read")
 
 
 ESTIMATE = Component(

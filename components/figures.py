@@ -11,9 +11,9 @@ from components.component import (
     Paths,
     Predictions,
     SelectedPairs,
+    Settings,
 )
 from tfmem import figures
-from tfmem.config import Config
 from tfmem.run import Run
 
 _ROWS, _COLUMNS = 6, 4
@@ -21,17 +21,16 @@ _ROWS, _COLUMNS = 6, 4
 
 def Do(inputs: Paths, outputs: Paths, parameters: Parameters) -> None:
     """Writes each figure as PNG and PDF."""
-    config = Config.model_validate_json(parameters["config"])
-    run = Run(inputs, lambda: config)
-    data = run.dataset
+    run = Run(inputs)
+    data, selection = run.dataset, run.config.selection
     train, test = data.train_images / data.white, data.test_images / data.white
     memorization = run.memorization["memorization"].to_numpy()
     drawn = {
         "memorization_histogram": figures.memorization_histogram(
-            memorization, config.selection.memorization
+            memorization, selection.memorization
         ),
         "influence_histogram": figures.influence_histogram(
-            run.pairs["influence"].to_numpy(), config.selection.influence
+            run.pairs["influence"].to_numpy(), selection.influence
         ),
         "memorization_gallery": figures.memorization_gallery(
             train, data.train_labels, memorization, data.class_names
@@ -57,12 +56,13 @@ def _gallery_rows(run: Run) -> list[figures.InfluenceRow]:
 DRAW = Component(
     name="figures",
     inputs={
+        "settings": Settings,
         "predictions": Predictions,
         "memorization": Memorization,
         "influence": Influence,
         "pairs": SelectedPairs,
     },
     outputs={"figures": Figures},
-    parameters={"config": str},
+    parameters={},
     Do=Do,
 )

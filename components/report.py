@@ -12,22 +12,22 @@ from components.component import (
     Paths,
     Predictions,
     SelectedPairs,
+    Settings,
 )
-from tfmem.config import Config
 from tfmem.report import render
 from tfmem.run import Run
 
 
 def Do(inputs: Paths, outputs: Paths, parameters: Parameters) -> None:
     """Renders one self-contained HTML file."""
-    config = Config.model_validate_json(parameters["config"])
-    page = render(Run(inputs, lambda: config), inputs["figures"])
+    page = render(Run(inputs), inputs["figures"])
     outputs["report"].write_text(page, encoding="utf-8")
 
 
 REPORT = Component(
     name="report",
     inputs={
+        "settings": Settings,
         "predictions": Predictions,
         "memorization": Memorization,
         "influence": Influence,
@@ -35,6 +35,6 @@ REPORT = Component(
         "figures": Figures,
     },
     outputs={"report": Page},
-    parameters={"config": str},
+    parameters={},
     Do=Do,
 )

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import logging
+import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -58,10 +62,13 @@ def run(config: ConfigFile, out: Out, set: Set = [], beam: BeamArgs = None) -> N
     """
     from pipelines.memorization import memorization
     from pipelines.runner import run_chain
+    from tfmem.aggregation.launching import beam_options
 
     settings = _settings(config, set)
     _begin(settings, out)
-    run_chain(memorization(settings, beam or []), out)
+    beam_options(beam or [])
+    with _resumable():
+        run_chain(memorization(settings, beam or []), out)
     _done(out / "report.html", "figures, TFRecords and settings are beside it")
 
 
@@ -78,7 +85,8 @@ def train(config: ConfigFile, out: Out, set: Set = []) -> None:  # noqa: B006
 
     settings = _settings(config, set)
     _begin(settings, out)
-    run_chain(training(settings), out)
+    with _resumable():
+        run_chain(training(settings), out)
     _done(out / "predictions")
 
 
@@ -86,9 +94,8 @@ def train(config: ConfigFile, out: Out, set: Set = []) -> None:  # noqa: B006
     epilog=_examples(
         "tfmem estimate 'runs/digits/predictions/*.tfrecord' --labels "
         "runs/digits/predictions/labels.npz --out estimates",
-        "tfmem estimate 'gs://bucket/predictions/*' --labels gs://bucket/labels.npz --out "
-        "gs://bucket/estimates -- --runner=DataflowRunner --project=my-project "
-        "--region=europe-west1 --temp_location=gs://bucket/temp",
+        "tfmem estimate '*.tfrecord' --labels labels.npz --out estimates --influence 0.1 -- "
+        "--direct_running_mode=multi_processing --direct_num_workers=2",
     )
 )
 def estimate(
@@ -108,10 +115,16 @@ def estimate(
 
     from tfmem.aggregation.jobs import estimate as run_job
 
+    if (Path(out) / "config.yaml").exists():
+        raise InputError(
+            f"--out {out}: is the folder of a run; choose another, or `tfmem run --set selection.…`"
+        )
     kinds = ("memorization", "influence", "pairs")
     folders = {kind: FileSystems.join(out, kind) for kind in kinds}
     selection = SelectionSettings(memorization=memorization, influence=influence)
-    run_job(predictions, labels, folders, selection, beam or [])
+    counters = run_job(predictions, labels, folders, selection, beam or [])
+    for name, value in sorted(counters.items()):
+        print(f"{name.replace('_', ' ')}: {value:,}")
     _done(out, ", ".join(kinds))
 
 
@@ -169,29 +182,37 @@ def report(folder: RunFolder) -> None:
     from pipelines.runner import run_chain
     from tfmem.run import load_run
 
-    run_chain(presentation(load_run(folder).config), folder)
+    load_run(folder).config  # noqa: B018  (refuses a folder that is no run)
+    run_chain(presentation(), folder)
     _done(folder / "report.html")
 
 
 def _settings(path: Path, overrides: list[str]) -> Config:
     try:
         text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise InputError(f"{path}: the configuration cannot be read: {error.strerror}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: the configuration cannot be read: {error}") from None
     return from_yaml(text, overrides, str(path))
 
 
 def _begin(settings: Config, out: Path) -> None:
-    """Refuses a folder that holds another run, then leaves the settings in it."""
-    from tfmem.predictions import write_atomically
+    """Makes the output folder, or refuses one that holds another run."""
     from tfmem.training import check_directory
 
     check_directory(out / "predictions", settings)
     try:
         out.mkdir(parents=True, exist_ok=True)
-        write_atomically(out / "config.yaml", settings.to_yaml().encode())
     except OSError as error:
         raise InputError(f"--out {out}: cannot be written: {error.strerror}") from None
+
+
+@contextmanager
+def _resumable() -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt:
+        print("stopped; the same command continues", file=sys.stderr)
+        raise typer.Exit(130) from None
 
 
 def _table(*columns: str) -> Table:
@@ -206,15 +227,20 @@ def _done(place: str | Path, more: str = "") -> None:
 
 
 def main() -> None:
-    """Runs the command line; a user's mistake is one line and exit code 1."""
+    """Runs the command line; a mistake is one line and exit code 1.
+
+    With `TFMEM_TRACEBACK=1` in the environment the line comes with its traceback.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
     logging.basicConfig(level=logging.WARNING, format="%(message)s", force=True)
     for name in ("absl", "apache_beam", "tensorflow", "root"):
         logging.getLogger(name).setLevel(logging.ERROR)
     try:
         app()
     except InputError as error:
+        if os.environ.get("TFMEM_TRACEBACK"):
+            raise
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)
-    except KeyboardInterrupt:
-        print("stopped; the same command continues", file=sys.stderr)
-        sys.exit(130)

@@ -23,19 +23,17 @@ def training(config: Config) -> list[Step]:
 def estimation(config: Config, beam_args: Sequence[str]) -> list[Step]:
     """Estimates from predictions, and selects pairs."""
     arguments = list(beam_args)
-    selection = config.selection.model_dump_json()
     return [
         Step(ESTIMATE, {"beam_args": arguments}),
-        Step(SELECT, {"selection": selection, "beam_args": arguments}),
+        Step(SELECT, {"config": config.model_dump_json(), "beam_args": arguments}),
     ]
 
 
-def presentation(config: Config) -> list[Step]:
+def presentation() -> list[Step]:
     """Draws figures and writes the page."""
-    settings = {"config": config.model_dump_json()}
-    return [Step(DRAW, settings), Step(REPORT, settings)]
+    return [Step(DRAW, {}), Step(REPORT, {})]
 
 
 def memorization(config: Config, beam_args: Sequence[str] = ()) -> list[Step]:
     """All of it."""
-    return [*training(config), *estimation(config, beam_args), *presentation(config)]
+    return [*training(config), *estimation(config, beam_args), *presentation()]

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -91,7 +90,8 @@ def _run_step(step: Step, folder: Path) -> None:
             path.mkdir(parents=True, exist_ok=True)
         component.Do(inputs, final, step.parameters)
         return
-    unfinished = folder / f".unfinished-{component.name}-{os.getpid()}"
+    unfinished = folder / f".unfinished-{component.name}"
+    shutil.rmtree(unfinished, ignore_errors=True)  # of a run that was killed
     try:
         outputs = {name: unfinished / path.name for name, path in final.items()}
         unfinished.mkdir(parents=True)
@@ -127,7 +127,7 @@ def _outputs(component: Component, folder: Path) -> dict[str, Any]:
 
 
 def _files(path: Path) -> list[list[Any]]:
-    paths = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
+    paths = [path] if path.is_file() else sorted(p for p in path.glob("*") if p.name[0] != ".")
     return [[p.name, p.stat().st_size, p.stat().st_mtime_ns] for p in paths]
 
 

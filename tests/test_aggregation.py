@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 
 from tests.oracle import FINGERPRINT, example_learner, random_records
-from tfmem.aggregation.jobs import beam_options, estimate, select_pairs
+from tfmem.aggregation.jobs import estimate, select_pairs
+from tfmem.aggregation.launching import beam_options
 from tfmem.config import SelectionSettings
 from tfmem.errors import InputError
-from tfmem.predictions import Labels, TrialRecord, shard_name, write_shard
+from tfmem.predictions import Labels, TrialRecord, write_shard
+from tfmem.records import shard_name
 from tfmem.run import load_run
 
 SELECTION = SelectionSettings(memorization=0.1, influence=0.1)
@@ -26,7 +28,7 @@ def write_run(folder, records, labels, shards=1):
     predictions.mkdir(parents=True)
     (predictions / "labels.npz").write_bytes(labels.to_npz())
     for shard in range(shards):
-        write_shard(predictions / shard_name(shard, shards), records[shard::shards])
+        write_shard(predictions / shard_name("predictions", shard, shards), records[shard::shards])
     return predictions
 
 
@@ -73,7 +75,13 @@ def test_a_lookup_learner_has_its_closed_form(tmp_path):
     assert sorted(run.influence) == [0, 2]
     for block in run.influence.values():
         truth = expected[np.ix_(block.train_index, block.test_index)]
-        np.testing.assert_allclose(block.influence, truth, atol=1e-6)
+        np.testing.assert_allclose(block.influence, truth, atol=1e-12)
+        assert (block.errors.stderr > 0).all()
+        best, most = block.most_influenced(block.train_index[0], 2)
+        np.testing.assert_allclose(most, np.sort(truth[0])[::-1][:2])
+        np.testing.assert_allclose(truth[0, np.searchsorted(block.test_index, best)], most)
+    with pytest.raises(InputError, match=r"training example 7 is not of class 0"):
+        run.influence[0].most_influenced(7, 1)
     same = learner.labels.train_labels[:, None] == learner.labels.test_labels
     chosen = (learner.memorization()[:, None] >= 0.1) & (expected >= 0.1) & same
     found = set(zip(run.pairs["train_index"], run.pairs["test_index"], strict=True))
@@ -111,10 +119,13 @@ def test_estimating_again_replaces_and_a_failure_keeps_what_was_there(tmp_path):
     predictions = write_run(tmp_path, records, labels)
     aggregate(tmp_path)
     (tmp_path / "pairs" / "pairs-00000-of-00009.tfrecord").write_bytes(b"of an older job")
+    (tmp_path / "pairs" / "mine.tfrecord").write_bytes(b"not ours")
     aggregate(tmp_path)
     before = contents(tmp_path)
-    assert sorted(path.split("/")[0] for path in before) == ["influence", "memorization", "pairs"]
-    shard = predictions / shard_name(0, 1)
+    names = [path.split("/")[1] for path in before]
+    assert names == [shard_name("influence", 0, 1), shard_name("memorization", 0, 1),
+                     "mine.tfrecord", shard_name("pairs", 0, 1)]  # fmt: skip
+    shard = predictions / shard_name("predictions", 0, 1)
     shard.write_bytes(shard.read_bytes()[:-1])
     with pytest.raises(InputError):
         aggregate(tmp_path)
@@ -168,6 +179,11 @@ def damage_no_labels(folder, shard, records):
     return "labels.npz: labels cannot be read"
 
 
+def damage_missing_shard(folder, shard, records):
+    shard.unlink()
+    return "predictions-00001-of-00002.tfrecord: not found, but 1 of its 2 shards are there"
+
+
 def damage_no_shards(folder, shard, records):
     for path in (folder / "predictions").glob("*.tfrecord"):
         path.unlink()
@@ -177,7 +193,7 @@ def damage_no_shards(folder, shard, records):
 def damage_one_trial(folder, shard, records):
     for path in (folder / "predictions").glob("*.tfrecord"):
         path.unlink()
-    write_shard(shard, records[:1])
+    write_shard(shard.with_name("one.tfrecord"), records[:1])
     return "expected at least 2 trials, received 1"
 
 
@@ -188,7 +204,7 @@ DAMAGES = [value for name, value in sorted(globals().items()) if name.startswith
 def test_damage_is_named_with_file_and_record_and_nothing_is_written(tmp_path, damage):
     records, labels = random_run()
     predictions = write_run(tmp_path, records, labels, shards=2)
-    shard = predictions / shard_name(1, 2)
+    shard = predictions / shard_name("predictions", 1, 2)
     words = damage(tmp_path, shard, records)
     with pytest.raises(InputError) as error:
         aggregate(tmp_path)
@@ -203,13 +219,41 @@ def test_damage_is_named_with_file_and_record_and_nothing_is_written(tmp_path, d
 def test_damage_is_named_across_processes_too(tmp_path):
     records, labels = random_run()
     predictions = write_run(tmp_path, records, labels, shards=2)
-    flip(predictions / shard_name(1, 2), 40)
+    flip(predictions / shard_name("predictions", 1, 2), 40)
     with pytest.raises(InputError, match=r"predictions-00001-of-00002.tfrecord: record 0: corrupt"):
         aggregate(tmp_path, MULTI_PROCESS)
 
 
+def test_a_folder_in_place_of_its_files_is_refused(tmp_path):
+    records, labels = random_run()
+    predictions = write_run(tmp_path, records, labels)
+    with pytest.raises(InputError, match="expected files of prediction shards, received a folder"):
+        estimate(str(predictions), str(predictions / "labels.npz"), {})
+
+
+def test_no_character_of_a_path_is_special(tmp_path, reference):
+    folder = tmp_path / "lr[0.1] *?"
+    records, labels = random_run()
+    predictions = write_run(folder, records, labels, shards=2)
+    estimate(
+        [str(path) for path in predictions.glob("*.tfrecord")],
+        str(predictions / "labels.npz"),
+        {kind: str(folder / kind) for kind in KINDS},
+        SELECTION,
+    )
+    assert contents(folder) == reference
+
+
+def test_words_that_are_no_options_are_refused():
+    with pytest.raises(InputError, match=r"received 'training\.trials=3'"):
+        beam_options(["training.trials=3"])
+    with pytest.raises(InputError, match=r"received 'x'"):
+        beam_options(["--direct_num_workers=2", "x"])
+    assert beam_options(["--temp_location", "/x/multi_threading"])
+
+
 def test_ways_of_running_that_lose_data_are_refused():
-    for option in ("--direct_running_mode=multi_threading", "--runner=DaskRunner"):
+    for option in ("--direct_running_mode=multi_threading", "--runner=dask"):
         with pytest.raises(InputError, match=r"loses elements"):
             beam_options([option])
     assert beam_options([]).get_all_options()["runner"] == "FnApiRunner"

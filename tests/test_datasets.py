@@ -154,3 +154,6 @@ def test_unknown_sets_and_folders_are_refused(tmp_path):
         load(settings("mnist", tmp_path / "nothing"))
     with pytest.raises(InputError, match="cifar10 is not prepared"):
         load(settings("cifar10", tmp_path))
+    write_mnist(tmp_path, np.zeros((3, 28, 28)), np.zeros(3))
+    with pytest.raises(InputError, match="TFDS has no data set 'mnits'"):
+        load(settings("mnits", tmp_path))

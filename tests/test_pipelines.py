@@ -114,6 +114,7 @@ def test_unchanged_steps_are_skipped_and_changed_settings_run_what_they_touch(di
     pairs = len(tfmem.load_run(folder).pairs)
     done = tfmem_command(*arguments, "--set", "selection.influence=0.5")
     assert re.findall(r"\] (\w+): unchanged", done.stdout) == ["train", "estimate"]
+    assert "influence: 0.5" in (folder / "config.yaml").read_text()
     assert len(tfmem.load_run(folder).pairs) < pairs
     done = tfmem_command(*arguments)
     assert len(tfmem.load_run(folder).pairs) == pairs
@@ -158,6 +159,8 @@ def test_mistakes_are_one_line_and_a_code(digits_run, tmp_path):
         (["show", tmp_path / "none"], "no such run folder"),
         (["pairs", tmp_path], "no pairs records"),
         (["report", tmp_path], "config.yaml: not found"),
+        (["estimate", "x", "--labels", "y", "--out", folder], "is the folder of a run"),
+        (["run", "configs/digits.yaml", "--out", tmp_path, "training.trials=3"], "Beam options"),
         (["estimate", tmp_path / "*", "--labels", "none", "--out", tmp_path], "labels cannot be"),
         (["train", "configs/digits.yaml", "--out", "/proc/none"], "--out /proc/none: cannot be"),
     ):

@@ -18,6 +18,10 @@ def framed(payloads):
     return file.getvalue()
 
 
+def numbered(payloads):
+    return [(payload, f"x: record {number}") for number, payload in enumerate(payloads)]
+
+
 def test_tensorflow_reads_what_is_written_and_the_other_way_round(tmp_path):
     import tensorflow as tf
 
@@ -42,7 +46,8 @@ def test_tensorflow_reads_what_is_written_and_the_other_way_round(tmp_path):
     with tf.io.TFRecordWriter(str(tmp_path / "theirs")) as writer:
         writer.write(example.SerializeToString())
     with open(tmp_path / "theirs", "rb") as file:
-        (payload,) = read_records(file, "theirs")
+        ((payload, source),) = read_records(file, "theirs")
+    assert source == "theirs: record 0"
     features = decode_example(payload, "theirs")
     np.testing.assert_array_equal(features["f"], np.float32([1.5, np.nan]))
     assert features["i"].tolist() == [-(2**63)]
@@ -54,7 +59,7 @@ def test_tensorflow_reads_what_is_written_and_the_other_way_round(tmp_path):
 def test_no_damage_goes_unnoticed(data):
     payloads = data.draw(st.lists(st.binary(max_size=40), min_size=1, max_size=4))
     whole = framed(payloads)
-    assert list(read_records(io.BytesIO(whole), "x")) == payloads
+    assert list(read_records(io.BytesIO(whole), "x")) == numbered(payloads)
     if data.draw(st.booleans()):
         cut = data.draw(st.integers(0, len(whole) - 1))
         broken = whole[:cut]
@@ -64,7 +69,9 @@ def test_no_damage_goes_unnoticed(data):
         broken = whole[:place] + bytes([whole[place] ^ change]) + whole[place + 1 :]
     ends = np.cumsum([0, *(len(framed([p])) for p in payloads)]).tolist()
     if len(broken) < len(whole) and len(broken) in ends:
-        assert list(read_records(io.BytesIO(broken), "x")) == payloads[: ends.index(len(broken))]
+        assert list(read_records(io.BytesIO(broken), "x")) == numbered(
+            payloads[: ends.index(len(broken))]
+        )
         return
     with pytest.raises(InputError, match=r"x: record [0-9]: (truncated|corrupt)"):
         list(read_records(io.BytesIO(broken), "x"))
@@ -118,9 +125,27 @@ def test_labels_round_trip_and_are_never_unpickled():
     assert (again.class_names, again.dataset_fingerprint) == (("a", "b", "c"), b"f" * 32)
     file = io.BytesIO()
     np.savez(file, train_labels=np.array([{}], object), test_labels=np.zeros(1, int))
-    for contents in (file.getvalue(), b"no zip", labels.to_npz()[:100]):
+    array = io.BytesIO()
+    np.save(array, np.zeros(3))
+    for contents in (file.getvalue(), array.getvalue(), b"no zip", b"", labels.to_npz()[:100]):
         with pytest.raises(InputError, match=r"somewhere: not a readable npz"):
             Labels.from_npz(contents, "somewhere")
+
+
+def test_no_flipped_byte_of_labels_is_a_surprise():
+    """Each is refused, or is in a part of the archive that says nothing (dates, attributes)."""
+    labels = example_learner().labels
+    whole = labels.to_npz()
+    refused = 0
+    for place in range(0, len(whole), 5):
+        broken = whole[:place] + bytes([whole[place] ^ 0xFF]) + whole[place + 1 :]
+        try:
+            again = Labels.from_npz(broken, "somewhere")
+        except InputError:
+            refused += 1
+        else:
+            np.testing.assert_array_equal(again.train_labels, labels.train_labels)
+    assert refused > len(whole) / 5 / 3
 
 
 def test_a_shard_appears_only_when_it_is_complete(tmp_path):

@@ -18,7 +18,8 @@ from tfmem.config import from_yaml
 from tfmem.datasets import load
 from tfmem.errors import InputError
 from tfmem.models import build
-from tfmem.predictions import read_shard, shard_name, write_shard
+from tfmem.predictions import read_shard, write_shard
+from tfmem.records import shard_name
 from tfmem.subsets import Trial, unpack
 from tfmem.training.initialization import VariableInitializer
 from tfmem.training.mirrored import MirroredTrainer
@@ -224,7 +225,7 @@ def test_records_hold_subset_and_predictions(digits, tmp_path):
     config = small()
     summary, _ = farm(config, digits, tmp_path)
     assert (summary.trials, summary.trained, summary.accuracy) == (6, 6, 0.5)
-    records = [r for s in range(2) for r in read_shard(tmp_path / shard_name(s, 2))]
+    records = [r for s in range(2) for r in read_shard(tmp_path / shard_name("predictions", s, 2))]
     assert [r.trial_id for r in records] == list(range(6))
     for r in records:
         mask = unpack(r.subset_mask, 300)
@@ -238,7 +239,7 @@ def test_records_hold_subset_and_predictions(digits, tmp_path):
 def test_only_missing_shards_are_trained_and_more_trials_can_be_added(digits, tmp_path):
     farm(small("training.trials=10"), digits, tmp_path)
     whole = shards(tmp_path)
-    (tmp_path / shard_name(1, 3)).unlink()
+    (tmp_path / shard_name("predictions", 1, 3)).unlink()
     summary, asked = farm(small("training.trials=10"), digits, tmp_path)
     assert (asked, summary.trained, shards(tmp_path)) == ([4, 5, 6, 7], 4, whole)
 
@@ -257,7 +258,8 @@ def test_a_folder_of_another_run_is_refused(digits, tmp_path):
         ("seed=1", "seed: 0 -> 1"),
         ("training.trials=5", r"training\.trials: 6 -> 5"),
         ("training.stack_size=2", r"training\.stack_size: 4 -> 2"),
-        ("training.trainer=mirrored", r"training\.stack_size: 4 -> 1"),
+        ("training.trainer=mirrored", r"training\.trainer: 'stacked' -> 'mirrored'"),
+        ("training.probabilities=false", r"training\.probabilities: True -> False"),
     ):
         with pytest.raises(InputError, match=words):
             farm(small(override), digits, tmp_path)
@@ -269,7 +271,7 @@ def test_a_folder_of_another_run_is_refused(digits, tmp_path):
 
 def test_damaged_and_foreign_shards_are_named_and_kept(digits, tmp_path):
     farm(small(), digits, tmp_path)
-    path = tmp_path / shard_name(0, 2)
+    path = tmp_path / shard_name("predictions", 0, 2)
     data = path.read_bytes()
     path.write_bytes(data[:-3])
     with pytest.raises(InputError, match=r"predictions-00000-of-00002.tfrecord: record 3: trunc"):
@@ -278,7 +280,7 @@ def test_damaged_and_foreign_shards_are_named_and_kept(digits, tmp_path):
     write_shard(path, [record(0, np.ones(9, bool), np.ones(9, bool), np.ones(9, bool))])
     with pytest.raises(InputError, match=r"record 0: made with other data or other settings"):
         farm(small(), digits, tmp_path)
-    path.write_bytes((tmp_path / shard_name(1, 2)).read_bytes())
+    path.write_bytes((tmp_path / shard_name("predictions", 1, 2)).read_bytes())
     with pytest.raises(InputError, match=r"expected a trial of range\(0, 4\), received 4"):
         farm(small(), digits, tmp_path)
 
@@ -291,33 +293,52 @@ def test_a_trial_that_diverges_is_named(digits, tmp_path, trainer):
     assert shards(tmp_path) == {}
 
 
+def everything(folder):
+    """All files of a run but the notes of the runner, which hold times."""
+    paths = [path for path in folder.rglob("*") if path.is_file()]
+    return {str(p.relative_to(folder)): p.read_bytes() for p in paths if p.suffix != ".json"}
+
+
+def wait_for(condition, process):
+    limit = time.monotonic() + 90
+    while not condition() and process.poll() is None:
+        assert time.monotonic() < limit
+        time.sleep(0.005)
+
+
 def test_killed_at_random_moments_a_run_ends_with_the_same_bytes(tmp_path):
-    """Ten kills, each at a random moment of the training, and a last start to the end."""
+    """Ten kills while it starts or trains, two after that, and a last start to the end."""
     program = Path(sys.executable).with_name("tfmem")
-    command = [program, "train", "configs/digits.yaml", "--out"]
-    options = [f"--set=training.{s}" for s in ("trials=720", "stack_size=12", "epochs=12")]
-
-    def start(out):
-        return subprocess.Popen(
-            [*command, str(out), *options], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
-
+    settings = ("trials=720", "stack_size=12", "epochs=12")
+    options = [f"--set=training.{setting}" for setting in settings]
+    disturbed, whole = tmp_path / "disturbed", tmp_path / "whole"
+    predictions = disturbed / "predictions"
     seed = int.from_bytes(os.urandom(4), "little")
     rng = random.Random(seed)
-    disturbed, folder = tmp_path / "disturbed", tmp_path / "disturbed" / "predictions"
-    kills = 0
-    while kills < 10:
-        process = start(disturbed)
-        had = len(shards(folder))
-        limit = time.monotonic() + 60
-        while len(shards(folder)) < had + 1 and process.poll() is None:  # it trains now
-            assert time.monotonic() < limit
-            time.sleep(0.01)
-        time.sleep(rng.uniform(0, 0.6))
+
+    def start(out):
+        command = [program, "run", "configs/digits.yaml", "--out", str(out), *options]
+        return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    def kill(process):
         process.send_signal(signal.SIGKILL)
-        assert process.wait() == -signal.SIGKILL, f"ended before kill {kills} (seed {seed})"
-        kills += 1
+        return process.wait() == -signal.SIGKILL
+
+    for number in range(10):
+        process = start(disturbed)
+        if number % 4 == 3:
+            time.sleep(rng.uniform(0, 6))
+        else:
+            had = len(shards(predictions))
+            wait_for(lambda had=had: len(shards(predictions)) > had, process)
+            time.sleep(rng.uniform(0, 0.5))
+        assert kill(process), f"the run ended before it was killed (seed {seed})"
+    for _ in range(2):
+        process = start(disturbed)
+        wait_for(lambda: (disturbed / ".components" / "train.json").exists(), process)
+        time.sleep(rng.uniform(0, 3))
+        kill(process)  # the second time it may have ended
     assert start(disturbed).wait() == 0
-    assert start(tmp_path / "whole").wait() == 0
-    assert shards(folder) == shards(tmp_path / "whole" / "predictions"), f"seed {seed}"
-    assert len(shards(folder)) == 60
+    assert start(whole).wait() == 0
+    assert everything(disturbed) == everything(whole), f"seed {seed}"
+    assert len(shards(predictions)) == 60

@@ -23,6 +23,8 @@ class Pairs:
       memorization: float64, of the training example.
       influence: float64, of the training on the test example.
       stderr: float64, standard error of the influence.
+      ci_low: float64, lower end of the 95% interval of the influence.
+      ci_high: float64, upper end.
     """
 
     train_index: np.ndarray
@@ -31,6 +33,8 @@ class Pairs:
     memorization: np.ndarray
     influence: np.ndarray
     stderr: np.ndarray
+    ci_low: np.ndarray
+    ci_high: np.ndarray
 
 
 def select(counts: ClassCounts, settings: SelectionSettings) -> Pairs:
@@ -69,6 +73,8 @@ def select(counts: ClassCounts, settings: SelectionSettings) -> Pairs:
         memorization=memorization(counts).value[train],
         influence=influence.value,
         stderr=influence.stderr,
+        ci_low=influence.low,
+        ci_high=influence.high,
     )
 
 
@@ -95,7 +101,7 @@ def concatenate(parts: Iterable[Pairs]) -> Pairs:
     return Pairs(**{name: values[order] for name, values in joined.items()})
 
 
-_NONE = Pairs(*(np.zeros(0, np.int64),) * 3, *(np.zeros(0),) * 3)
+_NONE = Pairs(*(np.zeros(0, np.int64),) * 3, *(np.zeros(0),) * 5)
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import io
 import os
-import re
 import zipfile
+import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,8 +19,18 @@ import numpy as np
 from tfmem.errors import InputError
 from tfmem.records import decode_example, encode_example, feature, read_records, write_records
 
-SHARD_PATTERN = re.compile(r"predictions-(\d{5})-of-(\d{5})\.tfrecord")
 LABELS_NAME = "labels.npz"
+_UNREADABLE = (  # what numpy raises for files that are damaged or something else
+    ValueError,
+    OSError,
+    EOFError,
+    TypeError,
+    AttributeError,
+    KeyError,
+    NotImplementedError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 
 
 @dataclass(frozen=True)
@@ -142,7 +152,7 @@ class Labels:
         try:
             with np.load(io.BytesIO(contents), allow_pickle=False) as arrays:
                 found = {name: arrays[name] for name in arrays.files}
-        except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+        except _UNREADABLE as error:
             raise InputError(f"{source}: not a readable npz file: {error}") from None
         for name in ("train_labels", "test_labels"):
             if name not in found:
@@ -164,16 +174,11 @@ class Labels:
         return cls(train, test, tuple(str(name) for name in names), fingerprint.tobytes())
 
 
-def shard_name(shard: int, shards: int) -> str:
-    """`predictions-SSSSS-of-NNNNN.tfrecord`."""
-    return f"predictions-{shard:05d}-of-{shards:05d}.tfrecord"
-
-
 def read_shard(path: str | os.PathLike[str]) -> Iterator[TrialRecord]:
     """Yields the records of a local shard."""
     with open(path, "rb") as file:
-        for number, payload in enumerate(read_records(file, str(path))):
-            yield TrialRecord.from_example(payload, f"{path}: record {number}")
+        for payload, source in read_records(file, str(path)):
+            yield TrialRecord.from_example(payload, source)
 
 
 def write_shard(path: Path, records: Iterable[TrialRecord]) -> None:

@@ -8,6 +8,7 @@ documentation: length, masked CRC-32C of the length, payload, masked CRC-32C of 
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, BinaryIO
@@ -88,9 +89,12 @@ def encode_example(features: Mapping[str, bytes | int | float | np.ndarray]) -> 
             continue
         values = np.atleast_1d(value)
         if values.dtype.kind in "iub":
-            slots[name].int64_list.value.extend(values.tolist())
+            numbers = slots[name].int64_list
+            numbers.value.extend(values.tolist())
         else:
-            slots[name].float_list.value.extend(values.astype(np.float32).tolist())
+            numbers = slots[name].float_list
+            numbers.value.extend(values.astype(np.float32).tolist())
+        numbers.SetInParent()  # so that an empty list is there, with its kind
     return example.SerializeToString(deterministic=True)
 
 
@@ -137,6 +141,17 @@ def feature(features: Mapping[str, Any], name: str, kind: type, source: str) -> 
     return value
 
 
+def shard_name(kind: str, shard: int, shards: int) -> str:
+    """`KIND-SSSSS-of-NNNNN.tfrecord`."""
+    return f"{kind}-{shard:05d}-of-{shards:05d}.tfrecord"
+
+
+def parse_shard_name(name: str) -> tuple[str, int, int] | None:
+    """The inverse of `shard_name`; None for other names."""
+    match = re.fullmatch(r"(\w+)-(\d{5,})-of-(\d{5,})\.tfrecord", name)
+    return (match[1], int(match[2]), int(match[3])) if match else None
+
+
 def write_records(file: BinaryIO, payloads: Iterable[bytes]) -> int:
     """Writes payloads with TFRecord framing; returns how many."""
     count = 0
@@ -147,8 +162,8 @@ def write_records(file: BinaryIO, payloads: Iterable[bytes]) -> int:
     return count
 
 
-def read_records(file: BinaryIO, name: str) -> Iterator[bytes]:
-    """Yields the payloads of a TFRecord file.
+def read_records(file: BinaryIO, name: str) -> Iterator[tuple[bytes, str]]:
+    """Yields the payloads of a TFRecord file, each with a name for it: the file's and its number.
 
     Args:
       file: open for reading, at the start of a record.
@@ -173,7 +188,7 @@ def read_records(file: BinaryIO, name: str) -> Iterator[bytes]:
         payload = body[:-4]
         if body[-4:] != _masked_crc(payload):
             raise InputError(f"{where}: corrupt (the checksum of its {length} bytes does not fit)")
-        yield payload
+        yield payload, where
         record += 1
 
 

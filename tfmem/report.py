@@ -11,6 +11,7 @@ import jinja2
 import numpy as np
 from PIL import Image
 
+from tfmem.errors import InputError
 from tfmem.run import Run
 
 _MEMORIZED_ROWS = 60
@@ -98,6 +99,12 @@ def render(run: Run, figures: Path) -> str:
 def _summary(run: Run) -> dict[str, Any]:
     accuracy = run.trials
     memorization = run.memorization["memorization"]
+    estimated = int(run.memorization[["n_in", "n_out"]].iloc[0].sum())
+    if estimated != len(accuracy):
+        raise InputError(
+            f"the estimates are of {estimated} trials, but there are predictions of "
+            f"{len(accuracy)}: estimate again with `tfmem run`"
+        )
     return {
         "trials": len(accuracy),
         "test": accuracy["test_accuracy"],

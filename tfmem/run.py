@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from functools import cached_property, partial
+from collections.abc import Iterator, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from tfmem.aggregation.estimates import KINDS, parse_influence
 from tfmem.config import Config, from_yaml
 from tfmem.datasets import Dataset, load
 from tfmem.errors import InputError
+from tfmem.estimation.estimator import ClassCounts, Difference, influence
 from tfmem.predictions import LABELS_NAME, Labels, read_shard
 from tfmem.records import decode_example, read_records
 from tfmem.subsets import unpack
@@ -29,11 +29,10 @@ _MEMORIZATION = {
 }
 _PAIRS = {
     **dict.fromkeys(("train_index", "test_index", "label"), np.int64),
-    **dict.fromkeys(("memorization", "influence", "stderr"), np.float32),
+    **dict.fromkeys(("memorization", "influence", "stderr", "ci_low", "ci_high"), np.float32),
 }
 
 
-@dataclass(frozen=True)
 class InfluenceBlock:
     """Influence of the training on the test examples of one class.
 
@@ -41,38 +40,63 @@ class InfluenceBlock:
       label: the class.
       train_index: int64 `[train]`.
       test_index: int64 `[test]`.
-      influence: float32 `[train, test]`.
+      n_in: int64 `[train]`, trials with the training example in the subset.
+      n_out: int64 `[train]`, trials without it.
+      influence: float64 `[train, test]`; NaN where `n_in` or `n_out` is 0.
     """
 
-    label: int
-    train_index: np.ndarray
-    test_index: np.ndarray
-    influence: np.ndarray
+    def __init__(self, counts: ClassCounts) -> None:
+        """Estimates from counts."""
+        self.label = counts.label
+        self.train_index = counts.train_index
+        self.test_index = counts.test_index
+        self.n_in = counts.num_in
+        self.n_out = counts.num_trials - counts.num_in
+        self._counts = counts
+
+    @cached_property
+    def errors(self) -> Difference:
+        """Influence with `stderr` and the 95% interval from `low` to `high`, `[train, test]`."""
+        return influence(self._counts)
+
+    @property
+    def influence(self) -> np.ndarray:
+        """Influence, float64 `[train, test]`."""
+        return self.errors.value
 
     def most_influenced(self, train_index: int, count: int) -> tuple[np.ndarray, np.ndarray]:
-        """Test examples that a training example influences most, and by how much."""
-        row = self.influence[np.searchsorted(self.train_index, train_index)]
-        best = np.argsort(-row, kind="stable")[:count]
-        return self.test_index[best], row[best]
+        """Test examples that a training example influences most, and by how much.
+
+        Raises:
+          InputError: if the training example is of another class.
+        """
+        row = np.flatnonzero(self.train_index == train_index)
+        if not len(row):
+            raise InputError(f"training example {train_index} is not of class {self.label}")
+        values = self.influence[row[0]]
+        best = np.argsort(-values, kind="stable")[:count]
+        return self.test_index[best], values[best]
 
 
 class Run:
     """The outputs of a run, each read when it is first asked for."""
 
-    def __init__(self, folders: Mapping[str, Path], read_config: Callable[[], Config]) -> None:
+    def __init__(self, folders: Mapping[str, Path]) -> None:
         """Names the parts of a run; `load_run` does so for a folder.
 
         Args:
-          folders: where `predictions`, `memorization`, `influence` and `pairs` are.
-          read_config: gives the run's settings.
+          folders: where `predictions`, `memorization`, `influence` and `pairs` are, and the file of
+            `settings`.
         """
         self._folders = folders
-        self._read_config = read_config
 
     @cached_property
     def config(self) -> Config:
         """The run's settings."""
-        return self._read_config()
+        path = self._folders["settings"]
+        if not path.exists():
+            raise InputError(f"{path}: not found; is its folder the output of `tfmem run`?")
+        return from_yaml(path.read_text(encoding="utf-8"), source=str(path))
 
     @cached_property
     def labels(self) -> Labels:
@@ -113,10 +137,8 @@ class Run:
         """Influence blocks by class."""
         blocks = {}
         for payload, source in self._records("influence"):
-            counts, influence = parse_influence(payload, source)
-            blocks[counts.label] = InfluenceBlock(
-                counts.label, counts.train_index, counts.test_index, influence
-            )
+            counts = parse_influence(payload, source)
+            blocks[counts.label] = InfluenceBlock(counts)
         return blocks
 
     @cached_property
@@ -139,8 +161,7 @@ class Run:
             raise InputError(f"{self._folders[kind]}: no {kind} records; has the run finished?")
         for path in paths:
             with open(path, "rb") as file:
-                for number, payload in enumerate(read_records(file, str(path))):
-                    yield payload, f"{path}: record {number}"
+                yield from read_records(file, str(path))
 
     def _table(self, kind: str, columns: dict[str, Any]) -> pd.DataFrame:
         rows = []
@@ -170,11 +191,5 @@ def load_run(folder: str | os.PathLike[str]) -> Run:
     folder = Path(folder)
     if not folder.is_dir():
         raise InputError(f"{folder}: no such run folder")
-    return Run({kind: folder / kind for kind in KINDS}, partial(_read_config, folder))
-
-
-def _read_config(folder: Path) -> Config:
-    path = folder / "config.yaml"
-    if not path.exists():
-        raise InputError(f"{path}: not found; is {folder} the output of `tfmem run`?")
-    return from_yaml(path.read_text(), source=str(path))
+    parts = {kind: folder / kind for kind in KINDS}
+    return Run({**parts, "settings": folder / "config.yaml"})

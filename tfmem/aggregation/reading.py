@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+import os
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import apache_beam as beam
-from apache_beam.io import fileio
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.metrics import Metrics
 
 from tfmem.errors import InputError
 from tfmem.predictions import Labels, TrialRecord
-from tfmem.records import read_records
+from tfmem.records import parse_shard_name, read_records, shard_name
 
 
 class Identity(NamedTuple):
@@ -35,7 +35,7 @@ def load_labels(path: str) -> Labels:
     try:
         with FileSystems.open(path) as file:
             contents = file.read()
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise InputError(f"{path}: labels cannot be read: {error}") from None
     return Labels.from_npz(contents, path)
 
@@ -50,11 +50,9 @@ class _ReadShard(beam.DoFn):
     def setup(self) -> None:
         self._labels = load_labels(self._labels_path)
 
-    def process(self, file: fileio.ReadableFile) -> Iterator[tuple[TrialRecord, str]]:
-        path = file.metadata.path
+    def process(self, path: str) -> Iterator[tuple[TrialRecord, str]]:
         with FileSystems.open(path) as opened:
-            for number, payload in enumerate(read_records(opened, path)):
-                source = f"{path}: record {number}"
+            for payload, source in read_records(opened, path):
                 record = TrialRecord.from_example(payload, source)
                 self._check(record, source)
                 self._read.inc()
@@ -80,16 +78,57 @@ class _ReadShard(beam.DoFn):
 
 @beam.ptransform_fn
 def ReadTrials(
-    pipeline: beam.Pipeline, pattern: str, labels_path: str
+    pipeline: beam.Pipeline, shards: Sequence[str], labels_path: str
 ) -> beam.PCollection[tuple[TrialRecord, str]]:
-    """Reads all shards that match a glob, as records with the file and number they stand at."""
+    """Reads shards, as records with the file and number they stand at."""
     return (
         pipeline
-        | "MatchShards" >> fileio.MatchFiles(pattern)
+        | "Shards" >> beam.Create(shards)
         | "SpreadShards" >> beam.Reshuffle()
-        | "OpenShards" >> fileio.ReadMatches()
         | "ReadShards" >> beam.ParDo(_ReadShard(labels_path))
     )
+
+
+def find_files(where: str | Sequence[str], what: str) -> list[str]:
+    """The files that a glob matches, or those that are named, ascending.
+
+    Args:
+      where: a glob on any Beam filesystem, or paths, in which no character is special.
+      what: what is looked for, for the message.
+
+    Raises:
+      InputError: if there is none, if one is a folder, or if files called `-SSSSS-of-NNNNN` are not
+        all there.
+    """
+    if isinstance(where, str):
+        try:
+            found = [m.path for match in FileSystems.match([where]) for m in match.metadata_list]
+        except (OSError, ValueError) as error:
+            raise InputError(f"{where}: {what} cannot be listed: {error}") from None
+    else:
+        found = list(where)
+    if not found:
+        raise InputError(f"{where}: no such {what}")
+    for path in found:
+        if os.path.isdir(path):
+            raise InputError(f"{path}: expected files of {what}, received a folder")
+    _check_complete(found)
+    return sorted(found)
+
+
+def _check_complete(paths: Sequence[str]) -> None:
+    names = [(path, parse_shard_name(FileSystems.split(path)[1])) for path in paths]
+    sets: dict[tuple[str, str, int], set[int]] = {}
+    for path, name in names:
+        if name:
+            kind, shard, shards = name
+            sets.setdefault((FileSystems.split(path)[0], kind, shards), set()).add(shard)
+    for (folder, kind, shards), there in sets.items():
+        if absent := sorted(set(range(shards)) - there):
+            raise InputError(
+                f"{FileSystems.join(folder, shard_name(kind, absent[0], shards))}: not found, but "
+                f"{len(there)} of its {shards} shards are there"
+            )
 
 
 def identify(element: tuple[TrialRecord, str]) -> Identity:

@@ -8,8 +8,6 @@ from functools import cached_property
 
 import numpy as np
 
-from tfmem.predictions import Labels
-
 
 @dataclass(frozen=True)
 class Dataset:
@@ -42,8 +40,3 @@ class Dataset:
             digest.update(np.ascontiguousarray(array).data)
         digest.update("\0".join(self.class_names).encode())
         return digest.digest()
-
-    @property
-    def labels(self) -> Labels:
-        """What estimation needs of the data set."""
-        return Labels(self.train_labels, self.test_labels, self.class_names, self.fingerprint)

@@ -26,8 +26,8 @@ def load_official(name: str, folder: Path) -> Dataset | None:
     Raises:
       InputError: if some of the files are there but one is missing, cut short or of another kind.
     """
-    readers = {"cifar10": _cifar10, "cifar100": _cifar100}
-    return readers.get(name, _mnist)(name, folder)
+    reader = _READERS.get(name)
+    return reader(name, folder) if reader else None
 
 
 def _mnist(name: str, folder: Path) -> Dataset | None:
@@ -132,3 +132,10 @@ def _read_cifar(path: Path, label_bytes: int, classes: int) -> tuple[np.ndarray,
         )
     planes = records[:, label_bytes:].reshape(-1, 3, 32, 32)
     return np.ascontiguousarray(planes.transpose(0, 2, 3, 1)), labels
+
+
+_READERS = {
+    **dict.fromkeys(("mnist", "fashion_mnist", "kmnist"), _mnist),
+    "cifar10": _cifar10,
+    "cifar100": _cifar100,
+}

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 from tfmem.config import Config
 from tfmem.datasets import Dataset
 from tfmem.quiet import import_tensorflow
-from tfmem.training.outcome import Trainer
 from tfmem.training.trials import TrialSummary, check_directory, run_trials
 
 if TYPE_CHECKING:
     import keras
+
+    from tfmem.training.outcome import Trainer
 
 __all__ = ["TrialSummary", "check_directory", "train"]
 

@@ -10,10 +10,9 @@ import tensorflow as tf
 
 from tfmem.config import TrainingSettings
 from tfmem.datasets import Dataset
-from tfmem.errors import InputError
 from tfmem.subsets import Trial, subset_size
 from tfmem.training.initialization import VariableInitializer
-from tfmem.training.outcome import Outcome
+from tfmem.training.outcome import Outcome, diverged, read_predictions
 from tfmem.training.schedules import learning_rates
 
 _EVALUATION_BATCH = 512
@@ -79,10 +78,7 @@ class MirroredTrainer:
                 )
                 step += 1
             if not np.isfinite(loss):
-                raise InputError(
-                    f"trial {trial.trial_id} diverged: its loss is not finite after epoch "
-                    f"{epoch + 1}; training.learning_rate is {self._settings.learning_rate}"
-                )
+                raise diverged(trial, epoch, self._settings)
             on_epoch()
         data = self._dataset
         train_correct, train_prob = self._evaluate(data.train_images, data.train_labels)
@@ -117,10 +113,7 @@ class MirroredTrainer:
         return tf.cast(images, tf.float32) / self._dataset.white
 
     def _predict(self, images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        logits = self._model(self._scaled(images), training=False)
-        correct = tf.equal(tf.argmax(logits, axis=-1, output_type=tf.int32), labels)
-        probability = tf.gather(tf.nn.softmax(logits), labels, axis=1, batch_dims=1)
-        return correct, tf.cast(probability, tf.float16)
+        return read_predictions(self._model(self._scaled(images), training=False), labels)
 
     def _evaluate(self, images: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         starts = range(0, len(labels), _EVALUATION_BATCH)

@@ -7,7 +7,10 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
+import tensorflow as tf
 
+from tfmem.config import TrainingSettings
+from tfmem.errors import InputError
 from tfmem.subsets import Trial
 
 
@@ -26,6 +29,26 @@ class Outcome:
     test_correct: np.ndarray
     train_prob: np.ndarray
     test_prob: np.ndarray
+
+
+def read_predictions(logits: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Correctness and probability of the true label (float16), `[batch]` each.
+
+    Args:
+      logits: `[batch, classes]`.
+      labels: int32 `[batch]`.
+    """
+    correct = tf.equal(tf.argmax(logits, axis=-1, output_type=tf.int32), labels)
+    probability = tf.gather(tf.nn.softmax(logits), labels, axis=1, batch_dims=1)
+    return correct, tf.cast(probability, tf.float16)
+
+
+def diverged(trial: Trial, epoch: int, settings: TrainingSettings) -> InputError:
+    """What is said of a trial whose loss is no longer a finite number."""
+    return InputError(
+        f"trial {trial.trial_id} diverged: its loss is not finite after epoch {epoch + 1}; "
+        f"training.learning_rate is {settings.learning_rate}"
+    )
 
 
 class Trainer(Protocol):

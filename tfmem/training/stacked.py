@@ -17,10 +17,9 @@ import tensorflow as tf
 
 from tfmem.config import TrainingSettings
 from tfmem.datasets import Dataset
-from tfmem.errors import InputError
 from tfmem.subsets import Trial, subset_size
 from tfmem.training.initialization import VariableInitializer
-from tfmem.training.outcome import Outcome
+from tfmem.training.outcome import Outcome, diverged, read_predictions
 from tfmem.training.schedules import learning_rates
 
 _EVALUATION_BATCH = 512
@@ -98,10 +97,7 @@ class StackedTrainer:
             loss = self._epoch_program(tf.constant(order, tf.int32), tf.constant(rates)).numpy()
             if not np.isfinite(loss).all():
                 lost = trials[int(np.argmin(np.isfinite(loss)))]
-                raise InputError(
-                    f"trial {lost.trial_id} diverged: its loss is not finite after epoch "
-                    f"{epoch + 1}; training.learning_rate is {self._settings.learning_rate}"
-                )
+                raise diverged(lost, epoch, self._settings)
             on_epoch()
         return self._outcomes()
 
@@ -163,9 +159,7 @@ class StackedTrainer:
 
         def one_model(arguments: Any) -> Any:
             logits, _ = self._model.stateless_call(*arguments, images, training=False)
-            correct = tf.equal(tf.argmax(logits, axis=-1, output_type=tf.int32), labels)
-            probability = tf.gather(tf.nn.softmax(logits), labels, axis=1, batch_dims=1)
-            return correct, tf.cast(probability, tf.float16)
+            return read_predictions(logits, labels)
 
         values = [[v.read_value() for v in group] for group in (self._weights, self._state)]
         return tf.vectorized_map(one_model, tuple(values))

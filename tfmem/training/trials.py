@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,17 +19,18 @@ from tfmem.datasets import Dataset
 from tfmem.errors import InputError
 from tfmem.predictions import (
     LABELS_NAME,
-    SHARD_PATTERN,
     Labels,
     TrialRecord,
     read_shard,
-    shard_name,
     write_atomically,
     write_shard,
 )
+from tfmem.records import parse_shard_name, shard_name
 from tfmem.subsets import Trial, pack, subset_size, unpack
-from tfmem.training.outcome import Outcome, Trainer
 from tfmem.training.progress import TrialProgress
+
+if TYPE_CHECKING:
+    from tfmem.training.outcome import Outcome, Trainer  # imports TensorFlow
 
 CONFIG_NAME = "config.yaml"
 
@@ -66,15 +68,15 @@ def check_directory(folder: Path, config: Config) -> Config | None:
     path = folder / CONFIG_NAME
     if not path.exists():
         return None
-    begun = from_yaml(path.read_text(), source=str(path))
+    begun = from_yaml(path.read_text(encoding="utf-8"), source=str(path))
+    had, asked = begun.training, config.training
     changed = differences(begun.trial_settings(), config.trial_settings())
-    asked, had = config.training.stack_size, begun.training.stack_size
-    if config.training.trainer == "mirrored":
-        asked = 1
-    if asked not in (None, had):
-        changed.append(f"training.stack_size: {had} -> {asked}")
-    if config.training.trials < begun.training.trials:
-        changed.append(f"training.trials: {begun.training.trials} -> {config.training.trials}")
+    for name in ("trainer", "probabilities", "stack_size"):
+        before, after = getattr(had, name), getattr(asked, name)
+        if after not in (None, before):
+            changed.append(f"training.{name}: {before!r} -> {after!r}")
+    if asked.trials < had.trials:
+        changed.append(f"training.trials: {had.trials} -> {asked.trials}")
     if changed:
         raise InputError(
             f"{folder} was made with other settings ({'; '.join(changed)}): "
@@ -106,7 +108,10 @@ def run_trials(
     folder.mkdir(parents=True, exist_ok=True)
     trainer = make_trainer(begun.training.stack_size if begun else config.training.stack_size)
     farm = _Farm(config, dataset, folder, trainer)
-    _write_once(folder / LABELS_NAME, dataset.labels.to_npz())
+    labels = Labels(
+        dataset.train_labels, dataset.test_labels, dataset.class_names, dataset.fingerprint
+    )
+    _write_once(folder / LABELS_NAME, labels.to_npz())
     training = config.training.model_copy(update={"stack_size": trainer.stack_size})
     settings = config.model_copy(update={"training": training})
     _write_once(folder / CONFIG_NAME, settings.to_yaml().encode())
@@ -142,17 +147,20 @@ class _Farm:
         self._accuracies: list[float] = []
 
     def run(self) -> TrialSummary:
-        done = {shard: self._present(shard, path) for shard, path in self._found()}
-        missing = [s for s in range(self._shards) if len(done.get(s, ())) < len(self._ids(s))]
-        have = sum(map(len, done.values()))
-        for shard, records in done.items():
-            self._rename(shard)
-            if shard not in missing:
-                self._accuracies += [self._accuracy(record) for record in records]
+        for left in self._folder.glob(".predictions-*.tmp"):
+            left.unlink()  # of a run that was killed while it wrote
+        have, missing = 0, set(range(self._shards))
+        for shard, path in self._found():
+            accuracies = [self._accuracy(record) for record in self._present(shard, path)]
+            path.replace(self._path(shard))  # among more shards than when it was written, perhaps
+            have += len(accuracies)
+            if len(accuracies) == len(self._ids(shard)):
+                missing.remove(shard)
+                self._accuracies += accuracies
         if missing:
             with TrialProgress(self._config.training.trials, have) as progress:
-                for shard in missing:
-                    self._train(shard, done.get(shard, []), progress)
+                for shard in sorted(missing):
+                    self._train(shard, progress)
         accuracy = np.array(self._accuracies)
         return TrialSummary(
             trials=len(accuracy),
@@ -166,17 +174,13 @@ class _Farm:
         return range(shard * size, min((shard + 1) * size, self._config.training.trials))
 
     def _path(self, shard: int) -> Path:
-        return self._folder / shard_name(shard, self._shards)
+        return self._folder / shard_name("predictions", shard, self._shards)
 
     def _found(self) -> Iterator[tuple[int, Path]]:
         for path in sorted(self._folder.iterdir()):
-            if match := SHARD_PATTERN.fullmatch(path.name):
-                yield int(match[1]), path
-
-    def _rename(self, shard: int) -> None:
-        """Gives a shard its name among more shards than there were when it was written."""
-        for path in self._folder.glob(f"predictions-{shard:05d}-of-*.tfrecord"):
-            path.replace(self._path(shard))
+            name = parse_shard_name(path.name)
+            if name and name[0] == "predictions":
+                yield name[1], path
 
     def _present(self, shard: int, path: Path) -> list[TrialRecord]:
         records = list(read_shard(path))
@@ -191,8 +195,10 @@ class _Farm:
                 raise InputError(f"{where}: made with other data or other settings")
         return records
 
-    def _train(self, shard: int, present: list[TrialRecord], progress: TrialProgress) -> None:
+    def _train(self, shard: int, progress: TrialProgress) -> None:
         size, epochs = self._trainer.stack_size, self._config.training.epochs
+        path = self._path(shard)
+        present = list(read_shard(path)) if path.exists() else []
         there = {record.trial_id for record in present}
         # The whole stack is trained, also beyond the last trial: its shape and order never change.
         trials = [Trial(shard * size + i, self._config.seed) for i in range(size)]
@@ -209,7 +215,7 @@ class _Farm:
             for trial, outcome in zip(trials, outcomes, strict=True)
             if trial.trial_id in self._ids(shard) and trial.trial_id not in there
         ]
-        write_shard(self._path(shard), records)
+        write_shard(path, records)
         self._accuracies += [self._accuracy(record) for record in records]
         progress.finished(len(records) - len(present), float(np.mean(self._accuracies)))
 

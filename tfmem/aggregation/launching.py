@@ -1,0 +1,159 @@
+"""Starts a Beam job, says in one line why one failed, and publishes what one has written."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import uuid
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import apache_beam as beam
+from apache_beam.io.filesystems import FileSystems
+from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions, StandardOptions
+
+from tfmem.errors import InputError
+from tfmem.records import parse_shard_name, shard_name
+
+
+@dataclass(frozen=True)
+class Output:
+    """Files of one kind that a job writes; their number and names depend on the data set alone.
+
+    Attributes:
+      folder: where they end up, on any Beam filesystem.
+      kind: first part of their names.
+      keys: number of keys that records can have, from 0.
+      per_file: keys a file.
+      unfinished: where they are written until the job has succeeded.
+    """
+
+    folder: str
+    kind: str
+    keys: int
+    per_file: int
+    unfinished: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        name = f".unfinished-{uuid.uuid4().hex}"
+        object.__setattr__(self, "unfinished", FileSystems.join(self.folder, name))
+
+    @property
+    def names(self) -> list[str]:
+        """The names of all files."""
+        count = max(1, -(-self.keys // self.per_file))
+        return [shard_name(self.kind, number, count) for number in range(count)]
+
+    def publish(self) -> None:
+        """Moves the files to their folder and removes those that an older job left there."""
+        names = self.names
+        FileSystems.rename(
+            [FileSystems.join(self.unfinished, name) for name in names],
+            [FileSystems.join(self.folder, name) for name in names],
+        )
+        older = [p for p in _listed(self.folder) if self._is_older(FileSystems.split(p)[1])]
+        if older:
+            _delete(older)
+
+    def _is_older(self, name: str) -> bool:
+        parsed = parse_shard_name(name)
+        return bool(parsed and parsed[0] == self.kind and name not in self.names)
+
+    def discard(self) -> None:
+        """Removes what is left of the unfinished files."""
+        if os.path.isdir(self.unfinished):
+            shutil.rmtree(self.unfinished)
+        elif left := _listed(self.unfinished):  # object stores have no folders
+            _delete(left)
+
+
+def _listed(folder: str) -> list[str]:
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Possible nested set", FutureWarning)
+        matches = FileSystems.match([FileSystems.join(_quoted(folder), "*")])
+    return [found.path for match in matches for found in match.metadata_list]
+
+
+def _delete(paths: Sequence[str]) -> None:
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Possible nested set", FutureWarning)
+        FileSystems.delete([_quoted(path) for path in paths])
+
+
+def _quoted(path: str) -> str:
+    """A glob that matches the path alone: Beam lists and deletes by glob."""
+    return re.sub(r"([*?\[])", r"[\1]", path)
+
+
+def beam_options(beam_args: Sequence[str]) -> PipelineOptions:
+    """Options of a Beam job; the runner is the in-process one unless another is named.
+
+    `DirectRunner` is not the default because it first tries to download another runner.
+
+    Raises:
+      InputError: if a word is no option, or names a way of running that is known to lose data.
+    """
+    for before, word in zip(["", *beam_args], beam_args, strict=False):
+        if not word.startswith("--") and (not before.startswith("--") or "=" in before):
+            raise InputError(f"Beam options: expected --NAME=VALUE, received {word!r}")
+    options = PipelineOptions(list(beam_args))
+    standard = options.view_as(StandardOptions)
+    if standard.runner is None:
+        standard.runner = "FnApiRunner"
+    if options.view_as(DirectOptions).direct_running_mode == "multi_threading":
+        raise InputError(
+            "--direct_running_mode=multi_threading loses elements without notice (a writer and a "
+            "timer share a buffer without a lock): use in_memory or multi_processing"
+        )
+    if "dask" in standard.runner.lower():
+        raise InputError("--runner=DaskRunner loses elements without notice: use another runner")
+    return options
+
+
+def run_job(
+    build: Callable[[beam.Pipeline], None], outputs: Sequence[Output], beam_args: Sequence[str]
+) -> dict[str, int]:
+    """Builds and runs a pipeline, then publishes its outputs.
+
+    Args:
+      build: adds the steps; they write to `Output.unfinished`.
+      outputs: what they write.
+      beam_args: options for Beam.
+
+    Returns:
+      The job's counters, where the runner has them.
+
+    Raises:
+      InputError: with the cause in one line, if the job fails; nothing is then published.
+    """
+    options = beam_options(beam_args)
+    try:
+        for output in outputs:
+            FileSystems.mkdirs(output.unfinished)
+        pipeline = beam.Pipeline(options=options)
+        build(pipeline)
+        result = pipeline.run()
+        result.wait_until_finish()
+        for output in outputs:
+            output.publish()
+        counters = result.metrics().query()["counters"]
+        return {counter.key.metric.name: counter.committed for counter in counters}
+    except Exception as error:
+        raise _cause(error) from error
+    finally:
+        for output in outputs:
+            output.discard()
+
+
+def _cause(error: Exception) -> InputError:
+    """One line: the `InputError` of a worker, which Beam wraps in its words, or what it says."""
+    if isinstance(error, InputError):
+        return error
+    said = str(error)
+    if found := re.search(r"InputError: (.*?)(?: \[while running|\n|$)", said):
+        return InputError(found[1])
+    lines = [line.strip() for line in said.splitlines() if line.strip()] or [repr(error)]
+    last = re.sub(r" \[while running.*", "", lines[-1])
+    return InputError(f"the Beam job failed: {type(error).__name__}: {last}")
