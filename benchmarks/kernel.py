@@ -40,7 +40,7 @@ def popcount_limit(words=64, repeats=200_000):
     threads = len(os.sched_getaffinity(0))
     rows = np.full((kernels._ROWS, words), 0x5555555555555555, np.uint64)
     panel = np.zeros((words, kernels._COLUMNS), np.uint64)
-    out = [np.empty((kernels._ROWS, kernels._COLUMNS), np.int32) for _ in range(threads)]
+    out = [kernels._aligned(kernels._ROWS, kernels._COLUMNS) for _ in range(threads)]
     _one_tile(1, rows, panel, out[0])
     with ThreadPoolExecutor(threads) as pool:
         took = seconds(

@@ -81,7 +81,7 @@ def main():
         return
     config = read_config(CONFIG, f"dataset.data_dir={sys.argv[1]}")
     data = load(config.dataset)
-    model = build(config.model, data.train_images.shape[1:], 10)
+    model = build(config.model, data.train_images.shape[1:], 10, config.training.precision)
     size = choose_stack_size(model, config.training)
     trainer = StackedTrainer(model, data, config.training, size)
     loop = JaxLoop(config, data)

@@ -50,7 +50,8 @@ def small(*overrides):
 
 
 def dense(config=None):
-    return build((config or small()).model, (8, 8, 1), 10)
+    config = config or small()
+    return build(config.model, (8, 8, 1), 10, config.training.precision)
 
 
 def with_state():
@@ -97,6 +98,17 @@ def test_both_trainers_and_two_devices_give_the_same_models(digits, model):
     np.testing.assert_allclose(one, together[2], atol=ROUNDING)
     np.testing.assert_allclose(two, together[2], atol=ROUNDING)
     assert np.abs(together[0] - together[2]).max() > 0.1  # trials do differ
+
+
+@pytest.mark.parametrize("model", ["dense", "cnn"])
+def test_bfloat16_gives_the_same_models_to_its_precision(digits, model):
+    """Eight bits of mantissa: single probabilities differ, correctness hardly ever."""
+    config = small(f"model.name={model}", "training.epochs=30")
+    mixed = small(f"model.name={model}", "training.epochs=30", "training.precision=mixed_bfloat16")
+    exact = stacked(dense(config), digits, config, TRIALS)
+    rough = stacked(dense(mixed), digits, mixed, TRIALS)
+    assert dense(mixed).get_layer("features").compute_dtype == "bfloat16"
+    assert 0 < np.abs(exact - rough).mean() < 0.03
 
 
 def test_models_with_state_stack(digits):

@@ -77,6 +77,8 @@ class TrainingSettings(_Settings):
       schedule: `warmup_linear` rises linearly from 0 over the first `warmup` of all steps and falls
         linearly to 0 (Feldman & Zhang 2020, App. B); `constant` stays at the base rate.
       warmup: fraction of all steps spent rising.
+      precision: Keras' dtype policy; `mixed_bfloat16` computes layers in bfloat16 and keeps weights
+        and logits in float32.
       probabilities: whether records also hold the probability of the true label (float16).
     """
 
@@ -90,6 +92,7 @@ class TrainingSettings(_Settings):
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
     schedule: Literal["warmup_linear", "constant"] = "warmup_linear"
     warmup: Annotated[float, Field(ge=0, lt=1)] = 0.15
+    precision: Literal["float32", "mixed_bfloat16"] = "float32"
     probabilities: bool = True
 
     @model_validator(mode="after")

@@ -20,7 +20,7 @@ from numba.extending import intrinsic
 _LANES = 8  # 64-bit words in a vector
 _ROWS, _VECTORS = 4, 2  # a tile's accumulators: 4 rows of 2 vectors stay in registers
 _COLUMNS = _LANES * _VECTORS
-_BLOCK = 256  # rows that pass over one panel of columns while it is in cache
+_BLOCK = 64  # rows that pass over one panel of columns while it is in cache
 
 
 @intrinsic
@@ -90,7 +90,10 @@ def _count_tile(  # type: ignore[no-untyped-def]
             for number in range(_VECTORS):
                 pointer = build.gep(start, [ir.Constant(word, number * _LANES)])
                 narrow = build.trunc(totals[row][number], counts)
-                build.store(narrow, build.bitcast(pointer, counts.as_pointer()), align=4)
+                store = build.store(narrow, build.bitcast(pointer, counts.as_pointer()), align=32)
+                # Past the caches: results are written once, and reading a line only to overwrite
+                # it would cost as much memory traffic again.
+                store.set_metadata("nontemporal", build.module.add_metadata([count(1)]))
         return context.get_dummy_value()
 
     return signature, emit
@@ -129,13 +132,20 @@ def co_occurrence(rows: np.ndarray, columns: np.ndarray, threads: int | None = N
     rows = _pad(rows, _ROWS)
     columns = _pad(columns, _COLUMNS)
     panels = np.ascontiguousarray(columns.reshape(-1, _COLUMNS, words).transpose(0, 2, 1))
-    out = np.empty((len(rows), len(columns)), np.int32)
+    out = _aligned(len(rows), len(columns))
     threads = threads or len(os.sched_getaffinity(0))
     share = -(-len(rows) // (threads * _ROWS)) * _ROWS
     parts = [slice(start, start + share) for start in range(0, len(rows), share)]
     with ThreadPoolExecutor(len(parts)) as pool:
         list(pool.map(lambda part: _count_rows(rows[part], panels, out[part]), parts))
     return out[:num_rows, :num_columns]
+
+
+def _aligned(rows: int, columns: int) -> np.ndarray:
+    """Uninitialized int32 `[rows, columns]` that starts at a cache line."""
+    buffer = np.empty(rows * columns + _COLUMNS, np.int32)
+    start = -buffer.ctypes.data % 64 // 4
+    return buffer[start : start + rows * columns].reshape(rows, columns)
 
 
 def _pad(bits: np.ndarray, multiple: int) -> np.ndarray:

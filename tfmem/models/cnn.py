@@ -25,4 +25,5 @@ def build_cnn(settings: CnnSettings, input_shape: tuple[int, ...], num_classes: 
         x = keras.layers.MaxPooling2D(2, padding="same")(x)
     x = keras.layers.Flatten()(x)
     x = keras.layers.Dense(settings.hidden, activation="relu", name="features")(x)
-    return keras.Model(inputs, keras.layers.Dense(num_classes, name="logits")(x), name="cnn")
+    logits = keras.layers.Dense(num_classes, name="logits", dtype="float32")(x)
+    return keras.Model(inputs, logits, name="cnn")

@@ -27,4 +27,5 @@ def build_dense(
     for width in widths:
         x = keras.layers.Dense(width, activation="relu")(x)
     x = keras.layers.Dense(last, activation="relu", name="features")(x)
-    return keras.Model(inputs, keras.layers.Dense(num_classes, name="logits")(x), name="dense")
+    logits = keras.layers.Dense(num_classes, name="logits", dtype="float32")(x)
+    return keras.Model(inputs, logits, name="dense")

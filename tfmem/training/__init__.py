@@ -40,7 +40,8 @@ def _make_trainer(config: Config, dataset: Dataset, stack_size: int | None) -> T
     from tfmem.training.stacked import StackedTrainer, choose_stack_size
 
     def build_model() -> keras.Model:
-        return build(config.model, dataset.train_images.shape[1:], len(dataset.class_names))
+        shape, classes = dataset.train_images.shape[1:], len(dataset.class_names)
+        return build(config.model, shape, classes, config.training.precision)
 
     if config.training.trainer == "mirrored":
         return MirroredTrainer(build_model, dataset, config.training)
