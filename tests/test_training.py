@@ -100,15 +100,14 @@ def test_both_trainers_and_two_devices_give_the_same_models(digits, model):
     assert np.abs(together[0] - together[2]).max() > 0.1  # trials do differ
 
 
-@pytest.mark.parametrize("model", ["dense", "cnn"])
-def test_bfloat16_gives_the_same_models_to_its_precision(digits, model):
-    """Eight bits of mantissa: single probabilities differ, correctness hardly ever."""
-    config = small(f"model.name={model}", "training.epochs=30")
-    mixed = small(f"model.name={model}", "training.epochs=30", "training.precision=mixed_bfloat16")
+def test_bfloat16_gives_the_same_models_to_its_precision(digits):
+    """Eight bits of mantissa: single probabilities differ, their mean distance is small."""
+    config = small("training.epochs=12")
+    mixed = small("training.epochs=12", "training.precision=mixed_bfloat16")
     exact = stacked(dense(config), digits, config, TRIALS)
     rough = stacked(dense(mixed), digits, mixed, TRIALS)
     assert dense(mixed).get_layer("features").compute_dtype == "bfloat16"
-    assert 0 < np.abs(exact - rough).mean() < 0.03
+    assert 0 < np.abs(exact - rough).mean() < 0.01
 
 
 def test_models_with_state_stack(digits):

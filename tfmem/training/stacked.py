@@ -25,6 +25,7 @@ from tfmem.training.schedules import learning_rates
 _EVALUATION_BATCH = 512
 _WORKING_SET = 96 << 20  # bytes; larger stacks gain nothing on CPUs, whose caches they overflow
 _LARGEST_STACK = 128
+_SCALED_AT_ONCE = 256 << 20  # bytes; larger data sets are scaled batch by batch
 
 
 def choose_stack_size(model: keras.Model, settings: TrainingSettings) -> int:
@@ -65,7 +66,10 @@ class StackedTrainer:
         self._batch = min(settings.batch_size, self._size)
         self._steps = -(-self._size // self._batch)
         self._rates = learning_rates(settings, settings.epochs * self._steps)
-        self._images = tf.constant(np.concatenate([dataset.train_images, dataset.test_images]))
+        images = np.concatenate([dataset.train_images, dataset.test_images])
+        if 4 * images.size <= _SCALED_AT_ONCE:
+            images = images.astype(np.float32) / dataset.white
+        self._images = tf.constant(images)
         self._labels = tf.constant(
             np.concatenate([dataset.train_labels, dataset.test_labels]), tf.int32
         )
@@ -151,7 +155,10 @@ class StackedTrainer:
         return loss
 
     def _inputs(self, indices: tf.Tensor) -> tf.Tensor:
-        return tf.cast(tf.gather(self._images, indices), tf.float32) / self._white
+        images = tf.gather(self._images, indices)
+        if images.dtype == tf.float32:
+            return images
+        return tf.cast(images, tf.float32) / self._white
 
     def _predict(self, indices: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Correctness and probability of the true label, `[stack, len(indices)]`."""
