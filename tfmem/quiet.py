@@ -18,7 +18,7 @@ def import_tensorflow() -> None:
         os.dup2(file.fileno(), 2)
         try:
             import tensorflow  # noqa: F401
-        except BaseException:
+        except Exception:
             file.seek(0)
             os.write(stderr, file.read())
             raise

@@ -25,6 +25,7 @@ def load(settings: DatasetSettings) -> Dataset:
             raise InputError(f"dataset.data_dir: no such folder: {folder}")
         if (dataset := load_official(settings.name, folder)) is not None:
             return dataset
+        settings = settings.model_copy(update={"data_dir": str(folder)})
     import_tensorflow()
     from tfmem.datasets.tfds_source import load_tfds
 
