@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import apache_beam as beam
+from apache_beam.io.filesystem import BeamIOError
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.metrics import Metrics
 
@@ -35,7 +36,7 @@ def load_labels(path: str) -> Labels:
     try:
         with FileSystems.open(path) as file:
             contents = file.read()
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, BeamIOError) as error:
         raise InputError(f"{path}: labels cannot be read: {error}") from None
     return Labels.from_npz(contents, path)
 
@@ -103,7 +104,7 @@ def find_files(where: str | Sequence[str], what: str) -> list[str]:
     if isinstance(where, str):
         try:
             found = [m.path for match in FileSystems.match([where]) for m in match.metadata_list]
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, BeamIOError) as error:
             raise InputError(f"{where}: {what} cannot be listed: {error}") from None
     else:
         found = list(where)
@@ -124,9 +125,10 @@ def _check_complete(paths: Sequence[str]) -> None:
             kind, shard, shards = name
             sets.setdefault((FileSystems.split(path)[0], kind, shards), set()).add(shard)
     for (folder, kind, shards), there in sets.items():
-        if absent := sorted(set(range(shards)) - there):
+        if len(there) < shards:
+            absent = next(shard for shard in range(shards) if shard not in there)
             raise InputError(
-                f"{FileSystems.join(folder, shard_name(kind, absent[0], shards))}: not found, but "
+                f"{FileSystems.join(folder, shard_name(kind, absent, shards))}: not found, but "
                 f"{len(there)} of its {shards} shards are there"
             )
 
