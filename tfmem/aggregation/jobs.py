@@ -53,7 +53,7 @@ def estimate(
       folders: where the files of `memorization` and `influence` go, and of `pairs` if there is a
         selection.
       selection: thresholds of the pairs; None selects none.
-      beam_args: options for Beam, such as `--runner=FlinkRunner`.
+      beam_args: options for Beam, such as `--direct_num_workers=2`.
 
     Returns:
       How many records were read and written.
