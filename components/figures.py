@@ -14,6 +14,7 @@ from components.component import (
     Settings,
 )
 from tfmem import figures
+from tfmem.datasets.pictures import Pictures
 from tfmem.run import Run
 
 _ROWS, _COLUMNS = 6, 4
@@ -23,7 +24,7 @@ def Do(inputs: Paths, outputs: Paths, parameters: Parameters) -> None:
     """Writes each figure as PNG and PDF."""
     run = Run(inputs)
     data, selection = run.dataset, run.config.selection
-    train, test = data.train_images / data.white, data.test_images / data.white
+    train, test = Pictures(data, "train"), Pictures(data, "test")
     memorization = run.memorization["memorization"].to_numpy()
     drawn = {
         "memorization_histogram": figures.memorization_histogram(

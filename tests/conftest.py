@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 os.environ["TFDS_DATA_DIR"] = tempfile.mkdtemp(prefix="tfmem-tests-")
+os.environ["TFMEM_CACHE"] = tempfile.mkdtemp(prefix="tfmem-tests-")
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 
 SHARED_DATA = Path(__file__).parents[1].parent / "shared" / "data"

@@ -157,3 +157,140 @@ def test_unknown_sets_and_folders_are_refused(tmp_path):
     write_mnist(tmp_path, np.zeros((3, 28, 28)), np.zeros(3))
     with pytest.raises(InputError, match="TFDS has no data set 'mnits'"):
         load(settings("mnits", tmp_path))
+
+
+def test_the_fingerprint_of_digits_stays_what_it_was():
+    fingerprint = load(DatasetSettings()).fingerprint.hex()
+    assert fingerprint == "fe8e32166000e2e7938aab265f177d80b3c5aace289c06f3ecf704c91db1bb1c"
+
+
+def test_some_classes_are_kept_and_numbered_anew():
+    whole, data = load(DatasetSettings()), load(DatasetSettings(classes=(7, "3", 0)))
+    assert data.class_names == ("7", "3", "0")
+    for split in ("train", "test"):
+        labels, images = getattr(whole, f"{split}_labels"), getattr(whole, f"{split}_images")
+        kept = np.isin(labels, (7, 3, 0))
+        np.testing.assert_array_equal(getattr(data, f"{split}_images"), images[kept])
+        names = np.array(data.class_names)[getattr(data, f"{split}_labels")]
+        np.testing.assert_array_equal(names.astype(int), labels[kept])
+    assert data.input_shape == whole.input_shape == (8, 8, 1)
+
+
+def test_unknown_classes_are_refused(tmp_path):
+    arrays = some_arrays(class_names=np.array(["cat", "cattle", "dog"]))
+    path = write_npz(tmp_path, arrays)
+    for classes, words in (
+        (("cattel", "dog"), r"has no class 'cattel'; close to it are cattle, cat"),
+        ((0, 3), "expected numbers below 3, .* received 3"),
+        ((1, "cattle"), r"received class 1 \(cattle\) more than once"),
+    ):
+        with pytest.raises(InputError, match=f"dataset.classes: .*{words}"):
+            load(DatasetSettings(name="npz", data_dir=str(path), classes=classes))
+
+
+def test_label_noise_replaces_an_exact_number_by_other_classes():
+    clean = load(DatasetSettings())
+    noisy = load(DatasetSettings(label_noise=0.3, label_noise_seed=1))
+    changed = np.flatnonzero(noisy.train_labels != clean.train_labels)
+    assert len(changed) == round(0.3 * 1437)
+    np.testing.assert_array_equal(noisy.clean_train_labels, clean.train_labels)
+    np.testing.assert_array_equal(noisy.test_labels, clean.test_labels)
+    steps = (noisy.train_labels - clean.train_labels)[changed] % 10
+    counts = np.bincount(steps, minlength=10)
+    expected = len(changed) / 9
+    # Chi-squared of 8 degrees of freedom is above 42 once in 10^6.
+    assert counts[0] == 0
+    assert ((counts[1:] - expected) ** 2 / expected).sum() < 42
+    again = load(DatasetSettings(label_noise=0.3, label_noise_seed=1))
+    other = load(DatasetSettings(label_noise=0.3, label_noise_seed=2))
+    assert again.fingerprint == noisy.fingerprint
+    assert len({clean.fingerprint, noisy.fingerprint, other.fingerprint}) == 3
+    # Nested in the fraction: the first 143 of the same order.
+    fewer = load(DatasetSettings(label_noise=0.1, label_noise_seed=1))
+    assert np.isin(np.flatnonzero(fewer.train_labels != clean.train_labels), changed).all()
+
+
+def some_arrays(**others):
+    rng = np.random.default_rng(0)
+    return {"train_images": rng.integers(0, 256, (6, 4, 5), np.uint8),
+            "test_images": rng.integers(0, 256, (3, 4, 5), np.uint8),
+            "train_labels": np.array([0, 1, 2, 0, 1, 2]), "test_labels": np.array([0, 1, 1]),
+            **others}  # fmt: skip
+
+
+def write_npz(folder, arrays):
+    path = folder / "things.npz"
+    np.savez(path, **{name: array for name, array in arrays.items() if array is not None})
+    return path
+
+
+def test_npz_files_of_images_and_features(tmp_path):
+    arrays = some_arrays()
+    data = load(settings("npz", write_npz(tmp_path, arrays)))
+    np.testing.assert_array_equal(data.train_images[..., 0], arrays["train_images"])
+    assert (data.input_shape, data.white, data.class_names) == ((4, 5, 1), 255, ("0", "1", "2"))
+
+    names = np.array(["cat", "cow", "dog", "elk"])
+    for dtype, kept in (("f2", "f2"), ("f4", "f4"), ("f8", "f4")):
+        features = {f"{split}_features": np.linspace(-1, 1, 7 * n, dtype=dtype).reshape(n, 7)
+                    for split, n in (("train", 6), ("test", 3))}  # fmt: skip
+        without_images = {"train_images": None, "test_images": None, "class_names": names}
+        path = write_npz(tmp_path, some_arrays(**features, **without_images))
+        data = load(settings("npz", path))
+        np.testing.assert_array_equal(data.test_images, features["test_features"].astype(kept))
+        assert data.train_images.dtype == kept
+        assert (data.input_shape, data.white, data.class_names) == ((7,), 1, tuple(names))
+        assert len(data.fingerprint) == 32
+
+
+@pytest.mark.parametrize(
+    ("others", "words"),
+    [
+        ({"test_labels": None}, "expected an array 'test_labels', found"),
+        ({"train_images": None}, "expected an array 'train_images', found"),
+        ({"train_labels": np.zeros(5, int)}, r"train_labels: expected integers \[6\]"),
+        ({"train_labels": np.zeros(6)}, r"train_labels: expected integers .* received float64"),
+        ({"test_labels": np.array([0, -1, 0])}, "from 0 to 2, received -1 at index 1"),
+        ({"class_names": np.array(["a", "b"])}, "from 0 to 1, received 2 at index 2"),
+        ({"class_names": np.arange(3)}, "class_names: expected strings"),
+        ({"train_images": np.zeros((6, 4, 5), int)}, "expected uint8 or floats, received int64"),
+        ({"train_images": np.zeros((6, 20), np.uint8)}, r"expected \[examples, height, width\]"),
+        ({"test_images": np.zeros((3, 4, 6), np.uint8)}, r"like train_images, uint8 \[4, 5, 1\]"),
+        ({"test_images": np.zeros((3, 4, 5), "f4")}, "like train_images, .* received float32"),
+        ({"train_images": np.zeros((0, 4, 5), np.uint8)}, "at least one example"),
+        ({"train_images": np.full((6, 4), np.nan)}, "finite float32 numbers, example 0"),
+        ({"train_images": np.ones((6, 4)), "test_images": np.full((3, 4), 1e300)}, "finite float"),
+        ({"train_features": np.ones((6, 4, 2)), "test_features": np.ones(3)}, "examples, width"),
+        ({"train_labels": np.array([{}] * 6)}, "not a readable npz file of plain arrays"),
+    ],
+)  # fmt: skip
+def test_bad_npz_files_are_named(tmp_path, others, words):
+    path = write_npz(tmp_path, some_arrays(**others))
+    with pytest.raises(InputError, match=words) as error:
+        load(settings("npz", path))
+    assert str(error.value).startswith(str(path))
+    assert "\n" not in str(error.value)
+
+
+def test_files_that_are_no_npz_are_refused(tmp_path):
+    path = write_npz(tmp_path, some_arrays())
+    whole = path.read_bytes()
+    for contents in (whole[:-30], whole[:200] + b"x" * 9 + whole[209:], b"hello", b""):
+        path.write_bytes(contents)
+        with pytest.raises(InputError, match="not a readable npz file"):
+            load(settings("npz", path))
+    with pytest.raises(InputError, match="expected an npz file, there is none at"):
+        load(settings("npz", tmp_path))
+    with pytest.raises(InputError, match=r"expected a path with dataset.name=npz"):
+        load(DatasetSettings(name="npz"))
+    path.write_bytes(whole)
+    with pytest.raises(InputError, match=r"dataset.image_size: .*received 224"):
+        load(DatasetSettings(name="npz", data_dir=str(path), image_size=224))
+
+
+def test_official_files_have_their_own_splits(tmp_path):
+    write_mnist(tmp_path, np.zeros((3, 28, 28)), np.zeros(3))
+    with pytest.raises(InputError, match=r"dataset.test_split: .*received 'validation'"):
+        load(DatasetSettings(name="mnist", data_dir=str(tmp_path), test_split="validation"))
+    with pytest.raises(InputError, match=r"dataset.label_noise: expected at least 2 classes"):
+        load(DatasetSettings(name="mnist", data_dir=str(tmp_path), label_noise=0.5))

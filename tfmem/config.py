@@ -20,7 +20,10 @@ from ruamel.yaml.error import YAMLError
 from tfmem.errors import InputError
 
 Positive = Annotated[int, Field(gt=0)]
+NotNegative = Annotated[int, Field(ge=0)]
+Share = Annotated[float, Field(ge=0, lt=1)]
 Widths = Annotated[tuple[Positive, ...], Field(strict=False, min_length=1)]
+Classes = Annotated[tuple[NotNegative | str, ...], Field(strict=False, min_length=2)]
 
 
 class _Settings(BaseModel):
@@ -31,15 +34,41 @@ class DatasetSettings(_Settings):
     """Which examples, and where they are found.
 
     Attributes:
-      name: `digits` (embedded) or the name of an image classification set of TFDS.
-      data_dir: folder of official files (MNIST idx, CIFAR binary), or a TFDS data folder; None is
-        the default folder of TFDS.
+      name: `digits` (embedded), `npz` (a file of arrays), `image_folder` (a folder for each class),
+        or the name of an image classification set of TFDS.
+      data_dir: folder of official files (MNIST idx, CIFAR binary), the npz file, the folder of
+        image folders, or a TFDS data folder; None is the default folder of TFDS.
       download: whether TFDS may fetch what is not there.
+      classes: names or numbers of the classes to keep, in the order of their new numbers; None
+        keeps all. An example's index is then its rank among those that are kept.
+      label_noise: fraction of training labels replaced by another class, drawn at random.
+      label_noise_seed: decides which labels, and by which classes.
+      test_split: the TFDS split, or folder, of test examples.
+      image_size: side of the square that models see. If it is set, images may have any size; they
+        are read and decoded while training and never held in memory.
+      resize: with `image_size`, the length to which the shorter side is brought before the centre
+        square is cut out; None is 8/7 of `image_size` (256 for 224).
     """
 
     name: str = "digits"
     data_dir: str | None = None
     download: bool = False
+    classes: Classes | None = None
+    label_noise: Share = 0.0
+    label_noise_seed: NotNegative = 0
+    test_split: str = "test"
+    image_size: Positive | None = None
+    resize: Positive | None = None
+
+    @model_validator(mode="after")
+    def _square_within_image(self) -> DatasetSettings:
+        if self.resize and self.resize < (self.image_size or self.resize + 1):
+            raise ValueError("resize at least as large as image_size, which must be set")
+        return self
+
+    def identity(self) -> dict[str, Any]:
+        """What decides the examples, wherever they lie."""
+        return self.model_dump(exclude={"data_dir", "download"})
 
 
 class DenseSettings(_Settings):
@@ -57,8 +86,96 @@ class CnnSettings(_Settings):
     hidden: Positive = 64
 
 
-_MODELS = ("dense", "cnn")
-ModelSettings = Annotated[DenseSettings | CnnSettings, Field(discriminator="name")]
+class InceptionSettings(_Settings):
+    """The small Inception of Zhang et al. (2017), as Feldman & Zhang (2020) simplified it.
+
+    Attributes:
+      pooling: of the last feature map: `max`, as released; `mean` is the network of 2017, with a
+        third branch of max pooling in the downsampling blocks.
+    """
+
+    name: Literal["inception"] = "inception"
+    pooling: Literal["max", "mean"] = "max"
+
+
+class ResNetSettings(_Settings):
+    """Residual networks.
+
+    Attributes:
+      depth: 18 (basic blocks) or 50 (bottlenecks).
+      variant: `cifar` is pre-activation (V2) with a 3x3 stem; `imagenet` is V1 with a 7x7 stem,
+        max pooling, and zero-initialised last scales.
+    """
+
+    name: Literal["resnet"] = "resnet"
+    depth: Literal[18, 50] = 50
+    variant: Literal["cifar", "imagenet"] = "cifar"
+
+
+class DenseNetSettings(_Settings):
+    """DenseNet for small images (Huang et al. 2017, Sec. 3).
+
+    Attributes:
+      depth: layers with weights.
+      growth: feature maps that each layer adds.
+      bottleneck: whether it is the BC variant: 1x1 bottlenecks, and transitions that halve.
+    """
+
+    name: Literal["densenet"] = "densenet"
+    depth: Positive = 100
+    growth: Positive = 12
+    bottleneck: bool = True
+
+    @model_validator(mode="after")
+    def _three_equal_blocks(self) -> DenseNetSettings:
+        step = 6 if self.bottleneck else 3
+        if self.depth <= 4 or (self.depth - 4) % step:
+            raise ValueError(f"depth of 4 and a multiple of {step}")
+        return self
+
+
+class FastSettings(_Settings):
+    """A ResNet of nine layers for small images; `width` is that of its first layer."""
+
+    name: Literal["fast"] = "fast"
+    width: Positive = 64
+
+
+class LinearSettings(_Settings):
+    """One linear layer, for stored features."""
+
+    name: Literal["linear"] = "linear"
+
+
+ModelSettings = Annotated[
+    DenseSettings
+    | CnnSettings
+    | InceptionSettings
+    | ResNetSettings
+    | DenseNetSettings
+    | FastSettings
+    | LinearSettings,
+    Field(discriminator="name"),
+]
+_MODELS = tuple(
+    family.model_fields["name"].default for family in get_args(get_args(ModelSettings)[0])
+)
+
+
+class AugmentationSettings(_Settings):
+    """Random changes of the images that a trial is trained on.
+
+    Attributes:
+      pad: zeros added on all sides before a crop of the old size, at one of all `2 * pad + 1`
+        offsets in each direction.
+      flip: whether one half of the images is mirrored left to right.
+      random_resized_crop: whether a random part (8 to 100% of the area, aspect 3/4 to 4/3) is
+        scaled to the full size; needs `dataset.image_size`.
+    """
+
+    pad: NotNegative = 0
+    flip: bool = False
+    random_resized_crop: bool = False
 
 
 class TrainingSettings(_Settings):
@@ -67,33 +184,56 @@ class TrainingSettings(_Settings):
     Attributes:
       trials: number of models `t`.
       fraction: subset fraction `m/n`; every subset has exactly `round(fraction * n)` examples.
-      trainer: `stacked` trains many models in one program, `mirrored` one model over all devices.
+      trainer: `stacked` trains many models in one program, or one where that is faster, on each
+        device; `mirrored` trains one model over all devices.
       stack_size: models trained together by `stacked`, which is also the number of trials in a
-        prediction shard; None lets the trainer choose from memory.
+        prediction shard; None lets the trainer choose from memory and a short measurement.
+      lanes: programs that run side by side in `stacked`; None is one for each GPU, or one for each
+        core where there is none, as far as memory goes.
       epochs: passes over the subset.
       batch_size: examples per step (over all devices).
       learning_rate: base learning rate of SGD.
       momentum: momentum of SGD.
+      nesterov: whether momentum is Nesterov's.
+      weight_decay: L2 penalty of kernels; its gradient `weight_decay * w` is added to the loss's.
       schedule: `warmup_linear` rises linearly from 0 over the first `warmup` of all steps and falls
-        linearly to 0 (Feldman & Zhang 2020, App. B); `constant` stays at the base rate.
+        linearly to 0; `warmup_steps` rises likewise and is multiplied by `decay_factor` at each of
+        `decay_epochs` (both Feldman & Zhang 2020, App. B); `constant` stays at the base rate.
       warmup: fraction of all steps spent rising.
-      precision: Keras' dtype policy; `mixed_bfloat16` computes layers in bfloat16 and keeps weights
-        and logits in float32.
+      decay_epochs: epochs after which `warmup_steps` falls.
+      decay_factor: what it then multiplies the rate by.
+      augmentation: random changes of training images.
+      precision: Keras' dtype policy; mixed ones compute layers in 16 bits and keep weights and
+        logits in float32.
+      xla: whether programs are compiled by XLA.
       probabilities: whether records also hold the probability of the true label (float16).
+      checkpoint_minutes: least time between checkpoints within a trial, at the end of an epoch.
+      keep_checkpoints: whether the weights of finished trials stay.
+      tensorboard: whether loss, rate and accuracies are also written as TensorBoard scalars.
     """
 
     trials: Annotated[int, Field(ge=2)] = 2000
     fraction: Annotated[float, Field(gt=0, lt=1)] = 0.7
     trainer: Literal["stacked", "mirrored"] = "stacked"
     stack_size: Positive | None = None
+    lanes: Positive | None = None
     epochs: Positive = 30
     batch_size: Positive = 64
     learning_rate: Annotated[float, Field(gt=0)] = 0.1
-    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
-    schedule: Literal["warmup_linear", "constant"] = "warmup_linear"
-    warmup: Annotated[float, Field(ge=0, lt=1)] = 0.15
-    precision: Literal["float32", "mixed_bfloat16"] = "float32"
+    momentum: Share = 0.9
+    nesterov: bool = False
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    schedule: Literal["warmup_linear", "warmup_steps", "constant"] = "warmup_linear"
+    warmup: Share = 0.15
+    decay_epochs: Annotated[tuple[Positive, ...], Field(strict=False)] = (30, 60, 90)
+    decay_factor: Annotated[float, Field(gt=0, le=1)] = 0.1
+    augmentation: AugmentationSettings = AugmentationSettings()
+    precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"
+    xla: bool = False
     probabilities: bool = True
+    checkpoint_minutes: Annotated[float, Field(ge=0)] = 5.0
+    keep_checkpoints: bool = False
+    tensorboard: bool = False
 
     @model_validator(mode="after")
     def _one_model_at_a_time(self) -> TrainingSettings:
@@ -102,6 +242,18 @@ class TrainingSettings(_Settings):
         return self
 
 
+# How a trial is carried out, which changes its predictions by rounding at most.
+_EXECUTION = {
+    "trials",
+    "trainer",
+    "stack_size",
+    "lanes",
+    "xla",
+    "probabilities",
+    "checkpoint_minutes",
+    "keep_checkpoints",
+    "tensorboard",
+}
 Threshold = Annotated[float, Field(ge=-1, le=1)]
 
 
@@ -121,16 +273,19 @@ class Config(_Settings):
     training: TrainingSettings = TrainingSettings()
     selection: SelectionSettings = SelectionSettings()
 
+    @model_validator(mode="after")
+    def _scaled_crops_are_cut_while_reading(self) -> Config:
+        if self.training.augmentation.random_resized_crop and not self.dataset.image_size:
+            raise ValueError("training.augmentation.random_resized_crop with dataset.image_size")
+        return self
+
     def trial_settings(self) -> dict[str, Any]:
         """What the predictions of trial `k` depend on, beside `k` and the data themselves."""
-        training = self.training.model_dump()
-        for key in ("trials", "trainer", "stack_size", "probabilities"):
-            del training[key]
         return {
             "seed": self.seed,
-            "dataset": {"name": self.dataset.name},
+            "dataset": self.dataset.identity(),
             "model": self.model.model_dump(),
-            "training": training,
+            "training": self.training.model_dump(exclude=_EXECUTION),
         }
 
     def digest(self) -> bytes:

@@ -11,6 +11,7 @@ import jinja2
 import numpy as np
 from PIL import Image
 
+from tfmem.datasets.pictures import Pictures
 from tfmem.errors import InputError
 from tfmem.run import Run
 
@@ -65,8 +66,8 @@ def render(run: Run, figures: Path) -> str:
     tests = sorted(shown_tests | set(pairs["test_index"].tolist()))
     data = run.dataset
     images = {
-        **{f"train-{i}": _picture(data.train_images[i], data.white) for i in train},
-        **{f"test-{i}": _picture(data.test_images[i], data.white) for i in tests},
+        **{f"train-{i}": _picture(Pictures(data, "train")[i]) for i in train},
+        **{f"test-{i}": _picture(Pictures(data, "test")[i]) for i in tests},
     }
     influencers = run.pairs.groupby("test_index")
     environment = jinja2.Environment(
@@ -140,9 +141,9 @@ def _influenced(run: Run, index: int) -> list[tuple[int, float]]:
     return list(zip(tests.tolist(), influence.tolist(), strict=True))
 
 
-def _picture(image: np.ndarray, white: int) -> str:
+def _picture(image: np.ndarray) -> str:
     """An image as a PNG data URI; one channel is shown as ink on paper, as in the figures."""
-    pixels = np.round(image * (255 / white)).astype(np.uint8)
+    pixels = np.round(image * 255).astype(np.uint8)
     pixels = 255 - pixels[..., 0] if pixels.shape[-1] == 1 else pixels
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, "PNG", optimize=True)

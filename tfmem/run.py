@@ -14,7 +14,7 @@ import pandas as pd
 from tfmem import pairs as pair_selection
 from tfmem.aggregation.estimates import KINDS, parse_influence
 from tfmem.config import Config, from_yaml
-from tfmem.datasets import Dataset, load
+from tfmem.datasets import AnyDataset, load
 from tfmem.errors import InputError
 from tfmem.estimation.estimator import ClassCounts, Difference, influence
 from tfmem.predictions import LABELS_NAME, Labels, read_shard
@@ -107,7 +107,7 @@ class Run:
         return Labels.from_npz(path.read_bytes(), str(path))
 
     @cached_property
-    def dataset(self) -> Dataset:
+    def dataset(self) -> AnyDataset:
         """The examples themselves, loaded again and checked against the run's fingerprint."""
         dataset = load(self.config.dataset)
         if dataset.fingerprint != self.labels.dataset_fingerprint:

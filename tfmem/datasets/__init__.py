@@ -1,32 +1,70 @@
-"""Data sets with a stable index: embedded digits, TFDS by name, official local files."""
+"""Data sets with a stable index.
+
+Embedded digits, TFDS by name, official local files, npz files, folders of images.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from tfmem.config import DatasetSettings
+from tfmem.datasets.arrays import load_npz
+from tfmem.datasets.classes import keep_classes
 from tfmem.datasets.dataset import Dataset
+from tfmem.datasets.image_folder import load_image_folder
+from tfmem.datasets.noise import add_label_noise
 from tfmem.datasets.official import load_official
+from tfmem.datasets.streamed import AnyDataset, StreamedDataset
 from tfmem.errors import InputError
 from tfmem.quiet import import_tensorflow
 
-__all__ = ["Dataset", "load"]
+__all__ = ["AnyDataset", "Dataset", "StreamedDataset", "load"]
 
 
-def load(settings: DatasetSettings) -> Dataset:
-    """Loads a data set from official files if `data_dir` holds them, else through TFDS.
+def load(settings: DatasetSettings) -> AnyDataset:
+    """Loads a data set, keeps the classes asked for, and adds the label noise asked for.
+
+    Returns:
+      A `StreamedDataset` if `dataset.image_size` is set, else a `Dataset`.
 
     Raises:
-      InputError: saying which file or name is wrong and what to do.
+      InputError: saying which file, name or setting is wrong and what to do.
     """
-    if settings.data_dir is not None:
-        folder = Path(settings.data_dir).expanduser()
-        if not folder.is_dir():
-            raise InputError(f"dataset.data_dir: no such folder: {folder}")
-        if (dataset := load_official(settings.name, folder)) is not None:
+    dataset = _load(settings)
+    if settings.classes is not None:
+        dataset = keep_classes(dataset, settings.classes)
+    if settings.label_noise:
+        dataset = add_label_noise(dataset, settings.label_noise, settings.label_noise_seed)
+    return dataset
+
+
+def _load(settings: DatasetSettings) -> AnyDataset:
+    """From the files in `data_dir` if they are of a known form, else through TFDS."""
+    path = Path(settings.data_dir).expanduser() if settings.data_dir is not None else None
+    if settings.name in ("npz", "image_folder") and path is None:
+        raise InputError(f"dataset.data_dir: expected a path with dataset.name={settings.name}")
+    if path is not None:
+        if settings.name == "npz":
+            _refuse_settings_of_streams(settings)
+            return load_npz(path)
+        if not path.is_dir():
+            raise InputError(f"dataset.data_dir: no such folder: {path}")
+        if settings.name == "image_folder":
+            return load_image_folder(path, settings)
+        if (dataset := load_official(settings.name, path)) is not None:
+            _refuse_settings_of_streams(settings)
             return dataset
-        settings = settings.model_copy(update={"data_dir": str(folder)})
+        settings = settings.model_copy(update={"data_dir": str(path)})
     import_tensorflow()
     from tfmem.datasets.tfds_source import load_tfds
 
     return load_tfds(settings)
+
+
+def _refuse_settings_of_streams(settings: DatasetSettings) -> None:
+    for key, received in (("image_size", settings.image_size), ("test_split", settings.test_split)):
+        if received not in (None, "test"):
+            raise InputError(
+                f"dataset.{key}: for image folders and data sets of TFDS only; {settings.name} in "
+                f"{settings.data_dir} has its own, received {received!r}"
+            )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -11,16 +11,19 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Dataset:
-    """Training and test images of one classification task; an example's index is its row.
+    """Training and test examples of one classification task; an example's index is its row.
 
     Attributes:
       name: what the data set is called.
-      train_images: uint8 `[num_train, height, width, channels]`.
+      train_images: `[num_train, ...]`, of any numeric type: mostly uint8
+        `[num_train, height, width, channels]`, or float features `[num_train, width]`.
       train_labels: int64 `[num_train]`, classes from 0.
-      test_images: uint8 `[num_test, height, width, channels]`.
+      test_images: `[num_test, ...]`, of the same type and shape but for the first axis.
       test_labels: int64 `[num_test]`.
       class_names: one name a class.
-      white: the pixel value of full intensity; models see images divided by it.
+      white: the value of full intensity, 1 for floats; models see images divided by it.
+      clean_train_labels: int64 `[num_train]`, the training labels before some were replaced at
+        random; None if none were.
     """
 
     name: str
@@ -30,6 +33,12 @@ class Dataset:
     test_labels: np.ndarray
     class_names: tuple[str, ...]
     white: int = 255
+    clean_train_labels: np.ndarray | None = None
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """The shape of one example, as models see it."""
+        return self.train_images.shape[1:]
 
     @cached_property
     def fingerprint(self) -> bytes:
@@ -40,3 +49,18 @@ class Dataset:
             digest.update(np.ascontiguousarray(array).data)
         digest.update("\0".join(self.class_names).encode())
         return digest.digest()
+
+    def keep(self, train: np.ndarray, test: np.ndarray) -> Dataset:
+        """The same data set with only these rows.
+
+        Args:
+          train: int64 `[kept]`, training examples in their new order.
+          test: int64 `[kept]`, likewise.
+        """
+        return replace(
+            self,
+            train_images=self.train_images[train],
+            train_labels=self.train_labels[train],
+            test_images=self.test_images[test],
+            test_labels=self.test_labels[test],
+        )

@@ -4,27 +4,62 @@ from __future__ import annotations
 
 import contextlib
 import io
-import re
+import os
 from typing import Any
 
 import numpy as np
 
 from tfmem.config import DatasetSettings
 from tfmem.datasets.dataset import Dataset
+from tfmem.datasets.order import ORDER_FEATURES, index_order
+from tfmem.datasets.record_index import index_records
+from tfmem.datasets.streamed import AnyDataset, StreamedDataset, default_resize
 from tfmem.errors import InputError
 
 
-def load_tfds(settings: DatasetSettings) -> Dataset:
-    """Reads the `train` and `test` splits of a TFDS data set into memory.
+def load_tfds(settings: DatasetSettings) -> AnyDataset:
+    """Reads the splits `train` and `dataset.test_split` of a TFDS data set.
 
-    The index is the data set's own where it has one (`index`, or the number that ends `id`, which
-    for CIFAR is the official order); otherwise it is the position in the prepared files, which is
-    the same after every preparation but is not the official order.
+    They are read into memory, or only indexed if `dataset.image_size` is set. For the index of an
+    example see `index_order`.
 
     Raises:
       InputError: if TFDS has no such data set, if it is not prepared and may not or cannot be
-        prepared, or if it is not made of images of one size with one label each.
+        prepared, or if it is not made of images (of one size, to be in memory) with a label each.
     """
+    builder = _prepared(settings)
+    name, features = settings.name, builder.info.features
+    splits = ("train", settings.test_split)
+    if absent := [split for split in splits if split not in builder.info.splits]:
+        key = "dataset.name" if absent == ["train"] else "dataset.test_split"
+        raise InputError(
+            f"{key}: {name} has no split {absent[-1]!r}, only {sorted(builder.info.splits)}"
+        )
+    missing = {"image", "label"} - set(features)
+    if missing:
+        raise InputError(
+            f"dataset.name: {name}: expected features 'image' and 'label', found {sorted(features)}"
+        )
+    names, white = tuple(features["label"].names), getattr(builder, "WHITE", 255)
+    if settings.image_size is not None:
+        (train, train_labels), (test, test_labels) = (_index(builder, split) for split in splits)
+        resize = settings.resize or default_resize(settings.image_size)
+        return StreamedDataset(
+            name, train, train_labels, test, test_labels, names, settings.image_size, resize, white
+        )
+    if None in features["image"].shape:
+        raise InputError(
+            f"dataset.name: {name}: expected images of one size; set dataset.image_size to train "
+            "on images of any size"
+        )
+    columns = [_read(builder, split) for split in splits]
+    return Dataset(
+        name, columns[0]["image"], columns[0]["label"], columns[1]["image"], columns[1]["label"],
+        names, white,
+    )  # fmt: skip
+
+
+def _prepared(settings: DatasetSettings) -> Any:
     import tensorflow_datasets as tfds
 
     from tfmem.datasets import digits  # noqa: F401  (importing it registers its name with TFDS)
@@ -43,25 +78,7 @@ def load_tfds(settings: DatasetSettings) -> Dataset:
                 f"has it, or let TFDS fetch it with dataset.download=true"
             )
         _prepare(builder, quietly=name == "digits")
-    missing = {"image", "label"} - set(builder.info.features)
-    if missing or not {"train", "test"} <= set(builder.info.splits):
-        raise InputError(
-            f"dataset.name: {name}: expected splits 'train' and 'test' with features 'image' and "
-            f"'label', found splits {sorted(builder.info.splits)} with features "
-            f"{sorted(builder.info.features)}"
-        )
-    if None in builder.info.features["image"].shape:
-        raise InputError(f"dataset.name: {name}: expected images of one size")
-    train, test = _read(builder, "train"), _read(builder, "test")
-    return Dataset(
-        name=name,
-        train_images=train["image"],
-        train_labels=train["label"].astype(np.int64),
-        test_images=test["image"],
-        test_labels=test["label"].astype(np.int64),
-        class_names=tuple(builder.info.features["label"].names),
-        white=getattr(builder, "WHITE", 255),
-    )
+    return builder
 
 
 def _prepare(builder: Any, quietly: bool) -> None:
@@ -76,7 +93,36 @@ def _prepare(builder: Any, quietly: bool) -> None:
     tfds.enable_progress_bar()
 
 
+def _index(builder: Any, split: str) -> tuple[Any, np.ndarray]:
+    """Where the encoded images of a split are, and their labels, in index order."""
+    import tensorflow_datasets as tfds
+
+    info, where = builder.info, f"dataset.name: {builder.info.full_name}"
+    image = info.features["image"]
+    if not isinstance(image, tfds.features.Image) or image.np_dtype != np.uint8:
+        raise InputError(f"{where}: expected encoded images of 8 bits, found {image}")
+    if info.file_format != tfds.core.FileFormat.TFRECORD:
+        raise InputError(
+            f"{where}: with dataset.image_size, expected it prepared as TFRecord files, found "
+            f"{info.file_format.value}"
+        )
+    paths = [os.fspath(path) for path in info.splits[split].filepaths]
+    if "://" in paths[0]:
+        raise InputError(
+            f"{where}: with dataset.image_size, expected local files, found {paths[0]}"
+        )
+    return index_records(
+        info.full_name,
+        split,
+        paths,
+        info.splits[split].shard_lengths,
+        set(ORDER_FEATURES) & set(info.features),
+        info.features["label"].num_classes,
+    )
+
+
 def _read(builder: Any, split: str) -> dict[str, np.ndarray]:
+    """Images, and labels int64, in index order."""
     import tensorflow_datasets as tfds
 
     in_file_order = tfds.ReadConfig(interleave_cycle_length=1)
@@ -84,12 +130,13 @@ def _read(builder: Any, split: str) -> dict[str, np.ndarray]:
         split=split, batch_size=-1, shuffle_files=False, read_config=in_file_order
     )
     columns = tfds.as_numpy(batches)
-    index = columns.get("index")
-    if index is None and "id" in columns:
-        numbers = [re.search(rb"\d+$", identifier) for identifier in columns["id"]]
-        if all(numbers):
-            index = np.array([int(number[0]) for number in numbers if number])
-    if index is None:
-        return columns
-    order = np.argsort(index, kind="stable")
-    return {name: columns[name][order] for name in ("image", "label")}
+    order = index_order({name: columns[name] for name in ORDER_FEATURES if name in columns})
+    if order is not None:
+        columns = {name: columns[name][order] for name in ("image", "label")}
+    labels = columns["label"].astype(np.int64)
+    if (labels < 0).any():
+        raise InputError(
+            f"{builder.info.full_name}: {split}: expected labels from 0, received "
+            f"{labels.min()} at index {np.argmin(labels)}"
+        )
+    return {"image": columns["image"], "label": labels}

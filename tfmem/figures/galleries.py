@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -14,6 +15,13 @@ from tfmem.figures.style import FAINT, GREY
 _LEVELS = (0.0, 0.5, 1.0)
 _NEAR = 0.15
 _CELL = 1.3  # height of a picture, one unit, with its caption
+
+
+class Images(Protocol):
+    """Pictures by index: an array, or something that makes them when they are asked for."""
+
+    def __getitem__(self, index: int) -> np.ndarray:
+        """One picture, `[height, width, channels]`."""
 
 
 class _Sheet:
@@ -52,7 +60,7 @@ class _Sheet:
 
 
 def memorization_gallery(
-    images: np.ndarray,
+    images: Images,
     labels: np.ndarray,
     memorization: np.ndarray,
     class_names: Sequence[str],
@@ -65,7 +73,7 @@ def memorization_gallery(
     are shown, ties by index; a place stays empty where none is within 0.15 of the level.
 
     Args:
-      images: `[num_train, height, width, channels]`, values in [0, 1].
+      images: by index `[height, width, channels]`, values in [0, 1].
       labels: int64 `[num_train]`.
       memorization: float `[num_train]`.
       class_names: names by label.
@@ -114,16 +122,16 @@ def spread_evenly(count: int, rows: int) -> np.ndarray:
 
 
 def pair_gallery(
-    train_images: np.ndarray,
-    test_images: np.ndarray,
+    train_images: Images,
+    test_images: Images,
     rows: Sequence[InfluenceRow],
     examples: int = 4,
 ) -> Figure:
     """Memorized training examples and whom they influence (Feldman & Zhang 2020, Fig. 3).
 
     Args:
-      train_images: `[num_train, height, width, channels]`, values in [0, 1].
-      test_images: `[num_test, height, width, channels]`, likewise.
+      train_images: by index `[height, width, channels]`, values in [0, 1].
+      test_images: likewise.
       rows: what to show; `spread_evenly` chooses pairs without cherry-picking.
       examples: how many test examples a row.
     """

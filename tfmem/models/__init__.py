@@ -2,13 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import keras
 
-from tfmem.config import DenseSettings, ModelSettings
+from tfmem.config import (
+    CnnSettings,
+    DenseNetSettings,
+    DenseSettings,
+    FastSettings,
+    InceptionSettings,
+    LinearSettings,
+    ModelSettings,
+    ResNetSettings,
+)
+from tfmem.errors import InputError
 from tfmem.models.cnn import build_cnn
 from tfmem.models.dense import build_dense
+from tfmem.models.densenet import build_densenet
+from tfmem.models.fast import build_fast
+from tfmem.models.inception import build_inception
+from tfmem.models.linear import build_linear
+from tfmem.models.resnet import build_resnet
 
 __all__ = ["build"]
+
+_BUILDERS: dict[type, Callable[..., keras.Model]] = {
+    DenseSettings: build_dense,
+    CnnSettings: build_cnn,
+    InceptionSettings: build_inception,
+    ResNetSettings: build_resnet,
+    DenseNetSettings: build_densenet,
+    FastSettings: build_fast,
+    LinearSettings: build_linear,
+}
 
 
 def build(
@@ -28,12 +55,37 @@ def build(
     Returns:
       A functional model that returns logits `[batch, num_classes]` and whose penultimate
       representation is the output of the layer `features`.
+
+    Raises:
+      InputError: if the model takes images and examples are none, or are too small.
     """
+    _check_shape(settings, input_shape)
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(precision)
     try:
-        if isinstance(settings, DenseSettings):
-            return build_dense(settings, input_shape, num_classes)
-        return build_cnn(settings, input_shape, num_classes)
+        return _BUILDERS[type(settings)](settings, input_shape, num_classes)
     finally:
         keras.config.set_dtype_policy(before)
+
+
+def _check_shape(settings: ModelSettings, shape: tuple[int, ...]) -> None:
+    least = _smallest_side(settings)
+    if least and (len(shape) != 3 or min(shape[:2]) < least):
+        raise InputError(
+            f"model.name: {settings.name} takes images [height, width, channels] of at least "
+            f"{least} x {least} pixels, received examples of shape {list(shape)}"
+        )
+
+
+def _smallest_side(settings: ModelSettings) -> int:
+    """Pixels that become one by all strides and pooling; 0 where examples may have any shape."""
+    match settings:
+        case DenseSettings() | LinearSettings():
+            return 0
+        case ResNetSettings(variant="imagenet"):
+            return 32
+        case ResNetSettings() | FastSettings():
+            return 8
+        case InceptionSettings() | DenseNetSettings():
+            return 4
+    return 1

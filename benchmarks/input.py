@@ -1,0 +1,116 @@
+"""Reading, decoding, cropping and scaling photographs against decoding them and nothing else.
+
+Both read the same TFRecord file of JPEG files of the size of ImageNet's (500x375 or 375x500). The
+peer is `tf.data.TFRecordDataset` and `tf.io.decode_jpeg` with AUTOTUNE; ours gives batches of
+224x224 in an order that is asked for.
+"""
+
+import argparse
+import io
+import os
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+SIDES = (500, 375)
+
+
+def photographs(count):
+    """JPEG files of quality 95: parts of scikit-learn's two photographs, scaled."""
+    from sklearn.datasets import load_sample_images
+
+    rng = np.random.default_rng(0)
+    sources = [Image.fromarray(image) for image in load_sample_images().images]
+    files = []
+    for number in range(count):
+        size = SIDES if number % 3 else SIDES[::-1]
+        share = rng.uniform(0.6, 0.85)
+        width, height = (round(share * side) for side in size)
+        left, top = rng.integers(0, 641 - width), rng.integers(0, 428 - height)
+        part = (left, top, left + width, top + height)
+        file = io.BytesIO()
+        image = sources[number % 2].resize(size, Image.Resampling.BICUBIC, box=part)
+        image.save(file, "JPEG", quality=95)
+        files.append(file.getvalue())
+    return files
+
+
+def stored(files, path):
+    """Writes the records, and indexes them as a streamed data set (both splits are the same)."""
+    from tfmem.datasets import StreamedDataset
+    from tfmem.datasets.record_index import index_records
+    from tfmem.records import encode_example, write_records
+
+    with open(path, "wb") as file:
+        write_records(file, (encode_example({"image": jpeg, "label": 0}) for jpeg in files))
+    start = time.perf_counter()
+    images, labels = index_records("photographs", "train", [str(path)], [len(files)], set(), 1)
+    print(f"index: {len(files) / (time.perf_counter() - start):.0f} records/s")
+    return StreamedDataset("photographs", images, labels, images, labels, ("0",), 224, 256)
+
+
+def decode_only(path):
+    """Reads the file from one end to the other and decodes every image."""
+    import tensorflow as tf
+
+    def decode(record):
+        features = {"image": tf.io.FixedLenFeature([], tf.string)}
+        return tf.io.decode_jpeg(tf.io.parse_single_example(record, features)["image"])
+
+    records = tf.data.TFRecordDataset(str(path))
+    return records.map(decode, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+
+
+def seconds(batches):
+    """Of one pass."""
+    start = time.perf_counter()
+    for _ in batches:
+        pass
+    return time.perf_counter() - start
+
+
+def main():
+    """Prints images a second of each way, and the ratio of times, as medians over rounds."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--images", type=int, default=2000, help="images a round")
+    parser.add_argument("--rounds", type=int, default=11, help="rounds, in which all take turns")
+    parser.add_argument("--batch", type=int, default=64, help="images a batch")
+    arguments = parser.parse_args()
+    count, rng = arguments.images, np.random.default_rng(0)
+
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["TFMEM_CACHE"] = folder
+        path = Path(folder) / "photographs.tfrecord"
+        dataset = stored(photographs(count), path)
+        from tfmem.datasets.pipeline import read_batches
+
+        def ours(boxes):
+            order = rng.permutation(count)
+            return read_batches(dataset, "train", order, arguments.batch, boxes)
+
+        ways = {
+            "decoding only": lambda: decode_only(path),
+            "centre": lambda: ours(None),
+            "random-resized": lambda: ours(rng.random((count, 4), np.float32)),
+        }
+        times = {name: [] for name in ways}
+        for turn in range(arguments.rounds + 1):
+            for name, way in ways.items():
+                took = seconds(way())
+                if turn:  # the first is slower
+                    times[name].append(took)
+    peer = times["decoding only"]
+    for name, taken in times.items():
+        ratios = [a / b for a, b in zip(taken, peer, strict=True)]
+        print(
+            f"{name}: {count / statistics.median(taken):.0f} images/s, {min(taken):.2f} to "
+            f"{max(taken):.2f} s for {count}; time {statistics.median(ratios):.2f} of decoding only"
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,74 @@
+"""Indices of large data sets, kept between runs so that their files are read through only once."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+Arrays = dict[str, np.ndarray]
+
+
+def cached(kind: str, key: Any, names: set[str], build: Callable[[], Arrays]) -> Arrays:
+    """Arrays that were built before for the same key, or are built now and kept.
+
+    Args:
+      kind: what the file's name begins with.
+      key: everything that decides the arrays, as JSON can hold it.
+      names: of the arrays; a file with others is of no use.
+      build: makes the arrays. A file that cannot be used is built anew.
+    """
+    digest = hashlib.sha256(json.dumps(key).encode()).hexdigest()
+    path = cache_folder() / f"{kind}-{digest[:32]}.npz"
+    if (arrays := _read(path)) is not None and set(arrays) == names:
+        return arrays
+    arrays = build()
+    try:
+        _write(path, arrays)
+    except OSError as error:
+        logging.getLogger(__name__).warning(
+            "%s: the index cannot be kept for the next run: %s", path, error.strerror
+        )
+    return arrays
+
+
+def cache_folder() -> Path:
+    """`TFMEM_CACHE`, or `~/.cache/tfmem`."""
+    return Path(os.environ.get("TFMEM_CACHE") or "~/.cache/tfmem").expanduser()
+
+
+def file_states(paths: list[str]) -> list[tuple[str, int, int]]:
+    """Name, size and time of change (in ns) of files, by which a change is noticed."""
+    states = map(os.stat, paths)
+    return [
+        (os.path.basename(path), state.st_size, state.st_mtime_ns)
+        for path, state in zip(paths, states, strict=True)
+    ]
+
+
+def _read(path: Path) -> Arrays | None:
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            return {name: arrays[name] for name in arrays.files}
+    except (OSError, EOFError, ValueError, TypeError, zipfile.BadZipFile, zlib.error):
+        return None
+
+
+def _write(path: Path, arrays: Arrays) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".tmp")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            np.savez(file, **arrays)  # type: ignore[arg-type]
+        os.replace(temporary, path)
+    finally:
+        Path(temporary).unlink(missing_ok=True)

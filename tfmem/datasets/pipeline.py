@@ -1,0 +1,142 @@
+"""Batches of decoded images from a streamed data set, in any order that is asked for."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
+from typing import Literal
+
+import numpy as np
+import tensorflow as tf
+
+from tfmem.datasets.decoding import OTHER, decode
+from tfmem.datasets.encoded import EncodedImages
+from tfmem.datasets.streamed import StreamedDataset
+from tfmem.datasets.windows import box_windows, center_windows, in_blocks
+from tfmem.errors import InputError
+
+Split = Literal["train", "test"]
+
+_CHUNK = 32  # images that a thread reads and hands over at once
+_READERS = 8  # threads, each with one chunk under way
+_AHEAD = 8 * (os.cpu_count() or 1)  # images being decoded, or waiting for one before them
+
+
+def batches(
+    dataset: StreamedDataset,
+    split: Split,
+    indices: np.ndarray,
+    batch_size: int,
+    boxes: np.ndarray | None = None,
+) -> tf.data.Dataset:
+    """Images of some examples, in the order of `indices`.
+
+    An example's pixels depend on its encoded image (and its box) alone: they are the same in every
+    run and for any batch size. Iterating may raise errors of TensorFlow; `read_batches` does not.
+
+    Args:
+      dataset: where they are read from.
+      split: of which split the indices are.
+      indices: int64 `[count]`.
+      batch_size: examples in a batch; the last batch may have fewer.
+      boxes: float32 `[count, 4]`, uniform in [0, 1): a random part of each image (see
+        `tfmem.datasets.windows.box_windows`) in place of its centre.
+
+    Returns:
+      uint8 `[batch_size, image_size, image_size, 3]`.
+    """
+    size = dataset.image_size
+    signature = (
+        tf.TensorSpec([None], tf.string),
+        tf.TensorSpec([None], tf.int32),
+        tf.TensorSpec([None, 4], tf.int32),
+    )
+    return (
+        tf.data.Dataset.from_generator(
+            lambda: _chunks(dataset, split, indices, boxes), output_signature=signature
+        )
+        .unbatch()
+        .map(partial(decode, image_size=size), num_parallel_calls=_AHEAD, deterministic=True)
+        .batch(batch_size)
+        .apply(tf.data.experimental.assert_cardinality(-(-len(indices) // batch_size)))
+        .prefetch(tf.data.AUTOTUNE)
+    )
+
+
+def read_batches(
+    dataset: StreamedDataset,
+    split: Split,
+    indices: np.ndarray,
+    batch_size: int,
+    boxes: np.ndarray | None = None,
+) -> Iterator[tf.Tensor]:
+    """Yields what `batches` holds.
+
+    Raises:
+      InputError: naming split, index and file of an image that cannot be read or decoded.
+    """
+    done = 0
+    try:
+        for batch in batches(dataset, split, indices, batch_size, boxes):
+            yield batch
+            done += len(batch)
+    except tf.errors.OpError:
+        find_failure(dataset, split, indices[done : done + batch_size + _CHUNK])
+        raise
+
+
+def find_failure(dataset: StreamedDataset, split: Split, indices: np.ndarray) -> None:
+    """Reads and decodes examples one by one, to say which of them an error was about.
+
+    Raises:
+      InputError: naming split, index and file of the first that cannot be read or decoded.
+    """
+    images = _images(dataset, split)
+    for index in indices.tolist():
+        (contents,), (which,), (window,) = _read(dataset, split, np.array([index]), None)
+        try:
+            decode(tf.constant(contents), which, window, dataset.image_size)
+        except tf.errors.OpError:
+            raise InputError(
+                f"{dataset.name}: {split} example {index}: {images.path(index)}, "
+                f"{len(contents)} bytes at {images.offsets[index]}: an image that cannot be decoded"
+            ) from None
+
+
+def _images(dataset: StreamedDataset, split: Split) -> EncodedImages:
+    return dataset.train_images if split == "train" else dataset.test_images
+
+
+def _read(
+    dataset: StreamedDataset, split: Split, indices: np.ndarray, boxes: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Encoded images, and what `decode` is told of each."""
+    images = _images(dataset, split)
+    contents = [images.read(index) for index in indices.tolist()]
+    sizes = images.sizes[indices]
+    if boxes is None:
+        windows = center_windows(sizes, dataset.image_size, dataset.resize)
+    else:
+        windows = box_windows(sizes, boxes)
+    which, windows = in_blocks(windows, sizes, dataset.image_size)
+    is_jpeg = np.array([encoded.startswith(b"\xff\xd8\xff") for encoded in contents])
+    return np.array(contents, object), which + np.where(is_jpeg, 0, np.int32(OTHER)), windows
+
+
+def _chunks(
+    dataset: StreamedDataset, split: Split, indices: np.ndarray, boxes: np.ndarray | None
+) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """What `_read` gives, in order, read by threads some chunks ahead."""
+    pending: deque[Future[tuple[np.ndarray, np.ndarray, np.ndarray]]] = deque()
+    with ThreadPoolExecutor(_READERS) as pool:
+        for start in range(0, len(indices), _CHUNK):
+            rows = slice(start, start + _CHUNK)
+            part = None if boxes is None else boxes[rows]
+            pending.append(pool.submit(_read, dataset, split, indices[rows], part))
+            if len(pending) == _READERS:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()

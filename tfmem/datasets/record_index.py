@@ -1,0 +1,133 @@
+"""Where the images of a TFDS split lie within its TFRecord shards, found in one pass over them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+from rich.progress import Progress
+
+from tfmem.datasets.cache import Arrays, cached, file_states
+from tfmem.datasets.encoded import DIGEST_BYTES, EncodedImages, describe
+from tfmem.datasets.order import ORDER_FEATURES, index_order
+from tfmem.errors import InputError
+from tfmem.records import decode_example, feature, read_records
+
+_FORMAT = 1  # of the cached arrays
+_NAMES = {"file_numbers", "offsets", "lengths", "sizes", "digests", "labels"}
+_HEAD = 64  # bytes of an image by which it is searched for in its record
+_BAR_FROM = 1 << 28  # bytes to be read from which on a progress bar is shown
+
+
+def index_records(
+    name: str,
+    split: str,
+    paths: Sequence[str],
+    counts: Sequence[int],
+    order_features: set[str],
+    classes: int,
+) -> tuple[EncodedImages, np.ndarray]:
+    """Indexes one split; every checksum is tested and every image hashed, once.
+
+    Args:
+      name: of the data set with its version.
+      split: which split the shards are of.
+      paths: its shards, in order, in one folder.
+      counts: number of records of each shard.
+      order_features: the features by which records can be ordered that the data set has.
+      classes: number of classes.
+
+    Returns:
+      The encoded images, and labels int64 `[num_examples]`, both in index order.
+
+    Raises:
+      InputError: naming shard and record, if a shard is missing, cut short or corrupt, or if a
+        record has no image or no label; or if there are no records.
+    """
+    if not sum(counts):
+        raise InputError(f"{name}: {split}: expected examples, received none")
+    try:
+        states = file_states(list(paths))
+    except OSError as error:
+        raise InputError(f"{name}: {split}: {error.filename}: {error.strerror}") from None
+    order_by = [key for key in ORDER_FEATURES if key in order_features]
+    key = [_FORMAT, name, split, order_by, classes, states, list(counts)]
+    kind = f"{name.replace('/', '-')}-{split}"
+    arrays = cached(kind, key, _NAMES, lambda: _build(kind, paths, counts, order_by, classes))
+    labels = arrays.pop("labels")
+    files = np.array([os.fsencode(os.path.basename(path)) for path in paths])
+    return EncodedImages(os.path.dirname(paths[0]), files, **arrays), labels
+
+
+def _build(
+    title: str, paths: Sequence[str], counts: Sequence[int], order_by: list[str], classes: int
+) -> Arrays:
+    size = sum(map(os.path.getsize, paths))
+    with Progress(transient=True, disable=size < _BAR_FROM) as bar:
+        task = bar.add_task(f"indexing {title}", total=size)
+
+        def index(path: str, count: int) -> dict[str, np.ndarray]:
+            advance = lambda done: bar.advance(task, done)  # noqa: E731
+            return _index_shard(path, count, order_by, classes, advance)
+
+        pool = ThreadPoolExecutor(min(32, 2 * (os.cpu_count() or 1)))
+        try:
+            shards = list(pool.map(index, paths, counts))
+        finally:
+            pool.shutdown(cancel_futures=True)
+    shards = [shard for shard in shards if len(shard["labels"])]  # empty ones have no types
+    columns = {name: np.concatenate([shard[name] for shard in shards]) for name in shards[0]}
+    columns["file_numbers"] = np.repeat(np.arange(len(paths), dtype=np.int32), counts)
+    order = index_order({name: columns.pop(name) for name in order_by})
+    return columns if order is None else {name: values[order] for name, values in columns.items()}
+
+
+def _index_shard(
+    path: str, count: int, order_by: list[str], classes: int, advance: Callable[[int], None]
+) -> dict[str, np.ndarray]:
+    """Offsets, lengths, digests and labels of one shard's records, and what orders them."""
+    columns: dict[str, list[Any]] = {
+        name: [] for name in ("offsets", "lengths", "labels", "sizes", *order_by)
+    }
+    digests, last = bytearray(), 0
+    with open(path, "rb", buffering=1 << 20) as file:
+        for payload, where in read_records(file, path):
+            features = decode_example(payload, where)
+            image = feature(features, "image", bytes, where)
+            label = feature(features, "label", int, where)
+            if not 0 <= label < classes:
+                raise InputError(
+                    f"{where}: expected a label from 0 to {classes - 1}, received {label}"
+                )
+            end = file.tell()  # behind the payload's checksum, of 4 bytes
+            columns["offsets"].append(end - 4 - len(payload) + _position(payload, image, where))
+            columns["lengths"].append(len(image))
+            columns["labels"].append(label)
+            for name in order_by:
+                value = features.get(name)
+                kind = bytes if isinstance(value, bytes) else int
+                columns[name].append(feature(features, name, kind, where))
+            digest, size = describe(image, where)
+            columns["sizes"].append(size)
+            digests += digest
+            advance(end - last)
+            last = end
+    if len(columns["labels"]) != count:
+        raise InputError(f"{path}: expected {count} records, received {len(columns['labels'])}")
+    arrays = {name: np.array(values) for name, values in columns.items()}
+    arrays["sizes"] = np.array(columns["sizes"], np.int32).reshape(-1, 2)
+    arrays["digests"] = np.frombuffer(bytes(digests), np.uint8).reshape(-1, DIGEST_BYTES)
+    return arrays
+
+
+def _position(payload: bytes, image: bytes, where: str) -> int:
+    """Where the image begins in its record, of which it is one contiguous part."""
+    if not image:
+        raise InputError(f"{where}: feature 'image': expected an encoded image, received 0 bytes")
+    start = payload.find(image[:_HEAD])
+    while payload[start : start + len(image)] != image:
+        start = payload.find(image[:_HEAD], start + 1)
+    return start

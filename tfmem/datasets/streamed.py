@@ -1,0 +1,89 @@
+"""A data set that stays on disk: encoded images of any size, decoded while training."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TypeAlias
+
+import numpy as np
+
+from tfmem.datasets.dataset import Dataset
+from tfmem.datasets.encoded import EncodedImages
+
+
+@dataclass(frozen=True)
+class StreamedDataset:
+    """Training and test images of one classification task, read and decoded when they are needed.
+
+    Attributes:
+      name: what the data set is called.
+      train_images: encoded images of the training examples.
+      train_labels: int64 `[num_train]`, classes from 0.
+      test_images: encoded images of the test examples.
+      test_labels: int64 `[num_test]`.
+      class_names: one name a class.
+      image_size: side of the square that models see, in pixels.
+      resize: length of an image's shorter side from whose centre that square is cut.
+      white: the pixel value of full intensity; models see images divided by it.
+      clean_train_labels: int64 `[num_train]`, the training labels before some were replaced at
+        random; None if none were.
+    """
+
+    name: str
+    train_images: EncodedImages
+    train_labels: np.ndarray
+    test_images: EncodedImages
+    test_labels: np.ndarray
+    class_names: tuple[str, ...]
+    image_size: int
+    resize: int
+    white: int = 255
+    clean_train_labels: np.ndarray | None = None
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """The shape of one example, as models see it."""
+        return (self.image_size, self.image_size, 3)
+
+    @cached_property
+    def fingerprint(self) -> bytes:
+        """SHA-256 of the hashes of all encoded images and of all labels in index order, and names.
+
+        It does not depend on how the images are spread over files, nor on the size at which models
+        see them (which is in the digest of the settings).
+        """
+        digest = hashlib.sha256()
+        for images, labels in (
+            (self.train_images, self.train_labels),
+            (self.test_images, self.test_labels),
+        ):
+            digest.update(f"{len(images)} encoded images".encode())
+            digest.update(np.ascontiguousarray(images.digests).data)
+            digest.update(np.ascontiguousarray(labels).data)
+        digest.update("\0".join(self.class_names).encode())
+        return digest.digest()
+
+    def keep(self, train: np.ndarray, test: np.ndarray) -> StreamedDataset:
+        """The same data set with only these examples.
+
+        Args:
+          train: int64 `[kept]`, training examples in their new order.
+          test: int64 `[kept]`, likewise.
+        """
+        return replace(
+            self,
+            train_images=self.train_images.keep(train),
+            train_labels=self.train_labels[train],
+            test_images=self.test_images.keep(test),
+            test_labels=self.test_labels[test],
+        )
+
+
+AnyDataset: TypeAlias = Dataset | StreamedDataset
+
+
+def default_resize(image_size: int) -> int:
+    """The usual length of the shorter side: 256 for a square of 224."""
+    return round(image_size * 8 / 7)

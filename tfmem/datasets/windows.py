@@ -1,0 +1,80 @@
+"""Which part of an image is scaled to the square that models see: whole pixels, computed in numpy.
+
+A window is `[top, left, height, width]`.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+RATIOS = np.array([1, 2, 4, 8], np.int32)  # by which images can be scaled down as they are decoded
+_MIN_AREA = 0.08  # of a random box, as a fraction of the image
+_MAX_LOG_ASPECT = np.log(4 / 3)
+
+
+def center_windows(sizes: np.ndarray, image_size: int, resize: int) -> np.ndarray:
+    """The centre square of images whose shorter side is brought to `resize`.
+
+    Args:
+      sizes: int `[count, 2]`, heights and widths of the images.
+      image_size: side of the square, once the shorter side is `resize`.
+      resize: length of the shorter side.
+
+    Returns:
+      int32 `[count, 4]`.
+    """
+    sides = np.maximum(_nearest(sizes.min(axis=1) * image_size, resize), 1)[:, None]
+    return np.hstack([(sizes - sides + 1) // 2, sides, sides]).astype(np.int32)
+
+
+def box_windows(sizes: np.ndarray, boxes: np.ndarray) -> np.ndarray:
+    """Random parts: 8 to 100% of the area, log-uniform aspect from 3/4 to 4/3, anywhere.
+
+    The distribution is that of Szegedy et al. (2015, Sec. 6), but a side that does not fit is
+    shortened to the image's instead of being drawn again.
+
+    Args:
+      sizes: int `[count, 2]`, heights and widths of the images.
+      boxes: float `[count, 4]`, uniform in [0, 1): area, aspect (width to height), top and left.
+
+    Returns:
+      int32 `[count, 4]`.
+    """
+    area_share, aspect_share, *starts = boxes.astype(np.float64).T
+    area = sizes.prod(axis=1, dtype=np.int64) * (_MIN_AREA + (1 - _MIN_AREA) * area_share)
+    aspect = np.exp((2 * aspect_share - 1) * _MAX_LOG_ASPECT)
+    sides = np.rint(np.sqrt(np.stack([area / aspect, area * aspect], axis=1))).astype(np.int32)
+    sides = np.clip(sides, 1, sizes)
+    corners = np.floor(np.stack(starts, axis=1) * (sizes - sides + 1)).astype(np.int32)
+    return np.hstack([corners, sides])
+
+
+def in_blocks(
+    windows: np.ndarray, sizes: np.ndarray, image_size: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Windows in units of the blocks of pixels that are averaged before scaling.
+
+    What is at least twice as large as needed is averaged over blocks of 2, 4 or 8 pixels, so that
+    bilinear interpolation skips no pixel. A window is then made of whole blocks, which moves it by
+    at most half a pixel of the result.
+
+    Args:
+      windows: int32 `[count, 4]`, in pixels.
+      sizes: int `[count, 2]`, heights and widths of the images.
+      image_size: side of the result.
+
+    Returns:
+      int32 `[count]`, which of `RATIOS`; and int32 `[count, 4]`, windows in blocks of that side.
+    """
+    times = windows[:, 2:].min(axis=1) // image_size
+    which = (times[:, None] >= RATIOS[1:]).sum(axis=1, dtype=np.int32)
+    ratios = RATIOS[which][:, None]
+    whole = sizes // ratios
+    sides = np.minimum(_nearest(windows[:, 2:], ratios), whole)
+    corners = np.minimum(_nearest(windows[:, :2], ratios), whole - sides)
+    return which, np.hstack([corners, sides]).astype(np.int32)
+
+
+def _nearest(lengths: np.ndarray, unit: np.ndarray | int) -> np.ndarray:
+    """Lengths in whole units."""
+    return (lengths + unit // 2) // unit
