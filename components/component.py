@@ -34,6 +34,12 @@ class Predictions(Artifact):
     place = "predictions"
 
 
+class TrialTable(Artifact):
+    """How each trial went, as CSV."""
+
+    place = "trials.csv"
+
+
 class Memorization(Artifact):
     """Memorization records."""
 

@@ -2,26 +2,44 @@
 
 from __future__ import annotations
 
-from components.component import Component, Parameters, Paths, Predictions
+from components.component import Component, Parameters, Paths, Predictions, TrialTable
 from tfmem.config import Config
 from tfmem.datasets import load
-from tfmem.training import train
+from tfmem.errors import InputError
+from tfmem.training import TrialSummary, train
 
 
 def Do(inputs: Paths, outputs: Paths, parameters: Parameters) -> None:
     """Trains what the folder does not hold yet, and says how accurate the models are."""
     config = Config.model_validate_json(parameters["config"])
-    summary = train(config, load(config.dataset), outputs["predictions"])
-    print(
+    summary = train(config, load(config.dataset), outputs["predictions"].parent)
+    print(describe(summary))
+    if summary.elsewhere:
+        raise InputError("other workers are still training; run this again when they are done")
+
+
+def describe(summary: TrialSummary) -> str:
+    """How training went, for people."""
+    lines = [
         f"{summary.trials} trials ({summary.trained} trained now), "
         f"test accuracy {summary.accuracy:.2%} ± {summary.accuracy_sd:.2%} (SD)"
-    )
+    ]
+    if summary.diverged:
+        listed = ", ".join(map(str, summary.diverged[:10]))
+        more = ", …" if len(summary.diverged) > 10 else ""
+        lines.append(
+            f"{len(summary.diverged)} diverged and will not be counted: {listed}{more} "
+            "(see trials.csv)"
+        )
+    for worker, trials in sorted(summary.elsewhere.items()):
+        lines.append(f"{trials} trials are left with worker {worker}")
+    return "\n".join(lines)
 
 
 TRAIN = Component(
     name="train",
     inputs={},
-    outputs={"predictions": Predictions},
+    outputs={"predictions": Predictions, "table": TrialTable},
     parameters={"config": str},
     Do=Do,
     resumable=True,

@@ -76,18 +76,92 @@ def run(config: ConfigFile, out: Out, set: Set = [], beam: BeamArgs = None) -> N
     epilog=_examples(
         "tfmem train configs/digits.yaml --out runs/digits",
         "tfmem train configs/digits.yaml --out runs/digits --set training.trials=4000",
+        "tfmem train configs/cifar100_resnet50.yaml --out gs://bucket/run --worker 3/64",
+        "tfmem train configs/cifar100_resnet50.yaml --out gs://bucket/run --beam "
+        "--accelerator 'type:nvidia-tesla-t4;count:1;install-nvidia-driver' -- "
+        "--runner=DataflowRunner --project=… --region=…",
     )
 )
-def train(config: ConfigFile, out: Out, set: Set = []) -> None:  # noqa: B006
-    """Train the trials of a run and write their predictions; continues what was stopped."""
-    from pipelines.memorization import training
-    from pipelines.runner import run_chain
+def train(
+    config: ConfigFile,
+    out: Annotated[
+        str, typer.Option(help="Folder for all outputs, or its URL.", show_default=False)
+    ],
+    set: Set = [],  # noqa: B006
+    worker: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NUMBER/COUNT",
+            help="Train as one of several programs that share only the folder.",
+            show_default=False,
+        ),
+    ] = None,
+    farm: Annotated[
+        bool, typer.Option("--beam", help="Train as a Beam job (options after --).")
+    ] = False,
+    accelerator: Annotated[
+        str | None,
+        typer.Option(help="With --beam: what each worker needs.", show_default=False),
+    ] = None,
+    beam: BeamArgs = None,
+) -> None:
+    """Train the trials of a run and write their predictions; continues what was stopped.
+
+    Workers can be added, lost and started again at any time: a shard that nobody is at any more is
+    taken over, and none is counted twice.
+    """
+    from components.train import describe
+    from tfmem.datasets import load
+    from tfmem.training import Worker, check_directory, train
+    from tfmem.training.storage import open_folder
 
     settings = _settings(config, set)
-    _begin(settings, out)
+    if (worker and farm) or ((accelerator or beam) and not farm):
+        raise InputError("--worker goes without --beam, --accelerator and Beam options with it")
+    number = Worker.parse(worker) if worker else None
+    folder = open_folder(out)
+    check_directory(folder.path("predictions"), settings)
+    folder.make()
     with _resumable():
-        run_chain(training(settings), out)
-    _done(out / "predictions")
+        if farm:
+            from pipelines.farm import farm_out
+
+            summary = farm_out(settings, out, beam or [], accelerator)
+        else:
+            summary = train(settings, load(settings.dataset), out, number)
+    print(describe(summary))
+    _done(folder.path("predictions"), "one line a trial: " + folder.path("trials.csv"))
+
+
+@app.command(
+    epilog=_examples(
+        "tfmem features configs/cifar100_resnet50.yaml --out features.npz",
+        "tfmem run configs/cifar100_last_layer.yaml --out runs/last_layer "
+        "--set dataset.data_dir=features.npz",
+    )
+)
+def features(
+    config: ConfigFile,
+    out: Annotated[Path, typer.Option(help="The npz file to write.", show_default=False)],
+    layer: Annotated[str, typer.Option(help="The layer whose outputs are kept.")] = "features",
+    set: Set = [],  # noqa: B006
+) -> None:
+    """Train one model on everything and store its penultimate features of all examples."""
+    from tfmem.datasets import load
+    from tfmem.quiet import import_tensorflow
+    from tfmem.training.progress import EpochProgress
+
+    settings = _settings(config, set)
+    if out.suffix != ".npz" or not out.absolute().parent.is_dir():
+        raise InputError(f"--out {out}: expected a file called .npz in a folder that is there")
+    dataset = load(settings.dataset)
+    import_tensorflow()
+    from tfmem.training.features import write_features
+
+    with EpochProgress(settings.training.epochs) as progress:
+        outcome = write_features(settings, dataset, out, layer, lambda trials: progress)
+    print(f"test accuracy {outcome.test_correct.mean():.2%}")
+    _done(out, f"train_features and test_features: the outputs of {layer!r}")
 
 
 @app.command(

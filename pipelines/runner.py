@@ -87,7 +87,7 @@ def _run_step(step: Step, folder: Path) -> None:
     final = {name: folder / kind.place for name, kind in component.outputs.items()}
     if component.resumable:
         for path in final.values():
-            path.mkdir(parents=True, exist_ok=True)
+            (path.parent if path.suffix else path).mkdir(parents=True, exist_ok=True)
         component.Do(inputs, final, step.parameters)
         return
     unfinished = folder / f".unfinished-{component.name}"

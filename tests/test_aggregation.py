@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -194,7 +195,7 @@ def damage_one_trial(folder, shard, records):
     for path in (folder / "predictions").glob("*.tfrecord"):
         path.unlink()
     write_shard(shard.with_name("one.tfrecord"), records[:1])
-    return "expected at least 2 trials, received 1"
+    return "expected at least 2 trials that did not diverge, received 1"
 
 
 DAMAGES = [value for name, value in sorted(globals().items()) if name.startswith("damage_")]
@@ -264,3 +265,12 @@ def test_workers_import_no_tensorflow():
     code = "import sys, tfmem.aggregation.jobs; sys.exit('tensorflow' in sys.modules)"
     root = Path(__file__).parents[1]
     assert subprocess.run([sys.executable, "-c", code], cwd=root).returncode == 0
+
+
+def test_trials_that_diverged_are_read_and_not_counted(tmp_path, reference):
+    """Estimates with two of them among the records are those without."""
+    records, labels = random_run()
+    lost = [replace(records[0], trial_id=1000 + i, diverged=1) for i in range(2)]
+    write_run(tmp_path, [*lost, *records], labels)
+    aggregate(tmp_path)
+    assert contents(tmp_path) == reference

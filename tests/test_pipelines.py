@@ -12,6 +12,8 @@ import tfmem
 from components.component import Component, Figures, Memorization, Page, Predictions
 from pipelines.runner import ComponentError, Step, run_chain
 from tests.test_estimation import brute_force
+from tfmem.config import DatasetSettings, from_yaml
+from tfmem.datasets import load
 from tfmem.errors import InputError
 from tfmem.predictions import read_shard
 from tfmem.subsets import unpack
@@ -44,7 +46,7 @@ def test_a_run_leaves_what_it_promises_and_says_where(digits_run):
     assert done.stdout.splitlines()[-1].startswith(f"Results: {folder / 'report.html'}")
     visible = sorted(path.name for path in folder.iterdir() if path.name[0] != ".")
     assert visible == ["config.yaml", "figures", "influence", "memorization", "pairs",
-                       "predictions", "report.html"]  # fmt: skip
+                       "predictions", "report.html", "trials.csv"]  # fmt: skip
     names = {path.name for path in (folder / "figures").iterdir()}
     for figure in ("memorization_histogram", "influence_histogram", "memorization_gallery",
                    "pair_gallery"):  # fmt: skip
@@ -149,6 +151,72 @@ def test_estimate_alone_writes_the_same_records(digits_run, tmp_path):
     assert len(tfmem.load_run(tmp_path).pairs) == len(tfmem.load_run(folder).pairs)
 
 
+def test_features_of_one_model_are_what_a_last_layer_is_trained_on(tmp_path):
+    """Features in index order; trained on all of them, a linear layer is as good as the network."""
+    path = tmp_path / "features.npz"
+    digits = ("features", "configs/digits.yaml", "--out", path)
+    done = tfmem_command(*digits, "--set", "training.epochs=12")
+    assert done.stdout.splitlines()[-1].startswith(f"Results: {path}")
+    with np.load(path, allow_pickle=False) as arrays:
+        assert arrays["train_features"].shape == (1437, 64)
+        assert arrays["test_features"].dtype == np.float32
+        data = load(DatasetSettings())
+        np.testing.assert_array_equal(arrays["train_labels"], data.train_labels)
+    out = tmp_path / "last_layer"
+    settings = ("trials=40", "epochs=10", "batch_size=64", "learning_rate=0.05")
+    changes = [word for setting in settings for word in ("--set", f"training.{setting}")]
+    last_layer = ("run", "configs/cifar100_last_layer.yaml", "--out", out)
+    tfmem_command(*last_layer, "--set", f"dataset.data_dir={path}", *changes)
+    accuracy = tfmem.load_run(out).trials["test_accuracy"].mean()
+    said = float(re.search(r"test accuracy ([\d.]+)%", done.stdout)[1]) / 100
+    assert accuracy == pytest.approx(said, abs=0.03)
+    done = tfmem_command(*digits, "--layer", "no_such", code=1)
+    assert "--layer: expected one of" in done.stderr
+    assert "features" in done.stderr
+
+
+@pytest.mark.parametrize("mode", ["in_memory", "multi_processing"])
+def test_a_beam_job_trains_what_workers_would(tmp_path, mode):
+    """Also when something is there already, and when there is nothing left to do."""
+    options = ("configs/digits.yaml", "--set", "training.trials=40", "--set", "training.epochs=2",
+               "--set", "training.stack_size=8")  # fmt: skip
+    tfmem_command("train", *options, "--out", tmp_path / "alone")
+    name = "predictions/predictions-00003-of-00005.tfrecord"
+    (tmp_path / "beam" / "predictions").mkdir(parents=True)
+    for each in (name, "predictions/config.yaml"):
+        (tmp_path / "beam" / each).write_bytes((tmp_path / "alone" / each).read_bytes())
+    words = ["--", f"--direct_running_mode={mode}", "--direct_num_workers=2"]
+    command = ("train", *options, "--out", tmp_path / "beam", "--beam", "--accelerator",
+               "type:nvidia-tesla-t4;count:1", *words)  # fmt: skip
+    for trained in (32, 0):
+        done = tfmem_command(*command)
+        assert f"40 trials ({trained} trained now)" in done.stdout
+    made = [
+        sorted((tmp_path / out / "predictions").glob("*.tfrecord")) for out in ("alone", "beam")
+    ]
+    assert [p.read_bytes() for p in made[0]] == [p.read_bytes() for p in made[1]]
+    assert [p.name for p in made[0]] == [p.name for p in made[1]]
+
+
+def test_the_accelerator_is_a_hint_on_the_training_step_alone(tmp_path):
+    import apache_beam as beam
+
+    from pipelines.farm import TrainShards
+
+    pipeline = beam.Pipeline(runner="FnApiRunner")
+    wanted = "type:nvidia-tesla-t4;count:1;install-nvidia-driver"
+    _ = pipeline | TrainShards([0, 1], from_yaml(""), str(tmp_path), wanted)
+    proto = pipeline.to_runner_api()
+    hinted = {
+        transform.unique_name.split("/")[-1]
+        for transform in proto.components.transforms.values()
+        for value in proto.components.environments[transform.environment_id].resource_hints.values()
+        if value == wanted.encode()
+    }
+    assert "TrainShards" in hinted
+    assert not hinted & {"Shards", "SpreadShards"}
+
+
 def test_mistakes_are_one_line_and_a_code(digits_run, tmp_path):
     folder, _ = digits_run
     before = (folder / "config.yaml").read_bytes()
@@ -162,7 +230,7 @@ def test_mistakes_are_one_line_and_a_code(digits_run, tmp_path):
         (["estimate", "x", "--labels", "y", "--out", folder], "is the folder of a run"),
         (["run", "configs/digits.yaml", "--out", tmp_path, "training.trials=3"], "Beam options"),
         (["estimate", tmp_path / "*", "--labels", "none", "--out", tmp_path], "labels cannot be"),
-        (["train", "configs/digits.yaml", "--out", "/proc/none"], "--out /proc/none: cannot be"),
+        (["train", "configs/digits.yaml", "--out", "/proc/none"], "/proc/none: the folder"),
     ):
         done = tfmem_command(*arguments, code=1)
         assert words in done.stderr
@@ -170,7 +238,9 @@ def test_mistakes_are_one_line_and_a_code(digits_run, tmp_path):
     assert (folder / "config.yaml").read_bytes() == before
 
 
-@pytest.mark.parametrize("command", ["run", "train", "estimate", "pairs", "show", "report"])
+@pytest.mark.parametrize(
+    "command", ["run", "train", "features", "estimate", "pairs", "show", "report"]
+)
 def test_help_has_examples(command):
     assert f"tfmem {command} " in tfmem_command(command, "--help").stdout.split("Examples:")[1]
 

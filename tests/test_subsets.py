@@ -52,7 +52,7 @@ def test_epochs_visit_the_subset_in_new_orders():
 def test_purposes_have_seeds_of_their_own():
     states = [Trial(k, 5).seed_sequence(purpose, e).generate_state(4).tobytes()
               for k in range(3) for purpose in Purpose for e in range(3)]  # fmt: skip
-    assert len(set(states)) == 27
+    assert len(set(states)) == 36
 
 
 @pytest.mark.parametrize(("fraction", "size"), [(0.7, 1006), (0.5, 718), (0.9999, None)])

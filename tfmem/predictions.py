@@ -13,6 +13,7 @@ import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -49,6 +50,7 @@ class TrialRecord:
       config_digest: hash of the settings that decide the predictions.
       train_prob: float16 `[num_train]` probability of the true label, as bytes; may be empty.
       test_prob: float16 `[num_test]`, likewise.
+      diverged: 1 if the model did not learn; estimates leave such a trial out.
     """
 
     trial_id: int
@@ -62,10 +64,13 @@ class TrialRecord:
     config_digest: bytes
     train_prob: bytes = b""
     test_prob: bytes = b""
+    diverged: int = 0
 
     def to_example(self) -> bytes:
         """The record as a serialized `tf.train.Example`."""
         features = {name: value for name, value in vars(self).items() if value != b""}
+        if not self.diverged:
+            del features["diverged"]
         return encode_example(features)
 
     @classmethod
@@ -104,6 +109,8 @@ class TrialRecord:
                     )
         for name in ("dataset_fingerprint", "config_digest"):
             blobs[name] = feature(features, name, bytes, source)
+        if "diverged" in features:
+            numbers["diverged"] = feature(features, "diverged", int, source)
         return cls(**numbers, **blobs)
 
 
@@ -123,22 +130,28 @@ class Labels:
       test_labels: int64 `[num_test]` in index order.
       class_names: one name a class.
       dataset_fingerprint: hash that records must carry; empty where unknown.
+      clean_train_labels: int64 `[num_train]`, the labels before noise was added; None if none was.
     """
 
     train_labels: np.ndarray
     test_labels: np.ndarray
     class_names: tuple[str, ...]
     dataset_fingerprint: bytes = b""
+    clean_train_labels: np.ndarray | None = None
 
     def to_npz(self) -> bytes:
         """The contents of a `labels.npz`."""
         file = io.BytesIO()
+        noise: dict[str, Any] = {}
+        if self.clean_train_labels is not None:
+            noise["clean_train_labels"] = np.asarray(self.clean_train_labels, np.int64)
         np.savez_compressed(
             file,
             train_labels=np.asarray(self.train_labels, np.int64),
             test_labels=np.asarray(self.test_labels, np.int64),
             class_names=np.array(self.class_names, np.str_),
             dataset_fingerprint=np.frombuffer(self.dataset_fingerprint, np.uint8),
+            **noise,
         )
         return file.getvalue()
 
@@ -171,14 +184,26 @@ class Labels:
                 f"{source}: label {classes - 1} has no name ({len(names)} class_names)"
             )
         fingerprint = found.get("dataset_fingerprint", np.zeros(0, np.uint8))
-        return cls(train, test, tuple(str(name) for name in names), fingerprint.tobytes())
+        clean = found.get("clean_train_labels")
+        if clean is not None and clean.shape != train.shape:
+            raise InputError(
+                f"{source}: clean_train_labels: expected shape {list(train.shape)}, received "
+                f"{list(clean.shape)}"
+            )
+        names = tuple(str(name) for name in names)
+        return cls(train, test, names, fingerprint.tobytes(), clean)
 
 
 def read_shard(path: str | os.PathLike[str]) -> Iterator[TrialRecord]:
     """Yields the records of a local shard."""
     with open(path, "rb") as file:
-        for payload, source in read_records(file, str(path)):
-            yield TrialRecord.from_example(payload, source)
+        yield from parse_shard(file, str(path))
+
+
+def parse_shard(file: BinaryIO, source: str) -> Iterator[TrialRecord]:
+    """Yields the records of an open shard; `source` is what errors call it."""
+    for payload, where in read_records(file, source):
+        yield TrialRecord.from_example(payload, where)
 
 
 def write_shard(path: Path, records: Iterable[TrialRecord]) -> None:
@@ -186,9 +211,12 @@ def write_shard(path: Path, records: Iterable[TrialRecord]) -> None:
     write_atomically(path, (record.to_example() for record in records))
 
 
-def write_atomically(path: Path, payloads: Iterable[bytes] | bytes) -> None:
-    """Writes a file (TFRecords, or bytes as they are) under a temporary name, then renames it."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+def write_atomically(path: Path, payloads: Iterable[bytes] | bytes, writer: str = "") -> None:
+    """Writes a file (TFRecords, or bytes as they are) under a temporary name, then renames it.
+
+    The temporary name holds the writer's, or that of the process.
+    """
+    temporary = path.with_name(f".{path.name}.{writer or os.getpid()}.tmp")
     try:
         with open(temporary, "wb") as file:
             if isinstance(payloads, bytes):

@@ -21,6 +21,7 @@ class Purpose(IntEnum):
     SUBSET = 0
     INITIALIZATION = 1
     ORDER = 2
+    AUGMENTATION = 3
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,10 @@ class Trial:
     def epoch_order(self, subset: np.ndarray, epoch: int) -> np.ndarray:
         """The subset's examples in the order in which an epoch visits them: int64 `[size]`."""
         return subset[random_order(self.seed_sequence(Purpose.ORDER, epoch), len(subset))]
+
+    def augmentation_draws(self, epoch: int, count: int) -> np.ndarray:
+        """Random bits for the examples of an epoch, in the order of visits: uint64 `[count]`."""
+        return np.random.PCG64(self.seed_sequence(Purpose.AUGMENTATION, epoch)).random_raw(count)
 
 
 def random_order(seed: np.random.SeedSequence, count: int) -> np.ndarray:

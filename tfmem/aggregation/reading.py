@@ -42,11 +42,12 @@ def load_labels(path: str) -> Labels:
 
 
 class _ReadShard(beam.DoFn):
-    """Yields the records of a shard, each checked against the labels."""
+    """Yields the records of a shard, each checked against the labels; none of diverged trials."""
 
     def __init__(self, labels_path: str) -> None:
         self._labels_path = labels_path
         self._read = Metrics.counter("tfmem", "records_read")
+        self._diverged = Metrics.counter("tfmem", "records_diverged")
 
     def setup(self) -> None:
         self._labels = load_labels(self._labels_path)
@@ -57,7 +58,10 @@ class _ReadShard(beam.DoFn):
                 record = TrialRecord.from_example(payload, source)
                 self._check(record, source)
                 self._read.inc()
-                yield record, source
+                if record.diverged:
+                    self._diverged.inc()
+                else:
+                    yield record, source
 
     def _check(self, record: TrialRecord, source: str) -> None:
         labels = self._labels
@@ -169,5 +173,7 @@ def check_identities(identities: Iterable[Identity]) -> int:
                 "different content"
             )
     if len(by_trial) < 2:
-        raise InputError(f"expected at least 2 trials, received {len(by_trial)}")
+        raise InputError(
+            f"expected at least 2 trials that did not diverge, received {len(by_trial)}"
+        )
     return len(by_trial)

@@ -2,49 +2,67 @@
 
 from __future__ import annotations
 
-from functools import partial
-from pathlib import Path
+import os
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from tfmem.config import Config
-from tfmem.datasets import Dataset
+from tfmem.datasets import AnyDataset
 from tfmem.quiet import import_tensorflow
-from tfmem.training.trials import TrialSummary, check_directory, run_trials
+from tfmem.training.claims import Worker
+from tfmem.training.directory import check_directory, open_directory
+from tfmem.training.storage import open_folder
+from tfmem.training.trials import Farm, TrialSummary
 
 if TYPE_CHECKING:
-    import keras
-
     from tfmem.training.outcome import Trainer
 
-__all__ = ["TrialSummary", "check_directory", "train"]
+__all__ = ["TrialSummary", "Worker", "check_directory", "open_farm", "train"]
 
 
-def train(config: Config, dataset: Dataset, folder: Path) -> TrialSummary:
-    """Trains what `folder` does not hold yet of the trials that `config` asks for.
+def train(
+    config: Config,
+    dataset: AnyDataset,
+    out: str | os.PathLike[str],
+    worker: Worker | None = None,
+) -> TrialSummary:
+    """Trains what is not there yet of the trials that `config` asks for.
 
     Args:
       config: the run's settings.
       dataset: the examples.
-      folder: receives prediction shards, `labels.npz` and the settings they were made with.
+      out: the run's folder, a path or a URL that `tf.io.gfile` knows; receives `trials.csv`, and in
+        `predictions` the shards, `labels.npz` and the settings they were made with.
+      worker: which of several programs that share the folder this is; None: it is the only one.
 
     Raises:
-      InputError: if the folder holds other trials or a damaged shard, or if a trial diverges.
+      InputError: if the folder holds other trials or a damaged shard, or if every trial diverges.
     """
-    return run_trials(config, dataset, folder, partial(_make_trainer, config, dataset))
+    worker = worker or Worker()
+    farm = open_farm(config, dataset, out, f"{worker.number}-of-{worker.count}")
+    return farm.run(worker, open_folder(out))
 
 
-def _make_trainer(config: Config, dataset: Dataset, stack_size: int | None) -> Trainer:
+def open_farm(
+    config: Config, dataset: AnyDataset, out: str | os.PathLike[str], writer: str
+) -> Farm:
+    """Prepares the folder as `train` does, and trains nothing yet.
+
+    Args:
+      config: the run's settings.
+      dataset: the examples.
+      out: the run's folder.
+      writer: part of temporary names; no two programs that are at work share one.
+    """
+    folder = open_folder(out).child("predictions")
+    config, trainers = open_directory(folder, config, dataset, writer, _make_trainers)
+    return Farm(
+        config, dataset, folder, lambda: trainers or _make_trainers(config, dataset), writer
+    )
+
+
+def _make_trainers(config: Config, dataset: AnyDataset) -> Sequence[Trainer]:
     import_tensorflow()
-    from tfmem.models import build
-    from tfmem.training.mirrored import MirroredTrainer
-    from tfmem.training.stacked import StackedTrainer, choose_stack_size
+    from tfmem.training.trainers import make_trainers
 
-    def build_model() -> keras.Model:
-        shape, classes = dataset.train_images.shape[1:], len(dataset.class_names)
-        return build(config.model, shape, classes, config.training.precision)
-
-    if config.training.trainer == "mirrored":
-        return MirroredTrainer(build_model, dataset, config.training)
-    model = build_model()
-    size = stack_size or choose_stack_size(model, config.training)
-    return StackedTrainer(model, dataset, config.training, size)
+    return make_trainers(config, dataset)

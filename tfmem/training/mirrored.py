@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from tfmem.config import TrainingSettings
-from tfmem.datasets import Dataset
-from tfmem.subsets import Trial, subset_size
+from tfmem.datasets import AnyDataset, StreamedDataset
+from tfmem.subsets import Trial
+from tfmem.training.augmentation import draw_boxes, draw_moves, move
+from tfmem.training.epochs import EVALUATION_BATCH, loss_scale, read_predictions, train_epochs
 from tfmem.training.initialization import VariableInitializer
-from tfmem.training.outcome import Outcome, diverged, read_predictions
-from tfmem.training.schedules import learning_rates
-
-_EVALUATION_BATCH = 512
+from tfmem.training.outcome import Outcome, WatcherOf
+from tfmem.training.resident import ResidentExamples
+from tfmem.training.streams import StreamedExamples
 
 
 class MirroredTrainer:
     """Trains one model, each batch split over the replicas (see `outcome.Trainer`).
 
     The loss of a batch is the mean over its examples, however many replicas share them: gradients
-    are summed over replicas after each has divided by the size of the whole batch.
+    are summed over replicas after each has divided by the size of the whole batch. Batch
+    normalization takes the statistics of a replica's share (Feldman & Zhang 2020 train so).
     """
 
     stack_size = 1
@@ -30,7 +33,7 @@ class MirroredTrainer:
     def __init__(
         self,
         build_model: Callable[[], keras.Model],
-        dataset: Dataset,
+        dataset: AnyDataset,
         settings: TrainingSettings,
         strategy: tf.distribute.Strategy | None = None,
     ) -> None:
@@ -38,91 +41,138 @@ class MirroredTrainer:
 
         Args:
           build_model: makes the model; called once, in the strategy's scope.
-          dataset: examples.
-          settings: subset fraction, optimizer, schedule.
+          dataset: examples; in memory they are copied to every replica.
+          settings: optimizer, schedule, augmentation.
           strategy: None is `MirroredStrategy` over all GPUs, or over the CPU where there is none.
         """
-        self._strategy = strategy or tf.distribute.MirroredStrategy()
+        gpus = [device.name for device in tf.config.list_logical_devices("GPU")]
+        self._strategy = strategy or tf.distribute.MirroredStrategy(gpus or ["CPU:0"])
         self._settings = settings
-        self._dataset = dataset
-        self._size = subset_size(len(dataset.train_labels), settings.fraction)
-        self._batch = min(settings.batch_size, self._size)
-        self._steps = -(-self._size // self._batch)
-        self._rates = learning_rates(settings, settings.epochs * self._steps)
+        self._scale = loss_scale(settings)
         with self._strategy.scope():
-            self._model = build_model()
-            self._optimizer = keras.optimizers.SGD(0.0, momentum=settings.momentum)
-            self._optimizer.build(self._model.trainable_variables)
-        self._initializer = VariableInitializer(self._model)
-        self._step_program = tf.function(self._step, reduce_retracing=True)
-        self._predict_program = tf.function(self._predict, reduce_retracing=True)
+            self.model = build_model()
+            self._optimizer = keras.optimizers.SGD(
+                0.0, momentum=settings.momentum, nesterov=settings.nesterov
+            )
+            self._optimizer.build(self.model.trainable_variables)
+            if isinstance(dataset, StreamedDataset):
+                self._examples: Any = StreamedExamples(dataset)
+            else:
+                self._examples = ResidentExamples(dataset)
+        self.initializer = VariableInitializer(self.model)
+        weights = [*self.model.trainable_variables, *self.model.non_trainable_variables]
+        self._num_weights = len(weights)
+        slots = [v for v in self._optimizer.variables if v is not self._optimizer.learning_rate]
+        self.variables = [variable.value for variable in (*weights, *slots)]
+        compiled = {"reduce_retracing": True, "jit_compile": settings.xla or None}
+        self._step_program = tf.function(self._step, **compiled)
+        self._predict_program = tf.function(self._predictions, **compiled)
 
-    def train(self, trials: Sequence[Trial], on_epoch: Callable[[], None]) -> list[Outcome]:
+    def train(
+        self, trials: Sequence[Trial], subsets: Sequence[np.ndarray], watch: WatcherOf
+    ) -> list[Outcome]:
         """Trains one trial; see `Trainer.train`."""
-        (trial,) = trials
-        variables = [*self._model.trainable_variables, *self._model.non_trainable_variables]
-        for variable, value in zip(variables, self._initializer(trial), strict=True):
-            variable.assign(value)
-        for variable in self._optimizer.variables:
-            variable.assign(np.zeros(variable.shape, variable.dtype))
-        subset = trial.subset(len(self._dataset.train_labels), self._size)
-        step = 0
-        for epoch in range(self._settings.epochs):
-            order = trial.epoch_order(subset, epoch)
-            for batch in np.split(order, range(self._batch, self._size, self._batch)):
-                self._optimizer.learning_rate.assign(self._rates[step])
-                loss = self._step_program(
-                    self._shares(self._dataset.train_images[batch]),
-                    self._shares(self._dataset.train_labels[batch].astype(np.int32)),
-                    len(batch),
-                )
-                step += 1
-            if not np.isfinite(loss):
-                raise diverged(trial, epoch, self._settings)
-            on_epoch()
-        data = self._dataset
-        train_correct, train_prob = self._evaluate(data.train_images, data.train_labels)
-        test_correct, test_prob = self._evaluate(data.test_images, data.test_labels)
-        return [Outcome(train_correct, test_correct, train_prob, test_prob)]
+        return train_epochs(self, self._settings, trials, subsets, watch(trials))
 
-    def _shares(self, batch: np.ndarray) -> tf.Tensor:
+    def assign(self, values: Sequence[Sequence[np.ndarray]]) -> None:
+        """See `Machine.assign`."""
+        for variable, value in zip(self.variables, values[0], strict=False):
+            variable.assign(value)
+        for variable in self.variables[self._num_weights :]:
+            variable.assign(np.zeros(variable.shape, variable.dtype.as_numpy_dtype))
+
+    def run_epoch(self, orders: np.ndarray, draws: np.ndarray, rates: np.ndarray) -> np.ndarray:
+        """One pass over the subset; the last batch may be smaller (see `Machine.run_epoch`)."""
+        (order,), (draw,) = orders, draws
+        moves = draw_moves(draw, self._settings.augmentation)
+        boxes = draw_boxes(draw, self._settings.augmentation)
+        total = tf.constant(0.0)
+        start = 0
+        batches = self._examples.batches(order, self._settings.batch_size, boxes)
+        for (images, labels), rate in zip(batches, rates, strict=True):
+            count = len(labels)
+            self._optimizer.learning_rate.assign(rate)
+            chosen = None if moves is None else self._shares(moves[start : start + count])
+            shares = self._shares(images), self._shares(labels)
+            total += count * self._step_program(*shares, chosen, np.float32(1 / count))
+            start += count
+        return np.array([total]) / len(order)
+
+    def _shares(self, batch: np.ndarray) -> Any:
         """A batch as one share for each replica, the first ones larger by one where it must be."""
-        replicas = self._strategy.num_replicas_in_sync
-        shares = np.array_split(batch, replicas)
+        shares = np.array_split(batch, self._strategy.num_replicas_in_sync)
         return self._strategy.experimental_distribute_values_from_function(
             lambda context: tf.constant(shares[context.replica_id_in_sync_group])
         )
 
     @tf.autograph.experimental.do_not_convert
-    def _step(self, images: tf.Tensor, labels: tf.Tensor, batch_size: int) -> tf.Tensor:
-        def replica_step(images: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+    def _step(self, batch: Any, labels: Any, moves: Any, weight: tf.Tensor) -> tf.Tensor:
+        """One step; `weight` is that of an example in the mean loss, which is returned."""
+
+        def replica_step(batch: tf.Tensor, labels: tf.Tensor, moves: tf.Tensor | None) -> tf.Tensor:
+            images = self._examples.images(batch)
+            if moves is not None:
+                images = move(images, moves, self._settings.augmentation.pad)
             with tf.GradientTape() as tape:
-                logits = self._model(self._scaled(images), training=True)
+                logits = self.model(self._examples.scaled(images), training=True)
                 losses = tf.nn.sparse_softmax_cross_entropy_with_logits(
                     labels=labels, logits=logits
                 )
-                loss = tf.reduce_sum(losses) / batch_size
-            weights = self._model.trainable_variables
-            self._optimizer.apply(tape.gradient(loss, [w.value for w in weights]), weights)
+                loss = tf.reduce_sum(losses) * weight
+                scaled = loss * self._scale
+            weights = self.model.trainable_variables
+            gradients = tape.gradient(scaled, [w.value for w in weights])
+            self._optimizer.apply([self._finished(*pair) for pair in zip(gradients, weights)])  # noqa: B905
             return loss
 
-        per_replica = self._strategy.run(replica_step, (images, labels))
+        per_replica = self._strategy.run(replica_step, (batch, labels, moves))
         return self._strategy.reduce("SUM", per_replica, axis=None)
 
-    def _scaled(self, images: tf.Tensor) -> tf.Tensor:
-        return tf.cast(images, tf.float32) / self._dataset.white
+    def _finished(self, gradient: tf.Tensor, weight: keras.Variable) -> tf.Tensor:
+        """A gradient without loss scale and with its share of the weight decay."""
+        if self._scale != 1.0:
+            gradient /= self._scale
+        if self._settings.weight_decay and len(weight.shape) > 1:
+            replicas = self._strategy.num_replicas_in_sync
+            gradient += self._settings.weight_decay / replicas * weight.value
+        return gradient
 
-    def _predict(self, images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        return read_predictions(self._model(self._scaled(images), training=False), labels)
+    @tf.autograph.experimental.do_not_convert
+    def _predictions(self, batch: Any, labels: Any) -> Any:
+        def replica_predictions(batch: tf.Tensor, labels: tf.Tensor) -> Any:
+            images = self._examples.scaled(self._examples.images(batch))
+            return read_predictions(self.model(images, training=False), labels)
 
-    def _evaluate(self, images: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        starts = range(0, len(labels), _EVALUATION_BATCH)
-        parts = [
-            self._predict_program(
-                tf.constant(images[i : i + _EVALUATION_BATCH]),
-                tf.constant(labels[i : i + _EVALUATION_BATCH], tf.int32),
-            )
-            for i in starts
-        ]
-        correct, probability = zip(*parts, strict=True)
-        return np.concatenate(correct), np.concatenate(probability)
+        return self._strategy.run(replica_predictions, (batch, labels))
+
+    def predict(self) -> list[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]:
+        """See `Machine.predict`."""
+        train, test = (list(zip(*self._predicted(split), strict=True)) for split in (False, True))
+        (train_correct, train_prob), (test_correct, test_prob) = (
+            [np.concatenate(parts) for parts in found] for found in (train, test)
+        )
+        return [(train_correct, test_correct, train_prob, test_prob)]
+
+    def _predicted(self, test: bool) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        for images, labels in self._examples.in_order(test, self._evaluation_batch):
+            correct, probability = self._predict_program(self._shares(images), self._shares(labels))
+            yield self._joined(correct), self._joined(probability)
+
+    def activations(self, layer: str, test: bool) -> Iterator[np.ndarray]:
+        """Outputs of a layer for a split in index order, float32, in blocks `[batch, ...]`."""
+        outputs = keras.Model(self.model.inputs, self.model.get_layer(layer).output)
+
+        def replica_outputs(batch: tf.Tensor) -> tf.Tensor:
+            images = self._examples.scaled(self._examples.images(batch))
+            return tf.cast(outputs(images, training=False), tf.float32)
+
+        program = tf.function(lambda batch: self._strategy.run(replica_outputs, (batch,)))
+        for images, _ in self._examples.in_order(test, self._evaluation_batch):
+            yield self._joined(program(self._shares(images)))
+
+    @property
+    def _evaluation_batch(self) -> int:
+        return EVALUATION_BATCH * self._strategy.num_replicas_in_sync
+
+    def _joined(self, shares: Any) -> np.ndarray:
+        return np.concatenate(self._strategy.experimental_local_results(shares))

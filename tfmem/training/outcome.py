@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
-import tensorflow as tf
 
-from tfmem.config import TrainingSettings
-from tfmem.errors import InputError
 from tfmem.subsets import Trial
+
+if TYPE_CHECKING:
+    import tensorflow as tf
 
 
 @dataclass(frozen=True)
@@ -23,32 +23,43 @@ class Outcome:
       test_correct: bool `[num_test]`.
       train_prob: float16 `[num_train]`, probability of the true label.
       test_prob: float16 `[num_test]`.
+      loss: mean training loss over the last epoch; not finite if the trial diverged.
     """
 
     train_correct: np.ndarray
     test_correct: np.ndarray
     train_prob: np.ndarray
     test_prob: np.ndarray
+    loss: float = 0.0
 
 
-def read_predictions(logits: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Correctness and probability of the true label (float16), `[batch]` each.
+class Watcher(Protocol):
+    """Follows a group of trials while they are trained, and may hold an earlier state of them."""
 
-    Args:
-      logits: `[batch, classes]`.
-      labels: int32 `[batch]`.
-    """
-    correct = tf.equal(tf.argmax(logits, axis=-1, output_type=tf.int32), labels)
-    probability = tf.gather(tf.nn.softmax(logits), labels, axis=1, batch_dims=1)
-    return correct, tf.cast(probability, tf.float16)
+    def resume(self, variables: Sequence[tf.Variable]) -> tuple[int, np.ndarray | None]:
+        """Sets variables to what was saved.
+
+        Returns:
+          The epoch to go on with, and the losses of the one before it; 0 and None if there is
+          nothing.
+        """
+
+    def after_epoch(self, epoch: int, losses: np.ndarray, variables: Sequence[tf.Variable]) -> None:
+        """Told the mean training loss of each model over an epoch that is done, `[trials]`."""
 
 
-def diverged(trial: Trial, epoch: int, settings: TrainingSettings) -> InputError:
-    """What is said of a trial whose loss is no longer a finite number."""
-    return InputError(
-        f"trial {trial.trial_id} diverged: its loss is not finite after epoch {epoch + 1}; "
-        f"training.learning_rate is {settings.learning_rate}"
-    )
+class Unwatched:
+    """A watcher that saves and tells nothing."""
+
+    def resume(self, variables: Sequence[tf.Variable]) -> tuple[int, np.ndarray | None]:
+        """Nothing is saved."""
+        return 0, None
+
+    def after_epoch(self, epoch: int, losses: np.ndarray, variables: Sequence[tf.Variable]) -> None:
+        """Nothing is told."""
+
+
+WatcherOf = Callable[[Sequence[Trial]], Watcher]
 
 
 class Trainer(Protocol):
@@ -60,9 +71,13 @@ class Trainer(Protocol):
 
     stack_size: int
 
-    def train(self, trials: Sequence[Trial], on_epoch: Callable[[], None]) -> list[Outcome]:
-        """Trains a model for each trial and predicts all examples; `on_epoch` marks progress.
+    def train(
+        self, trials: Sequence[Trial], subsets: Sequence[np.ndarray], watch: WatcherOf
+    ) -> list[Outcome]:
+        """Trains a model for each trial, and predicts all examples.
 
-        Raises:
-          InputError: if a trial's loss is no longer a finite number.
+        Args:
+          trials: `stack_size` of them.
+          subsets: the training examples of each, int64 `[m]`, with one `m` for all.
+          watch: makes a watcher for those that are trained together.
         """

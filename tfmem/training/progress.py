@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Sequence
 from types import TracebackType
+from typing import Any
 
+import numpy as np
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -13,9 +17,11 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from tfmem.training.journal import TrialNote
+
 
 class TrialProgress:
-    """Shows trials done, mean test accuracy so far and time left; one line where no terminal is."""
+    """Shows trials done, their test accuracy, trials an hour and time left."""
 
     def __init__(self, trials: int, done: int) -> None:
         """Starts at `done` of `trials`."""
@@ -23,13 +29,15 @@ class TrialProgress:
             TextColumn("trials"),
             BarColumn(),
             MofNCompleteColumn(),
-            TextColumn("{task.fields[accuracy]}"),
+            TextColumn("{task.fields[status]}"),
             TimeElapsedColumn(),
             TextColumn("left"),
             TimeRemainingColumn(),
         )
-        self._finished = float(done)
-        self._task = self._bar.add_task("trials", total=trials, completed=done, accuracy="")
+        self._start = time.monotonic()
+        self._before = self._done = done
+        self._shares: dict[int, float] = {}
+        self._task = self._bar.add_task("trials", total=trials, completed=done, status="")
 
     def __enter__(self) -> TrialProgress:
         self._bar.start()
@@ -43,13 +51,59 @@ class TrialProgress:
     ) -> None:
         self._bar.stop()
 
-    def partly(self, trials: float) -> None:
-        """So much of the stack being trained is done, counted in trials."""
-        self._bar.update(self._task, completed=int(self._finished + trials))
+    def partly(self, shard: int, trials: float) -> None:
+        """So much of a shard is done, counted in trials."""
+        self._shares[shard] = trials
+        self._show()
 
-    def finished(self, trials: int, accuracy: float) -> None:
-        """A stack is done; `accuracy` is the mean test accuracy of all trials so far."""
-        self._finished += trials
-        self._bar.update(
-            self._task, completed=int(self._finished), accuracy=f"test accuracy {accuracy:.2%}"
+    def finished(self, shard: int, notes: Sequence[TrialNote]) -> None:
+        """A shard is done; `notes` are those of all trials so far."""
+        self._shares.pop(shard, None)
+        self._done = len(notes)
+        accuracy = np.array([note.test_accuracy for note in notes if not note.diverged])
+        rate = (self._done - self._before) / (time.monotonic() - self._start) * 3600
+        status = f"{rate:,.0f} an hour"
+        if len(accuracy) > 1:
+            status = f"test {accuracy.mean():.2%} ± {accuracy.std(ddof=1):.2%}, {status}"
+        self._bar.update(self._task, status=status)
+        self._show()
+
+    def _show(self) -> None:
+        self._bar.update(self._task, completed=int(self._done + sum(self._shares.values())))
+
+
+class EpochProgress:
+    """Shows the epochs of one model (a `Watcher` that saves nothing)."""
+
+    def __init__(self, epochs: int) -> None:
+        """Starts at 0 of `epochs`."""
+        self._bar = Progress(
+            TextColumn("epochs"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[loss]}"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
         )
+        self._task = self._bar.add_task("epochs", total=epochs, loss="")
+
+    def __enter__(self) -> EpochProgress:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._bar.stop()
+
+    def resume(self, variables: Any) -> tuple[int, None]:
+        """Nothing is saved."""
+        return 0, None
+
+    def after_epoch(self, epoch: int, losses: np.ndarray, variables: Any) -> None:
+        """Shows the mean training loss."""
+        self._bar.update(self._task, completed=epoch + 1, loss=f"loss {losses[0]:.3f}")

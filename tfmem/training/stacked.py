@@ -1,84 +1,60 @@
-"""Many small models trained together in one TensorFlow program.
+"""Models trained together in one TensorFlow program.
 
 `tf.vectorized_map` turns the forward and backward pass of any Keras model into one over a stack of
 models, each with its own variables and its own batch. The data stay on the device, and the loop
-over the steps of an epoch runs inside a `tf.function`.
+over the steps of an epoch runs inside a `tf.function`. A stack of one is not mapped.
 """
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
 import numpy as np
-import psutil
 import tensorflow as tf
 
 from tfmem.config import TrainingSettings
-from tfmem.datasets import Dataset
-from tfmem.subsets import Trial, subset_size
+from tfmem.subsets import Trial
+from tfmem.training.augmentation import draw_moves, move
+from tfmem.training.epochs import EVALUATION_BATCH, loss_scale, read_predictions, train_epochs
 from tfmem.training.initialization import VariableInitializer
-from tfmem.training.outcome import Outcome, diverged, read_predictions
-from tfmem.training.schedules import learning_rates
+from tfmem.training.outcome import Outcome, WatcherOf
+from tfmem.training.resident import ResidentExamples
 
-_EVALUATION_BATCH = 512
-_WORKING_SET = 96 << 20  # bytes; larger stacks gain nothing on CPUs, whose caches they overflow
-_LARGEST_STACK = 128
-_SCALED_AT_ONCE = 256 << 20  # bytes; larger data sets are scaled batch by batch
-
-
-def choose_stack_size(model: keras.Model, settings: TrainingSettings) -> int:
-    """How many models to train together: as many as a working set of 96 MB holds, 1 to 128.
-
-    The set is a quarter of the free memory where that is less. A model counts its variables four
-    times (value, velocity, gradient, update) and its activations for one batch three times.
-    """
-    variables = sum(int(np.prod(v.shape)) for v in model.variables)
-    activations = sum(int(np.prod(layer.output.shape[1:])) for layer in model.layers)
-    bytes_per_model = 4 * (4 * variables + 3 * settings.batch_size * activations)
-    budget = min(_WORKING_SET, psutil.virtual_memory().available // 4)
-    largest = max(1, min(_LARGEST_STACK, budget // bytes_per_model))
-    stacks = -(-settings.trials // largest)
-    return -(-settings.trials // stacks)  # equal stacks, so that the last one wastes little
+_TRACING = threading.Lock()  # Keras' layers are not made to be traced by two threads at once
 
 
 class StackedTrainer:
     """Trains `stack_size` models at a time (see `tfmem.training.outcome.Trainer`)."""
 
     def __init__(
-        self, model: keras.Model, dataset: Dataset, settings: TrainingSettings, stack_size: int
+        self,
+        model: keras.Model,
+        examples: ResidentExamples,
+        settings: TrainingSettings,
+        stack_size: int,
     ) -> None:
-        """Puts the data on the device and prepares the program.
+        """Prepares the programs and their variables on the current device.
 
         Args:
           model: the model to train; its own variables are not used.
-          dataset: examples.
-          settings: subset fraction, optimizer, schedule.
+          examples: the data set, on the same device.
+          settings: optimizer, schedule, augmentation.
           stack_size: models trained together.
         """
         self.stack_size = stack_size
+        self.initializer = VariableInitializer(model)
         self._model = model
+        self._examples = examples
         self._settings = settings
-        self._initializer = VariableInitializer(model)
-        self._num_train = len(dataset.train_labels)
-        self._size = subset_size(self._num_train, settings.fraction)
-        self._batch = min(settings.batch_size, self._size)
-        self._steps = -(-self._size // self._batch)
-        self._rates = learning_rates(settings, settings.epochs * self._steps)
-        images = np.concatenate([dataset.train_images, dataset.test_images])
-        if 4 * images.size <= _SCALED_AT_ONCE:
-            images = images.astype(np.float32) / dataset.white
-        self._images = tf.constant(images)
-        self._labels = tf.constant(
-            np.concatenate([dataset.train_labels, dataset.test_labels]), tf.int32
-        )
-        self._white = dataset.white
         self._weights = self._stacked(model.trainable_variables)
-        self._velocity = self._stacked(model.trainable_variables)
+        self._velocities = self._stacked(model.trainable_variables)
         self._state = self._stacked(model.non_trainable_variables)
-        self._epoch_program = tf.function(self._epoch)
-        self._predict_program = tf.function(self._predict)
+        self.variables = [*self._weights, *self._state, *self._velocities]
+        self._scale = loss_scale(settings)
+        self._programs: dict[Any, Any] = {}
 
     def _stacked(self, variables: list[keras.Variable]) -> list[tf.Variable]:
         return [
@@ -86,61 +62,74 @@ class StackedTrainer:
             for v in variables
         ]
 
-    def train(self, trials: Sequence[Trial], on_epoch: Callable[[], None]) -> list[Outcome]:
+    def train(
+        self, trials: Sequence[Trial], subsets: Sequence[np.ndarray], watch: WatcherOf
+    ) -> list[Outcome]:
         """Trains one stack; see `Trainer.train`."""
-        drawn = zip(*(self._initializer(trial) for trial in trials), strict=True)
-        for variable, values in zip([*self._weights, *self._state], drawn, strict=True):
-            variable.assign(np.stack(values))
-        for variable in self._velocity:
+        return train_epochs(self, self._settings, trials, subsets, watch(trials))
+
+    def assign(self, values: Sequence[Sequence[np.ndarray]]) -> None:
+        """See `Machine.assign`."""
+        for variable, drawn in zip(self.variables, zip(*values, strict=True), strict=False):
+            variable.assign(np.stack(drawn))
+        for variable in self._velocities:
             variable.assign(tf.zeros_like(variable))
-        subsets = [trial.subset(self._num_train, self._size) for trial in trials]
-        for epoch in range(self._settings.epochs):
-            orders = zip(trials, subsets, strict=True)
-            order = np.stack([trial.epoch_order(subset, epoch) for trial, subset in orders])
-            rates = self._rates[epoch * self._steps : (epoch + 1) * self._steps]
-            loss = self._epoch_program(tf.constant(order, tf.int32), tf.constant(rates)).numpy()
-            if not np.isfinite(loss).all():
-                lost = trials[int(np.argmin(np.isfinite(loss)))]
-                raise diverged(lost, epoch, self._settings)
-            on_epoch()
-        return self._outcomes()
 
-    def _epoch(self, order: tf.Tensor, rates: tf.Tensor) -> tf.Tensor:
-        """One pass over the subsets, `order` int32 `[stack, m]`; the last batch may be smaller.
+    def run_epoch(self, orders: np.ndarray, draws: np.ndarray, rates: np.ndarray) -> np.ndarray:
+        """One pass over the subsets; the last batch may be smaller (see `Machine.run_epoch`)."""
+        models, size = orders.shape
+        batch = self._settings.batch_size
+        full = size // batch * batch
+        moves = draw_moves(draws, self._settings.augmentation)
+        losses = np.zeros(models)
+        for part, length in ((slice(0, full), batch), (slice(full, size), size - full)):
+            count = (part.stop - part.start) // length if length else 0
+            if not count:
+                continue
+            shape = (models, count, length)
+            batches = tf.constant(orders[:, part].reshape(shape), tf.int32)
+            part_moves = moves[:, part].reshape(*shape, 3) if moves is not None else None
+            first = part.start // batch
+            arguments = (batches, part_moves, tf.constant(rates[first : first + count]))
+            losses += length * self._run(self._steps, *arguments).numpy()
+        return losses / size
 
-        Returns the losses of the last batch, float32 `[stack]`.
-        """
-        full = self._size // self._batch
-        batches = tf.reshape(order[:, : full * self._batch], [-1, full, self._batch])
-        loss = tf.zeros([self.stack_size])
-        for step in tf.range(full):
-            loss = self._step(batches[:, step], rates[step])
-        if self._size % self._batch:
-            loss = self._step(order[:, full * self._batch :], rates[full])
-        return loss
+    def _run(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """Runs a program, which is traced when arguments of these shapes first come."""
+        tensors = [tf.constant(a) for a in arguments if a is not None]
+        key = (function.__name__, *(tuple(t.shape) for t in tensors))
+        if key not in self._programs:
+            with _TRACING:
+                program = tf.function(function, jit_compile=self._settings.xla or None)
+                specs = [None if a is None else tf.TensorSpec.from_tensor(tf.constant(a))
+                         for a in arguments]  # fmt: skip
+                self._programs[key] = program.get_concrete_function(*specs)
+        return self._programs[key](*tensors)
 
-    def _step(self, batch: tf.Tensor, rate: tf.Tensor) -> tf.Tensor:
+    def _steps(self, batches: tf.Tensor, moves: tf.Tensor | None, rates: tf.Tensor) -> tf.Tensor:
+        """Steps on batches int32 `[stack, steps, batch]`; the sums of their losses, `[stack]`."""
+        losses = tf.zeros([self.stack_size])
+        for step in tf.range(batches.shape[1]):
+            chosen = None if moves is None else moves[:, step]
+            losses += self._step(batches[:, step], chosen, rates[step])
+        return losses
+
+    def _step(self, batch: tf.Tensor, moves: tf.Tensor | None, rate: tf.Tensor) -> tf.Tensor:
         """One step of SGD with momentum for every model, `batch` int32 `[stack, batch]`."""
-
-        def one_model(arguments: Any) -> Any:
-            weights, state, indices = arguments
-            with tf.GradientTape() as tape:
-                tape.watch(weights)
-                logits, state = self._model.stateless_call(
-                    weights, state, self._inputs(indices), training=True
-                )
-                loss = tf.reduce_mean(
-                    tf.nn.sparse_softmax_cross_entropy_with_logits(
-                        labels=tf.gather(self._labels, indices), logits=logits
-                    )
-                )
-            return tape.gradient(loss, weights), state, loss
-
+        indices = tf.reshape(batch, [-1])
+        images = self._examples.images(indices)
+        if moves is not None:
+            pad = self._settings.augmentation.pad
+            images = move(images, tf.reshape(moves, [-1, 3]), pad)
+        images = tf.reshape(self._examples.scaled(images), [*batch.shape, *images.shape[1:]])
+        labels = tf.reshape(self._examples.labels(indices), batch.shape)
         values = [[v.read_value() for v in group] for group in (self._weights, self._state)]
-        gradients, state, loss = tf.vectorized_map(one_model, (*values, batch))
+        gradients, state, losses = self._mapped(self._gradients, (*values, images, labels))
         for weight, velocity, gradient in zip(
-            self._weights, self._velocity, gradients, strict=True
+            self._weights, self._velocities, gradients, strict=True
         ):
+            if self._settings.weight_decay and len(weight.shape) > 2:
+                gradient += self._settings.weight_decay * weight
             # Keras' form of momentum, in one pass over memory: for wide layers half of the cost of
             # a step would else be reading and writing weights.
             tf.raw_ops.ResourceApplyKerasMomentum(
@@ -149,36 +138,51 @@ class StackedTrainer:
                 lr=rate,
                 grad=gradient,
                 momentum=self._settings.momentum,
+                use_nesterov=self._settings.nesterov,
             )
         for variable, value in zip(self._state, state, strict=True):
             variable.assign(value)
-        return loss
+        return losses
 
-    def _inputs(self, indices: tf.Tensor) -> tf.Tensor:
-        images = tf.gather(self._images, indices)
-        if images.dtype == tf.float32:
-            return images
-        return tf.cast(images, tf.float32) / self._white
+    def _gradients(self, arguments: Any) -> Any:
+        """Gradients, new state and loss of one model on one batch."""
+        weights, state, images, labels = arguments
+        with tf.GradientTape() as tape:
+            tape.watch(weights)
+            logits, state = self._model.stateless_call(weights, state, images, training=True)
+            loss = tf.reduce_mean(
+                tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits)
+            )
+            scaled = loss * self._scale
+        gradients = tape.gradient(scaled, weights)
+        if self._scale != 1.0:
+            gradients = [gradient / self._scale for gradient in gradients]
+        return gradients, state, loss
 
-    def _predict(self, indices: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def _mapped(self, function: Callable[[Any], Any], arguments: Any) -> Any:
+        if self.stack_size > 1:
+            return tf.vectorized_map(function, arguments)
+        alone = tf.nest.map_structure(lambda value: tf.squeeze(value, 0), arguments)
+        return tf.nest.map_structure(lambda value: tf.expand_dims(value, 0), function(alone))
+
+    def _predictions(self, indices: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Correctness and probability of the true label, `[stack, len(indices)]`."""
-        images, labels = self._inputs(indices), tf.gather(self._labels, indices)
+        images = self._examples.scaled(self._examples.images(indices))
+        labels = self._examples.labels(indices)
 
         def one_model(arguments: Any) -> Any:
             logits, _ = self._model.stateless_call(*arguments, images, training=False)
             return read_predictions(logits, labels)
 
         values = [[v.read_value() for v in group] for group in (self._weights, self._state)]
-        return tf.vectorized_map(one_model, tuple(values))
+        return self._mapped(one_model, tuple(values))
 
-    def _outcomes(self) -> list[Outcome]:
-        count = len(self._labels)
+    def predict(self) -> list[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]:
+        """See `Machine.predict`."""
+        count, n = self._examples.count, self._examples.num_train
         parts = [
-            self._predict_program(tf.range(start, min(start + _EVALUATION_BATCH, count)))
-            for start in range(0, count, _EVALUATION_BATCH)
+            self._run(self._predictions, tf.range(start, min(start + EVALUATION_BATCH, count)))
+            for start in range(0, count, EVALUATION_BATCH)
         ]
         correct, probability = (np.concatenate(part, axis=1) for part in zip(*parts, strict=True))
-        n = self._num_train
-        return [
-            Outcome(c[:n], c[n:], p[:n], p[n:]) for c, p in zip(correct, probability, strict=True)
-        ]
+        return [(c[:n], c[n:], p[:n], p[n:]) for c, p in zip(correct, probability, strict=True)]

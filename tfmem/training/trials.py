@@ -1,38 +1,35 @@
-"""The trial loop: plan stacks, skip what is done, train, write shards.
-
-A shard holds the trials of one stack, and stack `s` always holds trials `s * stack_size` and up. So
-a run that was killed continues at the first shard that is missing, and what it writes is what it
-would have written.
-"""
+"""The farm: trains what is missing of a run's trials, alone or beside other workers."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from pathlib import Path
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tfmem.config import Config, differences, from_yaml
-from tfmem.datasets import Dataset
+from tfmem.config import Config
+from tfmem.datasets import AnyDataset
 from tfmem.errors import InputError
-from tfmem.predictions import (
-    LABELS_NAME,
-    Labels,
-    TrialRecord,
-    read_shard,
-    write_atomically,
-    write_shard,
-)
-from tfmem.records import parse_shard_name, shard_name
-from tfmem.subsets import Trial, pack, subset_size, unpack
+from tfmem.predictions import TrialRecord
+from tfmem.subsets import Trial
+from tfmem.training.checkpoints import Checkpoint
+from tfmem.training.claims import Claims, Worker
+from tfmem.training.journal import TABLE_NAME, Journal, Scalars, TrialNote, to_csv
 from tfmem.training.progress import TrialProgress
+from tfmem.training.shards import Shards
+from tfmem.training.storage import Folder
 
 if TYPE_CHECKING:
-    from tfmem.training.outcome import Outcome, Trainer  # imports TensorFlow
+    import tensorflow as tf
 
-CONFIG_NAME = "config.yaml"
+    from tfmem.training.outcome import Trainer  # imports TensorFlow
+
+_HOPELESS = 8  # trials that diverge, with none that does not, before a run is given up
+_READ_AT_START = 1 << 30  # bytes; shards of larger runs are read by the estimation only
 
 
 @dataclass(frozen=True)
@@ -42,202 +39,293 @@ class TrialSummary:
     Attributes:
       trials: number of trials there are.
       trained: number of those that this call trained.
-      accuracy: mean test accuracy.
+      accuracy: mean test accuracy of those that did not diverge.
       accuracy_sd: its standard deviation over trials.
+      diverged: trials that are kept out of the estimates.
+      elsewhere: trials that other workers are at, by worker.
     """
 
     trials: int
     trained: int
     accuracy: float
     accuracy_sd: float
+    diverged: tuple[int, ...] = ()
+    elsewhere: dict[str, int] = field(default_factory=dict)
 
 
-def check_directory(folder: Path, config: Config) -> Config | None:
-    """Checks that a predictions folder may be continued with a configuration.
+class Farm:
+    """The trials of a run, and what trains them."""
 
-    Args:
-      folder: the predictions folder, which need not exist.
-      config: what is asked for.
+    def __init__(
+        self,
+        config: Config,
+        dataset: AnyDataset,
+        folder: Folder,
+        make_trainers: Callable[[], Sequence[Trainer]],
+        writer: str,
+    ) -> None:
+        """Opens a predictions folder.
 
-    Returns:
-      The settings that the folder was begun with; None if there is nothing in it yet.
+        Args:
+          config: the run's settings, with the stack size.
+          dataset: the examples.
+          folder: holds, or will hold, the shards.
+          make_trainers: makes one trainer for each lane, when there is something to train.
+          writer: see `Folder.write`.
+        """
+        self.shards = Shards(config, dataset, folder, config.training.stack_size or 1)
+        self._training = config.training
+        self._make_trainers = make_trainers
+        self._writer = writer
+        self._digest = config.digest() + dataset.fingerprint
+        self._journal = Journal(folder.child("journal"), writer)
+        self._checkpoints = folder.child("checkpoints")
+        self._scalars = Scalars(folder.path("tensorboard")) if config.training.tensorboard else None
+        self._notes: dict[int, list[TrialNote]] = {}
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
 
-    Raises:
-      InputError: saying what differs, if its trials are not those that `config` asks for.
-    """
-    path = folder / CONFIG_NAME
-    if not path.exists():
-        return None
-    begun = from_yaml(path.read_text(encoding="utf-8"), source=str(path))
-    had, asked = begun.training, config.training
-    changed = differences(begun.trial_settings(), config.trial_settings())
-    for name in ("trainer", "probabilities", "stack_size"):
-        before, after = getattr(had, name), getattr(asked, name)
-        if after not in (None, before):
-            changed.append(f"training.{name}: {before!r} -> {after!r}")
-    if asked.trials < had.trials:
-        changed.append(f"training.trials: {had.trials} -> {asked.trials}")
-    if changed:
-        raise InputError(
-            f"{folder} was made with other settings ({'; '.join(changed)}): "
-            "choose another output folder, or the same settings"
-        )
-    return begun
+    @cached_property
+    def trainers(self) -> Sequence[Trainer]:
+        """One trainer for each lane."""
+        return self._make_trainers()
 
+    def run(self, worker: Worker, out: Folder) -> TrialSummary:
+        """Trains all that is missing and that no other worker is at.
 
-def run_trials(
-    config: Config,
-    dataset: Dataset,
-    folder: Path,
-    make_trainer: Callable[[int | None], Trainer],
-) -> TrialSummary:
-    """Trains all trials that a folder does not hold yet.
+        Args:
+          worker: which of the run's workers this is.
+          out: the folder that receives `trials.csv`.
 
-    Args:
-      config: the run's settings.
-      dataset: the examples.
-      folder: where shards and `labels.npz` go; made if needed.
-      make_trainer: makes the trainer, given the stack size to use or None to choose one.
-
-    Raises:
-      InputError: if the folder holds trials of other settings or data, or a damaged shard.
-    """
-    begun = check_directory(folder, config)
-    subset_size(len(dataset.train_labels), config.training.fraction)
-    _check_labels(folder, dataset)
-    folder.mkdir(parents=True, exist_ok=True)
-    trainer = make_trainer(begun.training.stack_size if begun else config.training.stack_size)
-    farm = _Farm(config, dataset, folder, trainer)
-    labels = Labels(
-        dataset.train_labels, dataset.test_labels, dataset.class_names, dataset.fingerprint
-    )
-    _write_once(folder / LABELS_NAME, labels.to_npz())
-    training = config.training.model_copy(update={"stack_size": trainer.stack_size})
-    settings = config.model_copy(update={"training": training})
-    _write_once(folder / CONFIG_NAME, settings.to_yaml().encode())
-    return farm.run()
-
-
-def _write_once(path: Path, contents: bytes) -> None:
-    if not path.exists() or path.read_bytes() != contents:
-        write_atomically(path, contents)
-
-
-def _check_labels(folder: Path, dataset: Dataset) -> None:
-    path = folder / LABELS_NAME
-    if not path.exists():
-        return
-    there = Labels.from_npz(path.read_bytes(), str(path)).dataset_fingerprint
-    if there != dataset.fingerprint:
-        raise InputError(
-            f"{folder} was made with other data: expected a data set with fingerprint "
-            f"{there.hex()[:16]}, received {dataset.name} with {dataset.fingerprint.hex()[:16]}"
-        )
-
-
-class _Farm:
-    """The shards of one run: what is there, what is to do."""
-
-    def __init__(self, config: Config, dataset: Dataset, folder: Path, trainer: Trainer) -> None:
-        self._config = config
-        self._dataset = dataset
-        self._folder = folder
-        self._trainer = trainer
-        self._shards = -(-config.training.trials // trainer.stack_size)
-        self._accuracies: list[float] = []
-
-    def run(self) -> TrialSummary:
-        for left in self._folder.glob(".predictions-*.tmp"):
-            left.unlink()  # of a run that was killed while it wrote
-        have, missing = 0, set(range(self._shards))
-        for shard, path in self._found():
-            accuracies = [self._accuracy(record) for record in self._present(shard, path)]
-            path.replace(self._path(shard))  # among more shards than when it was written, perhaps
-            have += len(accuracies)
-            if len(accuracies) == len(self._ids(shard)):
-                missing.remove(shard)
-                self._accuracies += accuracies
+        Raises:
+          InputError: if a shard is damaged or foreign, if nothing can be written, or if every trial
+            diverges.
+        """
+        missing = self.missing()
+        before = len(self._everyone())
+        elsewhere: dict[str, int] = {}
         if missing:
-            with TrialProgress(self._config.training.trials, have) as progress:
-                for shard in sorted(missing):
-                    self._train(shard, progress)
-        accuracy = np.array(self._accuracies)
+            with (
+                Claims(self.shards.folder.child("claims"), worker) as claims,
+                TrialProgress(self._training.trials, before) as progress,
+            ):
+                self._work(missing, worker, claims, progress)
+                elsewhere = self._elsewhere(claims)
+        return self.finish(out, before, elsewhere)
+
+    def missing(self) -> list[int]:
+        """The shards that are not there, or are not complete, ascending.
+
+        Raises:
+          InputError: if a shard that is there is damaged or foreign.
+        """
+        found = self.shards.found()
+        total = sum(self.shards.folder.size(name) for name in found.values())
+        for shard, name in found.items():
+            if self._is_done(shard):
+                continue
+            notes = self._journal.notes(shard)
+            if not notes or total <= _READ_AT_START:
+                records = self.shards.read(shard, name)
+                known = {note.trial: note for note in notes}
+                notes = [known.get(r.trial_id) or self._note(r) for r in records]
+                if [note.trial for note in notes] != sorted(known):
+                    self._journal.write(shard, notes)
+            # There may be more shards now than when it was written.
+            self.shards.folder.rename(name, self.shards.name(shard))
+            self._notes[shard] = notes
+        return [shard for shard in range(self.shards.count) if not self._is_done(shard)]
+
+    def train_shard(
+        self, shard: int, trainer: Trainer, worker: str, show: Callable[[float], None]
+    ) -> list[TrialNote]:
+        """Trains what is missing of a shard, and writes it.
+
+        Args:
+          shard: its number.
+          trainer: what to train it with.
+          worker: who does, for `trials.csv`.
+          show: told how many of its trials are done.
+
+        Returns:
+          Notes of all its trials.
+        """
+        shards, name = self.shards, self.shards.name(shard)
+        records = shards.read(shard, name) if shards.folder.exists(name) else []
+        there = {record.trial_id for record in records}
+        notes = [note for note in self._journal.notes(shard) if note.trial in there]
+        start = time.perf_counter()
+        watchers: list[_Watcher] = []
+
+        def watch(trials: Sequence[Trial]) -> _Watcher:
+            watchers.append(_Watcher(self, trials, show))
+            return watchers[-1]
+
+        trials = shards.trials(shard)
+        outcomes = trainer.train(trials, [shards.subset(trial) for trial in trials], watch)
+        seconds = (time.perf_counter() - start) / len(trials)
+        for trial, outcome in zip(trials, outcomes, strict=True):
+            if trial.trial_id in shards.ids(shard) and trial.trial_id not in there:
+                records.append(shards.record(trial, outcome))
+                notes.append(self._note(records[-1], worker, seconds, outcome.loss))
+        shards.folder.write(name, (record.to_example() for record in records), self._writer)
+        self._journal.write(shard, notes)
+        for watcher in watchers:
+            watcher.end(notes)
+        return notes
+
+    def finish(self, out: Folder, before: int, elsewhere: dict[str, int]) -> TrialSummary:
+        """Writes `trials.csv` and says how it went; `before` is how many trials there were."""
+        if not self.missing():
+            self._clean()
+        everyone = self._everyone()
+        table = to_csv(everyone)
+        if not out.exists(TABLE_NAME) or out.read(TABLE_NAME) != table:
+            out.write(TABLE_NAME, table, self._writer)
+        accuracy = np.array([note.test_accuracy for note in everyone if not note.diverged])
+        if everyone and not len(accuracy):
+            raise self._hopeless()
         return TrialSummary(
-            trials=len(accuracy),
-            trained=len(accuracy) - have,
-            accuracy=float(accuracy.mean()),
-            accuracy_sd=float(accuracy.std(ddof=1)),
+            trials=len(everyone),
+            trained=len(everyone) - before,
+            accuracy=float(accuracy.mean()) if len(accuracy) else np.nan,
+            accuracy_sd=float(accuracy.std(ddof=1)) if len(accuracy) > 1 else np.nan,
+            diverged=tuple(note.trial for note in everyone if note.diverged),
+            elsewhere=elsewhere,
         )
 
-    def _ids(self, shard: int) -> range:
-        size = self._trainer.stack_size
-        return range(shard * size, min((shard + 1) * size, self._config.training.trials))
+    def _clean(self) -> None:
+        """Removes what workers that were killed have left."""
+        claims = self.shards.folder.child("claims")
+        for name in claims.names():
+            claims.remove(name)
+        for folder in (self.shards.folder, self._checkpoints, self._journal.folder):
+            folder.remove_temporary()
 
-    def _path(self, shard: int) -> Path:
-        return self._folder / shard_name("predictions", shard, self._shards)
+    def _everyone(self) -> list[TrialNote]:
+        notes = [note for notes in self._notes.values() for note in notes]
+        return sorted(notes, key=lambda note: note.trial)
 
-    def _found(self) -> Iterator[tuple[int, Path]]:
-        for path in sorted(self._folder.iterdir()):
-            name = parse_shard_name(path.name)
-            if name and name[0] == "predictions":
-                yield name[1], path
-
-    def _present(self, shard: int, path: Path) -> list[TrialRecord]:
-        records = list(read_shard(path))
-        expected = (self._dataset.fingerprint, self._config.digest())
-        for number, record in enumerate(records):
-            where = f"{path}: record {number}"
-            if record.trial_id not in self._ids(shard):
-                raise InputError(
-                    f"{where}: expected a trial of {self._ids(shard)}, received {record.trial_id}"
-                )
-            if (record.dataset_fingerprint, record.config_digest) != expected:
-                raise InputError(f"{where}: made with other data or other settings")
-        return records
-
-    def _train(self, shard: int, progress: TrialProgress) -> None:
-        size, epochs = self._trainer.stack_size, self._config.training.epochs
-        path = self._path(shard)
-        present = list(read_shard(path)) if path.exists() else []
-        there = {record.trial_id for record in present}
-        # The whole stack is trained, also beyond the last trial: its shape and order never change.
-        trials = [Trial(shard * size + i, self._config.seed) for i in range(size)]
-        epochs_done = 0
-
-        def on_epoch() -> None:
-            nonlocal epochs_done
-            epochs_done += 1
-            progress.partly(len(self._ids(shard)) * epochs_done / (epochs + 1))
-
-        outcomes = self._trainer.train(trials, on_epoch)
-        records = present + [
-            self._record(trial, outcome)
-            for trial, outcome in zip(trials, outcomes, strict=True)
-            if trial.trial_id in self._ids(shard) and trial.trial_id not in there
-        ]
-        write_shard(path, records)
-        self._accuracies += [self._accuracy(record) for record in records]
-        progress.finished(len(records) - len(present), float(np.mean(self._accuracies)))
-
-    def _record(self, trial: Trial, outcome: Outcome) -> TrialRecord:
-        num_train, num_test = len(outcome.train_correct), len(outcome.test_correct)
-        mask = np.zeros(num_train, bool)
-        mask[trial.subset(num_train, subset_size(num_train, self._config.training.fraction))] = True
-        keep = self._config.training.probabilities
-        return TrialRecord(
-            trial_id=trial.trial_id,
-            seed=trial.run_seed,
-            num_train=num_train,
-            num_test=num_test,
-            subset_mask=pack(mask),
-            train_correct=pack(outcome.train_correct),
-            test_correct=pack(outcome.test_correct),
-            dataset_fingerprint=self._dataset.fingerprint,
-            config_digest=self._config.digest(),
-            train_prob=outcome.train_prob.astype("<f2").tobytes() if keep else b"",
-            test_prob=outcome.test_prob.astype("<f2").tobytes() if keep else b"",
+    def _note(
+        self, record: TrialRecord, worker: str = "", seconds: float = np.nan, loss: float = np.nan
+    ) -> TrialNote:
+        train, test = self.shards.accuracies(record)
+        return TrialNote(
+            record.trial_id, record.seed, worker, seconds, train, test, loss, record.diverged
         )
 
-    @staticmethod
-    def _accuracy(record: TrialRecord) -> float:
-        return float(unpack(record.test_correct, record.num_test).mean())
+    def _is_done(self, shard: int) -> bool:
+        return len(self._notes.get(shard, ())) == len(self.shards.ids(shard))
+
+    def _work(
+        self, missing: list[int], worker: Worker, claims: Claims, progress: TrialProgress
+    ) -> None:
+        """Trains shards, one lane a thread, until none is left that nobody is at."""
+        queue = self._queue(missing, worker, claims)
+        failures: list[BaseException] = []
+
+        def lane(trainer: Trainer) -> None:
+            try:
+                while not self._stop.is_set():
+                    with self._lock:
+                        shard = next(queue, None)
+                    if shard is None:
+                        return
+                    show = partial(progress.partly, shard)
+                    notes = self.train_shard(shard, trainer, str(worker), show)
+                    claims.release(shard)
+                    with self._lock:
+                        self._notes[shard] = notes
+                        progress.finished(shard, self._everyone())
+                        self._check_hope()
+            except BaseException as error:  # raised again below, in the main thread
+                failures.append(error)
+                self._stop.set()
+
+        threads = [threading.Thread(target=lane, args=(t,), daemon=True) for t in self.trainers]
+        for thread in threads:
+            thread.start()
+        try:
+            for thread in threads:
+                while thread.is_alive():
+                    thread.join(0.2)
+        except KeyboardInterrupt:
+            self._stop.set()
+            raise
+        if failures:
+            raise failures[0]
+
+    def _queue(self, missing: list[int], worker: Worker, claims: Claims) -> Iterator[int]:
+        """This worker's own shards first, then, from the end, those that nobody is at."""
+        own = [shard for shard in missing if shard % worker.count == worker.number]
+        others = [shard for shard in reversed(missing) if shard % worker.count != worker.number]
+        for shard in own + others:
+            written = self.shards.folder.exists(self.shards.name(shard))
+            if written and shard not in self._notes:
+                continue  # by another worker, since this one looked
+            if claims.take(shard):
+                yield shard
+
+    def _elsewhere(self, claims: Claims) -> dict[str, int]:
+        """How many trials are left with each other worker."""
+        left: dict[str, int] = {}
+        for shard in self.missing():
+            holder = claims.holder(shard) or "that is gone"
+            left[holder] = left.get(holder, 0) + len(self.shards.ids(shard))
+        return left
+
+    def _check_hope(self) -> None:
+        everyone = self._everyone()
+        if len(everyone) >= _HOPELESS and all(note.diverged for note in everyone):
+            raise self._hopeless()
+
+    def _hopeless(self) -> InputError:
+        return InputError(
+            "every trial diverged: their loss is not finite, or on their own subset they are no "
+            "better than the most frequent class; training.learning_rate is "
+            f"{self._training.learning_rate}"
+        )
+
+
+class _Watcher:
+    """Saves checkpoints of trials that are trained together, and shows how they go."""
+
+    def __init__(self, farm: Farm, trials: Sequence[Trial], show: Callable[[float], None]) -> None:
+        settings = farm._training
+        self._farm = farm
+        self._trials = trials
+        self._show = show
+        self._epochs = settings.epochs
+        self._keep = settings.keep_checkpoints
+        self._checkpoint = Checkpoint(
+            farm._checkpoints,
+            f"{trials[0].trial_id:05d}-{len(trials)}.npz",
+            farm._digest,
+            settings.checkpoint_minutes,
+            farm._writer,
+        )
+
+    def resume(self, variables: Sequence[tf.Variable]) -> tuple[int, np.ndarray | None]:
+        return self._checkpoint.load(variables)
+
+    def after_epoch(self, epoch: int, losses: np.ndarray, variables: Sequence[tf.Variable]) -> None:
+        if self._farm._stop.is_set():
+            raise KeyboardInterrupt
+        keep = self._keep and epoch + 1 == self._epochs
+        self._checkpoint.save_if_due(epoch, losses, variables, force=keep)
+        self._show(len(self._trials) * (epoch + 1) / (self._epochs + 1))
+        if self._farm._scalars:
+            for trial, loss in zip(self._trials, losses, strict=True):
+                self._farm._scalars.write(trial.trial_id, epoch, {"loss": float(loss)})
+
+    def end(self, notes: Sequence[TrialNote]) -> None:
+        """The predictions are safe."""
+        if not self._keep:
+            self._checkpoint.remove()
+        if not self._farm._scalars:
+            return
+        known = {note.trial: note for note in notes}
+        for note in (known[t.trial_id] for t in self._trials if t.trial_id in known):
+            values = {"accuracy/train": note.train_accuracy, "accuracy/test": note.test_accuracy}
+            self._farm._scalars.write(note.trial, self._epochs, values)
+            self._farm._scalars.close(note.trial)

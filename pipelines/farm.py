@@ -1,0 +1,102 @@
+"""The trials of a run as a Beam job: any runner farms them out."""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from collections.abc import Iterator, Sequence
+
+import apache_beam as beam
+from apache_beam.metrics import Metrics
+
+from tfmem.aggregation.launching import run_job
+from tfmem.config import Config
+from tfmem.datasets import load
+from tfmem.training import TrialSummary, open_farm
+from tfmem.training.storage import open_folder
+from tfmem.training.trials import Farm
+
+_FARMS: dict[tuple[str, str], Farm] = {}  # of this process; making one takes seconds to minutes
+_TURN = threading.Lock()  # a process trains one shard at a time, whatever threads its runner has
+
+
+class _TrainShard(beam.DoFn):
+    """Trains and writes a shard; yields how many trials it has."""
+
+    def __init__(self, config: str, out: str) -> None:
+        self._config = config
+        self._out = out
+        self._trained = Metrics.counter("tfmem", "trials_trained")
+
+    def process(self, shard: int) -> Iterator[int]:
+        with _TURN:
+            farm = self._farm()
+            notes = farm.train_shard(shard, farm.trainers[0], "beam", lambda trials: None)
+        self._trained.inc(len(notes))
+        yield len(notes)
+
+    def _farm(self) -> Farm:
+        key = self._config, self._out
+        if key not in _FARMS:
+            config = Config.model_validate_json(self._config)
+            writer = f"beam-{uuid.uuid4().hex}"
+            _FARMS[key] = open_farm(config, load(config.dataset), self._out, writer)
+        return _FARMS[key]
+
+
+@beam.ptransform_fn
+def TrainShards(
+    pipeline: beam.Pipeline,
+    shards: Sequence[int],
+    config: Config,
+    out: str,
+    accelerator: str | None = None,
+) -> beam.PCollection[int]:
+    """Trains shards of a run whose folder is prepared.
+
+    Args:
+      pipeline: what to add the steps to.
+      shards: their numbers.
+      config: the run's settings.
+      out: the run's folder, which all workers of the runner can write to.
+      accelerator: what each worker needs, as Beam's resource hint of this name.
+
+    Returns:
+      The number of trials of each shard.
+    """
+    hints = {"accelerator": accelerator} if accelerator else {}
+    train = beam.ParDo(_TrainShard(config.model_dump_json(), out)).with_resource_hints(**hints)
+    return (
+        pipeline
+        | "Shards" >> beam.Create(shards)
+        | "SpreadShards" >> beam.Reshuffle()
+        | "TrainShards" >> train
+    )
+
+
+def farm_out(
+    config: Config, out: str, beam_args: Sequence[str], accelerator: str | None = None
+) -> TrialSummary:
+    """Trains what is missing of a run as a Beam job.
+
+    The stack size is that of the settings, or is measured on the machine that starts the job.
+
+    Args:
+      config: the run's settings.
+      out: the run's folder.
+      beam_args: options for Beam.
+      accelerator: see `TrainShards`.
+
+    Raises:
+      InputError: with the cause in one line, if the folder is that of another run or the job fails.
+    """
+    farm = open_farm(config, load(config.dataset), out, f"beam-{uuid.uuid4().hex}")
+    missing = farm.missing()
+    before = config.training.trials - sum(len(farm.shards.ids(shard)) for shard in missing)
+
+    def build(pipeline: beam.Pipeline) -> None:
+        _ = pipeline | "Train" >> TrainShards(missing, config, out, accelerator)
+
+    if missing:
+        run_job(build, [], beam_args)
+    return farm.finish(open_folder(out), before, {})

@@ -1,0 +1,437 @@
+"""The farm: whatever happens to those who train, a run ends with the same predictions."""
+
+import csv
+import errno
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.oracle import record
+from tfmem import training
+from tfmem.config import from_yaml
+from tfmem.datasets import load
+from tfmem.errors import InputError
+from tfmem.predictions import read_shard, write_shard
+from tfmem.records import shard_name
+from tfmem.subsets import Trial, unpack
+from tfmem.training import claims as claims_module
+from tfmem.training import trials
+from tfmem.training.claims import Claims, Worker
+from tfmem.training.directory import open_directory
+from tfmem.training.outcome import Outcome
+from tfmem.training.storage import open_folder
+from tfmem.training.trials import Farm
+
+ALONE = Worker()
+
+
+@pytest.fixture(scope="module")
+def digits():
+    """The first 300 training and 60 test digits."""
+    data = load(from_yaml("").dataset)
+    return replace(
+        data,
+        train_images=data.train_images[:300],
+        train_labels=data.train_labels[:300],
+        test_images=data.test_images[:60],
+        test_labels=data.test_labels[:60],
+    )
+
+
+def small(*overrides):
+    return from_yaml("", ["training.epochs=4", "training.trials=6", *overrides])
+
+
+class Counted:
+    """A trainer that learns nothing, and counts what it was asked for."""
+
+    def __init__(self, data, size):
+        self.data, self.stack_size, self.asked = data, size, []
+
+    def train(self, trials, subsets, watch):
+        self.asked += [trial.trial_id for trial in trials]
+        n, test = len(self.data.train_labels), len(self.data.test_labels)
+        prob = np.zeros(n, np.float16), np.zeros(test, np.float16)
+        return [Outcome(np.arange(n) % (2 + t.trial_id % 3) == 0, np.arange(test) % 2 == 0, *prob)
+                for t in trials]  # fmt: skip
+
+
+def run_farm(config, data, out, size=4, lanes=1, worker=ALONE, trainers=None):
+    trainers = trainers or [Counted(data, size) for _ in range(lanes)]
+    folder, writer = open_folder(f"{out}/predictions"), f"{worker.number}-of-{worker.count}"
+    settings, _ = open_directory(folder, config, data, writer, lambda config, data: trainers)
+    farm = Farm(settings, data, folder, lambda: trainers, writer)
+    summary = farm.run(worker, open_folder(out))
+    return summary, [trial for trainer in trainers for trial in trainer.asked]
+
+
+def shards(out):
+    """The prediction shards of a run, by name."""
+    return {path.name: path.read_bytes() for path in (out / "predictions").glob("predictions-*")}
+
+
+def path_of(out, shard, count):
+    return out / "predictions" / shard_name("predictions", shard, count)
+
+
+def test_records_hold_subset_and_predictions(digits, tmp_path):
+    config = small()
+    summary, _ = run_farm(config, digits, tmp_path)
+    assert (summary.trials, summary.trained, summary.accuracy) == (6, 6, 0.5)
+    records = [r for s in range(2) for r in read_shard(path_of(tmp_path, s, 2))]
+    assert [r.trial_id for r in records] == list(range(6))
+    for r in records:
+        mask = unpack(r.subset_mask, 300)
+        np.testing.assert_array_equal(np.flatnonzero(mask), Trial(r.trial_id, 0).subset(300, 210))
+        correct = np.arange(300) % (2 + r.trial_id % 3) == 0
+        np.testing.assert_array_equal(unpack(r.train_correct, 300), correct)
+        assert (r.dataset_fingerprint, r.config_digest) == (digits.fingerprint, config.digest())
+        assert (len(r.train_prob), len(r.test_prob)) == (600, 120)
+    rows = list(csv.DictReader((tmp_path / "trials.csv").open()))
+    assert [int(row["trial"]) for row in rows] == list(range(6))
+    columns = "seed", "worker", "test_accuracy", "diverged"
+    assert {tuple(row[c] for c in columns) for row in rows} == {("0", "0/1", "0.5", "0")}
+
+
+def test_only_missing_shards_are_trained_and_more_trials_can_be_added(digits, tmp_path):
+    run_farm(small("training.trials=10"), digits, tmp_path)
+    whole = shards(tmp_path)
+    path_of(tmp_path, 1, 3).unlink()
+    summary, asked = run_farm(small("training.trials=10"), digits, tmp_path)
+    assert (asked, summary.trained, shards(tmp_path)) == ([4, 5, 6, 7], 4, whole)
+
+    summary, asked = run_farm(small("training.trials=17"), digits, tmp_path)
+    assert (summary.trials, summary.trained) == (17, 7)
+    assert asked == list(range(8, 20))  # the stack that was cut short, and what follows
+    run_farm(small("training.trials=17"), digits, tmp_path / "new", lanes=3)
+    assert shards(tmp_path) == shards(tmp_path / "new")
+    assert len((tmp_path / "trials.csv").read_text().splitlines()) == 18
+
+
+def test_a_folder_of_another_run_is_refused(digits, tmp_path):
+    run_farm(small(), digits, tmp_path)
+    before = shards(tmp_path)
+    for override, words in (
+        ("training.epochs=5", r"training\.epochs: 4 -> 5"),
+        ("seed=1", "seed: 0 -> 1"),
+        ("training.augmentation.flip=true", r"training\.augmentation\.flip: False -> True"),
+        ("training.trials=5", r"training\.trials: 6 -> 5"),
+        ("training.stack_size=2", r"training\.stack_size: 4 -> 2"),
+        ("training.trainer=mirrored", r"training\.trainer: 'stacked' -> 'mirrored'"),
+        ("training.probabilities=false", r"training\.probabilities: True -> False"),
+    ):
+        with pytest.raises(InputError, match=words):
+            run_farm(small(override), digits, tmp_path)
+    other = replace(digits, train_labels=digits.train_labels[::-1])
+    with pytest.raises(InputError, match=r"made with other data: expected .* received digits"):
+        run_farm(small(), other, tmp_path)
+    assert shards(tmp_path) == before
+
+
+def test_damaged_and_foreign_shards_are_named_and_kept(digits, tmp_path):
+    run_farm(small(), digits, tmp_path)
+    path = path_of(tmp_path, 0, 2)
+    data = path.read_bytes()
+    path.write_bytes(data[:-3])
+    with pytest.raises(InputError, match=r"predictions-00000-of-00002.tfrecord: record 3: trunc"):
+        run_farm(small(), digits, tmp_path)
+    assert path.read_bytes() == data[:-3]
+    write_shard(path, [record(0, np.ones(9, bool), np.ones(9, bool), np.ones(9, bool))])
+    with pytest.raises(InputError, match=r"record 0: made with other data or other settings"):
+        run_farm(small(), digits, tmp_path)
+    path.write_bytes(path_of(tmp_path, 1, 2).read_bytes())
+    with pytest.raises(InputError, match=r"expected a trial of range\(0, 4\), received 4"):
+        run_farm(small(), digits, tmp_path)
+
+
+@pytest.mark.parametrize("trainer", ["stacked", "mirrored"])
+def test_trials_that_diverge_are_listed_and_if_all_do_the_run_ends(digits, tmp_path, trainer):
+    overrides = "training.learning_rate=1e30", f"training.trainer={trainer}", "training.trials=9"
+    with pytest.raises(InputError, match=r"every trial diverged.*learning_rate is 1e\+30"):
+        training.train(small(*overrides), digits, tmp_path)
+
+    class Sometimes(Counted):
+        """Trial 1 has no loss, trial 2 always answers 0."""
+
+        def train(self, trials, subsets, watch):
+            known = {1: {"loss": np.nan}, 2: {"train_correct": self.data.train_labels == 0}}
+            outcomes = super().train(trials, subsets, watch)
+            return [replace(o, **known.get(t.trial_id, {})) for t, o in zip(trials, outcomes)]  # noqa: B905
+
+    out = tmp_path / "some"
+    summary, _ = run_farm(small(), digits, out, trainers=[Sometimes(digits, 3)])
+    assert (summary.trials, summary.diverged) == (6, (1, 2))
+    found = [r.diverged for s in range(2) for r in read_shard(path_of(out, s, 2))]
+    assert found == [0, 1, 1, 0, 0, 0]
+
+
+@pytest.mark.parametrize(("text", "worker"), [
+    ("3/64", Worker(3, 64)), ("0/2", Worker(0, 2)), ("2/2", Worker(0, 2))])  # fmt: skip
+def test_workers_are_numbered_from_0_or_from_1(text, worker):
+    assert Worker.parse(text) == worker
+
+
+@pytest.mark.parametrize("text", ["3", "a/b", "3/2", "0/0", "-1/2", "1/2/3"])
+def test_no_other_worker_is_accepted(text):
+    with pytest.raises(InputError, match="--worker: expected NUMBER/COUNT"):
+        Worker.parse(text)
+
+
+def test_workers_share_the_work_in_any_file_system(digits, tmp_path):
+    """Two workers in turn; the second finds nothing to do but what the first left."""
+    config = small("training.trials=20")
+    run_farm(config, digits, tmp_path / "alone", size=2)
+    for place in (str(tmp_path / "shared"), "ram://shared"):
+        with Claims(open_folder(place).child("predictions/claims"), Worker(1, 2)) as other:
+            other.take(3)
+            other.take(4)
+            first, asked = run_farm(config, digits, place, size=2, worker=Worker(0, 2))
+            own = [trial for shard in (0, 2, 6, 8) for trial in (2 * shard, 2 * shard + 1)]
+            others = [trial for shard in (9, 7, 5, 1) for trial in (2 * shard, 2 * shard + 1)]
+            assert (sorted(asked), first.elsewhere) == (sorted(own + others), {"1/2": 4})
+            assert asked[: len(own)] == own
+        second, asked = run_farm(config, digits, place, size=2, worker=Worker(1, 2))
+        assert (asked, second.trials, second.elsewhere) == ([6, 7, 8, 9], 20, {})
+        folder = open_folder(place).child("predictions")
+        names = [name for name in folder.names() if name.startswith("predictions")]
+        assert {name: folder.read(name) for name in names} == shards(tmp_path / "alone")
+
+
+def test_a_claim_of_a_worker_that_is_gone_is_void(tmp_path):
+    folder = open_folder(tmp_path)
+    with Claims(folder, Worker(0, 2)) as mine, Claims(folder, Worker(1, 2)) as other:
+        folder.write("00007", b"1/2 elsewhere 1")  # as if from another machine
+        assert (mine.holder(7), mine.take(7)) == ("1/2", False)
+        os.utime(tmp_path / "00007", (0, 0))
+        assert mine.take(7)
+        assert (other.holder(7), other.take(7)) == ("0/2", False)
+        mine.release(7)
+        assert other.take(7)
+        dead = subprocess.Popen(["true"])
+        dead.wait()
+        folder.write("00008", f"1/2 {claims_module.socket.gethostname()} {dead.pid}".encode())
+        assert mine.take(8)
+
+
+def test_the_first_of_two_that_begin_at_once_chooses_the_stack(digits, tmp_path):
+    folder = open_folder(tmp_path)
+    made = []
+
+    def make(size):
+        def trainers(config, data):
+            if not made:
+                made.append(size)
+                open_directory(folder, small(), digits, "first", make(3))
+            return [Counted(data, size)]
+
+        return trainers
+
+    settings, trainers = open_directory(folder, small(), digits, "second", make(5))
+    assert (settings.training.stack_size, trainers) == (3, ())
+
+
+def refused(program_arguments, words, **options):
+    program = Path(sys.executable).with_name("tfmem")
+    done = subprocess.run([program, *program_arguments], capture_output=True, text=True, **options)
+    assert done.returncode == 1
+    lines = [line for line in done.stderr.splitlines() if line.startswith("error:")]
+    assert len(lines) == 1, done.stderr
+    assert words in lines[0]
+
+
+def test_mistakes_of_training_are_one_line(tmp_path):
+    """A full disk is a limit on the size of files: the same path through the same code."""
+    import resource
+
+    def full():
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (900, 900))
+
+    options = ["--set=training.trials=4", "--set=training.epochs=1", "--set=training.stack_size=4"]
+    train = ["train", "configs/digits.yaml", *options, "--out"]
+    (tmp_path / "file").write_text("")
+    refused([*train, str(tmp_path / "file" / "out")], "cannot be made: Not a directory")
+    limited = tmp_path / "limited"
+    refused([*train, str(limited)], "cannot be written: File too large", preexec_fn=full)
+    left = [p for p in limited.rglob("*") if p.is_file() and p.stat().st_size >= 900]
+    assert (left, shards(limited)) == ([], {})
+    subprocess.run([Path(sys.executable).with_name("tfmem"), *train, str(limited)], check=True)
+    assert len(shards(limited)) == 1  # nothing was lost by that
+    out = str(tmp_path / "out")
+    refused([*train, out, "--set=training.batch_size=1200"], "expected at most the 1006 examples")
+    refused([*train, out, "--set=dataset.name=nothing"], "TFDS has no data set 'nothing'")
+    refused([*train, out, "--set=dataset.name=npz"], "dataset.data_dir")
+
+
+def test_a_disk_that_is_full_leaves_no_shard(digits, tmp_path, monkeypatch):
+    real = os.fsync
+
+    def full(file):
+        if "predictions-00001" in os.readlink(f"/proc/self/fd/{file}"):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        real(file)
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(InputError, match=r"predictions-00001-of.*cannot be written: No space left"):
+        run_farm(small(), digits, tmp_path)
+    monkeypatch.undo()
+    assert list(shards(tmp_path)) == ["predictions-00000-of-00002.tfrecord"]
+    summary, asked = run_farm(small(), digits, tmp_path)
+    assert (summary.trained, asked) == (2, [4, 5, 6, 7])
+
+
+@pytest.mark.parametrize("trainer", ["stacked", "mirrored"])
+def test_a_trial_goes_on_from_its_checkpoint(digits, tmp_path, trainer, monkeypatch):
+    """Stopped after its second epoch it goes on with the third, to the same bytes."""
+    stack = "training.stack_size=2" if trainer == "stacked" else "training.stack_size=1"
+    overrides = "training.checkpoint_minutes=0", f"training.trainer={trainer}", "training.trials=2"
+    config = small(
+        *overrides, stack, "training.augmentation.flip=true", "training.keep_checkpoints=true"
+    )
+    training.train(config, digits, tmp_path / "whole")
+    seen = []
+    real = trials._Watcher.after_epoch
+
+    def stopped(self, epoch, losses, variables):
+        seen.append(epoch)
+        real(self, epoch, losses, variables)
+        if epoch == 1 and seen.count(1) == 1:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(trials._Watcher, "after_epoch", stopped)
+    out = tmp_path / "stopped"
+    with pytest.raises(KeyboardInterrupt):
+        training.train(config, digits, out)
+    kept = list((out / "predictions" / "checkpoints").iterdir())
+    training.train(config, digits, out)
+    one_by_one = [0, 1, 2, 3, 0, 1, 2, 3] if trainer == "mirrored" else [0, 1, 2, 3]
+    assert (len(kept), seen) == (1, one_by_one)
+    assert shards(out) == shards(tmp_path / "whole")
+    assert sorted((out / "predictions" / "checkpoints").iterdir())
+    plain = config.training.model_copy(update={"keep_checkpoints": False})
+    training.train(config.model_copy(update={"training": plain}), digits, tmp_path / "plain")
+    assert not list((tmp_path / "plain" / "predictions" / "checkpoints").glob("*"))
+    assert shards(tmp_path / "plain") == shards(out)
+
+
+def test_damaged_checkpoints_are_not_used(digits, tmp_path):
+    overrides = "training.checkpoint_minutes=0", "training.keep_checkpoints=true"
+    config = small(*overrides, "training.stack_size=6")
+    training.train(config, digits, tmp_path)
+    whole = shards(tmp_path)
+    (checkpoint,) = (tmp_path / "predictions" / "checkpoints").iterdir()
+    for contents in (b"", checkpoint.read_bytes()[:-100], b"PK\x03\x04nonsense"):
+        checkpoint.write_bytes(contents)
+        for path in (tmp_path / "predictions").glob("predictions-*"):
+            path.unlink()
+        training.train(config, digits, tmp_path)
+        assert shards(tmp_path) == whole
+
+
+def test_scalars_for_tensorboard(digits, tmp_path):
+    training.train(small("training.tensorboard=true"), digits, tmp_path)
+    (events,) = (tmp_path / "predictions" / "tensorboard" / "trial-00003").glob("*")
+    found = {(value.tag, event.step): float(tf.make_ndarray(value.tensor))
+             for event in tf.compat.v1.train.summary_iterator(str(events))
+             for value in event.summary.value}  # fmt: skip
+    losses = [("loss", epoch) for epoch in range(4)]
+    assert set(found) == {*losses, ("accuracy/train", 4), ("accuracy/test", 4)}
+    (row,) = (r for r in csv.DictReader((tmp_path / "trials.csv").open()) if r["trial"] == "3")
+    assert float(row["final_loss"]) == pytest.approx(found["loss", 3], rel=1e-4)
+
+
+def wait_for(condition, process):
+    limit = time.monotonic() + 120
+    while not condition() and process.poll() is None:
+        assert time.monotonic() < limit
+        time.sleep(0.005)
+
+
+def start(out, *options):
+    command = [Path(sys.executable).with_name("tfmem"), *options, "--out", str(out)]
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def kill(process):
+    process.send_signal(signal.SIGKILL)
+    return process.wait() == -signal.SIGKILL
+
+
+def test_one_of_three_workers_killed_ten_times(tmp_path):
+    """Killed at random moments and started again, it ends in what one undisturbed worker makes."""
+    settings = ("trials=720", "stack_size=6", "epochs=12", "checkpoint_minutes=0")
+    options = ["train", "configs/digits.yaml", *(f"--set=training.{s}" for s in settings)]
+    seed = int.from_bytes(os.urandom(4), "little")
+    rng = random.Random(seed)
+    out = tmp_path / "shared"
+    others = [start(out, *options, "--worker", f"{number}/3") for number in (0, 1)]
+    killed = 0
+    while killed < 10:
+        had = len(shards(out))
+        process = start(out, *options, "--worker", "2/3")
+        if killed % 3 == 2:
+            time.sleep(rng.uniform(0, 6))
+        else:
+            wait_for(lambda had=had: len(shards(out)) > had and is_working(out, b"2/3"), process)
+            time.sleep(rng.uniform(0, 0.4))
+        assert kill(process), f"the worker ended before it was killed (seed {seed})"
+        killed += 1
+    for process in [*others, start(out, *options, "--worker", "2/3")]:
+        assert process.wait() == 0, f"seed {seed}"
+    assert start(out, *options).wait() == 0
+    whole = tmp_path / "whole"
+    assert start(whole, *options).wait() == 0
+    assert shards(out) == shards(whole), f"seed {seed}"
+    assert len(shards(out)) == 120
+    assert not [path for path in out.rglob(".*") if path.name != ".components"]
+
+
+def is_working(out, worker):
+    """Whether a worker has a claim; others may go while they are looked at."""
+    for path in (out / "predictions" / "claims").glob("0*"):
+        try:
+            if path.read_bytes().startswith(worker):
+                return True
+        except FileNotFoundError:
+            continue
+    return False
+
+
+def everything(folder):
+    """All files of a run but the notes of the runner and of trials, which hold times."""
+    paths = [path for path in folder.rglob("*") if path.is_file()]
+    timed = (".json", ".csv")
+    return {str(p.relative_to(folder)): p.read_bytes() for p in paths if p.suffix not in timed}
+
+
+def test_a_whole_run_killed_at_random_moments_ends_with_the_same_bytes(tmp_path):
+    """Three kills while it starts or trains, three after that, and a last start to the end."""
+    settings = ("trials=360", "stack_size=12", "epochs=12")
+    options = ["run", "configs/digits.yaml", *(f"--set=training.{s}" for s in settings)]
+    seed = int.from_bytes(os.urandom(4), "little")
+    rng = random.Random(seed)
+    disturbed, whole = tmp_path / "disturbed", tmp_path / "whole"
+    for _ in range(3):
+        process = start(disturbed, *options)
+        had = len(shards(disturbed))
+        wait_for(lambda had=had: len(shards(disturbed)) > had, process)
+        time.sleep(rng.uniform(0, 0.5))
+        assert kill(process), f"the run ended before it was killed (seed {seed})"
+    for _ in range(3):
+        process = start(disturbed, *options)
+        wait_for(lambda: (disturbed / ".components" / "train.json").exists(), process)
+        time.sleep(rng.uniform(0, 3))
+        kill(process)  # after the first time it may have ended
+    assert start(disturbed, *options).wait() == 0
+    assert start(whole, *options).wait() == 0
+    assert everything(disturbed) == everything(whole), f"seed {seed}"
+    assert len(shards(disturbed)) == 30

@@ -1,0 +1,177 @@
+"""Every configuration takes two steps, from its own kind of files to prediction records."""
+
+import contextlib
+import csv
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfmem import training
+from tfmem.config import from_yaml
+from tfmem.datasets import load
+from tfmem.errors import InputError
+from tfmem.models import build
+from tfmem.predictions import read_shard
+from tfmem.subsets import Trial, unpack
+from tfmem.training.mirrored import MirroredTrainer
+from tfmem.training.outcome import Unwatched
+from tfmem.training.resident import ResidentExamples
+from tfmem.training.stacked import StackedTrainer
+
+CONFIGS = sorted(Path("configs").glob("*.yaml"))
+
+
+def cifar(folder, classes=100):
+    """CIFAR-100's files with 30 training and 12 test examples of its first ten classes."""
+    rng = np.random.default_rng(0)
+    for name, count in (("train.bin", 30), ("test.bin", 12)):
+        records = rng.integers(0, 256, (count, 3074), np.uint8)
+        records[:, 1] = np.arange(count) % 10
+        records.tofile(folder / name)
+    names = ["apple", "aquarium_fish", "baby", "bear", "beaver", "bed", "bee", "beetle"]
+    names += ["bicycle", "bottle"]
+    names += [f"class_{i}" for i in range(10, classes)]
+    (folder / "fine_label_names.txt").write_text("\n".join(names))
+
+
+def mnist(folder):
+    """MNIST's files with 30 training and 12 test examples."""
+    from tests.test_datasets import write_mnist
+
+    rng = np.random.default_rng(0)
+    write_mnist(folder, rng.integers(0, 256, (30, 28, 28)), np.arange(30) % 10)
+
+
+def features(folder):
+    """A file of features as `tfmem features` writes it."""
+    rng = np.random.default_rng(0)
+    labels = {"train_labels": np.arange(30) % 10, "test_labels": np.arange(12) % 10}
+    rows = {f"{split}_features": rng.normal(size=(count, 64)).astype(np.float32)
+            for split, count in (("train", 30), ("test", 12))}  # fmt: skip
+    np.savez(folder / "features.npz", **labels, **rows)
+    return folder / "features.npz"
+
+
+def photographs(folder):
+    """A folder of JPEG files of several sizes for each of three classes."""
+    from PIL import Image
+    from sklearn.datasets import load_sample_image
+
+    rng = np.random.default_rng(0)
+    for split, count in (("train", 10), ("validation", 4)):
+        for number in range(3 * count):
+            place = folder / split / f"class_{number % 3}"
+            place.mkdir(parents=True, exist_ok=True)
+            top, left, high, wide = rng.integers((0, 0, 60, 60), (200, 200, 200, 300))
+            photograph = load_sample_image("china.jpg")[top : top + high, left : left + wide]
+            Image.fromarray(photograph).save(place / f"{number:03d}.jpg")
+
+
+def prepared(settings, folder):
+    """A data set in the format that the settings name, and what to change in them."""
+    name = settings.dataset.name
+    if name == "imagenet2012":  # its files cannot be had; folders are read through the same code
+        photographs(folder)
+        return ["dataset.name=image_folder", f"dataset.data_dir={folder}", "dataset.image_size=64"]
+    if name == "digits":
+        return []
+    if name == "npz":
+        return [f"dataset.data_dir={features(folder)}"]
+    {"mnist": mnist, "cifar100": cifar}[name](folder)
+    return [f"dataset.data_dir={folder}"]
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_every_recipe_takes_two_steps(path, tmp_path):
+    text = path.read_text()
+    changes = prepared(from_yaml(text), tmp_path)
+    fraction = "training.fraction=0.7" if changes else "training.fraction=0.015"
+    config = from_yaml(
+        text, [*changes, fraction, "training.trials=2", "training.stack_size=1",
+               "training.lanes=1", "training.epochs=1", "training.batch_size=11"])  # fmt: skip
+    data = load(config.dataset)
+    size = round(config.training.fraction * len(data.train_labels))
+    assert 11 < size <= 22  # two steps
+    out = tmp_path / "out"
+    with contextlib.suppress(InputError):  # two steps may well end at chance, which is told so
+        training.train(config, data, out)
+    (first, second) = csv.DictReader((out / "trials.csv").open())
+    assert np.isfinite([float(row["final_loss"]) for row in (first, second)]).all()
+    records = [r for p in (out / "predictions").glob("*.tfrecord") for r in read_shard(p)]
+    assert sorted(r.trial_id for r in records) == [0, 1]
+    assert all(unpack(r.subset_mask, r.num_train).sum() == size for r in records)
+    shutil.rmtree(out)
+
+
+slow = pytest.mark.slow  # tens of seconds to trace
+FAMILIES = {
+    "dense": "{name: dense}",
+    "cnn": "{name: cnn}",
+    "inception": "{name: inception}",
+    "resnet18": "{name: resnet, depth: 18}",
+    "densenet": "{name: densenet, depth: 10}",
+    "fast": "{name: fast, width: 4}",
+    "linear": "{name: linear}",
+    "resnet50": "{name: resnet, depth: 50}",
+    "imagenet": "{name: resnet, depth: 50, variant: imagenet}",
+}
+SLOW = ("inception", "resnet18", "resnet50", "imagenet")
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=slow) if name in SLOW else name for name in FAMILIES]
+)
+def test_every_model_learns_the_same_stacked_alone_and_mirrored(name, tmp_path):
+    """The losses of three epochs of two steps, of two trials."""
+    cifar(tmp_path, classes=10)
+    overrides = ["training.epochs=3", "training.batch_size=11", "training.learning_rate=0.001",
+                 "dataset={name: cifar100, classes: [apple, bear, bee]}",
+                 f"dataset.data_dir={tmp_path}", f"model={FAMILIES[name]}"]  # fmt: skip
+    config = from_yaml("", overrides)
+    data = load(config.dataset)
+    if name not in ("imagenet",):
+        data = small_images(data)
+    trials = [Trial(0, 0), Trial(1, 0)]
+    subsets = [trial.subset(len(data.train_labels), 8) for trial in trials]
+
+    def make():
+        return build(config.model, data.input_shape, 3)
+
+    def curve(trainer, chosen):
+        curves = Curves()
+        trainer.train([trials[i] for i in chosen], [subsets[i] for i in chosen], lambda _: curves)
+        return np.array(curves.losses)
+
+    settings = config.training.model_copy(update={"batch_size": 5})
+    strategy = tf.distribute.MirroredStrategy(["CPU:0"])
+    mirrored = curve(MirroredTrainer(make, data, settings, strategy), [1])
+    examples = ResidentExamples(data)
+    alone = curve(StackedTrainer(make(), examples, settings, 1), [1])
+    np.testing.assert_allclose(alone, mirrored, rtol=1e-3)
+    together = curve(StackedTrainer(make(), examples, settings, 2), [0, 1])
+    np.testing.assert_allclose(together[:, 1:], alone, rtol=1e-3)
+    assert np.abs(together[:, 0] / together[:, 1] - 1).max() > 3e-3  # trials do differ
+
+
+class Curves(Unwatched):
+    """Keeps the losses."""
+
+    def __init__(self):
+        self.losses = []
+
+    def after_epoch(self, epoch, losses, variables):
+        self.losses.append(losses)
+
+
+def small_images(data):
+    """Every second pixel."""
+    from dataclasses import replace
+
+    return replace(
+        data,
+        train_images=np.ascontiguousarray(data.train_images[:, ::2, ::2]),
+        test_images=np.ascontiguousarray(data.test_images[:, ::2, ::2]),
+    )

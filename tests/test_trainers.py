@@ -1,0 +1,326 @@
+"""The trainers: what they compute is what plain Keras would, whichever way they do it."""
+
+import time
+from dataclasses import replace
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfmem.config import AugmentationSettings, from_yaml
+from tfmem.datasets import load
+from tfmem.errors import InputError
+from tfmem.models import build
+from tfmem.subsets import Trial
+from tfmem.training.augmentation import draw_boxes, draw_moves, move
+from tfmem.training.choosing import FittingTrainer, choose_stack_size, largest_stack
+from tfmem.training.initialization import VariableInitializer
+from tfmem.training.mirrored import MirroredTrainer
+from tfmem.training.outcome import Unwatched
+from tfmem.training.resident import ResidentExamples
+from tfmem.training.schedules import learning_rates
+from tfmem.training.stacked import StackedTrainer
+
+DEVICES = tf.config.list_physical_devices("CPU")
+tf.config.set_logical_device_configuration(DEVICES[0], [tf.config.LogicalDeviceConfiguration()] * 2)
+
+
+@pytest.fixture(scope="module")
+def digits():
+    """The first 300 training and 60 test digits."""
+    data = load(from_yaml("").dataset)
+    return replace(
+        data,
+        train_images=data.train_images[:300],
+        train_labels=data.train_labels[:300],
+        test_images=data.test_images[:60],
+        test_labels=data.test_labels[:60],
+    )
+
+
+def small(*overrides):
+    return from_yaml("", ["training.epochs=4", "training.trials=6", *overrides])
+
+
+def dense(config=None):
+    config = config or small()
+    return build(config.model, (8, 8, 1), 10, config.training.precision)
+
+
+def with_state():
+    """A model with batch normalization, dropout and a depthwise convolution."""
+    x = inputs = keras.Input((8, 8, 1))
+    x = keras.layers.Conv2D(8, 3, use_bias=False)(x)
+    x = keras.layers.BatchNormalization(momentum=0.9)(x)
+    x = keras.layers.ReLU()(x)
+    x = keras.layers.DepthwiseConv2D(3)(x)
+    x = keras.layers.GlobalAveragePooling2D()(x)
+    x = keras.layers.Dropout(0.2)(x)
+    return keras.Model(inputs, keras.layers.Dense(10)(x))
+
+
+def subsets(trials):
+    return [trial.subset(300, 210) for trial in trials]
+
+
+def unwatched(trials):
+    return Unwatched()
+
+
+def probabilities(outcomes):
+    rows = [np.concatenate([o.train_prob, o.test_prob]) for o in outcomes]
+    return np.stack(rows).astype(float)
+
+
+def stacked(model, data, config, trials):
+    trainer = StackedTrainer(model, ResidentExamples(data), config.training, len(trials))
+    return probabilities(trainer.train(trials, subsets(trials), unwatched))
+
+
+def mirrored(make, data, config, trial, devices=1):
+    strategy = tf.distribute.MirroredStrategy(
+        [f"CPU:{i}" for i in range(devices)],
+        cross_device_ops=tf.distribute.ReductionToOneDevice(),
+    )
+    trainer = MirroredTrainer(make, data, config.training, strategy)
+    return probabilities(trainer.train([trial], subsets([trial]), unwatched))[0]
+
+
+TRIALS = [Trial(k, 0) for k in range(6)]
+ROUNDING = 2e-3  # of probabilities kept in half precision, after four epochs
+FULL = ("training.augmentation={pad: 2, flip: true}", "training.nesterov=true",
+        "training.weight_decay=1e-3")  # fmt: skip
+
+
+@pytest.mark.parametrize("model", ["dense", "cnn"])
+@pytest.mark.parametrize("more", [(), FULL], ids=["plain", "augmented"])
+def test_both_trainers_and_two_devices_give_the_same_models(digits, model, more):
+    config = small(f"model.name={model}", "training.batch_size=48", *more)
+    together = stacked(dense(config), digits, config, TRIALS)
+    alone = stacked(dense(config), digits, config, TRIALS[2:3])[0]
+    one = mirrored(lambda: dense(config), digits, config, TRIALS[2])
+    two = mirrored(lambda: dense(config), digits, config, TRIALS[2], devices=2)
+    for other in (alone, one, two):
+        np.testing.assert_allclose(other, together[2], atol=ROUNDING)
+    assert np.abs(together[0] - together[2]).max() > 10 * ROUNDING  # trials do differ
+
+
+@pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
+def test_mixed_precision_gives_the_same_models_to_its_precision(digits, precision):
+    """8 or 11 bits of mantissa: single probabilities differ, their mean distance is small."""
+    config = small("training.epochs=12")
+    mixed = small("training.epochs=12", f"training.precision={precision}")
+    exact = stacked(dense(config), digits, config, TRIALS)
+    rough = stacked(dense(mixed), digits, mixed, TRIALS)
+    assert dense(mixed).get_layer("features").compute_dtype == precision.removeprefix("mixed_")
+    assert 0 < np.abs(exact - rough).mean() < 0.01
+    alone = mirrored(lambda: dense(mixed), digits, mixed, TRIALS[1])
+    assert np.abs(alone - rough[1]).mean() < 0.01
+
+
+def test_xla_gives_the_same_models(digits):
+    config, compiled = small(*FULL), small("training.xla=true", *FULL)
+    expected = stacked(dense(), digits, config, TRIALS[:2])
+    np.testing.assert_allclose(
+        stacked(dense(), digits, compiled, TRIALS[:2]), expected, atol=ROUNDING
+    )
+
+
+def test_models_with_state_stack(digits):
+    config = small()
+    together = stacked(with_state(), digits, config, TRIALS[:3])
+    alone = mirrored(with_state, digits, config, TRIALS[1])
+    np.testing.assert_allclose(alone, together[1], atol=ROUNDING)
+    np.testing.assert_allclose(
+        stacked(with_state(), digits, config, TRIALS[1:2])[0], alone, atol=ROUNDING
+    )
+
+
+def test_replicas_normalize_their_own_share(digits):
+    """Two replicas differ from one then, but learn as well, and predict with one set of weights."""
+    config = small("training.epochs=8", "training.batch_size=60")
+    model = from_yaml("", ["model={name: fast, width: 4}"]).model
+    make = lambda: build(model, (8, 8, 1), 10)  # noqa: E731
+    one, two = (mirrored(make, digits, config, TRIALS[0], devices) for devices in (1, 2))
+    assert np.abs(one - two).max() > ROUNDING
+    assert two[:300].mean() == pytest.approx(one[:300].mean(), abs=0.1)
+    assert two[:300].mean() > 0.15
+
+
+def test_a_trial_is_the_same_in_any_stack_and_at_any_time(digits):
+    config = small(*FULL)
+    together = stacked(dense(), digits, config, TRIALS)
+    np.testing.assert_array_equal(stacked(dense(), digits, config, TRIALS), together)
+    others = stacked(dense(), digits, config, [TRIALS[4], TRIALS[1]])
+    np.testing.assert_array_equal(others, together[[4, 1]])
+
+
+def test_training_is_that_of_keras_fit(digits):
+    """The same subset, order, initial values and rates through `model.fit`."""
+    config = small("training.batch_size=50", "training.nesterov=true")
+    trial, model = TRIALS[3], dense()
+    subset = trial.subset(300, 210)
+    values = VariableInitializer(model)(trial)
+    for variable, value in zip(model.variables, values, strict=True):
+        variable.assign(value)
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    rates = learning_rates(config.training, 4 * 5)
+    optimizer = keras.optimizers.SGD(0.1, momentum=0.9, nesterov=True)
+    model.compile(optimizer, loss)
+    x, y = digits.train_images / np.float32(16), digits.train_labels
+
+    class Rate(keras.callbacks.Callback):
+        step = 0
+
+        def on_train_batch_begin(self, batch, logs=None):
+            optimizer.learning_rate.assign(rates[self.step])
+            self.step += 1
+
+    rate = Rate()
+    for epoch in range(4):
+        order = trial.epoch_order(subset, epoch)
+        history = model.fit(x[order], y[order], 50, 1, 0, shuffle=False, callbacks=[rate])
+    logits = model.predict(digits.test_images / np.float32(16), verbose=0)
+    expected = tf.nn.softmax(logits).numpy()[np.arange(60), digits.test_labels]
+    trainer = StackedTrainer(dense(), ResidentExamples(digits), config.training, 1)
+    (found,) = trainer.train([trial], [subset], unwatched)
+    np.testing.assert_allclose(found.test_prob, expected, atol=ROUNDING)
+    assert found.loss == pytest.approx(history.history["loss"][0], rel=1e-4)
+
+
+def test_moves_reach_every_offset_equally_and_do_what_they_say():
+    """Chi-square over 9 x 9 x 2 cells: the 99.99% quantile of 161 degrees is 239."""
+    settings = AugmentationSettings(pad=4, flip=True)
+    draws = Trial(5, 1).augmentation_draws(3, 81_000)
+    moves = draw_moves(draws, settings)
+    cells = np.bincount((moves[:, 0] * 9 + moves[:, 1]) * 2 + moves[:, 2], minlength=162)
+    assert ((cells - 500.0) ** 2 / 500).sum() < 239
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (50, 6, 7, 3)).astype(np.float32)
+    moved = move(tf.constant(images), tf.constant(moves[:50]), 4).numpy()
+    for image, found, (down, right, mirrored) in zip(images, moved, moves, strict=False):
+        padded = np.pad(image, [(4, 4), (4, 4), (0, 0)])
+        expected = padded[down : down + 6, right : right + 7]
+        np.testing.assert_array_equal(found, expected[:, ::-1] if mirrored else expected)
+    assert draw_moves(draws, AugmentationSettings()) is None
+    centre = move(tf.constant(images), tf.constant([[4, 4, 0]] * 50), 4)
+    np.testing.assert_array_equal(centre, images)
+
+
+def test_boxes_are_uniform_and_independent_of_moves():
+    draws = Trial(5, 1).augmentation_draws(0, 20_000)
+    boxes = draw_boxes(draws, AugmentationSettings(random_resized_crop=True))
+    moves = draw_moves(draws, AugmentationSettings(pad=4, flip=True))
+    assert 0 <= boxes.min() < boxes.max() < 1
+    bound = 5 / np.sqrt(20_000)  # of a correlation, five standard errors
+    table = np.corrcoef(np.hstack([boxes, moves]), rowvar=False)
+    assert np.abs(table - np.eye(7)).max() < bound
+    for level in (0.1, 0.5, 0.9):
+        np.testing.assert_allclose(np.quantile(boxes, level, axis=0), level, atol=0.015)
+
+
+def test_initial_values_follow_the_layers_initializers_and_differ():
+    model = with_state()
+    draw = VariableInitializer(model)
+    first, again, second = draw(TRIALS[0]), draw(TRIALS[0]), draw(TRIALS[1])
+    variables = [*model.trainable_variables, *model.non_trainable_variables]
+    for variable, a, b, c in zip(variables, first, again, second, strict=True):
+        np.testing.assert_array_equal(a, b)
+        assert a.shape == tuple(variable.shape)
+        fixed = {"gamma": 1, "beta": 0, "bias": 0, "moving_mean": 0, "moving_variance": 1}
+        if variable.name in fixed:
+            assert (a == fixed[variable.name]).all()
+        else:
+            assert (a != c).any()
+    kernel = VariableInitializer(dense())(TRIALS[0])[0]
+    assert kernel.std() == pytest.approx(np.sqrt(2 / (64 + 128)), rel=0.05)  # Glorot
+
+
+def test_a_layer_that_hides_its_initializer_is_refused():
+    class Hidden(keras.layers.Layer):
+        def build(self, shape):
+            self.w = self.add_weight(shape=(shape[-1],), name="w")
+
+        def call(self, x):
+            return x * self.w
+
+    inputs = keras.Input((3,))
+    with pytest.raises(InputError, match=r"layer 'secret' has no attribute 'w_initializer'"):
+        VariableInitializer(keras.Model(inputs, Hidden(name="secret")(inputs)))
+
+
+def test_rates_at_the_corners():
+    config = from_yaml("", ["training.learning_rate=0.4"]).training
+    rates = learning_rates(config, 1000)
+    steps = (np.arange(1000) + 0.5) / 1000
+    np.testing.assert_allclose(rates[:150], 0.4 * steps[:150] / 0.15, rtol=1e-5)
+    np.testing.assert_allclose(rates[150:], 0.4 * (1 - steps[150:]) / 0.85, rtol=1e-5)
+    assert rates.argmax() in (149, 150)
+    assert rates.mean() == pytest.approx(0.2, rel=1e-3)
+    constant = from_yaml("", ["training.schedule=constant"]).training
+    assert set(learning_rates(constant, 7).tolist()) == {np.float32(0.1)}
+
+
+def test_rates_of_imagenet_rise_for_15_epochs_and_fall_at_30_60_90():
+    overrides = ["training.schedule=warmup_steps", "training.learning_rate=0.7",
+                 "training.epochs=100"]  # fmt: skip
+    rates = learning_rates(from_yaml("", overrides).training, 100 * 10)
+    np.testing.assert_allclose(rates[:150], 0.7 * (np.arange(150) + 0.5) / 150, rtol=1e-5)
+    plateaus = (150, 300, 0.7), (300, 600, 0.07), (600, 900, 0.007), (900, 1000, 0.0007)
+    for first, end, rate in plateaus:
+        np.testing.assert_allclose(rates[first:end], rate, rtol=1e-5)
+
+
+def test_stack_sizes_are_bounded_and_even():
+    config = from_yaml("").training
+    size = largest_stack(dense(), config, 2)
+    assert 1 <= size <= 128
+    assert -(-config.trials // size) * size - config.trials < -(-config.trials // size)
+    inputs = keras.Input((5000,))
+    huge = keras.Model(inputs, keras.layers.Dense(5000)(inputs))
+    assert largest_stack(huge, config, 1) == 1
+
+
+class Timed:
+    """A trainer whose steps take a stated time."""
+
+    def __init__(self, size, seconds):
+        self.stack_size, self.seconds = size, seconds
+        self.initializer = lambda trial: []
+
+    def assign(self, values):
+        pass
+
+    def run_epoch(self, orders, draws, rates):
+        time.sleep(self.seconds)
+
+
+@pytest.mark.parametrize(("alone", "together", "chosen"), [
+    (0.005, 0.02, 8), (0.005, 0.2, 1), (0.3, 0.0, 1)])  # fmt: skip
+def test_a_stack_is_chosen_only_if_it_is_faster(alone, together, chosen):
+    """The last case is a step that is too long to gain from a stack, which is not even tried."""
+    times = {1: alone, 8: together}
+    settings = from_yaml("").training
+    make = lambda size: [Timed(size, times[size])]  # noqa: E731
+    assert choose_stack_size(make, 8, settings) == chosen
+
+
+def test_a_stack_that_does_not_fit_is_halved_and_says_so(digits):
+    config, said = small(), []
+
+    def make(size):
+        trainer = StackedTrainer(dense(), ResidentExamples(digits), config.training, size)
+        if size > 2:
+
+            def too_large(*arguments):
+                raise tf.errors.ResourceExhaustedError(None, None, "out of memory")
+
+            trainer.run_epoch = too_large  # fmt: skip
+        return trainer
+
+    trainer = FittingTrainer(make, 5, said.append)
+    outcomes = trainer.train(TRIALS[:5], subsets(TRIALS[:5]), unwatched)
+    expected = stacked(dense(), digits, config, TRIALS[:5])
+    np.testing.assert_allclose(probabilities(outcomes), expected, atol=ROUNDING)
+    assert [line.split(": ")[1] for line in said] == ["3 at a time now", "2 at a time now"]

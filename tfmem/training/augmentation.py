@@ -1,0 +1,66 @@
+"""Random crops and flips, drawn from a trial's own seed and carried out inside the program."""
+
+from __future__ import annotations
+
+import numpy as np
+import tensorflow as tf
+
+from tfmem.config import AugmentationSettings
+
+
+def draw_moves(draws: np.ndarray, settings: AugmentationSettings) -> np.ndarray | None:
+    """Where each image is cropped, and whether it is mirrored.
+
+    Args:
+      draws: uint64 `[...]` random bits, one number an image (`Trial.augmentation_draws`).
+      settings: `pad` and `flip`.
+
+    Returns:
+      int32 `[..., 3]`: vertical and horizontal offset of the crop, each uniform over the
+      `2 * pad + 1` that there are, and 1 for a mirrored image. None if nothing is to change.
+    """
+    if not settings.pad and not settings.flip:
+        return None
+    offsets = np.uint64(2 * settings.pad + 1)
+    down = (draws & np.uint64(0xFFFFFFFF)) * offsets >> np.uint64(32)
+    right = (draws >> np.uint64(32) & np.uint64(0x7FFFFFFF)) * offsets >> np.uint64(31)
+    mirrored = (draws >> np.uint64(63)) * np.uint64(settings.flip)
+    return np.stack([down, right, mirrored], axis=-1).astype(np.int32)
+
+
+def draw_boxes(draws: np.ndarray, settings: AugmentationSettings) -> np.ndarray | None:
+    """Four numbers in [0, 1) an image, float32 `[count, 4]`, for a random-resized crop.
+
+    None if there is to be none. The bits are mixed first, so that the numbers are not those of
+    `draw_moves`.
+    """
+    if not settings.random_resized_crop:
+        return None
+    parts = []
+    mixed = draws
+    for _ in range(4):  # the increments and multiplier of splitmix64 (Steele et al. 2014)
+        mixed = mixed + np.uint64(0x9E3779B97F4A7C15)
+        bits = (mixed ^ mixed >> np.uint64(30)) * np.uint64(0xBF58476D1CE4E5B9)
+        bits = (bits ^ bits >> np.uint64(27)) * np.uint64(0x94D049BB133111EB)
+        parts.append((bits ^ bits >> np.uint64(31)) >> np.uint64(40))
+    return np.stack(parts, axis=-1).astype(np.float32) / np.float32(1 << 24)
+
+
+def move(images: tf.Tensor, moves: tf.Tensor, pad: int) -> tf.Tensor:
+    """Pads with zeros, crops and mirrors.
+
+    Args:
+      images: `[batch, height, width, channels]`.
+      moves: int32 `[batch, 3]` as from `draw_moves`.
+      pad: zeros on each side.
+
+    Returns:
+      Images of the same shape and type.
+    """
+    height, width = images.shape[1:3]
+    padded = tf.pad(images, [[0, 0], [pad, pad], [pad, pad], [0, 0]])
+    down, right, mirrored = (moves[:, i : i + 1] for i in range(3))
+    columns = tf.range(width)
+    columns = right + tf.where(mirrored == 1, width - 1 - columns, columns)
+    rows = tf.gather(padded, down + tf.range(height), axis=1, batch_dims=1)
+    return tf.gather(rows, columns, axis=2, batch_dims=1)

@@ -1,0 +1,82 @@
+"""The state of trials that are being trained, so that one that was killed goes on."""
+
+from __future__ import annotations
+
+import io
+import time
+import zipfile
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tfmem.errors import InputError
+from tfmem.training.storage import Folder
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+
+class Checkpoint:
+    """The checkpoint of trials that are trained together.
+
+    A file `first-count.npz` with arrays `epoch` (the next one), `losses`, and `v0, v1, …`: weights
+    and state, then velocities, in the trainer's order; those of stacked models have the trial as
+    their first axis.
+    """
+
+    def __init__(
+        self, folder: Folder, name: str, digest: bytes, minutes: float, writer: str
+    ) -> None:
+        """Names a checkpoint.
+
+        Args:
+          folder: where checkpoints are.
+          name: of the file.
+          digest: what the state depends on; a checkpoint with another one is not taken.
+          minutes: least time between two.
+          writer: see `Folder.write`.
+        """
+        self._folder = folder
+        self._name = name
+        self._digest = digest
+        self._seconds = 60 * minutes
+        self._writer = writer
+        self._last = time.monotonic()
+
+    def load(self, variables: Sequence[tf.Variable]) -> tuple[int, np.ndarray | None]:
+        """Sets the variables to what was saved; see `Watcher.resume`."""
+        if not self._folder.exists(self._name):
+            return 0, None
+        try:
+            contents = io.BytesIO(self._folder.read(self._name))
+            with np.load(contents, allow_pickle=False) as arrays:
+                if arrays["digest"].tobytes() != self._digest:
+                    return 0, None
+                values = [arrays[f"v{i}"] for i in range(len(variables))]
+                epoch, losses = int(arrays["epoch"]), arrays["losses"]
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, InputError):
+            return 0, None  # damaged: the trial begins anew
+        if [v.shape for v in values] != [tuple(v.shape) for v in variables]:
+            return 0, None
+        for variable, value in zip(variables, values, strict=True):
+            variable.assign(value.view(variable.dtype.as_numpy_dtype))
+        return epoch, losses
+
+    def save_if_due(
+        self, epoch: int, losses: np.ndarray, variables: Sequence[tf.Variable], force: bool
+    ) -> None:
+        """Saves the state after an epoch if the last time is long enough ago, or by force."""
+        if not force and time.monotonic() - self._last < self._seconds:
+            return
+        file = io.BytesIO()
+        arrays: dict[str, Any] = {f"v{i}": np.asarray(v.numpy()) for i, v in enumerate(variables)}
+        digest = np.frombuffer(self._digest, np.uint8)
+        np.savez(file, epoch=epoch + 1, losses=losses, digest=digest, **arrays)
+        self._folder.make()
+        self._folder.write(self._name, file.getvalue(), self._writer)
+        self._last = time.monotonic()
+
+    def remove(self) -> None:
+        """Removes the file."""
+        self._folder.remove(self._name)

@@ -1,0 +1,140 @@
+"""Which worker is at work on which shard, so that no two do the same work.
+
+A claim is a small file that its holder touches while it works; one that has not been touched for
+two minutes is void. Claims only save work: whoever trains a shard writes the same records, so that
+a claim that is overlooked does no harm.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+from dataclasses import dataclass
+from types import TracebackType
+
+from tfmem.errors import InputError
+from tfmem.training.storage import Folder
+
+_TOUCH_SECONDS = 20.0
+_VOID_SECONDS = 120.0
+
+
+@dataclass(frozen=True)
+class Worker:
+    """One of several programs that train the trials of one run.
+
+    Attributes:
+      number: which one; `number % count` decides which shards it begins with.
+      count: how many there are.
+    """
+
+    number: int = 0
+    count: int = 1
+
+    @classmethod
+    def parse(cls, text: str) -> Worker:
+        """Reads `3/64`; numbers may begin at 0 or at 1.
+
+        Raises:
+          InputError: if it is not of that form.
+        """
+        number, _, count = text.partition("/")
+        if (
+            not (number.isdecimal() and count.isdecimal())
+            or int(number) > int(count)
+            or count == "0"
+        ):
+            raise InputError(f"--worker: expected NUMBER/COUNT such as 3/64, received {text!r}")
+        return cls(int(number) % int(count), int(count))
+
+    def __str__(self) -> str:
+        return f"{self.number}/{self.count}"
+
+
+class Claims:
+    """The claims of the workers of a run, as one of them sees and makes them."""
+
+    def __init__(self, folder: Folder, worker: Worker) -> None:
+        """Opens the claims in a folder, which is made."""
+        self._folder = folder
+        self._holder = f"{worker} {socket.gethostname()} {os.getpid()}"
+        self._file_name = f"{worker.number}-of-{worker.count}"
+        self._held: set[str] = set()
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._touch, daemon=True)
+
+    def __enter__(self) -> Claims:
+        self._folder.make()
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stop.set()
+        for name in sorted(self._held):
+            self._folder.remove(name)
+        self._folder.remove(self._clock)
+
+    @property
+    def _clock(self) -> str:
+        return f"clock-{self._file_name}"
+
+    def take(self, shard: int) -> bool:
+        """Claims a shard, unless another worker holds it."""
+        if self.holder(shard):
+            return False
+        name = f"{shard:05d}"
+        with self._lock:
+            self._held.add(name)
+        self._folder.write(name, self._holder.encode(), self._file_name)
+        return True
+
+    def release(self, shard: int) -> None:
+        """Gives a shard back."""
+        name = f"{shard:05d}"
+        with self._lock:
+            self._held.discard(name)
+        self._folder.remove(name)
+
+    def holder(self, shard: int) -> str:
+        """The other worker that holds a shard, as `number/count`; empty if none does."""
+        name = f"{shard:05d}"
+        touched = self._folder.modified(name)
+        if touched is None:
+            return ""
+        try:
+            holder = self._folder.read(name).decode()
+        except (OSError, InputError):  # released just now
+            return ""
+        if holder == self._holder or _is_dead(holder):
+            return ""
+        self._folder.write(self._clock, b"", self._file_name)  # the same clock as the claim's
+        now = self._folder.modified(self._clock) or touched
+        return holder.split(" ")[0] if now - touched < _VOID_SECONDS else ""
+
+    def _touch(self) -> None:
+        while not self._stop.wait(_TOUCH_SECONDS):
+            with self._lock:
+                held = sorted(self._held)
+            for name in held:
+                self._folder.write(name, self._holder.encode(), self._file_name)
+
+
+def _is_dead(holder: str) -> bool:
+    """Whether a holder was a process of this machine that is no more."""
+    _, host, process = holder.rsplit(" ", 2)
+    if host != socket.gethostname():
+        return False
+    try:
+        os.kill(int(process), 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        pass
+    return False

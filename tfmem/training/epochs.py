@@ -1,0 +1,100 @@
+"""The loop over epochs, which is the same for every trainer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+import tensorflow as tf
+
+from tfmem.config import TrainingSettings
+from tfmem.subsets import Trial
+from tfmem.training.initialization import VariableInitializer
+from tfmem.training.outcome import Outcome, Watcher
+from tfmem.training.schedules import learning_rates
+
+EVALUATION_BATCH = 512
+
+# Gradients are multiplied by this while they are in half precision, so that small ones do not
+# vanish. A constant suffices for most networks (Micikevicius et al. 2018, Sec. 3.2).
+_LOSS_SCALE = 1024.0
+
+
+class Machine(Protocol):
+    """The programs of a trainer."""
+
+    @property
+    def initializer(self) -> VariableInitializer:
+        """Makes the initial values of one model's weights and state."""
+
+    @property
+    def variables(self) -> Sequence[tf.Variable]:
+        """Weights and state, then velocities."""
+
+    def assign(self, values: Sequence[Sequence[np.ndarray]]) -> None:
+        """Sets weights and state of each model, and velocities to 0."""
+
+    def run_epoch(self, orders: np.ndarray, draws: np.ndarray, rates: np.ndarray) -> np.ndarray:
+        """Trains for one epoch.
+
+        Args:
+          orders: int64 `[models, m]`, examples in the order of visits.
+          draws: uint64 `[models, m]`, random bits for the augmentation of each.
+          rates: float32 `[steps]`, the learning rate of each step.
+
+        Returns:
+          Mean loss of each model, float `[models]`.
+        """
+
+    def predict(self) -> Sequence[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]:
+        """Of each model: correctness on train and test, probabilities on train and test."""
+
+
+def train_epochs(
+    machine: Machine,
+    settings: TrainingSettings,
+    trials: Sequence[Trial],
+    subsets: Sequence[np.ndarray],
+    watcher: Watcher,
+) -> list[Outcome]:
+    """Trains models from the beginning, or from where the watcher has them, and predicts.
+
+    Stops early when the loss of no model is a finite number any more.
+    """
+    size = len(subsets[0])
+    steps = -(-size // settings.batch_size)
+    rates = learning_rates(settings, settings.epochs * steps)
+    first, losses = watcher.resume(machine.variables)
+    if losses is None:
+        machine.assign([machine.initializer(trial) for trial in trials])
+        losses = np.full(len(trials), np.inf)
+    for epoch in range(first, settings.epochs):
+        pairs = list(zip(trials, subsets, strict=True))
+        losses = machine.run_epoch(
+            np.stack([trial.epoch_order(subset, epoch) for trial, subset in pairs]),
+            np.stack([trial.augmentation_draws(epoch, size) for trial in trials]),
+            rates[epoch * steps : (epoch + 1) * steps],
+        )
+        watcher.after_epoch(epoch, losses, machine.variables)
+        if not np.isfinite(losses).any():
+            break
+    predictions = machine.predict()
+    return [Outcome(*p, float(loss)) for p, loss in zip(predictions, losses, strict=True)]
+
+
+def loss_scale(settings: TrainingSettings) -> float:
+    """What losses are multiplied by before the backward pass, and gradients divided by after."""
+    return _LOSS_SCALE if settings.precision == "mixed_float16" else 1.0
+
+
+def read_predictions(logits: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Correctness and probability of the true label (float16), `[batch]` each.
+
+    Args:
+      logits: `[batch, classes]`.
+      labels: int32 `[batch]`.
+    """
+    correct = tf.equal(tf.argmax(logits, axis=-1, output_type=tf.int32), labels)
+    probability = tf.gather(tf.nn.softmax(logits), labels, axis=1, batch_dims=1)
+    return correct, tf.cast(probability, tf.float16)

@@ -1,0 +1,119 @@
+"""How each trial went: a table for people, and scalars for TensorBoard.
+
+Times and workers differ from run to run, so none of this is in prediction records. Every shard has
+a part of the table beside it, and the parts are joined when a worker ends.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import threading
+from collections.abc import Iterable, Sequence
+from dataclasses import astuple, dataclass, fields
+from typing import Any
+
+import numpy as np
+
+from tfmem.training.storage import Folder
+
+TABLE_NAME = "trials.csv"
+
+
+@dataclass(frozen=True)
+class TrialNote:
+    """One row of `trials.csv`.
+
+    Attributes:
+      trial: its number.
+      seed: the run's seed.
+      worker: who trained it.
+      seconds: time that it took; trials that were trained together share theirs equally.
+      train_accuracy: on its own subset.
+      test_accuracy: on the test examples.
+      final_loss: mean training loss over the last epoch.
+      diverged: 1 if it is kept out of the estimates (see `trials.has_diverged`).
+    """
+
+    trial: int
+    seed: int
+    worker: str
+    seconds: float
+    train_accuracy: float
+    test_accuracy: float
+    final_loss: float
+    diverged: int
+
+
+_TYPES = {"int": int, "str": str, "float": float}
+_COLUMNS = {field.name: _TYPES[str(field.type)] for field in fields(TrialNote)}
+
+
+class Journal:
+    """The parts of the table, a file a shard."""
+
+    def __init__(self, folder: Folder, writer: str) -> None:
+        """Names the folder that holds the parts, which need not exist."""
+        self.folder = folder
+        self._writer = writer
+
+    def write(self, shard: int, notes: Sequence[TrialNote]) -> None:
+        """Writes the part of a shard."""
+        self.folder.make()
+        self.folder.write(f"{shard:05d}.csv", to_csv(notes), self._writer)
+
+    def notes(self, shard: int) -> list[TrialNote]:
+        """The rows of a shard's part; none if there is no such part, or it is damaged."""
+        name = f"{shard:05d}.csv"
+        if not self.folder.exists(name):
+            return []
+        try:
+            rows = csv.DictReader(io.StringIO(self.folder.read(name).decode()), strict=True)
+            return [
+                TrialNote(*(parse(row[column]) for column, parse in _COLUMNS.items()))
+                for row in rows
+            ]
+        except (ValueError, KeyError, TypeError, csv.Error):
+            return []
+
+
+def to_csv(notes: Iterable[TrialNote]) -> bytes:
+    """Rows as CSV."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(_COLUMNS)
+    for note in notes:
+        values = astuple(note)
+        writer.writerow([f"{v:.6g}" if isinstance(v, float) else str(v) for v in values])
+    return text.getvalue().encode()
+
+
+class Scalars:
+    """Writes TensorBoard scalars, one folder a trial; TensorBoard itself is not needed for that."""
+
+    def __init__(self, location: str) -> None:
+        """Names the folder that TensorBoard is to be shown."""
+        self._location = location
+        self._writers: dict[int, Any] = {}
+        self._lock = threading.Lock()
+
+    def write(self, trial: int, step: int, values: dict[str, float]) -> None:
+        """Adds values of a trial at a step (an epoch)."""
+        import tensorflow as tf
+        from tensorflow.core.framework.summary_pb2 import DATA_CLASS_SCALAR, SummaryMetadata
+
+        plugin = SummaryMetadata.PluginData(plugin_name="scalars")
+        metadata = SummaryMetadata(plugin_data=plugin, data_class=DATA_CLASS_SCALAR)
+        with self._lock:
+            if trial not in self._writers:
+                folder = f"{self._location}/trial-{trial:05d}"
+                self._writers[trial] = tf.summary.create_file_writer(folder)
+            with self._writers[trial].as_default():
+                for name, value in values.items():
+                    tf.summary.write(name, np.float32(value), step, metadata)
+
+    def close(self, trial: int) -> None:
+        """Nothing more is to come of a trial."""
+        with self._lock:
+            if writer := self._writers.pop(trial, None):
+                writer.close()

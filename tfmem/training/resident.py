@@ -1,0 +1,62 @@
+"""A data set that lies on the device, from which programs gather their batches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import tensorflow as tf
+
+from tfmem.datasets import Dataset
+
+_SCALED_AT_ONCE = 256 << 20  # bytes; larger data sets are scaled batch by batch
+
+
+class ResidentExamples:
+    """All images and labels of a data set, the training examples first.
+
+    Small sets are kept as float32 that is scaled already. Larger ones are kept as float16, which
+    holds the 256 grey levels exactly and which, unlike uint8, GPUs can gather.
+    """
+
+    def __init__(self, dataset: Dataset) -> None:
+        """Copies a data set to the current device, or to each replica of the current strategy."""
+        images = np.concatenate([dataset.train_images, dataset.test_images])
+        self._scale = 1.0
+        if 4 * images.size <= _SCALED_AT_ONCE:
+            images = images.astype(np.float32) / np.float32(dataset.white)
+        elif images.dtype == np.uint8:
+            self._scale = float(dataset.white)
+            images = images.astype(np.float16)
+        self._label_array = np.concatenate([dataset.train_labels, dataset.test_labels])
+        self._images = tf.Variable(images, trainable=False)
+        self._labels = tf.Variable(self._label_array.astype(np.int32), trainable=False)
+        self.num_train = len(dataset.train_labels)
+        self.count = len(self._label_array)
+
+    def images(self, indices: tf.Tensor) -> tf.Tensor:
+        """Images as they are kept, `[len(indices), ...]`."""
+        return tf.gather(self._images, indices)
+
+    def labels(self, indices: tf.Tensor) -> tf.Tensor:
+        """Labels, int32 `[len(indices)]`."""
+        return tf.gather(self._labels, indices)
+
+    def scaled(self, images: tf.Tensor) -> tf.Tensor:
+        """Images as models see them: float32."""
+        images = tf.cast(images, tf.float32)
+        return images if self._scale == 1.0 else images / self._scale
+
+    def batches(
+        self, order: np.ndarray, batch_size: int, boxes: None = None
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Indices and labels, int32 `[batch]` each, in an order."""
+        del boxes  # images of one size are not scaled
+        for start in range(0, len(order), batch_size):
+            chosen = order[start : start + batch_size].astype(np.int32)
+            yield chosen, self._label_array[chosen].astype(np.int32)
+
+    def in_order(self, test: bool, batch_size: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """All indices and labels of a split in index order."""
+        first, end = (self.num_train, self.count) if test else (0, self.num_train)
+        return self.batches(np.arange(first, end), batch_size)

@@ -1,0 +1,116 @@
+"""The shards of a run: which trials each holds, and what is there already.
+
+A shard holds the trials of one stack, and stack `s` always holds trials `s * stack_size` and up. So
+whoever trains a shard, and whenever, writes the same records.
+"""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+
+from tfmem.config import Config
+from tfmem.datasets import AnyDataset
+from tfmem.errors import InputError
+from tfmem.predictions import TrialRecord, parse_shard
+from tfmem.records import parse_shard_name, shard_name
+from tfmem.subsets import Trial, pack, subset_size, unpack
+from tfmem.training.outcome import Outcome
+from tfmem.training.storage import Folder
+
+
+class Shards:
+    """The prediction shards of a run in a folder."""
+
+    def __init__(
+        self, config: Config, dataset: AnyDataset, folder: Folder, stack_size: int
+    ) -> None:
+        """Plans shards of `stack_size` trials."""
+        self._config = config
+        self._fingerprint = dataset.fingerprint
+        self._labels = dataset.train_labels
+        self._num_test = len(dataset.test_labels)
+        self._subset_size = subset_size(len(self._labels), config.training.fraction)
+        self.folder = folder
+        self.stack_size = stack_size
+        self.count = -(-config.training.trials // stack_size)
+
+    def ids(self, shard: int) -> range:
+        """The trials of a shard."""
+        first = shard * self.stack_size
+        return range(first, min(first + self.stack_size, self._config.training.trials))
+
+    def trials(self, shard: int) -> list[Trial]:
+        """The whole stack, also beyond the last trial: its shape and order never change."""
+        first = shard * self.stack_size
+        return [Trial(first + i, self._config.seed) for i in range(self.stack_size)]
+
+    def subset(self, trial: Trial) -> np.ndarray:
+        """The examples that a trial is trained on, int64 `[m]`."""
+        return trial.subset(len(self._labels), self._subset_size)
+
+    def name(self, shard: int) -> str:
+        """The name of a shard's file."""
+        return shard_name("predictions", shard, self.count)
+
+    def found(self) -> dict[int, str]:
+        """Names of the shards that are there, perhaps from when there were to be fewer."""
+        parsed = [(parse_shard_name(name), name) for name in self.folder.names()]
+        return {p[1]: name for p, name in parsed if p and p[0] == "predictions"}
+
+    def read(self, shard: int, name: str) -> list[TrialRecord]:
+        """The records of a shard.
+
+        Raises:
+          InputError: if it is damaged, or holds other trials or those of another run.
+        """
+        path = self.folder.path(name)
+        records = list(parse_shard(io.BytesIO(self.folder.read(name)), path))
+        expected = (self._fingerprint, self._config.digest())
+        for number, record in enumerate(records):
+            where = f"{path}: record {number}"
+            if record.trial_id not in self.ids(shard):
+                raise InputError(
+                    f"{where}: expected a trial of {self.ids(shard)}, received {record.trial_id}"
+                )
+            if (record.dataset_fingerprint, record.config_digest) != expected:
+                raise InputError(f"{where}: made with other data or other settings")
+        return records
+
+    def record(self, trial: Trial, outcome: Outcome) -> TrialRecord:
+        """What is kept of a trained trial."""
+        num_train = len(self._labels)
+        mask = np.zeros(num_train, bool)
+        mask[self.subset(trial)] = True
+        keep = self._config.training.probabilities
+        return TrialRecord(
+            trial_id=trial.trial_id,
+            seed=trial.run_seed,
+            num_train=num_train,
+            num_test=self._num_test,
+            subset_mask=pack(mask),
+            train_correct=pack(outcome.train_correct),
+            test_correct=pack(outcome.test_correct),
+            dataset_fingerprint=self._fingerprint,
+            config_digest=self._config.digest(),
+            train_prob=outcome.train_prob.astype("<f2").tobytes() if keep else b"",
+            test_prob=outcome.test_prob.astype("<f2").tobytes() if keep else b"",
+            diverged=int(has_diverged(outcome, self._labels, self.subset(trial))),
+        )
+
+    def accuracies(self, record: TrialRecord) -> tuple[float, float]:
+        """Accuracy of a trial's model on its own subset and on the test examples."""
+        mask = unpack(record.subset_mask, record.num_train)
+        train = unpack(record.train_correct, record.num_train)[mask]
+        return float(train.mean()), float(unpack(record.test_correct, record.num_test).mean())
+
+
+def has_diverged(outcome: Outcome, labels: np.ndarray, subset: np.ndarray) -> bool:
+    """Whether a trial is kept out of the estimates, because its model did not learn.
+
+    That is so if its loss is not finite, or if on its own subset it is right no more often than one
+    that always answers with the most frequent class.
+    """
+    commonest = np.bincount(labels[subset]).max()
+    return not np.isfinite(outcome.loss) or outcome.train_correct[subset].sum() <= commonest

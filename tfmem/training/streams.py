@@ -1,0 +1,49 @@
+"""Batches of a data set that is read while training."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import tensorflow as tf
+
+from tfmem.datasets import StreamedDataset
+from tfmem.datasets.pipeline import Split, read_batches
+
+
+class StreamedExamples:
+    """Reads batches of images; what `ResidentExamples` offers to one model at a time."""
+
+    def __init__(self, dataset: StreamedDataset) -> None:
+        """Names the data set."""
+        self._dataset = dataset
+
+    def batches(
+        self, order: np.ndarray, batch_size: int, boxes: np.ndarray | None
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Training images uint8 `[batch, size, size, 3]` and labels int32, in an order."""
+        return self._read("train", order, batch_size, boxes)
+
+    def in_order(self, test: bool, batch_size: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """All images and labels of a split in index order."""
+        split: Split = "test" if test else "train"
+        labels = self._dataset.test_labels if test else self._dataset.train_labels
+        return self._read(split, np.arange(len(labels)), batch_size, None)
+
+    def _read(
+        self, split: Split, order: np.ndarray, batch_size: int, boxes: np.ndarray | None
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        labels = self._dataset.train_labels if split == "train" else self._dataset.test_labels
+        start = 0
+        for images in read_batches(self._dataset, split, order, batch_size, boxes):
+            chosen = order[start : start + len(images)]
+            yield images.numpy(), labels[chosen].astype(np.int32)
+            start += len(images)
+
+    def images(self, batch: tf.Tensor) -> tf.Tensor:
+        """The batch itself."""
+        return batch
+
+    def scaled(self, images: tf.Tensor) -> tf.Tensor:
+        """Images as models see them: float32."""
+        return tf.cast(images, tf.float32) / self._dataset.white

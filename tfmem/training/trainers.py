@@ -1,0 +1,71 @@
+"""Makes the trainers that a configuration asks for, one for each lane."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import keras
+import tensorflow as tf
+from rich import print as say
+
+from tfmem.config import Config
+from tfmem.datasets import AnyDataset, StreamedDataset
+from tfmem.errors import InputError
+from tfmem.models import build
+from tfmem.training.choosing import (
+    FittingTrainer,
+    choose_devices,
+    choose_stack_size,
+    largest_stack,
+)
+from tfmem.training.mirrored import MirroredTrainer
+from tfmem.training.outcome import Trainer
+from tfmem.training.resident import ResidentExamples
+from tfmem.training.stacked import StackedTrainer
+
+
+def make_trainers(config: Config, dataset: AnyDataset) -> Sequence[Trainer]:
+    """One trainer over all devices (`mirrored`), or one for each lane (`stacked`).
+
+    The stack size is that of the settings, or else the faster one of a short measurement.
+    """
+    settings = config.training
+    build_model = model_builder(config, dataset)
+    if settings.trainer == "mirrored":
+        return [MirroredTrainer(build_model, dataset, settings)]
+    if isinstance(dataset, StreamedDataset):
+        raise InputError(
+            "training.trainer: expected 'mirrored' with dataset.image_size, which is read while "
+            "training; received 'stacked'"
+        )
+    model = build_model()
+    devices = choose_devices(model, settings)
+    examples = {device: _on(device, partial(ResidentExamples, dataset)) for device in set(devices)}
+
+    def make(device: str, size: int) -> StackedTrainer:
+        return _on(device, lambda: StackedTrainer(build_model(), examples[device], settings, size))
+
+    size = settings.stack_size or choose_stack_size(
+        lambda size: [make(device, size) for device in devices],
+        largest_stack(model, settings, len(devices)),
+        settings,
+    )
+    lanes = devices[: -(-settings.trials // size)]
+    return [FittingTrainer(partial(make, device), size, say) for device in lanes]
+
+
+def model_builder(config: Config, dataset: AnyDataset) -> Callable[[], keras.Model]:
+    """Builds the configuration's model for a data set."""
+    return partial(
+        build,
+        config.model,
+        dataset.input_shape,
+        len(dataset.class_names),
+        config.training.precision,
+    )
+
+
+def _on(device, make):  # type: ignore[no-untyped-def]
+    with tf.device(device):
+        return make()
