@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 DATA ?= ../shared/data
 
-.PHONY: digits test lint benchmark constraints clean
+.PHONY: digits test lint benchmark recorded constraints clean
 
 digits: .venv/installed
 	$(BIN)/tfmem run configs/digits.yaml --out runs/digits
@@ -16,13 +16,20 @@ lint: .venv/installed
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-# Ratios against what one would use instead.
+# Ratios against what one would use instead, and the tests that take too long for `make test`.
 benchmark: .venv/installed
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev,benchmark]'
+	$(BIN)/pytest -m slow
 	$(BIN)/python -m benchmarks.kernel
-	$(BIN)/python -m benchmarks.training
+	$(BIN)/python -m benchmarks.training --data $(DATA)
 	$(BIN)/python -m benchmarks.mnist $(DATA)/mnist
+	$(BIN)/python -m benchmarks.input
+	$(BIN)/python -m benchmarks.farm $(DATA)
 	$(BIN)/python -m benchmarks.digits
+
+# Two runs on real data, and the table of what they find (two hours; resumable).
+recorded: .venv/installed
+	$(BIN)/python -m benchmarks.recorded $(DATA)
 
 # Versions for every supported Python, resolved anew.
 constraints: .venv/installed

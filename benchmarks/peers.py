@@ -1,13 +1,17 @@
 """The loop that one would write instead: build, compile, fit, predict, for each subset."""
 
+import threading
+import time
 from pathlib import Path
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from tfmem.config import Config, from_yaml
 from tfmem.models import build
-from tfmem.subsets import subset_size
+from tfmem.subsets import Trial, subset_size
+from tfmem.training.outcome import Unwatched
 from tfmem.training.schedules import learning_rates
 
 
@@ -24,6 +28,42 @@ class _Rates(keras.optimizers.schedules.LearningRateSchedule):
         return self._rates[keras.ops.cast(step, "int32")]
 
 
+def compiled(config, dataset, steps):
+    """A new model with the optimizer and the L2 penalty of the settings, in float32."""
+    settings = config.training
+    model = build(config.model, dataset.input_shape, len(dataset.class_names))
+    for variable in model.trainable_variables:
+        if settings.weight_decay and len(variable.shape) > 1:
+            variable.regularizer = keras.regularizers.L2(settings.weight_decay / 2)
+    model.compile(
+        keras.optimizers.SGD(
+            _Rates(settings, steps), momentum=settings.momentum, nesterov=settings.nesterov
+        ),
+        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+    )
+    return model
+
+
+def batches(images, labels, settings, seed):
+    """What `model.fit` is given: arrays, or where images are changed a `tf.data` pipeline."""
+    augmentation = settings.augmentation
+    if not augmentation.pad and not augmentation.flip:
+        return {"x": images, "y": labels, "batch_size": settings.batch_size}
+    pad = augmentation.pad
+
+    def change(image, label):
+        if pad:
+            padded = tf.pad(image, [[pad, pad], [pad, pad], [0, 0]])
+            image = tf.image.random_crop(padded, tf.shape(image))
+        if augmentation.flip:
+            image = tf.image.random_flip_left_right(image)
+        return image, label
+
+    data = tf.data.Dataset.from_tensor_slices((images, labels)).shuffle(len(labels), seed)
+    data = data.map(change, num_parallel_calls=tf.data.AUTOTUNE)
+    return {"x": data.batch(settings.batch_size).prefetch(tf.data.AUTOTUNE)}
+
+
 def fit_one(config, dataset, seed):
     """One trial with `model.fit`: subset mask, correctness on train and on test."""
     settings = config.training
@@ -31,24 +71,36 @@ def fit_one(config, dataset, seed):
     n = len(dataset.train_labels)
     size = subset_size(n, settings.fraction)
     subset = np.random.default_rng(seed).permutation(n)[:size]
-    steps = settings.epochs * -(-size // settings.batch_size)
-    model = build(config.model, dataset.train_images.shape[1:], len(dataset.class_names))
-    model.compile(
-        keras.optimizers.SGD(_Rates(settings, steps), momentum=settings.momentum),
-        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-    )
+    model = compiled(config, dataset, settings.epochs * -(-size // settings.batch_size))
     scaled = [
         images.astype(np.float32) / dataset.white
         for images in (dataset.train_images, dataset.test_images)
     ]
-    model.fit(
-        scaled[0][subset],
-        dataset.train_labels[subset],
-        batch_size=settings.batch_size,
-        epochs=settings.epochs,
-        verbose=0,
-    )
+    given = batches(scaled[0][subset], dataset.train_labels[subset], settings, seed)
+    model.fit(**given, epochs=settings.epochs, verbose=0)
     guesses = [model.predict(x, batch_size=512, verbose=0).argmax(-1) for x in scaled]
     mask = np.zeros(n, bool)
     mask[subset] = True
     return mask, guesses[0] == dataset.train_labels, guesses[1] == dataset.test_labels
+
+
+def train_one_each(trainers, first, config, dataset):
+    """One stack on every lane at once: seconds, and outcomes by trial."""
+    n = len(dataset.train_labels)
+    size = subset_size(n, config.training.fraction)
+    found = {}
+
+    def run(lane):
+        stack = trainers[lane].stack_size
+        trials = [Trial(first + lane * stack + i, config.seed) for i in range(stack)]
+        subsets = [trial.subset(n, size) for trial in trials]
+        outcomes = trainers[lane].train(trials, subsets, lambda trials: Unwatched())
+        found.update(zip(trials, outcomes, strict=True))
+
+    threads = [threading.Thread(target=run, args=(lane,)) for lane in range(len(trainers))]
+    start = time.perf_counter()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return time.perf_counter() - start, found

@@ -39,6 +39,8 @@ class _TrainShard(beam.DoFn):
         key = self._config, self._out
         if key not in _FARMS:
             config = Config.model_validate_json(self._config)
+            training = config.training.model_copy(update={"lanes": 1})
+            config = config.model_copy(update={"training": training})
             writer = f"beam-{uuid.uuid4().hex}"
             _FARMS[key] = open_farm(config, load(config.dataset), self._out, writer)
         return _FARMS[key]
@@ -92,11 +94,12 @@ def farm_out(
     """
     farm = open_farm(config, load(config.dataset), out, f"beam-{uuid.uuid4().hex}")
     missing = farm.missing()
-    before = config.training.trials - sum(len(farm.shards.ids(shard)) for shard in missing)
+    before = farm.known_trials
 
     def build(pipeline: beam.Pipeline) -> None:
         _ = pipeline | "Train" >> TrainShards(missing, config, out, accelerator)
 
     if missing:
         run_job(build, [], beam_args)
-    return farm.finish(open_folder(out), before, {})
+    farm.missing()
+    return farm.finish(open_folder(out), farm.known_trials - before, {})

@@ -209,7 +209,7 @@ def test_workers_share_the_work_in_any_file_system(digits, tmp_path):
 def test_a_claim_of_a_worker_that_is_gone_is_void(tmp_path):
     folder = open_folder(tmp_path)
     with Claims(folder, Worker(0, 2)) as mine, Claims(folder, Worker(1, 2)) as other:
-        folder.write("00007", b"1/2 elsewhere 1")  # as if from another machine
+        folder.write("00007", b"1/2 elsewhere 1 abc")  # as if from another machine
         assert (mine.holder(7), mine.take(7)) == ("1/2", False)
         os.utime(tmp_path / "00007", (0, 0))
         assert mine.take(7)
@@ -218,8 +218,10 @@ def test_a_claim_of_a_worker_that_is_gone_is_void(tmp_path):
         assert other.take(7)
         dead = subprocess.Popen(["true"])
         dead.wait()
-        folder.write("00008", f"1/2 {claims_module.socket.gethostname()} {dead.pid}".encode())
+        folder.write("00008", f"1/2 {claims_module._machine()} {dead.pid} abc".encode())
         assert mine.take(8)
+        folder.write("00009", b"")  # cut short
+        assert mine.take(9)
 
 
 def test_the_first_of_two_that_begin_at_once_chooses_the_stack(digits, tmp_path):
@@ -237,6 +239,47 @@ def test_the_first_of_two_that_begin_at_once_chooses_the_stack(digits, tmp_path)
 
     settings, trainers = open_directory(folder, small(), digits, "second", make(5))
     assert (settings.training.stack_size, trainers) == (3, ())
+
+
+def test_workers_of_two_generations_end_with_one(digits, tmp_path):
+    """A worker that began with 10 trials is told when there are to be 17, and nothing is lost."""
+
+    class Interrupting(Counted):
+        """While its first shard is trained, another worker begins and ends with more trials."""
+
+        def train(self, trials, subsets, watch):
+            outcomes = super().train(trials, subsets, watch)
+            if self.asked == [0, 1, 2, 3]:
+                run_farm(small("training.trials=17"), digits, tmp_path, worker=Worker(1, 2))
+            return outcomes
+
+    old = [Interrupting(digits, 4)]
+    with pytest.raises(InputError, match=r"training.trials became 17 while a worker was at work"):
+        run_farm(small("training.trials=10"), digits, tmp_path, trainers=old, worker=Worker(0, 2))
+    assert "predictions-00000-of-00003.tfrecord" in shards(tmp_path)
+    summary, _ = run_farm(small("training.trials=17"), digits, tmp_path)
+    assert summary.trials == 17
+    run_farm(small("training.trials=17"), digits, tmp_path / "new")
+    assert shards(tmp_path) == shards(tmp_path / "new")
+
+
+def test_a_shard_whose_journal_was_lost_is_not_trained_again(digits, tmp_path, monkeypatch):
+    monkeypatch.setattr(trials, "_READ_AT_START", 0)  # as in a run of gigabytes
+    run_farm(small("training.trials=10"), digits, tmp_path)
+    part = tmp_path / "predictions" / "journal" / "00002.csv"
+    part.write_text("\n".join(part.read_text().splitlines()[:2]) + "\n")
+    summary, asked = run_farm(small("training.trials=10"), digits, tmp_path)
+    assert (summary.trials, summary.trained, asked) == (10, 0, [])
+
+
+def test_files_that_cannot_be_used_are_one_line(digits, tmp_path):
+    run_farm(small(), digits, tmp_path)
+    config = tmp_path / "predictions" / "config.yaml"
+    config.write_bytes(b"\xff\xfe: [")
+    with pytest.raises(InputError, match=r"config.yaml: "):
+        run_farm(small(), digits, tmp_path)
+    with pytest.raises(InputError, match="nowhere://bucket"):
+        run_farm(small(), digits, "nowhere://bucket")
 
 
 def refused(program_arguments, words, **options):
@@ -259,7 +302,7 @@ def test_mistakes_of_training_are_one_line(tmp_path):
     options = ["--set=training.trials=4", "--set=training.epochs=1", "--set=training.stack_size=4"]
     train = ["train", "configs/digits.yaml", *options, "--out"]
     (tmp_path / "file").write_text("")
-    refused([*train, str(tmp_path / "file" / "out")], "cannot be made: Not a directory")
+    refused([*train, str(tmp_path / "file" / "out")], "Not a directory")
     limited = tmp_path / "limited"
     refused([*train, str(limited)], "cannot be written: File too large", preexec_fn=full)
     left = [p for p in limited.rglob("*") if p.is_file() and p.stat().st_size >= 900]

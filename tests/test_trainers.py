@@ -1,5 +1,6 @@
 """The trainers: what they compute is what plain Keras would, whichever way they do it."""
 
+import threading
 import time
 from dataclasses import replace
 
@@ -14,7 +15,8 @@ from tfmem.errors import InputError
 from tfmem.models import build
 from tfmem.subsets import Trial
 from tfmem.training.augmentation import draw_boxes, draw_moves, move
-from tfmem.training.choosing import FittingTrainer, choose_stack_size, largest_stack
+from tfmem.training.choosing import choose_stack_size, largest_stack
+from tfmem.training.fitting import FittingTrainer
 from tfmem.training.initialization import VariableInitializer
 from tfmem.training.mirrored import MirroredTrainer
 from tfmem.training.outcome import Unwatched
@@ -78,11 +80,14 @@ def stacked(model, data, config, trials):
     return probabilities(trainer.train(trials, subsets(trials), unwatched))
 
 
-def mirrored(make, data, config, trial, devices=1):
-    strategy = tf.distribute.MirroredStrategy(
-        [f"CPU:{i}" for i in range(devices)],
-        cross_device_ops=tf.distribute.ReductionToOneDevice(),
+def two_devices():
+    return tf.distribute.MirroredStrategy(
+        ["CPU:0", "CPU:1"], cross_device_ops=tf.distribute.ReductionToOneDevice()
     )
+
+
+def mirrored(make, data, config, trial, devices=1):
+    strategy = two_devices() if devices == 2 else tf.distribute.MirroredStrategy(["CPU:0"])
     trainer = MirroredTrainer(make, data, config.training, strategy)
     return probabilities(trainer.train([trial], subsets([trial]), unwatched))[0]
 
@@ -142,10 +147,53 @@ def test_replicas_normalize_their_own_share(digits):
     config = small("training.epochs=8", "training.batch_size=60")
     model = from_yaml("", ["model={name: fast, width: 4}"]).model
     make = lambda: build(model, (8, 8, 1), 10)  # noqa: E731
-    one, two = (mirrored(make, digits, config, TRIALS[0], devices) for devices in (1, 2))
+    one = mirrored(make, digits, config, TRIALS[0])
+    trainer = MirroredTrainer(make, digits, config.training, two_devices())
+    two = probabilities(trainer.train(TRIALS[:1], subsets(TRIALS[:1]), unwatched))[0]
     assert np.abs(one - two).max() > ROUNDING
     assert two[:300].mean() == pytest.approx(one[:300].mean(), abs=0.1)
     assert two[:300].mean() > 0.15
+    for variable in trainer.model.variables:
+        first, second = (share.numpy() for share in variable.value.values)
+        np.testing.assert_array_equal(first, second)
+
+
+def test_a_batch_smaller_than_the_replicas_is_trained_on_whole(digits):
+    """41 examples in batches of 20: the last one has but one, for two replicas."""
+    config = small("training.batch_size=20")
+    subset = TRIALS[0].subset(300, 41)
+    found = [
+        MirroredTrainer(dense, digits, config.training, strategy).train(
+            TRIALS[:1], [subset], unwatched
+        )
+        for strategy in (tf.distribute.MirroredStrategy(["CPU:0"]), two_devices())
+    ]
+    one, two = map(probabilities, found)
+    np.testing.assert_allclose(two, one, atol=ROUNDING)
+
+
+def test_xla_over_several_devices_is_refused(digits):
+    with pytest.raises(InputError, match=r"training.xla: expected false .* over 2 devices"):
+        MirroredTrainer(dense, digits, small("training.xla=true").training, two_devices())
+
+
+def test_all_of_a_lane_is_on_its_device(digits):
+    """Threads do not inherit the device in which a trainer was made."""
+    with tf.device("CPU:1"):
+        examples = ResidentExamples(digits)
+    trainer = StackedTrainer(dense(), examples, small().training, 1, "CPU:1")
+    lane = threading.Thread(target=trainer.train, args=(TRIALS[:1], subsets(TRIALS[:1]), unwatched))
+    lane.start()
+    lane.join()
+    products = [
+        node.device
+        for program in trainer._programs.values()
+        for function in program.graph.as_graph_def().library.function
+        for node in function.node_def
+        if node.op == "MatMul"
+    ]
+    assert products
+    assert {place.split("/")[-1] for place in products} == {"device:CPU:1"}
 
 
 def test_a_trial_is_the_same_in_any_stack_and_at_any_time(digits):
@@ -319,7 +367,7 @@ def test_a_stack_that_does_not_fit_is_halved_and_says_so(digits):
             trainer.run_epoch = too_large  # fmt: skip
         return trainer
 
-    trainer = FittingTrainer(make, 5, said.append)
+    trainer = FittingTrainer(make, 5, config.training, said.append)
     outcomes = trainer.train(TRIALS[:5], subsets(TRIALS[:5]), unwatched)
     expected = stacked(dense(), digits, config, TRIALS[:5])
     np.testing.assert_allclose(probabilities(outcomes), expected, atol=ROUNDING)

@@ -209,7 +209,7 @@ class TrainingSettings(_Settings):
       probabilities: whether records also hold the probability of the true label (float16).
       checkpoint_minutes: least time between checkpoints within a trial, at the end of an epoch.
       keep_checkpoints: whether the weights of finished trials stay.
-      tensorboard: whether loss, rate and accuracies are also written as TensorBoard scalars.
+      tensorboard: whether losses and accuracies are also written as TensorBoard scalars.
     """
 
     trials: Annotated[int, Field(ge=2)] = 2000

@@ -55,7 +55,7 @@ class Checkpoint:
                     return 0, None
                 values = [arrays[f"v{i}"] for i in range(len(variables))]
                 epoch, losses = int(arrays["epoch"]), arrays["losses"]
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, InputError):
+        except (FileNotFoundError, ValueError, KeyError, EOFError, zipfile.BadZipFile, InputError):
             return 0, None  # damaged: the trial begins anew
         if [v.shape for v in values] != [tuple(v.shape) for v in variables]:
             return 0, None

@@ -14,9 +14,11 @@ import tensorflow as tf
 
 from tfmem.config import TrainingSettings
 from tfmem.subsets import Trial
+from tfmem.training.epochs import out_of_memory
 from tfmem.training.stacked import StackedTrainer
 
 _WORKING_SET = 96 << 20  # bytes; larger stacks gain nothing on CPUs, whose caches they overflow
+_GPU_BUDGET = 4 << 30  # bytes
 _LARGEST_STACK = 128
 _MOST_LANES = 8  # of a machine without GPU; every lane traces its own programs
 
@@ -52,7 +54,7 @@ def choose_devices(model: keras.Model, settings: TrainingSettings) -> list[str]:
 
 
 def largest_stack(model: keras.Model, settings: TrainingSettings, lanes: int) -> int:
-    """As many models as fit into a working set of 96 MB (GPU: half of its memory), 1 to 128.
+    """As many models as fit into a working set of 96 MB (4 GB on a GPU), 1 to 128.
 
     The set is a quarter of the free memory where that is less. All stacks are made of equal size,
     so that the last one wastes little.
@@ -60,8 +62,8 @@ def largest_stack(model: keras.Model, settings: TrainingSettings, lanes: int) ->
     gpus = tf.config.list_physical_devices("GPU")
     budget = min(_WORKING_SET, psutil.virtual_memory().available // 4)
     if gpus:
-        details = tf.config.experimental.get_device_details(gpus[0])
-        budget = details.get("memory_size", 8 << 30) // 2  # a stack that does not fit is halved
+        # TensorFlow does not say how much there is; a stack that does not fit is halved.
+        budget = _GPU_BUDGET // -(-lanes // len(gpus))
     largest = max(1, min(_LARGEST_STACK, budget // bytes_per_model(model, settings)))
     largest = max(1, min(largest, settings.trials // lanes))
     stacks = -(-settings.trials // largest)
@@ -80,10 +82,18 @@ def choose_stack_size(
     """
     if largest == 1:
         return 1
-    alone = _seconds_per_model_step(make(1), settings)
-    if alone > _LONG_STEP:
-        return 1
-    return largest if _seconds_per_model_step(make(largest), settings) < alone else 1
+    try:
+        alone = _seconds_per_model_step(make(1), settings)
+    except tf.errors.ResourceExhaustedError:
+        raise out_of_memory(settings) from None
+    while alone < _LONG_STEP and largest > 1:
+        try:
+            together = _seconds_per_model_step(make(largest), settings)
+        except tf.errors.ResourceExhaustedError:
+            largest = -(-largest // 2)
+            continue
+        return largest if together < alone else 1
+    return 1
 
 
 def _seconds_per_model_step(
@@ -107,46 +117,3 @@ def _seconds_per_model_step(
             list(lanes.map(run, trainers))
             best = min(best, time.perf_counter() - start)
     return best / steps / size / len(trainers)
-
-
-class FittingTrainer:
-    """Trains a stack in as many parts as the memory of its device needs (see `Trainer`)."""
-
-    def __init__(
-        self, make: Callable[[int], StackedTrainer], stack_size: int, say: Callable[[str], None]
-    ) -> None:
-        """Makes a trainer for the whole stack.
-
-        Args:
-          make: makes a trainer for a stack size.
-          stack_size: models in a stack.
-          say: told when a stack is halved.
-        """
-        self.stack_size = stack_size
-        self._make = make
-        self._say = say
-        self._trainer = make(stack_size)
-
-    def train(self, trials, subsets, watch):  # type: ignore[no-untyped-def]
-        """See `Trainer.train`."""
-        while True:
-            size = self._trainer.stack_size
-            try:
-                return self._in_parts(trials, subsets, watch)
-            except tf.errors.ResourceExhaustedError:
-                if size == 1:
-                    raise
-            smaller = -(-size // 2)
-            self._say(f"a stack of {size} models does not fit in memory: {smaller} at a time now")
-            self._trainer = None  # type: ignore[assignment]
-            self._trainer = self._make(smaller)
-
-    def _in_parts(self, trials, subsets, watch):  # type: ignore[no-untyped-def]
-        size = self._trainer.stack_size
-        outcomes = []
-        for start in range(0, len(trials), size):
-            part = list(range(start, min(start + size, len(trials))))
-            padded = part + part[-1:] * (size - len(part))  # the program has room for `size`
-            chosen = [trials[i] for i in padded], [subsets[i] for i in padded]
-            outcomes += self._trainer.train(*chosen, watch)[: len(part)]
-        return outcomes

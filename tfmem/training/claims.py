@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import socket
 import threading
+import uuid
 from dataclasses import dataclass
 from types import TracebackType
 
@@ -58,12 +59,12 @@ class Claims:
     def __init__(self, folder: Folder, worker: Worker) -> None:
         """Opens the claims in a folder, which is made."""
         self._folder = folder
-        self._holder = f"{worker} {socket.gethostname()} {os.getpid()}"
-        self._file_name = f"{worker.number}-of-{worker.count}"
+        self._holder = f"{worker} {_machine()} {os.getpid()} {uuid.uuid4().hex}"
+        self._writer = f"{worker.number}-of-{worker.count}"
         self._held: set[str] = set()
         self._lock = threading.Lock()
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._touch, daemon=True)
+        self._thread = threading.Thread(target=self._keep_touching, daemon=True)
 
     def __enter__(self) -> Claims:
         self._folder.make()
@@ -77,22 +78,23 @@ class Claims:
         trace: TracebackType | None,
     ) -> None:
         self._stop.set()
+        self._thread.join()
         for name in sorted(self._held):
             self._folder.remove(name)
         self._folder.remove(self._clock)
 
     @property
     def _clock(self) -> str:
-        return f"clock-{self._file_name}"
+        return f"clock-{self._writer}"
 
     def take(self, shard: int) -> bool:
         """Claims a shard, unless another worker holds it."""
-        if self.holder(shard):
-            return False
         name = f"{shard:05d}"
         with self._lock:
+            if self._other(name):
+                return False
+            self._folder.write(name, self._holder.encode(), self._writer)
             self._held.add(name)
-        self._folder.write(name, self._holder.encode(), self._file_name)
         return True
 
     def release(self, shard: int) -> None:
@@ -100,39 +102,69 @@ class Claims:
         name = f"{shard:05d}"
         with self._lock:
             self._held.discard(name)
-        self._folder.remove(name)
+            self._folder.remove(name)
 
     def holder(self, shard: int) -> str:
         """The other worker that holds a shard, as `number/count`; empty if none does."""
-        name = f"{shard:05d}"
+        with self._lock:
+            return self._other(f"{shard:05d}")
+
+    def clear(self) -> bool:
+        """Removes claims that are void; whether no other worker holds anything."""
+        with self._lock:
+            names = [name for name in self._folder.names() if name.isdecimal()]
+            void = [name for name in names if name not in self._held and not self._other(name)]
+            for name in void:
+                self._folder.remove(name)
+            return len(void) == len([name for name in names if name not in self._held])
+
+    def _other(self, name: str) -> str:
         touched = self._folder.modified(name)
         if touched is None:
             return ""
         try:
-            holder = self._folder.read(name).decode()
-        except (OSError, InputError):  # released just now
+            holder = self._folder.read(name).decode(errors="replace")
+        except FileNotFoundError:  # released just now
             return ""
         if holder == self._holder or _is_dead(holder):
             return ""
-        self._folder.write(self._clock, b"", self._file_name)  # the same clock as the claim's
+        self._folder.write(self._clock, b"", self._writer)  # read from the same clock
         now = self._folder.modified(self._clock) or touched
         return holder.split(" ")[0] if now - touched < _VOID_SECONDS else ""
 
-    def _touch(self) -> None:
+    def _names_held(self) -> list[str]:
+        with self._lock:
+            return sorted(self._held)
+
+    def _keep_touching(self) -> None:
         while not self._stop.wait(_TOUCH_SECONDS):
-            with self._lock:
-                held = sorted(self._held)
-            for name in held:
-                self._folder.write(name, self._holder.encode(), self._file_name)
+            for name in self._names_held():
+                with self._lock:
+                    if name not in self._held:
+                        continue
+                    try:
+                        self._folder.write(name, self._holder.encode(), self._writer)
+                    except InputError:
+                        continue  # a file system may fail for a moment
+
+
+def _machine() -> str:
+    """The machine, or the container, in which process numbers mean what they say."""
+    try:
+        return f"{socket.gethostname()}-{os.readlink('/proc/self/ns/pid')}"
+    except OSError:
+        return socket.gethostname()
 
 
 def _is_dead(holder: str) -> bool:
-    """Whether a holder was a process of this machine that is no more."""
-    _, host, process = holder.rsplit(" ", 2)
-    if host != socket.gethostname():
+    """Whether a holder was a process of this machine that is no more, or is no holder at all."""
+    parts = holder.split(" ")
+    if len(parts) != 4 or not parts[2].isdecimal():
+        return True
+    if parts[1] != _machine():
         return False
     try:
-        os.kill(int(process), 0)
+        os.kill(int(parts[2]), 0)
     except ProcessLookupError:
         return True
     except PermissionError:

@@ -40,7 +40,7 @@ def check_directory(location: str | os.PathLike[str], config: Config) -> Config 
 
 
 def _check(folder: Folder, contents: bytes, config: Config) -> Config:
-    begun = from_yaml(contents.decode(), source=folder.path(CONFIG_NAME))
+    begun = from_yaml(contents.decode(errors="replace"), source=folder.path(CONFIG_NAME))
     had, asked = begun.training, config.training
     changed = differences(begun.trial_settings(), config.trial_settings())
     for name in ("trainer", "probabilities", "stack_size"):

@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfmem.config import TrainingSettings
+from tfmem.errors import InputError
 from tfmem.subsets import Trial
 from tfmem.training.initialization import VariableInitializer
 from tfmem.training.outcome import Outcome, Watcher
@@ -98,3 +99,11 @@ def read_predictions(logits: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, t
     correct = tf.equal(tf.argmax(logits, axis=-1, output_type=tf.int32), labels)
     probability = tf.gather(tf.nn.softmax(logits), labels, axis=1, batch_dims=1)
     return correct, tf.cast(probability, tf.float16)
+
+
+def out_of_memory(settings: TrainingSettings) -> InputError:
+    """What is said of a single model that cannot be trained on its device."""
+    return InputError(
+        "one model at a time does not fit in the memory of its device: choose a smaller "
+        f"training.batch_size than {settings.batch_size}, or fewer training.lanes"
+    )

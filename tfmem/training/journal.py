@@ -58,9 +58,11 @@ class Journal:
         self._writer = writer
 
     def write(self, shard: int, notes: Sequence[TrialNote]) -> None:
-        """Writes the part of a shard."""
-        self.folder.make()
-        self.folder.write(f"{shard:05d}.csv", to_csv(notes), self._writer)
+        """Writes the part of a shard, unless it is what is there."""
+        name, contents = f"{shard:05d}.csv", to_csv(notes)
+        if not self.folder.exists(name) or self.folder.read(name) != contents:
+            self.folder.make()
+            self.folder.write(name, contents, self._writer)
 
     def notes(self, shard: int) -> list[TrialNote]:
         """The rows of a shard's part; none if there is no such part, or it is damaged."""
@@ -73,7 +75,7 @@ class Journal:
                 TrialNote(*(parse(row[column]) for column, parse in _COLUMNS.items()))
                 for row in rows
             ]
-        except (ValueError, KeyError, TypeError, csv.Error):
+        except (FileNotFoundError, ValueError, KeyError, TypeError, csv.Error):
             return []
 
 

@@ -11,9 +11,16 @@ import tensorflow as tf
 
 from tfmem.config import TrainingSettings
 from tfmem.datasets import AnyDataset, StreamedDataset
+from tfmem.errors import InputError
 from tfmem.subsets import Trial
 from tfmem.training.augmentation import draw_boxes, draw_moves, move
-from tfmem.training.epochs import EVALUATION_BATCH, loss_scale, read_predictions, train_epochs
+from tfmem.training.epochs import (
+    EVALUATION_BATCH,
+    loss_scale,
+    out_of_memory,
+    read_predictions,
+    train_epochs,
+)
 from tfmem.training.initialization import VariableInitializer
 from tfmem.training.outcome import Outcome, WatcherOf
 from tfmem.training.resident import ResidentExamples
@@ -47,6 +54,12 @@ class MirroredTrainer:
         """
         gpus = [device.name for device in tf.config.list_logical_devices("GPU")]
         self._strategy = strategy or tf.distribute.MirroredStrategy(gpus or ["CPU:0"])
+        self._replicas = self._strategy.num_replicas_in_sync
+        if settings.xla and self._replicas > 1:
+            raise InputError(
+                f"training.xla: expected false with trainer: mirrored over {self._replicas} "
+                "devices, received true"
+            )
         self._settings = settings
         self._scale = loss_scale(settings)
         with self._strategy.scope():
@@ -72,7 +85,10 @@ class MirroredTrainer:
         self, trials: Sequence[Trial], subsets: Sequence[np.ndarray], watch: WatcherOf
     ) -> list[Outcome]:
         """Trains one trial; see `Trainer.train`."""
-        return train_epochs(self, self._settings, trials, subsets, watch(trials))
+        try:
+            return train_epochs(self, self._settings, trials, subsets, watch(trials))
+        except tf.errors.ResourceExhaustedError:
+            raise out_of_memory(self._settings) from None
 
     def assign(self, values: Sequence[Sequence[np.ndarray]]) -> None:
         """See `Machine.assign`."""
@@ -91,16 +107,30 @@ class MirroredTrainer:
         batches = self._examples.batches(order, self._settings.batch_size, boxes)
         for (images, labels), rate in zip(batches, rates, strict=True):
             count = len(labels)
+            # Of a batch too small to be shared, every replica takes the whole.
+            weight = 1 / count if count >= self._replicas else 1 / count / self._replicas
             self._optimizer.learning_rate.assign(rate)
             chosen = None if moves is None else self._shares(moves[start : start + count])
             shares = self._shares(images), self._shares(labels)
-            total += count * self._step_program(*shares, chosen, np.float32(1 / count))
+            total += count * self._step_program(*shares, chosen, np.float32(weight))
             start += count
+        self._average_state()
         return np.array([total]) / len(order)
+
+    def _average_state(self) -> None:
+        """Gives all replicas the mean of the moving statistics that each has kept of its shares."""
+        if self._replicas == 1:
+            return
+        for variable in self.model.non_trainable_variables:
+            if variable.dtype.startswith("float"):
+                shares = self._strategy.experimental_local_results(variable.value)
+                variable.assign(np.mean([share.numpy() for share in shares], axis=0))
 
     def _shares(self, batch: np.ndarray) -> Any:
         """A batch as one share for each replica, the first ones larger by one where it must be."""
-        shares = np.array_split(batch, self._strategy.num_replicas_in_sync)
+        shares = [batch] * self._replicas
+        if len(batch) >= self._replicas:
+            shares = np.array_split(batch, self._replicas)
         return self._strategy.experimental_distribute_values_from_function(
             lambda context: tf.constant(shares[context.replica_id_in_sync_group])
         )
@@ -133,8 +163,7 @@ class MirroredTrainer:
         if self._scale != 1.0:
             gradient /= self._scale
         if self._settings.weight_decay and len(weight.shape) > 1:
-            replicas = self._strategy.num_replicas_in_sync
-            gradient += self._settings.weight_decay / replicas * weight.value
+            gradient += self._settings.weight_decay / self._replicas * weight.value
         return gradient
 
     @tf.autograph.experimental.do_not_convert
@@ -156,7 +185,7 @@ class MirroredTrainer:
     def _predicted(self, test: bool) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         for images, labels in self._examples.in_order(test, self._evaluation_batch):
             correct, probability = self._predict_program(self._shares(images), self._shares(labels))
-            yield self._joined(correct), self._joined(probability)
+            yield self._joined(correct)[: len(labels)], self._joined(probability)[: len(labels)]
 
     def activations(self, layer: str, test: bool) -> Iterator[np.ndarray]:
         """Outputs of a layer for a split in index order, float32, in blocks `[batch, ...]`."""
@@ -167,12 +196,12 @@ class MirroredTrainer:
             return tf.cast(outputs(images, training=False), tf.float32)
 
         program = tf.function(lambda batch: self._strategy.run(replica_outputs, (batch,)))
-        for images, _ in self._examples.in_order(test, self._evaluation_batch):
-            yield self._joined(program(self._shares(images)))
+        for images, labels in self._examples.in_order(test, self._evaluation_batch):
+            yield self._joined(program(self._shares(images)))[: len(labels)]
 
     @property
     def _evaluation_batch(self) -> int:
-        return EVALUATION_BATCH * self._strategy.num_replicas_in_sync
+        return EVALUATION_BATCH * self._replicas
 
     def _joined(self, shares: Any) -> np.ndarray:
         return np.concatenate(self._strategy.experimental_local_results(shares))

@@ -30,7 +30,8 @@ class ResidentExamples:
             images = images.astype(np.float16)
         self._label_array = np.concatenate([dataset.train_labels, dataset.test_labels])
         self._images = tf.Variable(images, trainable=False)
-        self._labels = tf.Variable(self._label_array.astype(np.int32), trainable=False)
+        # GPUs have no variables of int32.
+        self._labels = tf.Variable(self._label_array.astype(np.int64), trainable=False)
         self.num_train = len(dataset.train_labels)
         self.count = len(self._label_array)
 
@@ -40,7 +41,7 @@ class ResidentExamples:
 
     def labels(self, indices: tf.Tensor) -> tf.Tensor:
         """Labels, int32 `[len(indices)]`."""
-        return tf.gather(self._labels, indices)
+        return tf.cast(tf.gather(self._labels, indices), tf.int32)
 
     def scaled(self, images: tf.Tensor) -> tf.Tensor:
         """Images as models see them: float32."""

@@ -10,12 +10,13 @@ import io
 
 import numpy as np
 
-from tfmem.config import Config
+from tfmem.config import Config, from_yaml
 from tfmem.datasets import AnyDataset
 from tfmem.errors import InputError
 from tfmem.predictions import TrialRecord, parse_shard
 from tfmem.records import parse_shard_name, shard_name
 from tfmem.subsets import Trial, pack, subset_size, unpack
+from tfmem.training.directory import CONFIG_NAME
 from tfmem.training.outcome import Outcome
 from tfmem.training.storage import Folder
 
@@ -55,9 +56,42 @@ class Shards:
         return shard_name("predictions", shard, self.count)
 
     def found(self) -> dict[int, str]:
-        """Names of the shards that are there, perhaps from when there were to be fewer."""
-        parsed = [(parse_shard_name(name), name) for name in self.folder.names()]
-        return {p[1]: name for p, name in parsed if p and p[0] == "predictions"}
+        """Names of the shards that are there, perhaps from when there were to be fewer.
+
+        If a shard is there from both times, the name is that of the larger file.
+
+        Raises:
+          FileNotFoundError: if another worker renames one at this moment.
+        """
+        found: dict[int, str] = {}
+        for name in self.folder.names():
+            parsed = parse_shard_name(name)
+            if not parsed or parsed[0] != "predictions":
+                continue
+            other = found.setdefault(parsed[1], name)
+            if other != name and self.folder.size(name) >= self.folder.size(other):
+                found[parsed[1]] = name
+        return found
+
+    def check_settings(self) -> None:
+        """Makes sure that the folder is not meant for more trials meanwhile.
+
+        Raises:
+          InputError: if it is, or if another worker chose another stack size.
+        """
+        path = self.folder.path(CONFIG_NAME)
+        try:
+            contents = self.folder.read(CONFIG_NAME).decode(errors="replace")
+        except FileNotFoundError:
+            return
+        now = from_yaml(contents, source=path).training
+        mine = self._config.training
+        for key in ("trials", "stack_size"):
+            if getattr(now, key) not in (None, getattr(mine, key)):
+                raise InputError(
+                    f"{path}: training.{key} became {getattr(now, key)} while a worker was at work "
+                    f"with {getattr(mine, key)}: start it again with the new settings"
+                )
 
     def read(self, shard: int, name: str) -> list[TrialRecord]:
         """The records of a shard.

@@ -35,16 +35,19 @@ class StackedTrainer:
         examples: ResidentExamples,
         settings: TrainingSettings,
         stack_size: int,
+        device: str | None = None,
     ) -> None:
-        """Prepares the programs and their variables on the current device.
+        """Prepares the programs and their variables.
 
         Args:
           model: the model to train; its own variables are not used.
           examples: the data set, on the same device.
           settings: optimizer, schedule, augmentation.
           stack_size: models trained together.
+          device: where all of it is; None leaves that to TensorFlow.
         """
         self.stack_size = stack_size
+        self._device = device
         self.initializer = VariableInitializer(model)
         self._model = model
         self._examples = examples
@@ -57,10 +60,11 @@ class StackedTrainer:
         self._programs: dict[Any, Any] = {}
 
     def _stacked(self, variables: list[keras.Variable]) -> list[tf.Variable]:
-        return [
-            tf.Variable(tf.zeros((self.stack_size, *v.shape), v.dtype), trainable=False)
-            for v in variables
-        ]
+        with tf.device(self._device):
+            return [
+                tf.Variable(tf.zeros((self.stack_size, *v.shape), v.dtype), trainable=False)
+                for v in variables
+            ]
 
     def train(
         self, trials: Sequence[Trial], subsets: Sequence[np.ndarray], watch: WatcherOf
@@ -87,24 +91,31 @@ class StackedTrainer:
             if not count:
                 continue
             shape = (models, count, length)
-            batches = tf.constant(orders[:, part].reshape(shape), tf.int32)
+            batches = orders[:, part].reshape(shape).astype(np.int32)
             part_moves = moves[:, part].reshape(*shape, 3) if moves is not None else None
             first = part.start // batch
-            arguments = (batches, part_moves, tf.constant(rates[first : first + count]))
+            arguments = (batches, part_moves, rates[first : first + count])
             losses += length * self._run(self._steps, *arguments).numpy()
         return losses / size
 
     def _run(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """Runs a program, which is traced when arguments of these shapes first come."""
-        tensors = [tf.constant(a) for a in arguments if a is not None]
-        key = (function.__name__, *(tuple(t.shape) for t in tensors))
-        if key not in self._programs:
-            with _TRACING:
-                program = tf.function(function, jit_compile=self._settings.xla or None)
-                specs = [None if a is None else tf.TensorSpec.from_tensor(tf.constant(a))
-                         for a in arguments]  # fmt: skip
-                self._programs[key] = program.get_concrete_function(*specs)
-        return self._programs[key](*tensors)
+
+        def placed(*arguments: Any) -> Any:
+            with tf.device(self._device):
+                return function(*arguments)
+
+        # Threads do not inherit a device, nor do programs: all of them name it.
+        with tf.device(self._device):
+            tensors = [tf.constant(a) for a in arguments if a is not None]
+            key = (function.__name__, *(tuple(t.shape) for t in tensors))
+            if key not in self._programs:
+                with _TRACING:
+                    program = tf.function(placed, jit_compile=self._settings.xla or None)
+                    specs = [None if a is None else tf.TensorSpec(a.shape, a.dtype)
+                             for a in arguments]  # fmt: skip
+                    self._programs[key] = program.get_concrete_function(*specs)
+            return self._programs[key](*tensors)
 
     def _steps(self, batches: tf.Tensor, moves: tf.Tensor | None, rates: tf.Tensor) -> tf.Tensor:
         """Steps on batches int32 `[stack, steps, batch]`; the sums of their losses, `[stack]`."""
@@ -180,8 +191,9 @@ class StackedTrainer:
     def predict(self) -> list[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]:
         """See `Machine.predict`."""
         count, n = self._examples.count, self._examples.num_train
+        indices = np.arange(count, dtype=np.int32)
         parts = [
-            self._run(self._predictions, tf.range(start, min(start + EVALUATION_BATCH, count)))
+            self._run(self._predictions, indices[start : start + EVALUATION_BATCH])
             for start in range(0, count, EVALUATION_BATCH)
         ]
         correct, probability = (np.concatenate(part, axis=1) for part in zip(*parts, strict=True))

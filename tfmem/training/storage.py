@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from tfmem.errors import InputError
 from tfmem.predictions import write_atomically
 from tfmem.records import write_records
+
+Result = TypeVar("Result")
 
 
 def open_folder(location: str | os.PathLike[str]) -> Folder:
@@ -22,6 +25,9 @@ def open_folder(location: str | os.PathLike[str]) -> Folder:
 
 class Folder:
     """A folder of a local or network file system.
+
+    Other workers may write, rename and remove files at any time. A file that is not there is a
+    `FileNotFoundError`; whatever else a file system refuses is an `InputError` that names the file.
 
     Attributes:
       location: its path.
@@ -43,15 +49,40 @@ class Folder:
         return os.path.join(self.location, name)
 
     def make(self) -> None:
-        """Makes it and the folders above it.
+        """Makes it and the folders above it."""
+        try:
+            self._told("the folder cannot be made", self._make, "")
+        except FileNotFoundError as error:
+            raise InputError(f"{self}: the folder cannot be made: {error.strerror}") from None
 
-        Raises:
-          InputError: if that is not possible.
+    def names(self) -> list[str]:
+        """Names of what is in it, ascending; none if there is no such folder."""
+        try:
+            return sorted(self._told("cannot be listed", self._names, ""))
+        except FileNotFoundError:
+            return []
+
+    def exists(self, name: str) -> bool:
+        """Whether a file is there."""
+        return self.modified(name) is not None
+
+    def read(self, name: str) -> bytes:
+        """The contents of a file."""
+        return self._told("cannot be read", self._read, name)
+
+    def size(self, name: str) -> int:
+        """The length of a file in bytes."""
+        return self._told("cannot be read", self._stat, name)[0]
+
+    def modified(self, name: str) -> float | None:
+        """When a file was last written, by the clock of its file system; None if it is not there.
+
+        In seconds.
         """
         try:
-            self._make()
-        except OSError as error:
-            raise InputError(f"{self}: the folder cannot be made: {error.strerror}") from None
+            return self._told("cannot be read", self._stat, name)[1]
+        except FileNotFoundError:
+            return None
 
     def write(self, name: str, contents: Iterable[bytes] | bytes, writer: str = "") -> None:
         """Writes a file (TFRecords, or bytes as they are), which appears when it is complete.
@@ -60,14 +91,34 @@ class Folder:
           name: its name.
           contents: what to write.
           writer: part of the temporary name; no two that write at the same time share one.
-
-        Raises:
-          InputError: if it cannot be written; nothing is then left under the name.
         """
         try:
-            self._write(name, contents, writer)
-        except OSError as error:
+            self._told("cannot be written", self._write, name, contents, writer)
+        except FileNotFoundError as error:
             raise InputError(f"{self.path(name)}: cannot be written: {error.strerror}") from None
+
+    def create(self, name: str, contents: bytes, writer: str) -> bytes:
+        """Writes a file unless it is there; the contents that it has then.
+
+        A bucket has no exclusive writing: there the last of several that write at once wins.
+        """
+        self._told("cannot be written", self._create, name, contents, writer)
+        return self.read(name)
+
+    def rename(self, old: str, new: str) -> None:
+        """Renames a file; nothing if another worker did so before."""
+        if old == new:
+            return
+        try:
+            self._told("cannot be renamed", self._rename, old, new)
+        except FileNotFoundError:
+            if not self.exists(new):
+                raise
+
+    def remove(self, name: str) -> None:
+        """Removes a file, if it is there."""
+        with contextlib.suppress(FileNotFoundError):
+            self._told("cannot be removed", self._remove, name)
 
     def remove_temporary(self) -> None:
         """Removes what writers that were killed left unfinished."""
@@ -75,31 +126,34 @@ class Folder:
             if name.startswith(".") and name.endswith((".tmp", ".new")):
                 self.remove(name)
 
-    def _make(self) -> None:
+    def _told(self, what: str, function: Callable[..., Result], name: str, *more: Any) -> Result:
+        try:
+            return function(name, *more)
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            where = self.path(name) if name else str(self)
+            raise InputError(f"{where}: {what}: {error.strerror}") from None
+
+    def _make(self, name: str) -> None:
         os.makedirs(self.location, exist_ok=True)
 
-    def names(self) -> list[str]:
-        """Names of what is in it, ascending; none if there is no such folder."""
-        try:
-            return sorted(os.listdir(self.location))
-        except FileNotFoundError:
-            return []
+    def _names(self, name: str) -> list[str]:
+        return os.listdir(self.location)
 
-    def exists(self, name: str) -> bool:
-        """Whether a file is there."""
-        return os.path.exists(self.path(name))
-
-    def read(self, name: str) -> bytes:
-        """The contents of a file."""
+    def _read(self, name: str) -> bytes:
         return Path(self.path(name)).read_bytes()
+
+    def _stat(self, name: str) -> tuple[int, float]:
+        found = os.stat(self.path(name))
+        return found.st_size, found.st_mtime
 
     def _write(self, name: str, contents: Iterable[bytes] | bytes, writer: str) -> None:
         write_atomically(Path(self.path(name)), contents, writer)
 
-    def create(self, name: str, contents: bytes, writer: str) -> bytes:
-        """Writes a file unless it is there; the contents that it has then."""
+    def _create(self, name: str, contents: bytes, writer: str) -> None:
         temporary = f".{name}.{writer}.new"
-        self.write(temporary, contents, writer)
+        self._write(temporary, contents, writer)
         try:
             os.link(self.path(temporary), self.path(name))
         except FileExistsError:
@@ -109,30 +163,12 @@ class Folder:
                 os.replace(self.path(temporary), self.path(name))
         finally:
             self.remove(temporary)
-        return self.read(name)
 
-    def rename(self, old: str, new: str) -> None:
-        """Renames a file; if another worker did so before, nothing."""
-        try:
-            os.replace(self.path(old), self.path(new))
-        except FileNotFoundError:
-            if not self.exists(new):
-                raise
+    def _rename(self, old: str, new: str) -> None:
+        os.replace(self.path(old), self.path(new))
 
-    def remove(self, name: str) -> None:
-        """Removes a file, if it is there."""
-        Path(self.path(name)).unlink(missing_ok=True)
-
-    def size(self, name: str) -> int:
-        """The length of a file in bytes."""
-        return os.stat(self.path(name)).st_size
-
-    def modified(self, name: str) -> float | None:
-        """When a file was last written, in seconds by the clock of its file system."""
-        try:
-            return os.stat(self.path(name)).st_mtime
-        except FileNotFoundError:
-            return None
+    def _remove(self, name: str) -> None:
+        os.remove(self.path(name))
 
 
 class RemoteFolder(Folder):
@@ -151,72 +187,48 @@ class RemoteFolder(Folder):
         """The path of a file in it."""
         return f"{self.location.rstrip('/')}/{name}"
 
-    def make(self) -> None:
-        """Makes it; buckets have no folders, so that may be nothing."""
-        self._reported(self._files.makedirs, self.location)
+    def _told(self, what: str, function: Callable[..., Result], name: str, *more: Any) -> Result:
+        _ = self._files  # imports TensorFlow
+        from tensorflow.errors import NotFoundError, OpError
 
-    def write(self, name: str, contents: Iterable[bytes] | bytes, writer: str = "") -> None:
-        """See `Folder.write`."""
-        self._reported(self._write, name, contents, writer)
+        try:
+            return function(name, *more)
+        except NotFoundError:
+            raise FileNotFoundError(2, "No such file or directory", self.path(name)) from None
+        except OpError as error:
+            reason = (error.message or type(error).__name__).splitlines()[0]
+            raise InputError(f"{self.path(name)}: {what}: {reason}") from None
+
+    def _make(self, name: str) -> None:
+        self._files.makedirs(self.location)
+
+    def _names(self, name: str) -> list[str]:
+        return [listed.rstrip("/") for listed in self._files.listdir(self.location)]
+
+    def _read(self, name: str) -> bytes:
+        with self._files.GFile(self.path(name), "rb") as file:
+            return file.read()
+
+    def _stat(self, name: str) -> tuple[int, float]:
+        found = self._files.stat(self.path(name))
+        return found.length, found.mtime_nsec / 1e9
 
     def _write(self, name: str, contents: Iterable[bytes] | bytes, writer: str) -> None:
-        temporary = f".{name}.{writer or os.getpid()}.tmp"
-        with self._files.GFile(self.path(temporary), "wb") as file:
+        temporary = self.path(f".{name}.{writer or os.getpid()}.tmp")
+        with self._files.GFile(temporary, "wb") as file:
             if isinstance(contents, bytes):
                 file.write(contents)
             else:
                 write_records(file, contents)
-        self._files.rename(self.path(temporary), self.path(name), overwrite=True)
+        self._files.rename(temporary, self.path(name), overwrite=True)
 
-    def names(self) -> list[str]:
-        """See `Folder.names`."""
-        if not self._files.isdir(self.location):
-            return []
-        listed = self._reported(self._files.listdir, self.location)
-        return sorted(name.rstrip("/") for name in listed)
-
-    def exists(self, name: str) -> bool:
-        """See `Folder.exists`."""
-        return self._files.exists(self.path(name))
-
-    def read(self, name: str) -> bytes:
-        """See `Folder.read`."""
-        with self._files.GFile(self.path(name), "rb") as file:
-            return self._reported(file.read)
-
-    def create(self, name: str, contents: bytes, writer: str) -> bytes:
-        """See `Folder.create`; a bucket has no exclusive writing, so the last of several wins."""
+    def _create(self, name: str, contents: bytes, writer: str) -> None:
         if not self.exists(name):
-            self.write(name, contents, writer)
+            self._write(name, contents, writer)
             time.sleep(1)
-        return self.read(name)
 
-    def rename(self, old: str, new: str) -> None:
-        """See `Folder.rename`."""
-        if old != new and (self.exists(old) or not self.exists(new)):
-            self._reported(self._files.rename, self.path(old), self.path(new), overwrite=True)
+    def _rename(self, old: str, new: str) -> None:
+        self._files.rename(self.path(old), self.path(new), overwrite=True)
 
-    def remove(self, name: str) -> None:
-        """See `Folder.remove`."""
-        if self.exists(name):
-            self._reported(self._files.remove, self.path(name))
-
-    def size(self, name: str) -> int:
-        """See `Folder.size`."""
-        return self._reported(self._files.stat, self.path(name)).length
-
-    def modified(self, name: str) -> float | None:
-        """See `Folder.modified`."""
-        if not self.exists(name):
-            return None
-        return self._files.stat(self.path(name)).mtime_nsec / 1e9
-
-    def _reported(self, function: Any, *arguments: Any, **options: Any) -> Any:
-        """Calls a function of `tf.io.gfile`; what it raises becomes one line."""
-        from tensorflow.errors import OpError
-
-        try:
-            return function(*arguments, **options)
-        except OpError as error:
-            reason = error.message.splitlines()[0]
-            raise InputError(f"{self.location}: {reason}") from None
+    def _remove(self, name: str) -> None:
+        self._files.remove(self.path(name))

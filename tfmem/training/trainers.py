@@ -14,11 +14,11 @@ from tfmem.datasets import AnyDataset, StreamedDataset
 from tfmem.errors import InputError
 from tfmem.models import build
 from tfmem.training.choosing import (
-    FittingTrainer,
     choose_devices,
     choose_stack_size,
     largest_stack,
 )
+from tfmem.training.fitting import FittingTrainer
 from tfmem.training.mirrored import MirroredTrainer
 from tfmem.training.outcome import Trainer
 from tfmem.training.resident import ResidentExamples
@@ -41,10 +41,13 @@ def make_trainers(config: Config, dataset: AnyDataset) -> Sequence[Trainer]:
         )
     model = build_model()
     devices = choose_devices(model, settings)
-    examples = {device: _on(device, partial(ResidentExamples, dataset)) for device in set(devices)}
+    examples = {}
+    for device in set(devices):
+        with tf.device(device):
+            examples[device] = ResidentExamples(dataset)
 
     def make(device: str, size: int) -> StackedTrainer:
-        return _on(device, lambda: StackedTrainer(build_model(), examples[device], settings, size))
+        return StackedTrainer(build_model(), examples[device], settings, size, device)
 
     size = settings.stack_size or choose_stack_size(
         lambda size: [make(device, size) for device in devices],
@@ -52,7 +55,7 @@ def make_trainers(config: Config, dataset: AnyDataset) -> Sequence[Trainer]:
         settings,
     )
     lanes = devices[: -(-settings.trials // size)]
-    return [FittingTrainer(partial(make, device), size, say) for device in lanes]
+    return [FittingTrainer(partial(make, device), size, settings, say) for device in lanes]
 
 
 def model_builder(config: Config, dataset: AnyDataset) -> Callable[[], keras.Model]:
@@ -64,8 +67,3 @@ def model_builder(config: Config, dataset: AnyDataset) -> Callable[[], keras.Mod
         len(dataset.class_names),
         config.training.precision,
     )
-
-
-def _on(device, make):  # type: ignore[no-untyped-def]
-    with tf.device(device):
-        return make()

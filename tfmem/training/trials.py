@@ -15,6 +15,7 @@ from tfmem.config import Config
 from tfmem.datasets import AnyDataset
 from tfmem.errors import InputError
 from tfmem.predictions import TrialRecord
+from tfmem.records import parse_shard_name
 from tfmem.subsets import Trial
 from tfmem.training.checkpoints import Checkpoint
 from tfmem.training.claims import Claims, Worker
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from tfmem.training.outcome import Trainer  # imports TensorFlow
 
 _HOPELESS = 8  # trials that diverge, with none that does not, before a run is given up
+_LOOKS = 20  # at a folder in which others rename shards
 _READ_AT_START = 1 << 30  # bytes; shards of larger runs are read by the estimation only
 
 
@@ -82,6 +84,7 @@ class Farm:
         self._checkpoints = folder.child("checkpoints")
         self._scalars = Scalars(folder.path("tensorboard")) if config.training.tensorboard else None
         self._notes: dict[int, list[TrialNote]] = {}
+        self._trained = 0
         self._lock = threading.Lock()
         self._stop = threading.Event()
 
@@ -102,16 +105,18 @@ class Farm:
             diverges.
         """
         missing = self.missing()
-        before = len(self._everyone())
         elsewhere: dict[str, int] = {}
         if missing:
             with (
                 Claims(self.shards.folder.child("claims"), worker) as claims,
-                TrialProgress(self._training.trials, before) as progress,
+                TrialProgress(self._training.trials, self.known_trials) as progress,
             ):
                 self._work(missing, worker, claims, progress)
                 elsewhere = self._elsewhere(claims)
-        return self.finish(out, before, elsewhere)
+                if claims.clear() and not elsewhere:
+                    for folder in (self.shards.folder, self._checkpoints, self._journal.folder):
+                        folder.remove_temporary()
+        return self.finish(out, self._trained, elsewhere)
 
     def missing(self) -> list[int]:
         """The shards that are not there, or are not complete, ascending.
@@ -119,22 +124,45 @@ class Farm:
         Raises:
           InputError: if a shard that is there is damaged or foreign.
         """
+        self.shards.check_settings()
+        for _ in range(_LOOKS):
+            try:
+                self._look()
+                break
+            except FileNotFoundError:  # another worker renamed it, since it was listed
+                time.sleep(0.1)
+        return [shard for shard in range(self.shards.count) if not self._is_done(shard)]
+
+    @property
+    def known_trials(self) -> int:
+        """How many trials there are, as far as this program knows."""
+        return sum(map(len, self._notes.values()))
+
+    def _look(self) -> None:
+        """Notes what is there, and gives it the names that it has in this run."""
+        folder = self.shards.folder
         found = self.shards.found()
-        total = sum(self.shards.folder.size(name) for name in found.values())
+        total = sum(folder.size(name) for name in found.values())
         for shard, name in found.items():
             if self._is_done(shard):
                 continue
             notes = self._journal.notes(shard)
             if not notes or total <= _READ_AT_START:
-                records = self.shards.read(shard, name)
-                known = {note.trial: note for note in notes}
-                notes = [known.get(r.trial_id) or self._note(r) for r in records]
-                if [note.trial for note in notes] != sorted(known):
-                    self._journal.write(shard, notes)
+                notes = self._matched(self.shards.read(shard, name), notes)
+                self._journal.write(shard, notes)
             # There may be more shards now than when it was written.
-            self.shards.folder.rename(name, self.shards.name(shard))
+            folder.rename(name, self.shards.name(shard))
             self._notes[shard] = notes
-        return [shard for shard in range(self.shards.count) if not self._is_done(shard)]
+        for name in folder.names():
+            kind, shard, _ = parse_shard_name(name) or ("", 0, 0)
+            old = kind == "predictions" and name != self.shards.name(shard)
+            if old and self._is_done(shard):
+                folder.remove(name)  # it has no trial that the new one has not
+
+    def _matched(self, records: list[TrialRecord], notes: list[TrialNote]) -> list[TrialNote]:
+        """A note for each record, from the journal if it has one."""
+        known = {note.trial: note for note in notes}
+        return [known.get(record.trial_id) or self._note(record) for record in records]
 
     def train_shard(
         self, shard: int, trainer: Trainer, worker: str, show: Callable[[float], None]
@@ -151,9 +179,12 @@ class Farm:
           Notes of all its trials.
         """
         shards, name = self.shards, self.shards.name(shard)
+        shards.check_settings()
         records = shards.read(shard, name) if shards.folder.exists(name) else []
         there = {record.trial_id for record in records}
-        notes = [note for note in self._journal.notes(shard) if note.trial in there]
+        notes = self._matched(records, self._journal.notes(shard))
+        if len(there) == len(shards.ids(shard)):
+            return notes  # another worker was faster
         start = time.perf_counter()
         watchers: list[_Watcher] = []
 
@@ -172,12 +203,18 @@ class Farm:
         self._journal.write(shard, notes)
         for watcher in watchers:
             watcher.end(notes)
+        with self._lock:
+            self._trained += len(records) - len(there)
         return notes
 
-    def finish(self, out: Folder, before: int, elsewhere: dict[str, int]) -> TrialSummary:
-        """Writes `trials.csv` and says how it went; `before` is how many trials there were."""
-        if not self.missing():
-            self._clean()
+    def finish(self, out: Folder, trained: int, elsewhere: dict[str, int]) -> TrialSummary:
+        """Writes `trials.csv` and says how it went.
+
+        Args:
+          out: the folder that receives the table.
+          trained: how many trials were trained now.
+          elsewhere: how many are left with each other worker.
+        """
         everyone = self._everyone()
         table = to_csv(everyone)
         if not out.exists(TABLE_NAME) or out.read(TABLE_NAME) != table:
@@ -187,20 +224,12 @@ class Farm:
             raise self._hopeless()
         return TrialSummary(
             trials=len(everyone),
-            trained=len(everyone) - before,
+            trained=trained,
             accuracy=float(accuracy.mean()) if len(accuracy) else np.nan,
             accuracy_sd=float(accuracy.std(ddof=1)) if len(accuracy) > 1 else np.nan,
             diverged=tuple(note.trial for note in everyone if note.diverged),
             elsewhere=elsewhere,
         )
-
-    def _clean(self) -> None:
-        """Removes what workers that were killed have left."""
-        claims = self.shards.folder.child("claims")
-        for name in claims.names():
-            claims.remove(name)
-        for folder in (self.shards.folder, self._checkpoints, self._journal.folder):
-            folder.remove_temporary()
 
     def _everyone(self) -> list[TrialNote]:
         notes = [note for notes in self._notes.values() for note in notes]

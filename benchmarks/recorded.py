@@ -1,0 +1,58 @@
+"""Two runs on real data at a size that a small machine bears, and the table of what they find.
+
+Runs that are there already are not made again, and runs that were stopped continue.
+"""
+
+import argparse
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+
+import tfmem
+
+RUNS = {
+    "MNIST, the authors' network": ("mnist_demo", "mnist", 400),
+    "ten classes of CIFAR-100, fast network": ("cifar100_ten_classes", "cifar-100-binary", 200),
+}
+
+
+def row(title, folder):
+    """One line of the table."""
+    run = tfmem.load_run(folder)
+    memorization = run.memorization["memorization"]
+    accuracy = run.trials["test_accuracy"]
+    notes = pd.read_csv(folder / "trials.csv")
+    cells = (
+        title,
+        f"{len(accuracy):,}",
+        f"{accuracy.mean():.2%} ± {accuracy.std():.2%}",
+        f"{(memorization >= 0.25).sum():,} of {len(memorization):,}",
+        f"{len(run.pairs):,} on {run.pairs['test_index'].nunique():,}",
+        f"{notes['seconds'].median():.1f} s",
+    )
+    return "| " + " | ".join(cells) + " |"
+
+
+def main():
+    """Makes what is missing, and prints the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("data", type=Path, help="folder with mnist/ and cifar-100-binary/")
+    parser.add_argument("--out", type=Path, default=Path("runs"), help="folder of the runs")
+    arguments = parser.parse_args()
+    program = Path(sys.executable).with_name("tfmem")
+    rows = []
+    for title, (name, files, trials) in RUNS.items():
+        folder = arguments.out / f"recorded-{name}"
+        command = [program, "run", f"configs/{name}.yaml", "--out", folder]
+        options = f"dataset.data_dir={arguments.data / files}", f"training.trials={trials}"
+        subprocess.run([*command, *(f"--set={option}" for option in options)], check=True)
+        rows.append(row(title, folder))
+    print("| | trials | test accuracy (SD) | memorization ≥ 0.25 | pairs, on test examples | "
+          "a trial, on its lane |\n|---|---|---|---|---|---|")  # fmt: skip
+    print("\n".join(rows))
+
+
+if __name__ == "__main__":
+    main()

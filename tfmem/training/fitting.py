@@ -1,0 +1,76 @@
+"""Stacks that turn out not to fit in the memory of their device."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from tfmem.config import TrainingSettings
+from tfmem.subsets import Trial
+from tfmem.training.epochs import out_of_memory
+from tfmem.training.outcome import Outcome, WatcherOf
+from tfmem.training.stacked import StackedTrainer
+
+
+class FittingTrainer:
+    """Trains a stack in as many parts as memory asks for (see `Trainer`).
+
+    Attributes:
+      stack_size: models in a stack.
+      part: what trains a part of one; first it is the whole, and it is halved when it does not fit.
+    """
+
+    def __init__(
+        self,
+        make: Callable[[int], StackedTrainer],
+        stack_size: int,
+        settings: TrainingSettings,
+        say: Callable[[str], None],
+    ) -> None:
+        """Makes a trainer for the whole stack.
+
+        Args:
+          make: makes a trainer for a stack size.
+          stack_size: models in a stack.
+          settings: for messages.
+          say: told when a stack is halved.
+        """
+        self.stack_size = stack_size
+        self.part = make(stack_size)
+        self._make = make
+        self._settings = settings
+        self._say = say
+
+    def train(
+        self, trials: Sequence[Trial], subsets: Sequence[np.ndarray], watch: WatcherOf
+    ) -> list[Outcome]:
+        """See `Trainer.train`.
+
+        Raises:
+          InputError: if a single model does not fit.
+        """
+        while True:
+            size = self.part.stack_size
+            try:
+                return self._train_parts(trials, subsets, watch)
+            except tf.errors.ResourceExhaustedError:
+                if size == 1:
+                    raise out_of_memory(self._settings) from None
+            smaller = -(-size // 2)
+            self._say(f"a stack of {size} models does not fit in memory: {smaller} at a time now")
+            del self.part  # frees its memory before the next is made
+            self.part = self._make(smaller)
+
+    def _train_parts(
+        self, trials: Sequence[Trial], subsets: Sequence[np.ndarray], watch: WatcherOf
+    ) -> list[Outcome]:
+        size = self.part.stack_size
+        outcomes: list[Outcome] = []
+        for start in range(0, len(trials), size):
+            rows = list(range(start, min(start + size, len(trials))))
+            padded = rows + rows[-1:] * (size - len(rows))  # the program has room for `size`
+            chosen = [trials[row] for row in padded], [subsets[row] for row in padded]
+            outcomes += self.part.train(*chosen, watch)[: len(rows)]
+        return outcomes
