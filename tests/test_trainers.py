@@ -19,6 +19,7 @@ from tfmem.training.choosing import choose_stack_size, largest_stack
 from tfmem.training.fitting import FittingTrainer
 from tfmem.training.initialization import VariableInitializer
 from tfmem.training.mirrored import MirroredTrainer
+from tfmem.training.normalization import fuse_batch_normalization
 from tfmem.training.outcome import Unwatched
 from tfmem.training.resident import ResidentExamples
 from tfmem.training.schedules import learning_rates
@@ -134,12 +135,41 @@ def test_xla_gives_the_same_models(digits):
 
 def test_models_with_state_stack(digits):
     config = small()
-    together = stacked(with_state(), digits, config, TRIALS[:3])
+    together = stacked(fuse_batch_normalization(with_state()), digits, config, TRIALS[:3])
     alone = mirrored(with_state, digits, config, TRIALS[1])
     np.testing.assert_allclose(alone, together[1], atol=ROUNDING)
     np.testing.assert_allclose(
         stacked(with_state(), digits, config, TRIALS[1:2])[0], alone, atol=ROUNDING
     )
+
+
+@pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16"])
+def test_fused_batch_normalization_is_that_of_keras(precision):
+    """Outputs, gradients and moving statistics, in training and after."""
+    rng = np.random.default_rng(0)
+    images = (3 + 2 * rng.normal(size=(7, 5, 4, 3))).astype(np.float32)
+    weights = tf.constant(rng.normal(size=(7, 5, 4, 3)), tf.float32)
+    found = []
+    for change in (lambda model: model, fuse_batch_normalization):
+        inputs = keras.Input((5, 4, 3))
+        layer = keras.layers.BatchNormalization(momentum=0.9, dtype=precision)
+        model = change(keras.Model(inputs, layer(inputs)))
+        layer.gamma.assign([1.0, 2.0, -0.5])
+        layer.beta.assign([0.0, 1.0, 5.0])
+        assert ("call" in vars(layer)) == (change is fuse_batch_normalization)
+        x = tf.constant(images)
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            outputs = model(x, training=True)
+            loss = tf.reduce_sum(weights * tf.cast(outputs, tf.float32))
+        gradients = tape.gradient(loss, [x, layer.gamma.value, layer.beta.value])
+        later = model(x, training=False)
+        found.append([outputs, *gradients, layer.moving_mean, layer.moving_variance, later])
+    for plain, fused in zip(*found, strict=True):
+        assert plain.dtype == fused.dtype
+        plain, fused = (tf.cast(value, tf.float32).numpy() for value in (plain, fused))
+        scale = 2e-2 if precision != "float32" else 1e-5
+        np.testing.assert_allclose(fused, plain, rtol=scale, atol=scale * np.abs(plain).max())
 
 
 def test_replicas_normalize_their_own_share(digits):

@@ -20,6 +20,7 @@ from tfmem.training.choosing import (
 )
 from tfmem.training.fitting import FittingTrainer
 from tfmem.training.mirrored import MirroredTrainer
+from tfmem.training.normalization import fuse_batch_normalization
 from tfmem.training.outcome import Trainer
 from tfmem.training.resident import ResidentExamples
 from tfmem.training.stacked import StackedTrainer
@@ -60,10 +61,11 @@ def make_trainers(config: Config, dataset: AnyDataset) -> Sequence[Trainer]:
 
 def model_builder(config: Config, dataset: AnyDataset) -> Callable[[], keras.Model]:
     """Builds the configuration's model for a data set."""
-    return partial(
-        build,
-        config.model,
-        dataset.input_shape,
-        len(dataset.class_names),
-        config.training.precision,
-    )
+
+    def build_model() -> keras.Model:
+        classes, precision = len(dataset.class_names), config.training.precision
+        return fuse_batch_normalization(
+            build(config.model, dataset.input_shape, classes, precision)
+        )
+
+    return build_model
