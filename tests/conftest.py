@@ -4,6 +4,7 @@ import os
 import tempfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 os.environ["TFDS_DATA_DIR"] = tempfile.mkdtemp(prefix="tfmem-tests-")
@@ -19,3 +20,13 @@ def shared_data():
     if not SHARED_DATA.is_dir():
         pytest.skip(f"{SHARED_DATA} is not there: real MNIST and CIFAR files")
     return SHARED_DATA
+
+
+@pytest.fixture(scope="session")
+def digits():
+    """The first 300 training and 60 test digits."""
+    from tfmem.config import DatasetSettings
+    from tfmem.datasets import load
+
+    data = load(DatasetSettings())
+    return data.keep(np.arange(300), np.arange(60))

@@ -18,7 +18,6 @@ import tensorflow as tf
 from tests.oracle import record
 from tfmem import training
 from tfmem.config import from_yaml
-from tfmem.datasets import load
 from tfmem.errors import InputError
 from tfmem.predictions import read_shard, write_shard
 from tfmem.records import shard_name
@@ -30,21 +29,9 @@ from tfmem.training.directory import open_directory
 from tfmem.training.outcome import Outcome
 from tfmem.training.storage import open_folder
 from tfmem.training.trials import Farm
+from tfmem.training.watching import TrialWatcher
 
 ALONE = Worker()
-
-
-@pytest.fixture(scope="module")
-def digits():
-    """The first 300 training and 60 test digits."""
-    data = load(from_yaml("").dataset)
-    return replace(
-        data,
-        train_images=data.train_images[:300],
-        train_labels=data.train_labels[:300],
-        test_images=data.test_images[:60],
-        test_labels=data.test_labels[:60],
-    )
 
 
 def small(*overrides):
@@ -342,7 +329,7 @@ def test_a_trial_goes_on_from_its_checkpoint(digits, tmp_path, trainer, monkeypa
     )
     training.train(config, digits, tmp_path / "whole")
     seen = []
-    real = trials._Watcher.after_epoch
+    real = TrialWatcher.after_epoch
 
     def stopped(self, epoch, losses, variables):
         seen.append(epoch)
@@ -350,7 +337,7 @@ def test_a_trial_goes_on_from_its_checkpoint(digits, tmp_path, trainer, monkeypa
         if epoch == 1 and seen.count(1) == 1:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(trials._Watcher, "after_epoch", stopped)
+    monkeypatch.setattr(TrialWatcher, "after_epoch", stopped)
     out = tmp_path / "stopped"
     with pytest.raises(KeyboardInterrupt):
         training.train(config, digits, out)

@@ -2,7 +2,6 @@
 
 import threading
 import time
-from dataclasses import replace
 
 import keras
 import numpy as np
@@ -10,7 +9,6 @@ import pytest
 import tensorflow as tf
 
 from tfmem.config import AugmentationSettings, from_yaml
-from tfmem.datasets import load
 from tfmem.errors import InputError
 from tfmem.models import build
 from tfmem.subsets import Trial
@@ -27,19 +25,6 @@ from tfmem.training.stacked import StackedTrainer
 
 DEVICES = tf.config.list_physical_devices("CPU")
 tf.config.set_logical_device_configuration(DEVICES[0], [tf.config.LogicalDeviceConfiguration()] * 2)
-
-
-@pytest.fixture(scope="module")
-def digits():
-    """The first 300 training and 60 test digits."""
-    data = load(from_yaml("").dataset)
-    return replace(
-        data,
-        train_images=data.train_images[:300],
-        train_labels=data.train_labels[:300],
-        test_images=data.test_images[:60],
-        test_labels=data.test_labels[:60],
-    )
 
 
 def small(*overrides):

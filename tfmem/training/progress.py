@@ -20,20 +20,24 @@ from rich.progress import (
 from tfmem.training.journal import TrialNote
 
 
+def _bar(what: str) -> Progress:
+    return Progress(
+        TextColumn(what),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[status]}"),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+
+
 class TrialProgress:
     """Shows trials done, their test accuracy, trials an hour and time left."""
 
     def __init__(self, trials: int, done: int) -> None:
         """Starts at `done` of `trials`."""
-        self._bar = Progress(
-            TextColumn("trials"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[status]}"),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
-        )
+        self._bar = _bar("trials")
         self._start = time.monotonic()
         self._before = self._done = done
         self._shares: dict[int, float] = {}
@@ -77,16 +81,8 @@ class EpochProgress:
 
     def __init__(self, epochs: int) -> None:
         """Starts at 0 of `epochs`."""
-        self._bar = Progress(
-            TextColumn("epochs"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[loss]}"),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
-        )
-        self._task = self._bar.add_task("epochs", total=epochs, loss="")
+        self._bar = _bar("epochs")
+        self._task = self._bar.add_task("epochs", total=epochs, status="")
 
     def __enter__(self) -> EpochProgress:
         self._bar.start()
@@ -106,4 +102,4 @@ class EpochProgress:
 
     def after_epoch(self, epoch: int, losses: np.ndarray, variables: Any) -> None:
         """Shows the mean training loss."""
-        self._bar.update(self._task, completed=epoch + 1, loss=f"loss {losses[0]:.3f}")
+        self._bar.update(self._task, completed=epoch + 1, status=f"loss {losses[0]:.3f}")

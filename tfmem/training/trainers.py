@@ -41,6 +41,7 @@ def make_trainers(config: Config, dataset: AnyDataset) -> Sequence[Trainer]:
             "training; received 'stacked'"
         )
     model = build_model()
+    unused = [model]  # building a deep one takes seconds
     devices = choose_devices(model, settings)
     examples = {}
     for device in set(devices):
@@ -48,7 +49,8 @@ def make_trainers(config: Config, dataset: AnyDataset) -> Sequence[Trainer]:
             examples[device] = ResidentExamples(dataset)
 
     def make(device: str, size: int) -> StackedTrainer:
-        return StackedTrainer(build_model(), examples[device], settings, size, device)
+        built = unused.pop() if unused else build_model()
+        return StackedTrainer(built, examples[device], settings, size, device)
 
     size = settings.stack_size or choose_stack_size(
         lambda size: [make(device, size) for device in devices],

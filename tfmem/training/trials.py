@@ -20,13 +20,13 @@ from tfmem.subsets import Trial
 from tfmem.training.checkpoints import Checkpoint
 from tfmem.training.claims import Claims, Worker
 from tfmem.training.journal import TABLE_NAME, Journal, Scalars, TrialNote, to_csv
+from tfmem.training.lanes import work_in_lanes
 from tfmem.training.progress import TrialProgress
 from tfmem.training.shards import Shards
 from tfmem.training.storage import Folder
+from tfmem.training.watching import TrialWatcher
 
 if TYPE_CHECKING:
-    import tensorflow as tf
-
     from tfmem.training.outcome import Trainer  # imports TensorFlow
 
 _HOPELESS = 8  # trials that diverge, with none that does not, before a run is given up
@@ -186,10 +186,19 @@ class Farm:
         if len(there) == len(shards.ids(shard)):
             return notes  # another worker was faster
         start = time.perf_counter()
-        watchers: list[_Watcher] = []
+        watchers: list[TrialWatcher] = []
 
-        def watch(trials: Sequence[Trial]) -> _Watcher:
-            watchers.append(_Watcher(self, trials, show))
+        def watch(trials: Sequence[Trial]) -> TrialWatcher:
+            checkpoint = Checkpoint(
+                self._checkpoints,
+                f"{trials[0].trial_id:05d}-{len(trials)}.npz",
+                self._digest,
+                self._training.checkpoint_minutes,
+                self._writer,
+            )
+            watchers.append(
+                TrialWatcher(self._training, trials, checkpoint, self._scalars, show, self._stop)
+            )
             return watchers[-1]
 
         trials = shards.trials(shard)
@@ -250,39 +259,17 @@ class Farm:
         self, missing: list[int], worker: Worker, claims: Claims, progress: TrialProgress
     ) -> None:
         """Trains shards, one lane a thread, until none is left that nobody is at."""
-        queue = self._queue(missing, worker, claims)
-        failures: list[BaseException] = []
 
-        def lane(trainer: Trainer) -> None:
-            try:
-                while not self._stop.is_set():
-                    with self._lock:
-                        shard = next(queue, None)
-                    if shard is None:
-                        return
-                    show = partial(progress.partly, shard)
-                    notes = self.train_shard(shard, trainer, str(worker), show)
-                    claims.release(shard)
-                    with self._lock:
-                        self._notes[shard] = notes
-                        progress.finished(shard, self._everyone())
-                        self._check_hope()
-            except BaseException as error:  # raised again below, in the main thread
-                failures.append(error)
-                self._stop.set()
+        def train(shard: int, trainer: Trainer) -> None:
+            show = partial(progress.partly, shard)
+            notes = self.train_shard(shard, trainer, str(worker), show)
+            claims.release(shard)
+            with self._lock:
+                self._notes[shard] = notes
+                progress.finished(shard, self._everyone())
+                self._check_hope()
 
-        threads = [threading.Thread(target=lane, args=(t,), daemon=True) for t in self.trainers]
-        for thread in threads:
-            thread.start()
-        try:
-            for thread in threads:
-                while thread.is_alive():
-                    thread.join(0.2)
-        except KeyboardInterrupt:
-            self._stop.set()
-            raise
-        if failures:
-            raise failures[0]
+        work_in_lanes(self.trainers, self._queue(missing, worker, claims), train, self._stop)
 
     def _queue(self, missing: list[int], worker: Worker, claims: Claims) -> Iterator[int]:
         """This worker's own shards first, then, from the end, those that nobody is at."""
@@ -314,47 +301,3 @@ class Farm:
             "better than the most frequent class; training.learning_rate is "
             f"{self._training.learning_rate}"
         )
-
-
-class _Watcher:
-    """Saves checkpoints of trials that are trained together, and shows how they go."""
-
-    def __init__(self, farm: Farm, trials: Sequence[Trial], show: Callable[[float], None]) -> None:
-        settings = farm._training
-        self._farm = farm
-        self._trials = trials
-        self._show = show
-        self._epochs = settings.epochs
-        self._keep = settings.keep_checkpoints
-        self._checkpoint = Checkpoint(
-            farm._checkpoints,
-            f"{trials[0].trial_id:05d}-{len(trials)}.npz",
-            farm._digest,
-            settings.checkpoint_minutes,
-            farm._writer,
-        )
-
-    def resume(self, variables: Sequence[tf.Variable]) -> tuple[int, np.ndarray | None]:
-        return self._checkpoint.load(variables)
-
-    def after_epoch(self, epoch: int, losses: np.ndarray, variables: Sequence[tf.Variable]) -> None:
-        if self._farm._stop.is_set():
-            raise KeyboardInterrupt
-        keep = self._keep and epoch + 1 == self._epochs
-        self._checkpoint.save_if_due(epoch, losses, variables, force=keep)
-        self._show(len(self._trials) * (epoch + 1) / (self._epochs + 1))
-        if self._farm._scalars:
-            for trial, loss in zip(self._trials, losses, strict=True):
-                self._farm._scalars.write(trial.trial_id, epoch, {"loss": float(loss)})
-
-    def end(self, notes: Sequence[TrialNote]) -> None:
-        """The predictions are safe."""
-        if not self._keep:
-            self._checkpoint.remove()
-        if not self._farm._scalars:
-            return
-        known = {note.trial: note for note in notes}
-        for note in (known[t.trial_id] for t in self._trials if t.trial_id in known):
-            values = {"accuracy/train": note.train_accuracy, "accuracy/test": note.test_accuracy}
-            self._farm._scalars.write(note.trial, self._epochs, values)
-            self._farm._scalars.close(note.trial)

@@ -1,0 +1,79 @@
+"""What happens while trials are trained: checkpoints, scalars, progress, and an end when asked."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tfmem.config import TrainingSettings
+from tfmem.subsets import Trial
+from tfmem.training.checkpoints import Checkpoint
+from tfmem.training.journal import Scalars, TrialNote
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+
+class TrialWatcher:
+    """Follows trials that are trained together (see `outcome.Watcher`)."""
+
+    def __init__(
+        self,
+        settings: TrainingSettings,
+        trials: Sequence[Trial],
+        checkpoint: Checkpoint,
+        scalars: Scalars | None,
+        show: Callable[[float], None],
+        stop: threading.Event,
+    ) -> None:
+        """Begins.
+
+        Args:
+          settings: epochs, and whether the last checkpoint is kept.
+          trials: those that are trained.
+          checkpoint: theirs.
+          scalars: where losses and accuracies go; None: nowhere.
+          show: told how many of the trials are done, after every epoch.
+          stop: when it is set, training ends after the epoch.
+        """
+        self._trials = trials
+        self._checkpoint = checkpoint
+        self._scalars = scalars
+        self._show = show
+        self._stop = stop
+        self._epochs = settings.epochs
+        self._keep = settings.keep_checkpoints
+
+    def resume(self, variables: Sequence[tf.Variable]) -> tuple[int, np.ndarray | None]:
+        """See `Watcher.resume`."""
+        return self._checkpoint.load(variables)
+
+    def after_epoch(self, epoch: int, losses: np.ndarray, variables: Sequence[tf.Variable]) -> None:
+        """See `Watcher.after_epoch`.
+
+        Raises:
+          KeyboardInterrupt: if training is to end.
+        """
+        if self._stop.is_set():
+            raise KeyboardInterrupt
+        keep = self._keep and epoch + 1 == self._epochs
+        self._checkpoint.save_if_due(epoch, losses, variables, force=keep)
+        self._show(len(self._trials) * (epoch + 1) / (self._epochs + 1))
+        if self._scalars:
+            for trial, loss in zip(self._trials, losses, strict=True):
+                self._scalars.write(trial.trial_id, epoch, {"loss": float(loss)})
+
+    def end(self, notes: Sequence[TrialNote]) -> None:
+        """The predictions are safe; `notes` are those of the trials, among others perhaps."""
+        if not self._keep:
+            self._checkpoint.remove()
+        if not self._scalars:
+            return
+        known = {note.trial: note for note in notes}
+        for note in (known[t.trial_id] for t in self._trials if t.trial_id in known):
+            values = {"accuracy/train": note.train_accuracy, "accuracy/test": note.test_accuracy}
+            self._scalars.write(note.trial, self._epochs, values)
+            self._scalars.close(note.trial)
