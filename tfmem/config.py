@@ -189,7 +189,8 @@ class TrainingSettings(_Settings):
       stack_size: models trained together by `stacked`, which is also the number of trials in a
         prediction shard; None lets the trainer choose from memory and a short measurement.
       lanes: programs that run side by side in `stacked`; None is one for each GPU, or one for each
-        core where there is none, as far as memory goes.
+        core where there is none, as far as memory goes. A number also divides the cores among them,
+        which is faster still.
       epochs: passes over the subset.
       batch_size: examples per step (over all devices).
       learning_rate: base learning rate of SGD.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -38,6 +39,25 @@ def bytes_per_model(model: keras.Model, settings: TrainingSettings) -> int:
     return 4 * (4 * variables + 3 * settings.batch_size * activations)
 
 
+def _cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def share_cores(settings: TrainingSettings) -> None:
+    """Gives each lane its share of the cores, if the settings say how many lanes there are.
+
+    Without GPU, two lanes of one thread each are faster than two that share two threads. It must be
+    known before TensorFlow does anything, hence before a model can be built and its memory
+    estimated: lanes that are chosen by memory share all threads.
+    """
+    if not settings.lanes or tf.config.list_physical_devices("GPU"):
+        return
+    with contextlib.suppress(RuntimeError):  # TensorFlow is at work already, with all cores
+        tf.config.threading.set_intra_op_parallelism_threads(max(1, _cores() // settings.lanes))
+
+
 def choose_devices(model: keras.Model, settings: TrainingSettings) -> list[str]:
     """The device of each lane.
 
@@ -49,8 +69,7 @@ def choose_devices(model: keras.Model, settings: TrainingSettings) -> list[str]:
         lanes = settings.lanes or len(gpus)
         return [gpus[lane % len(gpus)] for lane in range(lanes)]
     fitting = psutil.virtual_memory().available // 2 // bytes_per_model(model, settings)
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return ["CPU:0"] * (settings.lanes or max(1, min(cores or 1, fitting, _MOST_LANES)))
+    return ["CPU:0"] * (settings.lanes or max(1, min(_cores(), fitting, _MOST_LANES)))
 
 
 def largest_stack(model: keras.Model, settings: TrainingSettings, lanes: int) -> int:

@@ -44,26 +44,27 @@ def _is_plain(layer: Any) -> bool:
 
 
 def _call(layer: Any, inputs: tf.Tensor, training: bool | None = None, mask: Any = None) -> Any:
-    if not training or not layer.trainable:
-        return type(layer).call(layer, inputs, training=training, mask=mask)
+    del mask
+    learning = bool(training and layer.trainable)
     # In 16 bits the operation is fast on GPUs only; it keeps statistics in float32 everywhere.
     x = inputs if _has_gpu() else tf.cast(inputs, tf.float32)
     normalized = tf.raw_ops.FusedBatchNormV3(
         x=x,
         scale=tf.convert_to_tensor(layer.gamma),
         offset=tf.convert_to_tensor(layer.beta),
-        mean=tf.zeros([0]),
-        variance=tf.zeros([0]),
+        mean=tf.zeros([0]) if learning else tf.convert_to_tensor(layer.moving_mean),
+        variance=tf.zeros([0]) if learning else tf.convert_to_tensor(layer.moving_variance),
         epsilon=layer.epsilon,
-        is_training=True,
+        is_training=learning,
     )
-    count = tf.cast(tf.reduce_prod(tf.shape(x)[:3]), tf.float32)
-    variance = normalized.batch_variance * (count - 1.0) / count  # it is the unbiased one
-    for moving, value in (
-        (layer.moving_mean, normalized.batch_mean),
-        (layer.moving_variance, variance),
-    ):
-        moving.assign(moving * layer.momentum + value * (1.0 - layer.momentum))
+    if learning:
+        count = tf.cast(tf.reduce_prod(tf.shape(x)[:3]), tf.float32)
+        variance = normalized.batch_variance * (count - 1.0) / count  # it is the unbiased one
+        for moving, value in (
+            (layer.moving_mean, normalized.batch_mean),
+            (layer.moving_variance, variance),
+        ):
+            moving.assign(moving * layer.momentum + value * (1.0 - layer.momentum))
     return tf.cast(normalized.y, layer.compute_dtype)
 
 

@@ -17,6 +17,7 @@ from tfmem.training.choosing import (
     choose_devices,
     choose_stack_size,
     largest_stack,
+    share_cores,
 )
 from tfmem.training.fitting import FittingTrainer
 from tfmem.training.mirrored import MirroredTrainer
@@ -40,6 +41,7 @@ def make_trainers(config: Config, dataset: AnyDataset) -> Sequence[Trainer]:
             "training.trainer: expected 'mirrored' with dataset.image_size, which is read while "
             "training; received 'stacked'"
         )
+    share_cores(settings)
     model = build_model()
     unused = [model]  # building a deep one takes seconds
     devices = choose_devices(model, settings)
