@@ -444,8 +444,8 @@ def everything(folder):
 
 
 def test_a_whole_run_killed_at_random_moments_ends_with_the_same_bytes(tmp_path):
-    """Three kills while it starts or trains, three after that, and a last start to the end."""
-    settings = ("trials=360", "stack_size=12", "epochs=12")
+    """Three kills while it starts or trains, two after that, and a last start to the end."""
+    settings = ("trials=240", "stack_size=12", "epochs=12")
     options = ["run", "configs/digits.yaml", *(f"--set=training.{s}" for s in settings)]
     seed = int.from_bytes(os.urandom(4), "little")
     rng = random.Random(seed)
@@ -456,7 +456,7 @@ def test_a_whole_run_killed_at_random_moments_ends_with_the_same_bytes(tmp_path)
         wait_for(lambda had=had: len(shards(disturbed)) > had, process)
         time.sleep(rng.uniform(0, 0.5))
         assert kill(process), f"the run ended before it was killed (seed {seed})"
-    for _ in range(3):
+    for _ in range(2):
         process = start(disturbed, *options)
         wait_for(lambda: (disturbed / ".components" / "train.json").exists(), process)
         time.sleep(rng.uniform(0, 3))
@@ -464,4 +464,4 @@ def test_a_whole_run_killed_at_random_moments_ends_with_the_same_bytes(tmp_path)
     assert start(disturbed, *options).wait() == 0
     assert start(whole, *options).wait() == 0
     assert everything(disturbed) == everything(whole), f"seed {seed}"
-    assert len(shards(disturbed)) == 30
+    assert len(shards(disturbed)) == 20

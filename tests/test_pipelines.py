@@ -177,7 +177,7 @@ def test_features_of_one_model_are_what_a_last_layer_is_trained_on(tmp_path):
 
 @pytest.mark.parametrize("mode", ["in_memory", "multi_processing"])
 def test_a_beam_job_trains_what_workers_would(tmp_path, mode):
-    """Also when something is there already, and when there is nothing left to do."""
+    """Also when something is there already; in one process, when there is nothing left to do."""
     options = ("configs/digits.yaml", "--set", "training.trials=40", "--set", "training.epochs=2",
                "--set", "training.stack_size=8")  # fmt: skip
     tfmem_command("train", *options, "--out", tmp_path / "alone")
@@ -188,7 +188,7 @@ def test_a_beam_job_trains_what_workers_would(tmp_path, mode):
     words = ["--", f"--direct_running_mode={mode}", "--direct_num_workers=2"]
     command = ("train", *options, "--out", tmp_path / "beam", "--beam", "--accelerator",
                "type:nvidia-tesla-t4;count:1", *words)  # fmt: skip
-    for trained in (32, 0):
+    for trained in (32, 0) if mode == "in_memory" else (32,):
         done = tfmem_command(*command)
         assert f"40 trials ({trained} trained now)" in done.stdout
     made = [
