@@ -3,11 +3,9 @@
 import csv
 import errno
 import os
-import random
 import signal
 import subprocess
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -377,91 +375,3 @@ def test_scalars_for_tensorboard(digits, tmp_path):
     assert set(found) == {*losses, ("accuracy/train", 4), ("accuracy/test", 4)}
     (row,) = (r for r in csv.DictReader((tmp_path / "trials.csv").open()) if r["trial"] == "3")
     assert float(row["final_loss"]) == pytest.approx(found["loss", 3], rel=1e-4)
-
-
-def wait_for(condition, process):
-    limit = time.monotonic() + 120
-    while not condition() and process.poll() is None:
-        assert time.monotonic() < limit
-        time.sleep(0.005)
-
-
-def start(out, *options):
-    command = [Path(sys.executable).with_name("tfmem"), *options, "--out", str(out)]
-    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-
-
-def kill(process):
-    process.send_signal(signal.SIGKILL)
-    return process.wait() == -signal.SIGKILL
-
-
-def test_one_of_three_workers_killed_ten_times(tmp_path):
-    """Killed at random moments and started again, it ends in what one undisturbed worker makes."""
-    settings = ("trials=720", "stack_size=6", "epochs=12", "checkpoint_minutes=0")
-    options = ["train", "configs/digits.yaml", *(f"--set=training.{s}" for s in settings)]
-    seed = int.from_bytes(os.urandom(4), "little")
-    rng = random.Random(seed)
-    out = tmp_path / "shared"
-    others = [start(out, *options, "--worker", f"{number}/3") for number in (0, 1)]
-    killed = 0
-    while killed < 10:
-        had = len(shards(out))
-        process = start(out, *options, "--worker", "2/3")
-        if killed % 3 == 2:
-            time.sleep(rng.uniform(0, 6))
-        else:
-            wait_for(lambda had=had: len(shards(out)) > had and is_working(out, b"2/3"), process)
-            time.sleep(rng.uniform(0, 0.4))
-        assert kill(process), f"the worker ended before it was killed (seed {seed})"
-        killed += 1
-    for process in [*others, start(out, *options, "--worker", "2/3")]:
-        assert process.wait() == 0, f"seed {seed}"
-    assert start(out, *options).wait() == 0
-    whole = tmp_path / "whole"
-    assert start(whole, *options).wait() == 0
-    assert shards(out) == shards(whole), f"seed {seed}"
-    assert len(shards(out)) == 120
-    assert not [path for path in out.rglob(".*") if path.name != ".components"]
-
-
-def is_working(out, worker):
-    """Whether a worker has a claim; others may go while they are looked at."""
-    for path in (out / "predictions" / "claims").glob("0*"):
-        try:
-            if path.read_bytes().startswith(worker):
-                return True
-        except FileNotFoundError:
-            continue
-    return False
-
-
-def everything(folder):
-    """All files of a run but the notes of the runner and of trials, which hold times."""
-    paths = [path for path in folder.rglob("*") if path.is_file()]
-    timed = (".json", ".csv")
-    return {str(p.relative_to(folder)): p.read_bytes() for p in paths if p.suffix not in timed}
-
-
-def test_a_whole_run_killed_at_random_moments_ends_with_the_same_bytes(tmp_path):
-    """Three kills while it starts or trains, two after that, and a last start to the end."""
-    settings = ("trials=240", "stack_size=12", "epochs=12")
-    options = ["run", "configs/digits.yaml", *(f"--set=training.{s}" for s in settings)]
-    seed = int.from_bytes(os.urandom(4), "little")
-    rng = random.Random(seed)
-    disturbed, whole = tmp_path / "disturbed", tmp_path / "whole"
-    for _ in range(3):
-        process = start(disturbed, *options)
-        had = len(shards(disturbed))
-        wait_for(lambda had=had: len(shards(disturbed)) > had, process)
-        time.sleep(rng.uniform(0, 0.5))
-        assert kill(process), f"the run ended before it was killed (seed {seed})"
-    for _ in range(2):
-        process = start(disturbed, *options)
-        wait_for(lambda: (disturbed / ".components" / "train.json").exists(), process)
-        time.sleep(rng.uniform(0, 3))
-        kill(process)  # after the first time it may have ended
-    assert start(disturbed, *options).wait() == 0
-    assert start(whole, *options).wait() == 0
-    assert everything(disturbed) == everything(whole), f"seed {seed}"
-    assert len(shards(disturbed)) == 20

@@ -7,6 +7,7 @@ a claim that is overlooked does no harm.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import threading
@@ -93,7 +94,10 @@ class Claims:
         with self._lock:
             if self._other(name):
                 return False
-            self._folder.write(name, self._holder.encode(), self._writer)
+            try:
+                self._touch(name)
+            except InputError:  # another worker, when all is done, removes unfinished files
+                self._touch(name)
             self._held.add(name)
         return True
 
@@ -110,13 +114,20 @@ class Claims:
             return self._other(f"{shard:05d}")
 
     def clear(self) -> bool:
-        """Removes claims that are void; whether no other worker holds anything."""
+        """Removes claims that are void, and unfinished ones if no other worker holds anything.
+
+        Returns:
+          Whether no other worker holds anything.
+        """
         with self._lock:
             names = [name for name in self._folder.names() if name.isdecimal()]
             void = [name for name in names if name not in self._held and not self._other(name)]
             for name in void:
                 self._folder.remove(name)
-            return len(void) == len([name for name in names if name not in self._held])
+            alone = len(void) == len([name for name in names if name not in self._held])
+            if alone:
+                self._folder.remove_temporary()
+            return alone
 
     def _other(self, name: str) -> str:
         touched = self._folder.modified(name)
@@ -142,10 +153,11 @@ class Claims:
                 with self._lock:
                     if name not in self._held:
                         continue
-                    try:
-                        self._folder.write(name, self._holder.encode(), self._writer)
-                    except InputError:
-                        continue  # a file system may fail for a moment
+                    with contextlib.suppress(InputError):  # it may fail for a moment
+                        self._touch(name)
+
+    def _touch(self, name: str) -> None:
+        self._folder.write(name, self._holder.encode(), self._writer)
 
 
 def _machine() -> str:

@@ -103,14 +103,11 @@ def open_directory(
         _write_once(folder, CONFIG_NAME, contents, writer)
         return config, trainers
     # Two workers that begin at once may have measured differently: the first one's choice holds.
-    chosen = _check(folder, folder.create(CONFIG_NAME, contents, writer), _asked(config))
+    asked = _with_stack_size(config, None)
+    chosen = _check(folder, folder.create(CONFIG_NAME, contents, writer), asked)
     if chosen.training.stack_size != config.training.stack_size:
         return _with_stack_size(config, chosen.training.stack_size), ()
     return config, trainers
-
-
-def _asked(config: Config) -> Config:
-    return _with_stack_size(config, None)
 
 
 def _with_stack_size(config: Config, stack_size: int | None) -> Config:

@@ -16,34 +16,27 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from typing_extensions import Self
 
 from tfmem.training.journal import TrialNote
 
 
-def _bar(what: str) -> Progress:
-    return Progress(
-        TextColumn(what),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[status]}"),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-    )
+class _Bar:
+    """A bar that counts one kind of thing, shown within a `with` block."""
 
+    def __init__(self, what: str, total: int, done: int = 0) -> None:
+        self._bar = Progress(
+            TextColumn(what),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[status]}"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+        )
+        self._task = self._bar.add_task(what, total=total, completed=done, status="")
 
-class TrialProgress:
-    """Shows trials done, their test accuracy, trials an hour and time left."""
-
-    def __init__(self, trials: int, done: int) -> None:
-        """Starts at `done` of `trials`."""
-        self._bar = _bar("trials")
-        self._start = time.monotonic()
-        self._before = self._done = done
-        self._shares: dict[int, float] = {}
-        self._task = self._bar.add_task("trials", total=trials, completed=done, status="")
-
-    def __enter__(self) -> TrialProgress:
+    def __enter__(self) -> Self:
         self._bar.start()
         return self
 
@@ -54,6 +47,17 @@ class TrialProgress:
         trace: TracebackType | None,
     ) -> None:
         self._bar.stop()
+
+
+class TrialProgress(_Bar):
+    """Shows trials done, their test accuracy, trials an hour and time left."""
+
+    def __init__(self, trials: int, done: int) -> None:
+        """Starts at `done` of `trials`."""
+        super().__init__("trials", trials, done)
+        self._start = time.monotonic()
+        self._before = self._done = done
+        self._shares: dict[int, float] = {}
 
     def partly(self, shard: int, trials: float) -> None:
         """So much of a shard is done, counted in trials."""
@@ -76,25 +80,12 @@ class TrialProgress:
         self._bar.update(self._task, completed=int(self._done + sum(self._shares.values())))
 
 
-class EpochProgress:
+class EpochProgress(_Bar):
     """Shows the epochs of one model (a `Watcher` that saves nothing)."""
 
     def __init__(self, epochs: int) -> None:
         """Starts at 0 of `epochs`."""
-        self._bar = _bar("epochs")
-        self._task = self._bar.add_task("epochs", total=epochs, status="")
-
-    def __enter__(self) -> EpochProgress:
-        self._bar.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._bar.stop()
+        super().__init__("epochs", epochs)
 
     def resume(self, variables: Any) -> tuple[int, None]:
         """Nothing is saved."""
