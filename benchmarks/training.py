@@ -188,8 +188,10 @@ def main():
             compare(config, "small CNN on MNIST", 1, 2)
         if wanted("cifar"):
             path = f"dataset.data_dir={folder / 'cifar-100-binary'}"
-            config = read_config("configs/cifar100_ten_classes.yaml", path, lanes)
-            compare(config, "fast network on ten classes of CIFAR-100", 2, arguments.turns)
+            for width, turns in ((4, 2), (8, arguments.turns)):
+                options = path, lanes, f"model.width={width}"
+                config = read_config("configs/cifar100_ten_classes.yaml", *options)
+                compare(config, f"fast network, width {width}, ten classes of CIFAR-100", 2, turns)
     if wanted("zoo"):
         zoo()
 
