@@ -1,4 +1,4 @@
-"""Selects high-influence pairs from class-wise influence, with Beam."""
+"""Selects high-influence pairs, with Beam."""
 
 from __future__ import annotations
 
@@ -11,20 +11,27 @@ from components.component import (
     SelectedPairs,
     Settings,
 )
-from tfmem.aggregation.jobs import select_pairs
+from tfmem.aggregation.jobs import search_pairs, select_pairs
 from tfmem.config import Config
+from tfmem.predictions import LABELS_NAME
 from tfmem.training import check_directory
 
 
 def Do(inputs: Paths, outputs: Paths, parameters: Parameters) -> None:
-    """Runs the Beam job on all influence records, and leaves the settings beside the pairs."""
+    """Runs a Beam job on influence records, or on predictions where all pairs are looked at.
+
+    The settings are left beside the pairs.
+    """
     config = Config.model_validate_json(parameters["config"])
-    counters = select_pairs(
-        influence=[str(path) for path in inputs["influence"].glob("influence-*.tfrecord")],
-        folder=str(outputs["pairs"]),
-        selection=config.selection,
-        beam_args=parameters["beam_args"],
-    )
+    labels, beam_args = str(inputs["predictions"] / LABELS_NAME), parameters["beam_args"]
+    if config.selection.pairs == "all":
+        shards = [str(path) for path in inputs["predictions"].glob("predictions-*.tfrecord")]
+        folders = {"pairs": str(outputs["pairs"])}
+        counters = search_pairs(shards, labels, folders, config.selection, beam_args)
+    else:
+        files = [str(path) for path in inputs["influence"].glob("influence-*.tfrecord")]
+        folder = str(outputs["pairs"])
+        counters = select_pairs(files, labels, folder, config.selection, beam_args)
     begun = check_directory(inputs["predictions"], config)
     resolved = config.model_copy(update={"training": (begun or config).training})
     outputs["settings"].write_text(resolved.to_yaml(), encoding="utf-8")

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
@@ -25,6 +25,8 @@ app = typer.Typer(
     add_completion=False,
     help="What has my model memorized, and which training examples does each prediction rest on?",
 )
+
+_SELECTION = SelectionSettings()
 
 ConfigFile = Annotated[Path, typer.Argument(help="Settings in YAML.", show_default=False)]
 Out = Annotated[Path, typer.Option("--out", help="Folder for all outputs.", show_default=False)]
@@ -168,6 +170,7 @@ def features(
     epilog=_examples(
         "tfmem estimate 'runs/digits/predictions/*.tfrecord' --labels "
         "runs/digits/predictions/labels.npz --out estimates",
+        "tfmem estimate '*.tfrecord' --labels labels.npz --out estimates --pairs all --fdr 0.05",
         "tfmem estimate '*.tfrecord' --labels labels.npz --out estimates --influence 0.1 -- "
         "--direct_running_mode=multi_processing --direct_num_workers=2",
     )
@@ -178,25 +181,55 @@ def estimate(
     out: Annotated[str, typer.Option(help="Folder for the estimates.", show_default=False)],
     memorization: Annotated[
         float, typer.Option(help="Pairs: least memorization.", min=-1, max=1)
-    ] = SelectionSettings().memorization,
+    ] = _SELECTION.memorization,
     influence: Annotated[
         float, typer.Option(help="Pairs: least influence.", min=-1, max=1)
-    ] = SelectionSettings().influence,
+    ] = _SELECTION.influence,
+    fdr: Annotated[
+        float | None,
+        typer.Option(help="Pairs: false discovery rate, in place of a least influence."),
+    ] = _SELECTION.fdr,
+    top_k: Annotated[
+        int | None,
+        typer.Option(help="Pairs: so many for each test example, in place of a least influence."),
+    ] = _SELECTION.top_k,
+    pairs: Annotated[
+        Literal["same-class", "all"],
+        typer.Option(help="Pairs of one class, or of every training with every test example."),
+    ] = "same-class",
+    sign: Annotated[
+        Literal["positive", "negative", "both"], typer.Option(help="Pairs: which influences.")
+    ] = _SELECTION.sign,
     beam: BeamArgs = None,
 ) -> None:
-    """Estimate memorization and influence from prediction records, and select pairs, in one job."""
+    """Estimate memorization and influence from prediction records, and select pairs, in one job.
+
+    With --pairs all, influence is counted for all pairs but only that of selected pairs is kept.
+    """
     from apache_beam.io.filesystems import FileSystems
 
     from tfmem.aggregation.jobs import estimate as run_job
+    from tfmem.aggregation.jobs import search_pairs
 
     if (Path(out) / "config.yaml").exists():
         raise InputError(
             f"--out {out}: is the folder of a run; choose another, or `tfmem run --set selection.…`"
         )
-    kinds = ("memorization", "influence", "pairs")
+    values = {
+        "memorization": memorization,
+        "influence": influence,
+        "fdr": fdr,
+        "top_k": top_k,
+        "pairs": pairs.replace("-", "_"),
+        "sign": sign,
+    }
+    selection = from_yaml(
+        "", [f"selection.{key}={value}" for key, value in values.items() if value is not None]
+    ).selection
+    kinds = ["memorization", "pairs"] if pairs == "all" else ["memorization", "influence", "pairs"]
     folders = {kind: FileSystems.join(out, kind) for kind in kinds}
-    selection = SelectionSettings(memorization=memorization, influence=influence)
-    counters = run_job(predictions, labels, folders, selection, beam or [])
+    job = search_pairs if pairs == "all" else run_job
+    counters = job(predictions, labels, folders, selection, beam or [])
     for name, value in sorted(counters.items()):
         print(f"{name.replace('_', ' ')}: {value:,}")
     _done(out, ", ".join(kinds))

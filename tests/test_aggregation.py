@@ -110,9 +110,11 @@ def test_selecting_from_influence_records_gives_the_same_pairs(tmp_path, referen
     records, labels = random_run()
     write_run(tmp_path, records, labels)
     aggregate(tmp_path)
-    select_pairs(str(tmp_path / "influence" / "*"), str(tmp_path / "again"), SELECTION)
-    (written,) = (tmp_path / "again").iterdir()
-    assert written.read_bytes() == reference["pairs/pairs-00000-of-00001.tfrecord"]
+    files, labels_path = tmp_path / "influence" / "*", tmp_path / "predictions" / "labels.npz"
+    select_pairs(str(files), str(labels_path), str(tmp_path / "again"), SELECTION)
+    for kind in ("pairs", "selection"):
+        name = shard_name(kind, 0, 1)
+        assert (tmp_path / "again" / name).read_bytes() == reference[f"pairs/{name}"]
 
 
 def test_estimating_again_replaces_and_a_failure_keeps_what_was_there(tmp_path):
@@ -125,7 +127,8 @@ def test_estimating_again_replaces_and_a_failure_keeps_what_was_there(tmp_path):
     before = contents(tmp_path)
     names = [path.split("/")[1] for path in before]
     assert names == [shard_name("influence", 0, 1), shard_name("memorization", 0, 1),
-                     "mine.tfrecord", shard_name("pairs", 0, 1)]  # fmt: skip
+                     "mine.tfrecord", shard_name("pairs", 0, 1),
+                     shard_name("selection", 0, 1)]  # fmt: skip
     shard = predictions / shard_name("predictions", 0, 1)
     shard.write_bytes(shard.read_bytes()[:-1])
     with pytest.raises(InputError):

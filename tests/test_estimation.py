@@ -4,29 +4,47 @@ import pytest
 from tests.oracle import example_learner
 from tfmem.config import SelectionSettings
 from tfmem.estimation.estimator import (
-    count_class,
+    ClassCounts,
+    count_train,
     difference,
     influence,
     memorization,
 )
-from tfmem.estimation.kernels import co_occurrence, transpose_bits
-from tfmem.pairs import concatenate, select, statistics
+from tfmem.estimation.kernels import co_occurrence, ones, transpose_bits
+from tfmem.pairs import statistics
+from tfmem.selection import in_class, settle
 
 
 def packed(bits):
     """Bits `[trials, examples]` as the kernels take them."""
-    bytes_ = np.packbits(bits, axis=1, bitorder="little")
-    return transpose_bits(bytes_, np.arange(bits.shape[1]))
+    return transpose_bits(np.packbits(bits, axis=1, bitorder="little"), bits.shape[1])
 
 
 def counts_of(masks, train_correct, test_correct, label=0):
-    return count_class(
+    index, right = np.arange(masks.shape[1]), packed(test_correct)
+    train = packed(masks), packed(train_correct)
+    return ClassCounts(
         label,
-        len(masks),
-        np.arange(masks.shape[1]),
+        count_train(len(masks), index, np.full(len(index), label), *train),
         np.arange(test_correct.shape[1]),
-        *(packed(bits) for bits in (masks, train_correct, test_correct)),
+        ones(right),
+        co_occurrence(train[0], right),
     )
+
+
+def select(counts, settings):
+    """The selected pairs, were there no other class."""
+    possible = counts.test_correct_in.size
+    return settle([in_class(counts, settings, possible)], settings).pairs
+
+
+def assert_equal(one, other):
+    """Two records of arrays are the same."""
+    for name, value in vars(one).items():
+        if hasattr(value, "__dict__"):
+            assert_equal(value, getattr(other, name))
+        else:
+            np.testing.assert_array_equal(value, getattr(other, name))
 
 
 def brute_force(masks, correct, i, j):
@@ -56,14 +74,12 @@ def test_large_counts_are_exact():
     np.testing.assert_array_equal(co_occurrence(packed(left), packed(right)), expected)
 
 
-def test_transposing_takes_columns_in_any_order_and_clears_what_is_beyond():
-    rng = np.random.default_rng(1)
-    bits = rng.integers(0, 2, (70, 33), np.uint8)
-    columns = np.array([32, 0, 7, 7])
-    turned = transpose_bits(np.packbits(bits, axis=1, bitorder="little"), columns)
-    again = np.unpackbits(turned.view(np.uint8), axis=1, bitorder="little")
-    np.testing.assert_array_equal(again[:, :70], bits[:, columns].T)
-    assert not again[:, 70:].any()
+@pytest.mark.parametrize(("trials", "examples"), [(1, 1), (70, 33), (130, 517)])
+def test_transposing_turns_bits_and_clears_what_is_beyond(trials, examples):
+    bits = np.random.default_rng(1).integers(0, 2, (trials, examples), np.uint8)
+    again = np.unpackbits(packed(bits).view(np.uint8), axis=1, bitorder="little")
+    np.testing.assert_array_equal(again[:, :trials], bits.T)
+    assert not again[:, trials:].any()
 
 
 @pytest.mark.parametrize("trials", [2, 63, 65])
@@ -73,14 +89,14 @@ def test_estimates_equal_two_loops_over_trials(trials):
     masks[:, 0], masks[:, 1] = True, False  # never held out, never included
     test = rng.random((trials, 4)) < 0.5
     counts = counts_of(masks, train, test)
-    mem, infl = memorization(counts), influence(counts).value
+    mem, infl = memorization(counts.train), influence(counts).value
     for i in range(6):
         np.testing.assert_allclose(mem.value[i], brute_force(masks, train, i, i), atol=1e-12)
         for j in range(4):
             np.testing.assert_allclose(infl[i, j], brute_force(masks, test, i, j), atol=1e-12)
     for array in (mem.value, mem.stderr, mem.low, mem.high, *infl.T):
         assert np.isnan(array[:2]).all()
-        assert counts.num_in[:2].tolist() == [trials, 0]
+        assert counts.train.num_in[:2].tolist() == [trials, 0]
 
 
 def test_order_of_trials_is_nothing_and_complementing_masks_is_a_sign():
@@ -90,12 +106,13 @@ def test_order_of_trials_is_nothing_and_complementing_masks_is_a_sign():
     base = counts_of(masks, train, test)
     order = rng.permutation(150)
     other = counts_of(masks[order], train[order], test[order])
-    for name, value in vars(base).items():
-        np.testing.assert_array_equal(getattr(other, name), value)
+    assert_equal(other, base)
     flipped = counts_of(~masks, train, test)
     np.testing.assert_allclose(influence(flipped).value, -influence(base).value, atol=1e-12)
-    np.testing.assert_allclose(memorization(flipped).value, -memorization(base).value, atol=1e-12)
-    np.testing.assert_allclose(memorization(flipped).stderr, memorization(base).stderr)
+    np.testing.assert_allclose(
+        memorization(flipped.train).value, -memorization(base.train).value, atol=1e-12
+    )
+    np.testing.assert_allclose(memorization(flipped.train).stderr, memorization(base.train).stderr)
 
 
 def test_standard_errors_are_those_of_repeated_farms():
@@ -126,11 +143,11 @@ def test_selection_equals_its_definition():
     test = rng.random((90, 30)) < 0.5
     counts = counts_of(masks, train, test, label=4)
     settings = SelectionSettings(memorization=0.00137, influence=0.10037)
-    mem, infl = memorization(counts).value, influence(counts).value
+    mem, infl = memorization(counts.train).value, influence(counts).value
     expected = {
         (i, j) for i in range(20) for j in range(30) if mem[i] >= 0.00137 and infl[i, j] >= 0.10037
     }
-    found = concatenate([select(counts, settings)])
+    found = select(counts, settings)
     assert set(zip(found.train_index.tolist(), found.test_index.tolist(), strict=True)) == expected
     assert (np.diff(found.influence) <= 0).all()
     assert set(found.label.tolist()) == {4}
@@ -141,8 +158,6 @@ def test_selection_equals_its_definition():
 def test_pair_statistics():
     """Of test examples 1, 2 and 5, two have one influencer and one has three."""
     learner = example_learner()
-    found = concatenate([])
-    assert (statistics(found).pairs, statistics(found).influencers) == (0, {})
     masks = np.array([[r.subset_mask[0] >> i & 1 for i in range(8)] for r in learner.records()])
     masks = masks.astype(bool)
     test = np.stack([masks[:, 0], masks[:, 1], masks[:, 5] | masks[:, 6] | masks[:, 7]], axis=1)

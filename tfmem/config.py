@@ -259,10 +259,29 @@ Threshold = Annotated[float, Field(ge=-1, le=1)]
 
 
 class SelectionSettings(_Settings):
-    """Inclusive thresholds of a high-influence pair (Feldman & Zhang 2020, Sec. 2)."""
+    """Which pairs are selected; by default those of Feldman & Zhang (2020, Sec. 2).
+
+    Attributes:
+      memorization: least memorization of the training example, inclusive.
+      influence: least influence, inclusive; `fdr` or `top_k` take its place.
+      fdr: the false discovery rate to select at, over all pairs that are tested.
+      top_k: how many training examples are selected for each test example.
+      pairs: `same_class` tests pairs of one class, `all` every training with every test example.
+      sign: which influences are looked for; `both` compares absolute values.
+    """
 
     memorization: Threshold = 0.25
     influence: Threshold = 0.15
+    fdr: Annotated[float, Field(gt=0, lt=1)] | None = None
+    top_k: Positive | None = None
+    pairs: Literal["same_class", "all"] = "same_class"
+    sign: Literal["positive", "negative", "both"] = "positive"
+
+    @model_validator(mode="after")
+    def _one_rule(self) -> SelectionSettings:
+        if self.fdr is not None and self.top_k is not None:
+            raise ValueError("fdr or top_k, not both")
+        return self
 
 
 class Config(_Settings):

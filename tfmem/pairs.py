@@ -1,107 +1,41 @@
-"""Selection of high-influence pairs, and their statistics (Feldman & Zhang 2020, Sec. 2 and 3)."""
+"""High-influence pairs and their statistics (Feldman & Zhang 2020, Sec. 2 and 3)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, fields
-from fractions import Fraction
+from dataclasses import dataclass
 
 import numpy as np
-
-from tfmem.config import SelectionSettings
-from tfmem.estimation.estimator import ClassCounts, difference, memorization
 
 
 @dataclass(frozen=True)
 class Pairs:
-    """Pairs of a training and a test example of one class; all arrays are `[pairs]`.
+    """Pairs of a training and a test example; all arrays are `[pairs]`.
 
     Attributes:
       train_index: int64.
       test_index: int64.
-      label: int64, the class of both.
+      label: int64, the class of the training example.
+      test_label: int64, the class of the test example.
       memorization: float64, of the training example.
       influence: float64, of the training on the test example.
       stderr: float64, standard error of the influence.
       ci_low: float64, lower end of the 95% interval of the influence.
       ci_high: float64, upper end.
+      p_value: float64, exact probability of such an influence if there is none.
+      q_value: float64, the false discovery rate at which the pair would be selected.
     """
 
     train_index: np.ndarray
     test_index: np.ndarray
     label: np.ndarray
+    test_label: np.ndarray
     memorization: np.ndarray
     influence: np.ndarray
     stderr: np.ndarray
     ci_low: np.ndarray
     ci_high: np.ndarray
-
-
-def select(counts: ClassCounts, settings: SelectionSettings) -> Pairs:
-    """The pairs of one class with memorization and influence at or above their thresholds.
-
-    The thresholds are compared as exact fractions of the counts, so that an influence of 3/20 is at
-    the threshold 0.15 although the difference of its floating-point quotients is below it.
-
-    Args:
-      counts: sums over trials for the class.
-      settings: the thresholds.
-    """
-    out = counts.num_trials - counts.num_in
-    memorized = _at_least(
-        counts.train_correct_in,
-        counts.num_in,
-        counts.train_correct - counts.train_correct_in,
-        out,
-        settings.memorization,
-    )
-    candidates = np.flatnonzero(memorized)
-    num_in, num_out = counts.num_in[candidates, None], out[candidates, None]
-    correct_in = counts.test_correct_in[candidates].astype(np.int64)
-    correct_out = counts.test_correct - correct_in
-    row, column = np.nonzero(
-        _at_least(correct_in, num_in, correct_out, num_out, settings.influence)
-    )
-    influence = difference(
-        correct_in[row, column], num_in[row, 0], correct_out[row, column], num_out[row, 0]
-    )
-    train = candidates[row]
-    return Pairs(
-        train_index=counts.train_index[train],
-        test_index=counts.test_index[column],
-        label=np.full(len(row), counts.label, np.int64),
-        memorization=memorization(counts).value[train],
-        influence=influence.value,
-        stderr=influence.stderr,
-        ci_low=influence.low,
-        ci_high=influence.high,
-    )
-
-
-def _at_least(
-    correct_in: np.ndarray,
-    num_in: np.ndarray,
-    correct_out: np.ndarray,
-    num_out: np.ndarray,
-    threshold: float,
-) -> np.ndarray:
-    """Whether `correct_in / num_in - correct_out / num_out >= threshold`, in integers."""
-    exact = Fraction(str(threshold)).limit_denominator(10**6)
-    left = (correct_in * num_out - correct_out * num_in) * exact.denominator
-    return (num_in > 0) & (num_out > 0) & (left >= exact.numerator * num_in * num_out)
-
-
-def concatenate(parts: Iterable[Pairs]) -> Pairs:
-    """Joins selections, most influential pair first; ties by training, then by test index."""
-    parts = [_NONE, *parts]
-    joined = {
-        f.name: np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(Pairs)
-    }
-    order = np.lexsort((joined["test_index"], joined["train_index"], -joined["influence"]))
-    return Pairs(**{name: values[order] for name, values in joined.items()})
-
-
-_NONE = Pairs(*(np.zeros(0, np.int64),) * 3, *(np.zeros(0),) * 5)
+    p_value: np.ndarray
+    q_value: np.ndarray
 
 
 @dataclass(frozen=True)

@@ -139,6 +139,14 @@ class Labels:
     dataset_fingerprint: bytes = b""
     clean_train_labels: np.ndarray | None = None
 
+    def pairs_in_class(self) -> int:
+        """How many pairs of a training and a test example are of one class."""
+        counts = [
+            np.bincount(labels, minlength=len(self.class_names))
+            for labels in (self.train_labels, self.test_labels)
+        ]
+        return int(counts[0] @ counts[1])
+
     def to_npz(self) -> bytes:
         """The contents of a `labels.npz`."""
         file = io.BytesIO()

@@ -28,8 +28,11 @@ _MEMORIZATION = {
     ),
 }
 _PAIRS = {
-    **dict.fromkeys(("train_index", "test_index", "label"), np.int64),
-    **dict.fromkeys(("memorization", "influence", "stderr", "ci_low", "ci_high"), np.float32),
+    **dict.fromkeys(("train_index", "test_index", "label", "test_label"), np.int64),
+    **dict.fromkeys(
+        ("memorization", "influence", "stderr", "ci_low", "ci_high", "p_value", "q_value"),
+        np.float32,
+    ),
 }
 
 
@@ -48,10 +51,10 @@ class InfluenceBlock:
     def __init__(self, counts: ClassCounts) -> None:
         """Estimates from counts."""
         self.label = counts.label
-        self.train_index = counts.train_index
+        self.train_index = counts.train.index
         self.test_index = counts.test_index
-        self.n_in = counts.num_in
-        self.n_out = counts.num_trials - counts.num_in
+        self.n_in = counts.train.num_in
+        self.n_out = counts.train.num_out
         self._counts = counts
 
     @cached_property
@@ -126,6 +129,12 @@ class Run:
         """The selected pairs, most influential first."""
         return self._table("pairs", _PAIRS)
 
+    @cached_property
+    def selection(self) -> pd.Series:
+        """What the pairs were selected from: `tested`, `expected_by_chance`."""
+        columns = {"pairs": np.int64, "tested": np.int64, "expected_by_chance": np.float32}
+        return self._table("selection", columns, "pairs").iloc[0]
+
     @property
     def pair_statistics(self) -> pair_selection.PairStatistics:
         """Unique examples in the pairs, and how many influencers test examples have."""
@@ -155,17 +164,18 @@ class Run:
         names = ["trial_id", "subset_accuracy", "held_out_accuracy", "test_accuracy"]
         return pd.DataFrame(rows, columns=names).set_index("trial_id").sort_index()
 
-    def _records(self, kind: str) -> Iterator[tuple[bytes, str]]:
-        paths = sorted(self._folders[kind].glob(f"{kind}-*.tfrecord"))
+    def _records(self, kind: str, folder: str = "") -> Iterator[tuple[bytes, str]]:
+        where = self._folders[folder or kind]
+        paths = sorted(where.glob(f"{kind}-*.tfrecord"))
         if not paths:
-            raise InputError(f"{self._folders[kind]}: no {kind} records; has the run finished?")
+            raise InputError(f"{where}: no {kind} records; has the run finished?")
         for path in paths:
             with open(path, "rb") as file:
                 yield from read_records(file, str(path))
 
-    def _table(self, kind: str, columns: dict[str, Any]) -> pd.DataFrame:
+    def _table(self, kind: str, columns: dict[str, Any], folder: str = "") -> pd.DataFrame:
         rows = []
-        for payload, source in self._records(kind):
+        for payload, source in self._records(kind, folder):
             features = decode_example(payload, source)
             if missing := columns.keys() - features.keys():
                 raise InputError(f"{source}: features {sorted(missing)} are missing")

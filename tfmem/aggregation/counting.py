@@ -1,11 +1,8 @@
-"""From trial records to integer counts a class, in a shape that any number of workers can share.
-
-A batch of trials is cut into one element a class: the bits of that class's examples, turned so that
-they are packed along trials. Everything of a class then meets in one place and is counted once.
-"""
+"""From the bits of trials to integer counts: of a class, or of a tile and what is found in it."""
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
@@ -13,107 +10,54 @@ import apache_beam as beam
 import numpy as np
 from apache_beam.metrics import Metrics
 
-from tfmem.aggregation.reading import load_labels
-from tfmem.estimation.estimator import ClassCounts, count_class
-from tfmem.estimation.kernels import transpose_bits
+from tfmem.aggregation.bits import (
+    BATCH,
+    Bits,
+    GatherBits,
+    WithGroups,
+    by_class,
+    by_tile,
+    join,
+    only_tests,
+)
+from tfmem.config import SelectionSettings
+from tfmem.estimation.estimator import ClassCounts, TrainCounts, count_train
+from tfmem.estimation.kernels import co_occurrence, ones
+from tfmem.estimation.search import Search
 from tfmem.predictions import TrialRecord
+from tfmem.selection import Candidates, Tests, in_all_classes
 
 
-class ClassBits(NamedTuple):
-    """The bits of one class's examples in a batch of trials.
-
-    Attributes:
-      trial_ids: int64 `[batch]`.
-      masks: uint64 `[train, words]`, packed along the trials of the batch.
-      train_correct: uint64 `[train, words]`.
-      test_correct: uint64 `[test, words]`.
-    """
-
-    trial_ids: np.ndarray
-    masks: np.ndarray
-    train_correct: np.ndarray
-    test_correct: np.ndarray
-
-
-class _ByClass(beam.DoFn):
-    """A DoFn that knows which examples belong to which class."""
-
-    def __init__(self, labels_path: str) -> None:
-        self._labels_path = labels_path
-
-    def setup(self) -> None:
-        labels = load_labels(self._labels_path)
-        self._classes = len(labels.class_names)
-        self._train = _by_class(labels.train_labels, self._classes)
-        self._test = _by_class(labels.test_labels, self._classes)
-
-
-class _CutByClass(_ByClass):
-    """A batch of records into the bits of each class."""
-
-    def process(self, batch: list[tuple[TrialRecord, str]]) -> Iterator[tuple[int, ClassBits]]:
-        records = [record for record, _ in batch]
-        trial_ids = np.array([record.trial_id for record in records], np.int64)
-        masks, train_correct, test_correct = (
-            np.stack([np.frombuffer(getattr(record, name), np.uint8) for record in records])
-            for name in ("subset_mask", "train_correct", "test_correct")
-        )
-        for label in range(self._classes):
-            train, test = self._train[label], self._test[label]
-            if len(train) or len(test):
-                yield (
-                    label,
-                    ClassBits(
-                        trial_ids,
-                        transpose_bits(masks, train),
-                        transpose_bits(train_correct, train),
-                        transpose_bits(test_correct, test),
-                    ),
-                )
-
-
-class _CountClass(_ByClass):
+class _CountClass(WithGroups):
     """All bits of a class into its counts; `num_trials` is there once the records are checked."""
 
     def __init__(self, labels_path: str) -> None:
-        super().__init__(labels_path)
+        super().__init__(labels_path, by_class)
         self._counted = Metrics.counter("tfmem", "classes_counted")
 
     def process(
-        self, element: tuple[int, Iterable[ClassBits]], num_trials: int
+        self, element: tuple[int, Iterable[Bits]], num_trials: int
     ) -> Iterator[ClassCounts]:
         label, batches = element
-        bits = _first_of_each_trial(batches)
+        group = self._groups[label]
+        masks, train_correct, test_correct = join(batches)
+        labels = self._labels.train_labels[group.train]
         self._counted.inc()
-        yield count_class(label, num_trials, self._train[label], self._test[label], *bits)
+        yield ClassCounts(
+            label=label,
+            train=count_train(num_trials, group.train, labels, masks, train_correct),
+            test_index=group.test,
+            test_correct=ones(test_correct),
+            test_correct_in=co_occurrence(masks, test_correct),
+        )
 
 
-def _by_class(labels: np.ndarray, classes: int) -> list[np.ndarray]:
-    order = np.argsort(labels, kind="stable")
-    return np.split(order, np.searchsorted(labels[order], np.arange(1, classes)))
-
-
-def _first_of_each_trial(
-    batches: Iterable[ClassBits],
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Joins batches; a trial that comes again (with equal content) has its bits cleared."""
-    seen: set[int] = set()
-    parts: list[list[np.ndarray]] = [[], [], []]
-    for batch in batches:
-        fresh = np.array([_add(seen, trial) for trial in batch.trial_ids.tolist()])
-        packed = np.packbits(fresh, bitorder="little")
-        keep = np.zeros(batch.masks.shape[1] * 8, np.uint8)
-        keep[: len(packed)] = packed
-        for part, bits in zip(parts, batch[1:], strict=True):
-            part.append(bits & keep.view(np.uint64))
-    masks, train_correct, test_correct = (np.concatenate(part, axis=1) for part in parts)
-    return masks, train_correct, test_correct
-
-
-def _add(seen: set[int], trial: int) -> bool:
-    new = trial not in seen
-    seen.add(trial)
-    return new
+@beam.ptransform_fn
+def BatchTrials(
+    records: beam.PCollection[tuple[TrialRecord, str]],
+) -> beam.PCollection[list[tuple[TrialRecord, str]]]:
+    """Records in batches that fill words of 64 trials."""
+    return records | beam.BatchElements(min_batch_size=BATCH, max_batch_size=BATCH)
 
 
 @beam.ptransform_fn
@@ -125,8 +69,76 @@ def CountClasses(
     """Counts over trials for each class that has examples."""
     return (
         records
-        | "BatchTrials" >> beam.BatchElements(min_batch_size=64, max_batch_size=256)
-        | "CutByClass" >> beam.ParDo(_CutByClass(labels_path))
-        | "GatherClass" >> beam.GroupByKey()
+        | "BatchTrials" >> BatchTrials()
+        | "GatherClasses" >> GatherBits(labels_path, by_class)
         | "CountClass" >> beam.ParDo(_CountClass(labels_path), num_trials)
+    )
+
+
+class Room(NamedTuple):
+    """How much is held at a time; results do not depend on it.
+
+    Attributes:
+      tile: training examples whose bits are searched together.
+      found: pairs that one step of a search can find.
+    """
+
+    tile: int = 65_536
+    found: int = 4_000_000
+
+
+class TileCounts(NamedTuple):
+    """Sums over trials for a tile of training examples, and its pairs that may be selected."""
+
+    train: TrainCounts
+    candidates: Candidates
+
+
+class _SearchTile(WithGroups):
+    """All bits of a tile into its counts and candidates."""
+
+    def __init__(self, labels_path: str, room: Room, settings: SelectionSettings) -> None:
+        super().__init__(labels_path, functools.partial(by_tile, room.tile))
+        self._capacity = room.found
+        self._settings = settings
+        self._searched = Metrics.counter("tfmem", "tiles_searched")
+
+    def process(
+        self, element: tuple[int, Iterable[Bits]], num_trials: int, test_bits: Iterable[Bits]
+    ) -> Iterator[TileCounts]:
+        tile, batches = element
+        index, labels = self._groups[tile].train, self._labels
+        masks, train_correct, _ = join(batches)
+        _, _, test_correct = join(test_bits)
+        train = count_train(num_trials, index, labels.train_labels[index], masks, train_correct)
+        tests = Tests(np.arange(len(labels.test_labels)), labels.test_labels, ones(test_correct))
+        search = Search(test_correct, num_trials, self._capacity)
+        possible = len(labels.train_labels) * len(labels.test_labels)
+        found = in_all_classes(train, masks, tests, search, self._settings, possible)
+        self._searched.inc()
+        yield TileCounts(train, found)
+
+
+@beam.ptransform_fn
+def SearchTiles(
+    records: beam.PCollection[tuple[TrialRecord, str]],
+    num_trials: beam.pvalue.AsSingleton,
+    labels_path: str,
+    room: Room,
+    settings: SelectionSettings,
+) -> beam.PCollection[TileCounts]:
+    """Counts, and candidates among all pairs, for each tile of training examples."""
+    batches = records | "BatchTrials" >> BatchTrials()
+    tests = (
+        batches
+        | "GatherTests" >> GatherBits(labels_path, only_tests)
+        | "AllTests" >> beam.MapTuple(lambda _, bits: list(bits))
+    )
+    return (
+        batches
+        | "GatherTiles" >> GatherBits(labels_path, functools.partial(by_tile, room.tile))
+        | "SearchTile"
+        >> beam.ParDo(
+            _SearchTile(labels_path, room, settings), num_trials, beam.pvalue.AsSingleton(tests)
+        )
     )

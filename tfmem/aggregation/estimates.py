@@ -6,64 +6,60 @@ index, influence by class, pairs are one file.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-
 import numpy as np
 
 from tfmem.errors import InputError
-from tfmem.estimation.estimator import ClassCounts, influence, memorization
-from tfmem.pairs import Pairs
+from tfmem.estimation.estimator import ClassCounts, TrainCounts, influence, memorization
 from tfmem.records import decode_example, encode_example, feature
+from tfmem.selection import Selection
 
 KINDS = ("predictions", "memorization", "influence", "pairs")  # folders of a run
 _BLOCK_NAMES = ("train_index", "test_index", "num_in", "train_correct", "train_correct_in",
                 "test_correct")  # fmt: skip
 
 
-def memorization_examples(counts: ClassCounts) -> list[tuple[int, bytes]]:
-    """One record for each training example of a class, with the example's index."""
+def memorization_table(counts: TrainCounts) -> dict[str, np.ndarray]:
+    """The columns of memorization records, in the order of `counts.index`."""
     estimate = memorization(counts)
-    num_out = counts.num_trials - counts.num_in
-    correct_out = counts.train_correct - counts.train_correct_in
+    correct_out = counts.correct - counts.correct_in
     with np.errstate(divide="ignore", invalid="ignore"):
-        columns = {
-            "index": counts.train_index,
-            "label": np.full(len(num_out), counts.label),
+        return {
+            "index": counts.index,
+            "label": counts.label,
             "n_in": counts.num_in,
-            "n_out": num_out,
+            "n_out": counts.num_out,
             "memorization": estimate.value,
             "stderr": estimate.stderr,
             "ci_low": estimate.low,
             "ci_high": estimate.high,
-            "accuracy_in": counts.train_correct_in / counts.num_in,
-            "accuracy_out": correct_out / num_out,
+            "accuracy_in": counts.correct_in / counts.num_in,
+            "accuracy_out": correct_out / counts.num_out,
         }
-    return [(int(columns["index"][row]), payload) for row, payload in _rows(columns)]
 
 
-def _rows(columns: Mapping[str, np.ndarray]) -> Iterator[tuple[int, bytes]]:
-    """One record a row of columns of equal length, with the row's number."""
-    for row, values in enumerate(zip(*columns.values(), strict=True)):
-        yield row, encode_example(dict(zip(columns, values, strict=True)))
-
-
-def influence_examples(counts: ClassCounts) -> list[tuple[int, bytes]]:
+def influence_record(counts: ClassCounts) -> tuple[int, bytes]:
     """The record of a class, with its label: its influence block and the counts behind it."""
+    train = counts.train
     payload = encode_example(
         {
             "label": counts.label,
             "axes": b"train,test",
             "influence": influence(counts).value.astype("<f4").tobytes(),
-            "num_trials": counts.num_trials,
+            "num_trials": train.num_trials,
+            "train_index": train.index,
+            "num_in": train.num_in,
+            "train_correct": train.correct,
+            "train_correct_in": train.correct_in,
+            "test_index": counts.test_index,
+            "test_correct": counts.test_correct,
             "test_correct_in": counts.test_correct_in.astype("<i4").tobytes(),
-            **{name: getattr(counts, name) for name in _BLOCK_NAMES},
         }
     )
-    return [(counts.label, payload)]
+    return counts.label, payload
 
 
 def parse_influence(payload: bytes, source: str) -> ClassCounts:
-    """The counts in a record that `influence_examples` made.
+    """The counts in a record that `influence_record` made.
 
     Raises:
       InputError: naming `source`, if a part is missing or of a wrong length.
@@ -81,14 +77,32 @@ def parse_influence(payload: bytes, source: str) -> ClassCounts:
             f"{source}: test_correct_in: expected {4 * train * test} bytes for {train} x {test} "
             f"counts, received {len(block)}"
         )
+    label = feature(features, "label", int, source)
     return ClassCounts(
-        label=feature(features, "label", int, source),
-        num_trials=feature(features, "num_trials", int, source),
+        label=label,
+        train=TrainCounts(
+            num_trials=feature(features, "num_trials", int, source),
+            index=arrays["train_index"],
+            label=np.full(train, label, np.int64),
+            num_in=arrays["num_in"],
+            correct=arrays["train_correct"],
+            correct_in=arrays["train_correct_in"],
+        ),
+        test_index=arrays["test_index"],
+        test_correct=arrays["test_correct"],
         test_correct_in=np.frombuffer(block, "<i4").reshape(train, test),
-        **arrays,
     )
 
 
-def pair_examples(pairs: Pairs) -> list[tuple[int, bytes]]:
-    """One record a pair, with its rank."""
-    return list(_rows(vars(pairs)))
+def pairs_table(selection: Selection) -> dict[str, np.ndarray]:
+    """The columns of pair records, most influential first."""
+    return vars(selection.pairs)
+
+
+def selection_table(selection: Selection) -> dict[str, np.ndarray]:
+    """The columns of the one record that says what the pairs were selected from."""
+    return {
+        "pairs": np.array([len(selection.pairs.train_index)]),
+        "tested": np.array([selection.tested]),
+        "expected_by_chance": np.array([selection.expected]),
+    }

@@ -1,23 +1,27 @@
-"""The two Beam jobs: predictions to estimates, and influence records to pairs.
+"""The Beam jobs: predictions to estimates, predictions to pairs, influence records to pairs.
 
-Both write to temporary folders within their outputs and move the files to their final names when
+All write to temporary folders within their outputs and move the files to their final names when
 the whole job has succeeded, on whatever filesystem that is.
 """
 
 from __future__ import annotations
 
+import functools
+import operator
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import apache_beam as beam
+import numpy as np
 from apache_beam.io.filesystems import FileSystems
 
-from tfmem.aggregation.counting import CountClasses
+from tfmem.aggregation.counting import CountClasses, Room, SearchTiles, TileCounts
 from tfmem.aggregation.estimates import (
-    influence_examples,
-    memorization_examples,
-    pair_examples,
+    influence_record,
+    memorization_table,
+    pairs_table,
     parse_influence,
+    selection_table,
 )
 from tfmem.aggregation.launching import Output, run_job
 from tfmem.aggregation.reading import (
@@ -27,15 +31,16 @@ from tfmem.aggregation.reading import (
     identify,
     load_labels,
 )
-from tfmem.aggregation.writing import WriteOrdered
+from tfmem.aggregation.writing import WriteOrdered, WriteTable
 from tfmem.config import SelectionSettings
 from tfmem.estimation.estimator import ClassCounts
-from tfmem.pairs import concatenate, select
+from tfmem.predictions import Labels, TrialRecord
 from tfmem.records import read_records
+from tfmem.selection import Candidates, in_class, settle
 
 _EXAMPLES_A_FILE = 65_536
 _CLASSES_A_FILE = 64
-_ALL_IN_ONE = 1 << 62  # pairs a file: the file is in order of influence
+_ROOM = Room()
 
 
 def estimate(
@@ -52,7 +57,7 @@ def estimate(
       labels: path of the `labels.npz` that belongs to them.
       folders: where the files of `memorization` and `influence` go, and of `pairs` if there is a
         selection.
-      selection: thresholds of the pairs; None selects none.
+      selection: which pairs of one class; None selects none.
       beam_args: options for Beam, such as `--direct_num_workers=2`.
 
     Returns:
@@ -63,55 +68,92 @@ def estimate(
     """
     known = load_labels(labels)
     shards = find_files(predictions, "prediction shards")
-    outputs = {
-        "memorization": Output(
-            folders["memorization"], "memorization", len(known.train_labels), _EXAMPLES_A_FILE
-        ),
-        "influence": Output(
-            folders["influence"], "influence", len(known.class_names), _CLASSES_A_FILE
-        ),
-    }
-    if selection:
-        outputs["pairs"] = _pairs_output(folders["pairs"])
+    memorization = _memorization_output(folders, known)
+    influence = Output(folders["influence"], "influence", len(known.class_names), _CLASSES_A_FILE)
+    pairs = _pairs_outputs(folders["pairs"]) if selection else []
 
     def build(pipeline: beam.Pipeline) -> None:
         records = pipeline | "ReadTrials" >> ReadTrials(shards, labels)
-        num_trials = (
-            records
-            | "Identify" >> beam.Map(identify)
-            | "CheckTrials" >> beam.CombineGlobally(_AsList(check_identities))
-        )
-        counts = records | "CountClasses" >> CountClasses(
-            beam.pvalue.AsSingleton(num_trials), labels
+        counts = records | "CountClasses" >> CountClasses(_checked(records), labels)
+        _ = (
+            counts
+            | "MemorizationTable" >> beam.Map(_train_table)
+            | "WriteMemorization" >> WriteTable(memorization)
         )
         _ = (
             counts
-            | "MemorizationRecords" >> beam.Map(memorization_examples)
-            | "WriteMemorization" >> WriteOrdered(outputs["memorization"])
-        )
-        _ = (
-            counts
-            | "InfluenceRecords" >> beam.Map(influence_examples)
-            | "WriteInfluence" >> WriteOrdered(outputs["influence"])
+            | "InfluenceRecord" >> beam.Map(influence_record)
+            | "WriteInfluence" >> WriteOrdered(influence)
         )
         if selection:
-            _write_pairs(counts, selection, outputs["pairs"])
+            _select(counts, known, selection, pairs)
 
-    return run_job(build, list(outputs.values()), beam_args)
+    return run_job(build, [memorization, influence, *pairs], beam_args)
+
+
+def search_pairs(
+    predictions: str | Sequence[str],
+    labels: str,
+    folders: Mapping[str, str],
+    selection: SelectionSettings,
+    beam_args: Sequence[str] = (),
+    room: Room = _ROOM,
+) -> dict[str, int]:
+    """Estimates memorization, and selects among all pairs of training and test examples.
+
+    The influence of all pairs is counted, but never held: what is selected is picked out while it
+    is counted.
+
+    Args:
+      predictions: a glob of prediction shards, on any Beam filesystem, or their paths.
+      labels: path of the `labels.npz` that belongs to them.
+      folders: where the files of `memorization` (left out if there is none) and `pairs` go.
+      selection: which pairs.
+      beam_args: options for Beam.
+      room: how much is held at a time.
+
+    Returns:
+      How many records were read and written.
+
+    Raises:
+      InputError: if there is nothing to read, or naming the file and record that cannot be used.
+    """
+    known = load_labels(labels)
+    shards = find_files(predictions, "prediction shards")
+    outputs = _pairs_outputs(folders["pairs"])
+    pairs = list(outputs)
+    if "memorization" in folders:
+        outputs.append(_memorization_output(folders, known))
+
+    def build(pipeline: beam.Pipeline) -> None:
+        records = pipeline | "ReadTrials" >> ReadTrials(shards, labels)
+        tiles = records | "SearchTiles" >> SearchTiles(_checked(records), labels, room, selection)
+        if "memorization" in folders:
+            _ = (
+                tiles
+                | "MemorizationTable" >> beam.Map(_train_table)
+                | "WriteMemorization" >> WriteTable(outputs[-1])
+            )
+        candidates = tiles | "Candidates" >> beam.Map(operator.attrgetter("candidates"))
+        _settle(candidates, selection, pairs)
+
+    return run_job(build, outputs, beam_args)
 
 
 def select_pairs(
     influence: str | Sequence[str],
+    labels: str,
     folder: str,
     selection: SelectionSettings,
     beam_args: Sequence[str] = (),
 ) -> dict[str, int]:
-    """Selects high-influence pairs from influence records.
+    """Selects high-influence pairs of one class from influence records.
 
     Args:
       influence: a glob of influence files, on any Beam filesystem, or their paths.
+      labels: path of the `labels.npz` of the predictions.
       folder: receives the files of pairs.
-      selection: the thresholds.
+      selection: which pairs.
       beam_args: options for Beam.
 
     Returns:
@@ -120,8 +162,9 @@ def select_pairs(
     Raises:
       InputError: if there is nothing to read, or naming the file and record that cannot be used.
     """
+    known = load_labels(labels)
     files = find_files(influence, "influence files")
-    output = _pairs_output(folder)
+    outputs = _pairs_outputs(folder)
 
     def build(pipeline: beam.Pipeline) -> None:
         counts = (
@@ -130,13 +173,32 @@ def select_pairs(
             | "SpreadFiles" >> beam.Reshuffle()
             | "ReadCounts" >> beam.FlatMap(_read_counts)
         )
-        _write_pairs(counts, selection, output)
+        _select(counts, known, selection, outputs)
 
-    return run_job(build, [output], beam_args)
+    return run_job(build, outputs, beam_args)
 
 
-def _pairs_output(folder: str) -> Output:
-    return Output(folder, "pairs", 1, _ALL_IN_ONE)
+def _memorization_output(folders: Mapping[str, str], labels: Labels) -> Output:
+    count = len(labels.train_labels)
+    return Output(folders["memorization"], "memorization", count, _EXAMPLES_A_FILE)
+
+
+def _pairs_outputs(folder: str) -> list[Output]:
+    """The pairs, in one file in order of influence; and what they were selected from."""
+    return [Output(folder, kind, 1, 1) for kind in ("pairs", "selection")]
+
+
+def _checked(records: beam.PCollection[tuple[TrialRecord, str]]) -> beam.pvalue.AsSingleton:
+    """The number of trials, once all records are known to belong together."""
+    return beam.pvalue.AsSingleton(
+        records
+        | "Identify" >> beam.Map(identify)
+        | "CheckTrials" >> beam.CombineGlobally(_AsList(check_identities))
+    )
+
+
+def _train_table(counts: ClassCounts | TileCounts) -> dict[str, np.ndarray]:
+    return memorization_table(counts.train)
 
 
 def _read_counts(path: str) -> Iterator[ClassCounts]:
@@ -145,15 +207,28 @@ def _read_counts(path: str) -> Iterator[ClassCounts]:
             yield parse_influence(payload, source)
 
 
-def _write_pairs(
-    counts: beam.PCollection[ClassCounts], selection: SelectionSettings, output: Output
+def _select(
+    counts: beam.PCollection[ClassCounts],
+    labels: Labels,
+    selection: SelectionSettings,
+    outputs: list[Output],
 ) -> None:
+    candidates = counts | "FindCandidates" >> beam.Map(in_class, selection, labels.pairs_in_class())
+    _settle(candidates, selection, outputs)
+
+
+def _settle(
+    candidates: beam.PCollection[Candidates], selection: SelectionSettings, outputs: list[Output]
+) -> None:
+    settled = candidates | "Settle" >> beam.CombineGlobally(
+        _AsList(functools.partial(settle, settings=selection))
+    )
+    pairs, summary = outputs
+    _ = settled | "PairsTable" >> beam.Map(pairs_table) | "WritePairs" >> WriteTable(pairs)
     _ = (
-        counts
-        | "SelectPairs" >> beam.Map(select, selection)
-        | "OrderPairs" >> beam.CombineGlobally(_AsList(concatenate))
-        | "PairRecords" >> beam.Map(pair_examples)
-        | "WritePairs" >> WriteOrdered(output)
+        settled
+        | "SelectionTable" >> beam.Map(selection_table)
+        | "WriteSelection" >> WriteTable(summary)
     )
 
 

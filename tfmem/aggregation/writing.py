@@ -2,59 +2,109 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 import apache_beam as beam
+import numpy as np
 from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.metrics import Metrics
 
 from tfmem.aggregation.launching import Output
 from tfmem.records import write_records
+from tfmem.tables import encode_rows
 
-Records = list[tuple[int, bytes]]
+Table = Mapping[str, np.ndarray]
 
 
 class _WriteFile(beam.DoFn):
-    """Writes all records of one file in the order of their keys."""
+    """Writes what goes into one file."""
 
     def __init__(self, output: Output) -> None:
         self._output = output
         self._written = Metrics.counter("tfmem", f"{output.kind}_written")
 
-    def process(self, element: tuple[int, Iterable[Records]]) -> Iterator[str]:
+    def process(self, element: tuple[int, Iterable[Any]]) -> Iterator[str]:
         number, parts = element
         path = FileSystems.join(self._output.unfinished, self._output.names[number])
-        payloads = [payload for _, payload in sorted(record for part in parts for record in part)]
         with FileSystems.create(path, compression_type=CompressionTypes.UNCOMPRESSED) as file:
-            self._written.inc(write_records(file, payloads))
+            self._written.inc(
+                write_records(file, self._payloads([part for part in parts if part is not None]))
+            )
         yield path
 
+    def _payloads(self, parts: list[tuple[int, bytes]]) -> Iterable[bytes]:
+        return [payload for _, payload in sorted(parts)]
 
-def _by_file(records: Records, per_file: int) -> Iterator[tuple[int, Records]]:
-    """Splits records, ascending by key, by the file that they go to."""
-    for number, group in itertools.groupby(records, lambda record: record[0] // per_file):
-        yield number, list(group)
+
+class _WriteTable(_WriteFile):
+    """Writes the rows of one file, by index."""
+
+    def _payloads(self, parts: list[Table]) -> Iterable[bytes]:  # type: ignore[override]
+        if not parts:
+            return []
+        columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+        if "index" in columns:
+            order = np.argsort(columns["index"], kind="stable")
+            columns = {name: values[order] for name, values in columns.items()}
+        return encode_rows(columns)
 
 
 @beam.ptransform_fn
-def WriteOrdered(records: beam.PCollection[Records], output: Output) -> beam.PCollection[str]:
+def WriteTable(tables: beam.PCollection[Table], output: Output) -> beam.PCollection[str]:
+    """Writes rows to the files of an output, spread and ordered by their `index`.
+
+    Args:
+      tables: columns of equal length; without an `index` there is one table, for the first file.
+      output: which files; one that no row falls into is written empty.
+
+    Returns:
+      The files written.
+    """
+    split = tables | "SplitByFile" >> beam.FlatMap(_by_file, output.per_file)
+    return _gathered(split, output) | "WriteTable" >> beam.ParDo(_WriteTable(output))
+
+
+@beam.ptransform_fn
+def WriteOrdered(
+    records: beam.PCollection[tuple[int, bytes]], output: Output
+) -> beam.PCollection[str]:
     """Writes records to the files of an output, spread and ordered by their keys.
 
     Args:
-      records: lists of keys, ascending, with payloads.
+      records: keys with payloads.
       output: which files; one that no key falls into is written empty.
 
     Returns:
       The files written.
     """
-    found = records | "SplitByFile" >> beam.FlatMap(_by_file, output.per_file)
-    every: list[tuple[int, Records]] = [(number, []) for number in range(len(output.names))]
-    empty = records.pipeline | "EveryFile" >> beam.Create(every)
+    split = records | "SplitByFile" >> beam.Map(_file_of, output.per_file)
+    return _gathered(split, output) | "WriteRecords" >> beam.ParDo(_WriteFile(output))
+
+
+def _by_file(table: Table, per_file: int) -> Iterator[tuple[int, Table]]:
+    """Splits rows by the file that they go to."""
+    if "index" not in table:
+        yield 0, table
+        return
+    number = table["index"] // per_file
+    for file in np.unique(number).tolist():
+        rows = number == file
+        yield file, {name: values[rows] for name, values in table.items()}
+
+
+def _file_of(record: tuple[int, bytes], per_file: int) -> tuple[int, tuple[int, bytes]]:
+    return record[0] // per_file, record
+
+
+def _gathered(
+    found: beam.PCollection[tuple[int, Any]], output: Output
+) -> beam.PCollection[tuple[int, Iterable[Any]]]:
+    """What goes into each file, and a None for each, so that none is left out."""
+    every: list[tuple[int, None]] = [(number, None) for number in range(len(output.names))]
     return (
-        (found, empty)
+        (found, found.pipeline | "EveryFile" >> beam.Create(every))
         | "WithEmptyFiles" >> beam.Flatten()
         | "GatherFile" >> beam.GroupByKey()
-        | "WriteFile" >> beam.ParDo(_WriteFile(output))
     )

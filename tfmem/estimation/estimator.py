@@ -12,7 +12,33 @@ from statistics import NormalDist
 
 import numpy as np
 
-from tfmem.estimation.kernels import co_occurrence, ones
+from tfmem.estimation.kernels import ones
+
+
+@dataclass(frozen=True)
+class TrainCounts:
+    """Sums over trials for some training examples.
+
+    Attributes:
+      num_trials: number of trials `t`.
+      index: int64 `[train]`, the examples, ascending.
+      label: int64 `[train]`, their classes.
+      num_in: int64 `[train]`, trials with the example in the subset.
+      correct: int64 `[train]`, trials that predict the example correctly.
+      correct_in: int64 `[train]`, those of them with the example in the subset.
+    """
+
+    num_trials: int
+    index: np.ndarray
+    label: np.ndarray
+    num_in: np.ndarray
+    correct: np.ndarray
+    correct_in: np.ndarray
+
+    @property
+    def num_out(self) -> np.ndarray:
+        """Trials without the example, int64 `[train]`."""
+        return self.num_trials - self.num_in
 
 
 @dataclass(frozen=True)
@@ -21,60 +47,36 @@ class ClassCounts:
 
     Attributes:
       label: the class.
-      num_trials: number of trials `t`.
-      train_index: int64 `[train]`, the class's training examples, ascending.
+      train: sums for its training examples.
       test_index: int64 `[test]`, its test examples, ascending.
-      num_in: int64 `[train]`, trials with the example in the subset.
-      train_correct: int64 `[train]`, trials that predict the training example correctly.
-      train_correct_in: int64 `[train]`, those of them with the example in the subset.
       test_correct: int64 `[test]`, trials that predict the test example correctly.
       test_correct_in: int32 `[train, test]`, those of them with the training example in the subset.
     """
 
     label: int
-    num_trials: int
-    train_index: np.ndarray
+    train: TrainCounts
     test_index: np.ndarray
-    num_in: np.ndarray
-    train_correct: np.ndarray
-    train_correct_in: np.ndarray
     test_correct: np.ndarray
     test_correct_in: np.ndarray
 
 
-def count_class(
-    label: int,
+def count_train(
     num_trials: int,
-    train_index: np.ndarray,
-    test_index: np.ndarray,
+    index: np.ndarray,
+    label: np.ndarray,
     masks: np.ndarray,
-    train_correct: np.ndarray,
-    test_correct: np.ndarray,
-    threads: int | None = None,
-) -> ClassCounts:
-    """Counts over the trials of one class.
+    correct: np.ndarray,
+) -> TrainCounts:
+    """Counts over trials of training examples.
 
     Args:
-      label: the class.
       num_trials: number of trials; bits beyond it are 0.
-      train_index: int64 `[train]`.
-      test_index: int64 `[test]`.
+      index: int64 `[train]`.
+      label: int64 `[train]`.
       masks: uint64 `[train, words]`, subsets packed along trials.
-      train_correct: uint64 `[train, words]`, correctness on training examples.
-      test_correct: uint64 `[test, words]`, correctness on test examples.
-      threads: as in `kernels.co_occurrence`.
+      correct: uint64 `[train, words]`, correctness on training examples.
     """
-    return ClassCounts(
-        label=label,
-        num_trials=num_trials,
-        train_index=train_index,
-        test_index=test_index,
-        num_in=ones(masks),
-        train_correct=ones(train_correct),
-        train_correct_in=ones(masks & train_correct),
-        test_correct=ones(test_correct),
-        test_correct_in=co_occurrence(masks, test_correct, threads),
-    )
+    return TrainCounts(num_trials, index, label, ones(masks), ones(correct), ones(masks & correct))
 
 
 @dataclass(frozen=True)
@@ -122,7 +124,7 @@ def difference(
     return Difference(value, stderr, np.maximum(center - half, -1), np.minimum(center + half, 1))
 
 
-def memorization(counts: ClassCounts) -> Difference:
+def memorization(counts: TrainCounts) -> Difference:
     """Subsampled memorization of each training example (Feldman & Zhang 2020, Alg. 1, line 5).
 
     Args:
@@ -131,12 +133,8 @@ def memorization(counts: ClassCounts) -> Difference:
     Returns:
       Arrays `[train]`, values in [-1, 1].
     """
-    return difference(
-        counts.train_correct_in,
-        counts.num_in,
-        counts.train_correct - counts.train_correct_in,
-        counts.num_trials - counts.num_in,
-    )
+    correct_out = counts.correct - counts.correct_in
+    return difference(counts.correct_in, counts.num_in, correct_out, counts.num_out)
 
 
 def influence(counts: ClassCounts) -> Difference:
@@ -148,10 +146,6 @@ def influence(counts: ClassCounts) -> Difference:
     Returns:
       Arrays `[train, test]`, values in [-1, 1].
     """
-    num_in = counts.num_in[:, None]
-    return difference(
-        counts.test_correct_in,
-        num_in,
-        counts.test_correct - counts.test_correct_in,
-        counts.num_trials - num_in,
-    )
+    correct_out = counts.test_correct - counts.test_correct_in
+    num_in, num_out = counts.train.num_in[:, None], counts.train.num_out[:, None]
+    return difference(counts.test_correct_in, num_in, correct_out, num_out)

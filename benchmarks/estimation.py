@@ -1,0 +1,105 @@
+"""Estimation at the sizes of the paper, from predictions that this makes: time and memory.
+
+Predictions are random, but for some memorized examples and some pairs, so that there is something
+to select. Each job is a process of its own, TFRecords in and TFRecords out.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from tfmem.predictions import Labels, TrialRecord, write_shard
+from tfmem.records import shard_name
+
+SIZES = {  # trials, training examples, test examples, classes
+    "digits": (500, 1437, 360, 10),
+    "cifar": (4000, 50_000, 10_000, 100),
+    "imagenet": (2000, 1_281_167, 50_000, 1000),
+}
+MEMORIZED = 0.3  # of the training examples (Feldman & Zhang 2020, Sec. 3.1, of ImageNet)
+TRIALS_A_SHARD = 50
+
+
+def make(folder, trials, num_train, num_test, classes):
+    """Writes predictions of that size; models are right on what they memorized if it is in."""
+    rng = np.random.default_rng(0)
+    labels = Labels(
+        np.arange(num_train) % classes,
+        np.arange(num_test) % classes,
+        tuple(map(str, range(classes))),
+        b"f" * 32,
+    )
+    folder.mkdir(parents=True)
+    (folder / "labels.npz").write_bytes(labels.to_npz())
+    memorized = np.packbits(rng.random(num_train) < MEMORIZED)
+    influenced = rng.integers(0, num_train // num_test, num_test // 50) * num_test
+    influenced += np.arange(len(influenced)) * 50  # of the same class
+    shards = trials // TRIALS_A_SHARD
+    for shard in range(shards):
+        records = []
+        for trial in range(shard * TRIALS_A_SHARD, (shard + 1) * TRIALS_A_SHARD):
+            mask = rng.random(num_train, np.float32) < 0.7
+            bits = np.packbits(mask, bitorder="little")
+            noise = rng.integers(0, 256, (2, len(bits)), np.uint8)
+            correct = (bits & memorized) | (noise[0] | noise[1]) & ~memorized
+            test = rng.random(num_test, np.float32) < 0.75
+            sure = rng.random(len(influenced)) < 0.5
+            test[np.arange(len(influenced)) * 50] = mask[influenced] & sure
+            if num_train % 8:
+                correct[-1] &= (1 << num_train % 8) - 1
+            records.append(
+                TrialRecord(
+                    trial, 0, num_train, num_test, bits.tobytes(), correct.tobytes(),
+                    np.packbits(test, bitorder="little").tobytes(), b"f" * 32, b"c" * 32,
+                )
+            )  # fmt: skip
+        write_shard(folder / shard_name("predictions", shard, shards), records)
+
+
+def run(predictions, out, options):
+    """One job: seconds, peak memory in GB, what it printed."""
+    code = "from pipelines.cli import main; main()"
+    command = [sys.executable, "-c", code, "estimate", f"{predictions}/*.tfrecord"]
+    command += ["--labels", f"{predictions}/labels.npz", "--out", str(out), *options]
+    watch = (
+        "import json, resource, subprocess, sys, time; s = time.perf_counter();"
+        "r = subprocess.run(sys.argv[1:], capture_output=True, text=True);"
+        "u = resource.getrusage(resource.RUSAGE_CHILDREN);"
+        "print(json.dumps([time.perf_counter() - s, u.ru_maxrss / 2**20, u.ru_utime + u.ru_stime,"
+        " r.returncode, r.stdout + r.stderr]))"
+    )
+    done = subprocess.run([sys.executable, "-c", watch, *command], capture_output=True, check=True)
+    seconds, memory, busy, code, said = json.loads(done.stdout)
+    if code:
+        raise SystemExit(said)
+    return seconds, memory, busy, said
+
+
+def main():
+    """Prints one line a job."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("sizes", nargs="*", default=list(SIZES), choices=[*SIZES, []])
+    parser.add_argument("--keep", type=Path, help="folder for the predictions, to use again")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as temporary:
+        for size in arguments.sizes:
+            predictions = (arguments.keep or Path(temporary)) / size
+            if not predictions.exists():
+                make(predictions, *SIZES[size])
+            for title, options in {
+                "same class": [],
+                "all pairs": ["--pairs", "all"],
+            }.items():
+                out = Path(temporary) / "out"
+                seconds, memory, busy, said = run(predictions, out, options)
+                print(f"{size}, {title}: {seconds:.1f} s ({busy:.0f} s of CPU), {memory:.2f} GB")
+                print("  " + ", ".join(said.strip().splitlines()), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,99 @@
+"""Whether an influence is more than chance, and what a selection among many of them is worth.
+
+A subset is drawn without regard to what a model will predict. If training example `i` does not
+matter for test example `j`, then, given that it was in `num_in` of `t` subsets and that
+`correct` of the `t` models are right on `j`, the number of models that are both is hypergeometric.
+The test is exact (Fisher's), whatever the probabilities are.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+from scipy.stats import hypergeom, norm
+
+Sign = Literal["positive", "negative", "both"]
+
+
+def p_values(
+    correct_in: np.ndarray, num_in: np.ndarray, correct: np.ndarray, num_trials: int, sign: Sign
+) -> np.ndarray:
+    """Exact probability of an influence as large as this one, if there is none.
+
+    Args:
+      correct_in: int64 `[pairs]`, trials that have the training example and are right on the test
+        example.
+      num_in: int64 `[pairs]`, trials that have the training example.
+      correct: int64 `[pairs]`, trials that are right on the test example.
+      num_trials: number of trials `t`.
+      sign: `positive` and `negative` are one-sided tests, `both` is twice the smaller of them.
+
+    Returns:
+      float64 `[pairs]`.
+    """
+    triples = np.stack([correct_in, num_in, correct])
+    unique, where = np.unique(triples, axis=1, return_inverse=True)
+    both, included, right = unique
+    upper = hypergeom.sf(both - 1, num_trials, right, included) if sign != "negative" else 1.0
+    lower = hypergeom.cdf(both, num_trials, right, included) if sign != "positive" else 1.0
+    found = np.minimum(upper, lower) * (2 if sign == "both" else 1)
+    return np.minimum(found, 1.0)[where.reshape(-1)]
+
+
+def q_values(p: np.ndarray, tests: int) -> np.ndarray:
+    """False discovery rates of Benjamini & Hochberg (1995), adjusted p-values.
+
+    Tests that are not among `p` count as tests, and as larger: where some of them are not, results
+    are too large rather than too small, and what is selected by them still has at most that rate of
+    false discoveries (Blanchard & Roquain 2008).
+
+    Args:
+      p: float64 `[known]`, the p-values that are known.
+      tests: how many tests were made, at least as many as there are `p`.
+
+    Returns:
+      float64 `[known]` in [0, 1].
+    """
+    order = np.argsort(p, kind="stable")
+    rank = np.searchsorted(p[order], p[order], side="right")
+    adjusted = np.minimum.accumulate((p[order] * tests / rank)[::-1])[::-1]
+    result = np.empty(len(p))
+    result[order] = np.minimum(adjusted, 1.0)
+    return result
+
+
+def normal_quantile(p: float) -> float:
+    """How many standard deviations above its mean a count surely is, if its p-value is `p`.
+
+    A little below the normal quantile, so that few exact p-values below `p` are missed.
+    """
+    return -np.inf if p >= 0.3 else float(0.8 * norm.isf(p))
+
+
+def expected_by_chance(
+    threshold: float, num_in: np.ndarray, correct: np.ndarray, num_trials: int, sign: Sign
+) -> float:
+    """How many pairs reach a threshold of influence if no training example matters at all.
+
+    Args:
+      threshold: least influence (greatest, and negative, for `negative`).
+      num_in: int64 `[train]`; their mean is used for all of them.
+      correct: int64 `[test]`, trials that are right on each test example.
+      num_trials: number of trials `t`.
+      sign: which influences are selected.
+    """
+    if not len(num_in) or not len(correct):
+        return 0.0
+    included = round(float(np.mean(num_in)))
+    out = num_trials - included
+    right, tests = np.unique(correct, return_counts=True)
+    # influence >= threshold  <=>  correct_in >= (threshold in out + correct in) / t
+    middle = right * included / num_trials
+    reach = abs(threshold) * included * out / num_trials
+    chance = np.zeros(len(right))
+    if sign != "negative":
+        chance += hypergeom.sf(np.ceil(middle + reach - 1e-9) - 1, num_trials, right, included)
+    if sign != "positive":
+        chance += hypergeom.cdf(np.floor(middle - reach + 1e-9), num_trials, right, included)
+    return float(len(num_in) * (tests * chance).sum())

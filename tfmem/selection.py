@@ -1,0 +1,374 @@
+"""Which pairs matter: candidates found in counts, and the choice among all of them.
+
+A pair is a candidate if it meets the rule of the settings, or if its p-value is so small that the
+false discovery rate of others depends on it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields, replace
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from tfmem.config import SelectionSettings
+from tfmem.errors import InputError
+from tfmem.estimation.estimator import ClassCounts, TrainCounts, difference, memorization
+from tfmem.estimation.search import Found, Search, TooMany
+from tfmem.estimation.significance import (
+    expected_by_chance,
+    normal_quantile,
+    p_values,
+    q_values,
+)
+from tfmem.pairs import Pairs
+
+_FALSE_CANDIDATES = 200_000  # how many pairs without influence may be candidates
+_MOST = 20_000_000  # candidates that are kept: 2 GB
+_FEW_ROWS, _ROWS = 64, 8_192  # rows searched at once, at first and at most
+
+
+@dataclass(frozen=True)
+class Tests:
+    """The test examples of a search; arrays are int64 `[test]`.
+
+    Attributes:
+      index: which they are, ascending.
+      label: their classes.
+      correct: trials that predict them correctly.
+    """
+
+    index: np.ndarray
+    label: np.ndarray
+    correct: np.ndarray
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """Pairs that may be selected, as counts; arrays are int64 `[pairs]` unless said otherwise.
+
+    Attributes:
+      num_trials: number of trials `t`.
+      tested: how many pairs were looked at.
+      expected: how many of them reach the threshold by chance (see `expected_by_chance`).
+      train_index: training examples.
+      test_index: test examples.
+      label: classes of the training examples.
+      test_label: classes of the test examples.
+      num_in: trials with the training example in the subset.
+      correct: trials that predict the test example correctly.
+      correct_in: those of them with the training example in the subset.
+      memorization: float64, of the training examples.
+      p_value: float64 (see `p_values`).
+      significant: bool, whether it is so small that false discovery rates depend on it.
+    """
+
+    num_trials: int
+    tested: int
+    expected: float
+    train_index: np.ndarray
+    test_index: np.ndarray
+    label: np.ndarray
+    test_label: np.ndarray
+    num_in: np.ndarray
+    correct: np.ndarray
+    correct_in: np.ndarray
+    memorization: np.ndarray
+    p_value: np.ndarray
+    significant: np.ndarray
+
+    @property
+    def num_out(self) -> np.ndarray:
+        """Trials without the training example."""
+        return self.num_trials - self.num_in
+
+    @property
+    def covariance(self) -> np.ndarray:
+        """`influence * num_in * num_out`, exactly."""
+        return self.num_trials * self.correct_in - self.num_in * self.correct
+
+    def take(self, which: np.ndarray) -> Candidates:
+        """Some of the pairs."""
+        return replace(self, **{name: getattr(self, name)[which] for name in _COLUMNS})
+
+
+_COLUMNS = [f.name for f in fields(Candidates) if f.type == "np.ndarray"]
+
+
+def in_class(counts: ClassCounts, settings: SelectionSettings, possible: int) -> Candidates:
+    """The candidates of one class.
+
+    Args:
+      counts: sums over trials for the class.
+      settings: what is selected.
+      possible: pairs of all classes, whether their training example is memorized or not.
+
+    Raises:
+      InputError: if there are more than memory has room for.
+    """
+    label = np.full(len(counts.test_index), counts.label, np.int64)
+    tests = Tests(counts.test_index, label, counts.test_correct)
+    finder = _Finder(counts.train, tests, settings, possible)
+    rows = finder.rows
+    if len(rows) and len(label):
+        low, high = finder.bounds(rows)
+        both = counts.test_correct_in[rows].astype(np.int64)
+        covariance = counts.train.num_trials * both
+        covariance -= counts.train.num_in[rows, None] * counts.test_correct
+        row, column = np.nonzero((covariance <= low) | (covariance >= high))
+        finder.add(Found(rows[row], column, both[row, column]))
+    return finder.candidates()
+
+
+def in_all_classes(
+    train: TrainCounts,
+    masks: np.ndarray,
+    tests: Tests,
+    search: Search,
+    settings: SelectionSettings,
+    possible: int,
+) -> Candidates:
+    """The candidates among all pairs of some training examples and all test examples.
+
+    Args:
+      train: sums over trials for the training examples.
+      masks: uint64 `[train, words]`, their subsets packed along trials.
+      tests: the test examples.
+      search: searches them.
+      settings: what is selected.
+      possible: pairs of all training and test examples.
+
+    Raises:
+      InputError: if there are more than memory has room for.
+    """
+    finder = _Finder(train, tests, settings, possible)
+    start, step = 0, _FEW_ROWS
+    while start < len(finder.rows):
+        rows = finder.rows[start : start + step]
+        try:
+            found = search(masks[rows], train.num_in[rows], *finder.bounds(rows))
+        except TooMany:
+            if step == 1:
+                raise _too_many() from None
+            step = max(1, step // 4)
+            continue
+        finder.add(found._replace(row=rows[found.row]))
+        start, step = start + len(rows), min(2 * step, _ROWS)
+    return finder.candidates()
+
+
+class _Finder:
+    """Bounds for the counts of candidates, and the candidates found so far."""
+
+    def __init__(
+        self, train: TrainCounts, tests: Tests, settings: SelectionSettings, possible: int
+    ) -> None:
+        self._train = train
+        self._tests = tests
+        self._settings = settings
+        self._least_p = min(1.0, _FALSE_CANDIDATES / max(possible, 1))
+        self._quantile = normal_quantile(self._least_p / (2 if settings.sign == "both" else 1))
+        threshold = _exact(settings.memorization)
+        covariance = train.num_trials * train.correct_in - train.num_in * train.correct
+        estimated = (train.num_in > 0) & (train.num_out > 0)
+        self.rows = np.flatnonzero(
+            estimated & _at_least(covariance, train.num_in * train.num_out, threshold)
+        )
+        self._best = np.zeros(len(tests.index))  # signed influence that is not among the top
+        self._value = memorization(train).value
+        self._chosen = self._pairs(Found(*np.zeros((3, 0), np.int64)))
+
+    def bounds(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Covariances, float64 `[test]` each, at or beyond which pairs may be candidates.
+
+        See `Search`; those of all rows, so that some pairs within are no candidates.
+        """
+        settings, trials = self._settings, self._train.num_trials
+        squares = (self._train.num_in * self._train.num_out)[rows].astype(np.float64)
+        right = self._tests.correct
+        spread = _spread(right, trials)
+        edge = np.full(len(right), np.inf)  # where all trials agree there is no evidence
+        edge[spread > 0] = self._quantile * np.sqrt(squares.min() * spread[spread > 0])
+        if settings.top_k:
+            edge = np.minimum(edge, np.maximum(self._best * squares.min(), 1) - 0.5)
+        elif settings.fdr is None:
+            least = settings.influence
+            edge = np.minimum(edge, least * (squares.min() if least > 0 else squares.max()) - 0.5)
+        never = np.full(len(right), np.inf)
+        low = -never if settings.sign == "positive" else -edge
+        return low, never if settings.sign == "negative" else edge
+
+    def add(self, found: Found) -> None:
+        """Takes over those of the pairs that are candidates; `row` is among all rows."""
+        joined = concatenate([self._chosen, self._pairs(found)])
+        by_rule = meets_rule(joined, self._settings)
+        if self._settings.top_k:
+            self._raise_bounds(joined.take(by_rule))
+        self._chosen = joined.take(by_rule | joined.significant)
+        if len(self._chosen.train_index) > _MOST:
+            raise _too_many()
+
+    def _raise_bounds(self, top: Candidates) -> None:
+        column = np.searchsorted(self._tests.index, top.test_index)
+        full = np.bincount(column, minlength=len(self._best)) == self._settings.top_k
+        least = np.full(len(self._best), np.inf)
+        np.minimum.at(least, column, signed_influence(top, self._settings))
+        self._best[full] = least[full]
+
+    def _pairs(self, found: Found) -> Candidates:
+        train, tests, trials = self._train, self._tests, self._train.num_trials
+        both, num_in, right = found.both, train.num_in[found.row], tests.correct[found.column]
+        p = p_values(both, num_in, right, trials, self._settings.sign)
+        covariance = _signed(trials * both - num_in * right, self._settings)
+        deviation = np.sqrt(num_in * (trials - num_in) * _spread(right, trials))
+        return Candidates(
+            num_trials=trials,
+            tested=0,
+            expected=0.0,
+            train_index=train.index[found.row],
+            test_index=tests.index[found.column],
+            label=train.label[found.row],
+            test_label=tests.label[found.column],
+            num_in=num_in,
+            correct=right,
+            correct_in=both,
+            memorization=self._value[found.row],
+            p_value=p,
+            significant=(p <= self._least_p) & (covariance >= self._quantile * deviation),
+        )
+
+    def candidates(self) -> Candidates:
+        """All that were found."""
+        expected = expected_by_chance(
+            self._settings.influence,
+            self._train.num_in[self.rows],
+            self._tests.correct,
+            self._train.num_trials,
+            self._settings.sign,
+        )
+        tested = len(self.rows) * len(self._tests.index)
+        return replace(self._chosen, tested=tested, expected=expected)
+
+
+def concatenate(parts: Sequence[Candidates]) -> Candidates:
+    """Candidates of different examples together.
+
+    Args:
+      parts: at least one.
+    """
+    columns: dict[str, Any] = {
+        name: np.concatenate([getattr(part, name) for part in parts]) for name in _COLUMNS
+    }
+    tested, expected = sum(p.tested for p in parts), math.fsum(p.expected for p in parts)
+    return replace(parts[0], tested=tested, expected=expected, **columns)
+
+
+def signed_influence(pairs: Candidates, settings: SelectionSettings) -> np.ndarray:
+    """What is to be large: the influence, its negative, or its absolute value, `[pairs]`."""
+    return _signed(pairs.covariance, settings) / (pairs.num_in * pairs.num_out)
+
+
+def meets_rule(pairs: Candidates, settings: SelectionSettings) -> np.ndarray:
+    """Which pairs are selected whatever the false discovery rate, bool `[pairs]`.
+
+    The threshold is compared as an exact fraction of the counts, so that an influence of 3/20 is at
+    the threshold 0.15 although the difference of its floating-point quotients is below it.
+    """
+    if settings.top_k:
+        return _strongest(pairs, settings)
+    if settings.fdr is not None:
+        return np.zeros(len(pairs.train_index), bool)
+    covariance = _signed(pairs.covariance, settings)
+    return _at_least(covariance, pairs.num_in * pairs.num_out, _exact(settings.influence))
+
+
+def _spread(correct: np.ndarray, trials: int) -> np.ndarray:
+    """Variance of the covariance without influence, over `num_in * num_out`."""
+    return correct * (trials - correct) / max(trials - 1, 1)
+
+
+def _signed(covariance: np.ndarray, settings: SelectionSettings) -> np.ndarray:
+    if settings.sign == "both":
+        return np.abs(covariance)
+    return -covariance if settings.sign == "negative" else covariance
+
+
+def _strongest(pairs: Candidates, settings: SelectionSettings) -> np.ndarray:
+    """The `top_k` pairs of each test example; ties by index of the training example."""
+    value = signed_influence(pairs, settings)
+    order = np.lexsort((pairs.train_index, -value, pairs.test_index))
+    test = pairs.test_index[order]
+    rank = np.arange(len(test)) - np.searchsorted(test, test)
+    chosen = np.zeros(len(test), bool)
+    chosen[order] = rank < (settings.top_k or 0)
+    return chosen & (value > 0)
+
+
+def _exact(threshold: float) -> Fraction:
+    return Fraction(str(threshold)).limit_denominator(10**6)
+
+
+def _at_least(covariance: np.ndarray, squares: np.ndarray, threshold: Fraction) -> np.ndarray:
+    """Whether `covariance / squares >= threshold`, in integers."""
+    return covariance * threshold.denominator >= threshold.numerator * squares
+
+
+def _too_many() -> InputError:
+    return InputError(
+        f"more than {_MOST:,} pairs would be kept: raise selection.influence or "
+        "selection.memorization, or set selection.top_k"
+    )
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The selected pairs, and what they were selected from.
+
+    Attributes:
+      pairs: most influential first; ties by training, then by test index.
+      tested: pairs that were looked at: those whose training example is memorized.
+      expected: how many of them reach the threshold of influence by chance.
+    """
+
+    pairs: Pairs
+    tested: int
+    expected: float
+
+
+def settle(parts: Iterable[Candidates], settings: SelectionSettings) -> Selection:
+    """Chooses among all candidates.
+
+    Args:
+      parts: at least one.
+      settings: what is selected.
+    """
+    found = concatenate(list(parts))
+    by_rule = meets_rule(found, settings)
+    candidate = by_rule | found.significant
+    found, by_rule = found.take(candidate), by_rule[candidate]
+    q = q_values(found.p_value, found.tested)
+    chosen = np.flatnonzero(by_rule if settings.fdr is None else q <= settings.fdr)
+    value = signed_influence(found, settings)[chosen]
+    order = np.lexsort((found.test_index[chosen], found.train_index[chosen], -value))
+    chosen = chosen[order]
+    kept = found.take(chosen)
+    influence = difference(
+        kept.correct_in, kept.num_in, kept.correct - kept.correct_in, kept.num_out
+    )
+    pairs = Pairs(
+        train_index=kept.train_index,
+        test_index=kept.test_index,
+        label=kept.label,
+        test_label=kept.test_label,
+        memorization=kept.memorization,
+        influence=influence.value,
+        stderr=influence.stderr,
+        ci_low=influence.low,
+        ci_high=influence.high,
+        p_value=kept.p_value,
+        q_value=q[chosen],
+    )
+    return Selection(pairs, found.tested, found.expected)
