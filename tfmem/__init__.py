@@ -5,15 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from tfmem.published import load_matrices, load_pairs
     from tfmem.run import Run, load_run
 
-__all__ = ["Run", "load_run"]
+__all__ = ["Run", "load_matrices", "load_pairs", "load_run"]
 
 
 def __getattr__(name: str) -> Any:
     # Beam workers import this package: what is not asked for must cost them nothing.
     if name in __all__:
-        from tfmem import run
+        from tfmem import published, run
 
-        return getattr(run, name)
+        return getattr(run, name, None) or getattr(published, name)
     raise AttributeError(f"module 'tfmem' has no attribute {name!r}")
