@@ -147,14 +147,14 @@ def pair_gallery(
         figure.text(0.5, 0.5, "no pair reaches the thresholds", ha="center", color=GREY)
         return figure
     height = -(-len(rows) // panels)
-    panel = 2.0 + max(examples * 1.15, 1.6) + 0.2
+    panel = 2.0 + examples * 1.15 + 0.2
     sheet = _Sheet(min(panels, -(-len(rows) // height)) * panel, height, inches=0.95)
     for number, row in enumerate(rows):
         left, line = number // height * panel, number % height
         if not line:
             sheet.heading(left + 0.85, "training example,\nmemorization")
             several = "most influenced test examples,\ninfluence"
-            one = "most influenced\ntest example,\ninfluence"
+            one = "test example,\ninfluence"
             middle = left + 2.0 + (examples * 1.15 - 0.15) / 2
             sheet.heading(middle, several if examples > 1 else one)
         train = train_images[row.train_index]
