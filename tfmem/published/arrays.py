@@ -13,6 +13,7 @@ import numpy as np
 from tfmem.errors import InputError
 from tfmem.predictions import complete_file
 
+_COMPRESSION = 1  # estimates are noise in their last bits: more effort finds nothing
 _KINDS = {"iu": "integers", "f": "floats", "biuf": "numbers"}
 _HEADERS = {
     (1, 0): np.lib.format.read_array_header_1_0,
@@ -157,12 +158,13 @@ def write_npz(path: Path, arrays: Iterable[tuple[str, np.ndarray | Parts]]) -> N
       path: the file; it appears under this name when it is complete.
       arrays: names and arrays, each asked for when the one before it has been written.
     """
-    with complete_file(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+    with (
+        complete_file(path) as file,
+        zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=_COMPRESSION) as archive,
+    ):
         for name, array in arrays:
-            info = zipfile.ZipInfo(f"{name}.npy")  # of 1980: no time of writing in the bytes
-            info.compress_type = zipfile.ZIP_DEFLATED
             whole = array if isinstance(array, Parts) else Parts(array.shape, array.dtype, [array])
-            with archive.open(info, "w", force_zip64=True) as member:
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
                 header = {"descr": whole.kind.str, "fortran_order": False, "shape": whole.shape}
                 np.lib.format.write_array_header_1_0(member, header)
                 for part in whole.parts:

@@ -58,7 +58,7 @@ def write_demonstration(
 
     Args:
       path: the npz file.
-      blocks: a matrix for each class; every example is in one. They are held, 4 bytes for each pair
+      blocks: a matrix for each class; every example is in one. They are held, 8 bytes for each pair
         of one class.
       memorization: float `[num_train]`.
 
@@ -75,13 +75,13 @@ def write_demonstration(
 
 def _rows(blocks: Sequence[ClassMatrix], owner: np.ndarray, num_train: int) -> Iterator[np.ndarray]:
     """The matrix `[num_test, num_train]`, some rows at a time; `owner`: blocks by test index."""
-    column = np.empty(len(owner), np.int64)  # where a test example is in its block
+    place = np.empty(len(owner), np.int64)  # where a test example is in its block
     for block in blocks:
-        column[block.test_index] = np.arange(len(block.test_index))
+        place[block.test_index] = np.arange(len(block.test_index))
+    by_test = [np.ascontiguousarray(block.influence.T, np.float32) for block in blocks]
     step = max(1, _PART_BYTES // (4 * max(1, num_train)))
     for start in range(0, len(owner), step):
         rows = np.full((min(step, len(owner) - start), num_train), np.nan, np.float32)
         for row, test in zip(rows, range(start, start + step), strict=False):
-            block = blocks[owner[test]]
-            row[block.train_index] = block.influence[:, column[test]]
+            row[blocks[owner[test]].train_index] = by_test[owner[test]][place[test]]
         yield rows
