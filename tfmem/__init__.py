@@ -14,7 +14,11 @@ __all__ = ["Run", "load_matrices", "load_pairs", "load_run"]
 def __getattr__(name: str) -> Any:
     # Beam workers import this package: what is not asked for must cost them nothing.
     if name in __all__:
-        from tfmem import published, run
+        from tfmem import run
 
-        return getattr(run, name, None) or getattr(published, name)
+        if hasattr(run, name):
+            return getattr(run, name)
+        from tfmem import published
+
+        return getattr(published, name)
     raise AttributeError(f"module 'tfmem' has no attribute {name!r}")

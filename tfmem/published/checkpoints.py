@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from sklearn.feature_selection import f_classif
 
 from tfmem.errors import InputError
 from tfmem.predictions import LABELS_NAME, Labels, TrialRecord, write_atomically, write_shard
@@ -117,6 +116,8 @@ def import_checkpoints(
             write_atomically(out / LABELS_NAME, named.to_npz())
         for name in names:
             (unfinished / name).replace(out / name)
+    except OSError as error:
+        raise InputError(f"{error.filename or out}: {error.strerror}") from None
     finally:
         shutil.rmtree(unfinished)
     return sums.summary()
@@ -187,6 +188,8 @@ class _Sums:
         p_value = np.nan
         classes = 0 if self._labels is None else len(np.unique(self._labels.test_labels))
         if self._labels is not None and classes > 1 and np.ptp(accuracy) > 0:
+            from sklearn.feature_selection import f_classif  # takes a second
+
             p_value = f_classif(accuracy[:, None], self._labels.test_labels)[1][0]
         return Imported(
             self._trials, num_train, num_test, subset_size, float(subset), float(held_out),

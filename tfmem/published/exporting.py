@@ -44,9 +44,9 @@ def export(folder: Path, form: Format, out: Path, influence: bool = False) -> li
         raise InputError(f"--out {out}: expected a folder for the tables of --format {form}")
     try:
         (out if tables else out.absolute().parent).mkdir(parents=True, exist_ok=True)
+        return _WRITERS[form](folder, out, influence)
     except OSError as error:
-        raise InputError(f"--out {out}: cannot be written: {error.strerror}") from None
-    return _WRITERS[form](folder, out, influence)
+        raise InputError(f"{error.filename or out}: {error.strerror}") from None
 
 
 def _pairs(folder: Path, out: Path, influence: bool) -> list[Path]:
