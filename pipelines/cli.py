@@ -9,14 +9,18 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.console import Console
+from rich.progress import Progress
 from rich.table import Table
 
-from tfmem.config import Config, SelectionSettings, from_yaml
+from tfmem.config import Config, DatasetSettings, SelectionSettings, from_yaml
 from tfmem.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -42,6 +46,17 @@ BeamArgs = Annotated[
 ]
 RunFolder = Annotated[
     Path, typer.Argument(metavar="DIR", help="Output folder of a run.", show_default=False)
+]
+Format = Literal["pairs-npz", "matrices-npz", "demo-npz", "parquet", "csv"]
+DatasetName = Annotated[
+    str | None,
+    typer.Option(
+        "--dataset", help="Name of a data set, as in a configuration.", show_default=False
+    ),
+]
+DataDir = Annotated[
+    str | None,
+    typer.Option("--data-dir", help="Where the data set is.", show_default=False),
 ]
 
 
@@ -235,27 +250,72 @@ def estimate(
     _done(out, ", ".join(kinds))
 
 
-@app.command(epilog=_examples("tfmem pairs runs/digits", "tfmem pairs runs/digits --top 5"))
+@app.command(
+    epilog=_examples(
+        "tfmem pairs runs/digits",
+        "tfmem pairs runs/digits --top 5",
+        "tfmem pairs cifar100_high_infl_pairs_infl0.15_mem0.25.npz",
+        "tfmem pairs cifar100_high_infl_pairs_infl0.15_mem0.25.npz --dataset cifar100 "
+        "--data-dir cifar-100-binary --out galleries",
+    )
+)
 def pairs(
-    folder: RunFolder,
+    source: Annotated[
+        Path,
+        typer.Argument(
+            metavar="DIR|FILE.npz",
+            help="Output folder of a run, or a published file of pairs or class-wise matrices.",
+            show_default=False,
+        ),
+    ],
     top: Annotated[int, typer.Option(help="Rows of the table.", min=1)] = 20,
+    dataset: DatasetName = None,
+    data_dir: DataDir = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="With a data set: folder for the galleries.", show_default=False),
+    ] = None,
+    memorization: Annotated[
+        float | None,
+        typer.Option(help="Of a file: only pairs with at least this.", min=-1, max=1),
+    ] = None,
+    influence: Annotated[
+        float | None,
+        typer.Option(help="Of a file: only pairs with at least this.", min=-1, max=1),
+    ] = None,
 ) -> None:
-    """Show the selected high-influence pairs and their statistics."""
+    """Show high-influence pairs and their statistics, of a run or of a published file.
+
+    With the data set of a published file, whose order its index must be, galleries are drawn too.
+    """
+    from tfmem.published import open_pairs, pair_statistics
     from tfmem.run import load_run
 
-    opened = load_run(folder)
-    table = _table("train", "test", "label", "influence", "SE", "memorization")
-    for row in opened.pairs.head(top).to_dict("records"):
-        indices = (str(row[name]) for name in ("train_index", "test_index", "label"))
-        numbers = (f"{row[name]:.3f}" for name in ("influence", "stderr", "memorization"))
-        table.add_row(*indices, *numbers)
-    Console().print(table)
-    found = opened.pair_statistics
-    examples = f"{found.unique_train} training and {found.unique_test} test examples"
-    print(f"{found.pairs} pairs of {examples}")
-    for influencers, tests in found.influencers.items():
+    options = (dataset, data_dir, out, memorization, influence)
+    if source.is_dir() and any(option is not None for option in options):
+        raise InputError(f"{source}: a run has its own data, figures and thresholds: only --top")
+    if (dataset is None) != (out is None) or (data_dir and not dataset):
+        raise InputError("galleries need both --dataset and --out, and --data-dir goes with them")
+    opened = None if source.is_dir() else open_pairs(source, memorization, influence)
+    found = opened.table if opened else load_run(source).pairs
+    _print_pairs(found, top)
+    counted = pair_statistics(found)
+    examples = f"{counted.unique_train} training and {counted.unique_test} test examples"
+    print(f"{counted.pairs} pairs of {examples}")
+    for influencers, tests in counted.influencers.items():
         print(f"{tests} test examples have exactly {influencers} influencer(s)")
-    _done(folder / "pairs")
+    if opened is None or dataset is None or out is None:
+        _done(source / "pairs" if opened is None else source)
+        return
+    from tfmem.datasets import load
+    from tfmem.figures import save_pair_galleries
+
+    data = load(_dataset_settings(dataset, data_dir))
+    within = save_pair_galleries(found, data, out, opened.most_influenced)
+    print(f"{within} of {len(found)} pairs are of examples of one class of {data.name}")
+    if within < len(found):
+        _warn("if pairs were selected within classes, these are other data or in another order")
+    _done(out, "PNG and PDF")
 
 
 @app.command(epilog=_examples("tfmem show runs/digits", "tfmem show runs/digits --top 50"))
@@ -292,6 +352,118 @@ def report(folder: RunFolder) -> None:
     load_run(folder).config  # noqa: B018  (refuses a folder that is no run)
     run_chain(presentation(), folder)
     _done(folder / "report.html")
+
+
+@app.command(
+    epilog=_examples(
+        "tfmem export runs/digits --format pairs-npz --out pairs.npz",
+        "tfmem export runs/digits --format matrices-npz --out infl_matrix.npz",
+        "tfmem export runs/digits --format parquet --out tables --influence",
+    )
+)
+def export(
+    folder: RunFolder,
+    form: Annotated[
+        Format,
+        typer.Option("--format", help="What to write, see below.", show_default=False),
+    ],
+    out: Annotated[
+        Path,
+        typer.Option(help="The npz file, or the folder of the tables.", show_default=False),
+    ],
+    influence: Annotated[
+        bool, typer.Option("--influence", help="With tables: one of influence, a row a pair, too.")
+    ] = False,
+) -> None:
+    """Write estimates in a format that others read: those of the paper's authors, Parquet, CSV.
+
+    pairs-npz: tr_idx, tt_idx, infl, mem. matrices-npz: for each class influence [train, test].
+    demo-npz: memorization and influence [test, train] of all examples; pairs of different classes,
+    which are not estimated, are NaN. parquet, csv: tables of memorization and of pairs.
+    """
+    from tfmem.published import export
+
+    written = export(folder, form, out, influence)
+    _done(out, "" if written == [out] else ", ".join(path.name for path in written))
+
+
+@app.command(
+    "import",
+    epilog=_examples(
+        "tfmem import imagenet-resnet50/0.7 --labels imagenet_index.npz --out predictions",
+        "tfmem import checkpoints/0.7 --dataset mnist --data-dir mnist --out predictions",
+        "tfmem estimate 'predictions/*.tfrecord' --labels predictions/labels.npz --out estimates",
+    ),
+)
+def import_(
+    folder: Annotated[
+        Path,
+        typer.Argument(
+            help="Where the runs' aux_arrays.npz are, at any depth.", show_default=False
+        ),
+    ],
+    out: Annotated[
+        Path, typer.Option(help="Folder for the prediction records.", show_default=False)
+    ],
+    labels: Annotated[
+        Path | None,
+        typer.Option(help="A labels.npz, or an npz with tr_labels, tt_labels.", show_default=False),
+    ] = None,
+    dataset: DatasetName = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Import predictions of released checkpoints, one aux_arrays.npz a run, for `tfmem estimate`.
+
+    Labels must be in the order of the runs' index: for ImageNet that of imagenet_index.npz, for
+    CIFAR that in which TFDS stores examples, which is not the official one.
+    """
+    from tfmem.datasets import load
+    from tfmem.predictions import Labels
+    from tfmem.published import import_checkpoints, read_labels
+
+    if (labels and dataset) or (data_dir and not dataset):
+        raise InputError("expected --labels, or --dataset (with --data-dir), or neither")
+    known = read_labels(labels) if labels else None
+    if dataset:
+        data = load(_dataset_settings(dataset, data_dir))
+        known = Labels(data.train_labels, data.test_labels, data.class_names, data.fingerprint)
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("runs")
+        found = import_checkpoints(
+            folder, out, known, lambda done, of: bar.update(task, completed=done, total=of)
+        )
+    print(
+        f"{found.trials} trials on {found.subset_size:,} of {found.num_train:,} training examples, "
+        f"{found.num_test:,} test examples"
+    )
+    print(
+        f"accuracy: {found.subset_accuracy:.2%} on subsets, {found.held_out_accuracy:.2%} on the "
+        f"other training examples, {found.test_accuracy:.2%} on test examples"
+    )
+    if found.label_p_value > 1e-3:
+        _warn(
+            f"test accuracy differs between the classes of these labels no more than by chance "
+            f"(p = {found.label_p_value:.2g}): are they in the order of the runs' index?"
+        )
+    _done(out, "prediction records" + (" and labels.npz" if known else ", without labels"))
+
+
+def _dataset_settings(name: str, data_dir: str | None) -> DatasetSettings:
+    return DatasetSettings(name=name, data_dir=data_dir)
+
+
+def _print_pairs(pairs: pd.DataFrame, top: int) -> None:
+    names = {"train_index": "train", "test_index": "test", "stderr": "SE"}
+    columns = ("train_index", "test_index", "label", "influence", "stderr", "memorization")
+    shown = pairs[[name for name in columns if name in pairs]].head(top)
+    table = _table(*(names.get(name, name) for name in shown.columns))
+    for row in shown.to_dict("records"):
+        table.add_row(*(f"{v:.3f}" if isinstance(v, float) else str(v) for v in row.values()))
+    Console().print(table)
+
+
+def _warn(message: str) -> None:
+    print(f"warning: {message}", file=sys.stderr)
 
 
 def _settings(path: Path, overrides: list[str]) -> Config:

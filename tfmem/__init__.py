@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from tfmem.published import load_matrices, load_pairs
     from tfmem.run import Run, load_run
 
-__all__ = ["Run", "load_run"]
+__all__ = ["Run", "load_matrices", "load_pairs", "load_run"]
 
 
 def __getattr__(name: str) -> Any:
@@ -15,5 +16,9 @@ def __getattr__(name: str) -> Any:
     if name in __all__:
         from tfmem import run
 
-        return getattr(run, name)
+        if hasattr(run, name):
+            return getattr(run, name)
+        from tfmem import published
+
+        return getattr(published, name)
     raise AttributeError(f"module 'tfmem' has no attribute {name!r}")

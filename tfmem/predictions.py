@@ -11,6 +11,7 @@ import os
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -224,13 +225,23 @@ def write_atomically(path: Path, payloads: Iterable[bytes] | bytes, writer: str 
 
     The temporary name holds the writer's, or that of the process.
     """
+    with complete_file(path, writer) as file:
+        if isinstance(payloads, bytes):
+            file.write(payloads)
+        else:
+            write_records(file, payloads)
+
+
+@contextmanager
+def complete_file(path: Path, writer: str = "") -> Iterator[BinaryIO]:
+    """A file to write to; it gets its name when the block ends, and goes away if it fails.
+
+    The temporary name holds the writer's, or that of the process.
+    """
     temporary = path.with_name(f".{path.name}.{writer or os.getpid()}.tmp")
     try:
         with open(temporary, "wb") as file:
-            if isinstance(payloads, bytes):
-                file.write(payloads)
-            else:
-                write_records(file, payloads)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)

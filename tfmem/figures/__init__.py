@@ -7,6 +7,7 @@ from tfmem.figures.galleries import (
     spread_evenly,
 )
 from tfmem.figures.histograms import influence_histogram, memorization_histogram
+from tfmem.figures.pair_tables import pair_galleries, save_pair_galleries
 from tfmem.figures.style import save
 
 __all__ = [
@@ -14,7 +15,9 @@ __all__ = [
     "influence_histogram",
     "memorization_gallery",
     "memorization_histogram",
+    "pair_galleries",
     "pair_gallery",
     "save",
+    "save_pair_galleries",
     "spread_evenly",
 ]

@@ -43,8 +43,10 @@ class _Sheet:
         y = 0.6 + row * _CELL + 0.25 + 0.5
         self._axes.text(x, y, text, ha="right", va="center", fontsize=9)
 
-    def picture(self, x: float, row: int, image: np.ndarray, caption: float) -> None:
-        """Shows an image with a number above it; one channel is shown as ink on paper."""
+    def picture(
+        self, x: float, row: int, image: np.ndarray, caption: float, name: str = ""
+    ) -> None:
+        """Shows an image, a name and a number above it; one channel is shown as ink on paper."""
         top = 0.6 + row * _CELL + 0.25
         grey = image.shape[-1] == 1
         self._axes.imshow(
@@ -56,7 +58,8 @@ class _Sheet:
         )
         self._axes.add_patch(Rectangle((x, top), 1, 1, fill=False, edgecolor=FAINT, linewidth=0.8))
         text = f"{round(float(caption), 2) + 0.0:.2f}"  # adding 0 turns -0.00 into 0.00
-        self._axes.text(x + 0.5, top - 0.03, text, ha="center", va="bottom", fontsize=8.5)
+        words = f"{name}  {text}" if name else text
+        self._axes.text(x + 0.5, top - 0.03, words, ha="center", va="bottom", fontsize=8.5)
 
 
 def memorization_gallery(
@@ -108,12 +111,14 @@ class InfluenceRow:
       memorization: its memorization.
       test_index: int64 `[count]`, most influenced first.
       influence: float `[count]`.
+      name: what is shown beside the memorization, such as the class.
     """
 
     train_index: int
     memorization: float
     test_index: np.ndarray
     influence: np.ndarray
+    name: str = ""
 
 
 def spread_evenly(count: int, rows: int) -> np.ndarray:
@@ -126,6 +131,7 @@ def pair_gallery(
     test_images: Images,
     rows: Sequence[InfluenceRow],
     examples: int = 4,
+    panels: int = 1,
 ) -> Figure:
     """Memorized training examples and whom they influence (Feldman & Zhang 2020, Fig. 3).
 
@@ -134,18 +140,26 @@ def pair_gallery(
       test_images: likewise.
       rows: what to show; `spread_evenly` chooses pairs without cherry-picking.
       examples: how many test examples a row.
+      panels: how many columns of rows, filled one after the other.
     """
     if not rows:
         figure = Figure(figsize=(5, 1))
         figure.text(0.5, 0.5, "no pair reaches the thresholds", ha="center", color=GREY)
         return figure
-    right = 2.0
-    sheet = _Sheet(right + examples * 1.15 + 0.2, len(rows), inches=0.95)
-    sheet.heading(0.85, "training example,\nmemorization")
-    sheet.heading(right + examples * 1.15 / 2, "most influenced test examples,\ninfluence")
+    height = -(-len(rows) // panels)
+    panel = 2.0 + examples * 1.15 + 0.2
+    sheet = _Sheet(min(panels, -(-len(rows) // height)) * panel, height, inches=0.95)
     for number, row in enumerate(rows):
-        sheet.picture(0.35, number, train_images[row.train_index], row.memorization)
+        left, line = number // height * panel, number % height
+        if not line:
+            sheet.heading(left + 0.85, "training example,\nmemorization")
+            several = "most influenced test examples,\ninfluence"
+            one = "test example,\ninfluence"
+            middle = left + 2.0 + (examples * 1.15 - 0.15) / 2
+            sheet.heading(middle, several if examples > 1 else one)
+        train = train_images[row.train_index]
+        sheet.picture(left + 0.35, line, train, row.memorization, row.name)
         for column, index in enumerate(row.test_index[:examples]):
-            x = right + 1.15 * column
-            sheet.picture(x, number, test_images[index], row.influence[column])
+            x = left + 2.0 + 1.15 * column
+            sheet.picture(x, line, test_images[index], row.influence[column])
     return sheet.figure

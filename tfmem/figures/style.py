@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+
+from tfmem.predictions import complete_file
 
 BLUE, ORANGE, VERMILION = "#0072B2", "#E69F00", "#D55E00"
 GREY, FAINT = "#555555", "#c8c8c8"
@@ -24,5 +27,10 @@ def plain(axes: Axes) -> Axes:
 
 def save(figure: Figure, folder: Path, name: str) -> None:
     """Writes a figure as PNG and PDF; equal figures give equal files."""
-    figure.savefig(folder / f"{name}.png", dpi=150, metadata={"Software": None})
-    figure.savefig(folder / f"{name}.pdf", metadata={"CreationDate": None, "Producer": None})
+    options: dict[str, dict[str, Any]] = {
+        "png": {"dpi": 150, "metadata": {"Software": None}},
+        "pdf": {"metadata": {"CreationDate": None, "Producer": None}},
+    }
+    for kind, how in options.items():
+        with complete_file(folder / f"{name}.{kind}") as file:
+            figure.savefig(file, format=kind, **how)

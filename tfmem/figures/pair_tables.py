@@ -1,0 +1,111 @@
+"""Galleries of a table of pairs, whoever made it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from tfmem.datasets import AnyDataset
+from tfmem.datasets.pictures import Pictures
+from tfmem.errors import InputError
+from tfmem.figures.galleries import Images, InfluenceRow, pair_gallery, spread_evenly
+from tfmem.figures.style import save
+
+_EXAMPLES = 4
+MostInfluenced = Callable[[int, int], tuple[np.ndarray, np.ndarray]]
+
+
+def pair_galleries(
+    pairs: pd.DataFrame,
+    train_images: Images,
+    test_images: Images,
+    names: Mapping[int, str] | None = None,
+    most_influenced: MostInfluenced | None = None,
+) -> dict[str, Figure]:
+    """Galleries of pairs, by name, each training example once in each.
+
+    `pair_gallery` has five training examples, spread evenly over the pairs sorted by influence, and
+    the up to four test examples that each influences most, as Feldman & Zhang's (2020) Fig. 3;
+    `pair_gallery_spread` has forty, spread likewise, each with the test example that it influences
+    most, as their Figs. D.5 to D.8; `pair_gallery_several` has those that are in most pairs.
+
+    Args:
+      pairs: columns `train_index`, `test_index`, `influence`, `memorization`; most influential
+        first.
+      train_images: by index `[height, width, channels]`, values in [0, 1].
+      test_images: likewise.
+      names: what each training example is called, by index; None shows no names.
+      most_influenced: gives, for a training example and a number, so many test examples that it
+        influences most, and by how much; None shows those that are in the table.
+    """
+    groups = {int(str(index)): rows for index, rows in pairs.groupby("train_index", sort=False)}
+    every = list(groups)
+
+    def draw(chosen: Iterable[int], most: MostInfluenced | None, limit: int, panels: int) -> Figure:
+        rows = []
+        for train in chosen:
+            group = groups[train].head(limit)
+            columns = group["test_index"].to_numpy(), group["influence"].to_numpy()
+            tests, influence = most(train, limit) if most else columns
+            name = names[train] if names is not None else ""
+            memorization = float(group["memorization"].iloc[0])
+            rows.append(InfluenceRow(train, memorization, tests, influence, name))
+        examples = max((len(row.test_index) for row in rows), default=1)
+        return pair_gallery(train_images, test_images, rows, examples, panels)
+
+    five = [every[position] for position in spread_evenly(len(every), 5)]
+    forty = [every[position] for position in spread_evenly(len(every), 40)]
+    several = sorted((t for t in every if len(groups[t]) > 1), key=lambda t: -len(groups[t]))[:20]
+    return {
+        "pair_gallery": draw(five, most_influenced, _EXAMPLES, 1),
+        "pair_gallery_spread": draw(forty, None, 1, 4),
+        "pair_gallery_several": draw(several, None, _EXAMPLES, 2),
+    }
+
+
+def save_pair_galleries(
+    pairs: pd.DataFrame,
+    dataset: AnyDataset,
+    folder: Path,
+    most_influenced: MostInfluenced | None = None,
+) -> int:
+    """Draws the galleries of a table of pairs with the images of a data set, as PNG and PDF.
+
+    Args:
+      pairs: as for `pair_galleries`.
+      dataset: the examples, in the order of the pairs' index.
+      folder: receives the files.
+      most_influenced: as for `pair_galleries`.
+
+    Returns:
+      How many pairs are of examples of one class: all, if they were selected within classes and the
+      data set is the right one, in the right order.
+
+    Raises:
+      InputError: if an index is beyond the data set, or the folder cannot be written.
+    """
+    labels = {"train": dataset.train_labels, "test": dataset.test_labels}
+    for split, known in labels.items():
+        largest = pairs[f"{split}_index"].max()
+        if largest >= len(known):
+            raise InputError(
+                f"{dataset.name}: expected the {split} example {largest}, which is in the pairs; "
+                f"received {len(known)} examples"
+            )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"--out {folder}: cannot be written: {error.strerror}") from None
+    classes = {split: known[pairs[f"{split}_index"]] for split, known in labels.items()}
+    names = {
+        index: dataset.class_names[label].replace("_", " ")
+        for index, label in zip(pairs["train_index"].tolist(), classes["train"], strict=True)
+    }
+    images = Pictures(dataset, "train"), Pictures(dataset, "test")
+    for name, figure in pair_galleries(pairs, *images, names, most_influenced).items():
+        save(figure, folder, name)
+    return int((classes["train"] == classes["test"]).sum())
