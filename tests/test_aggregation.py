@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from tests.oracle import FINGERPRINT, example_learner, random_records
-from tfmem.aggregation.jobs import estimate, select_pairs
+from tfmem.aggregation.counting import Room
+from tfmem.aggregation.jobs import estimate, search_pairs, select_pairs
 from tfmem.aggregation.launching import beam_options
 from tfmem.config import SelectionSettings
 from tfmem.errors import InputError
@@ -41,6 +42,18 @@ def aggregate(folder, beam_args=()):
         SELECTION,
         beam_args,
     )
+
+
+def search(folder, beam_args=(), room=Room()):  # noqa: B008
+    search_pairs(
+        str(folder / "predictions" / "*.tfrecord"),
+        str(folder / "predictions" / "labels.npz"),
+        {kind: str(folder / "all" / kind) for kind in ("memorization", "pairs")},
+        SELECTION.model_copy(update={"pairs": "all"}),
+        beam_args,
+        room,
+    )
+    return contents(folder / "all")
 
 
 def contents(folder):
@@ -104,6 +117,23 @@ def test_bytes_do_not_depend_on_processes_and_repeated_trials_count_once(tmp_pat
     write_run(tmp_path, records + records[:40] + records[7:9], labels, shards=3)
     aggregate(tmp_path, MULTI_PROCESS)
     assert contents(tmp_path) == reference
+
+
+def test_all_pairs_hold_those_of_one_class_and_room_or_runner_is_nothing(tmp_path, reference):
+    records, labels = random_run()
+    write_run(tmp_path, records, labels)
+    whole = search(tmp_path)
+    name = "memorization/" + shard_name("memorization", 0, 1)
+    assert whole[name] == reference[name]
+    write_run(tmp_path / "again", [*records[::-1], *records[:50]], labels, shards=3)
+    assert search(tmp_path / "again", MULTI_PROCESS, Room(tile=16, found=500)) == whole
+    pairs = load_run(tmp_path / "all").pairs
+    inside = pairs[pairs["label"] == pairs["test_label"]]
+    assert 0 < len(inside) < len(pairs)
+    aggregate(tmp_path)
+    same = load_run(tmp_path).pairs
+    columns = ["train_index", "test_index", "label", "influence", "p_value"]
+    assert inside[columns].to_numpy().tolist() == same[columns].to_numpy().tolist()
 
 
 def test_selecting_from_influence_records_gives_the_same_pairs(tmp_path, reference):

@@ -6,7 +6,6 @@ false discovery rate of others depends on it.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields, replace
 from fractions import Fraction
@@ -16,7 +15,13 @@ import numpy as np
 
 from tfmem.config import SelectionSettings
 from tfmem.errors import InputError
-from tfmem.estimation.estimator import ClassCounts, TrainCounts, difference, memorization
+from tfmem.estimation.estimator import (
+    ClassCounts,
+    TestCounts,
+    TrainCounts,
+    difference,
+    memorization,
+)
 from tfmem.estimation.search import Found, Search, TooMany
 from tfmem.estimation.significance import (
     expected_by_chance,
@@ -32,28 +37,15 @@ _FEW_ROWS, _ROWS = 64, 8_192  # rows searched at once, at first and at most
 
 
 @dataclass(frozen=True)
-class Tests:
-    """The test examples of a search; arrays are int64 `[test]`.
-
-    Attributes:
-      index: which they are, ascending.
-      label: their classes.
-      correct: trials that predict them correctly.
-    """
-
-    index: np.ndarray
-    label: np.ndarray
-    correct: np.ndarray
-
-
-@dataclass(frozen=True)
 class Candidates:
     """Pairs that may be selected, as counts; arrays are int64 `[pairs]` unless said otherwise.
 
     Attributes:
       num_trials: number of trials `t`.
-      tested: how many pairs were looked at.
-      expected: how many of them reach the threshold by chance (see `expected_by_chance`).
+      rows: how many training examples were looked at.
+      rows_in: sum of their `num_in`.
+      tested: `[num_trials + 1]`, how many pairs were looked at, by the `correct` of their test
+        example.
       train_index: training examples.
       test_index: test examples.
       label: classes of the training examples.
@@ -67,8 +59,9 @@ class Candidates:
     """
 
     num_trials: int
-    tested: int
-    expected: float
+    rows: int
+    rows_in: int
+    tested: np.ndarray
     train_index: np.ndarray
     test_index: np.ndarray
     label: np.ndarray
@@ -95,7 +88,8 @@ class Candidates:
         return replace(self, **{name: getattr(self, name)[which] for name in _COLUMNS})
 
 
-_COLUMNS = [f.name for f in fields(Candidates) if f.type == "np.ndarray"]
+_SUMS = "rows", "rows_in", "tested"
+_COLUMNS = [f.name for f in fields(Candidates) if f.name not in ("num_trials", *_SUMS)]
 
 
 def in_class(counts: ClassCounts, settings: SelectionSettings, possible: int) -> Candidates:
@@ -110,7 +104,7 @@ def in_class(counts: ClassCounts, settings: SelectionSettings, possible: int) ->
       InputError: if there are more than memory has room for.
     """
     label = np.full(len(counts.test_index), counts.label, np.int64)
-    tests = Tests(counts.test_index, label, counts.test_correct)
+    tests = TestCounts(counts.test_index, label, counts.test_correct)
     finder = _Finder(counts.train, tests, settings, possible)
     rows = finder.rows
     if len(rows) and len(label):
@@ -126,7 +120,7 @@ def in_class(counts: ClassCounts, settings: SelectionSettings, possible: int) ->
 def in_all_classes(
     train: TrainCounts,
     masks: np.ndarray,
-    tests: Tests,
+    tests: TestCounts,
     search: Search,
     settings: SelectionSettings,
     possible: int,
@@ -164,7 +158,7 @@ class _Finder:
     """Bounds for the counts of candidates, and the candidates found so far."""
 
     def __init__(
-        self, train: TrainCounts, tests: Tests, settings: SelectionSettings, possible: int
+        self, train: TrainCounts, tests: TestCounts, settings: SelectionSettings, possible: int
     ) -> None:
         self._train = train
         self._tests = tests
@@ -226,8 +220,9 @@ class _Finder:
         deviation = np.sqrt(num_in * (trials - num_in) * _spread(right, trials))
         return Candidates(
             num_trials=trials,
-            tested=0,
-            expected=0.0,
+            rows=0,
+            rows_in=0,
+            tested=np.zeros(trials + 1, np.int64),
             train_index=train.index[found.row],
             test_index=tests.index[found.column],
             label=train.label[found.row],
@@ -242,15 +237,13 @@ class _Finder:
 
     def candidates(self) -> Candidates:
         """All that were found."""
-        expected = expected_by_chance(
-            self._settings.influence,
-            self._train.num_in[self.rows],
-            self._tests.correct,
-            self._train.num_trials,
-            self._settings.sign,
+        rows, trials = len(self.rows), self._train.num_trials
+        return replace(
+            self._chosen,
+            rows=rows,
+            rows_in=int(self._train.num_in[self.rows].sum()),
+            tested=rows * np.bincount(self._tests.correct, minlength=trials + 1),
         )
-        tested = len(self.rows) * len(self._tests.index)
-        return replace(self._chosen, tested=tested, expected=expected)
 
 
 def concatenate(parts: Sequence[Candidates]) -> Candidates:
@@ -262,8 +255,8 @@ def concatenate(parts: Sequence[Candidates]) -> Candidates:
     columns: dict[str, Any] = {
         name: np.concatenate([getattr(part, name) for part in parts]) for name in _COLUMNS
     }
-    tested, expected = sum(p.tested for p in parts), math.fsum(p.expected for p in parts)
-    return replace(parts[0], tested=tested, expected=expected, **columns)
+    sums: dict[str, Any] = {name: sum(getattr(part, name) for part in parts) for name in _SUMS}
+    return replace(parts[0], **sums, **columns)
 
 
 def signed_influence(pairs: Candidates, settings: SelectionSettings) -> np.ndarray:
@@ -349,7 +342,8 @@ def settle(parts: Iterable[Candidates], settings: SelectionSettings) -> Selectio
     by_rule = meets_rule(found, settings)
     candidate = by_rule | found.significant
     found, by_rule = found.take(candidate), by_rule[candidate]
-    q = q_values(found.p_value, found.tested)
+    tested = int(found.tested.sum())
+    q = q_values(found.p_value, tested)
     chosen = np.flatnonzero(by_rule if settings.fdr is None else q <= settings.fdr)
     value = signed_influence(found, settings)[chosen]
     order = np.lexsort((found.test_index[chosen], found.train_index[chosen], -value))
@@ -371,4 +365,8 @@ def settle(parts: Iterable[Candidates], settings: SelectionSettings) -> Selectio
         p_value=kept.p_value,
         q_value=q[chosen],
     )
-    return Selection(pairs, found.tested, found.expected)
+    included = round(found.rows_in / max(found.rows, 1))
+    expected = expected_by_chance(
+        settings.influence, included, found.tested, found.num_trials, settings.sign
+    )
+    return Selection(pairs, tested, expected)

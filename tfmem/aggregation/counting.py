@@ -21,11 +21,11 @@ from tfmem.aggregation.bits import (
     only_tests,
 )
 from tfmem.config import SelectionSettings
-from tfmem.estimation.estimator import ClassCounts, TrainCounts, count_train
+from tfmem.estimation.estimator import ClassCounts, TestCounts, TrainCounts, count_train
 from tfmem.estimation.kernels import co_occurrence, ones
 from tfmem.estimation.search import Search
 from tfmem.predictions import TrialRecord
-from tfmem.selection import Candidates, Tests, in_all_classes
+from tfmem.selection import Candidates, in_all_classes
 
 
 class _CountClass(WithGroups):
@@ -111,7 +111,9 @@ class _SearchTile(WithGroups):
         masks, train_correct, _ = join(batches)
         _, _, test_correct = join(test_bits)
         train = count_train(num_trials, index, labels.train_labels[index], masks, train_correct)
-        tests = Tests(np.arange(len(labels.test_labels)), labels.test_labels, ones(test_correct))
+        tests = TestCounts(
+            np.arange(len(labels.test_labels)), labels.test_labels, ones(test_correct)
+        )
         search = Search(test_correct, num_trials, self._capacity)
         possible = len(labels.train_labels) * len(labels.test_labels)
         found = in_all_classes(train, masks, tests, search, self._settings, possible)

@@ -42,6 +42,21 @@ class TrainCounts:
 
 
 @dataclass(frozen=True)
+class TestCounts:
+    """Sums over trials for some test examples; arrays are int64 `[test]`.
+
+    Attributes:
+      index: which they are, ascending.
+      label: their classes.
+      correct: trials that predict them correctly.
+    """
+
+    index: np.ndarray
+    label: np.ndarray
+    correct: np.ndarray
+
+
+@dataclass(frozen=True)
 class ClassCounts:
     """Sums over trials for the examples of one class.
 

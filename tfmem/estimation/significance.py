@@ -72,28 +72,25 @@ def normal_quantile(p: float) -> float:
 
 
 def expected_by_chance(
-    threshold: float, num_in: np.ndarray, correct: np.ndarray, num_trials: int, sign: Sign
+    threshold: float, num_in: int, tested: np.ndarray, num_trials: int, sign: Sign
 ) -> float:
     """How many pairs reach a threshold of influence if no training example matters at all.
 
     Args:
-      threshold: least influence (greatest, and negative, for `negative`).
-      num_in: int64 `[train]`; their mean is used for all of them.
-      correct: int64 `[test]`, trials that are right on each test example.
+      threshold: least influence; of its negative for `negative`, of its size for `both`.
+      num_in: in how many trials a training example is, in the mean.
+      tested: int64 `[num_trials + 1]`, how many pairs there are whose test example so many trials
+        are right on.
       num_trials: number of trials `t`.
       sign: which influences are selected.
     """
-    if not len(num_in) or not len(correct):
-        return 0.0
-    included = round(float(np.mean(num_in)))
-    out = num_trials - included
-    right, tests = np.unique(correct, return_counts=True)
-    # influence >= threshold  <=>  correct_in >= (threshold in out + correct in) / t
-    middle = right * included / num_trials
-    reach = abs(threshold) * included * out / num_trials
+    right = np.flatnonzero(tested)
+    # influence >= threshold  <=>  correct_in >= (correct + threshold num_out) num_in / t
+    middle = right * num_in / num_trials
+    reach = threshold * num_in * (num_trials - num_in) / num_trials
     chance = np.zeros(len(right))
     if sign != "negative":
-        chance += hypergeom.sf(np.ceil(middle + reach - 1e-9) - 1, num_trials, right, included)
+        chance += hypergeom.sf(np.ceil(middle + reach - 1e-9) - 1, num_trials, right, num_in)
     if sign != "positive":
-        chance += hypergeom.cdf(np.floor(middle - reach + 1e-9), num_trials, right, included)
-    return float(len(num_in) * (tests * chance).sum())
+        chance += hypergeom.cdf(np.floor(middle - reach + 1e-9), num_trials, right, num_in)
+    return float(tested[right] @ np.minimum(chance, 1.0))
