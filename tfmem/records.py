@@ -155,9 +155,13 @@ def parse_shard_name(name: str) -> tuple[str, int, int] | None:
 def write_records(file: BinaryIO, payloads: Iterable[bytes]) -> int:
     """Writes payloads with TFRecord framing; returns how many."""
     count = 0
+    heads: dict[int, bytes] = {}  # many records have the same length
     for payload in payloads:
-        length = struct.pack("<Q", len(payload))
-        file.write(length + _masked_crc(length) + payload + _masked_crc(payload))
+        size = len(payload)
+        if size not in heads:
+            length = struct.pack("<Q", size)
+            heads[size] = length + _masked_crc(length)
+        file.write(b"".join((heads[size], payload, _masked_crc(payload))))
         count += 1
     return count
 

@@ -119,28 +119,29 @@ def _turned(records: list[TrialRecord], name: str, count: int) -> np.ndarray:
     return transpose_bits(packed, count)
 
 
-def join(batches: Iterable[Bits]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def join(batches: Iterable[Bits]) -> tuple[np.ndarray, ...]:
     """Masks, train and test correctness of all batches; the same order of trials for every group.
 
     A trial that comes again (with equal content) has its bits cleared.
     """
-    seen: set[int] = set()
-    parts: list[list[np.ndarray]] = [[], [], []]
-    for batch in sorted(batches, key=lambda batch: batch.trial_ids.tolist()):
-        fresh = np.array([_add(seen, trial) for trial in batch.trial_ids.tolist()])
-        keep = np.zeros(batch.masks.shape[1] * 8, np.uint8)
-        packed = np.packbits(fresh, bitorder="little")
-        keep[: len(packed)] = packed
-        for part, bits in zip(parts, batch[1:], strict=True):
-            part.append(bits if fresh.all() else bits & keep.view("<u8").astype(np.uint64))
-    masks, train_correct, test_correct = (np.concatenate(part, axis=1) for part in parts)
-    return masks, train_correct, test_correct
+    ordered = sorted(batches, key=lambda batch: batch.trial_ids.tolist())
+    trial_ids = np.concatenate([batch.trial_ids for batch in ordered])
+    first = np.zeros(len(trial_ids), bool)
+    first[np.unique(trial_ids, return_index=True)[1]] = True
+    if not first.all():
+        ends = np.cumsum([len(batch.trial_ids) for batch in ordered])
+        parts = np.split(first, ends[:-1])
+        ordered = [_kept(batch, keep) for batch, keep in zip(ordered, parts, strict=True)]
+    _, masks, train_correct, test_correct = zip(*ordered, strict=True)
+    return tuple(np.concatenate(x, axis=1) for x in (masks, train_correct, test_correct))
 
 
-def _add(seen: set[int], trial: int) -> bool:
-    new = trial not in seen
-    seen.add(trial)
-    return new
+def _kept(batch: Bits, keep: np.ndarray) -> Bits:
+    """The bits of some trials; those of others are cleared."""
+    bits = np.zeros(batch.masks.shape[1] * 64, np.uint8)
+    bits[: len(keep)] = keep
+    word = np.packbits(bits, bitorder="little").view("<u8").astype(np.uint64)
+    return Bits(batch.trial_ids, *(values & word for values in batch[1:]))
 
 
 @beam.ptransform_fn

@@ -41,14 +41,13 @@ class _WriteFile(beam.DoFn):
 class _WriteTable(_WriteFile):
     """Writes the rows of one file, by index."""
 
-    def _payloads(self, parts: list[Table]) -> Iterable[bytes]:  # type: ignore[override]
+    def _payloads(self, parts: list[np.ndarray]) -> Iterable[bytes]:  # type: ignore[override]
         if not parts:
             return []
-        columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-        if "index" in columns:
-            order = np.argsort(columns["index"], kind="stable")
-            columns = {name: values[order] for name, values in columns.items()}
-        return encode_rows(columns)
+        rows = np.concatenate(parts)
+        if "index" in _names(rows):
+            rows = rows[np.argsort(rows["index"], kind="stable")]
+        return encode_rows({name: rows[name] for name in _names(rows)})
 
 
 @beam.ptransform_fn
@@ -83,15 +82,22 @@ def WriteOrdered(
     return _gathered(split, output) | "WriteRecords" >> beam.ParDo(_WriteFile(output))
 
 
-def _by_file(table: Table, per_file: int) -> Iterator[tuple[int, Table]]:
-    """Splits rows by the file that they go to."""
+def _by_file(table: Table, per_file: int) -> Iterator[tuple[int, np.ndarray]]:
+    """Splits rows by the file that they go to, as one array: Beam encodes each by itself."""
+    kinds = [(name, values.dtype) for name, values in table.items()]
+    rows = np.empty(len(next(iter(table.values()))), kinds)
+    for name, values in table.items():
+        rows[name] = values
     if "index" not in table:
-        yield 0, table
+        yield 0, rows
         return
-    number = table["index"] // per_file
+    number = rows["index"] // per_file
     for file in np.unique(number).tolist():
-        rows = number == file
-        yield file, {name: values[rows] for name, values in table.items()}
+        yield file, rows[number == file]
+
+
+def _names(rows: np.ndarray) -> tuple[str, ...]:
+    return rows.dtype.names or ()
 
 
 def _file_of(record: tuple[int, bytes], per_file: int) -> tuple[int, tuple[int, bytes]]:

@@ -32,13 +32,13 @@ def p_values(
     Returns:
       float64 `[pairs]`.
     """
-    triples = np.stack([correct_in, num_in, correct])
-    unique, where = np.unique(triples, axis=1, return_inverse=True)
-    both, included, right = unique
+    size = num_trials + 1
+    triples, where = np.unique((correct_in * size + num_in) * size + correct, return_inverse=True)
+    both, included, right = triples // size**2, triples // size % size, triples % size
     upper = hypergeom.sf(both - 1, num_trials, right, included) if sign != "negative" else 1.0
     lower = hypergeom.cdf(both, num_trials, right, included) if sign != "positive" else 1.0
     found = np.minimum(upper, lower) * (2 if sign == "both" else 1)
-    return np.minimum(found, 1.0)[where.reshape(-1)]
+    return np.minimum(found, 1.0)[where]
 
 
 def q_values(p: np.ndarray, tests: int) -> np.ndarray:
@@ -68,7 +68,7 @@ def normal_quantile(p: float) -> float:
 
     A little below the normal quantile, so that few exact p-values below `p` are missed.
     """
-    return -np.inf if p >= 0.3 else float(0.8 * norm.isf(p))
+    return -np.inf if p >= 0.3 else float(0.95 * norm.isf(p))
 
 
 def expected_by_chance(
