@@ -356,7 +356,8 @@ def duplicates(
 ) -> None:
     """Find near duplicates among training images, and of test images in them.
 
-    FILE.csv has the groups of training examples; FILE-pairs.csv and FILE-test.csv the pairs.
+    FILE.csv has the groups of training examples; FILE-pairs.csv and FILE-test.csv the pairs. Look
+    at some: where all pictures are alike, as in MNIST, the threshold must be higher.
     """
     import numpy as np
 

@@ -1,16 +1,21 @@
+from inspect import signature
+
 import numpy as np
 import pandas as pd
 import pytest
 
+from pipelines import cli
 from tests.oracle import LookupLearner, example_learner, random_records
 from tests.test_aggregation import random_run, write_run
 from tests.test_estimation import brute_force
 from tfmem.aggregation.group_estimates import (
+    LEAST_TRIALS,
     estimate_groups,
     group_example,
     parse_group,
     trials_needed,
 )
+from tfmem.duplicates import THRESHOLD
 from tfmem.errors import InputError
 from tfmem.estimation.group_effects import (
     GroupTally,
@@ -39,8 +44,8 @@ def arrays(records):
     return [np.stack([unpack(getattr(r, a), getattr(r, b)) for r in records]) for a, b in names]
 
 
-def estimated(folder, records, labels, groups, **options):
-    write_run(folder, records, labels, shards=2)
+def estimated(folder, records, labels, groups, shards=2, **options):
+    write_run(folder, records, labels, shards)
     shards = [str(path) for path in sorted((folder / "predictions").glob("*.tfrecord"))]
     path = str(folder / "predictions" / "labels.npz")
     return estimate_groups(shards, path, groups, folder / "groups", **options)
@@ -207,6 +212,26 @@ def test_records_hold_the_counts_and_damaged_ones_are_refused(tmp_path):
     )
     with pytest.raises(InputError, match=r"x: feature 'members'"):
         parse_group(group_example(found[0]).replace(b"members", b"numbers"), "x")
+
+
+def test_bytes_do_not_depend_on_shards_order_or_repeated_trials(tmp_path):
+    records, labels = random_run()
+    groups = {"a": np.array([3, 4]), "b": np.array([4, 5, 6])}
+    order = np.random.default_rng(0).permutation(len(records))
+    shuffled = [records[k] for k in order] + records[:9]
+    written = []
+    for name, some, shards in (("one", records, 1), ("many", shuffled, 64)):
+        estimated(tmp_path / name, some, labels, groups, shards)
+        paths = sorted((tmp_path / name / "groups").iterdir())
+        written.append({path.name: path.read_bytes() for path in paths})
+    assert len(written[0]) == 4
+    assert written[0] == written[1]
+
+
+def test_the_command_line_has_the_library_s_defaults():
+    parameters = [signature(command).parameters for command in (cli.groups, cli.duplicates)]
+    assert parameters[0]["least"].default == LEAST_TRIALS
+    assert parameters[1]["threshold"].default == THRESHOLD
 
 
 def test_shards_of_other_data_are_refused(tmp_path):

@@ -22,7 +22,7 @@ from tfmem.errors import InputError
 from tfmem.groups import Groups, to_csv
 from tfmem.predictions import write_atomically
 
-THRESHOLD = 0.85  # of 48 such pairs of CIFAR-100 looked at, 4 were different things
+THRESHOLD = 0.85  # of 144 pairs of CIFAR-100 from here to 0.95, a dozen were different things
 _SIDE = 8
 _RIDGE = 1e-3  # of the largest variance: components below it are noise
 _BLOCK = 2048
