@@ -466,12 +466,135 @@ def _warn(message: str) -> None:
     print(f"warning: {message}", file=sys.stderr)
 
 
+@app.command(
+    epilog=_examples(
+        "tfmem groups runs/digits --groups groups.csv",
+        "tfmem run configs/digits.yaml --out runs/groups --set training.groups=groups.csv",
+        "tfmem groups runs/groups",
+    )
+)
+def groups(
+    folder: RunFolder,
+    groups: Annotated[
+        Path | None,
+        typer.Option(
+            help="CSV file index,group; else the one that subsets were drawn by.",
+            show_default=False,
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder for the estimates; else DIR/groups.", show_default=False),
+    ] = None,
+    top: Annotated[int, typer.Option(help="Rows of the table.", min=1)] = 20,
+    least: Annotated[int, typer.Option(help="Trials in, and out, that are enough.", min=1)] = 10,
+    parquet: Annotated[bool, typer.Option("--parquet", help="Tables in Parquet, not CSV.")] = False,
+) -> None:
+    """Estimate memorization and influence of groups of training examples.
+
+    A trial counts for a group if all of it was in the subset, or none.
+    """
+    from tfmem.aggregation.group_estimates import estimate_groups
+    from tfmem.aggregation.reading import load_labels
+    from tfmem.groups import GROUPS_NAME, read_groups
+    from tfmem.predictions import LABELS_NAME
+
+    predictions = folder / "predictions"
+    labels = str(predictions / LABELS_NAME)
+    path = groups or predictions / GROUPS_NAME
+    if groups is None and not path.exists():
+        raise InputError(
+            f"{folder}: its subsets were not drawn by group; name a file with --groups"
+        )
+    known = read_groups(path, len(load_labels(labels).train_labels))
+    shards = [str(shard) for shard in predictions.glob("predictions-*.tfrecord")]
+    tables = estimate_groups(
+        shards, labels, known, out or folder / "groups", least=least, parquet=parquet
+    )
+    table = _table("group", "size", "in", "out", "memorization", "95% interval", "examples alone")
+    ranked = tables.groups.sort_values("memorization", ascending=False, kind="stable").head(top)
+    for row in ranked.to_dict("records"):
+        table.add_row(
+            *(str(row[name]) for name in ("group", "size", "n_in", "n_out")),
+            f"{row['memorization']:.3f}",
+            f"{row['ci_low']:.3f} to {row['ci_high']:.3f}",
+            f"{row['example_memorization']:.3f}",
+        )
+    Console().print(table)
+    print("Test examples that they influence most (± SE):")
+    for name in ranked["group"]:
+        rows = tables.group_influence.query("group == @name").head(5)
+        numbers = zip(rows["test_index"], rows["influence"], rows["stderr"], strict=True)
+        print(f"  {name}: " + ", ".join(f"{j} {value:.2f} ± {se:.2f}" for j, value, se in numbers))
+    if len(short := tables.groups.query("trials_needed > 0")):
+        worst = short.sort_values("trials_needed", ascending=False, kind="stable").head(5)
+        print(
+            f"{len(short)} of {len(tables.groups)} groups were wholly in, or wholly out, in fewer "
+            f"than {least} trials; draw subsets by group (training.groups), or train more:"
+        )
+        for row in worst.to_dict("records"):
+            needed = f"{row['trials_needed']:,.0f}"
+            print(
+                f"  {row['group']} ({row['size']} examples): {row['n_in']} in, {row['n_out']} out, "
+                f"expected to be enough with {needed} trials"
+            )
+    _done(out or folder / "groups", "records, and tables of groups, members and influence")
+
+
+@app.command(
+    epilog=_examples(
+        "tfmem duplicates configs/digits.yaml --out digits-groups.csv --threshold 0.9",
+        "tfmem duplicates configs/cifar100_resnet50.yaml --out cifar-groups.csv "
+        "--set dataset.data_dir=~/cifar-100-binary",
+    )
+)
+def duplicates(
+    config: ConfigFile,
+    out: Annotated[
+        Path,
+        typer.Option(help="CSV file of groups to write.", metavar="FILE.csv", show_default=False),
+    ],
+    threshold: Annotated[
+        float, typer.Option(help="Least similarity of near duplicates.", min=0.01, max=1)
+    ] = 0.85,
+    set: Set = [],  # noqa: B006
+) -> None:
+    """Find near duplicates among training images, and of test images in them.
+
+    FILE.csv has the groups of training examples; FILE-pairs.csv and FILE-test.csv the pairs. Look
+    at some: where all pictures are alike, as in MNIST, the threshold must be higher.
+    """
+    import numpy as np
+
+    from tfmem.datasets import load
+    from tfmem.duplicates import find_duplicates, write_duplicates
+
+    settings = _settings(config, set)
+    if out.suffix != ".csv" or not out.absolute().parent.is_dir():
+        raise InputError(f"--out {out}: expected a file called .csv in a folder that is there")
+    dataset = load(settings.dataset)
+    found = find_duplicates(dataset, threshold)
+    write_duplicates(found, out)
+    labels = dataset.train_labels
+    mixed = sum(np.ptp(labels[members]) > 0 for members in found.groups.values())
+    largest = max(map(len, found.groups.values()), default=0)
+    joined = sum(map(len, found.groups.values()))
+    print(
+        f"{len(found.train):,} pairs of training examples, in {len(found.groups):,} groups of "
+        f"{joined:,} examples (the largest has {largest:,}); {mixed:,} groups have several labels"
+    )
+    print(f"{found.test['test_index'].nunique():,} test examples are like a training example")
+    _done(out, "index,group; the pairs are beside it")
+
+
 def _settings(path: Path, overrides: list[str]) -> Config:
+    from tfmem.groups import with_groups_digest
+
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: the configuration cannot be read: {error}") from None
-    return from_yaml(text, overrides, str(path))
+    return with_groups_digest(from_yaml(text, overrides, str(path)))
 
 
 def _begin(settings: Config, out: Path) -> None:

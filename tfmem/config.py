@@ -184,6 +184,9 @@ class TrainingSettings(_Settings):
     Attributes:
       trials: number of models `t`.
       fraction: subset fraction `m/n`; every subset has exactly `round(fraction * n)` examples.
+      groups: a CSV file `index,group`; each of its groups is in a subset as a whole or not at
+        all.
+      groups_digest: hash of what is in that file, found when a run begins.
       trainer: `stacked` trains many models in one program, or one where that is faster, on each
         device; `mirrored` trains one model over all devices.
       stack_size: models trained together by `stacked`, which is also the number of trials in a
@@ -215,6 +218,8 @@ class TrainingSettings(_Settings):
 
     trials: Annotated[int, Field(ge=2)] = 2000
     fraction: Annotated[float, Field(gt=0, lt=1)] = 0.7
+    groups: str | None = None
+    groups_digest: str | None = None
     trainer: Literal["stacked", "mirrored"] = "stacked"
     stack_size: Positive | None = None
     lanes: Positive | None = None
@@ -242,10 +247,18 @@ class TrainingSettings(_Settings):
             raise ValueError("stack_size must be 1 with trainer: mirrored")
         return self
 
+    @model_validator(mode="after")
+    def _digest_of_a_file(self) -> TrainingSettings:
+        if self.groups_digest is not None and self.groups is None:
+            raise ValueError("groups_digest only with groups")
+        return self
 
-# How a trial is carried out, which changes its predictions by rounding at most.
+
+# How a trial is carried out, which changes its predictions by rounding at most; `groups` is where
+# they are read, and what they are is in their digest.
 _EXECUTION = {
     "trials",
+    "groups",
     "trainer",
     "stack_size",
     "lanes",
@@ -301,11 +314,14 @@ class Config(_Settings):
 
     def trial_settings(self) -> dict[str, Any]:
         """What the predictions of trial `k` depend on, beside `k` and the data themselves."""
+        training = self.training.model_dump(exclude=_EXECUTION)
+        if self.training.groups is None:
+            del training["groups_digest"]  # which runs from before there were groups do not have
         return {
             "seed": self.seed,
             "dataset": self.dataset.identity(),
             "model": self.model.model_dump(),
-            "training": self.training.model_dump(exclude=_EXECUTION),
+            "training": training,
         }
 
     def digest(self) -> bytes:

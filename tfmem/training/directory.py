@@ -11,6 +11,7 @@ from tfmem.datasets import AnyDataset
 from tfmem.errors import InputError
 from tfmem.predictions import LABELS_NAME, Labels
 from tfmem.subsets import subset_size
+from tfmem.training.grouping import keep_groups
 from tfmem.training.storage import Folder, open_folder
 
 if TYPE_CHECKING:
@@ -78,12 +79,14 @@ def open_directory(
       made to find it.
 
     Raises:
-      InputError: if the folder is that of another run or other data, or if subsets are too small.
+      InputError: if the folder is that of another run or other data, if subsets are too small, or
+        if groups cannot be drawn as wholes.
     """
     begun = check_directory(folder.location, config)
     _check_sizes(config, dataset)
     _check_labels(folder, dataset)
     folder.make()
+    keep_groups(folder, config, len(dataset.train_labels), writer)
     trainers: Sequence[Trainer] = ()
     if begun:
         config = _with_stack_size(config, begun.training.stack_size)

@@ -17,6 +17,7 @@ from tfmem.predictions import TrialRecord, parse_shard
 from tfmem.records import parse_shard_name, shard_name
 from tfmem.subsets import Trial, pack, subset_size, unpack
 from tfmem.training.directory import CONFIG_NAME
+from tfmem.training.grouping import kept_units
 from tfmem.training.outcome import Outcome
 from tfmem.training.storage import Folder
 
@@ -33,6 +34,7 @@ class Shards:
         self._labels = dataset.train_labels
         self._num_test = len(dataset.test_labels)
         self._subset_size = subset_size(len(self._labels), config.training.fraction)
+        self._groups = kept_units(folder, config, len(self._labels))
         self.folder = folder
         self.stack_size = stack_size
         self.count = -(-config.training.trials // stack_size)
@@ -49,7 +51,7 @@ class Shards:
 
     def subset(self, trial: Trial) -> np.ndarray:
         """The examples that a trial is trained on, int64 `[m]`."""
-        return trial.subset(len(self._labels), self._subset_size)
+        return trial.subset(len(self._labels), self._subset_size, self._groups)
 
     def name(self, shard: int) -> str:
         """The name of a shard's file."""

@@ -1,0 +1,246 @@
+"""Estimates for groups of examples: their records and tables, and which groups need more trials."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from tfmem.aggregation.group_counts import tally_groups
+from tfmem.aggregation.reading import load_labels
+from tfmem.errors import InputError
+from tfmem.estimation.estimator import Difference
+from tfmem.estimation.group_effects import (
+    GroupCounts,
+    example_memorization,
+    group_influence,
+    group_memorization,
+    member_memorization,
+)
+from tfmem.groups import Groups
+from tfmem.predictions import write_atomically
+from tfmem.records import decode_example, encode_example, feature, shard_name
+
+LEAST_TRIALS = 10  # in, and out: with fewer, one standard error may exceed 0.22
+_NUMBERS = ("num_trials", "num_in", "num_out", "squares_in", "squares_out")
+_MEMBERS = ("members", "member_correct_in", "member_correct_out", "member_in", "member_correct",
+            "member_alone_in")  # fmt: skip
+_TESTS = ("test_correct_in", "test_correct_out")
+
+
+@dataclass(frozen=True)
+class GroupTables:
+    """Estimates for groups, as tables; each is a file of this name.
+
+    Attributes:
+      groups: a row a group: `group`, `size`, `n_in`, `n_out`, `memorization`, `stderr`, `ci_low`,
+        `ci_high`, `accuracy_in`, `accuracy_out`; `example_memorization`, the mean of its members'
+        memorization as single examples; `trials_needed`, the number of trials of which `n_in` and
+        `n_out` can be expected to reach the least number, 0 where they do.
+      group_members: a row a member: `group`, `index`, `label`, then as in `groups`, from
+        `memorization` to `example_memorization`.
+      group_influence: a row for each of the test examples that a group influences most: `group`,
+        `test_index`, `label`, `influence`, `stderr`, `ci_low`, `ci_high`.
+    """
+
+    groups: pd.DataFrame
+    group_members: pd.DataFrame
+    group_influence: pd.DataFrame
+
+
+def estimate_groups(
+    predictions: str | Sequence[str],
+    labels: str,
+    groups: Groups,
+    folder: Path,
+    top: int = 20,
+    least: int = LEAST_TRIALS,
+    parquet: bool = False,
+) -> GroupTables:
+    """Estimates memorization and influence of groups, and writes records and tables.
+
+    Args:
+      predictions: a glob of prediction shards, on any Beam filesystem, or their paths.
+      labels: path of the `labels.npz` that belongs to them.
+      groups: training examples of each group.
+      folder: receives the tables and `groups-00000-of-00001.tfrecord`, one record a group with its
+        influence on all test examples and all counts.
+      top: how many test examples a group has in the table of influence.
+      least: number of trials in, and out, below which a group needs more.
+      parquet: whether the tables are Parquet instead of CSV.
+
+    Raises:
+      InputError: if there is nothing to read, or naming the file and record that cannot be used.
+    """
+    known = load_labels(labels)
+    tally = tally_groups(predictions, labels, groups)
+    rows: list[dict[str, Any]] = []
+    members: list[pd.DataFrame] = []
+    influence: list[pd.DataFrame] = []
+
+    def records() -> Iterator[bytes]:
+        for counts in tally.counts():
+            needed = trials_needed(counts, len(known.train_labels), tally.fraction, least)
+            rows.append({**_group_row(counts), "trials_needed": needed})
+            members.append(_member_rows(counts, known.train_labels))
+            influence.append(_influence_rows(counts, known.test_labels, top))
+            yield group_example(counts)
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_atomically(folder / shard_name("groups", 0, 1), records())
+        tables = GroupTables(pd.DataFrame(rows), pd.concat(members), pd.concat(influence))
+        for name, table in vars(tables).items():
+            _write(folder / name, table, parquet)
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be written: {error.strerror}") from None
+    return tables
+
+
+def trials_needed(counts: GroupCounts, num_train: int, fraction: float, least: int) -> float:
+    """With how many trials a group can be expected to be in, and out, often enough.
+
+    Subsets are taken to be uniform, unless none of them splits the group.
+
+    Args:
+      counts: of the group.
+      num_train: number of training examples.
+      fraction: subset fraction.
+      least: number of trials in, and out, that is enough.
+
+    Returns:
+      0 if there are enough, infinity if there never will be, else more than there are.
+    """
+    if min(counts.num_in, counts.num_out) >= least:
+        return 0.0
+    size = len(counts.members)
+    if counts.num_in + counts.num_out == counts.num_trials:
+        size = 1
+    places = round(fraction * num_train)
+    chances = [
+        math.prod((share - taken) / (num_train - taken) for taken in range(size))
+        if share >= size
+        else 0.0
+        for share in (places, num_train - places)
+    ]
+    if min(chances) == 0:
+        return math.inf
+    return float(max(math.ceil(least / min(chances)), counts.num_trials + 1))
+
+
+def group_example(counts: GroupCounts) -> bytes:
+    """The record of a group: its estimates and the counts behind them."""
+    memorization, influence = group_memorization(counts), group_influence(counts)
+    return encode_example(
+        {
+            "group": counts.name.encode(),
+            **_columns("memorization", memorization),
+            "member_memorization": member_memorization(counts).value,
+            "influence": influence.value.astype("<f4").tobytes(),
+            **{name: getattr(counts, name) for name in (*_NUMBERS, *_MEMBERS)},
+            **{name: getattr(counts, name).astype("<i4").tobytes() for name in _TESTS},
+        }
+    )
+
+
+def parse_group(payload: bytes, source: str) -> GroupCounts:
+    """The counts in a record that `group_example` made.
+
+    Raises:
+      InputError: naming `source`, if a part is missing or of a wrong length.
+    """
+    features = decode_example(payload, source)
+    arrays: dict[str, Any] = {
+        name: feature(features, name, np.ndarray, source) for name in _MEMBERS
+    }
+    size = len(arrays["members"])
+    for name, array in arrays.items():
+        if len(array) != size:
+            raise InputError(f"{source}: {name}: expected {size} values, received {len(array)}")
+    tests: dict[str, bytes] = {name: feature(features, name, bytes, source) for name in _TESTS}
+    sizes = {len(block) for block in tests.values()}
+    if len(sizes) > 1 or sizes.pop() % 4:
+        raise InputError(
+            f"{source}: {' and '.join(_TESTS)}: expected int32 for the same test examples, "
+            f"received {' and '.join(str(len(block)) for block in tests.values())} bytes"
+        )
+    arrays.update({name: np.frombuffer(block, "<i4") for name, block in tests.items()})
+    arrays.update({name: feature(features, name, int, source) for name in _NUMBERS})
+    name = feature(features, "group", bytes, source).decode(errors="replace")
+    return GroupCounts(name=name, **arrays)
+
+
+def _columns(name: str, estimate: Difference) -> dict[str, Any]:
+    return {
+        name: estimate.value,
+        "stderr": estimate.stderr,
+        "ci_low": estimate.low,
+        "ci_high": estimate.high,
+    }
+
+
+def _group_row(counts: GroupCounts) -> dict[str, Any]:
+    size = len(counts.members)
+    alone = example_memorization(counts).value
+    estimate = _columns("memorization", group_memorization(counts))
+    return {
+        "group": counts.name,
+        "size": size,
+        "n_in": counts.num_in,
+        "n_out": counts.num_out,
+        **{name: float(value) for name, value in estimate.items()},
+        "accuracy_in": _share(counts.member_correct_in.sum(), size * counts.num_in),
+        "accuracy_out": _share(counts.member_correct_out.sum(), size * counts.num_out),
+        "example_memorization": alone.mean(),
+    }
+
+
+def _member_rows(counts: GroupCounts, labels: np.ndarray) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "group": counts.name,
+            "index": counts.members,
+            "label": labels[counts.members],
+            **_columns("memorization", member_memorization(counts)),
+            "accuracy_in": _share(counts.member_correct_in, counts.num_in),
+            "accuracy_out": _share(counts.member_correct_out, counts.num_out),
+            "example_memorization": example_memorization(counts).value,
+        }
+    )
+
+
+def _influence_rows(counts: GroupCounts, labels: np.ndarray, top: int) -> pd.DataFrame:
+    estimate = group_influence(counts)
+    known = counts.num_in > 0 and counts.num_out > 0
+    best = np.argsort(-estimate.value, kind="stable")[: top if known else 0]
+    columns = _columns("influence", estimate)
+    return pd.DataFrame(
+        {
+            "group": counts.name,
+            "test_index": best,
+            "label": labels[best],
+            **{name: values[best] for name, values in columns.items()},
+        }
+    )
+
+
+def _share(correct: Any, number: int) -> Any:
+    return correct / number if number else np.nan
+
+
+def _write(stem: Path, table: pd.DataFrame, parquet: bool) -> None:
+    """Writes a table and removes the one that was there in the other format."""
+    file = io.BytesIO()
+    if parquet:
+        table.to_parquet(file, index=False)
+    else:
+        table.to_csv(file, index=False, float_format="%.6g")
+    suffixes = (".parquet", ".csv") if parquet else (".csv", ".parquet")
+    write_atomically(stem.with_suffix(suffixes[0]), file.getvalue())
+    stem.with_suffix(suffixes[1]).unlink(missing_ok=True)

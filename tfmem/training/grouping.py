@@ -1,0 +1,59 @@
+"""The groups of a run whose subsets are drawn by group: a copy of their file beside the shards.
+
+The copy is what workers read, wherever they are; the digest in the settings says what is in it.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tfmem.config import Config
+from tfmem.errors import InputError
+from tfmem.groups import GROUPS_NAME, Groups, digest, parse_groups, read_groups, to_csv, units
+from tfmem.subsets import check_groups, subset_size
+from tfmem.training.storage import Folder
+
+
+def keep_groups(folder: Folder, config: Config, num_train: int, writer: str) -> None:
+    """Copies the file of groups into the folder of predictions, if the settings have one.
+
+    A copy that is there is left if it is the settings'; another one is of a run that never began.
+
+    Raises:
+      InputError: if its groups cannot be drawn as wholes, or are not those of the settings' digest.
+    """
+    path = config.training.groups
+    if path is None:
+        return
+    if folder.exists(GROUPS_NAME):
+        there = parse_groups(folder.read(GROUPS_NAME), folder.path(GROUPS_NAME))
+        if digest(there) == config.training.groups_digest:
+            return
+    groups = read_groups(path, num_train)
+    _check(groups, config, path)
+    sizes = [len(members) for members in units(groups, path)]
+    check_groups(sizes, num_train, subset_size(num_train, config.training.fraction))
+    folder.write(GROUPS_NAME, to_csv(groups), writer)
+
+
+def kept_units(folder: Folder, config: Config, num_train: int) -> tuple[np.ndarray, ...]:
+    """The sets of examples that subsets hold as wholes, int64 each; none without groups.
+
+    Raises:
+      InputError: if the copy in the folder is not what the run was begun with.
+    """
+    if config.training.groups is None:
+        return ()
+    path = folder.path(GROUPS_NAME)
+    groups = parse_groups(folder.read(GROUPS_NAME), path, num_train)
+    _check(groups, config, path)
+    return units(groups, path)
+
+
+def _check(groups: Groups, config: Config, path: str) -> None:
+    expected, found = config.training.groups_digest or "", digest(groups)
+    if found != expected:
+        raise InputError(
+            f"{path}: expected the groups with training.groups_digest {expected[:16]}, received "
+            f"others ({found[:16]})"
+        )
