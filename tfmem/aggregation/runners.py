@@ -138,6 +138,8 @@ def _check_dataflow(options: PipelineOptions) -> None:
             "--temp_location=gs://BUCKET/FOLDER"
         )
     setup = options.view_as(SetupOptions)
+    if setup.save_main_session is None:  # all code is in modules; the program's own is not needed
+        setup.save_main_session = False
     ways = (setup.setup_file, setup.extra_packages, setup.requirements_file)
     if not options.view_as(WorkerOptions).sdk_container_image and not any(ways):
         raise InputError(
