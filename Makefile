@@ -1,15 +1,23 @@
 # `make digits` and `make test` need nothing beside Python 3.10 to 3.13 with venv, and make.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
+WORKER := .venv-worker
 DATA ?= ../shared/data
 
-.PHONY: digits test lint benchmark recorded constraints clean
+.PHONY: digits test lint dataflow benchmark recorded constraints clean
 
 digits: .venv/installed
 	$(BIN)/tfmem run configs/digits.yaml --out runs/digits
 
-test: .venv/installed lint
+# Beam's [gcp] and TensorFlow Metadata have no protobuf in common on Python 3.10.
+DATAFLOW := $(shell $(PYTHON) -c 'import sys; print("dataflow" if sys.version_info >= (3, 11) else "")')
+
+test: .venv/installed lint $(DATAFLOW)
 	$(BIN)/pytest
+
+# The jobs for Dataflow, described without a network, where no TensorFlow is: as on its workers.
+dataflow: $(WORKER)/installed
+	$(WORKER)/bin/pytest -m dataflow tests/test_dataflow.py
 
 lint: .venv/installed
 	$(BIN)/ruff format --check .
@@ -42,5 +50,12 @@ constraints: .venv/installed
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	touch $@
 
+$(WORKER)/installed: pipelines/worker-requirements.txt pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(WORKER)
+	$(WORKER)/bin/pip install --quiet --constraint constraints.txt \
+	  --requirement pipelines/worker-requirements.txt pytest
+	$(WORKER)/bin/pip install --quiet --no-deps --editable .
+	touch $@
+
 clean:
-	rm -rf .venv runs build *.egg-info
+	rm -rf .venv $(WORKER) runs build *.egg-info

@@ -79,11 +79,15 @@ def run(config: ConfigFile, out: Out, set: Set = [], beam: BeamArgs = None) -> N
     """
     from pipelines.memorization import memorization
     from pipelines.runner import run_chain
-    from tfmem.aggregation.launching import beam_options
+    from tfmem.aggregation.runners import beam_options, goes_to_dataflow
 
     settings = _settings(config, set)
+    if goes_to_dataflow(beam_options(beam or [])):
+        raise InputError(
+            f"--out {out}: `tfmem run` works in a folder of this machine, which workers of "
+            "Dataflow cannot reach: use `tfmem train --beam` and `tfmem estimate`"
+        )
     _begin(settings, out)
-    beam_options(beam or [])
     with _resumable():
         run_chain(memorization(settings, beam or []), out)
     _done(out / "report.html", "figures, TFRecords and settings are beside it")
@@ -188,6 +192,10 @@ def features(
         "tfmem estimate '*.tfrecord' --labels labels.npz --out estimates --pairs all --fdr 0.05",
         "tfmem estimate '*.tfrecord' --labels labels.npz --out estimates --influence 0.1 -- "
         "--direct_running_mode=multi_processing --direct_num_workers=2",
+        "tfmem estimate 'gs://bucket/run/predictions/*.tfrecord' --labels "
+        "gs://bucket/run/predictions/labels.npz --out gs://bucket/estimates -- "
+        "--runner=DataflowRunner --project=… --region=… --temp_location=gs://bucket/tmp "
+        "--sdk_container_image=…",
     )
 )
 def estimate(
@@ -225,7 +233,10 @@ def estimate(
 
     from tfmem.aggregation.jobs import estimate as run_job
     from tfmem.aggregation.jobs import search_pairs
+    from tfmem.aggregation.runners import beam_options, check_file_systems, check_reachable
 
+    check_reachable(beam_options(beam or []), [predictions, labels, out])
+    check_file_systems([predictions, labels, out])
     if (Path(out) / "config.yaml").exists():
         raise InputError(
             f"--out {out}: is the folder of a run; choose another, or `tfmem run --set selection.…`"

@@ -10,6 +10,7 @@ import apache_beam as beam
 from apache_beam.metrics import Metrics
 
 from tfmem.aggregation.launching import run_job
+from tfmem.aggregation.runners import beam_options, check_reachable
 from tfmem.config import Config
 from tfmem.datasets import load
 from tfmem.training import TrialSummary, open_farm
@@ -90,8 +91,10 @@ def farm_out(
       accelerator: see `TrainShards`.
 
     Raises:
-      InputError: with the cause in one line, if the folder is that of another run or the job fails.
+      InputError: with the cause in one line, if the folder is that of another run, workers cannot
+        reach it, or the job fails.
     """
+    check_reachable(beam_options(beam_args), [out])
     farm = open_farm(config, load(config.dataset), out, f"beam-{uuid.uuid4().hex}")
     missing = farm.missing()
     before = farm.known_trials

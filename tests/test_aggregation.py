@@ -9,7 +9,6 @@ import pytest
 from tests.oracle import FINGERPRINT, example_learner, random_records
 from tfmem.aggregation.counting import Room
 from tfmem.aggregation.jobs import estimate, search_pairs, select_pairs
-from tfmem.aggregation.launching import beam_options
 from tfmem.config import SelectionSettings
 from tfmem.errors import InputError
 from tfmem.predictions import Labels, TrialRecord, write_shard
@@ -276,22 +275,6 @@ def test_no_character_of_a_path_is_special(tmp_path, reference):
         SELECTION,
     )
     assert contents(folder) == reference
-
-
-def test_words_that_are_no_options_are_refused():
-    with pytest.raises(InputError, match=r"received 'training\.trials=3'"):
-        beam_options(["training.trials=3"])
-    with pytest.raises(InputError, match=r"received 'x'"):
-        beam_options(["--direct_num_workers=2", "x"])
-    assert beam_options(["--temp_location", "/x/multi_threading"])
-
-
-def test_ways_of_running_that_lose_data_are_refused():
-    for option in ("--direct_running_mode=multi_threading", "--runner=dask"):
-        with pytest.raises(InputError, match=r"loses elements"):
-            beam_options([option])
-    assert beam_options([]).get_all_options()["runner"] == "FnApiRunner"
-    assert beam_options(["--runner=DirectRunner"]).get_all_options()["runner"] == "DirectRunner"
 
 
 def test_workers_import_no_tensorflow():

@@ -82,9 +82,10 @@ def test_a_forged_length_allocates_nothing():
 
     from tfmem.records import _masked_crc
 
-    length = struct.pack("<Q", 1 << 60)
-    with pytest.raises(InputError, match=r"record 0: truncated"):
-        list(read_records(io.BytesIO(length + _masked_crc(length) + b"abc"), "x"))
+    for size, words in ((1 << 30, "truncated"), (1 << 31, "corrupt header"), (1 << 60, "corrupt")):
+        length = struct.pack("<Q", size)
+        with pytest.raises(InputError, match=f"record 0: {words}"):
+            list(read_records(io.BytesIO(length + _masked_crc(length) + b"abc"), "x"))
 
 
 @given(st.lists(st.booleans(), max_size=70))

@@ -24,6 +24,7 @@ from tfmem.records import decode_example, encode_example, feature, read_records,
 LABELS_NAME = "labels.npz"
 _UNREADABLE = (  # what numpy raises for files that are damaged or something else
     ValueError,
+    MemoryError,  # of an array that claims to be huge
     OSError,
     EOFError,
     TypeError,

@@ -21,6 +21,7 @@ from google.protobuf.message import DecodeError
 from tfmem.errors import InputError
 
 _CHUNK = 1 << 24  # bytes asked for at once, so that a forged length allocates nothing
+_LONGEST = (1 << 31) - 1  # bytes of a protocol buffer
 
 
 def _declare_example() -> Any:
@@ -174,7 +175,8 @@ def read_records(file: BinaryIO, name: str) -> Iterator[tuple[bytes, str]]:
       name: what the file is called in error messages.
 
     Raises:
-      InputError: naming file and record, if the file is cut short or a checksum does not fit.
+      InputError: naming file and record, if the file is cut short or a checksum does not fit. (A
+        file that ends between two records is a whole one: the framing does not tell how many.)
     """
     record = 0
     while head := file.read(12):
@@ -184,6 +186,8 @@ def read_records(file: BinaryIO, name: str) -> Iterator[tuple[bytes, str]]:
         if head[8:] != _masked_crc(head[:8]):
             raise InputError(f"{where}: corrupt header (the checksum of the length does not fit)")
         (length,) = struct.unpack("<Q", head[:8])
+        if length > _LONGEST:
+            raise InputError(f"{where}: corrupt header (a record has no {length} bytes)")
         body = _read(file, length + 4)
         if len(body) < length + 4:
             raise InputError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import sys
 import uuid
 import warnings
 from collections.abc import Callable, Sequence
@@ -12,8 +13,11 @@ from dataclasses import dataclass, field
 
 import apache_beam as beam
 from apache_beam.io.filesystems import FileSystems
-from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions, StandardOptions
+from apache_beam.metrics import MetricsFilter
+from apache_beam.options.pipeline_options import GoogleCloudOptions
+from apache_beam.runners.runner import PipelineResult, PipelineState
 
+from tfmem.aggregation.runners import beam_options, check_reachable
 from tfmem.errors import InputError
 from tfmem.records import parse_shard_name, shard_name
 
@@ -87,31 +91,6 @@ def _quoted(path: str) -> str:
     return re.sub(r"([*?\[])", r"[\1]", path)
 
 
-def beam_options(beam_args: Sequence[str]) -> PipelineOptions:
-    """Options of a Beam job; the runner is the in-process one unless another is named.
-
-    `DirectRunner` is not the default because it first tries to download another runner.
-
-    Raises:
-      InputError: if a word is no option, or names a way of running that is known to lose data.
-    """
-    for before, word in zip(["", *beam_args], beam_args, strict=False):
-        if not word.startswith("--") and (not before.startswith("--") or "=" in before):
-            raise InputError(f"Beam options: expected --NAME=VALUE, received {word!r}")
-    options = PipelineOptions(list(beam_args))
-    standard = options.view_as(StandardOptions)
-    if standard.runner is None:
-        standard.runner = "FnApiRunner"
-    if options.view_as(DirectOptions).direct_running_mode == "multi_threading":
-        raise InputError(
-            "--direct_running_mode=multi_threading loses elements without notice (a writer and a "
-            "timer share a buffer without a lock): use in_memory or multi_processing"
-        )
-    if "dask" in standard.runner.lower():
-        raise InputError("--runner=DaskRunner loses elements without notice: use another runner")
-    return options
-
-
 def run_job(
     build: Callable[[beam.Pipeline], None], outputs: Sequence[Output], beam_args: Sequence[str]
 ) -> dict[str, int]:
@@ -129,22 +108,43 @@ def run_job(
       InputError: with the cause in one line, if the job fails; nothing is then published.
     """
     options = beam_options(beam_args)
+    check_reachable(options, [output.folder for output in outputs])
     try:
         for output in outputs:
             FileSystems.mkdirs(output.unfinished)
         pipeline = beam.Pipeline(options=options)
         build(pipeline)
         result = pipeline.run()
-        result.wait_until_finish()
+        _say_where(result, options.view_as(GoogleCloudOptions))
+        _wait(result)
         for output in outputs:
             output.publish()
-        counters = result.metrics().query()["counters"]
+        own = MetricsFilter().with_namespace("tfmem")
+        counters = result.metrics().query(own)["counters"]
         return {counter.key.metric.name: counter.committed for counter in counters}
     except Exception as error:
         raise _cause(error) from error
     finally:
         for output in outputs:
             output.discard()
+
+
+def _say_where(result: PipelineResult, cloud: GoogleCloudOptions) -> None:
+    """Prints the page of a job on Dataflow, which goes on for minutes to hours."""
+    if job_id := getattr(result, "job_id", None):
+        page = f"https://console.cloud.google.com/dataflow/jobs/{cloud.region}/{job_id()}"
+        print(f"Dataflow job: {page}?project={cloud.project}", file=sys.stderr)
+
+
+def _wait(result: PipelineResult) -> None:
+    """Waits for the end of a job; whoever stops waiting stops the job, which costs money."""
+    try:
+        state = result.wait_until_finish()
+    except KeyboardInterrupt:
+        result.cancel()
+        raise
+    if state != PipelineState.DONE:
+        raise InputError(f"the Beam job ended as {state}: nothing was published")
 
 
 def _cause(error: Exception) -> InputError:

@@ -118,13 +118,13 @@ class GroupTally:
 
     def counts(self) -> Iterator[GroupCounts]:
         """The counts of each group, in their order; influence is counted a block at a time."""
-        tests = transpose_bits(np.stack(self._tests), np.arange(self._num_test))
+        tests = transpose_bits(np.stack(self._tests), self._num_test)
         block = max(1, _BLOCK // max(1, self._num_test))
         names = list(self._groups)
-        whole = [np.stack(rows) for rows in self._whole]
+        whole = [transpose_bits(np.stack(rows), len(names)) for rows in self._whole]
         for first in range(0, len(names), block):
             numbers = np.arange(first, min(first + block, len(names)))
-            rows = [transpose_bits(bits, numbers) for bits in whole]
+            rows = [bits[numbers] for bits in whole]
             correct = [co_occurrence(bits, tests) for bits in rows]
             trials = [np.bitwise_count(bits).sum(axis=1, dtype=np.int64) for bits in rows]
             for place, number in enumerate(numbers.tolist()):

@@ -1,0 +1,148 @@
+"""Which runner a Beam job goes to, and what must be so before it is sent there."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from collections.abc import Iterable, Sequence
+
+from apache_beam.io.filesystem import BeamIOError
+from apache_beam.io.filesystems import FileSystems
+from apache_beam.options.pipeline_options import (
+    DebugOptions,
+    DirectOptions,
+    GoogleCloudOptions,
+    PipelineOptions,
+    PortableOptions,
+    SetupOptions,
+    StandardOptions,
+    WorkerOptions,
+)
+from apache_beam.options.pipeline_options_validator import PipelineOptionsValidator
+
+from tfmem.errors import InputError
+
+INSTALL_GCP = "pip install 'tfmem[gcp]' (Python 3.11 or later)"
+
+
+def beam_options(beam_args: Sequence[str]) -> PipelineOptions:
+    """Options of a Beam job; the runner is the in-process one unless another is named.
+
+    `DirectRunner` is not the default because it first tries to download another runner.
+
+    Raises:
+      InputError: if a word is no option, names a way of running that is known to lose data, or if
+        something that Dataflow needs is missing.
+    """
+    for before, word in zip(["", *beam_args], beam_args, strict=False):
+        if not word.startswith("--") and (not before.startswith("--") or "=" in before):
+            raise InputError(f"Beam options: expected --NAME=VALUE, received {word!r}")
+    options = _parsed(beam_args)
+    standard = options.view_as(StandardOptions)
+    if standard.runner is None:
+        standard.runner = "FnApiRunner"
+    _refuse_what_loses_data(options)
+    if goes_to_dataflow(options):
+        _check_dataflow(options)
+    return options
+
+
+def goes_to_dataflow(options: PipelineOptions) -> bool:
+    """Whether the runner is Dataflow, however it is spelled."""
+    name = options.view_as(StandardOptions).runner.rsplit(".", 1)[-1].lower()
+    return name.removeprefix("test").removesuffix("runner") == "dataflow"
+
+
+def check_reachable(options: PipelineOptions, places: Iterable[str]) -> None:
+    """Makes sure that the workers of a job can reach its inputs and outputs.
+
+    Raises:
+      InputError: naming the place, if the workers are in the cloud and it is not.
+    """
+    if not goes_to_dataflow(options):
+        return
+    for place in places:
+        if FileSystems.get_scheme(place) != "gs":
+            raise InputError(
+                f"{place}: workers of Dataflow cannot reach it: expected gs://BUCKET/FOLDER"
+            )
+
+
+def check_file_systems(places: Iterable[str]) -> None:
+    """Makes sure that Beam knows the file systems of these places.
+
+    Raises:
+      InputError: naming the place, and what to install.
+    """
+    for place in places:
+        try:
+            FileSystems.get_filesystem(place)
+        except (ValueError, BeamIOError):
+            install = f": {INSTALL_GCP}" if FileSystems.get_scheme(place) == "gs" else ""
+            raise InputError(
+                f"{place}: no file system of that kind is installed{install}"
+            ) from None
+
+
+def _parsed(beam_args: Sequence[str]) -> PipelineOptions:
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(said):
+            options = PipelineOptions(list(beam_args))
+            options.get_all_options(retain_unknown_options=True)
+    except SystemExit:  # of argparse, which prints hundreds of lines before it
+        reason = said.getvalue().strip().rsplit("error: ", 1)[-1]
+        raise InputError(f"Beam options: {reason}") from None
+    return options
+
+
+def _refuse_what_loses_data(options: PipelineOptions) -> None:
+    """Refuses `multi_threading`, whatever else leads to its unsafe buffer, and Dask."""
+    why = "loses elements without notice (a writer and a timer share a buffer without a lock)"
+    if options.view_as(DirectOptions).direct_running_mode == "multi_threading":
+        raise InputError(
+            f"--direct_running_mode=multi_threading {why}: use in_memory or multi_processing"
+        )
+    environment = options.view_as(PortableOptions).environment_type or ""
+    if "embedded_python_grpc" in environment.lower():
+        raise InputError(f"--environment_type={environment} {why}: use LOOPBACK, PROCESS or DOCKER")
+    buffered = options.view_as(DebugOptions).lookup_experiment("data_buffer_time_limit_ms")
+    if buffered not in (None, "0", "-1"):
+        raise InputError(f"--experiments=data_buffer_time_limit_ms={buffered} {why}: leave it out")
+    runner = options.view_as(StandardOptions).runner
+    if "dask" in runner.lower():
+        raise InputError(f"--runner={runner} loses elements without notice: use another runner")
+
+
+def _check_dataflow(options: PipelineOptions) -> None:
+    """Finds at once what Dataflow would say after minutes, or its workers after more of them."""
+    try:
+        from apache_beam.runners.dataflow.dataflow_runner import DataflowRunner
+        from apache_beam.runners.dataflow.internal import apiclient  # noqa: F401
+    except ImportError:
+        raise InputError(
+            f"--runner=DataflowRunner: Google's client libraries are missing: {INSTALL_GCP}"
+        ) from None
+    cloud = options.view_as(GoogleCloudOptions)
+    validator = PipelineOptionsValidator(options, DataflowRunner())
+    problems = [
+        *validator.validate_cloud_options(cloud),
+        *validator.validate_gcs_path(cloud, "temp_location"),
+        *validator.validate_num_workers(options.view_as(WorkerOptions)),
+    ]
+    if cloud.staging_location:
+        problems += validator.validate_gcs_path(cloud, "staging_location")
+    if problems:
+        raise InputError(
+            f"--runner=DataflowRunner: {' '.join(problems)} Expected --project=…, --region=… and "
+            "--temp_location=gs://BUCKET/FOLDER"
+        )
+    setup = options.view_as(SetupOptions)
+    if setup.save_main_session is None:  # all code is in modules; the program's own is not needed
+        setup.save_main_session = False
+    ways = (setup.setup_file, setup.extra_packages, setup.requirements_file)
+    if not options.view_as(WorkerOptions).sdk_container_image and not any(ways):
+        raise InputError(
+            "--runner=DataflowRunner: its workers would not have this package: expected "
+            "--sdk_container_image=IMAGE, an image made with pipelines/worker.Dockerfile"
+        )
