@@ -6,10 +6,11 @@ import io
 import logging
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from enum import Enum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import typer
 from rich.console import Console
@@ -17,6 +18,7 @@ from rich.table import Table
 
 from tfmem.config import Config, SelectionSettings, from_yaml
 from tfmem.errors import InputError
+from tfmem.planning import Question
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -38,6 +40,16 @@ BeamArgs = Annotated[
         metavar="[-- BEAM OPTIONS]", help="Passed on to Apache Beam.", show_default=False
     ),
 ]
+Number = TypeVar("Number", int, float)
+
+
+class CandidatePairs(str, Enum):
+    """Which pairs of a training and a test example are looked at."""
+
+    SAME_CLASS = "same-class"
+    ALL = "all"
+
+
 RunFolder = Annotated[
     Path, typer.Argument(metavar="DIR", help="Output folder of a run.", show_default=False)
 ]
@@ -261,12 +273,96 @@ def report(folder: RunFolder) -> None:
     _done(folder / "report.html")
 
 
+@app.command(
+    epilog=_examples(
+        "tfmem plan configs/digits.yaml --time-trials 100 --out plans/digits",
+        "tfmem plan configs/cifar100_resnet50.yaml --examples 50000,10000,100 "
+        "--expected-pairs 1000 --influence 0.1",
+        "tfmem plan configs/imagenet_resnet50.yaml --examples 1281167,50000,1000 --pairs all "
+        "--trial-hours 50 --machines 64",
+    )
+)
+def plan(
+    config: ConfigFile,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for plan.json and the figure.", show_default=False)
+    ] = None,
+    set: Set = [],  # noqa: B006
+    examples: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TRAIN,TEST,CLASSES",
+            help="Sizes, instead of those of the data set, which is then not needed.",
+            show_default=False,
+        ),
+    ] = None,
+    influence: Annotated[
+        float | None,
+        typer.Option(help="What is to be found; by default selection.influence."),
+    ] = None,
+    fdr: Annotated[float, typer.Option(help="False-discovery rate at which.")] = 0.05,
+    expected_pairs: Annotated[
+        int, typer.Option(help="How many pairs you expect to find; 1 assumes nothing.")
+    ] = 1,
+    pairs: Annotated[
+        CandidatePairs, typer.Option(help="Among which pairs.")
+    ] = CandidatePairs.SAME_CLASS,
+    trials: Annotated[
+        str, typer.Option(metavar="T,T,…", help="Numbers of trials to compare.")
+    ] = "500,1000,2000,4000,8000",
+    fractions: Annotated[
+        str, typer.Option(metavar="M/N,…", help="Subset fractions to compare.")
+    ] = "0.5,0.6,0.7,0.8,0.9",
+    time_trials: Annotated[
+        int, typer.Option(help="Train so many trials to measure their time; 0: none.", min=0)
+    ] = 0,
+    trial_hours: Annotated[
+        float | None,
+        typer.Option(help="Hours that a trial takes, where you know.", show_default=False),
+    ] = None,
+    machines: Annotated[int, typer.Option(help="Machines that train side by side.")] = 1,
+) -> None:
+    """Say what a run will show and cost, before anything is trained."""
+    from pipelines.plan import LEGEND, plan_run, plan_table, recommendation, write_plan
+
+    settings = _settings(config, set)
+    question = Question(
+        influence=settings.selection.influence if influence is None else influence,
+        fdr=fdr,
+        discoveries=expected_pairs,
+        pairs=pairs.value,
+    )
+    made = plan_run(
+        settings,
+        question,
+        trials=_numbers("--trials", trials, int),
+        fractions=_numbers("--fractions", fractions, float),
+        examples=_numbers("--examples", examples, int) if examples is not None else None,
+        time_trials=time_trials,
+        trial_hours=trial_hours,
+        machines=machines,
+    )
+    Console().print(plan_table(made))
+    Console(highlight=False).print(LEGEND)
+    print(recommendation(made))
+    if out:
+        write_plan(made, out)
+        _done(out / "plan.json", "and plan.png, plan.pdf")
+
+
 def _settings(path: Path, overrides: list[str]) -> Config:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: the configuration cannot be read: {error}") from None
     return from_yaml(text, overrides, str(path))
+
+
+def _numbers(option: str, text: str, kind: Callable[[str], Number]) -> list[Number]:
+    try:
+        return [kind(part) for part in text.split(",")]
+    except ValueError:
+        raise InputError(f"{option}: expected numbers between commas, received {text!r}") from None
 
 
 def _begin(settings: Config, out: Path) -> None:

@@ -7,6 +7,7 @@ from tfmem.figures.galleries import (
     spread_evenly,
 )
 from tfmem.figures.histograms import influence_histogram, memorization_histogram
+from tfmem.figures.planning import plan_figure
 from tfmem.figures.style import save
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "memorization_gallery",
     "memorization_histogram",
     "pair_gallery",
+    "plan_figure",
     "save",
     "spread_evenly",
 ]
