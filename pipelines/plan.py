@@ -103,10 +103,11 @@ def plan_table(plan: Plan) -> Table:
         cells += [f"{number:.3f}" for number in errors]
         cells += [f"{number:.2f}" if number == number else "-" for number in
                   (row.detected_half, row.detected_90)]  # fmt: skip
-        cells += [_count(row.chance_pairs), _size(row.disk_bytes), _size(row.memory_bytes)]
+        cells += [_short(row.chance_pairs), *(
+            f"{_short(number)}B" for number in (row.disk_bytes, row.memory_bytes)
+        )]  # fmt: skip
         if plan.time:
-            cells += [f"{row.hours:.3g}" if row.hours < 100 else f"{row.hours:,.0f}"]
-            cells += [f"{row.machines_for_a_day:,}"]
+            cells += [_short(number) for number in (row.hours, row.machines_for_a_day or 1)]
         table.add_row(*cells, style="bold" if row.configured else None)
     return table
 
@@ -116,7 +117,9 @@ LEGEND = (
     "and of memorization (mem) where they are always right on what they were trained on and half "
     "of the time without. Lem. 2.1: the error that the lemma guarantees. infl: the smallest "
     "influence that is found with probability 50% and 90%. By chance: pairs without influence that "
-    "reach the threshold, at most. Disk: prediction records. Memory: the least for estimation."
+    "reach the threshold, at most. Disk: prediction records. Memory: bits and counts that estimation "
+    "holds, beside its programs. Hours: of training, side by side on the machines that were given. "
+    "Machines: for training in a day."
 )
 
 
@@ -132,7 +135,7 @@ def recommendation(plan: Plan) -> str:
         f"At a false-discovery rate of {question.fdr:g} over {plan.candidates:,} pairs "
         f"({question.pairs}; p ≤ {plan.p_value:.1e}), influence {question.influence:g} is found "
         f"with probability 0.9 from {needed} on. The configured {row.trials:,} of "
-        f"{row.fraction:g} n {finds}; at most {_count(row.chance_pairs)} pairs without influence "
+        f"{row.fraction:g} n {finds}; at most {_short(row.chance_pairs)} pairs without influence "
         f"reach {question.influence:g} in them."
     )
 
@@ -179,15 +182,10 @@ def write_plan(plan: Plan, out: Path) -> None:
             raise InputError(f"--out {out}: cannot be written: {error.strerror}") from None
 
 
-def _count(number: float) -> str:
-    if number < 0.05:
+def _short(number: float) -> str:
+    """Two or three digits: 0, 0.4, 23, 1.1k, 268M."""
+    if number < 0.005:
         return "0"
-    if number < 10:
-        return f"{number:.1f}"
-    return f"{number:,.0f}" if number < 100_000 else f"{number:.0e}".replace("e+0", "e")
-
-
-def _size(number: float) -> str:
-    power = min(4, max(1, int(math.log10(number / 0.995) // 3)))
+    power = min(4, max(0, int(math.log10(number / 0.9995) // 3)))
     number /= 1000**power
-    return f"{number:.1f} {' kMGT'[power]}B" if number < 9.95 else f"{number:.0f} {' kMGT'[power]}B"
+    return (f"{number:.2g}" if number < 9.95 else f"{number:.0f}") + ["", *"kMGT"][power]

@@ -27,7 +27,7 @@ from tfmem.power import (
 from tfmem.subsets import subset_size
 
 PairsOf = Literal["same-class", "all"]
-RECORD_OVERHEAD = 320  # bytes of a prediction record that are not bits or probabilities, at most
+RECORD_OVERHEAD = 350  # bytes of a prediction record that are not bits or probabilities, at most
 TILE = 1024  # training examples whose counts with all test examples are held at once
 TYPICAL_RATE = 0.9
 
@@ -86,7 +86,7 @@ class Sizes:
 
 
 def record_bytes(sizes: Sizes, probabilities: bool) -> int:
-    """Bytes of one trial's prediction record on disk, within a few hundred.
+    """Bytes of one trial's prediction record on disk, within a hundred.
 
     One bit for each training example's place in the subset, one for each prediction, and float16
     probabilities of the true label if they are kept.

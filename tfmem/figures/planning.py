@@ -8,7 +8,7 @@ import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, NullLocator
+from matplotlib.ticker import NullLocator
 
 from tfmem.figures.style import BLUE, GREY, ORANGE, VERMILION, new_figure, plain
 
@@ -47,14 +47,12 @@ def plan_figure(
         count, influence, marker="o", markersize=13, markerfacecolor="none",
         markeredgecolor="black", linestyle="none", label=f"configured: {count:,} of {fraction:g} n",
     )  # fmt: skip
-    found.set_ylim(bottom=0)
     found.set_ylabel("influence found with probability 0.9")
     for (name, values), (colour, line) in zip(errors.items(), _LINES, strict=False):
         right.plot(trials, values, color=colour, linestyle=line, label=name)
-    right.set_yscale("log")
-    right.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    right.set_ylabel(f"error of an estimate, m/n = {fraction:g} (log scale)")
+    right.set_ylabel(f"error of an estimate, m/n = {fraction:g}")
     for axes in (found, right):
+        axes.set_ylim(bottom=0)
         _count_trials(axes, trials)
     return figure
 
@@ -62,7 +60,8 @@ def plan_figure(
 def _count_trials(axes: Axes, trials: Sequence[int]) -> None:
     plain(axes)
     axes.set_xscale("log")
-    axes.set_xticks(trials, [f"{count:,}" for count in trials])
+    far = [count for count, last in zip(trials, [0, *trials], strict=False) if count > 1.2 * last]
+    axes.set_xticks(far, [f"{count:,}" for count in far])
     axes.xaxis.set_minor_locator(NullLocator())
     axes.set_xlabel("trials (log scale)")
     axes.legend(frameon=False, fontsize=8.5)
