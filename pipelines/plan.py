@@ -117,9 +117,9 @@ LEGEND = (
     "and of memorization (mem) where they are always right on what they were trained on and half "
     "of the time without. Lem. 2.1: the error that the lemma guarantees. infl: the smallest "
     "influence that is found with probability 50% and 90%. By chance: pairs without influence that "
-    "reach the threshold, at most. Disk: prediction records. Memory: bits and counts that estimation "
-    "holds, beside its programs. Hours: of training, side by side on the machines that were given. "
-    "Machines: for training in a day."
+    "reach the threshold, at most. Disk: prediction records. Memory: the bits and counts that "
+    "estimation holds at least, beside its programs. Hours: of training, side by side on the "
+    "machines that were given. Machines: for training in a day."
 )
 
 
@@ -137,6 +137,7 @@ def recommendation(plan: Plan) -> str:
         f"with probability 0.9 from {needed} on. The configured {row.trials:,} of "
         f"{row.fraction:g} n {finds}; at most {_short(row.chance_pairs)} pairs without influence "
         f"reach {question.influence:g} in them."
+        + (f" A trial takes {plan.time.seconds(row.fraction):.2g} s." if plan.time else "")
     )
 
 

@@ -9,7 +9,7 @@ from scipy.stats import false_discovery_control, hypergeom
 
 from tfmem.errors import InputError
 from tfmem.estimation.estimator import difference
-from tfmem.power import (
+from tfmem.planning.power import (
     FisherTest,
     chance,
     detectable,

@@ -20,9 +20,9 @@ from tfmem.training.lanes import work_in_lanes
 if TYPE_CHECKING:
     from tfmem.training.outcome import Trainer  # imports TensorFlow
 
-_EPOCHS = 5  # of a trial that is timed
-_STEPS = 40  # of an epoch
-_TEST = 4096  # examples
+_EPOCHS = 4  # of a trial that is timed
+_STEPS, _TRAIN = 10, 4096  # of an epoch, whichever is more
+_TEST = 2048  # examples
 
 
 class _Stopwatch:
@@ -56,9 +56,10 @@ class _Stopwatch:
 def time_trials(config: Config, dataset: AnyDataset, trials: int) -> TrialTime:
     """Trains a few trials as a run would, in all lanes, and says what a whole one takes.
 
-    At most 5 epochs of 40 steps are trained, and at most 4,096 test examples are predicted; the
-    time of more is in proportion. Programs are traced before the clock starts. As stacks are
-    trained whole, there are at least as many trials as all lanes take at once.
+    At most 4 epochs of 10 steps, or of 4,096 examples if that is more, are trained, and of the test
+    examples at most 2,048 are predicted; the time of more is in proportion. Programs are traced
+    before the clock starts. As stacks are trained whole, there are at least as many trials as all
+    lanes take at once.
 
     Args:
       config: the run's settings.
@@ -72,8 +73,8 @@ def time_trials(config: Config, dataset: AnyDataset, trials: int) -> TrialTime:
         raise InputError(f"trials to time: expected at least 1, received {trials}")
     training = config.training
     whole = len(dataset.train_labels), len(dataset.test_labels)
-    some = min(whole[0], round(_STEPS * training.batch_size / training.fraction))
-    kept = some, min(whole[1], _TEST)
+    enough = round(max(_STEPS * training.batch_size, _TRAIN) / training.fraction)
+    kept = min(whole[0], enough), min(whole[1], _TEST)
     sizes = [subset_size(number, training.fraction) for number in (whole[0], kept[0])]
     if training.batch_size > sizes[0]:
         raise InputError(

@@ -64,8 +64,9 @@ def lemma_bound(trials: int, fraction: float) -> float:
 
 
 class FisherTest:
-    """Fisher's exact one-sided test for an influence (Fisher 1935, Sec. 21.02), and its power.
+    """Fisher's exact one-sided test for an influence, and its power.
 
+    The test is that of Fisher (1934, Statistical Methods for Research Workers, Sec. 21.02).
     Under no influence, and given that `k` of `t` models are right, the number of those that were
     trained with the example is hypergeometric; the p-value is the probability of as many as were
     seen, or more.
