@@ -130,14 +130,17 @@ def recommendation(plan: Plan) -> str:
     needed = _needed(plan.needed[row.fraction], row.fraction)
     if known and known[min(known)] != row.fraction:
         needed += f" ({_needed(min(known), known[min(known)])})"
+    seconds = plan.time.seconds(row.fraction) if plan.time else 0
+    took = (
+        f" A trial takes {seconds:,.0f} s." if seconds >= 10 else f" A trial takes {seconds:.2g} s."
+    )
     finds = f"find {row.detected_90:.2f}" if row.detected_90 == row.detected_90 else "find none"
     return (
         f"At a false-discovery rate of {question.fdr:g} over {plan.candidates:,} pairs "
         f"({question.pairs}; p ≤ {plan.p_value:.1e}), influence {question.influence:g} is found "
         f"with probability 0.9 from {needed} on. The configured {row.trials:,} of "
         f"{row.fraction:g} n {finds}; at most {_short(row.chance_pairs)} pairs without influence "
-        f"reach {question.influence:g} in them."
-        + (f" A trial takes {plan.time.seconds(row.fraction):.2g} s." if plan.time else "")
+        f"reach {question.influence:g} in them." + (took if plan.time else "")
     )
 
 

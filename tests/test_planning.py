@@ -156,6 +156,7 @@ def test_a_plan_without_data_says_what_is_needed(tmp_path):
     assert done.output.splitlines()[-1].startswith(f"Results: {tmp_path}")
     assert "64,058,350,000 pairs" in done.output
     assert ">2000 0.7" in done.output
+    assert "A trial takes 3,600 s." in done.output
     names = sorted(path.name for path in (tmp_path / "new" / "plan").iterdir())
     assert names == ["plan.json", "plan.pdf", "plan.png"]
     plan = json.loads((tmp_path / "new" / "plan" / "plan.json").read_text())
