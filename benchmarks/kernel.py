@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from numba import njit
 
-from tfmem.estimation import kernels
+from tfmem.estimation import kernels, tiles
 
 REPEATS = 7
 
@@ -30,7 +30,7 @@ def seconds(function):
 @njit(nogil=True)
 def _one_tile(repeats, rows, panel, out):
     for _ in range(repeats):
-        kernels._count_tile(
+        tiles.count_tile(
             rows.ctypes.data, rows.shape[1], panel.ctypes.data, out.ctypes.data, out.shape[1]
         )
 
@@ -38,16 +38,16 @@ def _one_tile(repeats, rows, panel, out):
 def popcount_limit(words=64, repeats=200_000):
     """Bit-products per second when rows and columns never leave the first-level cache."""
     threads = len(os.sched_getaffinity(0))
-    rows = np.full((kernels._ROWS, words), 0x5555555555555555, np.uint64)
-    panel = np.zeros((words, kernels._COLUMNS), np.uint64)
-    out = [kernels._aligned(kernels._ROWS, kernels._COLUMNS) for _ in range(threads)]
+    rows = np.full((tiles.ROWS, words), 0x5555555555555555, np.uint64)
+    panel = np.zeros((words, tiles.COLUMNS), np.uint64)
+    out = [tiles.aligned(tiles.ROWS, tiles.COLUMNS) for _ in range(threads)]
     _one_tile(1, rows, panel, out[0])
     with ThreadPoolExecutor(threads) as pool:
         took = min(
             seconds(lambda: list(pool.map(lambda mine: _one_tile(repeats, rows, panel, mine), out)))
             for _ in range(REPEATS)
         )
-    return threads * repeats * kernels._ROWS * kernels._COLUMNS * words * 64 / took
+    return threads * repeats * tiles.ROWS * tiles.COLUMNS * words * 64 / took
 
 
 def compare(trials, rows, columns):
@@ -57,7 +57,7 @@ def compare(trials, rows, columns):
     correct = rng.random((trials, columns), np.float32) < 0.8
     left, right = masks.astype(np.float32), correct.astype(np.float32)
     bits = [
-        kernels.transpose_bits(np.packbits(x, axis=1, bitorder="little"), np.arange(x.shape[1]))
+        kernels.transpose_bits(np.packbits(x, axis=1, bitorder="little"), x.shape[1])
         for x in (masks, correct)
     ]
     if not np.array_equal(kernels.co_occurrence(*bits), left.T @ right):

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipelines import cli
+from pipelines.cli import estimating, preparing
 from tests.oracle import LookupLearner, example_learner, random_records
 from tests.test_aggregation import random_run, write_run
 from tests.test_estimation import brute_force
@@ -229,7 +229,9 @@ def test_bytes_do_not_depend_on_shards_order_or_repeated_trials(tmp_path):
 
 
 def test_the_command_line_has_the_library_s_defaults():
-    parameters = [signature(command).parameters for command in (cli.groups, cli.duplicates)]
+    parameters = [
+        signature(command).parameters for command in (estimating.groups, preparing.duplicates)
+    ]
     assert parameters[0]["least"].default == LEAST_TRIALS
     assert parameters[1]["threshold"].default == THRESHOLD
 

@@ -8,6 +8,7 @@ from tfmem.figures.galleries import (
 )
 from tfmem.figures.histograms import influence_histogram, memorization_histogram
 from tfmem.figures.pair_tables import pair_galleries, save_pair_galleries
+from tfmem.figures.planning import plan_figure
 from tfmem.figures.style import save
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "memorization_histogram",
     "pair_galleries",
     "pair_gallery",
+    "plan_figure",
     "save",
     "save_pair_galleries",
     "spread_evenly",

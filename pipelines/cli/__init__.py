@@ -1,0 +1,36 @@
+"""The command line: every command is one call into a pipeline or the library."""
+
+from __future__ import annotations
+
+import io
+import logging
+import os
+import sys
+
+import typer
+
+from pipelines.cli import estimating, exchanging, preparing, running, showing
+from pipelines.cli.options import app
+from tfmem.errors import InputError
+
+__all__ = ["app", "estimating", "exchanging", "main", "preparing", "running", "showing"]
+
+
+def main(commands: typer.Typer = app) -> None:
+    """Runs a command line; a mistake is one line and exit code 1.
+
+    With `TFMEM_TRACEBACK=1` in the environment the line comes with its traceback.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", force=True)
+    for name in ("absl", "apache_beam", "tensorflow", "root"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    try:
+        commands()
+    except InputError as error:
+        if os.environ.get("TFMEM_TRACEBACK"):
+            raise
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)

@@ -1,0 +1,176 @@
+"""Commands that estimate from predictions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+from rich.console import Console
+
+from pipelines.cli.options import (
+    BeamArgs,
+    RunFolder,
+    app,
+    done,
+    examples,
+    table,
+)
+from tfmem.config import SelectionSettings, from_yaml
+from tfmem.errors import InputError
+
+if TYPE_CHECKING:
+    pass
+
+_SELECTION = SelectionSettings()
+
+
+@app.command(
+    epilog=examples(
+        "tfmem estimate 'runs/digits/predictions/*.tfrecord' --labels "
+        "runs/digits/predictions/labels.npz --out estimates",
+        "tfmem estimate '*.tfrecord' --labels labels.npz --out estimates --pairs all --fdr 0.05",
+        "tfmem estimate '*.tfrecord' --labels labels.npz --out estimates --influence 0.1 -- "
+        "--direct_running_mode=multi_processing --direct_num_workers=2",
+        "tfmem estimate 'gs://bucket/run/predictions/*.tfrecord' --labels "
+        "gs://bucket/run/predictions/labels.npz --out gs://bucket/estimates -- "
+        "--runner=DataflowRunner --project=… --region=… --temp_location=gs://bucket/tmp "
+        "--sdk_container_image=…",
+    )
+)
+def estimate(
+    predictions: Annotated[str, typer.Argument(help="Path or glob of shards.", show_default=False)],
+    labels: Annotated[str, typer.Option(help="The labels.npz beside them.", show_default=False)],
+    out: Annotated[str, typer.Option(help="Folder for the estimates.", show_default=False)],
+    memorization: Annotated[
+        float, typer.Option(help="Pairs: least memorization.", min=-1, max=1)
+    ] = _SELECTION.memorization,
+    influence: Annotated[
+        float, typer.Option(help="Pairs: least influence.", min=-1, max=1)
+    ] = _SELECTION.influence,
+    fdr: Annotated[
+        float | None,
+        typer.Option(help="Pairs: false discovery rate, in place of a least influence."),
+    ] = _SELECTION.fdr,
+    top_k: Annotated[
+        int | None,
+        typer.Option(help="Pairs: so many for each test example, in place of a least influence."),
+    ] = _SELECTION.top_k,
+    pairs: Annotated[
+        Literal["same-class", "all"],
+        typer.Option(help="Pairs of one class, or of every training with every test example."),
+    ] = "same-class",
+    sign: Annotated[
+        Literal["positive", "negative", "both"], typer.Option(help="Pairs: which influences.")
+    ] = _SELECTION.sign,
+    beam: BeamArgs = None,
+) -> None:
+    """Estimate memorization and influence from prediction records, and select pairs, in one job.
+
+    With --pairs all, influence is counted for all pairs but only that of selected pairs is kept.
+    """
+    from apache_beam.io.filesystems import FileSystems
+
+    from tfmem.aggregation.jobs import estimate as run_job
+    from tfmem.aggregation.jobs import search_pairs
+    from tfmem.aggregation.runners import beam_options, check_file_systems, check_reachable
+
+    check_reachable(beam_options(beam or []), [predictions, labels, out])
+    check_file_systems([predictions, labels, out])
+    if (Path(out) / "config.yaml").exists():
+        raise InputError(
+            f"--out {out}: is the folder of a run; choose another, or `tfmem run --set selection.…`"
+        )
+    values = {
+        "memorization": memorization,
+        "influence": influence,
+        "fdr": fdr,
+        "top_k": top_k,
+        "pairs": pairs.replace("-", "_"),
+        "sign": sign,
+    }
+    selection = from_yaml(
+        "", [f"selection.{key}={value}" for key, value in values.items() if value is not None]
+    ).selection
+    kinds = ["memorization", "pairs"] if pairs == "all" else ["memorization", "influence", "pairs"]
+    folders = {kind: FileSystems.join(out, kind) for kind in kinds}
+    job = search_pairs if pairs == "all" else run_job
+    counters = job(predictions, labels, folders, selection, beam or [])
+    for name, value in sorted(counters.items()):
+        print(f"{name.replace('_', ' ')}: {value:,}")
+    done(out, ", ".join(kinds))
+
+
+@app.command(
+    epilog=examples(
+        "tfmem groups runs/digits --groups groups.csv",
+        "tfmem run configs/digits.yaml --out runs/groups --set training.groups=groups.csv",
+        "tfmem groups runs/groups",
+    )
+)
+def groups(
+    folder: RunFolder,
+    groups: Annotated[
+        Path | None,
+        typer.Option(
+            help="CSV file index,group; else the one that subsets were drawn by.",
+            show_default=False,
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder for the estimates; else DIR/groups.", show_default=False),
+    ] = None,
+    top: Annotated[int, typer.Option(help="Rows of the table.", min=1)] = 20,
+    least: Annotated[int, typer.Option(help="Trials in, and out, that are enough.", min=1)] = 10,
+    parquet: Annotated[bool, typer.Option("--parquet", help="Tables in Parquet, not CSV.")] = False,
+) -> None:
+    """Estimate memorization and influence of groups of training examples.
+
+    A trial counts for a group if all of it was in the subset, or none.
+    """
+    from tfmem.aggregation.group_estimates import estimate_groups
+    from tfmem.aggregation.reading import load_labels
+    from tfmem.groups import GROUPS_NAME, read_groups
+    from tfmem.predictions import LABELS_NAME
+
+    predictions = folder / "predictions"
+    labels = str(predictions / LABELS_NAME)
+    path = groups or predictions / GROUPS_NAME
+    if groups is None and not path.exists():
+        raise InputError(
+            f"{folder}: its subsets were not drawn by group; name a file with --groups"
+        )
+    known = read_groups(path, len(load_labels(labels).train_labels))
+    shards = [str(shard) for shard in predictions.glob("predictions-*.tfrecord")]
+    tables = estimate_groups(
+        shards, labels, known, out or folder / "groups", least=least, parquet=parquet
+    )
+    shown = table("group", "size", "in", "out", "memorization", "95% interval", "examples alone")
+    ranked = tables.groups.sort_values("memorization", ascending=False, kind="stable").head(top)
+    for row in ranked.to_dict("records"):
+        shown.add_row(
+            *(str(row[name]) for name in ("group", "size", "n_in", "n_out")),
+            f"{row['memorization']:.3f}",
+            f"{row['ci_low']:.3f} to {row['ci_high']:.3f}",
+            f"{row['example_memorization']:.3f}",
+        )
+    Console().print(shown)
+    print("Test examples that they influence most (± SE):")
+    for name in ranked["group"]:
+        rows = tables.group_influence.query("group == @name").head(5)
+        numbers = zip(rows["test_index"], rows["influence"], rows["stderr"], strict=True)
+        print(f"  {name}: " + ", ".join(f"{j} {value:.2f} ± {se:.2f}" for j, value, se in numbers))
+    if len(short := tables.groups.query("trials_needed > 0")):
+        worst = short.sort_values("trials_needed", ascending=False, kind="stable").head(5)
+        print(
+            f"{len(short)} of {len(tables.groups)} groups were wholly in, or wholly out, in fewer "
+            f"than {least} trials; draw subsets by group (training.groups), or train more:"
+        )
+        for row in worst.to_dict("records"):
+            needed = f"{row['trials_needed']:,.0f}"
+            print(
+                f"  {row['group']} ({row['size']} examples): {row['n_in']} in, {row['n_out']} out, "
+                f"expected to be enough with {needed} trials"
+            )
+    done(out or folder / "groups", "records, and tables of groups, members and influence")

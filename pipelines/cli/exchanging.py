@@ -1,0 +1,121 @@
+"""Commands that read and write the formats of others."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+from rich.console import Console
+from rich.progress import Progress
+
+from pipelines.cli.options import (
+    DataDir,
+    DatasetName,
+    RunFolder,
+    app,
+    dataset_settings,
+    done,
+    examples,
+    warn,
+)
+from tfmem.errors import InputError
+
+if TYPE_CHECKING:
+    pass
+
+Format = Literal["pairs-npz", "matrices-npz", "demo-npz", "parquet", "csv"]
+
+
+@app.command(
+    epilog=examples(
+        "tfmem export runs/digits --format pairs-npz --out pairs.npz",
+        "tfmem export runs/digits --format matrices-npz --out infl_matrix.npz",
+        "tfmem export runs/digits --format parquet --out tables --influence",
+    )
+)
+def export(
+    folder: RunFolder,
+    form: Annotated[
+        Format,
+        typer.Option("--format", help="What to write, see below.", show_default=False),
+    ],
+    out: Annotated[
+        Path,
+        typer.Option(help="The npz file, or the folder of the tables.", show_default=False),
+    ],
+    influence: Annotated[
+        bool, typer.Option("--influence", help="With tables: one of influence, a row a pair, too.")
+    ] = False,
+) -> None:
+    """Write estimates in a format that others read: those of the paper's authors, Parquet, CSV.
+
+    pairs-npz: tr_idx, tt_idx, infl, mem. matrices-npz: for each class influence [train, test].
+    demo-npz: memorization and influence [test, train] of all examples; pairs of different classes,
+    which are not estimated, are NaN. parquet, csv: tables of memorization and of pairs.
+    """
+    from tfmem.published import export
+
+    written = export(folder, form, out, influence)
+    done(out, "" if written == [out] else ", ".join(path.name for path in written))
+
+
+@app.command(
+    "import",
+    epilog=examples(
+        "tfmem import imagenet-resnet50/0.7 --labels imagenet_index.npz --out predictions",
+        "tfmem import checkpoints/0.7 --dataset mnist --data-dir mnist --out predictions",
+        "tfmem estimate 'predictions/*.tfrecord' --labels predictions/labels.npz --out estimates",
+    ),
+)
+def import_(
+    folder: Annotated[
+        Path,
+        typer.Argument(
+            help="Where the runs' aux_arrays.npz are, at any depth.", show_default=False
+        ),
+    ],
+    out: Annotated[
+        Path, typer.Option(help="Folder for the prediction records.", show_default=False)
+    ],
+    labels: Annotated[
+        Path | None,
+        typer.Option(help="A labels.npz, or an npz with tr_labels, tt_labels.", show_default=False),
+    ] = None,
+    dataset: DatasetName = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Import predictions of released checkpoints, one aux_arrays.npz a run, for `tfmem estimate`.
+
+    Labels must be in the order of the runs' index: for ImageNet that of imagenet_index.npz, for
+    CIFAR that in which TFDS stores examples, which is not the official one.
+    """
+    from tfmem.datasets import load
+    from tfmem.predictions import Labels
+    from tfmem.published import import_checkpoints, read_labels
+
+    if (labels and dataset) or (data_dir and not dataset):
+        raise InputError("expected --labels, or --dataset (with --data-dir), or neither")
+    known = read_labels(labels) if labels else None
+    if dataset:
+        data = load(dataset_settings(dataset, data_dir))
+        known = Labels(data.train_labels, data.test_labels, data.class_names, data.fingerprint)
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("runs")
+        found = import_checkpoints(
+            folder, out, known, lambda done, of: bar.update(task, completed=done, total=of)
+        )
+    print(
+        f"{found.trials} trials on {found.subset_size:,} of {found.num_train:,} training examples, "
+        f"{found.num_test:,} test examples"
+    )
+    print(
+        f"accuracy: {found.subset_accuracy:.2%} on subsets, {found.held_out_accuracy:.2%} on the "
+        f"other training examples, {found.test_accuracy:.2%} on test examples"
+    )
+    if found.label_p_value > 1e-3:
+        warn(
+            f"test accuracy differs between the classes of these labels no more than by chance "
+            f"(p = {found.label_p_value:.2g}): are they in the order of the runs' index?"
+        )
+    done(out, "prediction records" + (" and labels.npz" if known else ", without labels"))

@@ -1,0 +1,98 @@
+"""What the commands have in common: arguments, settings, tables, the last line."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from tfmem.config import Config, DatasetSettings, from_yaml
+from tfmem.errors import InputError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    add_completion=False,
+    help="What has my model memorized, and which training examples does each prediction rest on?",
+)
+
+ConfigFile = Annotated[Path, typer.Argument(help="Settings in YAML.", show_default=False)]
+Out = Annotated[Path, typer.Option("--out", help="Folder for all outputs.", show_default=False)]
+Set = Annotated[
+    list[str],
+    typer.Option("--set", metavar="KEY=VALUE", help="Change a setting; may be repeated."),
+]
+BeamArgs = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[-- BEAM OPTIONS]", help="Passed on to Apache Beam.", show_default=False
+    ),
+]
+RunFolder = Annotated[
+    Path, typer.Argument(metavar="DIR", help="Output folder of a run.", show_default=False)
+]
+DatasetName = Annotated[
+    str | None,
+    typer.Option(
+        "--dataset", help="Name of a data set, as in a configuration.", show_default=False
+    ),
+]
+DataDir = Annotated[
+    str | None,
+    typer.Option("--data-dir", help="Where the data set is.", show_default=False),
+]
+
+
+def examples(*commands: str) -> str:
+    """The epilog of a command: commands to copy."""
+    return "Examples:\n\n" + "\n\n".join(f"  [cyan]{command}[/cyan]" for command in commands)
+
+
+def settings_of(path: Path, overrides: list[str]) -> Config:
+    """The settings in a file, with those of `--set`."""
+    from tfmem.groups import with_groups_digest
+
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: the configuration cannot be read: {error}") from None
+    return with_groups_digest(from_yaml(text, overrides, str(path)))
+
+
+def dataset_settings(name: str, data_dir: str | None) -> DatasetSettings:
+    """Settings of a data set that options name."""
+    return DatasetSettings(name=name, data_dir=data_dir)
+
+
+@contextmanager
+def resumable() -> Iterator[None]:
+    """Says what to do when the user stops the program."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        print("stopped; the same command continues", file=sys.stderr)
+        raise typer.Exit(130) from None
+
+
+def table(*columns: str) -> Table:
+    """A table to print."""
+    made = Table(box=None, pad_edge=False)
+    for column in columns:
+        made.add_column(column, justify="right")
+    return made
+
+
+def warn(message: str) -> None:
+    """Says what the user should know, beside the results."""
+    print(f"warning: {message}", file=sys.stderr)
+
+
+def done(place: str | Path, more: str = "") -> None:
+    """The last line: where the results are."""
+    print(f"Results: {place}" + (f" ({more})" if more else ""))

@@ -1,0 +1,164 @@
+"""Commands for before a run: what it will cost, and what is in the data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, TypeVar
+
+import typer
+from rich.console import Console
+
+from pipelines.cli.options import (
+    ConfigFile,
+    Set,
+    app,
+    done,
+    examples,
+    settings_of,
+)
+from tfmem.errors import InputError
+from tfmem.planning import Question
+
+if TYPE_CHECKING:
+    pass
+
+Number = TypeVar("Number", int, float)
+
+
+class CandidatePairs(str, Enum):
+    """Which pairs of a training and a test example are looked at."""
+
+    SAME_CLASS = "same-class"
+    ALL = "all"
+
+
+@app.command(
+    epilog=examples(
+        "tfmem plan configs/digits.yaml --time-trials 100 --out plans/digits",
+        "tfmem plan configs/cifar100_resnet50.yaml --examples 50000,10000,100 "
+        "--expected-pairs 1000 --influence 0.1",
+        "tfmem plan configs/imagenet_resnet50.yaml --examples 1281167,50000,1000 --pairs all "
+        "--trial-hours 50 --machines 64",
+    )
+)
+def plan(
+    config: ConfigFile,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for plan.json and the figure.", show_default=False)
+    ] = None,
+    set: Set = [],  # noqa: B006
+    examples: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TRAIN,TEST,CLASSES",
+            help="Sizes, instead of those of the data set, which is then not needed.",
+            show_default=False,
+        ),
+    ] = None,
+    influence: Annotated[
+        float | None,
+        typer.Option(help="What is to be found; by default selection.influence."),
+    ] = None,
+    fdr: Annotated[float, typer.Option(help="False-discovery rate at which.")] = 0.05,
+    expected_pairs: Annotated[
+        int, typer.Option(help="How many pairs you expect to find; 1 assumes nothing.")
+    ] = 1,
+    pairs: Annotated[
+        CandidatePairs, typer.Option(help="Among which pairs.")
+    ] = CandidatePairs.SAME_CLASS,
+    trials: Annotated[
+        str, typer.Option(metavar="T,T,…", help="Numbers of trials to compare.")
+    ] = "500,1000,2000,4000,8000",
+    fractions: Annotated[
+        str, typer.Option(metavar="M/N,…", help="Subset fractions to compare.")
+    ] = "0.5,0.6,0.7,0.8,0.9",
+    time_trials: Annotated[
+        int, typer.Option(help="Train so many trials to measure their time; 0: none.", min=0)
+    ] = 0,
+    trial_hours: Annotated[
+        float | None,
+        typer.Option(help="Hours that a trial takes, where you know.", show_default=False),
+    ] = None,
+    machines: Annotated[int, typer.Option(help="Machines that train side by side.")] = 1,
+) -> None:
+    """Say what a run will show and cost, before anything is trained."""
+    from pipelines.plan import LEGEND, plan_run, plan_table, recommendation, write_plan
+
+    settings = settings_of(config, set)
+    question = Question(
+        influence=settings.selection.influence if influence is None else influence,
+        fdr=fdr,
+        discoveries=expected_pairs,
+        pairs=pairs.value,
+    )
+    made = plan_run(
+        settings,
+        question,
+        trials=_numbers("--trials", trials, int),
+        fractions=_numbers("--fractions", fractions, float),
+        examples=_numbers("--examples", examples, int) if examples is not None else None,
+        time_trials=time_trials,
+        trial_hours=trial_hours,
+        machines=machines,
+    )
+    Console().print(plan_table(made))
+    Console(highlight=False).print(LEGEND)
+    print(recommendation(made))
+    if out:
+        write_plan(made, out)
+        done(out / "plan.json", "and plan.png, plan.pdf")
+
+
+def _numbers(option: str, text: str, kind: Callable[[str], Number]) -> list[Number]:
+    try:
+        return [kind(part) for part in text.split(",")]
+    except ValueError:
+        raise InputError(f"{option}: expected numbers between commas, received {text!r}") from None
+
+
+@app.command(
+    epilog=examples(
+        "tfmem duplicates configs/digits.yaml --out digits-groups.csv --threshold 0.9",
+        "tfmem duplicates configs/cifar100_resnet50.yaml --out cifar-groups.csv "
+        "--set dataset.data_dir=~/cifar-100-binary",
+    )
+)
+def duplicates(
+    config: ConfigFile,
+    out: Annotated[
+        Path,
+        typer.Option(help="CSV file of groups to write.", metavar="FILE.csv", show_default=False),
+    ],
+    threshold: Annotated[
+        float, typer.Option(help="Least similarity of near duplicates.", min=0.01, max=1)
+    ] = 0.85,
+    set: Set = [],  # noqa: B006
+) -> None:
+    """Find near duplicates among training images, and of test images in them.
+
+    FILE.csv has the groups of training examples; FILE-pairs.csv and FILE-test.csv the pairs. Look
+    at some: where all pictures are alike, as in MNIST, the threshold must be higher.
+    """
+    import numpy as np
+
+    from tfmem.datasets import load
+    from tfmem.duplicates import find_duplicates, write_duplicates
+
+    settings = settings_of(config, set)
+    if out.suffix != ".csv" or not out.absolute().parent.is_dir():
+        raise InputError(f"--out {out}: expected a file called .csv in a folder that is there")
+    dataset = load(settings.dataset)
+    found = find_duplicates(dataset, threshold)
+    write_duplicates(found, out)
+    labels = dataset.train_labels
+    mixed = sum(np.ptp(labels[members]) > 0 for members in found.groups.values())
+    largest = max(map(len, found.groups.values()), default=0)
+    joined = sum(map(len, found.groups.values()))
+    print(
+        f"{len(found.train):,} pairs of training examples, in {len(found.groups):,} groups of "
+        f"{joined:,} examples (the largest has {largest:,}); {mixed:,} groups have several labels"
+    )
+    print(f"{found.test['test_index'].nunique():,} test examples are like a training example")
+    done(out, "index,group; the pairs are beside it")

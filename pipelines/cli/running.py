@@ -1,0 +1,170 @@
+"""Commands that run a whole chain, or train."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pipelines.cli.options import (
+    BeamArgs,
+    ConfigFile,
+    Out,
+    RunFolder,
+    Set,
+    app,
+    done,
+    examples,
+    resumable,
+    settings_of,
+)
+from tfmem.config import Config
+from tfmem.errors import InputError
+
+if TYPE_CHECKING:
+    pass
+
+
+@app.command(
+    epilog=examples(
+        "tfmem run configs/digits.yaml --out runs/digits",
+        "tfmem run configs/digits.yaml --out runs/small --set training.trials=500",
+        "tfmem run configs/mnist_demo.yaml --out runs/mnist --set dataset.data_dir=~/mnist -- "
+        "--direct_running_mode=multi_processing --direct_num_workers=2",
+    )
+)
+def run(config: ConfigFile, out: Out, set: Set = [], beam: BeamArgs = None) -> None:  # noqa: B006
+    """Train, estimate, select pairs, draw figures and write a page.
+
+    What is there and unchanged is not made again, and a run that was stopped continues.
+    """
+    from pipelines.memorization import memorization
+    from pipelines.runner import run_chain
+    from tfmem.aggregation.runners import beam_options, goes_to_dataflow
+
+    settings = settings_of(config, set)
+    if goes_to_dataflow(beam_options(beam or [])):
+        raise InputError(
+            f"--out {out}: `tfmem run` works in a folder of this machine, which workers of "
+            "Dataflow cannot reach: use `tfmem train --beam` and `tfmem estimate`"
+        )
+    _begin(settings, out)
+    with resumable():
+        run_chain(memorization(settings, beam or []), out)
+    done(out / "report.html", "figures, TFRecords and settings are beside it")
+
+
+@app.command(
+    epilog=examples(
+        "tfmem train configs/digits.yaml --out runs/digits",
+        "tfmem train configs/digits.yaml --out runs/digits --set training.trials=4000",
+        "tfmem train configs/cifar100_resnet50.yaml --out gs://bucket/run --worker 3/64",
+        "tfmem train configs/cifar100_resnet50.yaml --out gs://bucket/run --beam "
+        "--accelerator 'type:nvidia-tesla-t4;count:1;install-nvidia-driver' -- "
+        "--runner=DataflowRunner --project=… --region=…",
+    )
+)
+def train(
+    config: ConfigFile,
+    out: Annotated[
+        str, typer.Option(help="Folder for all outputs, or its URL.", show_default=False)
+    ],
+    set: Set = [],  # noqa: B006
+    worker: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NUMBER/COUNT",
+            help="Train as one of several programs that share only the folder.",
+            show_default=False,
+        ),
+    ] = None,
+    farm: Annotated[
+        bool, typer.Option("--beam", help="Train as a Beam job (options after --).")
+    ] = False,
+    accelerator: Annotated[
+        str | None,
+        typer.Option(help="With --beam: what each worker needs.", show_default=False),
+    ] = None,
+    beam: BeamArgs = None,
+) -> None:
+    """Train the trials of a run and write their predictions; continues what was stopped.
+
+    Workers can be added, lost and started again at any time: a shard that nobody is at any more is
+    taken over, and none is counted twice.
+    """
+    from components.train import describe
+    from tfmem.datasets import load
+    from tfmem.training import Worker, check_directory, train
+    from tfmem.training.storage import open_folder
+
+    settings = settings_of(config, set)
+    if (worker and farm) or ((accelerator or beam) and not farm):
+        raise InputError("--worker goes without --beam, --accelerator and Beam options with it")
+    number = Worker.parse(worker) if worker else None
+    folder = open_folder(out)
+    check_directory(folder.path("predictions"), settings)
+    folder.make()
+    with resumable():
+        if farm:
+            from pipelines.farm import farm_out
+
+            summary = farm_out(settings, out, beam or [], accelerator)
+        else:
+            summary = train(settings, load(settings.dataset), out, number)
+    print(describe(summary))
+    done(folder.path("predictions"), "one line a trial: " + folder.path("trials.csv"))
+
+
+@app.command(
+    epilog=examples(
+        "tfmem features configs/cifar100_resnet50.yaml --out features.npz",
+        "tfmem run configs/cifar100_last_layer.yaml --out runs/last_layer "
+        "--set dataset.data_dir=features.npz",
+    )
+)
+def features(
+    config: ConfigFile,
+    out: Annotated[Path, typer.Option(help="The npz file to write.", show_default=False)],
+    layer: Annotated[str, typer.Option(help="The layer whose outputs are kept.")] = "features",
+    set: Set = [],  # noqa: B006
+) -> None:
+    """Train one model on everything and store its penultimate features of all examples."""
+    from tfmem.datasets import load
+    from tfmem.quiet import import_tensorflow
+    from tfmem.training.progress import EpochProgress
+
+    settings = settings_of(config, set)
+    if out.suffix != ".npz" or not out.absolute().parent.is_dir():
+        raise InputError(f"--out {out}: expected a file called .npz in a folder that is there")
+    dataset = load(settings.dataset)
+    import_tensorflow()
+    from tfmem.training.features import write_features
+
+    with EpochProgress(settings.training.epochs) as progress:
+        outcome = write_features(settings, dataset, out, layer, lambda trials: progress)
+    print(f"test accuracy {outcome.test_correct.mean():.2%}")
+    done(out, f"train_features and test_features: the outputs of {layer!r}")
+
+
+@app.command(epilog=examples("tfmem report runs/digits"))
+def report(folder: RunFolder) -> None:
+    """Draw the figures and write the page of a run again, from the estimates that are there."""
+    from pipelines.memorization import presentation
+    from pipelines.runner import run_chain
+    from tfmem.run import load_run
+
+    load_run(folder).config  # noqa: B018  (refuses a folder that is no run)
+    run_chain(presentation(), folder)
+    done(folder / "report.html")
+
+
+def _begin(settings: Config, out: Path) -> None:
+    """Makes the output folder, or refuses one that holds another run."""
+    from tfmem.training import check_directory
+
+    check_directory(out / "predictions", settings)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"--out {out}: cannot be written: {error.strerror}") from None

@@ -1,0 +1,127 @@
+"""Commands that show estimates."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from pipelines.cli.options import (
+    DataDir,
+    DatasetName,
+    RunFolder,
+    app,
+    dataset_settings,
+    done,
+    examples,
+    table,
+    warn,
+)
+from tfmem.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@app.command(epilog=examples("tfmem show runs/digits", "tfmem show runs/digits --top 50"))
+def show(
+    folder: RunFolder,
+    top: Annotated[int, typer.Option(help="Rows of the table.", min=1)] = 20,
+) -> None:
+    """Show the most memorized training examples."""
+    from tfmem.run import load_run
+
+    estimates = load_run(folder).memorization.dropna(subset="memorization")
+    ranked = estimates.sort_values("memorization", ascending=False, kind="stable").head(top)
+    listed = table("index", "label", "memorization", "95% interval", "in: right", "out: right")
+    for row in ranked.itertuples():
+        listed.add_row(
+            str(row.Index),
+            str(row.label),
+            f"{row.memorization:.3f}",
+            f"{row.ci_low:.3f} to {row.ci_high:.3f}",
+            f"{row.accuracy_in:.1%} of {row.n_in}",
+            f"{row.accuracy_out:.1%} of {row.n_out}",
+        )
+    Console().print(listed)
+    done(folder / "memorization")
+
+
+@app.command(
+    epilog=examples(
+        "tfmem pairs runs/digits",
+        "tfmem pairs runs/digits --top 5",
+        "tfmem pairs cifar100_high_infl_pairs_infl0.15_mem0.25.npz",
+        "tfmem pairs cifar100_high_infl_pairs_infl0.15_mem0.25.npz --dataset cifar100 "
+        "--data-dir cifar-100-binary --out galleries",
+    )
+)
+def pairs(
+    source: Annotated[
+        Path,
+        typer.Argument(
+            metavar="DIR|FILE.npz",
+            help="Output folder of a run, or a published file of pairs or class-wise matrices.",
+            show_default=False,
+        ),
+    ],
+    top: Annotated[int, typer.Option(help="Rows of the table.", min=1)] = 20,
+    dataset: DatasetName = None,
+    data_dir: DataDir = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="With a data set: folder for the galleries.", show_default=False),
+    ] = None,
+    memorization: Annotated[
+        float | None,
+        typer.Option(help="Of a file: only pairs with at least this.", min=-1, max=1),
+    ] = None,
+    influence: Annotated[
+        float | None,
+        typer.Option(help="Of a file: only pairs with at least this.", min=-1, max=1),
+    ] = None,
+) -> None:
+    """Show high-influence pairs and their statistics, of a run or of a published file.
+
+    With the data set of a published file, whose order its index must be, galleries are drawn too.
+    """
+    from tfmem.published import open_pairs, pair_statistics
+    from tfmem.run import load_run
+
+    options = (dataset, data_dir, out, memorization, influence)
+    if source.is_dir() and any(option is not None for option in options):
+        raise InputError(f"{source}: a run has its own data, figures and thresholds: only --top")
+    if (dataset is None) != (out is None) or (data_dir and not dataset):
+        raise InputError("galleries need both --dataset and --out, and --data-dir goes with them")
+    opened = None if source.is_dir() else open_pairs(source, memorization, influence)
+    found = opened.table if opened else load_run(source).pairs
+    _print_pairs(found, top)
+    counted = pair_statistics(found)
+    examples = f"{counted.unique_train} training and {counted.unique_test} test examples"
+    print(f"{counted.pairs} pairs of {examples}")
+    for influencers, tests in counted.influencers.items():
+        print(f"{tests} test examples have exactly {influencers} influencer(s)")
+    if opened is None or dataset is None or out is None:
+        done(source / "pairs" if opened is None else source)
+        return
+    from tfmem.datasets import load
+    from tfmem.figures import save_pair_galleries
+
+    data = load(dataset_settings(dataset, data_dir))
+    within = save_pair_galleries(found, data, out, opened.most_influenced)
+    print(f"{within} of {len(found)} pairs are of examples of one class of {data.name}")
+    if within < len(found):
+        warn("if pairs were selected within classes, these are other data or in another order")
+    done(out, "PNG and PDF")
+
+
+def _print_pairs(pairs: pd.DataFrame, top: int) -> None:
+    names = {"train_index": "train", "test_index": "test", "stderr": "SE"}
+    columns = ("train_index", "test_index", "label", "influence", "stderr", "memorization")
+    shown = pairs[[name for name in columns if name in pairs]].head(top)
+    listed = table(*(names.get(name, name) for name in shown.columns))
+    for row in shown.to_dict("records"):
+        listed.add_row(*(f"{v:.3f}" if isinstance(v, float) else str(v) for v in row.values()))
+    Console().print(listed)

@@ -1,0 +1,204 @@
+"""Numbers of trials and subset fractions side by side, and how many trials a question asks for."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+
+from tfmem.errors import InputError
+from tfmem.planning.costs import PairsOf, Sizes, TrialTime, counting_bytes, record_bytes
+from tfmem.planning.power import (
+    chance,
+    detectable,
+    lemma_bound,
+    num_in,
+    p_value_needed,
+    stderr,
+    trials_needed,
+)
+from tfmem.subsets import subset_size
+
+TYPICAL_RATE = 0.9
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is to be found.
+
+    Attributes:
+      influence: the influence that is to be found, and the threshold of selection.
+      fdr: the false-discovery rate at which.
+      discoveries: how many pairs one expects to find; 1 assumes nothing.
+      pairs: whether candidates are pairs of one class, or all.
+    """
+
+    influence: float = 0.15
+    fdr: float = 0.05
+    discoveries: int = 1
+    pairs: PairsOf = "same-class"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One candidate.
+
+    Attributes:
+      trials: number of trials `t`.
+      fraction: subset fraction `m/n`.
+      stderr_worst: standard error of influence and memorization where models are right half of the
+        time.
+      stderr_typical: the same where they are right 9 times in 10.
+      stderr_memorization: standard error of memorization where models are always right on what they
+        were trained on, and half of the time without.
+      lemma_bound: root mean square error that Lemma 2.1 guarantees.
+      detected_half: smallest influence that is found with probability 1/2; NaN if none.
+      detected_90: the same with probability 0.9.
+      chance_pairs: expected number of pairs that reach the threshold by chance, at most.
+      disk_bytes: of all prediction records.
+      memory_bytes: what estimation holds at least.
+      configured: whether it is what the configuration says.
+      hours: of training on the machines that there are; NaN if no trial was timed.
+      machines_for_a_day: how many machines train it in 24 hours; None likewise.
+    """
+
+    trials: int
+    fraction: float
+    stderr_worst: float
+    stderr_typical: float
+    stderr_memorization: float
+    lemma_bound: float
+    detected_half: float
+    detected_90: float
+    chance_pairs: float
+    disk_bytes: int
+    memory_bytes: int
+    configured: bool
+    hours: float = math.nan
+    machines_for_a_day: int | None = None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Candidates, and how many trials the question asks for.
+
+    Attributes:
+      sizes: of the data.
+      question: what is to be found.
+      candidates: number of pairs among which.
+      p_value: at which one of them is found.
+      rows: candidates, by number of trials, then fraction.
+      needed: by fraction, the trials at which `question.influence` is found with probability 0.9;
+        None where that is more than 100,000.
+      time: of a trial, if any was timed.
+      machines: like the one that was timed, side by side.
+    """
+
+    sizes: Sizes
+    question: Question
+    candidates: int
+    p_value: float
+    rows: tuple[Row, ...]
+    needed: dict[float, int | None]
+    time: TrialTime | None = None
+    machines: int = 1
+
+    @property
+    def configured(self) -> Row:
+        """The row of the configuration."""
+        return next(row for row in self.rows if row.configured)
+
+    def timed(self, time: TrialTime, machines: int = 1) -> Plan:
+        """The same plan with hours.
+
+        Args:
+          time: of a trial, on one machine.
+          machines: how many like it train side by side.
+
+        Raises:
+          InputError: if there is no machine.
+        """
+        if machines < 1:
+            raise InputError(f"machines: expected at least 1, received {machines}")
+
+        def with_hours(row: Row) -> Row:
+            hours = row.trials * time.seconds(row.fraction) / 3600
+            days = max(1, math.ceil(hours / 24))
+            return replace(row, hours=hours / machines, machines_for_a_day=days)
+
+        rows = tuple(with_hours(row) for row in self.rows)
+        return replace(self, rows=rows, time=time, machines=machines)
+
+    def to_json(self) -> bytes:
+        """All numbers, those that are not known as null."""
+        text = json.dumps(_without_nan(asdict(self)), indent=2, allow_nan=False)
+        return text.encode() + b"\n"
+
+
+def make_plan(
+    sizes: Sizes,
+    question: Question,
+    configured: tuple[int, float],
+    trials: Sequence[int],
+    fractions: Sequence[float],
+    probabilities: bool = True,
+) -> Plan:
+    """Computes all of a plan.
+
+    Args:
+      sizes: of the data.
+      question: what is to be found.
+      configured: trials and subset fraction of the configuration.
+      trials: numbers of trials to compare with.
+      fractions: subset fractions to compare with; every number of trials is combined with every
+        fraction.
+      probabilities: whether records also hold probabilities.
+
+    Raises:
+      InputError: if a number is out of its range.
+    """
+    pairs = sizes.candidates(question.pairs)
+    p_value = p_value_needed(question.fdr, pairs, question.discoveries)
+    trials = sorted({configured[0], *trials})
+    fractions = sorted({configured[1], *fractions})
+    for fraction in fractions:
+        for count in trials:
+            num_in(count, fraction)
+        subset_size(sizes.num_train, fraction)
+
+    def row(trials: int, fraction: float) -> Row:
+        half, most = detectable(trials, fraction, p_value)
+        return Row(
+            trials=trials,
+            fraction=fraction,
+            stderr_worst=stderr(trials, fraction, 0.5, 0.5),
+            stderr_typical=stderr(trials, fraction, TYPICAL_RATE, TYPICAL_RATE),
+            stderr_memorization=stderr(trials, fraction, 1.0, 0.5),
+            lemma_bound=lemma_bound(trials, fraction),
+            detected_half=half,
+            detected_90=most,
+            chance_pairs=pairs * chance(trials, fraction, question.influence),
+            disk_bytes=trials * record_bytes(sizes, probabilities),
+            memory_bytes=counting_bytes(sizes, trials, question.pairs),
+            configured=(trials, fraction) == configured,
+        )
+
+    return Plan(
+        sizes=sizes,
+        question=question,
+        candidates=pairs,
+        p_value=p_value,
+        rows=tuple(row(count, fraction) for count in trials for fraction in fractions),
+        needed={
+            fraction: trials_needed(question.influence, fraction, p_value) for fraction in fractions
+        },
+    )
+
+
+def _without_nan(value: object) -> object:
+    if isinstance(value, dict):
+        return {str(key): _without_nan(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_nan(item) for item in value]
+    return None if value != value else value

@@ -1,0 +1,135 @@
+"""How long a trial takes on this machine, from a few that are cut short."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tfmem.config import Config
+from tfmem.datasets import AnyDataset
+from tfmem.errors import InputError
+from tfmem.planning import TrialTime
+from tfmem.quiet import import_tensorflow
+from tfmem.subsets import Trial, subset_size
+from tfmem.training.lanes import work_in_lanes
+
+if TYPE_CHECKING:
+    from tfmem.training.outcome import Trainer  # imports TensorFlow
+
+_EPOCHS = 4  # of a trial that is timed
+_STEPS, _TRAIN = 10, 4096  # of an epoch, whichever is more
+_TEST = 2048  # examples
+
+
+class _Stopwatch:
+    """Lets the last epochs of a trial be trained only, and times them (a `Watcher`)."""
+
+    def __init__(self, epochs: int, timed: int) -> None:
+        self._skipped = epochs - timed
+        self._times: list[float] = []
+
+    def resume(self, variables: Any) -> tuple[int, None]:
+        """Begins with new weights, at one of the last epochs."""
+        self._times.append(time.perf_counter())
+        return self._skipped, None
+
+    def after_epoch(self, epoch: int, losses: np.ndarray, variables: Any) -> None:
+        """Notes the time."""
+        self._times.append(time.perf_counter())
+
+    @property
+    def epochs(self) -> int:
+        """How many epochs there were."""
+        return len(self._times) - 1
+
+    @property
+    def seconds(self) -> float:
+        """Of one epoch; the first, before which weights are made, counts only if it is alone."""
+        start = self._times[1 if self.epochs > 1 else 0]
+        return (self._times[-1] - start) / max(1, self.epochs - 1)
+
+
+def time_trials(config: Config, dataset: AnyDataset, trials: int) -> TrialTime:
+    """Trains a few trials as a run would, in all lanes, and says what a whole one takes.
+
+    At most 4 epochs of 10 steps, or of 4,096 examples if that is more, are trained, and of the test
+    examples at most 2,048 are predicted; the time of more is in proportion. Programs are traced
+    before the clock starts. As stacks are trained whole, there are at least as many trials as all
+    lanes take at once.
+
+    Args:
+      config: the run's settings.
+      dataset: the examples.
+      trials: how many trials to time, at least.
+
+    Raises:
+      InputError: if there are fewer than one, or if a single model does not fit in memory.
+    """
+    if trials < 1:
+        raise InputError(f"trials to time: expected at least 1, received {trials}")
+    training = config.training
+    whole = len(dataset.train_labels), len(dataset.test_labels)
+    enough = round(max(_STEPS * training.batch_size, _TRAIN) / training.fraction)
+    kept = min(whole[0], enough), min(whole[1], _TEST)
+    sizes = [subset_size(number, training.fraction) for number in (whole[0], kept[0])]
+    if training.batch_size > sizes[0]:
+        raise InputError(
+            f"training.batch_size: expected at most the {sizes[0]} examples of a subset, received "
+            f"{training.batch_size}"
+        )
+    if kept != whole:
+        dataset = dataset.keep(*(_spread(*pair) for pair in zip(whole, kept, strict=True)))
+    import_tensorflow()
+    from tfmem.training.trainers import make_trainers
+
+    trainers = make_trainers(config, dataset)
+    at_once = len(trainers) * trainers[0].stack_size
+    times: list[tuple[float, float]] = []
+    _train_all(config, trainers, sizes[1], kept[0], 0, 1)  # traces
+    for group in range(1, 1 + -(-trials // at_once)):
+        epochs = min(_EPOCHS, training.epochs)
+        times += _train_all(config, trainers, sizes[1], kept[0], group, epochs)
+    epoch, rest = (float(np.mean(part)) / at_once for part in zip(*times, strict=True))
+    return TrialTime(
+        training=epoch * training.epochs * sizes[0] / sizes[1],
+        rest=rest * sum(whole) / sum(kept),
+        fraction=training.fraction,
+    )
+
+
+def _spread(whole: int, kept: int) -> np.ndarray:
+    return np.linspace(0, whole - 1, kept).round().astype(np.int64)
+
+
+def _train_all(
+    config: Config, trainers: Sequence[Trainer], size: int, num_train: int, group: int, epochs: int
+) -> list[tuple[float, float]]:
+    """A stack in every lane at once: of each the seconds of an epoch, and those beside epochs."""
+    times: list[tuple[float, float]] = []
+    all_there = threading.Barrier(len(trainers))  # so that no lane takes two stacks
+
+    def train(lane: int, trainer: Trainer) -> None:
+        all_there.wait()
+        first = (group * len(trainers) + lane) * trainer.stack_size
+        trials = [Trial(first + i, config.seed) for i in range(trainer.stack_size)]
+        watches: list[_Stopwatch] = []
+
+        def watch(trials: Sequence[Trial]) -> _Stopwatch:
+            watches.append(_Stopwatch(config.training.epochs, epochs))
+            return watches[-1]
+
+        start = time.perf_counter()
+        trainer.train(trials, [trial.subset(num_train, size) for trial in trials], watch)
+        seconds = time.perf_counter() - start
+        done = [watch for watch in watches if watch.epochs]
+        epoch = sum(watch.seconds for watch in done)
+        rest = seconds - sum(watch.seconds * watch.epochs for watch in done)
+        times.append((epoch, max(0.0, rest)))
+
+    lanes = iter(range(len(trainers)))
+    work_in_lanes(trainers, lanes, train, threading.Event())
+    return times
