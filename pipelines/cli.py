@@ -300,8 +300,8 @@ def _done(place: str | Path, more: str = "") -> None:
     print(f"Results: {place}" + (f" ({more})" if more else ""))
 
 
-def main() -> None:
-    """Runs the command line; a mistake is one line and exit code 1.
+def main(commands: typer.Typer = app) -> None:
+    """Runs a command line; a mistake is one line and exit code 1.
 
     With `TFMEM_TRACEBACK=1` in the environment the line comes with its traceback.
     """
@@ -312,7 +312,7 @@ def main() -> None:
     for name in ("absl", "apache_beam", "tensorflow", "root"):
         logging.getLogger(name).setLevel(logging.ERROR)
     try:
-        app()
+        commands()
     except InputError as error:
         if os.environ.get("TFMEM_TRACEBACK"):
             raise

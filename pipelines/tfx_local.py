@@ -1,0 +1,69 @@
+"""Runs the main chain under TFX on this machine, with lineage in ML Metadata.
+
+python -m pipelines.tfx_local configs/digits.yaml --out runs/tfx
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from components.component import Artifact, Page
+from pipelines.cli import BeamArgs, ConfigFile, Out, Set, _done, _settings, main
+from pipelines.memorization import memorization
+from tfmem.aggregation.launching import beam_options
+from tfmem.config import Config
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+def run_under_tfx(config: Config, out: Path, beam_args: Sequence[str] = ()) -> None:
+    """Trains, estimates, selects pairs, draws figures and writes a page.
+
+    What was made from the same inputs, parameters and code is served from `out`.
+
+    Args:
+      config: the run's settings.
+      out: receives `metadata.sqlite`, `artifacts`, and in `trials` a folder for each set of trials,
+        where a run that was stopped continues.
+      beam_args: options for Beam.
+    """
+    from components.tfx_adapter import adapt, run_locally
+
+    trials = out / "trials" / config.digest().hex()[:16]
+    trials.mkdir(parents=True, exist_ok=True)
+    channels: dict[type[Artifact], Any] = {}
+    nodes = []
+    for step in memorization(config, beam_args):
+        given = {name: channels[kind] for name, kind in step.component.inputs.items()}
+        nodes.append(adapt(step.component, step.parameters, given, trials))
+        for name, kind in step.component.outputs.items():
+            channels[kind] = nodes[-1].outputs[name]
+    run_locally("tfmem", nodes, out)
+
+
+@app.command()
+def command(config: ConfigFile, out: Out, set: Set = [], beam: BeamArgs = None) -> None:  # noqa: B006
+    """Run the chain of `tfmem run` under TFX's LocalDagRunner."""
+    settings = _settings(config, set)
+    beam_options(beam or [])
+    run_under_tfx(settings, out, beam or [])
+    from components.tfx_adapter import last_run
+
+    folders: dict[str, Path] = {}
+    for step in last_run(out):
+        folders |= step.folders
+        given, made = (
+            ", ".join(f"{name} {number}" for name, number in sorted(artifacts.items()))
+            for artifacts in (step.inputs, step.outputs)
+        )
+        served = " (served)" if step.cached else ""
+        print(f"{step.component}{served}: {given or 'settings'} -> {made}")
+    _done(folders["report"] / Page.place, f"lineage in {out / 'metadata.sqlite'}")
+
+
+if __name__ == "__main__":
+    main(app)
