@@ -1,8 +1,8 @@
 """Runs components as steps of Kubeflow Pipelines, version 2, and so of Vertex AI Pipelines.
 
 A component becomes a Python function with the same inputs, outputs and parameters, which an image
-with tfmem and kfp runs. Both platforms know only types of artifacts that are registered there, so
-records are `system.Dataset`, pages `system.HTML` and the rest `system.Artifact`; what they are is in
+with tfmem and kfp runs. kfp knows registered types of artifacts only, so folders of records are
+`system.Dataset`, the page is `system.HTML`, and the rest `system.Artifact`; what they are is in
 their metadata, and a step refuses what is of another kind. The code of a component is a parameter:
 a platform that serves earlier results would otherwise not notice that it has changed.
 """

@@ -43,8 +43,8 @@ def resolve(artifact: Path) -> Path:
         if there.get(name) != digest:
             state = "has changed" if name in there else "is missing"
             raise InputError(
-                f"{location / name}: {state} since {manifest} was written: to make it again, remove "
-                f"{artifact} and run this again"
+                f"{location / name}: {state} since {manifest} was written: remove {artifact} "
+                "and run again to have it made anew"
             )
     return location
 

@@ -32,14 +32,13 @@ def referenced(name: str, version: str) -> Component:
       version: the code that its pipeline was made with.
 
     Raises:
-      InputError: if this process has other code: its results would pass for those of the pipeline's.
+      InputError: if this process has other code; its results would pass for the pipeline's.
     """
     module, _, attribute = name.partition(":")
     component: Component = getattr(importlib.import_module(module), attribute)
     if component.version != version:
         raise InputError(
-            f"component {component.name}: expected code {version[:16]}, with which the pipeline was "
-            f"made, received {component.version[:16]}: make the pipeline again with the tfmem that "
-            "is installed here"
+            f"component {component.name}: the pipeline was made with code {version[:16]}, here is "
+            f"{component.version[:16]}: make it again with this tfmem"
         )
     return component
