@@ -9,19 +9,16 @@ import re
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from components.component import Component
-from components.gather import GATHER
-from components.train_worker import TRAIN_WORKER
-from pipelines.cli import BeamArgs, ConfigFile, Set, _done, _settings, main
-from pipelines.memorization import estimation, presentation
-from pipelines.runner import Step
-from tfmem.aggregation.launching import beam_options
+from pipelines.cli import BeamArgs, ConfigFile, Set, _done, _examples, _settings, main
 from tfmem.config import Config
 from tfmem.errors import InputError
+
+if TYPE_CHECKING:
+    from components.component import Component
 
 _RETRIES = 3  # of a worker; another one, or the retry, goes on from its last checkpoint
 
@@ -52,12 +49,21 @@ def pipeline(
       cpu: what each worker gets, as `8`.
       memory: what each worker gets, as `32G`.
       accelerator: what each worker gets one of, as `NVIDIA_TESLA_T4` or `nvidia.com/gpu`.
+
+    Raises:
+      InputError: if kfp is not installed.
     """
-    from kfp import dsl
+    try:
+        from kfp import dsl
+    except ModuleNotFoundError as error:
+        raise InputError(f"{error}: it comes with `pip install 'tfmem[kfp]'`") from None
 
+    from components.gather import GATHER
     from components.kubeflow_adapter import adapt
+    from components.train_worker import TRAIN_WORKER
+    from pipelines.memorization import estimation, presentation
 
-    def task(component: Component, values: Mapping[str, Any], given: Mapping[str, Any]) -> Any:
+    def task(component: "Component", values: Mapping[str, Any], given: Mapping[str, Any]) -> Any:
         return adapt(component, image)(code=component.version, **values, **given)
 
     @dsl.pipeline(name=_name(name), description="Memorization and influence by subsampling.")
@@ -80,7 +86,7 @@ def pipeline(
         # What is in the folder is not among the inputs, so it is looked at every time.
         gathered = task(GATHER, trials, {}).after(worker).set_caching_options(False)
         made = {kind: gathered.outputs[name] for name, kind in GATHER.outputs.items()}
-        for step in _after_training():
+        for step in [*estimation(Config(), ()), *presentation()]:
             known = {"config": config, "beam_args": beam_args}
             values = {key: known.get(key, value) for key, value in step.parameters.items()}
             given = {key: made[kind] for key, kind in step.component.inputs.items()}
@@ -90,15 +96,17 @@ def pipeline(
     return chain
 
 
-def _after_training() -> list[Step]:
-    return [*estimation(Config(), ()), *presentation()]
-
-
 def _name(text: str) -> str:
     return re.sub("[^a-z0-9]+", "-", text.lower()).strip("-")[:128].rstrip("-") or "tfmem"
 
 
-@app.command()
+@app.command(
+    epilog=_examples(
+        "python -m pipelines.kubeflow configs/digits.yaml --image IMAGE --output pipeline.yaml",
+        "python -m pipelines.kubeflow configs/cifar100_resnet50.yaml --image IMAGE "
+        "--output pipeline.yaml --workers 64 --accelerator NVIDIA_TESLA_T4",
+    )
+)
 def command(
     config: ConfigFile,
     image: Annotated[str, typer.Option(help="Container image with tfmem[kfp].")],
@@ -113,7 +121,7 @@ def command(
     beam: BeamArgs = None,
 ) -> None:
     """Compile the chain of `tfmem run` for Kubeflow Pipelines and Vertex AI."""
-    from kfp import compiler
+    from tfmem.aggregation.launching import beam_options
 
     settings = _settings(config, set)
     beam_options(beam or [])
@@ -122,6 +130,8 @@ def command(
     made = pipeline(
         settings, f"tfmem-{config.stem}", image, workers, beam or [], cpu, memory, accelerator
     )
+    from kfp import compiler
+
     with tempfile.TemporaryDirectory(dir=output.absolute().parent, prefix=".unfinished-") as folder:
         compiled = Path(folder) / output.name
         compiler.Compiler().compile(made, str(compiled))

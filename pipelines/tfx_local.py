@@ -7,20 +7,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
-from components.component import Artifact, Page
-from pipelines.cli import BeamArgs, ConfigFile, Out, Set, _done, _settings, main
-from pipelines.memorization import memorization
-from tfmem.aggregation.launching import beam_options
+from pipelines.cli import BeamArgs, ConfigFile, Out, Set, _done, _examples, _settings, main
 from tfmem.config import Config
+from tfmem.errors import InputError
+
+if TYPE_CHECKING:
+    from components.component import Artifact
+    from components.tfx_adapter import Execution
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 
-def run_under_tfx(config: Config, out: Path, beam_args: Sequence[str] = ()) -> None:
+def run_under_tfx(config: Config, out: Path, beam_args: Sequence[str] = ()) -> list[Execution]:
     """Trains, estimates, selects pairs, draws figures and writes a page.
 
     What was made from the same inputs, parameters and code is served from `out`.
@@ -30,8 +32,20 @@ def run_under_tfx(config: Config, out: Path, beam_args: Sequence[str] = ()) -> N
       out: receives `metadata.sqlite`, `artifacts`, and in `trials` a folder for each set of trials,
         where a run that was stopped continues.
       beam_args: options for Beam.
+
+    Returns:
+      The steps in the order in which they ran, as ML Metadata has them.
+
+    Raises:
+      InputError: if TFX is not installed, or a step is given what does not fit.
     """
-    from components.tfx_adapter import adapt, run_locally
+    try:
+        from components.tfx_adapter import adapt, last_run, run_locally
+    except ModuleNotFoundError as error:
+        raise InputError(
+            f"{error}: `make .venv-tfx/installed` makes an environment with TFX"
+        ) from None
+    from pipelines.memorization import memorization
 
     trials = out / "trials" / config.digest().hex()[:16]
     trials.mkdir(parents=True, exist_ok=True)
@@ -43,18 +57,25 @@ def run_under_tfx(config: Config, out: Path, beam_args: Sequence[str] = ()) -> N
         for name, kind in step.component.outputs.items():
             channels[kind] = nodes[-1].outputs[name]
     run_locally("tfmem", nodes, out)
+    return last_run(out)
 
 
-@app.command()
+@app.command(
+    epilog=_examples(
+        "python -m pipelines.tfx_local configs/digits.yaml --out runs/tfx",
+        "python -m pipelines.tfx_local configs/digits.yaml --out runs/tfx -- "
+        "--direct_running_mode=multi_processing --direct_num_workers=2",
+    )
+)
 def command(config: ConfigFile, out: Out, set: Set = [], beam: BeamArgs = None) -> None:  # noqa: B006
     """Run the chain of `tfmem run` under TFX's LocalDagRunner."""
+    from components.component import Page
+    from tfmem.aggregation.launching import beam_options
+
     settings = _settings(config, set)
     beam_options(beam or [])
-    run_under_tfx(settings, out, beam or [])
-    from components.tfx_adapter import last_run
-
     folders: dict[str, Path] = {}
-    for step in last_run(out):
+    for step in run_under_tfx(settings, out, beam or []):
         folders |= step.folders
         given, made = (
             ", ".join(f"{name} {number}" for name, number in sorted(artifacts.items()))

@@ -62,7 +62,9 @@ def test_the_specification_has_types_image_fan_out_and_code(compiled):
     }
     assert {container["image"] for container in containers.values()} == {"python-tfmem:1"}
     given = containers["exec-train-worker"]["resources"]
-    assert given["accelerator"] == {"resourceType": "NVIDIA_TESLA_T4", "resourceCount": "1"}
+    assert given["accelerator"]["resourceType"] == "NVIDIA_TESLA_T4"
+    assert given["resourceCpuLimit"] == "8"
+    assert given["resourceMemoryLimit"] == "32G"
     for step in memorization(from_yaml(""))[1:]:
         name, kinds = step.component.name, made["components"][f"comp-{step.component.name}"]
         code = tasks[name]["inputs"]["parameters"]["code"]["runtimeValue"]["constant"]

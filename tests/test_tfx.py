@@ -5,6 +5,7 @@ import pytest
 from components.manifests import MANIFEST_NAME
 from pipelines.memorization import memorization
 from pipelines.runner import run_chain
+from pipelines.tfx_local import run_under_tfx
 from tfmem.config import from_yaml
 
 pytestmark = pytest.mark.orchestrators
@@ -18,11 +19,7 @@ def settings(*more):
 
 
 def run(out, *more):
-    from components.tfx_adapter import last_run
-    from pipelines.tfx_local import run_under_tfx
-
-    run_under_tfx(settings(*more), out, [BEAM])
-    return {step.component: step for step in last_run(out)}
+    return {step.component: step for step in run_under_tfx(settings(*more), out, [BEAM])}
 
 
 @pytest.fixture(scope="module")
