@@ -2,22 +2,26 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 WORKER := .venv-worker
+TFX := .venv-tfx
 DATA ?= ../shared/data
 
-.PHONY: digits test lint dataflow benchmark recorded constraints clean
+.PHONY: digits test test-dataflow test-tfx lint benchmark recorded constraints clean
 
 digits: .venv/installed
 	$(BIN)/tfmem run configs/digits.yaml --out runs/digits
 
-# Beam's [gcp] and TensorFlow Metadata have no protobuf in common on Python 3.10.
-DATAFLOW := $(shell $(PYTHON) -c 'import sys; print("dataflow" if sys.version_info >= (3, 11) else "")')
-
-test: .venv/installed lint $(DATAFLOW)
+test: .venv/installed lint
 	$(BIN)/pytest
 
-# The jobs for Dataflow, described without a network, where no TensorFlow is: as on its workers.
-dataflow: $(WORKER)/installed
+# The jobs for Dataflow, described without a network, where no TensorFlow is: as on its workers. Beam's
+# [gcp] and TensorFlow Metadata have no protobuf in common on Python 3.10: it must be 3.11 or later.
+test-dataflow: $(WORKER)/installed
 	$(WORKER)/bin/pytest -m dataflow tests/test_dataflow.py
+
+# The main chain under TFX and under Kubeflow's local runner. Their packages go into an environment of
+# their own; below Debian 13 and Ubuntu 24.04 it must be Python 3.10 or 3.11.
+test-tfx: $(TFX)/installed
+	$(TFX)/bin/pytest -m orchestrators tests/test_tfx.py tests/test_kubeflow.py
 
 lint: .venv/installed
 	$(BIN)/ruff format --check .
@@ -42,8 +46,11 @@ recorded: .venv/installed
 # Versions for every supported Python, resolved anew.
 constraints: .venv/installed
 	$(BIN)/pip install --quiet uv
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.10 --all-extras \
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.10 --extra dev --extra benchmark --extra gcp \
 	  --no-annotate --no-header --upgrade pyproject.toml --output-file constraints.txt
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.10 --extra dev --extra kfp --extra tfx \
+	  --overrides overrides-tfx.txt --no-annotate --no-header --upgrade pyproject.toml \
+	  --output-file requirements-tfx.txt
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -57,5 +64,12 @@ $(WORKER)/installed: pipelines/worker-requirements.txt pyproject.toml constraint
 	$(WORKER)/bin/pip install --quiet --no-deps --editable .
 	touch $@
 
+# Complete and without the resolver: packages ask for less than works (overrides-tfx.txt).
+$(TFX)/installed: pyproject.toml requirements-tfx.txt
+	$(PYTHON) -m venv $(TFX)
+	$(TFX)/bin/pip install --quiet --no-deps --requirement requirements-tfx.txt
+	$(TFX)/bin/pip install --quiet --no-deps --editable .
+	touch $@
+
 clean:
-	rm -rf .venv $(WORKER) runs build *.egg-info
+	rm -rf .venv $(WORKER) $(TFX) runs build *.egg-info

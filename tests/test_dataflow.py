@@ -1,7 +1,7 @@
 """Jobs for Dataflow, described without a network: what is sent there, and what its workers need.
 
-`make dataflow` runs this where Beam's [gcp] is and TensorFlow is not, as on a worker. It does not
-prove that Dataflow accepts a job.
+`make test-dataflow` runs this where Beam's [gcp] is and TensorFlow is not, as on a worker. It does
+not prove that Dataflow accepts a job.
 """
 
 import json

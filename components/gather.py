@@ -1,0 +1,44 @@
+"""Takes what workers trained out of the folder that they share."""
+
+from __future__ import annotations
+
+import uuid
+
+from components.component import Component, Parameters, Paths, Predictions, TrialTable
+from components.train import describe
+from tfmem.config import Config
+from tfmem.datasets import load
+from tfmem.errors import InputError
+from tfmem.predictions import LABELS_NAME
+from tfmem.training import check_directory, open_farm
+from tfmem.training.directory import CONFIG_NAME
+from tfmem.training.journal import TABLE_NAME
+from tfmem.training.storage import open_folder
+
+
+def Do(inputs: Paths, outputs: Paths, parameters: Parameters) -> None:
+    """Copies shards, labels and settings, if no shard is missing."""
+    config = Config.model_validate_json(parameters["config"])
+    out = open_folder(parameters["folder"])
+    if check_directory(out.path("predictions"), config) is None:
+        raise InputError(f"{out}: no worker has begun here")
+    farm = open_farm(config, load(config.dataset), out.location, f"gather-{uuid.uuid4().hex}")
+    if missing := farm.missing():
+        raise InputError(
+            f"{out}: {len(missing)} of {farm.shards.count} shards are missing: run workers again"
+        )
+    print(describe(farm.finish(out, 0, {})))
+    outputs["table"].write_bytes(out.read(TABLE_NAME))
+    trained = farm.shards.folder
+    shards = [farm.shards.name(shard) for shard in range(farm.shards.count)]
+    for name in (LABELS_NAME, CONFIG_NAME, *shards):
+        (outputs["predictions"] / name).write_bytes(trained.read(name))
+
+
+GATHER = Component(
+    name="gather",
+    inputs={},
+    outputs={"predictions": Predictions, "table": TrialTable},
+    parameters={"config": str, "folder": str},
+    Do=Do,
+)

@@ -1,0 +1,54 @@
+"""Artifacts that lie outside an orchestrator's store, which then holds a list of their files.
+
+Orchestrators delete the outputs of a step that failed. What is trained for hours must outlive that,
+so it stays in a folder of its own.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+from tfmem.errors import InputError
+from tfmem.predictions import write_atomically
+
+MANIFEST_NAME = "manifest.json"
+
+
+def write_manifest(artifact: Path, location: Path) -> None:
+    """Lists the files of a folder in the folder of its artifact.
+
+    Args:
+      artifact: receives the list.
+      location: what is listed; hidden files and folders below it are not.
+    """
+    content = {"location": str(location.absolute()), "sha256": _digests(location)}
+    write_atomically(artifact / MANIFEST_NAME, json.dumps(content, indent=1).encode())
+
+
+def resolve(artifact: Path) -> Path:
+    """The folder that an artifact stands for: itself, unless it holds a list.
+
+    Raises:
+      InputError: if a file of the list is not there or is not what it was.
+    """
+    manifest = artifact / MANIFEST_NAME
+    if not manifest.exists():
+        return artifact
+    content = json.loads(manifest.read_text(encoding="utf-8"))
+    location, expected = Path(content["location"]), content["sha256"]
+    there = _digests(location)
+    for name, digest in expected.items():
+        if there.get(name) != digest:
+            state = "has changed" if name in there else "is missing"
+            raise InputError(
+                f"{location / name}: {state} since {manifest} was written: remove {artifact} "
+                "and run again to have it made anew"
+            )
+    return location
+
+
+def _digests(folder: Path) -> dict[str, str]:
+    paths = sorted(path for path in folder.glob("*") if path.is_file() and path.name[0] != ".")
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}

@@ -1,0 +1,221 @@
+"""Runs components under TFX, with their lineage in ML Metadata: the only file that imports TFX.
+
+A component becomes one of TFX's with the same inputs, outputs and parameters, and two parameters
+more: its name and its code. TFX serves an earlier result if inputs and parameters are the same, so
+without the second it would not notice that the code has changed.
+"""
+# TFX reads annotations while it runs: no `from __future__ import annotations` here.
+
+# ruff: noqa: E402
+
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tfmem.quiet import import_tensorflow
+
+import_tensorflow()  # TFX does so too, with a page of messages
+
+from ml_metadata.proto import metadata_store_pb2
+from tfx import types
+from tfx.dsl.components.base.base_beam_component import BaseBeamComponent
+from tfx.dsl.components.base.base_beam_executor import BaseBeamExecutor
+from tfx.dsl.components.base.base_component import BaseComponent
+from tfx.dsl.components.base.base_executor import BaseExecutor
+from tfx.dsl.components.base.executor_spec import BeamExecutorSpec, ExecutorClassSpec
+from tfx.orchestration import metadata
+from tfx.orchestration.local.local_dag_runner import LocalDagRunner
+from tfx.orchestration.pipeline import Pipeline
+from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
+
+from components.component import Artifact, Component, Parameters
+from components.manifests import resolve, write_manifest
+from components.references import reference, referenced
+
+_BEAM = "beam_args"  # a component with this parameter is one of TFX's Beam components
+_PLAIN = (int, float, str)  # what ML Metadata holds as it is; the rest is JSON
+_DATABASE = "metadata.sqlite"
+_Artifacts = Mapping[str, Sequence[types.Artifact]]
+
+_kinds: dict[type[Artifact], type[types.Artifact]] = {}
+
+
+class Executor(BaseExecutor):
+    """Does the work of a component in TFX's folders."""
+
+    def Do(
+        self, input_dict: _Artifacts, output_dict: _Artifacts, exec_properties: dict[str, Any]
+    ) -> None:
+        """Called by TFX."""
+        _perform(input_dict, output_dict, exec_properties, {})
+
+
+class BeamExecutor(BaseBeamExecutor):
+    """Does the work of a component that runs Beam jobs, with the options that TFX has for them."""
+
+    def Do(
+        self, input_dict: _Artifacts, output_dict: _Artifacts, exec_properties: dict[str, Any]
+    ) -> None:
+        """Called by TFX."""
+        _perform(input_dict, output_dict, exec_properties, {_BEAM: self._beam_pipeline_args})
+
+
+def adapt(
+    component: Component,
+    parameters: Parameters,
+    inputs: Mapping[str, types.Channel],
+    folder: Path,
+) -> BaseComponent:
+    """Turns a component into a node of a TFX pipeline.
+
+    Args:
+      component: what to do.
+      parameters: its parameters; `beam_args` become the Beam options of the node.
+      inputs: outputs of other nodes, by the names of the component's inputs.
+      folder: where a resumable component works; its artifacts are then lists of files there.
+
+    Raises:
+      InputError: if the parameters do not fit.
+    """
+    component.check_parameters(parameters)
+    properties = {
+        name: value if component.parameters[name] in _PLAIN else json.dumps(value)
+        for name, value in parameters.items()
+        if name != _BEAM
+    }
+    properties |= {"component": reference(component), "code": component.version}
+    if component.resumable:
+        properties["folder"] = str(folder.absolute())
+    interface = {
+        "PARAMETERS": {
+            name: ExecutionParameter(type=type(value)) for name, value in properties.items()
+        },
+        "INPUTS": _channels(component.inputs),
+        "OUTPUTS": _channels(component.outputs),
+    }
+    uses_beam = _BEAM in component.parameters
+    base = BaseBeamComponent if uses_beam else BaseComponent
+    executor = BeamExecutorSpec(BeamExecutor) if uses_beam else ExecutorClassSpec(Executor)
+    spec = type(f"{component.name}_spec", (ComponentSpec,), interface)
+    members = {"SPEC_CLASS": spec, "EXECUTOR_SPEC": executor, "__module__": __name__}
+    node_class = type(component.name, (base,), members)
+    made = {name: types.Channel(type=_kind(kind)) for name, kind in component.outputs.items()}
+    node = node_class(spec(**properties, **inputs, **made)).with_id(component.name)
+    return node.with_beam_pipeline_args(parameters[_BEAM]) if uses_beam else node
+
+
+def run_locally(name: str, nodes: Sequence[BaseComponent], out: Path) -> None:
+    """Runs a pipeline in this process.
+
+    Args:
+      name: of the pipeline; results are served to pipelines of the same name only.
+      nodes: its components.
+      out: receives artifacts, and lineage as a database of ML Metadata.
+    """
+    connection = metadata.sqlite_metadata_connection_config(str(out / _DATABASE))
+    pipeline = Pipeline(
+        pipeline_name=name,
+        pipeline_root=str((out / "artifacts").absolute()),
+        components=list(nodes),
+        enable_cache=True,
+        metadata_connection_config=connection,
+    )
+    LocalDagRunner().run(pipeline)
+
+
+@dataclass(frozen=True)
+class Execution:
+    """One step of a pipeline's last run, as ML Metadata has it.
+
+    Attributes:
+      component: its name.
+      cached: whether an earlier result was served.
+      inputs: numbers of the artifacts it was given, by name.
+      outputs: numbers of the artifacts it made, or was served, by name.
+      folders: those of the outputs, by name.
+    """
+
+    component: str
+    cached: bool
+    inputs: Mapping[str, int]
+    outputs: Mapping[str, int]
+    folders: Mapping[str, Path]
+
+
+def last_run(out: Path) -> list[Execution]:
+    """The steps of the last run in a folder, in the order in which they ran."""
+    connection = metadata.sqlite_metadata_connection_config(str(out / _DATABASE))
+    with metadata.Metadata(connection) as handle:
+        store = handle.store
+        run = max(store.get_contexts_by_type("pipeline_run"), key=lambda context: context.id)
+        return [
+            _execution(store, execution)
+            for execution in sorted(store.get_executions_by_context(run.id), key=lambda e: e.id)
+        ]
+
+
+def _execution(store: Any, execution: metadata_store_pb2.Execution) -> Execution:
+    given: dict[str, int] = {}
+    made: dict[str, int] = {}
+    for event in store.get_events_by_execution_ids([execution.id]):
+        names = given if event.type == metadata_store_pb2.Event.INPUT else made
+        names[event.path.steps[0].key] = event.artifact_id
+    artifacts = {artifact.id: artifact for artifact in store.get_artifacts_by_id(made.values())}
+    (kind,) = store.get_execution_types_by_id([execution.type_id])
+    return Execution(
+        component=kind.name.rpartition(".")[2],
+        cached=execution.last_known_state == metadata_store_pb2.Execution.CACHED,
+        inputs=given,
+        outputs=made,
+        folders={name: Path(artifacts[number].uri) for name, number in made.items()},
+    )
+
+
+def _channels(kinds: Mapping[str, type[Artifact]]) -> dict[str, ChannelParameter]:
+    return {name: ChannelParameter(type=_kind(kind)) for name, kind in kinds.items()}
+
+
+def _kind(kind: type[Artifact]) -> type[types.Artifact]:
+    """TFX's class for a kind of artifact."""
+    if kind not in _kinds:
+        _kinds[kind] = type(kind.__name__, (types.Artifact,), {"TYPE_NAME": kind.__name__})
+    return _kinds[kind]
+
+
+def _place(kind: type[Artifact], folder: Path) -> Path:
+    """Where the content of an artifact is in TFX's folder for it."""
+    return folder / kind.place if Path(kind.place).suffix else folder
+
+
+def _perform(
+    given: _Artifacts, made: _Artifacts, properties: dict[str, Any], more: Parameters
+) -> None:
+    component = referenced(properties["component"], properties["code"])
+    parameters = {
+        name: properties[name] if kind in _PLAIN else json.loads(properties[name])
+        for name, kind in component.parameters.items()
+        if name not in more
+    }
+    inputs = {
+        name: resolve(_place(kind, Path(given[name][0].uri)))
+        for name, kind in component.inputs.items()
+    }
+    outputs = {
+        name: _place(kind, Path(made[name][0].uri)) for name, kind in component.outputs.items()
+    }
+    if not component.resumable:
+        component.Do(inputs, outputs, {**parameters, **more})
+        return
+    folder = Path(properties["folder"])
+    works = {name: folder / kind.place for name, kind in component.outputs.items()}
+    for path in works.values():
+        (path.parent if path.suffix else path).mkdir(parents=True, exist_ok=True)
+    component.Do(inputs, works, {**parameters, **more})
+    for name, path in works.items():
+        if path.suffix:
+            shutil.copyfile(path, outputs[name])
+        else:
+            write_manifest(outputs[name], path)

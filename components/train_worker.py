@@ -1,0 +1,25 @@
+"""Trains as one of several workers that share nothing but a folder or a bucket."""
+
+from __future__ import annotations
+
+from components.component import Component, Parameters, Paths
+from components.train import describe
+from tfmem.config import Config
+from tfmem.datasets import load
+from tfmem.training import Worker, train
+
+
+def Do(inputs: Paths, outputs: Paths, parameters: Parameters) -> None:
+    """Trains the worker's share and what nobody is at, as `tfmem train --worker` does."""
+    config = Config.model_validate_json(parameters["config"])
+    worker = Worker.parse(parameters["worker"])
+    print(describe(train(config, load(config.dataset), parameters["folder"], worker)))
+
+
+TRAIN_WORKER = Component(
+    name="train_worker",
+    inputs={},
+    outputs={},
+    parameters={"config": str, "folder": str, "worker": str},
+    Do=Do,
+)

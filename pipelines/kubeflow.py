@@ -1,0 +1,144 @@
+"""Compiles the main chain for Kubeflow Pipelines and Vertex AI, with trials fanned out.
+
+python -m pipelines.kubeflow configs/digits.yaml --image IMAGE --output pipeline.yaml
+"""
+# kfp reads annotations while it runs: no `from __future__ import annotations` here.
+
+import os
+import re
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from pipelines.cli import main
+from pipelines.cli.options import BeamArgs, ConfigFile, Set, done, examples, settings_of
+from tfmem.config import Config
+from tfmem.errors import InputError
+
+if TYPE_CHECKING:
+    from components.component import Component
+
+_RETRIES = 3  # of a worker; another one, or the retry, goes on from its last checkpoint
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+def pipeline(
+    config: Config,
+    name: str,
+    image: str,
+    workers: int = 1,
+    beam_args: Sequence[str] = (),
+    cpu: str | None = None,
+    memory: str | None = None,
+    accelerator: str | None = None,
+) -> Any:
+    """The chain as a Kubeflow pipeline.
+
+    Its parameters are `folder`, which the workers share and which outlives them (a path on a volume
+    that all of them mount, or a bucket), and `config` and `beam_args`, with defaults.
+
+    Args:
+      config: the run's settings; paths in it are those of the containers.
+      name: of the pipeline; anything but small letters and digits becomes a dash.
+      image: container image with tfmem and kfp.
+      workers: how many train at once.
+      beam_args: options for Beam.
+      cpu: what each worker gets, as `8`.
+      memory: what each worker gets, as `32G`.
+      accelerator: what each worker gets one of, as `NVIDIA_TESLA_T4` or `nvidia.com/gpu`.
+
+    Raises:
+      InputError: if kfp is not installed.
+    """
+    try:
+        from kfp import dsl
+    except ModuleNotFoundError as error:
+        raise InputError(f"{error}: it comes with `pip install 'tfmem[kfp]'`") from None
+
+    from components.gather import GATHER
+    from components.kubeflow_adapter import adapt
+    from components.train_worker import TRAIN_WORKER
+    from pipelines.memorization import estimation, presentation
+
+    def task(component: "Component", values: Mapping[str, Any], given: Mapping[str, Any]) -> Any:
+        return adapt(component, image)(code=component.version, **values, **given)
+
+    @dsl.pipeline(name=_name(name), description="Memorization and influence by subsampling.")
+    def chain(
+        folder: str,
+        config: str = config.model_dump_json(),
+        beam_args: list = list(beam_args),  # type: ignore[type-arg]  # noqa: B006
+    ) -> None:
+        numbers = [f"{number}/{workers}" for number in range(workers)]
+        trials = {"config": config, "folder": folder}
+        with dsl.ParallelFor(items=numbers, parallelism=workers) as number:
+            worker = task(TRAIN_WORKER, {**trials, "worker": number}, {})
+            worker.set_retry(num_retries=_RETRIES).set_caching_options(False)
+            if cpu:
+                worker.set_cpu_limit(cpu)
+            if memory:
+                worker.set_memory_limit(memory)
+            if accelerator:
+                worker.set_accelerator_type(accelerator).set_accelerator_limit(1)
+        # What is in the folder is not among the inputs, so it is looked at every time.
+        gathered = task(GATHER, trials, {}).after(worker).set_caching_options(False)
+        made = {kind: gathered.outputs[name] for name, kind in GATHER.outputs.items()}
+        for step in [*estimation(Config(), ()), *presentation()]:
+            known = {"config": config, "beam_args": beam_args}
+            values = {key: known.get(key, value) for key, value in step.parameters.items()}
+            given = {key: made[kind] for key, kind in step.component.inputs.items()}
+            done = task(step.component, values, given)
+            made |= {kind: done.outputs[key] for key, kind in step.component.outputs.items()}
+
+    return chain
+
+
+def _name(text: str) -> str:
+    return re.sub("[^a-z0-9]+", "-", text.lower()).strip("-")[:128].rstrip("-") or "tfmem"
+
+
+@app.command(
+    epilog=examples(
+        "python -m pipelines.kubeflow configs/digits.yaml --image IMAGE --output pipeline.yaml",
+        "python -m pipelines.kubeflow configs/cifar100_resnet50.yaml --image IMAGE "
+        "--output pipeline.yaml --workers 64 --accelerator NVIDIA_TESLA_T4",
+    )
+)
+def command(
+    config: ConfigFile,
+    image: Annotated[str, typer.Option(help="Container image with tfmem[kfp].")],
+    output: Annotated[Path, typer.Option(help="The file to write, called .yaml.")],
+    set: Set = [],  # noqa: B006
+    workers: Annotated[int, typer.Option(help="How many containers train at once.", min=1)] = 1,
+    cpu: Annotated[str | None, typer.Option(help="Of each: such as 8.")] = None,
+    memory: Annotated[str | None, typer.Option(help="Of each: such as 32G.")] = None,
+    accelerator: Annotated[
+        str | None, typer.Option(help="Of each, one: NVIDIA_TESLA_T4, nvidia.com/gpu, …")
+    ] = None,
+    beam: BeamArgs = None,
+) -> None:
+    """Compile the chain of `tfmem run` for Kubeflow Pipelines and Vertex AI."""
+    from tfmem.aggregation.launching import beam_options
+
+    settings = settings_of(config, set)
+    beam_options(beam or [])
+    if output.suffix != ".yaml" or not output.absolute().parent.is_dir():
+        raise InputError(f"--output {output}: expected a file called .yaml in a folder that exists")
+    made = pipeline(
+        settings, f"tfmem-{config.stem}", image, workers, beam or [], cpu, memory, accelerator
+    )
+    from kfp import compiler
+
+    with tempfile.TemporaryDirectory(dir=output.absolute().parent, prefix=".unfinished-") as folder:
+        compiled = Path(folder) / output.name
+        compiler.Compiler().compile(made, str(compiled))
+        os.replace(compiled, output)
+    done(output, f"{workers} workers; it asks for `folder`, which they share")
+
+
+if __name__ == "__main__":
+    main(app)

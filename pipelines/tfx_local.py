@@ -1,0 +1,91 @@
+"""Runs the main chain under TFX on this machine, with lineage in ML Metadata.
+
+python -m pipelines.tfx_local configs/digits.yaml --out runs/tfx
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from pipelines.cli import main
+from pipelines.cli.options import BeamArgs, ConfigFile, Out, Set, done, examples, settings_of
+from tfmem.config import Config
+from tfmem.errors import InputError
+
+if TYPE_CHECKING:
+    from components.component import Artifact
+    from components.tfx_adapter import Execution
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+def run_under_tfx(config: Config, out: Path, beam_args: Sequence[str] = ()) -> list[Execution]:
+    """Trains, estimates, selects pairs, draws figures and writes a page.
+
+    What was made from the same inputs, parameters and code is served from `out`.
+
+    Args:
+      config: the run's settings.
+      out: receives `metadata.sqlite`, `artifacts`, and in `trials` a folder for each set of trials,
+        where a run that was stopped continues.
+      beam_args: options for Beam.
+
+    Returns:
+      The steps in the order in which they ran, as ML Metadata has them.
+
+    Raises:
+      InputError: if TFX is not installed, or a step is given what does not fit.
+    """
+    try:
+        from components.tfx_adapter import adapt, last_run, run_locally
+    except ModuleNotFoundError as error:
+        raise InputError(
+            f"{error}: `make .venv-tfx/installed` makes an environment with TFX"
+        ) from None
+    from pipelines.memorization import memorization
+
+    trials = out / "trials" / config.digest().hex()[:16]
+    trials.mkdir(parents=True, exist_ok=True)
+    channels: dict[type[Artifact], Any] = {}
+    nodes = []
+    for step in memorization(config, beam_args):
+        given = {name: channels[kind] for name, kind in step.component.inputs.items()}
+        nodes.append(adapt(step.component, step.parameters, given, trials))
+        for name, kind in step.component.outputs.items():
+            channels[kind] = nodes[-1].outputs[name]
+    run_locally("tfmem", nodes, out)
+    return last_run(out)
+
+
+@app.command(
+    epilog=examples(
+        "python -m pipelines.tfx_local configs/digits.yaml --out runs/tfx",
+        "python -m pipelines.tfx_local configs/digits.yaml --out runs/tfx -- "
+        "--direct_running_mode=multi_processing --direct_num_workers=2",
+    )
+)
+def command(config: ConfigFile, out: Out, set: Set = [], beam: BeamArgs = None) -> None:  # noqa: B006
+    """Run the chain of `tfmem run` under TFX's LocalDagRunner."""
+    from components.component import Page
+    from tfmem.aggregation.launching import beam_options
+
+    settings = settings_of(config, set)
+    beam_options(beam or [])
+    folders: dict[str, Path] = {}
+    for step in run_under_tfx(settings, out, beam or []):
+        folders |= step.folders
+        given, made = (
+            ", ".join(f"{name} {number}" for name, number in sorted(artifacts.items()))
+            for artifacts in (step.inputs, step.outputs)
+        )
+        served = " (served)" if step.cached else ""
+        print(f"{step.component}{served}: {given or 'settings'} -> {made}")
+    done(folders["report"] / Page.place, f"lineage in {out / 'metadata.sqlite'}")
+
+
+if __name__ == "__main__":
+    main(app)

@@ -1,0 +1,65 @@
+"""What components need under any orchestrator; the real ones are run by `make test-tfx`."""
+
+import pytest
+
+from components.gather import GATHER
+from components.manifests import resolve, write_manifest
+from components.references import reference, referenced
+from components.train_worker import TRAIN_WORKER
+from pipelines.memorization import memorization
+from tfmem.config import from_yaml
+from tfmem.errors import InputError
+
+CONFIG = from_yaml(
+    "", ["training.trials=12", "training.epochs=1", "training.stack_size=4", "training.lanes=1"]
+)
+
+
+def test_components_are_found_by_name_and_other_code_is_refused():
+    components = [step.component for step in memorization(CONFIG)] + [TRAIN_WORKER, GATHER]
+    for component in components:
+        name = reference(component)
+        assert referenced(name, component.version) is component
+        with pytest.raises(InputError, match="made with code 0123, here is"):
+            referenced(name, "0123")
+
+
+def test_a_list_stands_for_its_folder_until_a_file_of_it_changes(tmp_path):
+    artifact, folder = tmp_path / "artifact", tmp_path / "trials"
+    artifact.mkdir()
+    folder.mkdir()
+    assert resolve(artifact) == artifact
+    (folder / "a").write_bytes(b"1")
+    (folder / "journal").mkdir()
+    write_manifest(artifact, folder)
+    assert resolve(artifact) == folder
+    (folder / "b").write_bytes(b"made later")
+    (folder / "journal" / "c").write_bytes(b"not listed")
+    assert resolve(artifact) == folder
+    (folder / "a").write_bytes(b"2")
+    with pytest.raises(InputError, match=r"trials/a: has changed"):
+        resolve(artifact)
+    (folder / "a").unlink()
+    with pytest.raises(InputError, match=r"trials/a: is missing"):
+        resolve(artifact)
+
+
+def test_trials_are_gathered_when_none_is_missing(tmp_path):
+    folder = tmp_path / "shared"
+    config = {"config": CONFIG.model_dump_json(), "folder": str(folder)}
+    outputs = {"predictions": tmp_path / "predictions", "table": tmp_path / "table"}
+    outputs["predictions"].mkdir()
+    with pytest.raises(InputError, match="no worker has begun here"):
+        GATHER.Do({}, outputs, config)
+    TRAIN_WORKER.Do({}, {}, {**config, "worker": "1/2"})
+    GATHER.Do({}, outputs, config)
+    trained = folder / "predictions"
+    names = {path.name for path in trained.glob("*") if path.is_file()}
+    assert {path.name for path in outputs["predictions"].iterdir()} == names
+    assert len(names) == 5
+    for name in names:
+        assert (outputs["predictions"] / name).read_bytes() == (trained / name).read_bytes()
+    assert outputs["table"].read_bytes() == (folder / "trials.csv").read_bytes()
+    next(trained.glob("*.tfrecord")).unlink()
+    with pytest.raises(InputError, match="1 of 3 shards are missing: run workers again"):
+        GATHER.Do({}, outputs, config)

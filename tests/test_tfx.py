@@ -1,0 +1,111 @@
+"""The main chain under the real TFX; `make test-tfx` installs that and runs this file."""
+
+import pytest
+
+from components.manifests import MANIFEST_NAME
+from pipelines.memorization import memorization
+from pipelines.runner import run_chain
+from pipelines.tfx_local import run_under_tfx
+from tfmem.config import from_yaml
+
+pytestmark = pytest.mark.orchestrators
+STEPS = ["train", "estimate", "select", "figures", "report"]
+SETTINGS = [f"training.{setting}" for setting in ("trials=24", "epochs=4", "stack_size=8")]
+BEAM = "--runner=FnApiRunner"
+
+
+def settings(*more):
+    return from_yaml("", [*SETTINGS, *more])
+
+
+def run(out, *more):
+    return {step.component: step for step in run_under_tfx(settings(*more), out, [BEAM])}
+
+
+@pytest.fixture(scope="module")
+def first(tmp_path_factory):
+    out = tmp_path_factory.mktemp("tfx")
+    return out, run(out)
+
+
+def served(steps):
+    return [name for name, step in steps.items() if step.cached]
+
+
+def files(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+
+
+def test_results_are_those_of_our_own_runner_to_the_byte(first, tmp_path):
+    _, steps = first
+    run_chain(memorization(settings()), tmp_path, str)
+    made = {name: path for step in steps.values() for name, path in step.folders.items()}
+    for kind in ("memorization", "influence", "pairs"):
+        assert files(made[kind]) == files(tmp_path / kind)
+        assert files(made[kind])
+    for kind, name in (("settings", "config.yaml"), ("report", "report.html")):
+        assert (made[kind] / name).read_bytes() == (tmp_path / name).read_bytes()
+
+
+def test_lineage_leads_from_every_result_back_to_the_trials(first):
+    _, steps = first
+    assert list(steps) == STEPS
+    assert served(steps) == []
+    made = {number: name for name, step in steps.items() for number in step.outputs.values()}
+    above = {name: {made[n] for n in step.inputs.values()} for name, step in steps.items()}
+    assert above == {
+        "train": set(),
+        "estimate": {"train"},
+        "select": {"train", "estimate"},
+        "figures": {"train", "estimate", "select"},
+        "report": {"train", "estimate", "select", "figures"},
+    }
+    assert steps["estimate"].inputs == {"predictions": steps["train"].outputs["predictions"]}
+
+
+def test_kinds_parameters_and_code_are_in_ml_metadata(first):
+    from ml_metadata.metadata_store.metadata_store import MetadataStore
+    from ml_metadata.proto.metadata_store_pb2 import ConnectionConfig
+
+    connection = ConnectionConfig()
+    connection.sqlite.filename_uri = str(first[0] / "metadata.sqlite")
+    store = MetadataStore(connection)
+    kinds = {kind for step in memorization(settings()) for kind in step.component.outputs.values()}
+    assert {kind.__name__ for kind in kinds} <= {kind.name for kind in store.get_artifact_types()}
+    trained = store.get_executions_by_type("components.tfx_adapter.train")[0].custom_properties
+    assert '"trials":24' in trained["config"].string_value
+    assert trained["code"].string_value == memorization(settings())[0].component.version
+
+
+def test_what_is_unchanged_is_served_and_what_is_changed_is_not(first, monkeypatch):
+    out, steps = first
+    again = run(out)
+    assert served(again) == STEPS
+    assert [step.outputs for step in again.values()] == [step.outputs for step in steps.values()]
+
+    changed = run(out, "selection.influence=0.5")
+    assert served(changed) == ["train", "estimate"]
+    assert "influence: 0.5" in (changed["select"].folders["settings"] / "config.yaml").read_text()
+
+    estimate = memorization(settings())[1].component
+    with monkeypatch.context() as patch:
+        patch.setitem(vars(estimate), "version", "other code")
+        other = run(out)
+    assert served(other) == ["train"]
+    assert served(run(out)) == STEPS
+
+
+def test_a_failed_step_keeps_its_trials_and_leaves_no_artifact(tmp_path, monkeypatch):
+    def fail(summary):
+        raise RuntimeError(f"lost after {summary.trained} trials")
+
+    monkeypatch.setattr("components.train.describe", fail)
+    with pytest.raises(RuntimeError, match="lost after 24 trials"):
+        run(tmp_path)
+    (trials,) = tmp_path.glob("trials/*/predictions")
+    kept = files(trials)
+    assert len([name for name in kept if name.endswith(".tfrecord")]) == 3
+    assert not list(tmp_path.rglob(MANIFEST_NAME))
+    with pytest.raises(RuntimeError, match="lost after 0 trials"):
+        run(tmp_path)
+    assert files(trials) == kept
