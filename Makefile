@@ -11,7 +11,7 @@ digits: .venv/installed
 	$(BIN)/tfmem run configs/digits.yaml --out runs/digits
 
 test: .venv/installed lint
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses=2
 
 # The jobs for Dataflow, described without a network, where no TensorFlow is: as on its workers. Beam's
 # [gcp] and TensorFlow Metadata have no protobuf in common on Python 3.10: it must be 3.11 or later.

@@ -6,16 +6,42 @@ Runs that are there already are not made again, and runs that were stopped conti
 import argparse
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pandas as pd
 
 import tfmem
+from tfmem.aggregation.jobs import select_pairs
+from tfmem.config import SelectionSettings
+from tfmem.records import read_records
 
 RUNS = {
     "MNIST, the authors' network": ("mnist_demo", "mnist", 400),
     "ten classes of CIFAR-100, fast network": ("cifar100_ten_classes", "cifar-100-binary", 200),
 }
+
+HEAD = (
+    "",
+    "trials",
+    "test accuracy (SD)",
+    "memorization ≥ 0.25",
+    "pairs with influence ≥ 0.15, on test examples",
+    "expected by chance",
+    "pairs at a false discovery rate of 5%",
+    "a trial, on its lane",
+)
+
+
+def discoveries(folder):
+    """How many pairs there are at a false discovery rate of 5%."""
+    selection = SelectionSettings(fdr=0.05)
+    labels = folder / "predictions" / "labels.npz"
+    with tempfile.TemporaryDirectory() as out:
+        select_pairs(str(folder / "influence" / "*.tfrecord"), str(labels), out, selection)
+        (path,) = Path(out).glob("pairs-*")
+        with open(path, "rb") as file:
+            return sum(1 for _ in read_records(file, str(path)))
 
 
 def row(title, folder):
@@ -30,6 +56,8 @@ def row(title, folder):
         f"{accuracy.mean():.2%} ± {accuracy.std():.2%}",
         f"{(memorization >= 0.25).sum():,} of {len(memorization):,}",
         f"{len(run.pairs):,} on {run.pairs['test_index'].nunique():,}",
+        f"{run.selection['expected_by_chance']:,.0f}",
+        f"{discoveries(folder):,}",
         f"{notes['seconds'].median():.1f} s",
     )
     return "| " + " | ".join(cells) + " |"
@@ -49,8 +77,7 @@ def main():
         options = f"dataset.data_dir={arguments.data / files}", f"training.trials={trials}"
         subprocess.run([*command, *(f"--set={option}" for option in options)], check=True)
         rows.append(row(title, folder))
-    print("| | trials | test accuracy (SD) | memorization ≥ 0.25 | pairs, on test examples | "
-          "a trial, on its lane |\n|---|---|---|---|---|---|")  # fmt: skip
+    print("| " + " | ".join(HEAD) + " |\n" + "|---" * len(HEAD) + "|")
     print("\n".join(rows))
 
 

@@ -72,7 +72,7 @@ def test_intervals_cover_over_simulated_trials():
         row[rng.permutation(2000)[:1400]] = True
     p_in, p_out = rng.choice([0.7, 0.9, 0.98], 2000), rng.choice([0.02, 0.3, 0.9], 2000)
     correct = rng.random((300, 2000)) < np.where(masks, p_in, p_out)
-    found = memorization(counts_of(masks, correct, correct[:, :1]))
+    found = memorization(counts_of(masks, correct, correct[:, :1]).train)
     truth = p_in - p_out
     covered = np.mean((found.low <= truth) & (truth <= found.high))
     assert 0.895 <= covered <= 0.986
