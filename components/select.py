@@ -12,8 +12,10 @@ from components.component import (
     Settings,
 )
 from tfmem.aggregation.jobs import search_pairs, select_pairs
+from tfmem.aggregation.reading import read_selection
 from tfmem.config import Config
 from tfmem.predictions import LABELS_NAME
+from tfmem.selection import describe
 from tfmem.training import check_directory
 
 
@@ -27,15 +29,15 @@ def Do(inputs: Paths, outputs: Paths, parameters: Parameters) -> None:
     if config.selection.pairs == "all":
         shards = [str(path) for path in inputs["predictions"].glob("predictions-*.tfrecord")]
         folders = {"pairs": str(outputs["pairs"])}
-        counters = search_pairs(shards, labels, folders, config.selection, beam_args)
+        search_pairs(shards, labels, folders, config.selection, beam_args)
     else:
         files = [str(path) for path in inputs["influence"].glob("influence-*.tfrecord")]
         folder = str(outputs["pairs"])
-        counters = select_pairs(files, labels, folder, config.selection, beam_args)
+        select_pairs(files, labels, folder, config.selection, beam_args)
     begun = check_directory(inputs["predictions"], config)
     resolved = config.model_copy(update={"training": (begun or config).training})
     outputs["settings"].write_text(resolved.to_yaml(), encoding="utf-8")
-    print(f"{counters.get('pairs_written', 'some'):,} pairs selected")
+    print(describe(config.selection, read_selection(str(outputs["pairs"]))))
 
 
 SELECT = Component(

@@ -12,7 +12,7 @@ from tfmem.estimation.kernels import ones
 from tfmem.estimation.search import Search, TooMany
 from tfmem.estimation.significance import p_values, q_values
 from tfmem.records import encode_example
-from tfmem.selection import in_all_classes, settle
+from tfmem.selection import describe, in_all_classes, settle
 from tfmem.tables import encode_rows
 
 
@@ -200,3 +200,12 @@ def test_memorized_rows_only_are_tested():
     found = search_all(masks, correct, right, SelectionSettings(pairs="all"))
     values = memorization(train).value
     assert found.tested == 70 * (values >= 0.25).sum()
+
+
+def test_a_selection_of_noise_is_said_to_be_one():
+    found = {"pairs": 30, "tested": 5000, "expected_by_chance": 12.4}
+    said = describe(SelectionSettings(), found)
+    assert said.startswith("30 pairs selected among 5,000; 12 with influence >= 0.15")
+    assert "warning" in said
+    assert "warning" not in describe(SelectionSettings(), found | {"expected_by_chance": 0.02})
+    assert "rate of 0.1" in describe(SelectionSettings(fdr=0.1), found)

@@ -6,7 +6,7 @@ false discovery rate of others depends on it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from fractions import Fraction
 from typing import Any
@@ -370,3 +370,24 @@ def settle(parts: Iterable[Candidates], settings: SelectionSettings) -> Selectio
         settings.influence, included, found.tested, found.num_trials, settings.sign
     )
     return Selection(pairs, tested, expected)
+
+
+def describe(settings: SelectionSettings, found: Mapping[str, float]) -> str:
+    """A line on a selection, with a warning where much of it is noise.
+
+    Args:
+      settings: what was selected.
+      found: `pairs`, how many there are; `tested`, among how many; `expected_by_chance`.
+    """
+    pairs, expected = found["pairs"], found["expected_by_chance"]
+    said = f"{pairs:,} pairs selected among {found['tested']:,}"
+    if settings.fdr is not None:
+        return f"{said}, at a false discovery rate of {settings.fdr:g}"
+    if settings.top_k:
+        return f"{said}, {settings.top_k} at most for a test example"
+    number = f"{expected:,.0f}" if expected >= 10 else f"{expected:.2g}"
+    said += f"; {number} with influence >= {settings.influence:g} are expected by chance"
+    if expected > max(1.0, 0.05 * pairs):
+        said += "\nwarning: with so few trials this threshold admits noise: select by "
+        said += "selection.fdr (--fdr 0.05), or train more"
+    return said

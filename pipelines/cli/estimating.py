@@ -73,7 +73,9 @@ def estimate(
 
     from tfmem.aggregation.jobs import estimate as run_job
     from tfmem.aggregation.jobs import search_pairs
+    from tfmem.aggregation.reading import read_selection
     from tfmem.aggregation.runners import beam_options, check_file_systems, check_reachable
+    from tfmem.selection import describe
 
     check_reachable(beam_options(beam or []), [predictions, labels, out])
     check_file_systems([predictions, labels, out])
@@ -98,6 +100,7 @@ def estimate(
     counters = job(predictions, labels, folders, selection, beam or [])
     for name, value in sorted(counters.items()):
         print(f"{name.replace('_', ' ')}: {value:,}")
+    print(describe(selection, read_selection(folders["pairs"])))
     done(out, ", ".join(kinds))
 
 

@@ -14,7 +14,7 @@ from apache_beam.metrics import Metrics
 
 from tfmem.errors import InputError
 from tfmem.predictions import Labels, TrialRecord
-from tfmem.records import parse_shard_name, read_records, shard_name
+from tfmem.records import decode_example, parse_shard_name, read_records, shard_name
 
 
 class Identity(NamedTuple):
@@ -79,6 +79,18 @@ class _ReadShard(beam.DoFn):
                 f"{fingerprint.hex()[:16]} as in {self._labels_path}, received "
                 f"{record.dataset_fingerprint.hex()[:16]}"
             )
+
+
+def read_selection(folder: str) -> dict[str, float]:
+    """What pairs were selected from: `pairs`, `tested`, `expected_by_chance`.
+
+    Args:
+      folder: of the pairs, on any Beam filesystem.
+    """
+    path = FileSystems.join(folder, shard_name("selection", 0, 1))
+    with FileSystems.open(path) as opened:
+        ((payload, source),) = read_records(opened, path)
+    return {name: value[0].item() for name, value in decode_example(payload, source).items()}
 
 
 @beam.ptransform_fn
