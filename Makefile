@@ -33,6 +33,7 @@ benchmark: .venv/installed
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev,benchmark]'
 	$(BIN)/pytest -m slow
 	$(BIN)/python -m benchmarks.kernel
+	$(BIN)/python -m benchmarks.estimation
 	$(BIN)/python -m benchmarks.training --data $(DATA)
 	$(BIN)/python -m benchmarks.mnist $(DATA)/mnist
 	$(BIN)/python -m benchmarks.input

@@ -93,7 +93,8 @@ def main():
                 make(predictions, *SIZES[size])
             for title, options in {
                 "same class": [],
-                "all pairs": ["--pairs", "all"],
+                "all pairs of memorized examples": ["--pairs", "all"],
+                "all pairs": ["--pairs", "all", "--memorization", "-1"],
             }.items():
                 out = Path(temporary) / "out"
                 seconds, memory, busy, said = run(predictions, out, options)
