@@ -1,0 +1,44 @@
+"""One validated settings tree per run, and the digest of what decides a trial.
+
+The tree is written in YAML (`configs/*.yaml`), validated here, and handed down as frozen objects.
+An unknown key, a wrong type or an impossible value is an `InputError` that names the key.
+"""
+
+from __future__ import annotations
+
+from tfmem.config.models import (
+    CnnSettings,
+    DenseNetSettings,
+    DenseSettings,
+    FastSettings,
+    InceptionSettings,
+    LinearSettings,
+    ModelSettings,
+    ResNetSettings,
+)
+from tfmem.config.reading import differences, from_yaml
+from tfmem.config.steps import (
+    AugmentationSettings,
+    DatasetSettings,
+    SelectionSettings,
+    TrainingSettings,
+)
+from tfmem.config.tree import Config
+
+__all__ = [
+    "AugmentationSettings",
+    "CnnSettings",
+    "Config",
+    "DatasetSettings",
+    "DenseNetSettings",
+    "DenseSettings",
+    "FastSettings",
+    "InceptionSettings",
+    "LinearSettings",
+    "ModelSettings",
+    "ResNetSettings",
+    "SelectionSettings",
+    "TrainingSettings",
+    "differences",
+    "from_yaml",
+]

@@ -1,0 +1,97 @@
+"""Settings of models, one class a family."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from tfmem.config.base import Positive, Settings, Widths
+
+
+class DenseSettings(Settings):
+    """Fully connected ReLU network; the last hidden layer is the penultimate representation."""
+
+    name: Literal["dense"] = "dense"
+    hidden: Widths = (128, 64)
+
+
+class CnnSettings(Settings):
+    """Blocks of 3x3 convolution, ReLU and 2x2 max pooling, then one dense hidden layer."""
+
+    name: Literal["cnn"] = "cnn"
+    filters: Widths = (16, 32)
+    hidden: Positive = 64
+
+
+class InceptionSettings(Settings):
+    """The small Inception of Zhang et al. (2017), as Feldman & Zhang (2020) simplified it.
+
+    Attributes:
+      pooling: of the last feature map: `max`, as released; `mean` is the network of 2017, with a
+        third branch of max pooling in the downsampling blocks.
+    """
+
+    name: Literal["inception"] = "inception"
+    pooling: Literal["max", "mean"] = "max"
+
+
+class ResNetSettings(Settings):
+    """Residual networks.
+
+    Attributes:
+      depth: 18 (basic blocks) or 50 (bottlenecks).
+      variant: `cifar` is pre-activation (V2) with a 3x3 stem; `imagenet` is V1 with a 7x7 stem,
+        max pooling, and zero-initialised last scales.
+    """
+
+    name: Literal["resnet"] = "resnet"
+    depth: Literal[18, 50] = 50
+    variant: Literal["cifar", "imagenet"] = "cifar"
+
+
+class DenseNetSettings(Settings):
+    """DenseNet for small images (Huang et al. 2017, Sec. 3).
+
+    Attributes:
+      depth: layers with weights.
+      growth: feature maps that each layer adds.
+      bottleneck: whether it is the BC variant: 1x1 bottlenecks, and transitions that halve.
+    """
+
+    name: Literal["densenet"] = "densenet"
+    depth: Positive = 100
+    growth: Positive = 12
+    bottleneck: bool = True
+
+    @model_validator(mode="after")
+    def _three_equal_blocks(self) -> DenseNetSettings:
+        step = 6 if self.bottleneck else 3
+        if self.depth <= 4 or (self.depth - 4) % step:
+            raise ValueError(f"depth of 4 and a multiple of {step}")
+        return self
+
+
+class FastSettings(Settings):
+    """A ResNet of nine layers for small images; `width` is that of its first layer."""
+
+    name: Literal["fast"] = "fast"
+    width: Positive = 64
+
+
+class LinearSettings(Settings):
+    """One linear layer, for stored features."""
+
+    name: Literal["linear"] = "linear"
+
+
+ModelSettings = Annotated[
+    DenseSettings
+    | CnnSettings
+    | InceptionSettings
+    | ResNetSettings
+    | DenseNetSettings
+    | FastSettings
+    | LinearSettings,
+    Field(discriminator="name"),
+]

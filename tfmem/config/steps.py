@@ -1,0 +1,168 @@
+"""Settings of the steps of a run: data, training, selection."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from tfmem.config.base import Classes, NotNegative, Positive, Settings, Share, Threshold
+
+
+class DatasetSettings(Settings):
+    """Which examples, and where they are found.
+
+    Attributes:
+      name: `digits` (embedded), `npz` (a file of arrays), `image_folder` (a folder for each class),
+        or the name of an image classification set of TFDS.
+      data_dir: folder of official files (MNIST idx, CIFAR binary), the npz file, the folder of
+        image folders, or a TFDS data folder; None is the default folder of TFDS.
+      download: whether TFDS may fetch what is not there.
+      classes: names or numbers of the classes to keep, in the order of their new numbers; None
+        keeps all. An example's index is then its rank among those that are kept.
+      label_noise: fraction of training labels replaced by another class, drawn at random.
+      label_noise_seed: decides which labels, and by which classes.
+      test_split: the TFDS split, or folder, of test examples.
+      image_size: side of the square that models see. If it is set, images may have any size; they
+        are read and decoded while training and never held in memory.
+      resize: with `image_size`, the length to which the shorter side is brought before the centre
+        square is cut out; None is 8/7 of `image_size` (256 for 224).
+    """
+
+    name: str = "digits"
+    data_dir: str | None = None
+    download: bool = False
+    classes: Classes | None = None
+    label_noise: Share = 0.0
+    label_noise_seed: NotNegative = 0
+    test_split: str = "test"
+    image_size: Positive | None = None
+    resize: Positive | None = None
+
+    @model_validator(mode="after")
+    def _square_within_image(self) -> DatasetSettings:
+        if self.resize and self.resize < (self.image_size or self.resize + 1):
+            raise ValueError("resize at least as large as image_size, which must be set")
+        return self
+
+    def identity(self) -> dict[str, Any]:
+        """What decides the examples, wherever they lie."""
+        return self.model_dump(exclude={"data_dir", "download"})
+
+
+class AugmentationSettings(Settings):
+    """Random changes of the images that a trial is trained on.
+
+    Attributes:
+      pad: zeros added on all sides before a crop of the old size, at one of all `2 * pad + 1`
+        offsets in each direction.
+      flip: whether one half of the images is mirrored left to right.
+      random_resized_crop: whether a random part (8 to 100% of the area, aspect 3/4 to 4/3) is
+        scaled to the full size; needs `dataset.image_size`.
+    """
+
+    pad: NotNegative = 0
+    flip: bool = False
+    random_resized_crop: bool = False
+
+
+class TrainingSettings(Settings):
+    """How many trials, on which subsets, with which optimizer.
+
+    Attributes:
+      trials: number of models `t`.
+      fraction: subset fraction `m/n`; every subset has exactly `round(fraction * n)` examples.
+      groups: a CSV file `index,group`; each of its groups is in a subset as a whole or not at
+        all.
+      groups_digest: hash of what is in that file, found when a run begins.
+      trainer: `stacked` trains many models in one program, or one where that is faster, on each
+        device; `mirrored` trains one model over all devices.
+      stack_size: models trained together by `stacked`, which is also the number of trials in a
+        prediction shard; None lets the trainer choose from memory and a short measurement.
+      lanes: programs that run side by side in `stacked`; None is one for each GPU, or one for each
+        core where there is none, as far as memory goes. A number also divides the cores among them,
+        which is faster still.
+      epochs: passes over the subset.
+      batch_size: examples per step (over all devices).
+      learning_rate: base learning rate of SGD.
+      momentum: momentum of SGD.
+      nesterov: whether momentum is Nesterov's.
+      weight_decay: L2 penalty of kernels; its gradient `weight_decay * w` is added to the loss's.
+      schedule: `warmup_linear` rises linearly from 0 over the first `warmup` of all steps and falls
+        linearly to 0; `warmup_steps` rises likewise and is multiplied by `decay_factor` at each of
+        `decay_epochs` (both Feldman & Zhang 2020, App. B); `constant` stays at the base rate.
+      warmup: fraction of all steps spent rising.
+      decay_epochs: epochs after which `warmup_steps` falls.
+      decay_factor: what it then multiplies the rate by.
+      augmentation: random changes of training images.
+      precision: Keras' dtype policy; mixed ones compute layers in 16 bits and keep weights and
+        logits in float32.
+      xla: whether programs are compiled by XLA.
+      probabilities: whether records also hold the probability of the true label (float16).
+      checkpoint_minutes: least time between checkpoints within a trial, at the end of an epoch.
+      keep_checkpoints: whether the weights of finished trials stay.
+      tensorboard: whether losses and accuracies are also written as TensorBoard scalars.
+    """
+
+    trials: Annotated[int, Field(ge=2)] = 2000
+    fraction: Annotated[float, Field(gt=0, lt=1)] = 0.7
+    groups: str | None = None
+    groups_digest: str | None = None
+    trainer: Literal["stacked", "mirrored"] = "stacked"
+    stack_size: Positive | None = None
+    lanes: Positive | None = None
+    epochs: Positive = 30
+    batch_size: Positive = 64
+    learning_rate: Annotated[float, Field(gt=0)] = 0.1
+    momentum: Share = 0.9
+    nesterov: bool = False
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    schedule: Literal["warmup_linear", "warmup_steps", "constant"] = "warmup_linear"
+    warmup: Share = 0.15
+    decay_epochs: Annotated[tuple[Positive, ...], Field(strict=False)] = (30, 60, 90)
+    decay_factor: Annotated[float, Field(gt=0, le=1)] = 0.1
+    augmentation: AugmentationSettings = AugmentationSettings()
+    precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"
+    xla: bool = False
+    probabilities: bool = True
+    checkpoint_minutes: Annotated[float, Field(ge=0)] = 5.0
+    keep_checkpoints: bool = False
+    tensorboard: bool = False
+
+    @model_validator(mode="after")
+    def _one_model_at_a_time(self) -> TrainingSettings:
+        if self.trainer == "mirrored" and self.stack_size not in (None, 1):
+            raise ValueError("stack_size must be 1 with trainer: mirrored")
+        return self
+
+    @model_validator(mode="after")
+    def _digest_of_a_file(self) -> TrainingSettings:
+        if self.groups_digest is not None and self.groups is None:
+            raise ValueError("groups_digest only with groups")
+        return self
+
+
+class SelectionSettings(Settings):
+    """Which pairs are selected; by default those of Feldman & Zhang (2020, Sec. 2).
+
+    Attributes:
+      memorization: least memorization of the training example, inclusive.
+      influence: least influence, inclusive; `fdr` or `top_k` take its place.
+      fdr: the false discovery rate to select at, over all pairs that are tested.
+      top_k: how many training examples are selected for each test example.
+      pairs: `same_class` tests pairs of one class, `all` every training with every test example.
+      sign: which influences are looked for; `both` compares absolute values.
+    """
+
+    memorization: Threshold = 0.25
+    influence: Threshold = 0.15
+    fdr: Annotated[float, Field(gt=0, lt=1)] | None = None
+    top_k: Positive | None = None
+    pairs: Literal["same_class", "all"] = "same_class"
+    sign: Literal["positive", "negative", "both"] = "positive"
+
+    @model_validator(mode="after")
+    def _one_rule(self) -> SelectionSettings:
+        if self.fdr is not None and self.top_k is not None:
+            raise ValueError("fdr or top_k, not both")
+        return self

@@ -1,0 +1,72 @@
+"""The whole tree, and the digest of what decides a trial."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from typing import Annotated, Any
+
+import ruamel.yaml
+from pydantic import Field, model_validator
+
+from tfmem.config.base import Settings
+from tfmem.config.models import DenseSettings, ModelSettings
+from tfmem.config.steps import DatasetSettings, SelectionSettings, TrainingSettings
+
+# How a trial is carried out, which changes its predictions by rounding at most; `groups` is where
+# they are read, and what they are is in their digest.
+_EXECUTION = {
+    "trials",
+    "groups",
+    "trainer",
+    "stack_size",
+    "lanes",
+    "xla",
+    "probabilities",
+    "checkpoint_minutes",
+    "keep_checkpoints",
+    "tensorboard",
+}
+
+
+class Config(Settings):
+    """Everything that a run depends on."""
+
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    dataset: DatasetSettings = DatasetSettings()
+    model: ModelSettings = DenseSettings()
+    training: TrainingSettings = TrainingSettings()
+    selection: SelectionSettings = SelectionSettings()
+
+    @model_validator(mode="after")
+    def _scaled_crops_are_cut_while_reading(self) -> Config:
+        if self.training.augmentation.random_resized_crop and not self.dataset.image_size:
+            raise ValueError("training.augmentation.random_resized_crop with dataset.image_size")
+        return self
+
+    def trial_settings(self) -> dict[str, Any]:
+        """What the predictions of trial `k` depend on, beside `k` and the data themselves."""
+        training = self.training.model_dump(exclude=_EXECUTION)
+        if self.training.groups is None:
+            del training["groups_digest"]  # which runs from before there were groups do not have
+        return {
+            "seed": self.seed,
+            "dataset": self.dataset.identity(),
+            "model": self.model.model_dump(),
+            "training": training,
+        }
+
+    def digest(self) -> bytes:
+        """SHA-256 of `trial_settings`; records of runs that may not be mixed differ in it."""
+        canonical = json.dumps(self.trial_settings(), sort_keys=True)
+        return hashlib.sha256(canonical.encode()).digest()
+
+    def to_yaml(self) -> str:
+        """The resolved tree, in the form that `from_yaml` reads."""
+        text = io.StringIO()
+        yaml = ruamel.yaml.YAML(typ="safe", pure=True)
+        yaml.default_flow_style = False
+        yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
+        yaml.dump(self.model_dump(mode="json"), text)
+        return text.getvalue()
