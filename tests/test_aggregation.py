@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from tests.oracle import FINGERPRINT, example_learner, random_records
+from tfmem.aggregation import jobs, memory
 from tfmem.aggregation.counting import Room
 from tfmem.aggregation.jobs import estimate, search_pairs, select_pairs
 from tfmem.config import SelectionSettings
@@ -33,13 +34,14 @@ def write_run(folder, records, labels, shards=1):
     return predictions
 
 
-def aggregate(folder, beam_args=()):
+def aggregate(folder, beam_args=(), room=Room()):  # noqa: B008
     estimate(
         str(folder / "predictions" / "*.tfrecord"),
         str(folder / "predictions" / "labels.npz"),
         {kind: str(folder / kind) for kind in KINDS},
         SELECTION,
         beam_args,
+        room,
     )
 
 
@@ -133,6 +135,26 @@ def test_all_pairs_hold_those_of_one_class_and_room_or_runner_is_nothing(tmp_pat
     same = load_run(tmp_path).pairs
     columns = ["train_index", "test_index", "label", "influence", "p_value"]
     assert inside[columns].to_numpy().tolist() == same[columns].to_numpy().tolist()
+
+
+def test_parts_that_fit_the_memory_give_the_same_bytes(tmp_path, reference, monkeypatch, capsys):
+    """Parts are read one after the other; their results are those of one."""
+    monkeypatch.setattr(jobs, "_CLASSES_A_FILE", 2)
+    monkeypatch.setattr(memory, "_PROGRAM", 0)
+    records, labels = random_run()
+    write_run(tmp_path, records, labels, shards=3)
+    aggregate(tmp_path, room=Room(memory=2**30))
+    whole, everything = contents(tmp_path), search(tmp_path)
+    assert "parts" not in capsys.readouterr().err
+    aggregate(tmp_path, room=Room(memory=65_000))
+    assert "in 2 parts" in capsys.readouterr().err
+    assert contents(tmp_path) == whole
+    name = "pairs/" + shard_name("pairs", 0, 1)
+    assert whole[name] == reference[name]
+    assert search(tmp_path, room=Room(memory=64_000, tile=8, found=500)) == everything
+    assert "in 5 parts" in capsys.readouterr().err
+    with pytest.raises(InputError, match=r"memory: expected at least .* received 0.01 MiB"):
+        aggregate(tmp_path, room=Room(memory=10_000))
 
 
 def test_selecting_from_influence_records_gives_the_same_pairs(tmp_path, reference):

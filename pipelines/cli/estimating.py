@@ -10,6 +10,7 @@ from rich.console import Console
 
 from pipelines.cli.options import (
     BeamArgs,
+    Memory,
     RunFolder,
     app,
     done,
@@ -63,6 +64,7 @@ def estimate(
     sign: Annotated[
         Literal["positive", "negative", "both"], typer.Option(help="Pairs: which influences.")
     ] = _SELECTION.sign,
+    memory: Memory = None,
     beam: BeamArgs = None,
 ) -> None:
     """Estimate memorization and influence from prediction records, and select pairs, in one job.
@@ -71,6 +73,7 @@ def estimate(
     """
     from apache_beam.io.filesystems import FileSystems
 
+    from tfmem.aggregation.counting import Room
     from tfmem.aggregation.jobs import estimate as run_job
     from tfmem.aggregation.jobs import search_pairs
     from tfmem.aggregation.reading import read_selection
@@ -97,7 +100,7 @@ def estimate(
     kinds = ["memorization", "pairs"] if pairs == "all" else ["memorization", "influence", "pairs"]
     folders = {kind: FileSystems.join(out, kind) for kind in kinds}
     job = search_pairs if pairs == "all" else run_job
-    counters = job(predictions, labels, folders, selection, beam or [])
+    counters = job(predictions, labels, folders, selection, beam or [], Room(memory=memory))
     for name, value in sorted(counters.items()):
         print(f"{name.replace('_', ' ')}: {value:,}")
     print(describe(selection, read_selection(folders["pairs"])))

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from pydantic import ByteSize, TypeAdapter, ValidationError
 from rich.table import Table
 
 from tfmem.config import Config, DatasetSettings, from_yaml
@@ -32,6 +33,25 @@ BeamArgs = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="[-- BEAM OPTIONS]", help="Passed on to Apache Beam.", show_default=False
+    ),
+]
+
+
+def _bytes(text: str) -> int:
+    try:
+        return TypeAdapter(ByteSize).validate_python(text)
+    except ValidationError:
+        raise typer.BadParameter(f"expected a size such as 6GiB, received {text!r}") from None
+
+
+Memory = Annotated[
+    int | None,
+    typer.Option(
+        help="What a job on this machine may take, such as 6GiB; it then reads its input as often "
+        "as that needs. Else most of what is free.",
+        metavar="SIZE",
+        parser=_bytes,
+        show_default=False,
     ),
 ]
 RunFolder = Annotated[

@@ -66,6 +66,11 @@ def by_tile(size: int, labels: Labels) -> dict[int, Group]:
     }
 
 
+def within(keys: range, groups: Groups, labels: Labels) -> dict[int, Group]:
+    """Those of the groups that are in one part of a job."""
+    return {key: group for key, group in groups(labels).items() if key in keys}
+
+
 def only_tests(labels: Labels) -> dict[int, Group]:
     """One group of all test examples."""
     return {0: Group(np.zeros(0, np.int64), np.arange(len(labels.test_labels)))}

@@ -14,11 +14,13 @@ from tfmem.aggregation.bits import (
     BATCH,
     Bits,
     GatherBits,
+    Groups,
     WithGroups,
     by_class,
     by_tile,
     join,
     only_tests,
+    within,
 )
 from tfmem.config import SelectionSettings
 from tfmem.estimation.estimator import ClassCounts, TestCounts, TrainCounts, count_train
@@ -31,8 +33,8 @@ from tfmem.selection import Candidates, in_all_classes
 class _CountClass(WithGroups):
     """All bits of a class into its counts; `num_trials` is there once the records are checked."""
 
-    def __init__(self, labels_path: str) -> None:
-        super().__init__(labels_path, by_class)
+    def __init__(self, labels_path: str, groups: Groups) -> None:
+        super().__init__(labels_path, groups)
         self._counted = Metrics.counter("tfmem", "classes_counted")
 
     def process(
@@ -63,15 +65,17 @@ def BatchTrials(
 @beam.ptransform_fn
 def CountClasses(
     records: beam.PCollection[tuple[TrialRecord, str]],
+    part: range,
     num_trials: beam.pvalue.AsSingleton,
     labels_path: str,
 ) -> beam.PCollection[ClassCounts]:
-    """Counts over trials for each class that has examples."""
+    """Counts over trials for each class of a part that has examples."""
+    groups = functools.partial(within, part, by_class)
     return (
         records
         | "BatchTrials" >> BatchTrials()
-        | "GatherClasses" >> GatherBits(labels_path, by_class)
-        | "CountClass" >> beam.ParDo(_CountClass(labels_path), num_trials)
+        | "GatherClasses" >> GatherBits(labels_path, groups)
+        | "CountClass" >> beam.ParDo(_CountClass(labels_path, groups), num_trials)
     )
 
 
@@ -79,10 +83,13 @@ class Room(NamedTuple):
     """How much is held at a time; results do not depend on it.
 
     Attributes:
+      memory: bytes that a job may take; it then reads its input as often as that needs. None is
+        most of what is free, or no limit with runners that share the work among machines.
       tile: training examples whose bits are searched together.
       found: pairs that one step of a search can find.
     """
 
+    memory: int | None = None
     tile: int = 65_536
     found: int = 4_000_000
 
@@ -97,9 +104,11 @@ class TileCounts(NamedTuple):
 class _SearchTile(WithGroups):
     """All bits of a tile into its counts and candidates."""
 
-    def __init__(self, labels_path: str, room: Room, settings: SelectionSettings) -> None:
-        super().__init__(labels_path, functools.partial(by_tile, room.tile))
-        self._capacity = room.found
+    def __init__(
+        self, labels_path: str, groups: Groups, capacity: int, settings: SelectionSettings
+    ) -> None:
+        super().__init__(labels_path, groups)
+        self._capacity = capacity
         self._settings = settings
         self._searched = Metrics.counter("tfmem", "tiles_searched")
 
@@ -124,12 +133,14 @@ class _SearchTile(WithGroups):
 @beam.ptransform_fn
 def SearchTiles(
     records: beam.PCollection[tuple[TrialRecord, str]],
+    part: range,
     num_trials: beam.pvalue.AsSingleton,
     labels_path: str,
     room: Room,
     settings: SelectionSettings,
 ) -> beam.PCollection[TileCounts]:
-    """Counts, and candidates among all pairs, for each tile of training examples."""
+    """Counts, and candidates among all pairs, for each tile of training examples of a part."""
+    groups = functools.partial(within, part, functools.partial(by_tile, room.tile))
     batches = records | "BatchTrials" >> BatchTrials()
     tests = (
         batches
@@ -138,9 +149,11 @@ def SearchTiles(
     )
     return (
         batches
-        | "GatherTiles" >> GatherBits(labels_path, functools.partial(by_tile, room.tile))
+        | "GatherTiles" >> GatherBits(labels_path, groups)
         | "SearchTile"
         >> beam.ParDo(
-            _SearchTile(labels_path, room, settings), num_trials, beam.pvalue.AsSingleton(tests)
+            _SearchTile(labels_path, groups, room.found, settings),
+            num_trials,
+            beam.pvalue.AsSingleton(tests),
         )
     )

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import functools
 import operator
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
 
 import apache_beam as beam
 import numpy as np
@@ -24,13 +23,10 @@ from tfmem.aggregation.estimates import (
     selection_table,
 )
 from tfmem.aggregation.launching import Output, run_job
-from tfmem.aggregation.reading import (
-    ReadTrials,
-    check_identities,
-    find_files,
-    identify,
-    load_labels,
-)
+from tfmem.aggregation.memory import free_memory
+from tfmem.aggregation.parts import Collect, from_parts, in_parts, parts_of_classes, parts_of_tiles
+from tfmem.aggregation.reading import find_files, load_labels
+from tfmem.aggregation.runners import beam_options
 from tfmem.aggregation.writing import WriteOrdered, WriteTable
 from tfmem.config import SelectionSettings
 from tfmem.estimation.estimator import ClassCounts
@@ -49,6 +45,7 @@ def estimate(
     folders: Mapping[str, str],
     selection: SelectionSettings | None = None,
     beam_args: Sequence[str] = (),
+    room: Room = _ROOM,
 ) -> dict[str, int]:
     """Estimates memorization and class-wise influence from prediction records.
 
@@ -59,34 +56,30 @@ def estimate(
         selection.
       selection: which pairs of one class; None selects none.
       beam_args: options for Beam, such as `--direct_num_workers=2`.
+      room: how much is held at a time.
 
     Returns:
       How many records were read and written.
 
     Raises:
-      InputError: if there is nothing to read, or naming the file and record that cannot be used.
+      InputError: if there is nothing to read, naming the file and record that cannot be used, or if
+        there is not enough room.
     """
     known = load_labels(labels)
     shards = find_files(predictions, "prediction shards")
     memorization = _memorization_output(folders, known)
     influence = Output(folders["influence"], "influence", len(known.class_names), _CLASSES_A_FILE)
     pairs = _pairs_outputs(folders["pairs"]) if selection else []
+    parts = parts_of_classes(shards, known, influence.per_file, _memory(room, beam_args))
 
     def build(pipeline: beam.Pipeline) -> None:
-        records = pipeline | "ReadTrials" >> ReadTrials(shards, labels)
-        counts = records | "CountClasses" >> CountClasses(_checked(records), labels)
-        _ = (
-            counts
-            | "MemorizationTable" >> beam.Map(_train_table)
-            | "WriteMemorization" >> WriteTable(memorization)
-        )
-        _ = (
-            counts
-            | "InfluenceRecord" >> beam.Map(influence_record)
-            | "WriteInfluence" >> WriteOrdered(influence)
-        )
+        count = functools.partial(_ClassesOfFiles, labels_path=labels, influence=influence)
+        counts = in_parts(pipeline, shards, labels, parts, count)
+        tables = from_parts(counts, "MemorizationTable", _train_table)
+        _ = tables | "WriteMemorization" >> WriteTable(memorization)
         if selection:
-            _select(counts, known, selection, pairs)
+            find = functools.partial(in_class, settings=selection, possible=known.pairs_in_class())
+            _settle(from_parts(counts, "FindCandidates", find), selection, pairs)
 
     return run_job(build, [memorization, influence, *pairs], beam_args)
 
@@ -116,7 +109,8 @@ def search_pairs(
       How many records were read and written.
 
     Raises:
-      InputError: if there is nothing to read, or naming the file and record that cannot be used.
+      InputError: if there is nothing to read, naming the file and record that cannot be used, or if
+        there is not enough room.
     """
     known = load_labels(labels)
     shards = find_files(predictions, "prediction shards")
@@ -124,17 +118,15 @@ def search_pairs(
     pairs = list(outputs)
     if "memorization" in folders:
         outputs.append(_memorization_output(folders, known))
+    parts = parts_of_tiles(shards, known, room.tile, room.found, _memory(room, beam_args))
 
     def build(pipeline: beam.Pipeline) -> None:
-        records = pipeline | "ReadTrials" >> ReadTrials(shards, labels)
-        tiles = records | "SearchTiles" >> SearchTiles(_checked(records), labels, room, selection)
+        search = functools.partial(SearchTiles, labels_path=labels, room=room, settings=selection)
+        tiles = in_parts(pipeline, shards, labels, parts, search)
         if "memorization" in folders:
-            _ = (
-                tiles
-                | "MemorizationTable" >> beam.Map(_train_table)
-                | "WriteMemorization" >> WriteTable(outputs[-1])
-            )
-        candidates = tiles | "Candidates" >> beam.Map(operator.attrgetter("candidates"))
+            tables = from_parts(tiles, "MemorizationTable", _train_table)
+            _ = tables | "WriteMemorization" >> WriteTable(outputs[-1])
+        candidates = from_parts(tiles, "Candidates", operator.attrgetter("candidates"))
         _settle(candidates, selection, pairs)
 
     return run_job(build, outputs, beam_args)
@@ -173,9 +165,14 @@ def select_pairs(
             | "SpreadFiles" >> beam.Reshuffle()
             | "ReadCounts" >> beam.FlatMap(_read_counts)
         )
-        _select(counts, known, selection, outputs)
+        find = functools.partial(in_class, settings=selection, possible=known.pairs_in_class())
+        _settle(counts | "FindCandidates" >> beam.Map(find), selection, outputs)
 
     return run_job(build, outputs, beam_args)
+
+
+def _memory(room: Room, beam_args: Sequence[str]) -> int | None:
+    return room.memory or free_memory(beam_options(beam_args))
 
 
 def _memorization_output(folders: Mapping[str, str], labels: Labels) -> Output:
@@ -188,13 +185,23 @@ def _pairs_outputs(folder: str) -> list[Output]:
     return [Output(folder, kind, 1, 1) for kind in ("pairs", "selection")]
 
 
-def _checked(records: beam.PCollection[tuple[TrialRecord, str]]) -> beam.pvalue.AsSingleton:
-    """The number of trials, once all records are known to belong together."""
-    return beam.pvalue.AsSingleton(
-        records
-        | "Identify" >> beam.Map(identify)
-        | "CheckTrials" >> beam.CombineGlobally(_AsList(check_identities))
+@beam.ptransform_fn
+def _ClassesOfFiles(
+    records: beam.PCollection[tuple[TrialRecord, str]],
+    files: range,
+    num_trials: beam.pvalue.AsSingleton,
+    labels_path: str,
+    influence: Output,
+) -> beam.PCollection[ClassCounts]:
+    """Counts over trials for the classes of some influence files, which it writes."""
+    classes = range(files.start * influence.per_file, files.stop * influence.per_file)
+    counts = records | "CountClasses" >> CountClasses(classes, num_trials, labels_path)
+    _ = (
+        counts
+        | "InfluenceRecord" >> beam.Map(influence_record)
+        | "WriteInfluence" >> WriteOrdered(influence, files)
     )
+    return counts
 
 
 def _train_table(counts: ClassCounts | TileCounts) -> dict[str, np.ndarray]:
@@ -207,22 +214,10 @@ def _read_counts(path: str) -> Iterator[ClassCounts]:
             yield parse_influence(payload, source)
 
 
-def _select(
-    counts: beam.PCollection[ClassCounts],
-    labels: Labels,
-    selection: SelectionSettings,
-    outputs: list[Output],
-) -> None:
-    candidates = counts | "FindCandidates" >> beam.Map(in_class, selection, labels.pairs_in_class())
-    _settle(candidates, selection, outputs)
-
-
 def _settle(
     candidates: beam.PCollection[Candidates], selection: SelectionSettings, outputs: list[Output]
 ) -> None:
-    settled = candidates | "Settle" >> beam.CombineGlobally(
-        _AsList(functools.partial(settle, settings=selection))
-    )
+    settled = candidates | "Settle" >> Collect(functools.partial(settle, settings=selection))
     pairs, summary = outputs
     _ = settled | "PairsTable" >> beam.Map(pairs_table) | "WritePairs" >> WriteTable(pairs)
     _ = (
@@ -230,23 +225,3 @@ def _settle(
         | "SelectionTable" >> beam.Map(selection_table)
         | "WriteSelection" >> WriteTable(summary)
     )
-
-
-class _AsList(beam.CombineFn):
-    """Collects everything in one place and applies a function to it, which must not mind order."""
-
-    def __init__(self, function: Callable[[Iterable[Any]], Any]) -> None:
-        self._function = function
-
-    def create_accumulator(self) -> list[Any]:
-        return []
-
-    def add_input(self, accumulator: list[Any], element: Any) -> list[Any]:
-        accumulator.append(element)
-        return accumulator
-
-    def merge_accumulators(self, accumulators: Iterable[list[Any]]) -> list[Any]:
-        return [element for accumulator in accumulators for element in accumulator]
-
-    def extract_output(self, accumulator: list[Any]) -> Any:
-        return self._function(accumulator)

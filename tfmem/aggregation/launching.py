@@ -8,6 +8,7 @@ import shutil
 import sys
 import uuid
 import warnings
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -120,8 +121,10 @@ def run_job(
         for output in outputs:
             output.publish()
         own = MetricsFilter().with_namespace("tfmem")
-        counters = result.metrics().query(own)["counters"]
-        return {counter.key.metric.name: counter.committed for counter in counters}
+        counters: Counter[str] = Counter()
+        for counter in result.metrics().query(own)["counters"]:
+            counters[counter.key.metric.name] += counter.committed
+        return dict(counters)
     except Exception as error:
         raise _cause(error) from error
     finally:

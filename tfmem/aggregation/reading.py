@@ -52,7 +52,7 @@ class _ReadShard(beam.DoFn):
     def setup(self) -> None:
         self._labels = load_labels(self._labels_path)
 
-    def process(self, path: str) -> Iterator[tuple[TrialRecord, str]]:
+    def process(self, path: str, after: Iterable[None] = ()) -> Iterator[tuple[TrialRecord, str]]:
         with FileSystems.open(path) as opened:
             for payload, source in read_records(opened, path):
                 record = TrialRecord.from_example(payload, source)
@@ -95,14 +95,24 @@ def read_selection(folder: str) -> dict[str, float]:
 
 @beam.ptransform_fn
 def ReadTrials(
-    pipeline: beam.Pipeline, shards: Sequence[str], labels_path: str
+    pipeline: beam.Pipeline,
+    shards: Sequence[str],
+    labels_path: str,
+    after: Sequence[beam.pvalue.AsIter] = (),
 ) -> beam.PCollection[tuple[TrialRecord, str]]:
-    """Reads shards, as records with the file and number they stand at."""
+    """Reads shards, as records with the file and number they stand at.
+
+    Args:
+      pipeline: receives the steps.
+      shards: paths.
+      labels_path: the `labels.npz` that records are checked against.
+      after: what must be complete before anything is read.
+    """
     return (
         pipeline
         | "Shards" >> beam.Create(shards)
         | "SpreadShards" >> beam.Reshuffle()
-        | "ReadShards" >> beam.ParDo(_ReadShard(labels_path))
+        | "ReadShards" >> beam.ParDo(_ReadShard(labels_path), *after)
     )
 
 

@@ -62,24 +62,26 @@ def WriteTable(tables: beam.PCollection[Table], output: Output) -> beam.PCollect
       The files written.
     """
     split = tables | "SplitByFile" >> beam.FlatMap(_by_file, output.per_file)
-    return _gathered(split, output) | "WriteTable" >> beam.ParDo(_WriteTable(output))
+    every = range(len(output.names))
+    return _gathered(split, every) | "WriteTable" >> beam.ParDo(_WriteTable(output))
 
 
 @beam.ptransform_fn
 def WriteOrdered(
-    records: beam.PCollection[tuple[int, bytes]], output: Output
+    records: beam.PCollection[tuple[int, bytes]], output: Output, files: Iterable[int]
 ) -> beam.PCollection[str]:
     """Writes records to the files of an output, spread and ordered by their keys.
 
     Args:
       records: keys with payloads.
-      output: which files; one that no key falls into is written empty.
+      output: which files there are.
+      files: numbers of those to write; one that no key falls into is written empty.
 
     Returns:
       The files written.
     """
     split = records | "SplitByFile" >> beam.Map(_file_of, output.per_file)
-    return _gathered(split, output) | "WriteRecords" >> beam.ParDo(_WriteFile(output))
+    return _gathered(split, files) | "WriteRecords" >> beam.ParDo(_WriteFile(output))
 
 
 def _by_file(table: Table, per_file: int) -> Iterator[tuple[int, np.ndarray]]:
@@ -105,10 +107,10 @@ def _file_of(record: tuple[int, bytes], per_file: int) -> tuple[int, tuple[int, 
 
 
 def _gathered(
-    found: beam.PCollection[tuple[int, Any]], output: Output
+    found: beam.PCollection[tuple[int, Any]], files: Iterable[int]
 ) -> beam.PCollection[tuple[int, Iterable[Any]]]:
     """What goes into each file, and a None for each, so that none is left out."""
-    every: list[tuple[int, None]] = [(number, None) for number in range(len(output.names))]
+    every: list[tuple[int, None]] = [(number, None) for number in files]
     return (
         (found, found.pipeline | "EveryFile" >> beam.Create(every))
         | "WithEmptyFiles" >> beam.Flatten()

@@ -1,0 +1,93 @@
+"""What a job holds at a time: it counts training examples in as many parts as memory asks for."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+import psutil
+from apache_beam.io.filesystems import FileSystems
+from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
+
+from tfmem.errors import InputError
+from tfmem.records import read_records
+
+# Measured with the in-process runner: what it shuffles is there encoded, grouped and decoded, and
+# the allocator does not give back all that batches of records took.
+_PROGRAM = 450 * 2**20
+_COPIES = 5
+_COPIES_OF_A_BATCH = 12
+_MOST = 0.8  # of what is free
+_LOCAL = {"FnApiRunner", "DirectRunner", "BundleBasedDirectRunner"}
+_FRAME = 16  # bytes of a TFRecord beside its payload
+
+
+def free_memory(options: PipelineOptions) -> int | None:
+    """What a job may take if nothing is said: most of what is free, if it runs on this machine.
+
+    Args:
+      options: of the job.
+    """
+    runner = options.view_as(StandardOptions).runner.rsplit(".", 1)[-1]
+    return int(_MOST * psutil.virtual_memory().available) if runner in _LOCAL else None
+
+
+def divide(held: Sequence[int], batch: int, working: int, memory: int | None) -> list[range]:
+    """Divides units of work so that no part holds more than there is room for.
+
+    Args:
+      held: bytes of the bits and counts of each unit.
+      batch: bytes of the bits of a batch of records.
+      working: bytes of what else every part holds.
+      memory: bytes that the whole process may take; None is no limit.
+
+    Returns:
+      Runs of units, in order; one if there is no limit.
+
+    Raises:
+      InputError: if one unit alone takes more.
+    """
+    whole = range(len(held))
+    if memory is None:
+        return [whole]
+    fixed = _PROGRAM + _COPIES_OF_A_BATCH * batch + working
+    starts, total = [0], fixed
+    for unit in whole:
+        size = _COPIES * held[unit]
+        if fixed + size > memory:
+            raise InputError(
+                f"memory: expected at least {_shown(fixed + size)} for these predictions, received "
+                f"{_shown(memory)}"
+            )
+        if total + size > memory:
+            starts.append(unit)
+            total = fixed
+        total += size
+    found = [range(*ends) for ends in zip(starts, [*starts[1:], len(held)], strict=True)]
+    times = f", in {len(found)} parts" if len(found) > 1 else ""
+    print(f"memory: at most {_shown(memory)}{times}", file=sys.stderr)
+    return found
+
+
+def row_bytes(shards: Sequence[str]) -> int:
+    """Bytes of the bits of all trials of one example: 64-bit words, for at least as many trials.
+
+    Args:
+      shards: paths of prediction shards, on any Beam filesystem; the first record of the first says
+        how long records are.
+
+    Raises:
+      InputError: if there is no record.
+    """
+    for shard in shards:
+        with FileSystems.open(shard) as opened:
+            first = next(iter(read_records(opened, shard)), None)
+        if first:
+            matches = [match for shard in shards for match in FileSystems.match([shard])]
+            total = sum(found.size_in_bytes for match in matches for found in match.metadata_list)
+            return 8 * -(-total // (64 * (len(first[0]) + _FRAME)))
+    raise InputError(f"{shards[0]}: no records")
+
+
+def _shown(size: int) -> str:
+    return f"{size / 2**20:,.{0 if size > 2**20 else 2}f} MiB"

@@ -1,0 +1,144 @@
+"""A job in parts, one after the other, so that what is held at a time has room."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import apache_beam as beam
+import numpy as np
+
+from tfmem.aggregation.bits import BATCH
+from tfmem.aggregation.memory import divide, row_bytes
+from tfmem.aggregation.reading import ReadTrials, check_identities, identify
+from tfmem.predictions import Labels, TrialRecord
+
+_PAIR = 8  # bytes of a pair of one class: its influence and its count
+_WORKING = 40  # bytes a pair of the class or of the step of a search that is being estimated
+
+
+def parts_of_classes(
+    shards: Sequence[str], labels: Labels, per_file: int, memory: int | None
+) -> list[range]:
+    """Numbers of influence files that are counted together.
+
+    Args:
+      shards: paths of all predictions.
+      labels: those that belong to them.
+      per_file: classes a file.
+      memory: bytes that the job may take; None is no limit.
+
+    Raises:
+      InputError: if there is not enough memory for one file.
+    """
+    classes = len(labels.class_names)
+    train, test = (
+        np.bincount(x, minlength=classes) for x in (labels.train_labels, labels.test_labels)
+    )
+    row = row_bytes(shards) if memory else 0
+    held = row * (2 * train + test) + _PAIR * train * test
+    files = np.add.reduceat(held, range(0, classes, per_file))
+    working = _WORKING * int((train * test).max())
+    return divide(files.tolist(), _batch_bytes(labels), working, memory)
+
+
+def parts_of_tiles(
+    shards: Sequence[str], labels: Labels, tile: int, found: int, memory: int | None
+) -> list[range]:
+    """Numbers of tiles of training examples whose bits are gathered together.
+
+    Args:
+      shards: paths of all predictions.
+      labels: those that belong to them.
+      tile: see `Room`.
+      found: likewise.
+      memory: bytes that the job may take; None is no limit.
+
+    Raises:
+      InputError: if there is not enough memory for one tile.
+    """
+    row = row_bytes(shards) if memory else 0
+    train, test = len(labels.train_labels), len(labels.test_labels)
+    held = [2 * row * min(tile, train - start) for start in range(0, train, tile)]
+    return divide(held, _batch_bytes(labels), row * test + _WORKING * found, memory)
+
+
+def _batch_bytes(labels: Labels) -> int:
+    return BATCH * (2 * len(labels.train_labels) + len(labels.test_labels)) // 8
+
+
+Count = Callable[[range, beam.pvalue.AsSingleton], "beam.PTransform[Any, Any]"]
+
+
+def in_parts(
+    pipeline: beam.Pipeline,
+    shards: Sequence[str],
+    labels: str,
+    parts: Sequence[range],
+    count: Count,
+) -> list[beam.PCollection[Any]]:
+    """Reads the trials anew for each part, and begins with none before the last is counted.
+
+    Args:
+      pipeline: receives the steps.
+      shards: paths of all predictions.
+      labels: path of the `labels.npz` that belongs to them.
+      parts: what is counted together.
+      count: makes the step from records to counts, given the part and the number of trials, which
+        is there once all records are known to belong together.
+
+    Returns:
+      The counts of each part.
+    """
+    found: list[beam.PCollection[Any]] = []
+    after: list[beam.pvalue.AsIter] = []
+    for number, part in enumerate(parts):
+        records = pipeline | f"ReadTrials{number}" >> ReadTrials(shards, labels, after)
+        if not found:
+            num_trials = _checked(records)
+        found.append(records | f"Part{number}" >> count(part, num_trials))
+        after = [beam.pvalue.AsIter(found[-1] | f"Done{number}" >> beam.Map(lambda _: None))]
+    return found
+
+
+def from_parts(
+    parts: Sequence[beam.PCollection[Any]], label: str, function: Callable[[Any], Any]
+) -> beam.PCollection[Any]:
+    """Applies a function to the counts of every part, of which nothing else is then kept."""
+    mapped = [part | f"{label}{number}" >> beam.Map(function) for number, part in enumerate(parts)]
+    return mapped | f"All{label}" >> beam.Flatten()
+
+
+def _checked(records: beam.PCollection[tuple[TrialRecord, str]]) -> beam.pvalue.AsSingleton:
+    """The number of trials, once all records are known to belong together."""
+    return beam.pvalue.AsSingleton(
+        records | "Identify" >> beam.Map(identify) | "CheckTrials" >> Collect(check_identities)
+    )
+
+
+@beam.ptransform_fn
+def Collect(
+    elements: beam.PCollection[Any], function: Callable[[Iterable[Any]], Any]
+) -> beam.PCollection[Any]:
+    """Applies a function to all elements at once, which must not mind their order."""
+    return elements | "Collect" >> beam.CombineGlobally(_AsList(function))
+
+
+class _AsList(beam.CombineFn):
+    """Everything in one place, and a function of it."""
+
+    def __init__(self, function: Callable[[Iterable[Any]], Any]) -> None:
+        self._function = function
+
+    def create_accumulator(self) -> list[Any]:
+        return []
+
+    def add_input(self, accumulator: list[Any], element: Any) -> list[Any]:
+        accumulator.append(element)
+        return accumulator
+
+    def merge_accumulators(self, accumulators: Iterable[list[Any]]) -> list[Any]:
+        return [element for accumulator in accumulators for element in accumulator]
+
+    def extract_output(self, accumulator: list[Any]) -> Any:
+        return self._function(accumulator)
