@@ -110,18 +110,18 @@ def conclusion(comparison: Comparison) -> list[str]:
     curve = comparison.influence
     estimate, low, high = curve.reaches(SUFFICIENT)
     if math.isnan(estimate):
-        possible = f"; within the errors, it could be {low:g}" if not math.isnan(low) else ""
+        possible = f" (within the errors, {low:g} might do)" if not math.isnan(low) else ""
         said = [
-            f"There is no threshold of influence from which on {SUFFICIENT:.0%} of the pairs that "
-            f"either side selects are selected by both{possible}."
+            f"At no threshold of influence are {SUFFICIENT:.0%} of the pairs that either side "
+            f"selects selected by both{possible}."
         ]
     else:
         at = int(np.searchsorted(curve.threshold, estimate))
-        until = "no threshold is surely enough" if math.isnan(high) else f"surely from {high:g}"
+        sure = "no threshold surely does" if math.isnan(high) else f"{high:g} surely does"
         said = [
-            f"From influence {estimate:g} on, {SUFFICIENT:.0%} of the pairs that either side "
-            f"selects are selected by both (there {curve.both[at]:,} of {curve.either[at]:,}; "
-            f"within the errors, from {low:g}; {until})."
+            f"Influence {estimate:g} is the lowest threshold at which {SUFFICIENT:.0%} of the "
+            f"pairs that either side selects are selected by both: {curve.both[at]:,} of "
+            f"{curve.either[at]:,} (within the errors, {low:g} might do, and {sure})."
         ]
     said += [
         _missing(name, errors)
