@@ -79,10 +79,10 @@ def agreement_figure(
             plain(axes)
         row[0].axhline(sufficient, **_GUIDE)
         row[0].set_ylim(0, 1.02)
-        row[0].set_ylabel(f"J: Jaccard similarity, {estimate}")
+        row[0].set_ylabel("J (Jaccard similarity)")
         highest = max(np.nanmax(curve.difference, initial=0) for curve in curves)
         row[1].set_ylim(0, 1.5 * highest or 1)
-        row[1].set_ylabel(f"D: mean difference, {estimate}")
+        row[1].set_ylabel("D (mean difference)")
     handles, names = rows[0][0].get_legend_handles_labels()
     handles.append(Line2D([], [], **_GUIDE))
     names.append(
