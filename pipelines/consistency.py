@@ -12,6 +12,7 @@ from rich.table import Table
 from tfmem.errors import InputError
 from tfmem.experiments.consistency import Comparison, Errors, Rule, Side, consistency
 from tfmem.figures import Agreeing, agreement_figure, save
+from tfmem.planning.power import lemma_bound
 
 NAME = "consistency"
 SUFFICIENT = 0.7  # the Jaccard similarity by which Feldman & Zhang (2020, Sec. 2) chose 0.15
@@ -98,7 +99,7 @@ def error_table(comparison: Comparison, halves: bool) -> Table:
         add("of it by sampling alone", "expected", 1)
         return table
     root = math.sqrt(2)
-    whole = Side("", first.trials + second.trials, first.fraction, 0, 0, 0, 0).lemma_bound
+    whole = lemma_bound(first.trials + second.trials, first.fraction)
     add("error of a half, measured", "difference", 1 / root, bound / root)
     add("the same from its variance", "expected", 1 / root)
     add("error of the whole run", "difference", 1 / 2, whole)

@@ -76,7 +76,7 @@ def consistency(
         print()
         for line in conclusion(comparison):
             print(line)
-        if comparison.shared_subsets:
+        if comparison.shared_subsets and len(folders) > 1:
             warn(
                 f"{comparison.shared_subsets:,} trials of {comparison.second.name} have the subset "
                 f"of one of {comparison.first.name} (the same seed): independent runs differ more"
