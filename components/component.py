@@ -70,6 +70,18 @@ class Figures(Artifact):
     place = "figures"
 
 
+class Consistency(Artifact):
+    """How far the two halves of the trials agree: figure and tables."""
+
+    place = "consistency"
+
+
+class RunComparison(Artifact):
+    """How far other runs agree with this one: figure and tables."""
+
+    place = "comparison"
+
+
 class Page(Artifact):
     """A self-contained HTML page."""
 
@@ -91,6 +103,8 @@ class Component:
       parameters: Python type of each parameter; values must be what JSON can hold.
       Do: the work: `Do(inputs, outputs, parameters)`; an output directory exists and is
         empty, unless the component is resumable; an output file does not exist.
+      optional: kind of each input that is used if it is there; orchestrators, whose inputs are
+        outputs of other steps, give none.
       resumable: whether outputs are worked on in place, each file appearing when complete, so that
         a run that was killed is continued; other outputs appear only when all of them are complete.
     """
@@ -101,6 +115,7 @@ class Component:
     parameters: Mapping[str, type]
     Do: Callable[[Paths, Paths, Parameters], None]
     resumable: bool = False
+    optional: Mapping[str, type[Artifact]] = field(default_factory=dict)
     version: str = field(init=False)
 
     def __post_init__(self) -> None:

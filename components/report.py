@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from components.component import (
     Component,
+    Consistency,
     Figures,
     Influence,
     Memorization,
@@ -11,16 +12,20 @@ from components.component import (
     Parameters,
     Paths,
     Predictions,
+    RunComparison,
     SelectedPairs,
     Settings,
 )
 from tfmem.report import render
 from tfmem.run import Run
 
+_EXPERIMENTS = {"consistency": Consistency, "comparison": RunComparison}
+
 
 def Do(inputs: Paths, outputs: Paths, parameters: Parameters) -> None:
     """Renders one self-contained HTML file."""
-    page = render(Run(inputs), inputs["figures"])
+    experiments = {name: inputs[name] for name in _EXPERIMENTS if name in inputs}
+    page = render(Run(inputs), inputs["figures"], experiments)
     outputs["report"].write_text(page, encoding="utf-8")
 
 
@@ -34,6 +39,7 @@ REPORT = Component(
         "pairs": SelectedPairs,
         "figures": Figures,
     },
+    optional=_EXPERIMENTS,
     outputs={"report": Page},
     parameters={},
     Do=Do,

@@ -83,7 +83,7 @@ def run_chain(steps: Sequence[Step], folder: Path, say: Callable[[str], None] = 
 
 def _run_step(step: Step, folder: Path) -> None:
     component = step.component
-    inputs = {name: folder / kind.place for name, kind in component.inputs.items()}
+    inputs = _inputs(component, folder)
     final = {name: folder / kind.place for name, kind in component.outputs.items()}
     if component.resumable:
         for path in final.values():
@@ -117,9 +117,17 @@ def _key(step: Step, folder: Path) -> str:
     parts = {
         "version": component.version,
         "parameters": dict(step.parameters),
-        "inputs": {name: _files(folder / kind.place) for name, kind in component.inputs.items()},
+        "inputs": {name: _files(path) for name, path in _inputs(component, folder).items()},
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def _inputs(component: Component, folder: Path) -> dict[str, Path]:
+    """Where the inputs are, those of the optional ones that are there included."""
+    there = {
+        name: kind for name, kind in component.optional.items() if (folder / kind.place).exists()
+    }
+    return {name: folder / kind.place for name, kind in {**component.inputs, **there}.items()}
 
 
 def _outputs(component: Component, folder: Path) -> dict[str, Any]:

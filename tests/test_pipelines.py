@@ -1,5 +1,6 @@
 import os
 import re
+import shutil
 import subprocess
 import sys
 from html.parser import HTMLParser
@@ -10,11 +11,14 @@ import pytest
 
 import tfmem
 from components.component import Component, Figures, Memorization, Page, Predictions
+from pipelines.consistency import compare
+from pipelines.memorization import presentation
 from pipelines.runner import ComponentError, Step, run_chain
 from tests.test_estimation import brute_force
 from tfmem.config import DatasetSettings, from_yaml
 from tfmem.datasets import load
 from tfmem.errors import InputError
+from tfmem.experiments.consistency import Rule
 from tfmem.predictions import read_shard
 from tfmem.subsets import unpack
 
@@ -135,6 +139,18 @@ def test_tables_and_the_report_can_be_had_again(digits_run):
     (folder / "report.html").unlink()
     tfmem_command("report", folder)
     assert (folder / "report.html").read_bytes() == page
+
+
+def test_the_page_shows_the_experiments_that_were_made(digits_run, tmp_path):
+    folder = shutil.copytree(digits_run[0], tmp_path / "digits")
+    (folder / "consistency").mkdir()  # of a command that was killed
+    run_chain(presentation(), folder)
+    assert 'id="consistency"' not in (folder / "report.html").read_text()
+    compare([folder], folder / "consistency", Rule(), other_inputs=False)
+    said = []
+    run_chain(presentation(), folder, said.append)
+    assert "[1/2] figures: unchanged, skipped" in said
+    assert 'id="consistency"' in (folder / "report.html").read_text()
 
 
 def test_estimate_alone_writes_the_same_records(digits_run, tmp_path):

@@ -9,11 +9,20 @@ import sys
 
 import typer
 
-from pipelines.cli import estimating, exchanging, preparing, running, showing
+from pipelines.cli import comparing, estimating, exchanging, preparing, running, showing
 from pipelines.cli.options import app
 from tfmem.errors import InputError
 
-__all__ = ["app", "estimating", "exchanging", "main", "preparing", "running", "showing"]
+__all__ = [
+    "app",
+    "comparing",
+    "estimating",
+    "exchanging",
+    "main",
+    "preparing",
+    "running",
+    "showing",
+]
 
 
 def main(commands: typer.Typer = app) -> None:

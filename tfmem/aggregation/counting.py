@@ -14,6 +14,7 @@ from tfmem.aggregation.bits import (
     BATCH,
     Bits,
     GatherBits,
+    Group,
     Groups,
     WithGroups,
     by_class,
@@ -41,17 +42,36 @@ class _CountClass(WithGroups):
         self, element: tuple[int, Iterable[Bits]], num_trials: int
     ) -> Iterator[ClassCounts]:
         label, batches = element
-        group = self._groups[label]
-        masks, train_correct, test_correct = join(batches)
-        labels = self._labels.train_labels[group.train]
         self._counted.inc()
-        yield ClassCounts(
-            label=label,
-            train=count_train(num_trials, group.train, labels, masks, train_correct),
-            test_index=group.test,
-            test_correct=ones(test_correct),
-            test_correct_in=co_occurrence(masks, test_correct),
-        )
+        yield count_class(label, self._groups[label], num_trials, *join(batches))
+
+
+def count_class(
+    label: int,
+    group: Group,
+    num_trials: int,
+    masks: np.ndarray,
+    train_correct: np.ndarray,
+    test_correct: np.ndarray,
+) -> ClassCounts:
+    """Counts over trials for examples of one class.
+
+    Args:
+      label: the class.
+      group: its examples, or some of them.
+      num_trials: number of trials `t`.
+      masks: uint64 `[train, words]`, which trials have the example in their subset.
+      train_correct: uint64 `[train, words]`, which predict it correctly.
+      test_correct: uint64 `[test, words]`, likewise.
+    """
+    labels = np.full(len(group.train), label, np.int64)
+    return ClassCounts(
+        label=label,
+        train=count_train(num_trials, group.train, labels, masks, train_correct),
+        test_index=group.test,
+        test_correct=ones(test_correct),
+        test_correct_in=co_occurrence(masks, test_correct),
+    )
 
 
 @beam.ptransform_fn

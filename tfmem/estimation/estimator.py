@@ -139,6 +139,41 @@ def difference(
     return Difference(value, stderr, np.maximum(center - half, -1), np.minimum(center + half, 1))
 
 
+def variance(
+    correct_in: np.ndarray, num_in: np.ndarray, correct_out: np.ndarray, num_out: np.ndarray
+) -> np.ndarray:
+    """Unbiased estimate of the sampling variance of a difference of two proportions.
+
+    It is `p_in (1 - p_in) / (num_in - 1)` and the same of the others; NaN with fewer than two
+    trials in either. Summed over many estimates it says what their squared errors sum to, which
+    `difference`'s standard errors, cautious where models are always right, overstate.
+
+    Args:
+      correct_in: as for `difference`, likewise the others.
+      num_in: number of trials with the example in the subset.
+      correct_out: trials that are correct among the others.
+      num_out: number of the others.
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):
+        p_in, p_out = correct_in / num_in, correct_out / num_out
+        return p_in * (1 - p_in) / (num_in - 1) + p_out * (1 - p_out) / (num_out - 1)
+
+
+Samples = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
+
+
+def train_samples(counts: TrainCounts) -> Samples:
+    """The counts behind memorization, as arguments for `difference` and `variance`, `[train]`."""
+    return counts.correct_in, counts.num_in, counts.correct - counts.correct_in, counts.num_out
+
+
+def class_samples(counts: ClassCounts) -> Samples:
+    """The counts behind influence, likewise; they broadcast to `[train, test]`."""
+    correct_out = counts.test_correct - counts.test_correct_in
+    num_in, num_out = counts.train.num_in[:, None], counts.train.num_out[:, None]
+    return counts.test_correct_in, num_in, correct_out, num_out
+
+
 def memorization(counts: TrainCounts) -> Difference:
     """Subsampled memorization of each training example (Feldman & Zhang 2020, Alg. 1, line 5).
 
@@ -148,8 +183,7 @@ def memorization(counts: TrainCounts) -> Difference:
     Returns:
       Arrays `[train]`, values in [-1, 1].
     """
-    correct_out = counts.correct - counts.correct_in
-    return difference(counts.correct_in, counts.num_in, correct_out, counts.num_out)
+    return difference(*train_samples(counts))
 
 
 def influence(counts: ClassCounts) -> Difference:
@@ -161,6 +195,4 @@ def influence(counts: ClassCounts) -> Difference:
     Returns:
       Arrays `[train, test]`, values in [-1, 1].
     """
-    correct_out = counts.test_correct - counts.test_correct_in
-    num_in, num_out = counts.train.num_in[:, None], counts.train.num_out[:, None]
-    return difference(counts.test_correct_in, num_in, correct_out, num_out)
+    return difference(*class_samples(counts))

@@ -1,5 +1,6 @@
 """Figures: functions from arrays to a matplotlib `Figure`."""
 
+from tfmem.figures.agreement import Agreeing, agreement_figure
 from tfmem.figures.galleries import (
     InfluenceRow,
     memorization_gallery,
@@ -12,7 +13,9 @@ from tfmem.figures.planning import plan_figure
 from tfmem.figures.style import save
 
 __all__ = [
+    "Agreeing",
     "InfluenceRow",
+    "agreement_figure",
     "influence_histogram",
     "memorization_gallery",
     "memorization_histogram",

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from tfmem.predictions import complete_file
 
 BLUE, ORANGE, VERMILION = "#0072B2", "#E69F00", "#D55E00"
+GREEN, PURPLE, SKY = "#009E73", "#CC79A7", "#56B4E9"
 GREY, FAINT = "#555555", "#c8c8c8"
 
 

@@ -1,0 +1,84 @@
+"""Commands that compare estimates."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from pipelines.cli.options import app, done, examples, warn
+from tfmem.config import SelectionSettings
+
+_SELECTION = SelectionSettings()
+
+
+@app.command(
+    epilog=examples(
+        "tfmem consistency runs/digits",
+        "tfmem consistency runs/resnet50 runs/resnet18 runs/densenet --out architectures",
+        "tfmem consistency runs/resnet50 runs/last_layer --no-memorization-condition "
+        "--other-inputs --out last_layer",
+    )
+)
+def consistency(
+    folders: Annotated[
+        list[Path],
+        typer.Argument(metavar="DIR…", help="Output folders of runs.", show_default=False),
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder for figure and tables; else DIR/consistency, or DIR/comparison of the "
+            "first of several.",
+            show_default=False,
+        ),
+    ] = None,
+    memorization: Annotated[
+        float, typer.Option(help="Least memorization of a pair's training example.", min=0, max=1)
+    ] = _SELECTION.memorization,
+    influence: Annotated[
+        float, typer.Option(help="Least influence of the pairs that are counted.", min=0, max=1)
+    ] = _SELECTION.influence,
+    condition: Annotated[
+        bool,
+        typer.Option(
+            "--memorization-condition/--no-memorization-condition",
+            help="Whether pairs need a memorized training example, by each side's estimate.",
+        ),
+    ] = True,
+    other_inputs: Annotated[
+        bool,
+        typer.Option(
+            "--other-inputs",
+            help="Runs see the same examples in different forms, such as features: only labels "
+            "must agree.",
+        ),
+    ] = False,
+) -> None:
+    """Compare the estimates of the first run with those of each other, or of its two halves.
+
+    J is the share of what either has at or above a threshold that both have, D the mean difference
+    over it.
+    """
+    from pipelines.consistency import agreement_table, compare, conclusion, describe, error_table
+    from tfmem.experiments.consistency import Rule
+
+    rule = Rule(memorization, influence, condition)
+    place = out or folders[0] / ("comparison" if len(folders) > 1 else "consistency")
+    console = Console(highlight=False)
+    for comparison in compare(folders, place, rule, other_inputs):
+        print(f"first: {describe(comparison.first)}\nsecond: {describe(comparison.second)}\n")
+        console.print(agreement_table(comparison, rule))
+        print()
+        console.print(error_table(comparison, halves=len(folders) == 1))
+        print()
+        for line in conclusion(comparison):
+            print(line)
+        if comparison.shared_subsets and len(folders) > 1:
+            warn(
+                f"{comparison.shared_subsets:,} trials of {comparison.second.name} have the subset "
+                f"of one of {comparison.first.name} (the same seed): independent runs differ more"
+            )
+    done(place, "consistency.png, consistency.pdf, consistency.csv, errors.csv")

@@ -1,0 +1,143 @@
+"""Compares runs, or the halves of one: tables, a figure, and what they say in words."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from rich.table import Table
+
+from tfmem.errors import InputError
+from tfmem.experiments.consistency import Comparison, Errors, Rule, Side, consistency
+from tfmem.figures import Agreeing, agreement_figure, save
+from tfmem.planning.power import lemma_bound
+
+NAME = "consistency"
+SUFFICIENT = 0.7  # the Jaccard similarity by which Feldman & Zhang (2020, Sec. 2) chose 0.15
+_SHORT = {"memorization": "mem", "influence": "infl"}
+_SHOWN = {
+    "memorization": (0.05, 0.1, 0.25, 0.5, 0.75),
+    "influence": (0.05, 0.1, 0.15, 0.2, 0.3, 0.4),
+}
+
+
+def compare(runs: Sequence[Path], out: Path, rule: Rule, other_inputs: bool) -> list[Comparison]:
+    """Compares, and writes tables (`consistency.csv`, `errors.csv`) and the figure.
+
+    Args:
+      runs: see `tfmem.experiments.consistency.consistency`.
+      out: receives the files.
+      rule: what is selected.
+      other_inputs: whether runs may have been trained on different inputs.
+
+    Raises:
+      InputError: if a run cannot be read, is of other data, or `out` cannot be written.
+    """
+    comparisons = consistency(runs, out, rule, other_inputs)
+    drawn = [
+        Agreeing(describe(each.second), each.memorization, each.influence) for each in comparisons
+    ]
+    thresholds = rule.memorization, rule.influence
+    reference = describe(comparisons[0].first)
+    try:
+        save(agreement_figure(drawn, reference, thresholds, SUFFICIENT), out, NAME)
+    except OSError as error:
+        raise InputError(f"{out}: cannot be written: {error.strerror}") from None
+    return comparisons
+
+
+def describe(side: Side) -> str:
+    """A side in one line: its trials, selected pairs and accuracy."""
+    return (
+        f"{side.name}: {side.trials:,} trials, {side.pairs:,} pairs, accuracy {side.accuracy:.2%}"
+    )
+
+
+def agreement_table(comparison: Comparison, rule: Rule) -> Table:
+    """Sizes of the sets, `J` and `D` at a few thresholds."""
+    table = Table(box=None, pad_edge=False)
+    for name in ("at or above", "first", "second", "both", "J (95% interval)", "D (95% interval)"):
+        table.add_column(name, justify="right")
+    for estimate, shown in _SHOWN.items():
+        curve = getattr(comparison, estimate)
+        for threshold in sorted({*shown, getattr(rule, estimate)}):
+            at = int(np.searchsorted(curve.threshold, threshold))
+            sizes = curve.first[at], curve.second[at], curve.both[at]
+            jaccard = curve.jaccard, curve.jaccard_low, curve.jaccard_high
+            difference = curve.difference, curve.difference_low, curve.difference_high
+            table.add_row(
+                f"{_SHORT[estimate]} {threshold:g}",
+                *(f"{size:,}" for size in sizes),
+                *(_with_interval(*(part[at] for part in each)) for each in (jaccard, difference)),
+            )
+    return table
+
+
+def _with_interval(value: float, low: float, high: float) -> str:
+    if math.isnan(value):
+        return "-"
+    return f"{value:.3f}" + ("" if math.isnan(low) else f" ({low:.3f}, {high:.3f})")
+
+
+def error_table(comparison: Comparison, halves: bool) -> Table:
+    """How far the estimates are apart, or wrong, and what the theory says."""
+    first, second = comparison.first, comparison.second
+    bound = math.hypot(first.lemma_bound, second.lemma_bound)
+    kinds = comparison.memorization_errors, comparison.influence_errors
+    table = Table(box=None, pad_edge=False)
+    for name in ("root mean square", "memorization", "influence", "Lemma 2.1 allows"):
+        table.add_column(name, justify="left" if name.startswith("root") else "right")
+
+    def add(name: str, part: str, scale: float, allowed: float | None = None) -> None:
+        numbers = [f"{getattr(kind, part) * scale:.4f}" for kind in kinds]
+        table.add_row(name, *numbers, "" if allowed is None else f"{allowed:.4f}")
+
+    if not halves:
+        add("difference", "difference", 1, bound)
+        add("of it by sampling alone", "expected", 1)
+        return table
+    root = math.sqrt(2)
+    whole = lemma_bound(first.trials + second.trials, first.fraction)
+    add("error of a half, measured", "difference", 1 / root, bound / root)
+    add("the same from its variance", "expected", 1 / root)
+    add("error of the whole run", "difference", 1 / 2, whole)
+    return table
+
+
+def conclusion(comparison: Comparison) -> list[str]:
+    """What the comparison says, a line each."""
+    curve = comparison.influence
+    estimate, low, high = curve.reaches(SUFFICIENT)
+    if math.isnan(estimate):
+        possible = f" (within the errors, {low:g} might do)" if not math.isnan(low) else ""
+        said = [
+            f"At no threshold of influence are {SUFFICIENT:.0%} of the pairs that either side "
+            f"selects selected by both{possible}."
+        ]
+    else:
+        at = int(np.searchsorted(curve.threshold, estimate))
+        sure = "no threshold surely does" if math.isnan(high) else f"{high:g} surely does"
+        said = [
+            f"Influence {estimate:g} is the lowest threshold at which {SUFFICIENT:.0%} of the "
+            f"pairs that either side selects are selected by both: {curve.both[at]:,} of "
+            f"{curve.either[at]:,} (within the errors, {low:g} might do, and {sure})."
+        ]
+    said += [
+        _missing(name, errors)
+        for name, errors in (
+            ("training examples", comparison.memorization_errors),
+            ("pairs", comparison.influence_errors),
+        )
+        if errors.missing
+    ]
+    return said
+
+
+def _missing(name: str, errors: Errors) -> str:
+    total = errors.compared + errors.missing
+    return (
+        f"{errors.missing:,} of {total:,} {name} were left out: on one side their training "
+        "example was in every subset, or in none."
+    )

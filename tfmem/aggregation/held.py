@@ -1,0 +1,97 @@
+"""The trials of a run held in memory as bits, so that any part of them can be counted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from tfmem.aggregation.bits import Bits, Group, by_class
+from tfmem.aggregation.counting import count_class
+from tfmem.aggregation.one_by_one import each_trial
+from tfmem.estimation.estimator import ClassCounts
+from tfmem.estimation.kernels import transpose_bits
+from tfmem.predictions import Labels
+
+_PAIRS = 1 << 22  # counted at once: some 200 MB of estimates and errors
+
+
+@dataclass(frozen=True)
+class HeldTrials:
+    """Some trials, one bit for each example and trial: `t (2 n + n') / 8` bytes.
+
+    Attributes:
+      trial_ids: int64 `[trials]`, ascending.
+      masks: uint8 `[trials, bytes]`, packed as in records.
+      train_correct: uint8 `[trials, bytes]`.
+      test_correct: uint8 `[trials, bytes]`.
+    """
+
+    trial_ids: np.ndarray
+    masks: np.ndarray
+    train_correct: np.ndarray
+    test_correct: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.trial_ids)
+
+    def halves(self) -> tuple[HeldTrials, HeldTrials]:
+        """Every second trial, from the first and from the second; they share none."""
+        first, second = (
+            HeldTrials(*(values[start::2] for values in vars(self).values())) for start in (0, 1)
+        )
+        return first, second
+
+    def turned(self, labels: Labels) -> Bits:
+        """The same bits, packed along the trials: for counting, of the same size again."""
+        train, test = len(labels.train_labels), len(labels.test_labels)
+        return Bits(
+            self.trial_ids,
+            transpose_bits(self.masks, train),
+            transpose_bits(self.train_correct, train),
+            transpose_bits(self.test_correct, test),
+        )
+
+
+def hold_trials(predictions: str | Sequence[str], labels: str) -> HeldTrials:
+    """Reads all trials that did not diverge, each once.
+
+    Args:
+      predictions: a glob of prediction shards, on any Beam filesystem, or their paths.
+      labels: path of the `labels.npz` that belongs to them.
+
+    Raises:
+      InputError: if there is nothing to read, or naming the file and record that cannot be used.
+    """
+    rows = sorted(
+        (record.trial_id, record.subset_mask, record.train_correct, record.test_correct)
+        for record in each_trial(predictions, labels)
+    )
+    ids, *packed = zip(*rows, strict=True)
+    bits = (np.frombuffer(b"".join(column), np.uint8).reshape(len(ids), -1) for column in packed)
+    return HeldTrials(np.array(ids, np.int64), *bits)
+
+
+def count_in_parts(labels: Labels, sides: Sequence[Bits]) -> Iterator[list[ClassCounts]]:
+    """Counts of every class, in parts of its training examples, the same part of every side.
+
+    Args:
+      labels: of the data set that all sides are of.
+      sides: bits of all examples, packed along the trials.
+    """
+    for label, group in by_class(labels).items():
+        size = max(1, _PAIRS // max(1, len(group.test)))
+        for start in range(0, len(group.train), size):
+            part = Group(group.train[start : start + size], group.test)
+            yield [
+                count_class(
+                    label,
+                    part,
+                    len(side.trial_ids),
+                    side.masks[part.train],
+                    side.train_correct[part.train],
+                    side.test_correct[part.test],
+                )
+                for side in sides
+            ]

@@ -1,0 +1,281 @@
+"""Do two sets of trials find the same (Feldman & Zhang 2020, App. C.1, Figs. C.2 and C.3)?
+
+The two halves of one run say how far its estimates can be trusted, and from which threshold on a
+selection is more than noise; runs of different architectures say what depends on the architecture.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from tfmem.aggregation.bits import Bits
+from tfmem.aggregation.held import HeldTrials, count_in_parts, hold_trials
+from tfmem.aggregation.reading import load_labels
+from tfmem.errors import InputError
+from tfmem.estimation.agreement import Agreement, Curve, at_least
+from tfmem.estimation.estimator import Samples, class_samples, difference, train_samples, variance
+from tfmem.planning.power import lemma_bound
+from tfmem.predictions import LABELS_NAME, Labels, write_atomically
+
+_THRESHOLDS = np.arange(1, 101) / 100
+_HALVES = "half 1", "half 2"
+
+
+@dataclass(frozen=True)
+class Side:
+    """One of the two that are compared.
+
+    Attributes:
+      name: what it is called.
+      trials: number of trials.
+      fraction: subset fraction, as drawn.
+      accuracy: mean test accuracy of its models.
+      accuracy_sd: its standard deviation over trials.
+      memorized: training examples at or above the threshold of memorization.
+      pairs: pairs of one class at or above that of influence, which meet the condition.
+    """
+
+    name: str
+    trials: int
+    fraction: float
+    accuracy: float
+    accuracy_sd: float
+    memorized: int
+    pairs: int
+
+    @property
+    def lemma_bound(self) -> float:
+        """Lemma 2.1's bound on the root mean square error of one estimate."""
+        return lemma_bound(self.trials, self.fraction)
+
+
+@dataclass(frozen=True)
+class Errors:
+    """How far the estimates of the two sides lie apart.
+
+    Attributes:
+      compared: how many estimates both sides have.
+      missing: how many they do not: examples that were in every subset of a side, or in none.
+      difference: root mean square difference.
+      expected: what it would be by the sampling variance of the estimates alone.
+    """
+
+    compared: int
+    missing: int
+    difference: float
+    expected: float
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two sides, and how far they agree.
+
+    Attributes:
+      first: the side that others are compared with.
+      second: the other.
+      memorization: agreement of the memorization of training examples.
+      influence: agreement of the influence on test examples of the same class.
+      memorization_errors: how far it is apart.
+      influence_errors: likewise.
+      shared_subsets: how many trials of the second side have the subset of a trial of the first.
+    """
+
+    first: Side
+    second: Side
+    memorization: Curve
+    influence: Curve
+    memorization_errors: Errors
+    influence_errors: Errors
+    shared_subsets: int
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What is selected.
+
+    Attributes:
+      memorization: least memorization, inclusive.
+      influence: least influence.
+      condition: whether influence counts only where the training example is memorized, by each
+        side's own estimate, as in Fig. C.2; Fig. C.3 has no such condition.
+    """
+
+    memorization: float = 0.25
+    influence: float = 0.15
+    condition: bool = True
+
+
+def consistency(
+    runs: Sequence[Path],
+    out: Path,
+    rule: Rule = Rule(),
+    other_inputs: bool = False,
+) -> list[Comparison]:
+    """Compares the first run with each other, or the two halves of the only one.
+
+    Halves take every second trial. Two runs at a time are in memory, twice `t (2 n + n') / 8` bytes
+    each; influence is compared class by class and never held.
+
+    Args:
+      runs: folders with `predictions`.
+      out: receives `consistency.csv`, `J` and `D` over thresholds, and `errors.csv`.
+      rule: what is selected.
+      other_inputs: whether runs may have been trained on different inputs, such as features of the
+        images; labels must agree in any case.
+
+    Raises:
+      InputError: if a run cannot be read, is of other data, or `out` cannot be written.
+    """
+    first, *others = runs
+    labels = _labels(first)
+    held = _hold(first)
+    if not others:
+        halves = held.halves()
+        if len(halves[1]) < 2:
+            raise InputError(f"{first}: expected at least 4 trials, received {len(held)}")
+        comparisons = [_compare(labels, halves, _HALVES, rule)]
+    else:
+        for other in others:
+            _check_same_data(labels, first, _labels(other), other, other_inputs)
+        names = _names(runs)
+        comparisons = [
+            _compare(labels, (held, _hold(other)), (names[0], name), rule)
+            for other, name in zip(others, names[1:], strict=True)
+        ]
+    _write(comparisons, out)
+    return comparisons
+
+
+def _labels(run: Path) -> Labels:
+    if not (run / "predictions").is_dir():
+        raise InputError(f"{run}: expected the folder of a run, with predictions; found none")
+    return load_labels(str(run / "predictions" / LABELS_NAME))
+
+
+def _hold(run: Path) -> HeldTrials:
+    folder = run / "predictions"
+    shards = [str(path) for path in folder.glob("predictions-*.tfrecord")]
+    if not shards:
+        raise InputError(f"{folder}: no prediction shards")
+    return hold_trials(shards, str(folder / LABELS_NAME))
+
+
+def _check_same_data(
+    labels: Labels, first: Path, others: Labels, other: Path, other_inputs: bool
+) -> None:
+    prints = [known.dataset_fingerprint for known in (labels, others)]
+    if not other_inputs and all(prints) and prints[0] != prints[1]:
+        raise InputError(
+            f"{other}: is of other data than {first}: expected fingerprint "
+            f"{prints[0].hex()[:16]}, received {prints[1].hex()[:16]}"
+        )
+    for name in ("train_labels", "test_labels"):
+        expected, received = getattr(labels, name), getattr(others, name)
+        if not np.array_equal(expected, received):
+            raise InputError(
+                f"{other}: {name} differ from those of {first} ({len(received):,} and "
+                f"{len(expected):,} examples): estimates of different examples cannot be compared"
+            )
+
+
+def _names(runs: Sequence[Path]) -> list[str]:
+    names = [run.resolve().name for run in runs]
+    return names if len(set(names)) == len(names) else [str(run) for run in runs]
+
+
+def _compare(
+    labels: Labels, held: tuple[HeldTrials, HeldTrials], names: tuple[str, str], rule: Rule
+) -> Comparison:
+    memorization = Agreement(np.union1d(_THRESHOLDS, [rule.memorization]))
+    influence = Agreement(np.union1d(_THRESHOLDS, [rule.influence]))
+    turned: list[Bits] = [side.turned(labels) for side in held]
+    for counts in count_in_parts(labels, turned):
+        known, spread = _estimates([train_samples(each.train) for each in counts])
+        memorization.add(known[0], known[1], spread)
+        may = at_least(known[0], rule.memorization), at_least(known[1], rule.memorization)
+        effects, spread = _estimates([class_samples(each) for each in counts])
+        influence.add(effects[0], effects[1], spread, may if rule.condition else None)
+    curves = memorization.curve(), influence.curve()
+    sides = [
+        _side(name, trials, labels, curves, which, rule)
+        for name, trials, which in zip(names, held, ("first", "second"), strict=True)
+    ]
+    subsets = [{row.tobytes() for row in side.masks} for side in held]
+    return Comparison(
+        sides[0],
+        sides[1],
+        *curves,
+        _errors(memorization),
+        _errors(influence),
+        shared_subsets=len(subsets[0] & subsets[1]),
+    )
+
+
+def _estimates(sides: Sequence[Samples]) -> tuple[list[np.ndarray], np.ndarray]:
+    """The estimates of both sides, and the variance of their difference."""
+    first, second = sides
+    return [difference(*side).value for side in sides], variance(*first) + variance(*second)
+
+
+def _side(
+    name: str,
+    held: HeldTrials,
+    labels: Labels,
+    curves: tuple[Curve, Curve],
+    which: str,
+    rule: Rule,
+) -> Side:
+    accuracy = np.bitwise_count(held.test_correct).sum(axis=1) / max(len(labels.test_labels), 1)
+    memorized, pairs = (
+        int(getattr(curve, which)[np.searchsorted(curve.threshold, threshold)])
+        for curve, threshold in zip(curves, (rule.memorization, rule.influence), strict=True)
+    )
+    return Side(
+        name=name,
+        trials=len(held),
+        fraction=float(np.bitwise_count(held.masks).sum(axis=1).mean() / len(labels.train_labels)),
+        accuracy=float(accuracy.mean()),
+        accuracy_sd=float(accuracy.std(ddof=1)) if len(held) > 1 else math.nan,
+        memorized=memorized,
+        pairs=pairs,
+    )
+
+
+def _errors(agreement: Agreement) -> Errors:
+    return Errors(agreement.compared, agreement.missing, *agreement.rms())
+
+
+def _write(comparisons: Sequence[Comparison], out: Path) -> None:
+    curves, errors = [], []
+    for each in comparisons:
+        sides = {"first_name": each.first.name, "second_name": each.second.name}
+        for name in ("memorization", "influence"):
+            columns = {**sides, "estimate": name, **vars(getattr(each, name))}
+            curves.append(pd.DataFrame(columns))
+            errors.append(
+                {
+                    **sides,
+                    "estimate": name,
+                    "first_trials": each.first.trials,
+                    "second_trials": each.second.trials,
+                    "first_lemma_bound": each.first.lemma_bound,
+                    "second_lemma_bound": each.second.lemma_bound,
+                    **vars(getattr(each, f"{name}_errors")),
+                }
+            )
+    tables = {"consistency": pd.concat(curves), "errors": pd.DataFrame(errors)}
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        for name, table in tables.items():
+            text = io.BytesIO()
+            table.to_csv(text, index=False, float_format="%.6g")
+            write_atomically(out / f"{name}.csv", text.getvalue())
+    except OSError as error:
+        raise InputError(f"{out}: cannot be written: {error.strerror}") from None

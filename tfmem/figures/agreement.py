@@ -1,0 +1,112 @@
+"""How far estimates agree, over thresholds."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from tfmem.estimation.agreement import Curve
+from tfmem.figures.style import (
+    BLUE,
+    FAINT,
+    GREEN,
+    GREY,
+    ORANGE,
+    PURPLE,
+    SKY,
+    VERMILION,
+    new_figure,
+    plain,
+)
+
+_SERIES = (
+    (BLUE, "-"), (VERMILION, "--"), (GREEN, "-."), (PURPLE, ":"), (ORANGE, "-"), (SKY, "--"),
+    (GREY, "-."),
+)  # fmt: skip
+_GUIDE: dict[str, Any] = {"color": FAINT, "linestyle": ":", "zorder": 0}
+
+
+@dataclass(frozen=True)
+class Agreeing:
+    """What is drawn of one comparison.
+
+    Attributes:
+      name: what stands in the legend.
+      memorization: agreement of memorization.
+      influence: agreement of influence.
+    """
+
+    name: str
+    memorization: Curve
+    influence: Curve
+
+
+def agreement_figure(
+    compared: Sequence[Agreeing],
+    reference: str,
+    thresholds: tuple[float, float],
+    sufficient: float,
+) -> Figure:
+    """`J` (left) and `D` (right) of memorization and influence (Feldman & Zhang 2020, Fig. C.2).
+
+    Shades are 95% intervals; where few examples are left, those of `D` go beyond the axes.
+
+    Args:
+      compared: the comparisons; more than seven repeat colours.
+      reference: what all are compared with.
+      thresholds: those of selection, of memorization and of influence.
+      sufficient: the `J` at which a threshold was deemed high enough.
+    """
+    figure = new_figure(9.5, 7)
+    rows = figure.subplots(2, 2)
+    estimates = "memorization", "influence"
+    styles = list(itertools.islice(itertools.cycle(_SERIES), len(compared)))
+    for row, estimate, threshold in zip(rows, estimates, thresholds, strict=True):
+        curves = [getattr(each, estimate) for each in compared]
+        for axes, measure in zip(row, ("jaccard", "difference"), strict=True):
+            for each, curve, style in zip(compared, curves, styles, strict=True):
+                _draw(axes, curve, measure, each.name, *style)
+            axes.axvline(threshold, **_GUIDE)
+            axes.set_xlim(0, max(_end(curve) for curve in curves))
+            axes.set_xlabel(f"threshold of {estimate}")
+            plain(axes)
+        row[0].axhline(sufficient, **_GUIDE)
+        row[0].set_ylim(0, 1.02)
+        row[0].set_ylabel("J (Jaccard similarity)")
+        highest = max(np.nanmax(curve.difference, initial=0) for curve in curves)
+        row[1].set_ylim(0, 1.5 * highest or 1)
+        row[1].set_ylabel("D (mean difference)")
+    handles, names = rows[0][0].get_legend_handles_labels()
+    handles.append(Line2D([], [], **_GUIDE))
+    names.append(
+        "selection: "
+        + ", ".join(
+            f"{estimate} ≥ {threshold:g}"
+            for estimate, threshold in zip(estimates, thresholds, strict=True)
+        )
+        + f"; J = {sufficient:g}"
+    )
+    figure.legend(
+        handles, names, title=f"compared with {reference}", loc="outside upper center",
+        frameon=False, ncols=2 if len(compared) > 3 else 1,
+    )  # fmt: skip
+    return figure
+
+
+def _draw(axes: Axes, curve: Curve, measure: str, name: str, colour: str, line: str) -> None:
+    value, low, high = (getattr(curve, measure + end) for end in ("", "_low", "_high"))
+    axes.plot(curve.threshold, value, color=colour, linestyle=line, label=name)
+    axes.fill_between(curve.threshold, low, high, color=colour, alpha=0.18, linewidth=0)
+
+
+def _end(curve: Curve) -> float:
+    """A little beyond the last threshold that anything reaches."""
+    reached = curve.threshold[curve.either > 0]
+    return min(1.0, float(reached[-1]) * 1.05) if len(reached) else 1.0
