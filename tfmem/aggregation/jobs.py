@@ -31,8 +31,9 @@ from tfmem.aggregation.reading import (
     identify,
     load_labels,
 )
+from tfmem.aggregation.summing import SumClasses
 from tfmem.aggregation.writing import WriteOrdered, WriteTable
-from tfmem.config import SelectionSettings
+from tfmem.config import SelectionSettings, Statistic
 from tfmem.estimation.estimator import ClassCounts
 from tfmem.predictions import Labels, TrialRecord
 from tfmem.records import read_records
@@ -49,6 +50,7 @@ def estimate(
     folders: Mapping[str, str],
     selection: SelectionSettings | None = None,
     beam_args: Sequence[str] = (),
+    statistic: Statistic = "correctness",
 ) -> dict[str, int]:
     """Estimates memorization and class-wise influence from prediction records.
 
@@ -59,6 +61,7 @@ def estimate(
         selection.
       selection: which pairs of one class; None selects none.
       beam_args: options for Beam, such as `--direct_num_workers=2`.
+      statistic: of what means are taken; `probability` must be in all records.
 
     Returns:
       How many records were read and written.
@@ -74,7 +77,8 @@ def estimate(
 
     def build(pipeline: beam.Pipeline) -> None:
         records = pipeline | "ReadTrials" >> ReadTrials(shards, labels)
-        counts = records | "CountClasses" >> CountClasses(_checked(records), labels)
+        count = SumClasses if statistic == "probability" else CountClasses
+        counts = records | "CountClasses" >> count(_checked(records), labels)
         _ = (
             counts
             | "MemorizationTable" >> beam.Map(_train_table)

@@ -1,0 +1,86 @@
+"""From the probabilities that trials give true labels to their sums, class by class."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import apache_beam as beam
+import numpy as np
+from apache_beam.metrics import Metrics
+
+from tfmem.aggregation.bits import WithGroups, by_class, turned
+from tfmem.aggregation.counting import BatchTrials
+from tfmem.errors import InputError
+from tfmem.estimation.estimator import ClassCounts
+from tfmem.estimation.probabilities import Batch, sum_class
+from tfmem.predictions import TrialRecord
+
+_ONE = int(np.float16(1).view(np.uint16))
+
+
+class _CutProbabilities(WithGroups):
+    """A batch of records into the probabilities of each class."""
+
+    def __init__(self, labels_path: str) -> None:
+        super().__init__(labels_path, by_class)
+
+    def process(self, batch: list[tuple[TrialRecord, str]]) -> Iterator[tuple[int, Batch]]:
+        records = [record for record, _ in batch]
+        trial_ids = np.array([record.trial_id for record in records], np.int64)
+        masks = turned(records, "subset_mask", len(self._labels.train_labels))
+        train = _stack(batch, "train_prob", len(self._labels.train_labels))
+        test = _stack(batch, "test_prob", len(self._labels.test_labels))
+        for key, group in self._groups.items():
+            yield (
+                key,
+                Batch(trial_ids, masks[group.train], train[:, group.train], test[:, group.test]),
+            )
+
+
+def _stack(batch: list[tuple[TrialRecord, str]], name: str, count: int) -> np.ndarray:
+    """Probabilities of a batch of trials, float16 `[batch, count]`."""
+    rows = []
+    for record, source in batch:
+        bits = np.frombuffer(getattr(record, name), "<u2")
+        if len(bits) != count:
+            raise InputError(
+                f"{source}: expected a feature {name!r}, which estimation.statistic: probability "
+                "needs, but there is none: it is written where training.probabilities is true"
+            )
+        if bits.max(initial=0) > _ONE:  # of what is not negative, bits are in the order of values
+            wrong = bits.view("<f2")[np.argmax(bits > _ONE)]
+            raise InputError(f"{source}: {name}: expected values from 0 to 1, received {wrong}")
+        rows.append(bits)
+    return np.stack(rows).astype(np.uint16, copy=False).view(np.float16)
+
+
+class _SumClass(WithGroups):
+    """All probabilities of a class into their sums."""
+
+    def __init__(self, labels_path: str) -> None:
+        super().__init__(labels_path, by_class)
+        self._counted = Metrics.counter("tfmem", "classes_counted")
+
+    def process(
+        self, element: tuple[int, Iterable[Batch]], num_trials: int
+    ) -> Iterator[ClassCounts]:
+        label, batches = element
+        group = self._groups[label]
+        self._counted.inc()
+        yield sum_class(num_trials, label, group.train, group.test, batches)
+
+
+@beam.ptransform_fn
+def SumClasses(
+    records: beam.PCollection[tuple[TrialRecord, str]],
+    num_trials: beam.pvalue.AsSingleton,
+    labels_path: str,
+) -> beam.PCollection[ClassCounts]:
+    """Sums of probabilities over trials for each class that has examples."""
+    return (
+        records
+        | "BatchTrials" >> BatchTrials()
+        | "CutProbabilities" >> beam.ParDo(_CutProbabilities(labels_path))
+        | "GatherClass" >> beam.GroupByKey()
+        | "SumClass" >> beam.ParDo(_SumClass(labels_path), num_trials)
+    )
