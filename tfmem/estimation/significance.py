@@ -7,9 +7,10 @@ The test is exact (Fisher's), whatever the probabilities are.
 
 Of the probabilities that models give the true label, those with the training example are then a
 sample without replacement. Its mean is taken for normal, with the variance that such a mean has:
-the permutation test in its usual approximation. On digits (1,024 trials), with subsets given to
-other trials at random, p-values below 10^-2 to 10^-5 are 1.0 to 1.2 times as frequent as they
-should be for `positive`, and a third as frequent or less for `negative`.
+the permutation test in its usual approximation. On digits, with the subsets of 1,024 trials and
+the predictions of others, p-values below 10^-2 to 10^-5 are 0.6 to 1.0 times as frequent as they
+should be for `positive`, and a third as frequent or less for `negative`
+(`benchmarks/probability.py`).
 """
 
 from __future__ import annotations
