@@ -192,7 +192,7 @@ def test_pairs_are_those_that_estimates_select(tmp_path, reference):
 def draw(rng, kind, shape):
     """Probabilities, and their mean."""
     if kind == "rarely wrong":
-        return np.where(rng.random(shape) < 0.01, 0.05, 1.0), 1 - 0.01 * 0.95
+        return np.where(rng.random(shape) < 0.001, 0.05, 1.0), 1 - 0.001 * 0.95
     if kind == "either":
         return rng.beta(0.05, 0.05, shape), 0.5
     return (np.full(shape, 0.7), 0.7) if kind == "always" else (rng.beta(8, 2, shape), 0.8)
@@ -219,8 +219,8 @@ def welch(a, b):
 def test_the_interval_covers_where_welch_s_does_not(n1, n0):
     """The least of 16 coverages, each of 2,000 samples.
 
-    True coverage is at least 92.5% (from 10^5 samples each); 0.90 is more than 4 standard errors
-    below (false alarm below 1e-3 over all of them).
+    True coverage is at least 94% (from 50,000 samples each); 0.90 is 7 standard errors below (false
+    alarm below 1e-9).
     """
     rng = np.random.default_rng(0)
     kinds = ("rarely wrong", "either", "always", "mostly")
@@ -235,7 +235,7 @@ def test_the_interval_covers_where_welch_s_does_not(n1, n0):
                 truth = mean_a - mean_b
                 found.append(np.mean((low <= truth + 1e-9) & (truth - 1e-9 <= high)))
     assert min(covered[ours]) >= 0.90
-    assert min(covered[welch]) < 0.5
+    assert min(covered[welch]) < 0.1
 
 
 def test_p_values_are_as_frequent_as_they_say_and_selection_keeps_its_rate():
