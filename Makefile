@@ -34,6 +34,7 @@ benchmark: .venv/installed
 	$(BIN)/pytest -m slow
 	$(BIN)/python -m benchmarks.kernel
 	$(BIN)/python -m benchmarks.estimation
+	$(BIN)/python -m benchmarks.probability
 	$(BIN)/python -m benchmarks.training --data $(DATA)
 	$(BIN)/python -m benchmarks.mnist $(DATA)/mnist
 	$(BIN)/python -m benchmarks.input

@@ -21,6 +21,7 @@ def Do(inputs: Paths, outputs: Paths, parameters: Parameters) -> None:
         labels=str(inputs["predictions"] / LABELS_NAME),
         folders={kind: str(outputs[kind]) for kind in ("memorization", "influence")},
         beam_args=parameters["beam_args"],
+        statistic=parameters["statistic"],
     )
     print(f"{counters.get('records_read', 'all'):,} trials read")
 
@@ -29,6 +30,6 @@ ESTIMATE = Component(
     name="estimate",
     inputs={"predictions": Predictions},
     outputs={"memorization": Memorization, "influence": Influence},
-    parameters={"beam_args": list},
+    parameters={"statistic": str, "beam_args": list},
     Do=Do,
 )

@@ -10,21 +10,21 @@ from components.report import REPORT
 from components.select import SELECT
 from components.train import TRAIN
 from pipelines.runner import Step
-from tfmem.config import Config, SelectionSettings
+from tfmem.config import Config, EstimationSettings, SelectionSettings
 
 
 def training(config: Config) -> list[Step]:
     """Trains the trials of a run."""
-    # What is selected later is no concern of the trials: changing it must not run this step again.
-    unselected = config.model_copy(update={"selection": SelectionSettings()})
-    return [Step(TRAIN, {"config": unselected.model_dump_json()})]
+    # What is estimated later is no concern of the trials: changing it must not run this step again.
+    later = {"estimation": EstimationSettings(), "selection": SelectionSettings()}
+    return [Step(TRAIN, {"config": config.model_copy(update=later).model_dump_json()})]
 
 
 def estimation(config: Config, beam_args: Sequence[str]) -> list[Step]:
     """Estimates from predictions, and selects pairs."""
     arguments = list(beam_args)
     return [
-        Step(ESTIMATE, {"beam_args": arguments}),
+        Step(ESTIMATE, {"statistic": config.estimation.statistic, "beam_args": arguments}),
         Step(SELECT, {"config": config.model_dump_json(), "beam_args": arguments}),
     ]
 

@@ -41,7 +41,7 @@ def aggregate(folder, beam_args=(), room=Room()):  # noqa: B008
         {kind: str(folder / kind) for kind in KINDS},
         SELECTION,
         beam_args,
-        room,
+        room=room,
     )
 
 

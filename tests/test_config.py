@@ -3,6 +3,8 @@ import pytest
 from tfmem.config import differences, from_yaml
 from tfmem.errors import InputError
 
+PROBABILITY = "estimation: {statistic: probability}"
+
 
 @pytest.mark.parametrize(
     ("text", "override", "words"),
@@ -24,6 +26,8 @@ from tfmem.errors import InputError
         ("seed: 1\nseed: 2", (), ["YAML", "duplicate"]),
         ("- 1", (), ["mapping", "[1]"]),
         ("training: {trainer: mirrored, stack_size: 4}", (), ["training", "stack_size must be 1"]),
+        (PROBABILITY, ["selection.pairs=all"], ["estimation.statistic", "selection.pairs"]),
+        (PROBABILITY, ["training.probabilities=false"], ["training.probabilities", "true"]),
     ],
 )
 def test_a_mistake_is_one_line_that_names_the_key(text, override, words):
@@ -51,7 +55,8 @@ def test_yaml_round_trip_and_overrides():
 def test_the_digest_changes_with_what_decides_a_trial_and_with_nothing_else():
     base = from_yaml("")
     same = ["training.trials=9", "training.stack_size=3", "selection.influence=0.5",
-            "dataset.data_dir=/x", "training.trainer=mirrored"]  # fmt: skip
+            "dataset.data_dir=/x", "training.trainer=mirrored",
+            "estimation.statistic=probability"]  # fmt: skip
     other = ["seed=1", "training.epochs=3", "model.name=cnn", "training.fraction=0.5",
              "dataset.name=mnist", "training.warmup=0.2"]  # fmt: skip
     for override in same:

@@ -13,7 +13,7 @@ import pandas as pd
 
 from tfmem import pairs as pair_selection
 from tfmem.aggregation.estimates import KINDS, parse_influence
-from tfmem.config import Config, from_yaml
+from tfmem.config import Config, Statistic, from_yaml
 from tfmem.datasets import AnyDataset, load
 from tfmem.errors import InputError
 from tfmem.estimation.estimator import ClassCounts, Difference, influence
@@ -41,6 +41,7 @@ class InfluenceBlock:
 
     Attributes:
       label: the class.
+      statistic: `correctness`, or `probability` where its means were compared.
       train_index: int64 `[train]`.
       test_index: int64 `[test]`.
       n_in: int64 `[train]`, trials with the training example in the subset.
@@ -51,6 +52,7 @@ class InfluenceBlock:
     def __init__(self, counts: ClassCounts) -> None:
         """Estimates from counts."""
         self.label = counts.label
+        self.statistic = counts.statistic
         self.train_index = counts.train.index
         self.test_index = counts.test_index
         self.n_in = counts.train.num_in
@@ -120,6 +122,12 @@ class Run:
         return dataset
 
     @cached_property
+    def statistic(self) -> Statistic:
+        """What was averaged over models: `correctness`, or the `probability` of the true label."""
+        payload, source = next(self._records("memorization"))
+        return "probability" if "probability" in decode_example(payload, source) else "correctness"
+
+    @cached_property
     def memorization(self) -> pd.DataFrame:
         """One row a training example, by `index`: label, counts, memorization with its errors."""
         return self._table("memorization", _MEMORIZATION).set_index("index")
@@ -147,6 +155,11 @@ class Run:
         blocks = {}
         for payload, source in self._records("influence"):
             counts = parse_influence(payload, source)
+            if counts.statistic != self.statistic:
+                raise InputError(
+                    f"{source}: influence of {counts.statistic}, expected {self.statistic} as in "
+                    f"{self._folders['memorization']}"
+                )
             blocks[counts.label] = InfluenceBlock(counts)
         return blocks
 

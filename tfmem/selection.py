@@ -20,11 +20,14 @@ from tfmem.estimation.estimator import (
     TestCounts,
     TrainCounts,
     difference,
+    less,
     memorization,
 )
 from tfmem.estimation.search import Found, Search, TooMany
 from tfmem.estimation.significance import (
     expected_by_chance,
+    expected_means_by_chance,
+    mean_p_values,
     normal_quantile,
     p_values,
     q_values,
@@ -40,12 +43,14 @@ _FEW_ROWS, _ROWS = 64, 8_192  # rows searched at once, at first and at most
 class Candidates:
     """Pairs that may be selected, as counts; arrays are int64 `[pairs]` unless said otherwise.
 
+    Where the statistic is probability, `correct` and `correct_in` are float64 sums of it.
+
     Attributes:
       num_trials: number of trials `t`.
       rows: how many training examples were looked at.
       rows_in: sum of their `num_in`.
       tested: `[num_trials + 1]`, how many pairs were looked at, by the `correct` of their test
-        example.
+        example, or the variance of its probability: 0 to 1/4 in `num_trials` steps.
       train_index: training examples.
       test_index: test examples.
       label: classes of the training examples.
@@ -56,6 +61,8 @@ class Candidates:
       memorization: float64, of the training examples.
       p_value: float64 (see `p_values`).
       significant: bool, whether it is so small that false discovery rates depend on it.
+      uncertain: float64, sums of `p (1 - p)` of the test examples; None for correctness.
+      uncertain_in: likewise over trials with the training example in the subset.
     """
 
     num_trials: int
@@ -72,6 +79,8 @@ class Candidates:
     memorization: np.ndarray
     p_value: np.ndarray
     significant: np.ndarray
+    uncertain: np.ndarray | None = None
+    uncertain_in: np.ndarray | None = None
 
     @property
     def num_out(self) -> np.ndarray:
@@ -85,7 +94,12 @@ class Candidates:
 
     def take(self, which: np.ndarray) -> Candidates:
         """Some of the pairs."""
-        return replace(self, **{name: getattr(self, name)[which] for name in _COLUMNS})
+        return replace(self, **{name: getattr(self, name)[which] for name in self.columns})
+
+    @property
+    def columns(self) -> list[str]:
+        """Names of the arrays `[pairs]` that are there."""
+        return [name for name in _COLUMNS if getattr(self, name) is not None]
 
 
 _SUMS = "rows", "rows_in", "tested"
@@ -104,16 +118,18 @@ def in_class(counts: ClassCounts, settings: SelectionSettings, possible: int) ->
       InputError: if there are more than memory has room for.
     """
     label = np.full(len(counts.test_index), counts.label, np.int64)
-    tests = TestCounts(counts.test_index, label, counts.test_correct)
+    tests = TestCounts(counts.test_index, label, counts.test_correct, counts.test_uncertain)
     finder = _Finder(counts.train, tests, settings, possible)
     rows = finder.rows
     if len(rows) and len(label):
         low, high = finder.bounds(rows)
-        both = counts.test_correct_in[rows].astype(np.int64)
+        both = counts.test_correct_in[rows].astype(counts.test_correct.dtype)
         covariance = counts.train.num_trials * both
         covariance -= counts.train.num_in[rows, None] * counts.test_correct
         row, column = np.nonzero((covariance <= low) | (covariance >= high))
-        finder.add(Found(rows[row], column, both[row, column]))
+        found = Found(rows[row], column, both[row, column])
+        uncertain = counts.test_uncertain_in
+        finder.add(found, None if uncertain is None else uncertain[found.row, column])
     return finder.candidates()
 
 
@@ -173,31 +189,31 @@ class _Finder:
         )
         self._best = np.zeros(len(tests.index))  # signed influence that is not among the top
         self._value = memorization(train).value
-        self._chosen = self._pairs(Found(*np.zeros((3, 0), np.int64)))
+        self._spread = _spread(tests, train.num_trials)
+        none = np.zeros((3, 0), np.int64)
+        self._chosen = self._pairs(Found(*none), None if tests.uncertain is None else none[0])
 
     def bounds(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Covariances, float64 `[test]` each, at or beyond which pairs may be candidates.
 
         See `Search`; those of all rows, so that some pairs within are no candidates.
         """
-        settings, trials = self._settings, self._train.num_trials
+        settings, spread = self._settings, self._spread
         squares = (self._train.num_in * self._train.num_out)[rows].astype(np.float64)
-        right = self._tests.correct
-        spread = _spread(right, trials)
-        edge = np.full(len(right), np.inf)  # where all trials agree there is no evidence
+        edge = np.full(len(spread), np.inf)  # where all trials agree there is no evidence
         edge[spread > 0] = self._quantile * np.sqrt(squares.min() * spread[spread > 0])
         if settings.top_k:
             edge = np.minimum(edge, np.maximum(self._best * squares.min(), 1) - 0.5)
         elif settings.fdr is None:
             least = settings.influence
             edge = np.minimum(edge, least * (squares.min() if least > 0 else squares.max()) - 0.5)
-        never = np.full(len(right), np.inf)
+        never = np.full(len(spread), np.inf)
         low = -never if settings.sign == "positive" else -edge
         return low, never if settings.sign == "negative" else edge
 
-    def add(self, found: Found) -> None:
+    def add(self, found: Found, uncertain_in: np.ndarray | None = None) -> None:
         """Takes over those of the pairs that are candidates; `row` is among all rows."""
-        joined = concatenate([self._chosen, self._pairs(found)])
+        joined = concatenate([self._chosen, self._pairs(found, uncertain_in)])
         by_rule = meets_rule(joined, self._settings)
         if self._settings.top_k:
             self._raise_bounds(joined.take(by_rule))
@@ -212,12 +228,16 @@ class _Finder:
         np.minimum.at(least, column, signed_influence(top, self._settings))
         self._best[full] = least[full]
 
-    def _pairs(self, found: Found) -> Candidates:
+    def _pairs(self, found: Found, uncertain_in: np.ndarray | None) -> Candidates:
         train, tests, trials = self._train, self._tests, self._train.num_trials
         both, num_in, right = found.both, train.num_in[found.row], tests.correct[found.column]
-        p = p_values(both, num_in, right, trials, self._settings.sign)
-        covariance = _signed(trials * both - num_in * right, self._settings)
-        deviation = np.sqrt(num_in * (trials - num_in) * _spread(right, trials))
+        covariance = trials * both - num_in * right
+        deviation = np.sqrt(num_in * (trials - num_in) * self._spread[found.column])
+        if tests.uncertain is None:
+            p = p_values(both, num_in, right, trials, self._settings.sign)
+        else:
+            p = mean_p_values(covariance, deviation, self._settings.sign)
+        covariance = _signed(covariance, self._settings)
         return Candidates(
             num_trials=trials,
             rows=0,
@@ -233,16 +253,21 @@ class _Finder:
             memorization=self._value[found.row],
             p_value=p,
             significant=(p <= self._least_p) & (covariance >= self._quantile * deviation),
+            uncertain=None if tests.uncertain is None else tests.uncertain[found.column],
+            uncertain_in=uncertain_in,
         )
 
     def candidates(self) -> Candidates:
         """All that were found."""
         rows, trials = len(self.rows), self._train.num_trials
+        by = self._tests.correct
+        if self._tests.uncertain is not None:
+            by = (4 * self._spread * max(trials - 1, 1) / trials).astype(np.int64)
         return replace(
             self._chosen,
             rows=rows,
             rows_in=int(self._train.num_in[self.rows].sum()),
-            tested=rows * np.bincount(self._tests.correct, minlength=trials + 1),
+            tested=rows * np.bincount(by, minlength=trials + 1),
         )
 
 
@@ -253,7 +278,7 @@ def concatenate(parts: Sequence[Candidates]) -> Candidates:
       parts: at least one.
     """
     columns: dict[str, Any] = {
-        name: np.concatenate([getattr(part, name) for part in parts]) for name in _COLUMNS
+        name: np.concatenate([getattr(part, name) for part in parts]) for name in parts[0].columns
     }
     sums: dict[str, Any] = {name: sum(getattr(part, name) for part in parts) for name in _SUMS}
     return replace(parts[0], **sums, **columns)
@@ -278,9 +303,12 @@ def meets_rule(pairs: Candidates, settings: SelectionSettings) -> np.ndarray:
     return _at_least(covariance, pairs.num_in * pairs.num_out, _exact(settings.influence))
 
 
-def _spread(correct: np.ndarray, trials: int) -> np.ndarray:
-    """Variance of the covariance without influence, over `num_in * num_out`."""
-    return correct * (trials - correct) / max(trials - 1, 1)
+def _spread(tests: TestCounts, trials: int) -> np.ndarray:
+    """Variance of the covariance without influence, over `num_in * num_out`, `[test]`."""
+    squares = tests.correct * (trials - tests.correct)
+    if tests.uncertain is not None:
+        squares = np.maximum(squares - trials * tests.uncertain, 0)
+    return squares / max(trials - 1, 1)
 
 
 def _signed(covariance: np.ndarray, settings: SelectionSettings) -> np.ndarray:
@@ -337,8 +365,16 @@ def settle(parts: Iterable[Candidates], settings: SelectionSettings) -> Selectio
     Args:
       parts: at least one.
       settings: what is selected.
+
+    Raises:
+      InputError: if they are of different statistics.
     """
-    found = concatenate(list(parts))
+    parts = list(parts)
+    if len({part.uncertain is None for part in parts}) > 1:
+        raise InputError(
+            "influence records of correctness and of probability: expected those of one statistic"
+        )
+    found = concatenate(parts)
     by_rule = meets_rule(found, settings)
     candidate = by_rule | found.significant
     found, by_rule = found.take(candidate), by_rule[candidate]
@@ -350,7 +386,12 @@ def settle(parts: Iterable[Candidates], settings: SelectionSettings) -> Selectio
     chosen = chosen[order]
     kept = found.take(chosen)
     influence = difference(
-        kept.correct_in, kept.num_in, kept.correct - kept.correct_in, kept.num_out
+        kept.correct_in,
+        kept.num_in,
+        kept.correct - kept.correct_in,
+        kept.num_out,
+        kept.uncertain_in,
+        less(kept.uncertain, kept.uncertain_in),
     )
     pairs = Pairs(
         train_index=kept.train_index,
@@ -366,7 +407,8 @@ def settle(parts: Iterable[Candidates], settings: SelectionSettings) -> Selectio
         q_value=q[chosen],
     )
     included = round(found.rows_in / max(found.rows, 1))
-    expected = expected_by_chance(
+    by_chance = expected_by_chance if found.uncertain is None else expected_means_by_chance
+    expected = by_chance(
         settings.influence, included, found.tested, found.num_trials, settings.sign
     )
     return Selection(pairs, tested, expected)

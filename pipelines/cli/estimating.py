@@ -31,6 +31,7 @@ _SELECTION = SelectionSettings()
         "tfmem estimate 'runs/digits/predictions/*.tfrecord' --labels "
         "runs/digits/predictions/labels.npz --out estimates",
         "tfmem estimate '*.tfrecord' --labels labels.npz --out estimates --pairs all --fdr 0.05",
+        "tfmem estimate '*.tfrecord' --labels labels.npz --out estimates --statistic probability",
         "tfmem estimate '*.tfrecord' --labels labels.npz --out estimates --influence 0.1 -- "
         "--direct_running_mode=multi_processing --direct_num_workers=2",
         "tfmem estimate 'gs://bucket/run/predictions/*.tfrecord' --labels "
@@ -43,6 +44,10 @@ def estimate(
     predictions: Annotated[str, typer.Argument(help="Path or glob of shards.", show_default=False)],
     labels: Annotated[str, typer.Option(help="The labels.npz beside them.", show_default=False)],
     out: Annotated[str, typer.Option(help="Folder for the estimates.", show_default=False)],
+    statistic: Annotated[
+        Literal["correctness", "probability"],
+        typer.Option(help="How often models are right, or how probable they hold the true label."),
+    ] = "correctness",
     memorization: Annotated[
         float, typer.Option(help="Pairs: least memorization.", min=-1, max=1)
     ] = _SELECTION.memorization,
@@ -94,13 +99,15 @@ def estimate(
         "pairs": pairs.replace("-", "_"),
         "sign": sign,
     }
-    selection = from_yaml(
-        "", [f"selection.{key}={value}" for key, value in values.items() if value is not None]
-    ).selection
+    chosen = [f"selection.{key}={value}" for key, value in values.items() if value is not None]
+    selection = from_yaml("", [f"estimation.statistic={statistic}", *chosen]).selection
     kinds = ["memorization", "pairs"] if pairs == "all" else ["memorization", "influence", "pairs"]
     folders = {kind: FileSystems.join(out, kind) for kind in kinds}
-    job = search_pairs if pairs == "all" else run_job
-    counters = job(predictions, labels, folders, selection, beam or [], Room(memory=memory))
+    room = Room(memory=memory)
+    if pairs == "all":
+        counters = search_pairs(predictions, labels, folders, selection, beam or [], room)
+    else:
+        counters = run_job(predictions, labels, folders, selection, beam or [], statistic, room)
     for name, value in sorted(counters.items()):
         print(f"{name.replace('_', ' ')}: {value:,}")
     print(describe(selection, read_selection(folders["pairs"])))

@@ -33,9 +33,13 @@ def show(
     """Show the most memorized training examples."""
     from tfmem.run import load_run
 
-    estimates = load_run(folder).memorization.dropna(subset="memorization")
+    run = load_run(folder)
+    estimates = run.memorization.dropna(subset="memorization")
     ranked = estimates.sort_values("memorization", ascending=False, kind="stable").head(top)
-    listed = table("index", "label", "memorization", "95% interval", "in: right", "out: right")
+    shown = "right" if run.statistic == "correctness" else "probability"
+    listed = table(
+        "index", "label", "memorization", "95% interval", f"in: {shown}", f"out: {shown}"
+    )
     for row in ranked.itertuples():
         listed.add_row(
             str(row.Index),

@@ -98,7 +98,7 @@ class _Cut(WithGroups):
         train = any(len(group.train) for group in self._groups.values())
         test = any(len(group.test) for group in self._groups.values())
         masks, train_correct, test_correct = (
-            _turned(records, name, count if wanted else 0)
+            turned(records, name, count if wanted else 0)
             for name, count, wanted in (
                 ("subset_mask", len(self._labels.train_labels), train),
                 ("train_correct", len(self._labels.train_labels), train),
@@ -117,7 +117,8 @@ class _Cut(WithGroups):
             )
 
 
-def _turned(records: list[TrialRecord], name: str, count: int) -> np.ndarray:
+def turned(records: list[TrialRecord], name: str, count: int) -> np.ndarray:
+    """A packed feature of records along the trials: uint64 `[count, words]`."""
     if not count:
         return np.zeros((0, -(-len(records) // 64)), np.uint64)
     packed = np.stack([np.frombuffer(getattr(record, name), np.uint8) for record in records])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import NamedTuple
 
 import apache_beam as beam
@@ -78,8 +79,16 @@ def count_class(
 def BatchTrials(
     records: beam.PCollection[tuple[TrialRecord, str]],
 ) -> beam.PCollection[list[tuple[TrialRecord, str]]]:
-    """Records in batches that fill words of 64 trials."""
-    return records | beam.BatchElements(min_batch_size=BATCH, max_batch_size=BATCH)
+    """Records in batches that fill words of 64 trials, without what is not counted."""
+    return (
+        records
+        | "OnlyBits" >> beam.MapTuple(_only_bits)
+        | beam.BatchElements(min_batch_size=BATCH, max_batch_size=BATCH)
+    )
+
+
+def _only_bits(record: TrialRecord, source: str) -> tuple[TrialRecord, str]:
+    return replace(record, train_prob=b"", test_prob=b""), source
 
 
 @beam.ptransform_fn

@@ -27,8 +27,9 @@ from tfmem.aggregation.memory import free_memory
 from tfmem.aggregation.parts import Collect, from_parts, in_parts, parts_of_classes, parts_of_tiles
 from tfmem.aggregation.reading import find_files, load_labels
 from tfmem.aggregation.runners import beam_options
+from tfmem.aggregation.summing import SumClasses
 from tfmem.aggregation.writing import WriteOrdered, WriteTable
-from tfmem.config import SelectionSettings
+from tfmem.config import SelectionSettings, Statistic
 from tfmem.estimation.estimator import ClassCounts
 from tfmem.predictions import Labels, TrialRecord
 from tfmem.records import read_records
@@ -45,6 +46,7 @@ def estimate(
     folders: Mapping[str, str],
     selection: SelectionSettings | None = None,
     beam_args: Sequence[str] = (),
+    statistic: Statistic = "correctness",
     room: Room = _ROOM,
 ) -> dict[str, int]:
     """Estimates memorization and class-wise influence from prediction records.
@@ -56,6 +58,7 @@ def estimate(
         selection.
       selection: which pairs of one class; None selects none.
       beam_args: options for Beam, such as `--direct_num_workers=2`.
+      statistic: of what means are taken; `probability` must be in all records.
       room: how much is held at a time.
 
     Returns:
@@ -70,10 +73,12 @@ def estimate(
     memorization = _memorization_output(folders, known)
     influence = Output(folders["influence"], "influence", len(known.class_names), _CLASSES_A_FILE)
     pairs = _pairs_outputs(folders["pairs"]) if selection else []
-    parts = parts_of_classes(shards, known, influence.per_file, _memory(room, beam_args))
+    parts = parts_of_classes(shards, known, statistic, influence.per_file, _memory(room, beam_args))
 
     def build(pipeline: beam.Pipeline) -> None:
-        count = functools.partial(_ClassesOfFiles, labels_path=labels, influence=influence)
+        count = functools.partial(
+            _ClassesOfFiles, labels_path=labels, influence=influence, statistic=statistic
+        )
         counts = in_parts(pipeline, shards, labels, parts, count)
         tables = from_parts(counts, "MemorizationTable", _train_table)
         _ = tables | "WriteMemorization" >> WriteTable(memorization)
@@ -192,10 +197,12 @@ def _ClassesOfFiles(
     num_trials: beam.pvalue.AsSingleton,
     labels_path: str,
     influence: Output,
+    statistic: Statistic,
 ) -> beam.PCollection[ClassCounts]:
     """Counts over trials for the classes of some influence files, which it writes."""
     classes = range(files.start * influence.per_file, files.stop * influence.per_file)
-    counts = records | "CountClasses" >> CountClasses(classes, num_trials, labels_path)
+    count = SumClasses if statistic == "probability" else CountClasses
+    counts = records | "CountClasses" >> count(classes, num_trials, labels_path)
     _ = (
         counts
         | "InfluenceRecord" >> beam.Map(influence_record)

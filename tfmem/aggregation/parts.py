@@ -11,6 +11,7 @@ import numpy as np
 from tfmem.aggregation.bits import BATCH
 from tfmem.aggregation.memory import divide, row_bytes
 from tfmem.aggregation.reading import ReadTrials, check_identities, identify
+from tfmem.config import Statistic
 from tfmem.predictions import Labels, TrialRecord
 
 _PAIR = 8  # bytes of a pair of one class: its influence and its count
@@ -18,13 +19,18 @@ _WORKING = 40  # bytes a pair of the class or of the step of a search that is be
 
 
 def parts_of_classes(
-    shards: Sequence[str], labels: Labels, per_file: int, memory: int | None
+    shards: Sequence[str],
+    labels: Labels,
+    statistic: Statistic,
+    per_file: int,
+    memory: int | None,
 ) -> list[range]:
     """Numbers of influence files that are counted together.
 
     Args:
       shards: paths of all predictions.
       labels: those that belong to them.
+      statistic: probabilities take 16 bits each.
       per_file: classes a file.
       memory: bytes that the job may take; None is no limit.
 
@@ -36,10 +42,11 @@ def parts_of_classes(
         np.bincount(x, minlength=classes) for x in (labels.train_labels, labels.test_labels)
     )
     row = row_bytes(shards) if memory else 0
-    held = row * (2 * train + test) + _PAIR * train * test
+    bits = 16 if statistic == "probability" else 1
+    held = row * ((1 + bits) * train + bits * test) + _PAIR * train * test
     files = np.add.reduceat(held, range(0, classes, per_file))
     working = _WORKING * int((train * test).max())
-    return divide(files.tolist(), _batch_bytes(labels), working, memory)
+    return divide(files.tolist(), bits * _batch_bytes(labels), working, memory)
 
 
 def parts_of_tiles(

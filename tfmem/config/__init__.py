@@ -20,7 +20,9 @@ from tfmem.config.reading import differences, from_yaml
 from tfmem.config.steps import (
     AugmentationSettings,
     DatasetSettings,
+    EstimationSettings,
     SelectionSettings,
+    Statistic,
     TrainingSettings,
 )
 from tfmem.config.tree import Config
@@ -32,12 +34,14 @@ __all__ = [
     "DatasetSettings",
     "DenseNetSettings",
     "DenseSettings",
+    "EstimationSettings",
     "FastSettings",
     "InceptionSettings",
     "LinearSettings",
     "ModelSettings",
     "ResNetSettings",
     "SelectionSettings",
+    "Statistic",
     "TrainingSettings",
     "differences",
     "from_yaml",

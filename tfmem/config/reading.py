@@ -91,7 +91,8 @@ def _explain(problem: Any) -> str:
         name = problem["ctx"].get("tag")
         return f"{key}.name: expected {_expected_tags(problem)}, received {name!r}"
     message = problem["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
-    return f"{key}: expected {message}, received {problem['input']!r}"
+    received = f", received {problem['input']!r}" if path else ""  # not the whole tree
+    return f"{key}: expected {message}{received}"
 
 
 def _expected_tags(problem: Any) -> str:

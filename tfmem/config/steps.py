@@ -142,6 +142,21 @@ class TrainingSettings(Settings):
         return self
 
 
+Statistic = Literal["correctness", "probability"]
+
+
+class EstimationSettings(Settings):
+    """What memorization and influence are differences of.
+
+    Attributes:
+      statistic: `correctness` is how often models are right, as in the paper; `probability` the
+        mean probability of the true label, which takes fewer trials. It is estimated for pairs of
+        one class, from records with `training.probabilities`.
+    """
+
+    statistic: Statistic = "correctness"
+
+
 class SelectionSettings(Settings):
     """Which pairs are selected; by default those of Feldman & Zhang (2020, Sec. 2).
 

@@ -12,7 +12,12 @@ from pydantic import Field, model_validator
 
 from tfmem.config.base import Settings
 from tfmem.config.models import DenseSettings, ModelSettings
-from tfmem.config.steps import DatasetSettings, SelectionSettings, TrainingSettings
+from tfmem.config.steps import (
+    DatasetSettings,
+    EstimationSettings,
+    SelectionSettings,
+    TrainingSettings,
+)
 
 # How a trial is carried out, which changes its predictions by rounding at most; `groups` is where
 # they are read, and what they are is in their digest.
@@ -37,12 +42,27 @@ class Config(Settings):
     dataset: DatasetSettings = DatasetSettings()
     model: ModelSettings = DenseSettings()
     training: TrainingSettings = TrainingSettings()
+    estimation: EstimationSettings = EstimationSettings()
     selection: SelectionSettings = SelectionSettings()
 
     @model_validator(mode="after")
     def _scaled_crops_are_cut_while_reading(self) -> Config:
         if self.training.augmentation.random_resized_crop and not self.dataset.image_size:
             raise ValueError("training.augmentation.random_resized_crop with dataset.image_size")
+        return self
+
+    @model_validator(mode="after")
+    def _probabilities_are_there(self) -> Config:
+        if self.estimation.statistic == "probability":
+            if self.selection.pairs == "all":
+                raise ValueError(
+                    "estimation.statistic: correctness with selection.pairs: all (of probabilities "
+                    "only pairs of one class are estimated)"
+                )
+            if not self.training.probabilities:
+                raise ValueError(
+                    "training.probabilities: true with estimation.statistic: probability"
+                )
         return self
 
     def trial_settings(self) -> dict[str, Any]:

@@ -1,0 +1,154 @@
+"""What `estimation.statistic: probability` saves in trials, on digits, and costs, at CIFAR's size.
+
+Estimates from two parts of the trials differ by noise alone: noise variance is half the mean square
+of their difference, signal variance their covariance, over all examples or all pairs of one class.
+Noise variance falls as 1/t, so the ratio of signal to noise (in variance) of two statistics is that
+of the trials they need. Also: p-values of masks and predictions that belong to different trials,
+which are due to chance.
+"""
+
+import argparse
+import subprocess
+import sys
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.estimation import SIZES, make, run
+from tfmem.estimation.significance import mean_p_values
+from tfmem.predictions import LABELS_NAME, Labels, read_shard, write_shard
+from tfmem.subsets import unpack
+
+STATISTICS = "correctness", "probability"
+
+
+def train(folder, trials):
+    """Dense networks on digits; a folder that holds them is left as it is."""
+    command = [sys.executable, "-c", "from pipelines.cli import main; main()", "train"]
+    command += ["configs/digits.yaml", "--out", str(folder), "--set", f"training.trials={trials}"]
+    subprocess.run(command, check=True)
+
+
+def read(folder):
+    """Masks `[trials, train]`, and for each statistic training and test values `[trials, …]`."""
+    shards = sorted(folder.glob("predictions-*.tfrecord"))
+    records = sorted((one for path in shards for one in read_shard(path)), key=lambda r: r.trial_id)
+    masks = np.stack([unpack(one.subset_mask, one.num_train) for one in records])
+    correct = [
+        np.stack([unpack(getattr(one, f"{split}_correct"), getattr(one, f"num_{split}"))
+                  for one in records])
+        for split in ("train", "test")
+    ]  # fmt: skip
+    probable = [
+        np.stack([np.frombuffer(getattr(one, f"{split}_prob"), np.float16) for one in records])
+        for split in ("train", "test")
+    ]
+    values = [[x.astype(np.float64) for x in pair] for pair in (correct, probable)]
+    return masks.astype(np.float64), dict(zip(STATISTICS, values, strict=True))
+
+
+def estimate(masks, train_values, test_values, same):
+    """Memorization `[train]`, and influence of the pairs of one class `[pairs]`."""
+    num_in = masks.sum(0)
+    num_out = len(masks) - num_in
+    train_in = (masks * train_values).sum(0)
+    memorization = train_in / num_in - (train_values.sum(0) - train_in) / num_out
+    test_in = masks.T @ test_values
+    influence = test_in / num_in[:, None] - (test_values.sum(0) - test_in) / num_out[:, None]
+    return memorization, influence[same]
+
+
+def split(masks, values, size, same):
+    """Noise and signal variance of memorization and of influence from `size` trials.
+
+    Returns:
+      `[2, 2]`, and the estimates of the first two parts.
+    """
+    parts = [
+        estimate(masks[k : k + size], *(x[k : k + size] for x in values), same)
+        for k in range(0, len(masks) - size + 1, size)
+    ]
+    found = np.zeros((2, 2))
+    for one, other in zip(parts[::2], parts[1::2], strict=True):
+        for row, (a, b) in enumerate(zip(one, other, strict=True)):
+            found[row] += np.mean((a - b) ** 2) / 2, np.cov(a, b)[0, 1]
+    return found / (len(parts) // 2), parts[:2]
+
+
+def chance(masks, test_values):
+    """Shares of p-values below levels, over the levels: subsets of one half, tests of the other."""
+    half = len(masks) // 2
+    masks, values = masks[:half], test_values[half : 2 * half]
+    num_in = masks.sum(0)[:, None]
+    covariance = half * (masks.T @ values) - num_in * values.sum(0)
+    deviation = np.sqrt(num_in * (half - num_in) * values.var(0) * half**2 / (half - 1))
+    levels = [1e-2, 1e-3, 1e-4, 1e-5]
+    for sign in ("positive", "negative"):
+        p = mean_p_values(covariance.ravel(), deviation.ravel(), sign)
+        ratios = ", ".join(f"{np.mean(p <= level) / level:.2f}" for level in levels)
+        print(f"p-values below 1e-2, 1e-3, 1e-4, 1e-5 by chance, {sign}, over nominal: {ratios}")
+
+
+def cost(folder):
+    """Time and memory of the whole estimation at CIFAR's size, by each statistic."""
+    make(folder, *SIZES["cifar"])
+    rng = np.random.default_rng(1)
+    chunk = rng.beta(0.2, 0.1, 1 << 20).astype(np.float16)
+    for path in sorted(folder.glob("*.tfrecord")):
+        records = [
+            replace(
+                one,
+                train_prob=np.roll(chunk, rng.integers(1 << 20))[: one.num_train].tobytes(),
+                test_prob=np.roll(chunk, rng.integers(1 << 20))[: one.num_test].tobytes(),
+            )
+            for one in read_shard(path)
+        ]
+        write_shard(path, records)
+    for statistic in STATISTICS:
+        out = folder.with_name("out")
+        seconds, memory, busy, _ = run(folder, out, ["--statistic", statistic])
+        print(f"cifar, {statistic}: {seconds:.1f} s ({busy:.0f} s of CPU), {memory:.2f} GB")
+
+
+def main():
+    """Prints noise and signal, how the two statistics go together, and what they cost."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--trials", type=int, default=2048, help="a power of 2")
+    parser.add_argument("--keep", type=Path, help="folder for the trials, to use again")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = arguments.keep or Path(temporary)
+        train(folder, arguments.trials)
+        masks, values = read(folder / "predictions")
+        labels = folder / "predictions" / LABELS_NAME
+        known = Labels.from_npz(labels.read_bytes(), str(labels))
+    same = known.train_labels[:, None] == known.test_labels
+    print(" " * 20 + f"{'noise variance':^25}{'ratio':>7}{'signal/noise (SD)':>20}{'trials':>9}")
+    print(f"{'t':>20}{'correctness  probability':>25}{'corr.':>18}{'prob.':>8}{'ratio':>10}")
+    sizes = [arguments.trials // 2**k for k in range(5, 0, -1)]
+    for size in sizes:
+        found, parts = zip(
+            *(split(masks, values[name], size, same) for name in STATISTICS), strict=True
+        )
+        for row, what in enumerate(("memorization", "influence")):
+            noise, signal = np.array(found)[:, row].T
+            power = signal / noise
+            print(
+                f"{what:14}{size:>6}{noise[0]:>12.3g}{noise[1]:>13.3g}{noise[0] / noise[1]:>7.2f}"
+                f"{np.sqrt(power[0]):>11.2f}{np.sqrt(power[1]):>8.2f}{power[1] / power[0]:>10.2f}"
+            )
+    for row, what in enumerate(("memorization", "influence")):
+        (a, b), (c, d) = ([part[row] for part in pair] for pair in parts)
+        whole = np.corrcoef(a + b, c + d)[0, 1]
+        cross = (np.corrcoef(a, d)[0, 1] + np.corrcoef(b, c)[0, 1]) / 2
+        truth = cross / np.sqrt(np.corrcoef(a, b)[0, 1] * np.corrcoef(c, d)[0, 1])
+        print(f"{what}: the two correlate at {whole:.3f}; without noise {truth:.3f}")
+    chance(masks, values["probability"][1])
+    with tempfile.TemporaryDirectory() as temporary:
+        cost(Path(temporary) / "cifar")
+
+
+if __name__ == "__main__":
+    main()

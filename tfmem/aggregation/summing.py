@@ -1,0 +1,85 @@
+"""From the probabilities that trials give true labels to their sums, class by class."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable, Iterator
+
+import apache_beam as beam
+import numpy as np
+from apache_beam.metrics import Metrics
+
+from tfmem.aggregation.bits import BATCH, Groups, WithGroups, by_class, turned, within
+from tfmem.errors import InputError
+from tfmem.estimation.estimator import ClassCounts
+from tfmem.estimation.probabilities import Batch, sum_class
+from tfmem.predictions import TrialRecord
+
+_ONE = int(np.float16(1).view(np.uint16))
+
+
+class _CutProbabilities(WithGroups):
+    """A batch of records into the probabilities of each class."""
+
+    def process(self, batch: list[tuple[TrialRecord, str]]) -> Iterator[tuple[int, Batch]]:
+        records = [record for record, _ in batch]
+        trial_ids = np.array([record.trial_id for record in records], np.int64)
+        masks = turned(records, "subset_mask", len(self._labels.train_labels))
+        train = _stack(batch, "train_prob", len(self._labels.train_labels))
+        test = _stack(batch, "test_prob", len(self._labels.test_labels))
+        for key, group in self._groups.items():
+            yield (
+                key,
+                Batch(trial_ids, masks[group.train], train[:, group.train], test[:, group.test]),
+            )
+
+
+def _stack(batch: list[tuple[TrialRecord, str]], name: str, count: int) -> np.ndarray:
+    """Probabilities of a batch of trials, float16 `[batch, count]`."""
+    rows = []
+    for record, source in batch:
+        bits = np.frombuffer(getattr(record, name), "<u2")
+        if len(bits) != count:
+            raise InputError(
+                f"{source}: expected a feature {name!r}, which estimation.statistic: probability "
+                "needs, but there is none: it is written where training.probabilities is true"
+            )
+        if bits.max(initial=0) > _ONE:  # of what is not negative, bits are in the order of values
+            wrong = bits.view("<f2")[np.argmax(bits > _ONE)]
+            raise InputError(f"{source}: {name}: expected values from 0 to 1, received {wrong}")
+        rows.append(bits)
+    return np.stack(rows).astype(np.uint16, copy=False).view(np.float16)
+
+
+class _SumClass(WithGroups):
+    """All probabilities of a class into their sums."""
+
+    def __init__(self, labels_path: str, groups: Groups) -> None:
+        super().__init__(labels_path, groups)
+        self._counted = Metrics.counter("tfmem", "classes_counted")
+
+    def process(
+        self, element: tuple[int, Iterable[Batch]], num_trials: int
+    ) -> Iterator[ClassCounts]:
+        label, batches = element
+        group = self._groups[label]
+        self._counted.inc()
+        yield sum_class(num_trials, label, group.train, group.test, batches)
+
+
+@beam.ptransform_fn
+def SumClasses(
+    records: beam.PCollection[tuple[TrialRecord, str]],
+    part: range,
+    num_trials: beam.pvalue.AsSingleton,
+    labels_path: str,
+) -> beam.PCollection[ClassCounts]:
+    """Sums of probabilities over trials for each class of a part that has examples."""
+    groups = functools.partial(within, part, by_class)
+    return (
+        records
+        | "BatchTrials" >> beam.BatchElements(min_batch_size=BATCH, max_batch_size=BATCH)
+        | "CutProbabilities" >> beam.ParDo(_CutProbabilities(labels_path, groups))
+        | "GatherClass" >> beam.GroupByKey()
+        | "SumClass" >> beam.ParDo(_SumClass(labels_path, groups), num_trials)
+    )
