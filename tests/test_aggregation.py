@@ -146,12 +146,12 @@ def test_parts_that_fit_the_memory_give_the_same_bytes(tmp_path, reference, monk
     aggregate(tmp_path, room=Room(memory=2**30))
     whole, everything = contents(tmp_path), search(tmp_path)
     assert "parts" not in capsys.readouterr().err
-    aggregate(tmp_path, room=Room(memory=65_000))
+    aggregate(tmp_path, room=Room(memory=73_000))
     assert "in 2 parts" in capsys.readouterr().err
     assert contents(tmp_path) == whole
     name = "pairs/" + shard_name("pairs", 0, 1)
     assert whole[name] == reference[name]
-    assert search(tmp_path, room=Room(memory=64_000, tile=8, found=500)) == everything
+    assert search(tmp_path, room=Room(memory=71_000, tile=8, found=500)) == everything
     assert "in 5 parts" in capsys.readouterr().err
     with pytest.raises(InputError, match=r"memory: expected at least .* received 0.01 MiB"):
         aggregate(tmp_path, room=Room(memory=10_000))

@@ -76,13 +76,15 @@ def examples(*commands: str) -> str:
 
 def settings_of(path: Path, overrides: list[str]) -> Config:
     """The settings in a file, with those of `--set`."""
+    from tfmem.given import with_subsets_digest
     from tfmem.groups import with_groups_digest
 
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: the configuration cannot be read: {error}") from None
-    return with_groups_digest(from_yaml(text, overrides, str(path)))
+    read = from_yaml(text, overrides, str(path))
+    return with_subsets_digest(with_groups_digest(read))
 
 
 def dataset_settings(name: str, data_dir: str | None) -> DatasetSettings:

@@ -16,7 +16,7 @@ from tfmem.records import read_records
 # the allocator does not give back all that batches of records took.
 _PROGRAM = 450 * 2**20
 _COPIES = 5
-_COPIES_OF_A_BATCH = 12
+_COPIES_OF_A_BATCH = 14
 _MOST = 0.8  # of what is free
 _LOCAL = {"FnApiRunner", "DirectRunner", "BundleBasedDirectRunner"}
 _FRAME = 16  # bytes of a TFRecord beside its payload

@@ -75,6 +75,9 @@ class TrainingSettings(Settings):
       groups: a CSV file `index,group`; each of its groups is in a subset as a whole or not at
         all.
       groups_digest: hash of what is in that file, found when a run begins.
+      subsets: an npz file with the subset of each trial, in place of `fraction` (see
+        `tfmem.given`); those of one stack must be of one size.
+      subsets_digest: hash of what is in that file, found when a run begins.
       trainer: `stacked` trains many models in one program, or one where that is faster, on each
         device; `mirrored` trains one model over all devices.
       stack_size: models trained together by `stacked`, which is also the number of trials in a
@@ -108,6 +111,8 @@ class TrainingSettings(Settings):
     fraction: Annotated[float, Field(gt=0, lt=1)] = 0.7
     groups: str | None = None
     groups_digest: str | None = None
+    subsets: str | None = None
+    subsets_digest: str | None = None
     trainer: Literal["stacked", "mirrored"] = "stacked"
     stack_size: Positive | None = None
     lanes: Positive | None = None
@@ -137,8 +142,11 @@ class TrainingSettings(Settings):
 
     @model_validator(mode="after")
     def _digest_of_a_file(self) -> TrainingSettings:
-        if self.groups_digest is not None and self.groups is None:
-            raise ValueError("groups_digest only with groups")
+        for name in ("groups", "subsets"):
+            if getattr(self, f"{name}_digest") is not None and getattr(self, name) is None:
+                raise ValueError(f"{name}_digest only with {name}")
+        if self.groups is not None and self.subsets is not None:
+            raise ValueError("groups or subsets, not both")
         return self
 
 

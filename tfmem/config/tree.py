@@ -19,11 +19,12 @@ from tfmem.config.steps import (
     TrainingSettings,
 )
 
-# How a trial is carried out, which changes its predictions by rounding at most; `groups` is where
-# they are read, and what they are is in their digest.
+# How a trial is carried out, which changes its predictions by rounding at most; `groups` and
+# `subsets` are where they are read, and what they are is in their digests.
 _EXECUTION = {
     "trials",
     "groups",
+    "subsets",
     "trainer",
     "stack_size",
     "lanes",
@@ -68,8 +69,9 @@ class Config(Settings):
     def trial_settings(self) -> dict[str, Any]:
         """What the predictions of trial `k` depend on, beside `k` and the data themselves."""
         training = self.training.model_dump(exclude=_EXECUTION)
-        if self.training.groups is None:
-            del training["groups_digest"]  # which runs from before there were groups do not have
+        for name in ("groups", "subsets"):  # which runs from before there were any do not have
+            if getattr(self.training, name) is None:
+                del training[f"{name}_digest"]
         return {
             "seed": self.seed,
             "dataset": self.dataset.identity(),

@@ -11,7 +11,7 @@ from tfmem.datasets import AnyDataset
 from tfmem.errors import InputError
 from tfmem.predictions import LABELS_NAME, Labels
 from tfmem.subsets import subset_size
-from tfmem.training.grouping import keep_groups
+from tfmem.training.grouping import keep_groups, keep_subsets
 from tfmem.training.storage import Folder, open_folder
 
 if TYPE_CHECKING:
@@ -87,6 +87,7 @@ def open_directory(
     _check_labels(folder, dataset)
     folder.make()
     keep_groups(folder, config, len(dataset.train_labels), writer)
+    keep_subsets(folder, config, len(dataset.train_labels), writer)
     trainers: Sequence[Trainer] = ()
     if begun:
         config = _with_stack_size(config, begun.training.stack_size)
@@ -124,6 +125,8 @@ def _write_once(folder: Folder, name: str, contents: bytes, writer: str) -> None
 
 
 def _check_sizes(config: Config, dataset: AnyDataset) -> None:
+    if config.training.subsets is not None:
+        return  # the smallest is then found when shards are planned
     size = subset_size(len(dataset.train_labels), config.training.fraction)
     if config.training.batch_size > size:
         raise InputError(

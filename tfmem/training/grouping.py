@@ -1,6 +1,7 @@
-"""The groups of a run whose subsets are drawn by group: a copy of their file beside the shards.
+"""How subsets come about if they are not simply drawn: copies of the files that say so.
 
-The copy is what workers read, wherever they are; the digest in the settings says what is in it.
+A copy lies beside the shards, and is what workers read, wherever they are; the digest in the
+settings says what is in it.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import numpy as np
 
 from tfmem.config import Config
 from tfmem.errors import InputError
+from tfmem.given import SUBSETS_NAME, GivenSubsets, parse_subsets, read_subsets
 from tfmem.groups import GROUPS_NAME, Groups, digest, parse_groups, read_groups, to_csv, units
 from tfmem.subsets import check_groups, subset_size
 from tfmem.training.storage import Folder
@@ -55,5 +57,46 @@ def _check(groups: Groups, config: Config, path: str) -> None:
     if found != expected:
         raise InputError(
             f"{path}: expected the groups with training.groups_digest {expected[:16]}, received "
+            f"others ({found[:16]})"
+        )
+
+
+def keep_subsets(folder: Folder, config: Config, num_train: int, writer: str) -> None:
+    """Copies the file of subsets into the folder of predictions, if the settings have one.
+
+    Raises:
+      InputError: if it is of other data, or is not that of the settings' digest.
+    """
+    path = config.training.subsets
+    if path is None or folder.exists(SUBSETS_NAME):
+        return
+    given = read_subsets(path)
+    _check_subsets(given, config, num_train, path)
+    folder.write(SUBSETS_NAME, given.to_npz(), writer)
+
+
+def kept_subsets(folder: Folder, config: Config, num_train: int) -> GivenSubsets | None:
+    """The subsets that trials are trained on; None if they are drawn.
+
+    Raises:
+      InputError: if the copy in the folder is not what the run was begun with.
+    """
+    if config.training.subsets is None:
+        return None
+    path = folder.path(SUBSETS_NAME)
+    given = parse_subsets(folder.read(SUBSETS_NAME), path)
+    _check_subsets(given, config, num_train, path)
+    return given
+
+
+def _check_subsets(given: GivenSubsets, config: Config, num_train: int, path: str) -> None:
+    if given.num_train != num_train:
+        raise InputError(
+            f"{path}: expected subsets of {num_train} training examples, received {given.num_train}"
+        )
+    expected, found = config.training.subsets_digest or "", given.digest()
+    if found != expected:
+        raise InputError(
+            f"{path}: expected the subsets with training.subsets_digest {expected[:16]}, received "
             f"others ({found[:16]})"
         )

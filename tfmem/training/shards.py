@@ -17,7 +17,7 @@ from tfmem.predictions import TrialRecord, parse_shard
 from tfmem.records import parse_shard_name, shard_name
 from tfmem.subsets import Trial, pack, subset_size, unpack
 from tfmem.training.directory import CONFIG_NAME
-from tfmem.training.grouping import kept_units
+from tfmem.training.grouping import kept_subsets, kept_units
 from tfmem.training.outcome import Outcome
 from tfmem.training.storage import Folder
 
@@ -33,11 +33,12 @@ class Shards:
         self._fingerprint = dataset.fingerprint
         self._labels = dataset.train_labels
         self._num_test = len(dataset.test_labels)
-        self._subset_size = subset_size(len(self._labels), config.training.fraction)
         self._groups = kept_units(folder, config, len(self._labels))
+        self._given = kept_subsets(folder, config, len(self._labels))
         self.folder = folder
         self.stack_size = stack_size
         self.count = -(-config.training.trials // stack_size)
+        self._check_given()
 
     def ids(self, shard: int) -> range:
         """The trials of a shard."""
@@ -51,7 +52,29 @@ class Shards:
 
     def subset(self, trial: Trial) -> np.ndarray:
         """The examples that a trial is trained on, int64 `[m]`."""
-        return trial.subset(len(self._labels), self._subset_size, self._groups)
+        if self._given is not None:
+            return self._given.subset(trial.trial_id)
+        count = len(self._labels)
+        return trial.subset(count, subset_size(count, self._config.training.fraction), self._groups)
+
+    def _check_given(self) -> None:
+        """Makes sure that given subsets can be trained in stacks."""
+        if self._given is None:
+            return
+        training, sizes = self._config.training, self._given.sizes
+        if sizes.min() < training.batch_size:
+            raise InputError(
+                "training.batch_size: expected at most the size of the smallest subset of "
+                f"training.subsets, {sizes.min()}, received {training.batch_size}"
+            )
+        for shard in range(self.count):
+            stack = sizes[self.ids(shard).start : self.ids(shard).stop]
+            if stack.min() < stack.max():
+                raise InputError(
+                    f"training.subsets: trials {self.ids(shard).start} to "
+                    f"{self.ids(shard).stop - 1} are trained together and need subsets of one "
+                    f"size, received {stack.min()} to {stack.max()}: set training.stack_size"
+                )
 
     def name(self, shard: int) -> str:
         """The name of a shard's file."""

@@ -95,11 +95,24 @@ class StackedTrainer:
             part_moves = moves[:, part].reshape(*shape, 3) if moves is not None else None
             first = part.start // batch
             arguments = (batches, part_moves, rates[first : first + count])
-            losses += length * self._run(self._steps, *arguments).numpy()
+            losses += length * self._run(self._steps, *arguments, any_length=count).numpy()
         return losses / size
 
-    def _run(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        """Runs a program, which is traced when arguments of these shapes first come."""
+    def _run(self, function: Callable[..., Any], *arguments: Any, any_length: int = -1) -> Any:
+        """Runs a program, which is traced when arguments of these shapes first come.
+
+        Args:
+          function: the program.
+          arguments: arrays, or None.
+          any_length: a first or second dimension of this length may have any, so that subsets of
+            other sizes need no other program.
+        """
+
+        def open_shape(argument: Any) -> tuple[int | None, ...]:
+            place = min(argument.ndim - 1, 1)
+            shape = argument.shape
+            free = shape[place] == any_length
+            return (*shape[:place], None, *shape[place + 1 :]) if free else shape
 
         def placed(*arguments: Any) -> Any:
             with tf.device(self._device):
@@ -108,19 +121,20 @@ class StackedTrainer:
         # Threads do not inherit a device, nor do programs: all of them name it.
         with tf.device(self._device):
             tensors = [tf.constant(a) for a in arguments if a is not None]
-            key = (function.__name__, *(tuple(t.shape) for t in tensors))
+            shapes = [None if a is None else open_shape(a) for a in arguments]
+            key = (function.__name__, *shapes)
             if key not in self._programs:
                 with _TRACING:
                     program = tf.function(placed, jit_compile=self._settings.xla or None)
-                    specs = [None if a is None else tf.TensorSpec(a.shape, a.dtype)
-                             for a in arguments]  # fmt: skip
+                    specs = [None if a is None else tf.TensorSpec(shape, a.dtype)
+                             for a, shape in zip(arguments, shapes, strict=True)]  # fmt: skip
                     self._programs[key] = program.get_concrete_function(*specs)
             return self._programs[key](*tensors)
 
     def _steps(self, batches: tf.Tensor, moves: tf.Tensor | None, rates: tf.Tensor) -> tf.Tensor:
         """Steps on batches int32 `[stack, steps, batch]`; the sums of their losses, `[stack]`."""
         losses = tf.zeros([self.stack_size])
-        for step in tf.range(batches.shape[1]):
+        for step in tf.range(tf.shape(batches)[1]):
             chosen = None if moves is None else moves[:, step]
             losses += self._step(batches[:, step], chosen, rates[step])
         return losses

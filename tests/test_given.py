@@ -1,0 +1,83 @@
+import io
+
+import numpy as np
+import pytest
+
+from tfmem.config import from_yaml
+from tfmem.datasets import Dataset
+from tfmem.errors import InputError
+from tfmem.given import GivenSubsets, parse_subsets
+from tfmem.predictions import read_shard
+from tfmem.subsets import unpack
+from tfmem.training import train
+
+SETTINGS = [
+    "model.name=dense",
+    "model.hidden=[8]",
+    "training.epochs=3",
+    "training.batch_size=8",
+    "training.stack_size=2",
+]
+
+
+def tiny_data(count=30):
+    rng = np.random.default_rng(0)
+    labels = np.arange(count + 5) % 2
+    images = rng.random((count + 5, 2, 2, 1), np.float32) + labels[:, None, None, None]
+    return Dataset(
+        "tiny", images[:count], labels[:count], images[count:], labels[count:], ("a", "b")
+    )
+
+
+def given_config(path, masks, *more):
+    path.write_bytes(GivenSubsets.of(masks).to_npz())
+    return from_yaml(
+        "", [*SETTINGS, f"training.trials={len(masks)}", f"training.subsets={path}", *more]
+    )
+
+
+def test_trials_are_trained_on_the_subsets_that_are_given(tmp_path):
+    rng = np.random.default_rng(0)
+    masks = [rng.permutation(30) < size for size in (20, 20, 30, 30, 9)]
+    config = given_config(tmp_path / "s.npz", masks)
+    train(config, tiny_data(), tmp_path / "run")
+    (tmp_path / "s.npz").unlink()  # there is a copy beside the predictions
+    shards = sorted((tmp_path / "run" / "predictions").glob("*.tfrecord"))
+    found = {record.trial_id: record for path in shards for record in read_shard(path)}
+    for trial, mask in enumerate(masks):
+        assert (unpack(found[trial].subset_mask, 30) == mask).all()
+    other = given_config(tmp_path / "s.npz", masks[::-1])
+    with pytest.raises(InputError, match="subsets_digest"):
+        train(other, tiny_data(), tmp_path / "run")
+
+
+def test_subsets_that_cannot_be_trained_are_refused(tmp_path):
+    masks = [np.arange(30) < size for size in (20, 21)]
+    with pytest.raises(InputError, match=r"trials 0 to 1 are trained together.* 20 to 21"):
+        train(given_config(tmp_path / "a.npz", masks), tiny_data(), tmp_path / "a")
+    large = given_config(tmp_path / "b.npz", masks[:1] * 2, "training.batch_size=25")
+    with pytest.raises(InputError, match=r"training.batch_size: .* 20, received 25"):
+        train(large, tiny_data(), tmp_path / "b")
+    with pytest.raises(InputError, match=r"expected subsets of 32 training examples, received 30"):
+        train(given_config(tmp_path / "c.npz", masks[:1] * 2), tiny_data(32), tmp_path / "c")
+    many = given_config(tmp_path / "d.npz", masks, "training.trials=9")
+    with pytest.raises(InputError, match=r"expected a subset for each of 9 trials .* received 2"):
+        train(many, tiny_data(), tmp_path / "d")
+
+
+@pytest.mark.parametrize(
+    ("masks", "num_train", "words"),
+    [
+        (np.zeros((2, 2), np.uint8), 16, "the subset of trial 0 is empty"),
+        (np.full((2, 2), 255, np.uint8), 15, "beyond the 15"),
+        (np.ones((2, 3), np.uint8), 16, r"uint8 \[trials, 2\].* received uint8 \[2, 3\]"),
+        (np.ones((2, 2)), 16, "received float64"),
+    ],
+)
+def test_files_of_subsets_are_checked(masks, num_train, words):
+    file = io.BytesIO()
+    np.savez(file, masks=masks, num_train=num_train)
+    with pytest.raises(InputError, match="my.npz: .*" + words):
+        parse_subsets(file.getvalue(), "my.npz")
+    with pytest.raises(InputError, match="not a file of subsets"):
+        parse_subsets(file.getvalue()[:50], "my.npz")
