@@ -242,3 +242,16 @@ def test_shards_of_other_data_are_refused(tmp_path):
     with pytest.raises(InputError, match=r"record 0: record of another data set"):
         estimated(tmp_path, other.records(), labels, {"a": np.array([1])})
     assert not (tmp_path / "groups").exists()
+
+
+def test_a_shard_that_was_cut_between_records_is_refused(tmp_path):
+    records, labels = random_run()
+    predictions = write_run(tmp_path, records[:-1], labels)
+    (predictions / "config.yaml").write_text("training: {trials: 130, stack_size: 130}")
+    with pytest.raises(InputError, match=r"1 are missing: 129 \("):
+        estimate_groups(
+            str(predictions / "*.tfrecord"),
+            str(predictions / "labels.npz"),
+            {"a": np.array([1])},
+            tmp_path / "groups",
+        )

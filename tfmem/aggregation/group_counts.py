@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 
 from apache_beam.io.filesystems import FileSystems
 
-from tfmem.aggregation.reading import Identity, check_identities, find_files, identify, load_labels
+from tfmem.aggregation.identities import Identity, check_identities, identify, planned_trials
+from tfmem.aggregation.reading import find_files, load_labels
 from tfmem.errors import InputError
 from tfmem.estimation.group_effects import GroupTally
 from tfmem.groups import Groups
@@ -30,19 +31,18 @@ def tally_groups(predictions: str | Sequence[str], labels: str, groups: Groups) 
     tally = GroupTally(groups, len(known.test_labels))
     identities: list[Identity] = []
     seen: set[int] = set()
-    for path in find_files(predictions, "prediction shards"):
+    shards = find_files(predictions, "prediction shards")
+    for path in shards:
         for record, source in _read(path, known, labels):
-            if record.diverged:
-                continue
-            identities.append(identify((record, source)))
-            if record.trial_id not in seen:
+            identities.append(identify(record, source))
+            if not record.diverged and record.trial_id not in seen:
                 seen.add(record.trial_id)
                 tally.add(
                     unpack(record.subset_mask, record.num_train),
                     unpack(record.train_correct, record.num_train),
                     unpack(record.test_correct, record.num_test),
                 )
-    check_identities(identities)
+    check_identities(identities, planned_trials(labels, shards))
     return tally
 
 

@@ -23,18 +23,13 @@ from tfmem.aggregation.estimates import (
     parse_influence,
     selection_table,
 )
+from tfmem.aggregation.identities import Identity, Planned, check_identities, planned_trials
 from tfmem.aggregation.launching import Output, run_job
-from tfmem.aggregation.reading import (
-    ReadTrials,
-    check_identities,
-    find_files,
-    identify,
-    load_labels,
-)
+from tfmem.aggregation.reading import ReadTrials, find_files, load_labels
 from tfmem.aggregation.writing import WriteOrdered, WriteTable
 from tfmem.config import SelectionSettings
 from tfmem.estimation.estimator import ClassCounts
-from tfmem.predictions import Labels, TrialRecord
+from tfmem.predictions import Labels
 from tfmem.records import read_records
 from tfmem.selection import Candidates, in_class, settle
 
@@ -68,13 +63,15 @@ def estimate(
     """
     known = load_labels(labels)
     shards = find_files(predictions, "prediction shards")
+    planned = planned_trials(labels, shards)
     memorization = _memorization_output(folders, known)
     influence = Output(folders["influence"], "influence", len(known.class_names), _CLASSES_A_FILE)
     pairs = _pairs_outputs(folders["pairs"]) if selection else []
 
     def build(pipeline: beam.Pipeline) -> None:
-        records = pipeline | "ReadTrials" >> ReadTrials(shards, labels)
-        counts = records | "CountClasses" >> CountClasses(_checked(records), labels)
+        records, identities = pipeline | "ReadTrials" >> ReadTrials(shards, labels)
+        checked = _checked(identities, planned)
+        counts = records | "CountClasses" >> CountClasses(checked, labels)
         _ = (
             counts
             | "MemorizationTable" >> beam.Map(_train_table)
@@ -120,14 +117,16 @@ def search_pairs(
     """
     known = load_labels(labels)
     shards = find_files(predictions, "prediction shards")
+    planned = planned_trials(labels, shards)
     outputs = _pairs_outputs(folders["pairs"])
     pairs = list(outputs)
     if "memorization" in folders:
         outputs.append(_memorization_output(folders, known))
 
     def build(pipeline: beam.Pipeline) -> None:
-        records = pipeline | "ReadTrials" >> ReadTrials(shards, labels)
-        tiles = records | "SearchTiles" >> SearchTiles(_checked(records), labels, room, selection)
+        records, identities = pipeline | "ReadTrials" >> ReadTrials(shards, labels)
+        checked = _checked(identities, planned)
+        tiles = records | "SearchTiles" >> SearchTiles(checked, labels, room, selection)
         if "memorization" in folders:
             _ = (
                 tiles
@@ -188,12 +187,14 @@ def _pairs_outputs(folder: str) -> list[Output]:
     return [Output(folder, kind, 1, 1) for kind in ("pairs", "selection")]
 
 
-def _checked(records: beam.PCollection[tuple[TrialRecord, str]]) -> beam.pvalue.AsSingleton:
+def _checked(
+    identities: beam.PCollection[Identity], planned: Planned | None
+) -> beam.pvalue.AsSingleton:
     """The number of trials, once all records are known to belong together."""
     return beam.pvalue.AsSingleton(
-        records
-        | "Identify" >> beam.Map(identify)
-        | "CheckTrials" >> beam.CombineGlobally(_AsList(check_identities))
+        identities
+        | "CheckTrials"
+        >> beam.CombineGlobally(_AsList(functools.partial(check_identities, planned=planned)))
     )
 
 

@@ -1,30 +1,21 @@
-"""Reads prediction shards, and makes sure that what is counted belongs together."""
+"""Finds and reads prediction shards, each record checked against the labels."""
 
 from __future__ import annotations
 
-import hashlib
 import os
-from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import Literal
 
 import apache_beam as beam
 from apache_beam.io.filesystem import BeamIOError
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.metrics import Metrics
+from apache_beam.pvalue import TaggedOutput
 
+from tfmem.aggregation.identities import STILL_TRAINING, Identity, identify
 from tfmem.errors import InputError
 from tfmem.predictions import Labels, TrialRecord
 from tfmem.records import decode_example, parse_shard_name, read_records, shard_name
-
-
-class Identity(NamedTuple):
-    """What must agree between records, and where a record stands."""
-
-    trial_id: int
-    content: bytes
-    config_digest: bytes
-    dataset_fingerprint: bytes
-    source: str
 
 
 def load_labels(path: str) -> Labels:
@@ -42,7 +33,7 @@ def load_labels(path: str) -> Labels:
 
 
 class _ReadShard(beam.DoFn):
-    """Yields the records of a shard, each checked against the labels; none of diverged trials."""
+    """Yields the records of a shard but those of diverged trials, and the identities of all."""
 
     def __init__(self, labels_path: str) -> None:
         self._labels_path = labels_path
@@ -52,12 +43,15 @@ class _ReadShard(beam.DoFn):
     def setup(self) -> None:
         self._labels = load_labels(self._labels_path)
 
-    def process(self, path: str) -> Iterator[tuple[TrialRecord, str]]:
+    def process(
+        self, path: str
+    ) -> Iterator[tuple[TrialRecord, str] | TaggedOutput[Literal["identities"], Identity]]:
         with FileSystems.open(path) as opened:
             for payload, source in read_records(opened, path):
                 record = TrialRecord.from_example(payload, source)
                 self._check(record, source)
                 self._read.inc()
+                yield TaggedOutput("identities", identify(record, source))
                 if record.diverged:
                     self._diverged.inc()
                 else:
@@ -96,14 +90,20 @@ def read_selection(folder: str) -> dict[str, float]:
 @beam.ptransform_fn
 def ReadTrials(
     pipeline: beam.Pipeline, shards: Sequence[str], labels_path: str
-) -> beam.PCollection[tuple[TrialRecord, str]]:
-    """Reads shards, as records with the file and number they stand at."""
-    return (
+) -> tuple[beam.PCollection[tuple[TrialRecord, str]], beam.PCollection[Identity]]:
+    """Reads shards, as records with the file and number they stand at.
+
+    Returns:
+      Those of trials that did not diverge, and the identities of all.
+    """
+    read = (
         pipeline
         | "Shards" >> beam.Create(shards)
         | "SpreadShards" >> beam.Reshuffle()
-        | "ReadShards" >> beam.ParDo(_ReadShard(labels_path))
+        | "ReadShards"
+        >> beam.ParDo(_ReadShard(labels_path)).with_outputs("identities", main="records")
     )
+    return read.records, read.identities
 
 
 def find_files(where: str | Sequence[str], what: str) -> list[str]:
@@ -143,49 +143,9 @@ def _check_complete(paths: Sequence[str]) -> None:
     for (folder, kind, shards), there in sets.items():
         if len(there) < shards:
             absent = next(shard for shard in range(shards) if shard not in there)
+            again = f"{STILL_TRAINING}, else run `tfmem train` again"
+            training = f"; {again}" if kind == "predictions" else ""
             raise InputError(
                 f"{FileSystems.join(folder, shard_name(kind, absent, shards))}: not found, but "
-                f"{len(there)} of its {shards} shards are there"
+                f"{len(there)} of its {shards} shards are there{training}"
             )
-
-
-def identify(element: tuple[TrialRecord, str]) -> Identity:
-    """The identity of a record."""
-    record, source = element
-    return Identity(
-        record.trial_id,
-        hashlib.sha256(record.to_example()).digest()[:16],
-        record.config_digest,
-        record.dataset_fingerprint,
-        source,
-    )
-
-
-def check_identities(identities: Iterable[Identity]) -> int:
-    """The number of different trials, if all records may be counted together.
-
-    Raises:
-      InputError: naming two records, if a trial is there twice with different content, or if
-        records come from different settings or data; or if there are fewer than two trials.
-    """
-    by_trial: dict[int, Identity] = {}
-    ordered = sorted(identities, key=lambda identity: identity.source)
-    for identity in ordered:
-        first = ordered[0]
-        for name in ("config_digest", "dataset_fingerprint"):
-            if getattr(identity, name) != getattr(first, name):
-                raise InputError(
-                    f"{identity.source}: {name} differs from that of {first.source}: records of "
-                    "different runs cannot be counted together"
-                )
-        other = by_trial.setdefault(identity.trial_id, identity)
-        if other.content != identity.content:
-            raise InputError(
-                f"{identity.source}: trial {identity.trial_id} is also in {other.source}, with "
-                "different content"
-            )
-    if len(by_trial) < 2:
-        raise InputError(
-            f"expected at least 2 trials that did not diverge, received {len(by_trial)}"
-        )
-    return len(by_trial)
