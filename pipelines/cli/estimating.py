@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -69,16 +70,11 @@ def estimate(
 
     With --pairs all, influence is counted for all pairs but only that of selected pairs is kept.
     """
-    from apache_beam.io.filesystems import FileSystems
-
     from tfmem.aggregation.jobs import estimate as run_job
     from tfmem.aggregation.jobs import search_pairs
     from tfmem.aggregation.reading import read_selection
-    from tfmem.aggregation.runners import beam_options, check_file_systems, check_reachable
     from tfmem.selection import describe
 
-    check_reachable(beam_options(beam or []), [predictions, labels, out])
-    check_file_systems([predictions, labels, out])
     if (Path(out) / "config.yaml").exists():
         raise InputError(
             f"--out {out}: is the folder of a run; choose another, or `tfmem run --set selection.…`"
@@ -95,7 +91,7 @@ def estimate(
         "", [f"selection.{key}={value}" for key, value in values.items() if value is not None]
     ).selection
     kinds = ["memorization", "pairs"] if pairs == "all" else ["memorization", "influence", "pairs"]
-    folders = {kind: FileSystems.join(out, kind) for kind in kinds}
+    folders = {kind: os.path.join(out, kind) for kind in kinds}
     job = search_pairs if pairs == "all" else run_job
     counters = job(predictions, labels, folders, selection, beam or [])
     for name, value in sorted(counters.items()):

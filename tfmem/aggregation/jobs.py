@@ -14,6 +14,7 @@ from typing import Any
 import apache_beam as beam
 import numpy as np
 from apache_beam.io.filesystems import FileSystems
+from apache_beam.options.pipeline_options import PipelineOptions
 
 from tfmem.aggregation.counting import CountClasses, Room, SearchTiles, TileCounts
 from tfmem.aggregation.estimates import (
@@ -26,6 +27,7 @@ from tfmem.aggregation.estimates import (
 from tfmem.aggregation.identities import Identity, Planned, check_identities, planned_trials
 from tfmem.aggregation.launching import Output, run_job
 from tfmem.aggregation.reading import ReadTrials, find_files, load_labels
+from tfmem.aggregation.runners import check_file_systems, job_options
 from tfmem.aggregation.writing import WriteOrdered, WriteTable
 from tfmem.config import SelectionSettings
 from tfmem.estimation.estimator import ClassCounts
@@ -61,6 +63,7 @@ def estimate(
     Raises:
       InputError: if there is nothing to read, or naming the file and record that cannot be used.
     """
+    options = _options(beam_args, predictions, [labels, *folders.values()])
     known = load_labels(labels)
     shards = find_files(predictions, "prediction shards")
     planned = planned_trials(labels, shards)
@@ -85,7 +88,7 @@ def estimate(
         if selection:
             _select(counts, known, selection, pairs)
 
-    return run_job(build, [memorization, influence, *pairs], beam_args)
+    return run_job(build, [memorization, influence, *pairs], options)
 
 
 def search_pairs(
@@ -115,6 +118,7 @@ def search_pairs(
     Raises:
       InputError: if there is nothing to read, or naming the file and record that cannot be used.
     """
+    options = _options(beam_args, predictions, [labels, *folders.values()])
     known = load_labels(labels)
     shards = find_files(predictions, "prediction shards")
     planned = planned_trials(labels, shards)
@@ -136,7 +140,7 @@ def search_pairs(
         candidates = tiles | "Candidates" >> beam.Map(operator.attrgetter("candidates"))
         _settle(candidates, selection, pairs)
 
-    return run_job(build, outputs, beam_args)
+    return run_job(build, outputs, options)
 
 
 def select_pairs(
@@ -161,6 +165,7 @@ def select_pairs(
     Raises:
       InputError: if there is nothing to read, or naming the file and record that cannot be used.
     """
+    options = _options(beam_args, influence, [labels, folder])
     known = load_labels(labels)
     files = find_files(influence, "influence files")
     outputs = _pairs_outputs(folder)
@@ -174,7 +179,16 @@ def select_pairs(
         )
         _select(counts, known, selection, outputs)
 
-    return run_job(build, outputs, beam_args)
+    return run_job(build, outputs, options)
+
+
+def _options(
+    beam_args: Sequence[str], inputs: str | Sequence[str], others: Sequence[str]
+) -> PipelineOptions:
+    places = [*([inputs] if isinstance(inputs, str) else inputs), *others]
+    options = job_options(beam_args, places)
+    check_file_systems(places)
+    return options
 
 
 def _memorization_output(folders: Mapping[str, str], labels: Labels) -> Output:

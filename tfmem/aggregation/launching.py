@@ -14,10 +14,9 @@ from dataclasses import dataclass, field
 import apache_beam as beam
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.metrics import MetricsFilter
-from apache_beam.options.pipeline_options import GoogleCloudOptions
+from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions
 from apache_beam.runners.runner import PipelineResult, PipelineState
 
-from tfmem.aggregation.runners import beam_options, check_reachable
 from tfmem.errors import InputError
 from tfmem.records import parse_shard_name, shard_name
 
@@ -92,14 +91,14 @@ def _quoted(path: str) -> str:
 
 
 def run_job(
-    build: Callable[[beam.Pipeline], None], outputs: Sequence[Output], beam_args: Sequence[str]
+    build: Callable[[beam.Pipeline], None], outputs: Sequence[Output], options: PipelineOptions
 ) -> dict[str, int]:
     """Builds and runs a pipeline, then publishes its outputs.
 
     Args:
       build: adds the steps; they write to `Output.unfinished`.
       outputs: what they write.
-      beam_args: options for Beam.
+      options: as `job_options` returns them.
 
     Returns:
       The job's counters, where the runner has them.
@@ -107,8 +106,6 @@ def run_job(
     Raises:
       InputError: with the cause in one line, if the job fails; nothing is then published.
     """
-    options = beam_options(beam_args)
-    check_reachable(options, [output.folder for output in outputs])
     try:
         for output in outputs:
             FileSystems.mkdirs(output.unfinished)
