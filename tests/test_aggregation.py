@@ -3,8 +3,11 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import apache_beam as beam
 import numpy as np
 import pytest
+from apache_beam.coders import VarIntCoder
+from apache_beam.runners.pipeline_context import PipelineContext
 
 from tests.oracle import FINGERPRINT, example_learner, random_records
 from tfmem.aggregation.counting import Room
@@ -306,6 +309,26 @@ def test_no_character_of_a_path_is_special(tmp_path, reference):
         SELECTION,
     )
     assert contents(folder) == reference
+
+
+def test_keys_have_a_coder_that_is_the_same_on_every_runner(tmp_path, monkeypatch):
+    """All groups are of integers, and Beam is told so: it writes them as varints."""
+    built = []
+    monkeypatch.setattr(beam.Pipeline, "run", lambda self: built.append(self.to_runner_api()))
+    write_run(tmp_path, *random_run(4))
+    for job in (aggregate, search):
+        with pytest.raises(InputError):
+            job(tmp_path)
+    coders = {}
+    for graph in built:
+        context = PipelineContext(graph.components)
+        for step in graph.components.transforms.values():
+            if step.spec.urn == "beam:transform:group_by_key:v1" and "Gather" in step.unique_name:
+                (collection,) = step.inputs.values()
+                coder_id = graph.components.pcollections[collection].coder_id
+                coders[step.unique_name] = context.coders.get_by_id(coder_id).key_coder()
+    assert len(coders) == 7  # classes, tiles, tests; files of four kinds
+    assert {type(coder) for coder in coders.values()} == {VarIntCoder}
 
 
 def test_workers_import_no_tensorflow():
