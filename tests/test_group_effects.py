@@ -239,7 +239,7 @@ def test_the_command_line_has_the_library_s_defaults():
 def test_shards_of_other_data_are_refused(tmp_path):
     _, labels = random_run(4)
     other = example_learner()
-    with pytest.raises(InputError, match=r"record 0: record of another data set"):
+    with pytest.raises(InputError, match=r"record 0: expected predictions for 40 train"):
         estimated(tmp_path, other.records(), labels, {"a": np.array([1])})
     assert not (tmp_path / "groups").exists()
 

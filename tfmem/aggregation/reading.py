@@ -32,6 +32,32 @@ def load_labels(path: str) -> Labels:
     return Labels.from_npz(contents, path)
 
 
+def read_trials(path: str, labels: Labels, labels_path: str) -> Iterator[tuple[TrialRecord, str]]:
+    """The records of a shard on any Beam filesystem, with the file and number they stand at.
+
+    Raises:
+      InputError: naming file and record, if one is damaged or does not fit the labels.
+    """
+    expected = (len(labels.train_labels), len(labels.test_labels))
+    fingerprint = labels.dataset_fingerprint
+    with FileSystems.open(path) as opened:
+        for payload, source in read_records(opened, path):
+            record = TrialRecord.from_example(payload, source)
+            if (record.num_train, record.num_test) != expected:
+                raise InputError(
+                    f"{source}: expected predictions for {expected[0]} training and {expected[1]} "
+                    f"test examples as in {labels_path}, received {record.num_train} and "
+                    f"{record.num_test}"
+                )
+            if fingerprint and record.dataset_fingerprint != fingerprint:
+                raise InputError(
+                    f"{source}: record of another data set: expected fingerprint "
+                    f"{fingerprint.hex()[:16]} as in {labels_path}, received "
+                    f"{record.dataset_fingerprint.hex()[:16]}"
+                )
+            yield record, source
+
+
 class _ReadShard(beam.DoFn):
     """Yields the records of a shard but those of diverged trials, and the identities of all."""
 
@@ -46,33 +72,13 @@ class _ReadShard(beam.DoFn):
     def process(
         self, path: str
     ) -> Iterator[tuple[TrialRecord, str] | TaggedOutput[Literal["identities"], Identity]]:
-        with FileSystems.open(path) as opened:
-            for payload, source in read_records(opened, path):
-                record = TrialRecord.from_example(payload, source)
-                self._check(record, source)
-                self._read.inc()
-                yield TaggedOutput("identities", identify(record, source))
-                if record.diverged:
-                    self._diverged.inc()
-                else:
-                    yield record, source
-
-    def _check(self, record: TrialRecord, source: str) -> None:
-        labels = self._labels
-        expected = (len(labels.train_labels), len(labels.test_labels))
-        if (record.num_train, record.num_test) != expected:
-            raise InputError(
-                f"{source}: expected predictions for {expected[0]} training and {expected[1]} test "
-                f"examples as in {self._labels_path}, received {record.num_train} and "
-                f"{record.num_test}"
-            )
-        fingerprint = labels.dataset_fingerprint
-        if fingerprint and record.dataset_fingerprint != fingerprint:
-            raise InputError(
-                f"{source}: record of another data set: expected fingerprint "
-                f"{fingerprint.hex()[:16]} as in {self._labels_path}, received "
-                f"{record.dataset_fingerprint.hex()[:16]}"
-            )
+        for record, source in read_trials(path, self._labels, self._labels_path):
+            self._read.inc()
+            yield TaggedOutput("identities", identify(record, source))
+            if record.diverged:
+                self._diverged.inc()
+            else:
+                yield record, source
 
 
 def read_selection(folder: str) -> dict[str, float]:
