@@ -155,11 +155,13 @@ def groups(
             f"{row['example_memorization']:.3f}",
         )
     Console().print(shown)
-    print("Test examples that they influence most (± SE):")
+    print("Test examples that they influence most (± SE, false discovery rate q):")
     for name in ranked["group"]:
         rows = tables.group_influence.query("group == @name").head(5)
-        numbers = zip(rows["test_index"], rows["influence"], rows["stderr"], strict=True)
-        print(f"  {name}: " + ", ".join(f"{j} {value:.2f} ± {se:.2f}" for j, value, se in numbers))
+        columns = (rows[name] for name in ("test_index", "influence", "stderr", "q_value"))
+        numbers = zip(*columns, strict=True)
+        shown_tests = (f"{j} {value:.2f} ± {se:.2f} (q {q:.2g})" for j, value, se, q in numbers)
+        print(f"  {name}: " + ", ".join(shown_tests))
     if len(short := tables.groups.query("trials_needed > 0")):
         worst = short.sort_values("trials_needed", ascending=False, kind="stable").head(5)
         print(
