@@ -16,6 +16,7 @@ from components.component import (
 from tfmem import figures
 from tfmem.datasets.pictures import Pictures
 from tfmem.run import Run
+from tfmem.selection import influence_thresholds
 
 _ROWS, _COLUMNS = 6, 4
 
@@ -31,7 +32,7 @@ def Do(inputs: Paths, outputs: Paths, parameters: Parameters) -> None:
             memorization, selection.memorization
         ),
         "influence_histogram": figures.influence_histogram(
-            run.pairs["influence"].to_numpy(), selection.influence
+            run.pairs["influence"].to_numpy(), influence_thresholds(selection)
         ),
         "memorization_gallery": figures.memorization_gallery(
             train, data.train_labels, memorization, data.class_names

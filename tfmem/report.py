@@ -14,6 +14,7 @@ from PIL import Image
 from tfmem.datasets.pictures import Pictures
 from tfmem.errors import InputError
 from tfmem.run import Run
+from tfmem.selection import describe
 
 _MEMORIZED_ROWS = 60
 _PAIR_ROWS = 200
@@ -90,6 +91,7 @@ def render(run: Run, figures: Path) -> str:
         memorized=list(memorized.itertuples()),
         pairs=list(pairs.itertuples()),
         statistics=run.pair_statistics,
+        selection=describe(run.config.selection, run.selection).splitlines(),
         examples=run.memorization.loc[train],
         influenced=influenced,
         tests=[(i, influencers.groups.get(i, []), data.test_labels[i]) for i in tests],
@@ -98,16 +100,17 @@ def render(run: Run, figures: Path) -> str:
 
 
 def _summary(run: Run) -> dict[str, Any]:
-    accuracy = run.trials
+    accuracy = run.trials.query("not diverged")
     memorization = run.memorization["memorization"]
     estimated = int(run.memorization[["n_in", "n_out"]].iloc[0].sum())
     if estimated != len(accuracy):
         raise InputError(
             f"the estimates are of {estimated} trials, but there are predictions of "
-            f"{len(accuracy)}: estimate again with `tfmem run`"
+            f"{len(accuracy)} that did not diverge: estimate again with `tfmem run`"
         )
     return {
         "trials": len(accuracy),
+        "diverged": len(run.trials) - len(accuracy),
         "test": accuracy["test_accuracy"],
         "subset": accuracy["subset_accuracy"],
         "held_out": accuracy["held_out_accuracy"],

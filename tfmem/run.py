@@ -101,6 +101,11 @@ class Run:
             raise InputError(f"{path}: not found; is its folder the output of `tfmem run`?")
         return from_yaml(path.read_text(encoding="utf-8"), source=str(path))
 
+    @property
+    def has_settings(self) -> bool:
+        """Whether it is a run, and not the estimates of other predictions."""
+        return self._folders["settings"].exists()
+
     @cached_property
     def labels(self) -> Labels:
         """Labels and class names."""
@@ -130,10 +135,11 @@ class Run:
         return self._table("pairs", _PAIRS)
 
     @cached_property
-    def selection(self) -> pd.Series:
-        """What the pairs were selected from: `tested`, `expected_by_chance`."""
+    def selection(self) -> dict[str, float]:
+        """What the pairs were selected from: `pairs`, `tested`, `expected_by_chance`."""
         columns = {"pairs": np.int64, "tested": np.int64, "expected_by_chance": np.float32}
-        return self._table("selection", columns, "pairs").iloc[0]
+        table = self._table("selection", columns, "pairs")
+        return {name: table[name][0].item() for name in columns}
 
     @property
     def pair_statistics(self) -> pair_selection.PairStatistics:
@@ -152,7 +158,10 @@ class Run:
 
     @cached_property
     def trials(self) -> pd.DataFrame:
-        """One row a trial, by `trial_id`: accuracy on its subset, on what it left out, on test."""
+        """One row a trial, by `trial_id`: accuracy on its subset, on what it left out, on test.
+
+        `diverged` is whether estimates leave it out.
+        """
         rows = []
         for path in sorted(self._folders["predictions"].glob("predictions-*.tfrecord")):
             for record in read_shard(path):
@@ -160,8 +169,8 @@ class Run:
                 correct = unpack(record.train_correct, record.num_train)
                 test = unpack(record.test_correct, record.num_test)
                 accuracies = correct[mask].mean(), correct[~mask].mean(), test.mean()
-                rows.append((record.trial_id, *accuracies))
-        names = ["trial_id", "subset_accuracy", "held_out_accuracy", "test_accuracy"]
+                rows.append((record.trial_id, *accuracies, bool(record.diverged)))
+        names = ["trial_id", "subset_accuracy", "held_out_accuracy", "test_accuracy", "diverged"]
         return pd.DataFrame(rows, columns=names).set_index("trial_id").sort_index()
 
     def _records(self, kind: str, folder: str = "") -> Iterator[tuple[bytes, str]]:
