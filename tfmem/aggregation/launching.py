@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
 import sys
-import uuid
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import apache_beam as beam
+from apache_beam.io.filesystem import BeamIOError, FileMetadata
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.metrics import MetricsFilter
 from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions
 from apache_beam.runners.runner import PipelineResult, PipelineState
 
+from tfmem.aggregation.leftovers import PREFIX, is_stale, new_name
 from tfmem.errors import InputError
 from tfmem.records import parse_shard_name, shard_name
 
@@ -40,8 +42,7 @@ class Output:
     unfinished: str = field(init=False)
 
     def __post_init__(self) -> None:
-        name = f".unfinished-{uuid.uuid4().hex}"
-        object.__setattr__(self, "unfinished", FileSystems.join(self.folder, name))
+        object.__setattr__(self, "unfinished", FileSystems.join(self.folder, new_name()))
 
     @property
     def names(self) -> list[str]:
@@ -66,17 +67,41 @@ class Output:
 
     def discard(self) -> None:
         """Removes what is left of the unfinished files."""
-        if os.path.isdir(self.unfinished):
-            shutil.rmtree(self.unfinished)
-        elif left := _listed(self.unfinished):  # object stores have no folders
-            _delete(left)
+        _remove(self.unfinished)
+
+    def discard_stale(self) -> None:
+        """Removes unfinished files of jobs that were killed (see `leftovers.is_stale`)."""
+        changed: dict[str, float] = {}
+        if os.path.isdir(self.folder):
+            for entry in os.scandir(self.folder):
+                if entry.name.startswith(PREFIX):
+                    with contextlib.suppress(OSError):
+                        changed[entry.path] = entry.stat().st_mtime
+        else:
+            for file in _match(FileSystems.join(_quoted(self.folder), f"{PREFIX}*", "*")):
+                folder = FileSystems.split(file.path)[0]
+                changed[folder] = max(changed.get(folder, 0), file.last_updated_in_seconds)
+        for folder, when in changed.items():
+            if is_stale(FileSystems.split(folder)[1], when):
+                with contextlib.suppress(OSError, BeamIOError):  # another job was faster
+                    _remove(folder)
+
+
+def _remove(folder: str) -> None:
+    if os.path.isdir(folder):
+        shutil.rmtree(folder)
+    elif left := _listed(folder):  # object stores have no folders
+        _delete(left)
 
 
 def _listed(folder: str) -> list[str]:
+    return [found.path for found in _match(FileSystems.join(_quoted(folder), "*"))]
+
+
+def _match(pattern: str) -> list[FileMetadata]:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Possible nested set", FutureWarning)
-        matches = FileSystems.match([FileSystems.join(_quoted(folder), "*")])
-    return [found.path for match in matches for found in match.metadata_list]
+        return [found for match in FileSystems.match([pattern]) for found in match.metadata_list]
 
 
 def _delete(paths: Sequence[str]) -> None:
@@ -108,6 +133,7 @@ def run_job(
     """
     try:
         for output in outputs:
+            output.discard_stale()
             FileSystems.mkdirs(output.unfinished)
         pipeline = beam.Pipeline(options=options)
         build(pipeline)
