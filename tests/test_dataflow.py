@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from pipelines import farm
+from pipelines.cli import main
 from tests.bucket import put_in_place
 from tests.oracle import FINGERPRINT, random_records
 from tests.test_aggregation import KINDS, SELECTION, aggregate, contents, random_run, write_run
@@ -80,6 +81,7 @@ def describe(monkeypatch):
         assert isinstance(error.value.__cause__, Description), error.value
         return error.value.__cause__.args
 
+    start.submit = submit
     return start
 
 
@@ -283,6 +285,28 @@ def test_places_that_workers_in_the_cloud_cannot_reach_are_refused(tmp_path, mon
         with pytest.raises(InputError, match=rf"/{place}: workers of Dataflow cannot reach it"):
             job(*rest, DATAFLOW)
     assert {path.name for path in tmp_path.iterdir()} == {"x.tfrecord", "labels.npz"}
+
+
+@pytest.mark.parametrize("keep", [False, True])
+def test_a_dry_run_ends_well_and_says_where_the_graph_is(describe, bucket, monkeypatch, tmp_path,
+                                                         capsys, keep):  # fmt: skip
+    from apache_beam.runners.dataflow.dataflow_runner import DataflowRunner
+
+    for path in write_run(tmp_path, *random_run(4)).iterdir():
+        bucket.objects[f"gs://bucket/dry/{path.name}"] = path.read_bytes()
+    before, graph = dict(bucket.objects), tmp_path / "graph.json"
+    words = ["tfmem", "estimate", "gs://bucket/dry/*.tfrecord", "--labels",
+             "gs://bucket/dry/labels.npz", "--out", "gs://bucket/dry", "--", *DATAFLOW,
+             *[f"--dataflow_job_file={graph}"] * keep]  # fmt: skip
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(DataflowRunner, "run_pipeline", describe.submit)
+        patch.setattr(sys, "argv", words)
+        main()
+    (last,) = capsys.readouterr().out.splitlines()
+    assert last.startswith("Dry run: nothing was sent")
+    assert graph.exists() == keep == last.endswith(str(graph))
+    assert not keep or "CountClass" in str(json.loads(graph.read_text())["components"])
+    assert bucket.objects == before
 
 
 def test_estimates_in_a_bucket_are_those_in_a_folder_without_tensorflow(tmp_path, bucket):

@@ -87,8 +87,9 @@ def test_only_what_nobody_will_finish_is_removed(tmp_path, monkeypatch, place):
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()
     here, name = leftovers._machine(), Output(folder, "pairs", 1, 1).unfinished.split("/")[-1]
-    names = [name, f".unfinished-job-{here}-{gone.pid}-0", f".unfinished-job-elsewhere-{gone.pid}-0",
-             f".unfinished-job-elsewhere-{os.getpid()}-1", "mine"]  # fmt: skip
+    start = ".unfinished-job-"
+    names = [name, f"{start}{here}-{gone.pid}-0", f"{start}elsewhere-{gone.pid}-0",
+             f"{start}elsewhere-{os.getpid()}-1", "mine"]  # fmt: skip
     for each in names:
         path = Path(folder, each, "pairs-00000-of-00001.tfrecord")
         bucket.objects[f"gs://bucket/x/{each}/{path.name}"] = b""

@@ -12,14 +12,21 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import apache_beam as beam
-from apache_beam.io.filesystem import BeamIOError, FileMetadata
+from apache_beam.io.filesystem import BeamIOError, CompressionTypes, FileMetadata
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.metrics import MetricsFilter
-from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions
+from apache_beam.options.pipeline_options import (
+    DebugOptions,
+    GoogleCloudOptions,
+    PipelineOptions,
+    TestOptions,
+)
 from apache_beam.runners.runner import PipelineResult, PipelineState
+from google.protobuf.json_format import MessageToJson
 
 from tfmem.aggregation.leftovers import PREFIX, is_stale, new_name
-from tfmem.errors import InputError
+from tfmem.aggregation.runners import goes_to_dataflow
+from tfmem.errors import DryRun, InputError
 from tfmem.records import parse_shard_name, shard_name
 
 
@@ -130,6 +137,7 @@ def run_job(
 
     Raises:
       InputError: with the cause in one line, if the job fails; nothing is then published.
+      DryRun: if Dataflow's runner was only to describe the job.
     """
     try:
         for output in outputs:
@@ -138,6 +146,8 @@ def run_job(
         pipeline = beam.Pipeline(options=options)
         build(pipeline)
         result = pipeline.run()
+        if goes_to_dataflow(options) and options.view_as(TestOptions).dry_run:
+            raise DryRun(_described(pipeline, options.view_as(DebugOptions).dataflow_job_file))
         _say_where(result, options.view_as(GoogleCloudOptions))
         _wait(result)
         for output in outputs:
@@ -145,11 +155,22 @@ def run_job(
         own = MetricsFilter().with_namespace("tfmem")
         counters = result.metrics().query(own)["counters"]
         return {counter.key.metric.name: counter.committed for counter in counters}
+    except DryRun:
+        raise
     except Exception as error:
         raise _cause(error) from error
     finally:
         for output in outputs:
             output.discard()
+
+
+def _described(pipeline: beam.Pipeline, path: str | None) -> str:
+    """Writes the graph of a job, if it is to be kept, and says that nothing was sent."""
+    if not path:
+        return "Dry run: nothing was sent (--dataflow_job_file=FILE keeps the job's graph)"
+    with FileSystems.create(path, compression_type=CompressionTypes.UNCOMPRESSED) as file:
+        file.write(MessageToJson(pipeline.to_runner_api()).encode())
+    return f"Dry run: nothing was sent; the job's graph is in {path}"
 
 
 def _say_where(result: PipelineResult, cloud: GoogleCloudOptions) -> None:
