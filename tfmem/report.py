@@ -40,9 +40,9 @@ _FIGURES = (
     ),
     (
         "pair_gallery",
-        "Memorized examples and whom they help",
-        "Left a memorized training example with its memorization, right the four test examples of "
-        "its class that it influences most. The rows are spread evenly over the selected pairs "
+        "Memorized examples and whom they influence",
+        "Left a memorized training example with its memorization, right up to four test examples "
+        "that it influences most. The rows are spread evenly over the selected pairs "
         "sorted by influence, each training example once.",
     ),
 )
@@ -139,8 +139,7 @@ def _classes(run: Run) -> list[dict[str, Any]]:
 
 
 def _influenced(run: Run, index: int) -> list[tuple[int, float]]:
-    block = run.influence[int(run.labels.train_labels[index])]
-    tests, influence = block.most_influenced(index, _INFLUENCED)
+    tests, influence = run.most_influenced(index, _INFLUENCED)
     return list(zip(tests.tolist(), influence.tolist(), strict=True))
 
 

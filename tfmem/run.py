@@ -156,6 +156,11 @@ class Run:
             blocks[counts.label] = InfluenceBlock(counts)
         return blocks
 
+    def most_influenced(self, train_index: int, count: int) -> tuple[np.ndarray, np.ndarray]:
+        """Test examples of its class that a training example influences most, and by how much."""
+        block = self.influence[int(self.labels.train_labels[train_index])]
+        return block.most_influenced(train_index, count)
+
     @cached_property
     def trials(self) -> pd.DataFrame:
         """One row a trial, by `trial_id`: accuracy on its subset, on what it left out, on test.
