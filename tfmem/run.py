@@ -18,8 +18,9 @@ from tfmem.datasets import AnyDataset, load
 from tfmem.errors import InputError
 from tfmem.estimation.estimator import ClassCounts, Difference, influence
 from tfmem.predictions import LABELS_NAME, Labels, read_shard
-from tfmem.records import decode_example, read_records
+from tfmem.records import read_records
 from tfmem.subsets import unpack
+from tfmem.tables import decode_rows
 
 _MEMORIZATION = {
     **dict.fromkeys(("index", "label", "n_in", "n_out"), np.int64),
@@ -188,19 +189,7 @@ class Run:
                 yield from read_records(file, str(path))
 
     def _table(self, kind: str, columns: dict[str, Any], folder: str = "") -> pd.DataFrame:
-        rows = []
-        for payload, source in self._records(kind, folder):
-            features = decode_example(payload, source)
-            if missing := columns.keys() - features.keys():
-                raise InputError(f"{source}: features {sorted(missing)} are missing")
-            rows.append([features[name][0] for name in columns])
-        values = zip(*rows, strict=True) if rows else ([] for _ in columns)
-        return pd.DataFrame(
-            {
-                name: np.array(column, kind)
-                for (name, kind), column in zip(columns.items(), values, strict=True)
-            }
-        )
+        return pd.DataFrame(decode_rows(self._records(kind, folder), columns))
 
 
 def load_run(folder: str | os.PathLike[str]) -> Run:
