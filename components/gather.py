@@ -9,9 +9,8 @@ from components.train import describe
 from tfmem.config import Config
 from tfmem.datasets import load
 from tfmem.errors import InputError
-from tfmem.predictions import LABELS_NAME
+from tfmem.predictions import CONFIG_NAME, LABELS_NAME
 from tfmem.training import check_directory, open_farm
-from tfmem.training.directory import CONFIG_NAME
 from tfmem.training.journal import TABLE_NAME
 from tfmem.training.storage import open_folder
 

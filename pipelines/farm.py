@@ -10,7 +10,7 @@ import apache_beam as beam
 from apache_beam.metrics import Metrics
 
 from tfmem.aggregation.launching import run_job
-from tfmem.aggregation.runners import beam_options, check_reachable
+from tfmem.aggregation.runners import job_options
 from tfmem.config import Config
 from tfmem.datasets import load
 from tfmem.training import TrialSummary, open_farm
@@ -94,7 +94,7 @@ def farm_out(
       InputError: with the cause in one line, if the folder is that of another run, workers cannot
         reach it, or the job fails.
     """
-    check_reachable(beam_options(beam_args), [out])
+    options = job_options(beam_args, [out])
     farm = open_farm(config, load(config.dataset), out, f"beam-{uuid.uuid4().hex}")
     missing = farm.missing()
     before = farm.known_trials
@@ -103,6 +103,6 @@ def farm_out(
         _ = pipeline | "Train" >> TrainShards(missing, config, out, accelerator)
 
     if missing:
-        run_job(build, [], beam_args)
+        run_job(build, [], options)
     farm.missing()
     return farm.finish(open_folder(out), farm.known_trials - before, {})

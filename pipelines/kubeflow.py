@@ -122,7 +122,7 @@ def command(
     beam: BeamArgs = None,
 ) -> None:
     """Compile the chain of `tfmem run` for Kubeflow Pipelines and Vertex AI."""
-    from tfmem.aggregation.launching import beam_options
+    from tfmem.aggregation.runners import beam_options
 
     settings = settings_of(config, set)
     beam_options(beam or [])

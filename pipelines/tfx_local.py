@@ -71,7 +71,7 @@ def run_under_tfx(config: Config, out: Path, beam_args: Sequence[str] = ()) -> l
 def command(config: ConfigFile, out: Out, set: Set = [], beam: BeamArgs = None) -> None:  # noqa: B006
     """Run the chain of `tfmem run` under TFX's LocalDagRunner."""
     from components.component import Page
-    from tfmem.aggregation.launching import beam_options
+    from tfmem.aggregation.runners import beam_options
 
     settings = settings_of(config, set)
     beam_options(beam or [])

@@ -3,8 +3,11 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import apache_beam as beam
 import numpy as np
 import pytest
+from apache_beam.coders import VarIntCoder
+from apache_beam.runners.pipeline_context import PipelineContext
 
 from tests.oracle import FINGERPRINT, example_learner, random_records
 from tfmem.aggregation import jobs, memory
@@ -236,7 +239,38 @@ def damage_no_labels(folder, shard, records):
 
 def damage_missing_shard(folder, shard, records):
     shard.unlink()
-    return "predictions-00001-of-00002.tfrecord: not found, but 1 of its 2 shards are there"
+    return (
+        "predictions-00001-of-00002.tfrecord: not found, but 1 of its 2 shards are there; if the "
+        "run is still in training, wait for its end"
+    )
+
+
+def settings_beside(folder, trials, stack_size):
+    text = f"training: {{trials: {trials}, stack_size: {stack_size}}}"
+    (folder / "predictions" / "config.yaml").write_text(text)
+
+
+def damage_cut_between_records(folder, shard, records):
+    """Shards of a run hold consecutive trials; the framing does not tell how many."""
+    write_shard(shard.with_name(shard_name("predictions", 0, 2)), records[:65])
+    write_shard(shard, records[65:127])
+    settings_beside(folder, 130, 65)
+    return f"3 are missing: 127, 128, 129 ({shard} lacks 3); if the run is still in training"
+
+
+def damage_more_trials_in_training(folder, shard, records):
+    """All shards that there were to be are there, and none of those that there are to be now."""
+    write_shard(shard.with_name(shard_name("predictions", 0, 2)), records[:65])
+    write_shard(shard, records[65:])
+    settings_beside(folder, 195, 65)
+    return (
+        "65 are missing: 130, 131, 132, 133, 134 and 60 more (predictions-00002-of-00003.tfrecord"
+    )
+
+
+def damage_trials_of_another_plan(folder, shard, records):
+    settings_beside(folder, 129, 65)
+    return "expected trials 0 to 128, received also 129"
 
 
 def damage_no_shards(folder, shard, records):
@@ -299,6 +333,26 @@ def test_no_character_of_a_path_is_special(tmp_path, reference):
     assert contents(folder) == reference
 
 
+def test_keys_have_a_coder_that_is_the_same_on_every_runner(tmp_path, monkeypatch):
+    """All groups are of integers, and Beam is told so: it writes them as varints."""
+    built = []
+    monkeypatch.setattr(beam.Pipeline, "run", lambda self: built.append(self.to_runner_api()))
+    write_run(tmp_path, *random_run(4))
+    for job in (aggregate, search):
+        with pytest.raises(InputError):
+            job(tmp_path)
+    coders = {}
+    for graph in built:
+        context = PipelineContext(graph.components)
+        for step in graph.components.transforms.values():
+            if step.spec.urn == "beam:transform:group_by_key:v1" and "Gather" in step.unique_name:
+                (collection,) = step.inputs.values()
+                coder_id = graph.components.pcollections[collection].coder_id
+                coders[step.unique_name] = context.coders.get_by_id(coder_id).key_coder()
+    assert len(coders) == 7  # classes, tiles, tests; files of four kinds
+    assert {type(coder) for coder in coders.values()} == {VarIntCoder}
+
+
 def test_workers_import_no_tensorflow():
     code = "import sys, tfmem.aggregation.jobs; sys.exit('tensorflow' in sys.modules)"
     root = Path(__file__).parents[1]
@@ -308,7 +362,8 @@ def test_workers_import_no_tensorflow():
 def test_trials_that_diverged_are_read_and_not_counted(tmp_path, reference):
     """Estimates with two of them among the records are those without."""
     records, labels = random_run()
-    lost = [replace(records[0], trial_id=1000 + i, diverged=1) for i in range(2)]
+    lost = [replace(records[0], trial_id=130 + i, diverged=1) for i in range(2)]
     write_run(tmp_path, [*lost, *records], labels)
+    settings_beside(tmp_path, 132, 132)
     aggregate(tmp_path)
     assert contents(tmp_path) == reference

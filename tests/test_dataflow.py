@@ -15,11 +15,12 @@ import numpy as np
 import pytest
 
 from pipelines import farm
+from pipelines.cli import main
 from tests.bucket import put_in_place
 from tests.oracle import FINGERPRINT, random_records
 from tests.test_aggregation import KINDS, SELECTION, aggregate, contents, random_run, write_run
-from tfmem.aggregation.jobs import estimate
-from tfmem.aggregation.runners import beam_options, check_reachable, goes_to_dataflow
+from tfmem.aggregation.jobs import estimate, search_pairs, select_pairs
+from tfmem.aggregation.runners import beam_options, goes_to_dataflow, job_options
 from tfmem.config import SelectionSettings, from_yaml
 from tfmem.errors import InputError
 from tfmem.predictions import Labels, write_shard
@@ -80,6 +81,7 @@ def describe(monkeypatch):
         assert isinstance(error.value.__cause__, Description), error.value
         return error.value.__cause__.args
 
+    start.submit = submit
     return start
 
 
@@ -260,22 +262,51 @@ def test_dataflow_is_known_however_it_is_spelled(runner):
 
 
 def test_places_that_workers_in_the_cloud_cannot_reach_are_refused(tmp_path, monkeypatch):
-    options = beam_options(DATAFLOW)
-    check_reachable(options, OUTPUTS.values())
+    job_options(DATAFLOW, OUTPUTS.values())
     for place in ("estimates", "/mnt/run/*.tfrecord", "s3://bucket/x"):
         with pytest.raises(InputError, match=r"workers of Dataflow cannot reach it"):
-            check_reachable(options, [place])
+            job_options(DATAFLOW, [place])
     call, config, _, beam_args, accelerator = train_imagenet(monkeypatch, None)
     with pytest.raises(InputError, match=r"/run: workers of Dataflow cannot reach it"):
         call(config, str(tmp_path / "run"), beam_args, accelerator)
     write_shard(tmp_path / "x.tfrecord", random_records(np.random.default_rng(0), 4, 9, 5))
     labels = Labels(np.zeros(9, int), np.zeros(5, int), ("a",), FINGERPRINT)
     (tmp_path / "labels.npz").write_bytes(labels.to_npz())
-    folders = {kind: str(tmp_path / kind) for kind in OUTPUTS}
-    with pytest.raises(InputError, match=r"memorization: workers of Dataflow cannot reach it"):
-        estimate(str(tmp_path / "x.tfrecord"), str(tmp_path / "labels.npz"), folders, None,
-                 DATAFLOW)  # fmt: skip
+    shards, labels_path = str(tmp_path / "x.tfrecord"), str(tmp_path / "labels.npz")
+    here, there = {kind: str(tmp_path / kind) for kind in OUTPUTS}, OUTPUTS
+    settings, bucket = SelectionSettings(), "gs://bucket/run/*.tfrecord"
+    for job, place, *rest in (
+        (estimate, "x.tfrecord", shards, labels_path, there, settings),
+        (search_pairs, "x.tfrecord", [bucket, shards], labels_path, there, settings),
+        (search_pairs, "labels.npz", bucket, labels_path, there, settings),
+        (estimate, "memorization", bucket, "gs://bucket/labels.npz", here, None),
+        (select_pairs, "labels.npz", bucket, labels_path, "gs://bucket/pairs", settings),
+    ):
+        with pytest.raises(InputError, match=rf"/{place}: workers of Dataflow cannot reach it"):
+            job(*rest, DATAFLOW)
     assert {path.name for path in tmp_path.iterdir()} == {"x.tfrecord", "labels.npz"}
+
+
+@pytest.mark.parametrize("keep", [False, True])
+def test_a_dry_run_ends_well_and_says_where_the_graph_is(describe, bucket, monkeypatch, tmp_path,
+                                                         capsys, keep):  # fmt: skip
+    from apache_beam.runners.dataflow.dataflow_runner import DataflowRunner
+
+    for path in write_run(tmp_path, *random_run(4)).iterdir():
+        bucket.objects[f"gs://bucket/dry/{path.name}"] = path.read_bytes()
+    before, graph = dict(bucket.objects), tmp_path / "graph.json"
+    words = ["tfmem", "estimate", "gs://bucket/dry/*.tfrecord", "--labels",
+             "gs://bucket/dry/labels.npz", "--out", "gs://bucket/dry", "--", *DATAFLOW,
+             *[f"--dataflow_job_file={graph}"] * keep]  # fmt: skip
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(DataflowRunner, "run_pipeline", describe.submit)
+        patch.setattr(sys, "argv", words)
+        main()
+    (last,) = capsys.readouterr().out.splitlines()
+    assert last.startswith("Dry run: nothing was sent")
+    assert graph.exists() == keep == last.endswith(str(graph))
+    assert not keep or "CountClass" in str(json.loads(graph.read_text())["components"])
+    assert bucket.objects == before
 
 
 def test_estimates_in_a_bucket_are_those_in_a_folder_without_tensorflow(tmp_path, bucket):

@@ -2,6 +2,8 @@ import numpy as np
 import pytest
 
 from tfmem import figures
+from tfmem.config import SelectionSettings
+from tfmem.selection import influence_thresholds
 
 
 def images(count, channels=1):
@@ -26,8 +28,22 @@ def test_histograms_say_how_many_are_memorized_and_how_many_unknown():
         assert words in legend
     heights = sum(patch.get_height() for patch in figure.axes[0].patches)
     assert heights == 6  # every known value is in a bin
-    empty = figures.influence_histogram(np.zeros(0), 0.15)
-    assert "no pair reaches the thresholds" in texts(empty)
+    empty = figures.influence_histogram(np.zeros(0), [0.15])
+    assert "no pair was selected" in texts(empty)
+
+
+@pytest.mark.parametrize(("changes", "values", "lines"), [
+    ({}, [0.15, 0.3, 1.0], [0.15]),
+    ({"sign": "negative"}, [-1.0, -0.2], [-0.15]),
+    ({"sign": "both"}, [-0.4, 0.15], [-0.15, 0.15]),
+    ({"fdr": 0.05}, [0.02, 0.6], []),
+    ({"top_k": 2, "sign": "negative"}, [-0.02, -0.6], []),
+])  # fmt: skip
+def test_a_threshold_is_drawn_where_one_selected_and_every_pair_is_in_a_bin(changes, values, lines):
+    thresholds = influence_thresholds(SelectionSettings(**changes))
+    axes = figures.influence_histogram(np.array(values), thresholds).axes[0]
+    assert [line.get_xdata()[0] for line in axes.lines] == lines
+    assert sum(patch.get_height() for patch in axes.patches) == len(values)
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -53,7 +69,7 @@ def test_equal_figures_are_equal_files(tmp_path):
     for number in range(2):
         (tmp_path / str(number)).mkdir()
         figures.save(
-            figures.influence_histogram(np.full(3, 0.2), 0.15), tmp_path / str(number), "f"
+            figures.influence_histogram(np.full(3, 0.2), [0.15]), tmp_path / str(number), "f"
         )
     for kind in ("png", "pdf"):
         first, second = ((tmp_path / str(n) / f"f.{kind}").read_bytes() for n in range(2))

@@ -3,8 +3,8 @@ import io
 import numpy as np
 import pytest
 
-from tfmem.config import from_yaml
-from tfmem.datasets import Dataset
+from tfmem.config import DatasetSettings, from_yaml
+from tfmem.datasets import load
 from tfmem.errors import InputError
 from tfmem.given import GivenSubsets, parse_subsets
 from tfmem.predictions import read_shard
@@ -20,13 +20,8 @@ SETTINGS = [
 ]
 
 
-def tiny_data(count=30):
-    rng = np.random.default_rng(0)
-    labels = np.arange(count + 5) % 2
-    images = rng.random((count + 5, 2, 2, 1), np.float32) + labels[:, None, None, None]
-    return Dataset(
-        "tiny", images[:count], labels[:count], images[count:], labels[count:], ("a", "b")
-    )
+DIGITS = load(DatasetSettings())
+COUNT = len(DIGITS.train_labels)
 
 
 def given_config(path, masks, *more):
@@ -38,31 +33,32 @@ def given_config(path, masks, *more):
 
 def test_trials_are_trained_on_the_subsets_that_are_given(tmp_path):
     rng = np.random.default_rng(0)
-    masks = [rng.permutation(30) < size for size in (20, 20, 30, 30, 9)]
+    masks = [rng.permutation(COUNT) < size for size in (900, 900, COUNT, COUNT, 500)]
     config = given_config(tmp_path / "s.npz", masks)
-    train(config, tiny_data(), tmp_path / "run")
+    train(config, DIGITS, tmp_path / "run")
     (tmp_path / "s.npz").unlink()  # there is a copy beside the predictions
     shards = sorted((tmp_path / "run" / "predictions").glob("*.tfrecord"))
     found = {record.trial_id: record for path in shards for record in read_shard(path)}
     for trial, mask in enumerate(masks):
-        assert (unpack(found[trial].subset_mask, 30) == mask).all()
+        assert (unpack(found[trial].subset_mask, COUNT) == mask).all()
     other = given_config(tmp_path / "s.npz", masks[::-1])
     with pytest.raises(InputError, match="subsets_digest"):
-        train(other, tiny_data(), tmp_path / "run")
+        train(other, DIGITS, tmp_path / "run")
 
 
 def test_subsets_that_cannot_be_trained_are_refused(tmp_path):
-    masks = [np.arange(30) < size for size in (20, 21)]
+    masks = [np.arange(COUNT) < size for size in (20, 21)]
     with pytest.raises(InputError, match=r"trials 0 to 1 are trained together.* 20 to 21"):
-        train(given_config(tmp_path / "a.npz", masks), tiny_data(), tmp_path / "a")
+        train(given_config(tmp_path / "a.npz", masks), DIGITS, tmp_path / "a")
     large = given_config(tmp_path / "b.npz", masks[:1] * 2, "training.batch_size=25")
     with pytest.raises(InputError, match=r"training.batch_size: .* 20, received 25"):
-        train(large, tiny_data(), tmp_path / "b")
-    with pytest.raises(InputError, match=r"expected subsets of 32 training examples, received 30"):
-        train(given_config(tmp_path / "c.npz", masks[:1] * 2), tiny_data(32), tmp_path / "c")
+        train(large, DIGITS, tmp_path / "b")
+    other = given_config(tmp_path / "c.npz", [np.ones(30, bool)] * 2)
+    with pytest.raises(InputError, match=f"expected subsets of {COUNT} .* received 30"):
+        train(other, DIGITS, tmp_path / "c")
     many = given_config(tmp_path / "d.npz", masks, "training.trials=9")
     with pytest.raises(InputError, match=r"expected a subset for each of 9 trials .* received 2"):
-        train(many, tiny_data(), tmp_path / "d")
+        train(many, DIGITS, tmp_path / "d")
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,10 @@
+from dataclasses import replace
 from inspect import signature
 
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import false_discovery_control, fisher_exact
 
 from pipelines.cli import estimating, preparing
 from tests.oracle import LookupLearner, example_learner, random_records
@@ -17,6 +19,7 @@ from tfmem.aggregation.group_estimates import (
 )
 from tfmem.duplicates import THRESHOLD
 from tfmem.errors import InputError
+from tfmem.estimation import significance
 from tfmem.estimation.group_effects import (
     GroupTally,
     example_memorization,
@@ -25,7 +28,7 @@ from tfmem.estimation.group_effects import (
     member_memorization,
 )
 from tfmem.records import read_records
-from tfmem.subsets import unpack
+from tfmem.subsets import pack, unpack
 
 
 def tallied(groups, masks, train, test):
@@ -228,6 +231,35 @@ def test_bytes_do_not_depend_on_shards_order_or_repeated_trials(tmp_path):
     assert written[0] == written[1]
 
 
+@pytest.mark.parametrize("kept", [200_000, 5])
+def test_q_values_are_over_all_groups_and_test_examples(tmp_path, monkeypatch, kept):
+    """Fisher's test and Benjamini & Hochberg's rate, both SciPy's; if few p-values are kept, rates
+    of the others are too large. A group that is in no trial is not tested."""
+    monkeypatch.setattr(significance, "_KEPT_BY_CHANCE", kept)
+    records, labels = random_run()
+    groups = {"a": np.array([3, 4]), "b": np.array([4, 5, 6]), "most": np.arange(30)}
+    masks, _, test = arrays(records)
+    test[:, 7] = masks[:, groups["a"]].all(axis=1)
+    records = [replace(r, test_correct=pack(row)) for r, row in zip(records, test, strict=True)]
+    tables = estimated(tmp_path, records, labels, groups, top=25)
+    rows = tables.group_influence.set_index(["group", "test_index"]).sort_index()
+    expected = []
+    for name in ("a", "b"):
+        trials = [test[side] for side in split(masks, groups[name])]
+        for j in range(25):
+            right = [int(side[:, j].sum()) for side in trials]
+            wrong = [len(side) - n for side, n in zip(trials, right, strict=True)]
+            expected.append(fisher_exact([right, wrong], alternative="greater").pvalue)
+    np.testing.assert_allclose(rows["p_value"], expected, rtol=1e-9)
+    q, true = rows["q_value"].to_numpy(), false_discovery_control(expected)
+    assert rows.loc[("a", 7), "q_value"] == q.min() < 1e-9
+    exact = np.array(expected) <= kept / 75
+    np.testing.assert_allclose(q[exact], true[exact], rtol=1e-9)
+    assert (q >= true - 1e-9).all()
+    assert 0 < exact.sum() <= 50
+    assert exact.all() == (kept > 75)
+
+
 def test_the_command_line_has_the_library_s_defaults():
     parameters = [
         signature(command).parameters for command in (estimating.groups, preparing.duplicates)
@@ -239,6 +271,19 @@ def test_the_command_line_has_the_library_s_defaults():
 def test_shards_of_other_data_are_refused(tmp_path):
     _, labels = random_run(4)
     other = example_learner()
-    with pytest.raises(InputError, match=r"record 0: record of another data set"):
+    with pytest.raises(InputError, match=r"record 0: expected predictions for 40 train"):
         estimated(tmp_path, other.records(), labels, {"a": np.array([1])})
     assert not (tmp_path / "groups").exists()
+
+
+def test_a_shard_that_was_cut_between_records_is_refused(tmp_path):
+    records, labels = random_run()
+    predictions = write_run(tmp_path, records[:-1], labels)
+    (predictions / "config.yaml").write_text("training: {trials: 130, stack_size: 130}")
+    with pytest.raises(InputError, match=r"1 are missing: 129 \("):
+        estimate_groups(
+            str(predictions / "*.tfrecord"),
+            str(predictions / "labels.npz"),
+            {"a": np.array([1])},
+            tmp_path / "groups",
+        )

@@ -8,7 +8,7 @@ from apache_beam.io.filesystem import FileSystem
 from pipelines.cli import app
 from tests.test_aggregation import aggregate, contents, random_run, write_run
 from tests.test_aggregation import reference as reference  # a fixture
-from tfmem.aggregation.runners import beam_options, check_file_systems, check_reachable
+from tfmem.aggregation.runners import beam_options, check_file_systems, job_options
 from tfmem.errors import InputError
 
 
@@ -58,7 +58,7 @@ def test_other_runners_are_passed_on():
 
 def test_places_that_cannot_be_reached_are_named():
     check_file_systems(["/tmp/x", "relative/*.tfrecord"])
-    check_reachable(beam_options(["--runner=FlinkRunner"]), ["/mnt/nfs/run"])
+    job_options(["--runner=FlinkRunner"], ["/mnt/nfs/run"])
     with pytest.raises(InputError, match=r"nowhere://b/x: no file system of that kind"):
         check_file_systems(["nowhere://b/x"])
 

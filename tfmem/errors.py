@@ -1,4 +1,4 @@
-"""The one exception that a user is meant to read."""
+"""The exceptions that a user is meant to read."""
 
 
 class InputError(ValueError):
@@ -8,3 +8,7 @@ class InputError(ValueError):
     key), what was expected and what was received. The command line prints it without a traceback
     and exits with a code other than 0.
     """
+
+
+class DryRun(Exception):
+    """A job was described, as was asked, and not run; what would come after it cannot be done."""

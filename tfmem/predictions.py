@@ -22,6 +22,7 @@ from tfmem.errors import InputError
 from tfmem.records import decode_example, encode_example, feature, read_records, write_records
 
 LABELS_NAME = "labels.npz"
+CONFIG_NAME = "config.yaml"  # of the run that the predictions beside it are of
 _UNREADABLE = (  # what numpy raises for files that are damaged or something else
     ValueError,
     MemoryError,  # of an array that claims to be huge

@@ -15,6 +15,7 @@ from PIL import Image
 from tfmem.datasets.pictures import Pictures
 from tfmem.errors import InputError
 from tfmem.run import Run
+from tfmem.selection import describe
 
 _MEMORIZED_ROWS = 60
 _PAIR_ROWS = 200
@@ -40,9 +41,9 @@ _FIGURES = (
     ),
     (
         "pair_gallery",
-        "Memorized examples and whom they help",
-        "Left a memorized training example with its memorization, right the four test examples of "
-        "its class that it influences most. The rows are spread evenly over the selected pairs "
+        "Memorized examples and whom they influence",
+        "Left a memorized training example with its memorization, right up to four test examples "
+        "that it influences most. The rows are spread evenly over the selected pairs "
         "sorted by influence, each training example once.",
     ),
 )
@@ -115,6 +116,7 @@ def render(run: Run, figures: Path, experiments: Mapping[str, Path] | None = Non
         memorized=list(memorized.itertuples()),
         pairs=list(pairs.itertuples()),
         statistics=run.pair_statistics,
+        selection=describe(run.config.selection, run.selection).splitlines(),
         examples=run.memorization.loc[train],
         influenced=influenced,
         tests=[(i, influencers.groups.get(i, []), data.test_labels[i]) for i in tests],
@@ -123,16 +125,17 @@ def render(run: Run, figures: Path, experiments: Mapping[str, Path] | None = Non
 
 
 def _summary(run: Run) -> dict[str, Any]:
-    accuracy = run.trials
+    accuracy = run.trials.query("not diverged")
     memorization = run.memorization["memorization"]
     estimated = int(run.memorization[["n_in", "n_out"]].iloc[0].sum())
     if estimated != len(accuracy):
         raise InputError(
             f"the estimates are of {estimated} trials, but there are predictions of "
-            f"{len(accuracy)}: estimate again with `tfmem run`"
+            f"{len(accuracy)} that did not diverge: estimate again with `tfmem run`"
         )
     return {
         "trials": len(accuracy),
+        "diverged": len(run.trials) - len(accuracy),
         "test": accuracy["test_accuracy"],
         "subset": accuracy["subset_accuracy"],
         "held_out": accuracy["held_out_accuracy"],
@@ -161,8 +164,7 @@ def _classes(run: Run) -> list[dict[str, Any]]:
 
 
 def _influenced(run: Run, index: int) -> list[tuple[int, float]]:
-    block = run.influence[int(run.labels.train_labels[index])]
-    tests, influence = block.most_influenced(index, _INFLUENCED)
+    tests, influence = run.most_influenced(index, _INFLUENCED)
     return list(zip(tests.tolist(), influence.tolist(), strict=True))
 
 

@@ -20,6 +20,7 @@ from tfmem.estimation.estimator import ClassCounts, Difference, influence
 from tfmem.predictions import LABELS_NAME, Labels, read_shard
 from tfmem.records import decode_example, read_records
 from tfmem.subsets import unpack
+from tfmem.tables import decode_rows
 
 _MEMORIZATION = {
     **dict.fromkeys(("index", "label", "n_in", "n_out"), np.int64),
@@ -103,6 +104,11 @@ class Run:
             raise InputError(f"{path}: not found; is its folder the output of `tfmem run`?")
         return from_yaml(path.read_text(encoding="utf-8"), source=str(path))
 
+    @property
+    def has_settings(self) -> bool:
+        """Whether it is a run, and not the estimates of other predictions."""
+        return self._folders["settings"].exists()
+
     @cached_property
     def labels(self) -> Labels:
         """Labels and class names."""
@@ -138,10 +144,11 @@ class Run:
         return self._table("pairs", _PAIRS)
 
     @cached_property
-    def selection(self) -> pd.Series:
-        """What the pairs were selected from: `tested`, `expected_by_chance`."""
+    def selection(self) -> dict[str, float]:
+        """What the pairs were selected from: `pairs`, `tested`, `expected_by_chance`."""
         columns = {"pairs": np.int64, "tested": np.int64, "expected_by_chance": np.float32}
-        return self._table("selection", columns, "pairs").iloc[0]
+        table = self._table("selection", columns, "pairs")
+        return {name: table[name][0].item() for name in columns}
 
     @property
     def pair_statistics(self) -> pair_selection.PairStatistics:
@@ -163,9 +170,17 @@ class Run:
             blocks[counts.label] = InfluenceBlock(counts)
         return blocks
 
+    def most_influenced(self, train_index: int, count: int) -> tuple[np.ndarray, np.ndarray]:
+        """Test examples of its class that a training example influences most, and by how much."""
+        block = self.influence[int(self.labels.train_labels[train_index])]
+        return block.most_influenced(train_index, count)
+
     @cached_property
     def trials(self) -> pd.DataFrame:
-        """One row a trial, by `trial_id`: accuracy on its subset, on what it left out, on test."""
+        """One row a trial, by `trial_id`: accuracy on its subset, on what it left out, on test.
+
+        `diverged` is whether estimates leave it out.
+        """
         rows = []
         for path in sorted(self._folders["predictions"].glob("predictions-*.tfrecord")):
             for record in read_shard(path):
@@ -173,8 +188,8 @@ class Run:
                 correct = unpack(record.train_correct, record.num_train)
                 test = unpack(record.test_correct, record.num_test)
                 accuracies = correct[mask].mean(), correct[~mask].mean(), test.mean()
-                rows.append((record.trial_id, *accuracies))
-        names = ["trial_id", "subset_accuracy", "held_out_accuracy", "test_accuracy"]
+                rows.append((record.trial_id, *accuracies, bool(record.diverged)))
+        names = ["trial_id", "subset_accuracy", "held_out_accuracy", "test_accuracy", "diverged"]
         return pd.DataFrame(rows, columns=names).set_index("trial_id").sort_index()
 
     def _records(self, kind: str, folder: str = "") -> Iterator[tuple[bytes, str]]:
@@ -187,19 +202,7 @@ class Run:
                 yield from read_records(file, str(path))
 
     def _table(self, kind: str, columns: dict[str, Any], folder: str = "") -> pd.DataFrame:
-        rows = []
-        for payload, source in self._records(kind, folder):
-            features = decode_example(payload, source)
-            if missing := columns.keys() - features.keys():
-                raise InputError(f"{source}: features {sorted(missing)} are missing")
-            rows.append([features[name][0] for name in columns])
-        values = zip(*rows, strict=True) if rows else ([] for _ in columns)
-        return pd.DataFrame(
-            {
-                name: np.array(column, kind)
-                for (name, kind), column in zip(columns.items(), values, strict=True)
-            }
-        )
+        return pd.DataFrame(decode_rows(self._records(kind, folder), columns))
 
 
 def load_run(folder: str | os.PathLike[str]) -> Run:

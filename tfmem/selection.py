@@ -303,6 +303,14 @@ def meets_rule(pairs: Candidates, settings: SelectionSettings) -> np.ndarray:
     return _at_least(covariance, pairs.num_in * pairs.num_out, _exact(settings.influence))
 
 
+def influence_thresholds(settings: SelectionSettings) -> list[float]:
+    """The influences at which a selection cuts off; none if it is by rate or by rank."""
+    if settings.fdr is not None or settings.top_k:
+        return []
+    signs = {"positive": [1], "negative": [-1], "both": [-1, 1]}[settings.sign]
+    return [sign * settings.influence for sign in signs]
+
+
 def _spread(tests: TestCounts, trials: int) -> np.ndarray:
     """Variance of the covariance without influence, over `num_in * num_out`, `[test]`."""
     squares = tests.correct * (trials - tests.correct)
@@ -428,7 +436,8 @@ def describe(settings: SelectionSettings, found: Mapping[str, float]) -> str:
     if settings.top_k:
         return f"{said}, {settings.top_k} at most for a test example"
     number = f"{expected:,.0f}" if expected >= 10 else f"{expected:.2g}"
-    said += f"; {number} with influence >= {settings.influence:g} are expected by chance"
+    rule = {"positive": "influence >= ", "negative": "influence <= -", "both": "|influence| >= "}
+    said += f"; {number} with {rule[settings.sign]}{settings.influence:g} are expected by chance"
     if expected > max(1.0, 0.05 * pairs):
         said += "\nwarning: with so few trials this threshold admits noise: select by "
         said += "selection.fdr (--fdr 0.05), or train more"

@@ -1,14 +1,18 @@
 """Many records of the same features at once.
 
 A record of single numbers is the same bytes as its neighbours but for the numbers themselves, so a
-table is encoded by columns, a hundred times faster than record by record.
+table is encoded and decoded by columns, many times faster than record by record.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import numpy as np
+
+from tfmem.errors import InputError
+from tfmem.records import decode_example
 
 
 def encode_rows(columns: Mapping[str, np.ndarray]) -> list[bytes]:
@@ -39,6 +43,92 @@ def encode_rows(columns: Mapping[str, np.ndarray]) -> list[bytes]:
             contents[start : start + length] for start in range(0, len(contents), length)
         ]
     return list(encoded)
+
+
+def decode_rows(
+    records: Iterable[tuple[bytes, str]], kinds: Mapping[str, Any]
+) -> dict[str, np.ndarray]:
+    """The columns of records of single numbers, whoever wrote them.
+
+    Args:
+      records: serialized `tf.train.Example`s, each with what errors call it.
+      kinds: the dtype of each column.
+
+    Raises:
+      InputError: naming the record, if it is no such example or a number is missing.
+    """
+    payloads, sources = [], []
+    for payload, source in records:
+        payloads.append(payload)
+        sources.append(source)
+    columns = {name: np.empty(len(payloads), kind) for name, kind in kinds.items()}
+    lengths = np.fromiter(map(len, payloads), np.int64, len(payloads))
+    for length in np.unique(lengths).tolist():
+        left = np.flatnonzero(lengths == length)
+        joined = b"".join([payloads[row] for row in left])
+        block = np.frombuffer(joined, np.uint8).reshape(len(left), length)
+        while len(left):
+            first = _numbers(payloads[left[0]], sources[left[0]], kinds)
+            alike = _like_first(block, first)
+            if alike is None:  # another writer's: as they are, one by one
+                for row in left.tolist():
+                    for name, value in _numbers(payloads[row], sources[row], kinds).items():
+                        if name in columns:
+                            columns[name][row] = value[0]
+                break
+            values, same = alike
+            for name in kinds:
+                columns[name][left[same]] = values[name]
+            left, block = left[~same], block[~same]
+    return columns
+
+
+def _numbers(payload: bytes, source: str, kinds: Mapping[str, Any]) -> dict[str, Any]:
+    """The features of a record; those of `kinds` are single numbers."""
+    features = decode_example(payload, source)
+    for name in kinds:
+        if getattr(features.get(name), "shape", None) != (1,):
+            raise InputError(f"{source}: feature {name!r}: expected one number")
+    return features
+
+
+def _like_first(
+    block: np.ndarray, first: Mapping[str, Any]
+) -> tuple[dict[str, np.ndarray], np.ndarray] | None:
+    """Values of the records that differ from the first in their numbers alone, and which they are.
+
+    Args:
+      block: uint8 `[rows, length]`.
+      first: the features of its first row.
+
+    Returns:
+      None if the first row is not as `encode_rows` writes it.
+    """
+    if any(getattr(value, "shape", None) != (1,) for value in first.values()):
+        return None
+    names = sorted(first)
+    integers = {name for name in names if first[name].dtype.kind == "i"}
+    sizes = [int(_varints(first[name])[1][0]) if name in integers else 4 for name in names]
+    template, places = _template(names, tuple(sizes), integers)
+    if len(template) != block.shape[1]:
+        return None
+    bits, expected = np.full(len(template), 255, np.uint8), np.frombuffer(template, np.uint8).copy()
+    for name, place, size in zip(names, places, sizes, strict=True):
+        bits[place : place + size] = 128 if name in integers else 0
+        if name in integers:
+            expected[place : place + size - 1] |= 128
+    same = ((block & bits) == expected).all(axis=1)
+    if not same[0]:
+        return None
+    rows, values = block[same], dict[str, np.ndarray]()
+    for name, place, size in zip(names, places, sizes, strict=True):
+        digits = np.ascontiguousarray(rows[:, place : place + size])
+        if name in integers:
+            shifted = (digits & 127).astype(np.uint64) << np.arange(0, 7 * size, 7, dtype=np.uint64)
+            values[name] = np.bitwise_or.reduce(shifted, axis=1).view(np.int64)
+        else:
+            values[name] = digits.view("<f4")[:, 0]
+    return values, same
 
 
 def _alike(sizes: np.ndarray) -> list[tuple[tuple[int, ...], np.ndarray]]:

@@ -11,7 +11,7 @@ import typer
 
 from pipelines.cli import comparing, estimating, exchanging, preparing, running, showing
 from pipelines.cli.options import app
-from tfmem.errors import InputError
+from tfmem.errors import DryRun, InputError
 
 __all__ = [
     "app",
@@ -38,6 +38,8 @@ def main(commands: typer.Typer = app) -> None:
         logging.getLogger(name).setLevel(logging.ERROR)
     try:
         commands()
+    except DryRun as described:
+        print(described)
     except InputError as error:
         if os.environ.get("TFMEM_TRACEBACK"):
             raise

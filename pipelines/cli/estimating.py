@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -76,17 +77,12 @@ def estimate(
 
     With --pairs all, influence is counted for all pairs but only that of selected pairs is kept.
     """
-    from apache_beam.io.filesystems import FileSystems
-
     from tfmem.aggregation.counting import Room
     from tfmem.aggregation.jobs import estimate as run_job
     from tfmem.aggregation.jobs import search_pairs
     from tfmem.aggregation.reading import read_selection
-    from tfmem.aggregation.runners import beam_options, check_file_systems, check_reachable
     from tfmem.selection import describe
 
-    check_reachable(beam_options(beam or []), [predictions, labels, out])
-    check_file_systems([predictions, labels, out])
     if (Path(out) / "config.yaml").exists():
         raise InputError(
             f"--out {out}: is the folder of a run; choose another, or `tfmem run --set selection.…`"
@@ -102,7 +98,7 @@ def estimate(
     chosen = [f"selection.{key}={value}" for key, value in values.items() if value is not None]
     selection = from_yaml("", [f"estimation.statistic={statistic}", *chosen]).selection
     kinds = ["memorization", "pairs"] if pairs == "all" else ["memorization", "influence", "pairs"]
-    folders = {kind: FileSystems.join(out, kind) for kind in kinds}
+    folders = {kind: os.path.join(out, kind) for kind in kinds}
     room = Room(memory=memory)
     if pairs == "all":
         counters = search_pairs(predictions, labels, folders, selection, beam or [], room)
@@ -169,11 +165,13 @@ def groups(
             f"{row['example_memorization']:.3f}",
         )
     Console().print(shown)
-    print("Test examples that they influence most (± SE):")
+    print("Test examples that they influence most (± SE, false discovery rate q):")
     for name in ranked["group"]:
         rows = tables.group_influence.query("group == @name").head(5)
-        numbers = zip(rows["test_index"], rows["influence"], rows["stderr"], strict=True)
-        print(f"  {name}: " + ", ".join(f"{j} {value:.2f} ± {se:.2f}" for j, value, se in numbers))
+        columns = (rows[name] for name in ("test_index", "influence", "stderr", "q_value"))
+        numbers = zip(*columns, strict=True)
+        shown_tests = (f"{j} {value:.2f} ± {se:.2f} (q {q:.2g})" for j, value, se, q in numbers)
+        print(f"  {name}: " + ", ".join(shown_tests))
     if len(short := tables.groups.query("trials_needed > 0")):
         worst = short.sort_values("trials_needed", ascending=False, kind="stable").head(5)
         print(

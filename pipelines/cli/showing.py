@@ -24,6 +24,8 @@ from tfmem.errors import InputError
 if TYPE_CHECKING:
     import pandas as pd
 
+    from tfmem.run import Run
+
 
 @app.command(epilog=examples("tfmem show runs/digits", "tfmem show runs/digits --top 50"))
 def show(
@@ -105,6 +107,8 @@ def pairs(
     counted = pair_statistics(found)
     examples = f"{counted.unique_train} training and {counted.unique_test} test examples"
     print(f"{counted.pairs} pairs of {examples}")
+    if opened is None:
+        print(_selected(load_run(source)))
     for influencers, tests in counted.influencers.items():
         print(f"{tests} test examples have exactly {influencers} influencer(s)")
     if opened is None or dataset is None or out is None:
@@ -122,10 +126,29 @@ def pairs(
 
 
 def _print_pairs(pairs: pd.DataFrame, top: int) -> None:
-    names = {"train_index": "train", "test_index": "test", "stderr": "SE"}
-    columns = ("train_index", "test_index", "label", "influence", "stderr", "memorization")
+    names = {"train_index": "train", "test_index": "test", "test_label": "test label",
+             "stderr": "SE", "q_value": "q"}  # fmt: skip
+    columns = ["train_index", "test_index", "label", "influence", "stderr", "q_value",
+               "memorization"]  # fmt: skip
+    if "test_label" in pairs and (pairs["label"] != pairs["test_label"]).any():
+        columns.insert(3, "test_label")
     shown = pairs[[name for name in columns if name in pairs]].head(top)
     listed = table(*(names.get(name, name) for name in shown.columns))
     for row in shown.to_dict("records"):
-        listed.add_row(*(f"{v:.3f}" if isinstance(v, float) else str(v) for v in row.values()))
+        listed.add_row(*(_cell(str(name), value) for name, value in row.items()))
     Console().print(listed)
+
+
+def _cell(name: str, value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:.2g}" if name == "q_value" else f"{value:.3f}"
+    return str(value)
+
+
+def _selected(run: Run) -> str:
+    """What pairs were selected from, and by which rule where the settings are there."""
+    from tfmem.selection import describe
+
+    if run.has_settings:
+        return describe(run.config.selection, run.selection)
+    return "{pairs:,} pairs selected among {tested:,}".format(**run.selection)

@@ -157,6 +157,6 @@ def GatherBits(
     """All bits of each group."""
     return (
         batches
-        | "Cut" >> beam.ParDo(_Cut(labels_path, groups))
+        | "Cut" >> beam.ParDo(_Cut(labels_path, groups)).with_output_types(tuple[int, Bits])
         | "GatherGroup" >> beam.GroupByKey()
     )

@@ -21,8 +21,10 @@ from tfmem.estimation.group_effects import (
     example_memorization,
     group_influence,
     group_memorization,
+    group_p_values,
     member_memorization,
 )
+from tfmem.estimation.significance import Evidence
 from tfmem.groups import Groups
 from tfmem.predictions import write_atomically
 from tfmem.records import decode_example, encode_example, feature, shard_name
@@ -46,7 +48,8 @@ class GroupTables:
       group_members: a row a member: `group`, `index`, `label`, then as in `groups`, from
         `memorization` to `example_memorization`.
       group_influence: a row for each of the test examples that a group influences most: `group`,
-        `test_index`, `label`, `influence`, `stderr`, `ci_low`, `ci_high`.
+        `test_index`, `label`, `influence`, `stderr`, `ci_low`, `ci_high`, `p_value`, and `q_value`,
+        the false discovery rate over all groups with all test examples.
     """
 
     groups: pd.DataFrame
@@ -83,19 +86,24 @@ def estimate_groups(
     rows: list[dict[str, Any]] = []
     members: list[pd.DataFrame] = []
     influence: list[pd.DataFrame] = []
+    evidence = Evidence(len(groups) * len(known.test_labels))
 
     def records() -> Iterator[bytes]:
         for counts in tally.counts():
             needed = trials_needed(counts, len(known.train_labels), tally.fraction, least)
             rows.append({**_group_row(counts), "trials_needed": needed})
             members.append(_member_rows(counts, known.train_labels))
-            influence.append(_influence_rows(counts, known.test_labels, top))
+            p = group_p_values(counts)
+            evidence.add(p)
+            influence.append(_influence_rows(counts, p, known.test_labels, top))
             yield group_example(counts)
 
     try:
         folder.mkdir(parents=True, exist_ok=True)
         write_atomically(folder / shard_name("groups", 0, 1), records())
-        tables = GroupTables(pd.DataFrame(rows), pd.concat(members), pd.concat(influence))
+        shown = pd.concat(influence)
+        shown["q_value"] = evidence.q_values(shown["p_value"].to_numpy())
+        tables = GroupTables(pd.DataFrame(rows), pd.concat(members), shown)
         for name, table in vars(tables).items():
             _write(folder / name, table, parquet)
     except OSError as error:
@@ -215,11 +223,12 @@ def _member_rows(counts: GroupCounts, labels: np.ndarray) -> pd.DataFrame:
     )
 
 
-def _influence_rows(counts: GroupCounts, labels: np.ndarray, top: int) -> pd.DataFrame:
+def _influence_rows(
+    counts: GroupCounts, p: np.ndarray, labels: np.ndarray, top: int
+) -> pd.DataFrame:
     estimate = group_influence(counts)
-    known = counts.num_in > 0 and counts.num_out > 0
-    best = np.argsort(-estimate.value, kind="stable")[: top if known else 0]
-    columns = _columns("influence", estimate)
+    best = np.argsort(-estimate.value, kind="stable")[: top if len(p) else 0]
+    columns = {**_columns("influence", estimate), "p_value": p}
     return pd.DataFrame(
         {
             "group": counts.name,

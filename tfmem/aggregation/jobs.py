@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import apache_beam as beam
 import numpy as np
 from apache_beam.io.filesystems import FileSystems
+from apache_beam.options.pipeline_options import PipelineOptions
 
 from tfmem.aggregation.counting import CountClasses, Room, SearchTiles, TileCounts
 from tfmem.aggregation.estimates import (
@@ -22,11 +23,19 @@ from tfmem.aggregation.estimates import (
     parse_influence,
     selection_table,
 )
+from tfmem.aggregation.identities import planned_trials
 from tfmem.aggregation.launching import Output, run_job
 from tfmem.aggregation.memory import free_memory
-from tfmem.aggregation.parts import Collect, from_parts, in_parts, parts_of_classes, parts_of_tiles
+from tfmem.aggregation.parts import (
+    Collect,
+    Source,
+    from_parts,
+    in_parts,
+    parts_of_classes,
+    parts_of_tiles,
+)
 from tfmem.aggregation.reading import find_files, load_labels
-from tfmem.aggregation.runners import beam_options
+from tfmem.aggregation.runners import check_file_systems, job_options
 from tfmem.aggregation.summing import SumClasses
 from tfmem.aggregation.writing import WriteOrdered, WriteTable
 from tfmem.config import SelectionSettings, Statistic
@@ -68,25 +77,29 @@ def estimate(
       InputError: if there is nothing to read, naming the file and record that cannot be used, or if
         there is not enough room.
     """
+    options = _options(beam_args, predictions, [labels, *folders.values()])
     known = load_labels(labels)
     shards = find_files(predictions, "prediction shards")
+    source = Source(shards, labels, planned_trials(labels, shards))
     memorization = _memorization_output(folders, known)
     influence = Output(folders["influence"], "influence", len(known.class_names), _CLASSES_A_FILE)
     pairs = _pairs_outputs(folders["pairs"]) if selection else []
-    parts = parts_of_classes(shards, known, statistic, influence.per_file, _memory(room, beam_args))
+    parts = parts_of_classes(
+        shards, known, statistic, influence.per_file, room.memory or free_memory(options)
+    )
 
     def build(pipeline: beam.Pipeline) -> None:
         count = functools.partial(
             _ClassesOfFiles, labels_path=labels, influence=influence, statistic=statistic
         )
-        counts = in_parts(pipeline, shards, labels, parts, count)
+        counts = in_parts(pipeline, source, parts, count)
         tables = from_parts(counts, "MemorizationTable", _train_table)
         _ = tables | "WriteMemorization" >> WriteTable(memorization)
         if selection:
             find = functools.partial(in_class, settings=selection, possible=known.pairs_in_class())
             _settle(from_parts(counts, "FindCandidates", find), selection, pairs)
 
-    return run_job(build, [memorization, influence, *pairs], beam_args)
+    return run_job(build, [memorization, influence, *pairs], options)
 
 
 def search_pairs(
@@ -117,24 +130,28 @@ def search_pairs(
       InputError: if there is nothing to read, naming the file and record that cannot be used, or if
         there is not enough room.
     """
+    options = _options(beam_args, predictions, [labels, *folders.values()])
     known = load_labels(labels)
     shards = find_files(predictions, "prediction shards")
+    source = Source(shards, labels, planned_trials(labels, shards))
     outputs = _pairs_outputs(folders["pairs"])
     pairs = list(outputs)
     if "memorization" in folders:
         outputs.append(_memorization_output(folders, known))
-    parts = parts_of_tiles(shards, known, room.tile, room.found, _memory(room, beam_args))
+    parts = parts_of_tiles(
+        shards, known, room.tile, room.found, room.memory or free_memory(options)
+    )
 
     def build(pipeline: beam.Pipeline) -> None:
         search = functools.partial(SearchTiles, labels_path=labels, room=room, settings=selection)
-        tiles = in_parts(pipeline, shards, labels, parts, search)
+        tiles = in_parts(pipeline, source, parts, search)
         if "memorization" in folders:
             tables = from_parts(tiles, "MemorizationTable", _train_table)
             _ = tables | "WriteMemorization" >> WriteTable(outputs[-1])
         candidates = from_parts(tiles, "Candidates", operator.attrgetter("candidates"))
         _settle(candidates, selection, pairs)
 
-    return run_job(build, outputs, beam_args)
+    return run_job(build, outputs, options)
 
 
 def select_pairs(
@@ -159,6 +176,7 @@ def select_pairs(
     Raises:
       InputError: if there is nothing to read, or naming the file and record that cannot be used.
     """
+    options = _options(beam_args, influence, [labels, folder])
     known = load_labels(labels)
     files = find_files(influence, "influence files")
     outputs = _pairs_outputs(folder)
@@ -173,11 +191,16 @@ def select_pairs(
         find = functools.partial(in_class, settings=selection, possible=known.pairs_in_class())
         _settle(counts | "FindCandidates" >> beam.Map(find), selection, outputs)
 
-    return run_job(build, outputs, beam_args)
+    return run_job(build, outputs, options)
 
 
-def _memory(room: Room, beam_args: Sequence[str]) -> int | None:
-    return room.memory or free_memory(beam_options(beam_args))
+def _options(
+    beam_args: Sequence[str], inputs: str | Sequence[str], others: Sequence[str]
+) -> PipelineOptions:
+    places = [*([inputs] if isinstance(inputs, str) else inputs), *others]
+    options = job_options(beam_args, places)
+    check_file_systems(places)
+    return options
 
 
 def _memorization_output(folders: Mapping[str, str], labels: Labels) -> Output:

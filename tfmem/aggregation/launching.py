@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
 import sys
-import uuid
 import warnings
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import apache_beam as beam
+from apache_beam.io.filesystem import BeamIOError, CompressionTypes, FileMetadata
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.metrics import MetricsFilter
-from apache_beam.options.pipeline_options import GoogleCloudOptions
+from apache_beam.options.pipeline_options import (
+    DebugOptions,
+    GoogleCloudOptions,
+    PipelineOptions,
+    TestOptions,
+)
 from apache_beam.runners.runner import PipelineResult, PipelineState
+from google.protobuf.json_format import MessageToJson
 
-from tfmem.aggregation.runners import beam_options, check_reachable
-from tfmem.errors import InputError
+from tfmem.aggregation.leftovers import PREFIX, is_stale, new_name
+from tfmem.aggregation.runners import goes_to_dataflow
+from tfmem.errors import DryRun, InputError
 from tfmem.records import parse_shard_name, shard_name
 
 
@@ -42,8 +50,7 @@ class Output:
     unfinished: str = field(init=False)
 
     def __post_init__(self) -> None:
-        name = f".unfinished-{uuid.uuid4().hex}"
-        object.__setattr__(self, "unfinished", FileSystems.join(self.folder, name))
+        object.__setattr__(self, "unfinished", FileSystems.join(self.folder, new_name()))
 
     @property
     def names(self) -> list[str]:
@@ -68,17 +75,41 @@ class Output:
 
     def discard(self) -> None:
         """Removes what is left of the unfinished files."""
-        if os.path.isdir(self.unfinished):
-            shutil.rmtree(self.unfinished)
-        elif left := _listed(self.unfinished):  # object stores have no folders
-            _delete(left)
+        _remove(self.unfinished)
+
+    def discard_stale(self) -> None:
+        """Removes unfinished files of jobs that were killed (see `leftovers.is_stale`)."""
+        changed: dict[str, float] = {}
+        if os.path.isdir(self.folder):
+            for entry in os.scandir(self.folder):
+                if entry.name.startswith(PREFIX):
+                    with contextlib.suppress(OSError):
+                        changed[entry.path] = entry.stat().st_mtime
+        else:
+            for file in _match(FileSystems.join(_quoted(self.folder), f"{PREFIX}*", "*")):
+                folder = FileSystems.split(file.path)[0]
+                changed[folder] = max(changed.get(folder, 0), file.last_updated_in_seconds)
+        for folder, when in changed.items():
+            if is_stale(FileSystems.split(folder)[1], when):
+                with contextlib.suppress(OSError, BeamIOError):  # another job was faster
+                    _remove(folder)
+
+
+def _remove(folder: str) -> None:
+    if os.path.isdir(folder):
+        shutil.rmtree(folder)
+    elif left := _listed(folder):  # object stores have no folders
+        _delete(left)
 
 
 def _listed(folder: str) -> list[str]:
+    return [found.path for found in _match(FileSystems.join(_quoted(folder), "*"))]
+
+
+def _match(pattern: str) -> list[FileMetadata]:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Possible nested set", FutureWarning)
-        matches = FileSystems.match([FileSystems.join(_quoted(folder), "*")])
-    return [found.path for match in matches for found in match.metadata_list]
+        return [found for match in FileSystems.match([pattern]) for found in match.metadata_list]
 
 
 def _delete(paths: Sequence[str]) -> None:
@@ -93,29 +124,31 @@ def _quoted(path: str) -> str:
 
 
 def run_job(
-    build: Callable[[beam.Pipeline], None], outputs: Sequence[Output], beam_args: Sequence[str]
+    build: Callable[[beam.Pipeline], None], outputs: Sequence[Output], options: PipelineOptions
 ) -> dict[str, int]:
     """Builds and runs a pipeline, then publishes its outputs.
 
     Args:
       build: adds the steps; they write to `Output.unfinished`.
       outputs: what they write.
-      beam_args: options for Beam.
+      options: as `job_options` returns them.
 
     Returns:
       The job's counters, where the runner has them.
 
     Raises:
       InputError: with the cause in one line, if the job fails; nothing is then published.
+      DryRun: if Dataflow's runner was only to describe the job.
     """
-    options = beam_options(beam_args)
-    check_reachable(options, [output.folder for output in outputs])
     try:
         for output in outputs:
+            output.discard_stale()
             FileSystems.mkdirs(output.unfinished)
         pipeline = beam.Pipeline(options=options)
         build(pipeline)
         result = pipeline.run()
+        if goes_to_dataflow(options) and options.view_as(TestOptions).dry_run:
+            raise DryRun(_described(pipeline, options.view_as(DebugOptions).dataflow_job_file))
         _say_where(result, options.view_as(GoogleCloudOptions))
         _wait(result)
         for output in outputs:
@@ -125,11 +158,22 @@ def run_job(
         for counter in result.metrics().query(own)["counters"]:
             counters[counter.key.metric.name] += counter.committed
         return dict(counters)
+    except DryRun:
+        raise
     except Exception as error:
         raise _cause(error) from error
     finally:
         for output in outputs:
             output.discard()
+
+
+def _described(pipeline: beam.Pipeline, path: str | None) -> str:
+    """Writes the graph of a job, if it is to be kept, and says that nothing was sent."""
+    if not path:
+        return "Dry run: nothing was sent (--dataflow_job_file=FILE keeps the job's graph)"
+    with FileSystems.create(path, compression_type=CompressionTypes.UNCOMPRESSED) as file:
+        file.write(MessageToJson(pipeline.to_runner_api()).encode())
+    return f"Dry run: nothing was sent; the job's graph is in {path}"
 
 
 def _say_where(result: PipelineResult, cloud: GoogleCloudOptions) -> None:

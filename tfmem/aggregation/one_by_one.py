@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from apache_beam.io.filesystems import FileSystems
-
-from tfmem.aggregation.reading import Identity, check_identities, find_files, identify, load_labels
-from tfmem.errors import InputError
-from tfmem.predictions import Labels, TrialRecord
-from tfmem.records import read_records
+from tfmem.aggregation.identities import Identity, check_identities, identify, planned_trials
+from tfmem.aggregation.reading import find_files, load_labels, read_trials
+from tfmem.predictions import TrialRecord
 
 
 def each_trial(predictions: str | Sequence[str], labels: str) -> Iterator[TrialRecord]:
@@ -26,30 +23,11 @@ def each_trial(predictions: str | Sequence[str], labels: str) -> Iterator[TrialR
     known = load_labels(labels)
     identities: list[Identity] = []
     seen: set[int] = set()
-    for path in find_files(predictions, "prediction shards"):
-        for record, source in _read(path, known, labels):
-            if record.diverged:
-                continue
-            identities.append(identify((record, source)))
-            if record.trial_id not in seen:
+    shards = find_files(predictions, "prediction shards")
+    for path in shards:
+        for record, source in read_trials(path, known, labels):
+            identities.append(identify(record, source))
+            if not record.diverged and record.trial_id not in seen:
                 seen.add(record.trial_id)
                 yield record
-    check_identities(identities)
-
-
-def _read(path: str, labels: Labels, labels_path: str) -> Iterator[tuple[TrialRecord, str]]:
-    """The records of a shard, each checked against the labels."""
-    expected = (len(labels.train_labels), len(labels.test_labels))
-    with FileSystems.open(path) as file:
-        for payload, source in read_records(file, path):
-            record = TrialRecord.from_example(payload, source)
-            foreign = labels.dataset_fingerprint not in (b"", record.dataset_fingerprint)
-            if foreign or (record.num_train, record.num_test) != expected:
-                raise InputError(
-                    f"{source}: record of another data set than {labels_path}: expected "
-                    f"{expected[0]} training and {expected[1]} test examples and fingerprint "
-                    f"{labels.dataset_fingerprint.hex()[:16] or 'any'}, received "
-                    f"{record.num_train}, {record.num_test} and "
-                    f"{record.dataset_fingerprint.hex()[:16]}"
-                )
-            yield record, source
+    check_identities(identities, planned_trials(labels, shards))

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import apache_beam as beam
 import numpy as np
 
 from tfmem.aggregation.bits import BATCH
+from tfmem.aggregation.identities import Identity, Planned, check_identities
 from tfmem.aggregation.memory import divide, row_bytes
-from tfmem.aggregation.reading import ReadTrials, check_identities, identify
+from tfmem.aggregation.reading import ReadTrials
 from tfmem.config import Statistic
-from tfmem.predictions import Labels, TrialRecord
+from tfmem.predictions import Labels
 
 _PAIR = 8  # bytes of a pair of one class: its influence and its count
 _WORKING = 40  # bytes a pair of the class or of the step of a search that is being estimated
@@ -74,22 +76,31 @@ def _batch_bytes(labels: Labels) -> int:
     return BATCH * (2 * len(labels.train_labels) + len(labels.test_labels)) // 8
 
 
+class Source(NamedTuple):
+    """What a job reads.
+
+    Attributes:
+      shards: paths of all predictions.
+      labels: path of the `labels.npz` that belongs to them.
+      planned: the trials that must be there, if that is known.
+    """
+
+    shards: Sequence[str]
+    labels: str
+    planned: Planned | None
+
+
 Count = Callable[[range, beam.pvalue.AsSingleton], "beam.PTransform[Any, Any]"]
 
 
 def in_parts(
-    pipeline: beam.Pipeline,
-    shards: Sequence[str],
-    labels: str,
-    parts: Sequence[range],
-    count: Count,
+    pipeline: beam.Pipeline, source: Source, parts: Sequence[range], count: Count
 ) -> list[beam.PCollection[Any]]:
     """Reads the trials anew for each part, and begins with none before the last is counted.
 
     Args:
       pipeline: receives the steps.
-      shards: paths of all predictions.
-      labels: path of the `labels.npz` that belongs to them.
+      source: what is read.
       parts: what is counted together.
       count: makes the step from records to counts, given the part and the number of trials, which
         is there once all records are known to belong together.
@@ -100,9 +111,10 @@ def in_parts(
     found: list[beam.PCollection[Any]] = []
     after: list[beam.pvalue.AsIter] = []
     for number, part in enumerate(parts):
-        records = pipeline | f"ReadTrials{number}" >> ReadTrials(shards, labels, after)
+        read = ReadTrials(source.shards, source.labels, after)
+        records, identities = pipeline | f"ReadTrials{number}" >> read
         if not found:
-            num_trials = _checked(records)
+            num_trials = _checked(identities, source.planned)
         found.append(records | f"Part{number}" >> count(part, num_trials))
         after = [beam.pvalue.AsIter(found[-1] | f"Done{number}" >> beam.Map(lambda _: None))]
     return found
@@ -116,11 +128,12 @@ def from_parts(
     return mapped | f"All{label}" >> beam.Flatten()
 
 
-def _checked(records: beam.PCollection[tuple[TrialRecord, str]]) -> beam.pvalue.AsSingleton:
+def _checked(
+    identities: beam.PCollection[Identity], planned: Planned | None
+) -> beam.pvalue.AsSingleton:
     """The number of trials, once all records are known to belong together."""
-    return beam.pvalue.AsSingleton(
-        records | "Identify" >> beam.Map(identify) | "CheckTrials" >> Collect(check_identities)
-    )
+    check = functools.partial(check_identities, planned=planned)
+    return beam.pvalue.AsSingleton(identities | "CheckTrials" >> Collect(check))
 
 
 @beam.ptransform_fn

@@ -1,30 +1,21 @@
-"""Reads prediction shards, and makes sure that what is counted belongs together."""
+"""Finds and reads prediction shards, each record checked against the labels."""
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple
+from typing import Literal
 
 import apache_beam as beam
 from apache_beam.io.filesystem import BeamIOError
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.metrics import Metrics
+from apache_beam.pvalue import TaggedOutput
 
+from tfmem.aggregation.identities import STILL_TRAINING, Identity, identify
 from tfmem.errors import InputError
 from tfmem.predictions import Labels, TrialRecord
 from tfmem.records import decode_example, parse_shard_name, read_records, shard_name
-
-
-class Identity(NamedTuple):
-    """What must agree between records, and where a record stands."""
-
-    trial_id: int
-    content: bytes
-    config_digest: bytes
-    dataset_fingerprint: bytes
-    source: str
 
 
 def load_labels(path: str) -> Labels:
@@ -41,44 +32,55 @@ def load_labels(path: str) -> Labels:
     return Labels.from_npz(contents, path)
 
 
-class _ReadShard(beam.DoFn):
-    """Yields the records of a shard, each checked against the labels; none of diverged trials."""
+def read_trials(path: str, labels: Labels, labels_path: str) -> Iterator[tuple[TrialRecord, str]]:
+    """The records of a shard on any Beam filesystem, with the file and number they stand at.
 
-    def __init__(self, labels_path: str) -> None:
+    Raises:
+      InputError: naming file and record, if one is damaged or does not fit the labels.
+    """
+    expected = (len(labels.train_labels), len(labels.test_labels))
+    fingerprint = labels.dataset_fingerprint
+    with FileSystems.open(path) as opened:
+        for payload, source in read_records(opened, path):
+            record = TrialRecord.from_example(payload, source)
+            if (record.num_train, record.num_test) != expected:
+                raise InputError(
+                    f"{source}: expected predictions for {expected[0]} training and {expected[1]} "
+                    f"test examples as in {labels_path}, received {record.num_train} and "
+                    f"{record.num_test}"
+                )
+            if fingerprint and record.dataset_fingerprint != fingerprint:
+                raise InputError(
+                    f"{source}: record of another data set: expected fingerprint "
+                    f"{fingerprint.hex()[:16]} as in {labels_path}, received "
+                    f"{record.dataset_fingerprint.hex()[:16]}"
+                )
+            yield record, source
+
+
+class _ReadShard(beam.DoFn):
+    """Yields the records of a shard but those of diverged trials, and the identities of all."""
+
+    def __init__(self, labels_path: str, identified: bool) -> None:
         self._labels_path = labels_path
+        self._identified = identified
         self._read = Metrics.counter("tfmem", "records_read")
         self._diverged = Metrics.counter("tfmem", "records_diverged")
 
     def setup(self) -> None:
         self._labels = load_labels(self._labels_path)
 
-    def process(self, path: str, after: Iterable[None] = ()) -> Iterator[tuple[TrialRecord, str]]:
-        with FileSystems.open(path) as opened:
-            for payload, source in read_records(opened, path):
-                record = TrialRecord.from_example(payload, source)
-                self._check(record, source)
-                self._read.inc()
-                if record.diverged:
-                    self._diverged.inc()
-                else:
-                    yield record, source
-
-    def _check(self, record: TrialRecord, source: str) -> None:
-        labels = self._labels
-        expected = (len(labels.train_labels), len(labels.test_labels))
-        if (record.num_train, record.num_test) != expected:
-            raise InputError(
-                f"{source}: expected predictions for {expected[0]} training and {expected[1]} test "
-                f"examples as in {self._labels_path}, received {record.num_train} and "
-                f"{record.num_test}"
-            )
-        fingerprint = labels.dataset_fingerprint
-        if fingerprint and record.dataset_fingerprint != fingerprint:
-            raise InputError(
-                f"{source}: record of another data set: expected fingerprint "
-                f"{fingerprint.hex()[:16]} as in {self._labels_path}, received "
-                f"{record.dataset_fingerprint.hex()[:16]}"
-            )
+    def process(
+        self, path: str, after: Iterable[None] = ()
+    ) -> Iterator[tuple[TrialRecord, str] | TaggedOutput[Literal["identities"], Identity]]:
+        for record, source in read_trials(path, self._labels, self._labels_path):
+            self._read.inc()
+            if self._identified:
+                yield TaggedOutput("identities", identify(record, source))
+            if record.diverged:
+                self._diverged.inc()
+            else:
+                yield record, source
 
 
 def read_selection(folder: str) -> dict[str, float]:
@@ -99,21 +101,27 @@ def ReadTrials(
     shards: Sequence[str],
     labels_path: str,
     after: Sequence[beam.pvalue.AsIter] = (),
-) -> beam.PCollection[tuple[TrialRecord, str]]:
+) -> tuple[beam.PCollection[tuple[TrialRecord, str]], beam.PCollection[Identity]]:
     """Reads shards, as records with the file and number they stand at.
 
     Args:
       pipeline: receives the steps.
       shards: paths.
       labels_path: the `labels.npz` that records are checked against.
-      after: what must be complete before anything is read.
+      after: what must be complete before anything is read; whoever reads again, after something
+        else, has had the identities already.
+
+    Returns:
+      Those of trials that did not diverge, and the identities of all.
     """
-    return (
+    reader = _ReadShard(labels_path, identified=not after)
+    read = (
         pipeline
         | "Shards" >> beam.Create(shards)
         | "SpreadShards" >> beam.Reshuffle()
-        | "ReadShards" >> beam.ParDo(_ReadShard(labels_path), *after)
+        | "ReadShards" >> beam.ParDo(reader, *after).with_outputs("identities", main="records")
     )
+    return read.records, read.identities
 
 
 def find_files(where: str | Sequence[str], what: str) -> list[str]:
@@ -153,49 +161,9 @@ def _check_complete(paths: Sequence[str]) -> None:
     for (folder, kind, shards), there in sets.items():
         if len(there) < shards:
             absent = next(shard for shard in range(shards) if shard not in there)
+            again = f"{STILL_TRAINING}, else run `tfmem train` again"
+            training = f"; {again}" if kind == "predictions" else ""
             raise InputError(
                 f"{FileSystems.join(folder, shard_name(kind, absent, shards))}: not found, but "
-                f"{len(there)} of its {shards} shards are there"
+                f"{len(there)} of its {shards} shards are there{training}"
             )
-
-
-def identify(element: tuple[TrialRecord, str]) -> Identity:
-    """The identity of a record."""
-    record, source = element
-    return Identity(
-        record.trial_id,
-        hashlib.sha256(record.to_example()).digest()[:16],
-        record.config_digest,
-        record.dataset_fingerprint,
-        source,
-    )
-
-
-def check_identities(identities: Iterable[Identity]) -> int:
-    """The number of different trials, if all records may be counted together.
-
-    Raises:
-      InputError: naming two records, if a trial is there twice with different content, or if
-        records come from different settings or data; or if there are fewer than two trials.
-    """
-    by_trial: dict[int, Identity] = {}
-    ordered = sorted(identities, key=lambda identity: identity.source)
-    for identity in ordered:
-        first = ordered[0]
-        for name in ("config_digest", "dataset_fingerprint"):
-            if getattr(identity, name) != getattr(first, name):
-                raise InputError(
-                    f"{identity.source}: {name} differs from that of {first.source}: records of "
-                    "different runs cannot be counted together"
-                )
-        other = by_trial.setdefault(identity.trial_id, identity)
-        if other.content != identity.content:
-            raise InputError(
-                f"{identity.source}: trial {identity.trial_id} is also in {other.source}, with "
-                "different content"
-            )
-    if len(by_trial) < 2:
-        raise InputError(
-            f"expected at least 2 trials that did not diverge, received {len(by_trial)}"
-        )
-    return len(by_trial)

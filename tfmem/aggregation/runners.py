@@ -47,25 +47,25 @@ def beam_options(beam_args: Sequence[str]) -> PipelineOptions:
     return options
 
 
+def job_options(beam_args: Sequence[str], places: Iterable[str]) -> PipelineOptions:
+    """Options of a Beam job, whose workers can reach all its inputs and outputs.
+
+    Args:
+      beam_args: options for Beam.
+      places: files, globs and folders that the job reads and writes.
+
+    Raises:
+      InputError: as `beam_options` does, or naming a place out of reach.
+    """
+    options = beam_options(beam_args)
+    _check_reachable(options, places)
+    return options
+
+
 def goes_to_dataflow(options: PipelineOptions) -> bool:
     """Whether the runner is Dataflow, however it is spelled."""
     name = options.view_as(StandardOptions).runner.rsplit(".", 1)[-1].lower()
     return name.removeprefix("test").removesuffix("runner") == "dataflow"
-
-
-def check_reachable(options: PipelineOptions, places: Iterable[str]) -> None:
-    """Makes sure that the workers of a job can reach its inputs and outputs.
-
-    Raises:
-      InputError: naming the place, if the workers are in the cloud and it is not.
-    """
-    if not goes_to_dataflow(options):
-        return
-    for place in places:
-        if FileSystems.get_scheme(place) != "gs":
-            raise InputError(
-                f"{place}: workers of Dataflow cannot reach it: expected gs://BUCKET/FOLDER"
-            )
 
 
 def check_file_systems(places: Iterable[str]) -> None:
@@ -82,6 +82,16 @@ def check_file_systems(places: Iterable[str]) -> None:
             raise InputError(
                 f"{place}: no file system of that kind is installed{install}"
             ) from None
+
+
+def _check_reachable(options: PipelineOptions, places: Iterable[str]) -> None:
+    if not goes_to_dataflow(options):
+        return
+    for place in places:
+        if FileSystems.get_scheme(place) != "gs":
+            raise InputError(
+                f"{place}: workers of Dataflow cannot reach it: expected gs://BUCKET/FOLDER"
+            )
 
 
 def _parsed(beam_args: Sequence[str]) -> PipelineOptions:

@@ -61,7 +61,9 @@ def WriteTable(tables: beam.PCollection[Table], output: Output) -> beam.PCollect
     Returns:
       The files written.
     """
-    split = tables | "SplitByFile" >> beam.FlatMap(_by_file, output.per_file)
+    split = tables | "SplitByFile" >> beam.FlatMap(_by_file, output.per_file).with_output_types(
+        tuple[int, Any]
+    )
     every = range(len(output.names))
     return _gathered(split, every) | "WriteTable" >> beam.ParDo(_WriteTable(output))
 
@@ -80,7 +82,9 @@ def WriteOrdered(
     Returns:
       The files written.
     """
-    split = records | "SplitByFile" >> beam.Map(_file_of, output.per_file)
+    split = records | "SplitByFile" >> beam.Map(_file_of, output.per_file).with_output_types(
+        tuple[int, Any]
+    )
     return _gathered(split, files) | "WriteRecords" >> beam.ParDo(_WriteFile(output))
 
 
@@ -112,7 +116,10 @@ def _gathered(
     """What goes into each file, and a None for each, so that none is left out."""
     every: list[tuple[int, None]] = [(number, None) for number in files]
     return (
-        (found, found.pipeline | "EveryFile" >> beam.Create(every))
+        (
+            found,
+            found.pipeline | "EveryFile" >> beam.Create(every).with_output_types(tuple[int, Any]),
+        )
         | "WithEmptyFiles" >> beam.Flatten()
         | "GatherFile" >> beam.GroupByKey()
     )

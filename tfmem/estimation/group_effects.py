@@ -21,6 +21,7 @@ import numpy as np
 
 from tfmem.estimation.estimator import Difference, difference
 from tfmem.estimation.kernels import co_occurrence, transpose_bits
+from tfmem.estimation.significance import p_values
 
 _BLOCK = 1 << 20  # counts of influence made at once
 
@@ -200,4 +201,23 @@ def group_influence(counts: GroupCounts) -> Difference:
         np.asarray(counts.num_in),
         counts.test_correct_out,
         np.asarray(counts.num_out),
+    )
+
+
+def group_p_values(counts: GroupCounts) -> np.ndarray:
+    """Exact probability of an influence as large on each test example, if the group has none.
+
+    As for pairs, one-sided; the trials are those that do not split the group.
+
+    Returns:
+      float64 `[num_test]`; empty if there are no trials with, or none without the group.
+    """
+    if not (counts.num_in and counts.num_out):
+        return np.zeros(0)
+    return p_values(
+        counts.test_correct_in.astype(np.int64),
+        np.asarray(counts.num_in),
+        counts.test_correct_in.astype(np.int64) + counts.test_correct_out,
+        counts.num_in + counts.num_out,
+        "positive",
     )

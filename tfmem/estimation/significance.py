@@ -20,6 +20,7 @@ from typing import Literal
 import numpy as np
 from scipy.stats import hypergeom, norm
 
+_KEPT_BY_CHANCE = 200_000  # p-values that are kept of tests without effect
 Sign = Literal["positive", "negative", "both"]
 
 
@@ -85,6 +86,33 @@ def q_values(p: np.ndarray, tests: int) -> np.ndarray:
     result = np.empty(len(p))
     result[order] = np.minimum(adjusted, 1.0)
     return result
+
+
+class Evidence:
+    """The p-values of many tests that come a part at a time, the smallest of which are kept."""
+
+    def __init__(self, most: int) -> None:
+        """Begins without a test.
+
+        Args:
+          most: how many tests there can be.
+        """
+        self._least_p = min(1.0, _KEPT_BY_CHANCE / max(most, 1))
+        self._small: list[np.ndarray] = []
+        self._tests = 0
+
+    def add(self, p: np.ndarray) -> None:
+        """Takes over tests, float64 `[tests]`."""
+        self._small.append(p[p <= self._least_p])
+        self._tests += len(p)
+
+    def q_values(self, p: np.ndarray) -> np.ndarray:
+        """False discovery rates of some of the tests; too large where their `p` is not small."""
+        others = p[p > self._least_p]
+        small = np.concatenate([*self._small, others])
+        q = q_values(small, self._tests)
+        order = np.argsort(small, kind="stable")
+        return q[order][np.searchsorted(small[order], p)]
 
 
 def normal_quantile(p: float) -> float:

@@ -144,7 +144,7 @@ def pair_gallery(
     """
     if not rows:
         figure = Figure(figsize=(5, 1))
-        figure.text(0.5, 0.5, "no pair reaches the thresholds", ha="center", color=GREY)
+        figure.text(0.5, 0.5, "no pair was selected", ha="center", color=GREY)
         return figure
     height = -(-len(rows) // panels)
     panel = 2.0 + examples * 1.15 + 0.2

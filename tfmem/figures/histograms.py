@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
@@ -44,24 +46,27 @@ def memorization_histogram(memorization: np.ndarray, threshold: float) -> Figure
     return figure
 
 
-def influence_histogram(influence: np.ndarray, threshold: float) -> Figure:
+def influence_histogram(influence: np.ndarray, thresholds: Sequence[float]) -> Figure:
     """Number of selected pairs by influence (Feldman & Zhang 2020, Fig. C.1).
 
     Args:
       influence: float `[pairs]`, of the selected pairs.
-      threshold: selection threshold.
+      thresholds: influences at which pairs were cut off; none if something else selected them.
     """
     figure = new_figure(7, 3.6)
     axes = plain(figure.subplots())
-    start = np.floor(40 * threshold) / 40
-    bins = np.arange(start, 1.0251, 0.025).tolist()
+    known = np.concatenate([influence, thresholds])
+    start = np.floor(40 * known.min(initial=1 if len(known) else 0) + 1e-6)
+    stop = 40 if known.max(initial=-1) > 0 or not len(known) else 0
+    bins = (np.arange(start, stop + 1) / 40).tolist()
     axes.hist(influence, bins=bins, color=BLUE, label=f"{len(influence):,} selected pairs")
-    axes.axvline(threshold, color=VERMILION, linestyle="--", label=f"threshold {threshold:g}")
-    axes.set_xlim(start - 0.0125, 1)
+    for threshold in thresholds:
+        axes.axvline(threshold, color=VERMILION, linestyle="--", label=f"threshold {threshold:g}")
+    axes.set_xlim(bins[0] - 0.0125, bins[-1])
     axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     if not len(influence):
         axes.set_ylim(0, 1)
-        axes.text(0.5, 0.5, "no pair reaches the thresholds", transform=axes.transAxes, ha="center")
+        axes.text(0.5, 0.5, "no pair was selected", transform=axes.transAxes, ha="center")
     axes.set_xlabel("influence")
     axes.set_ylabel("pairs")
     axes.legend(frameon=False)

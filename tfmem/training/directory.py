@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from tfmem.config import Config, differences, from_yaml
 from tfmem.datasets import AnyDataset
 from tfmem.errors import InputError
-from tfmem.predictions import LABELS_NAME, Labels
+from tfmem.predictions import CONFIG_NAME, LABELS_NAME, Labels
 from tfmem.subsets import subset_size
 from tfmem.training.grouping import keep_groups, keep_subsets
 from tfmem.training.storage import Folder, open_folder
@@ -17,7 +17,6 @@ from tfmem.training.storage import Folder, open_folder
 if TYPE_CHECKING:
     from tfmem.training.outcome import Trainer  # imports TensorFlow
 
-CONFIG_NAME = "config.yaml"
 MakeTrainers = Callable[[Config, AnyDataset], "Sequence[Trainer]"]
 
 

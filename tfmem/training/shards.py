@@ -13,10 +13,9 @@ import numpy as np
 from tfmem.config import Config, from_yaml
 from tfmem.datasets import AnyDataset
 from tfmem.errors import InputError
-from tfmem.predictions import TrialRecord, parse_shard
+from tfmem.predictions import CONFIG_NAME, TrialRecord, parse_shard
 from tfmem.records import parse_shard_name, shard_name
 from tfmem.subsets import Trial, pack, subset_size, unpack
-from tfmem.training.directory import CONFIG_NAME
 from tfmem.training.grouping import kept_subsets, kept_units
 from tfmem.training.outcome import Outcome
 from tfmem.training.storage import Folder

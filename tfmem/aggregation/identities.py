@@ -1,0 +1,149 @@
+"""Makes sure that the records that are counted belong together, and that none is missing."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from apache_beam.io.filesystem import BeamIOError
+from apache_beam.io.filesystems import FileSystems
+
+from tfmem.config import from_yaml
+from tfmem.errors import InputError
+from tfmem.predictions import CONFIG_NAME, TrialRecord
+from tfmem.records import parse_shard_name, shard_name
+
+STILL_TRAINING = "if the run is still in training, wait for its end"
+_NAMED = 5  # trials, or files, that a message names
+
+
+class Identity(NamedTuple):
+    """What must agree between records, and where a record stands."""
+
+    trial_id: int
+    content: bytes
+    config_digest: bytes
+    dataset_fingerprint: bytes
+    source: str
+    diverged: bool
+
+
+class Planned(NamedTuple):
+    """The trials of a run, and the shards that are there to hold them.
+
+    Attributes:
+      settings: path of the run's settings.
+      trials: how many trials they ask for.
+      stack_size: how many of them a shard holds.
+      shards: paths of all shards that are read.
+    """
+
+    settings: str
+    trials: int
+    stack_size: int
+    shards: Sequence[str]
+
+
+def planned_trials(labels_path: str, shards: Sequence[str]) -> Planned | None:
+    """What the settings beside the labels ask for; None if there are none: not a run of tfmem.
+
+    Args:
+      labels_path: path of a `labels.npz`, on any Beam filesystem.
+      shards: paths of all shards that are read.
+
+    Raises:
+      InputError: if there are settings that cannot be read.
+    """
+    path = FileSystems.join(FileSystems.split(labels_path)[0], CONFIG_NAME)
+    try:
+        if not FileSystems.exists(path):
+            return None
+        with FileSystems.open(path) as file:
+            contents = file.read().decode(errors="replace")
+    except (OSError, ValueError, BeamIOError) as error:
+        raise InputError(f"{path}: settings cannot be read: {error}") from None
+    training = from_yaml(contents, source=path).training
+    return Planned(path, training.trials, training.stack_size or 1, shards)
+
+
+def identify(record: TrialRecord, source: str) -> Identity:
+    """The identity of a record, and where it stands."""
+    return Identity(
+        record.trial_id,
+        hashlib.sha256(record.to_example()).digest()[:16],
+        record.config_digest,
+        record.dataset_fingerprint,
+        source,
+        bool(record.diverged),
+    )
+
+
+def check_identities(identities: Iterable[Identity], planned: Planned | None = None) -> int:
+    """The number of different trials that did not diverge, if all may be counted together.
+
+    Args:
+      identities: of all records, those of trials that diverged too.
+      planned: which trials there must be; None: whichever there are.
+
+    Raises:
+      InputError: naming two records, if a trial is there twice with different content, or if
+        records come from different settings or data; naming shards, if a trial is missing; or if
+        there are fewer than two trials.
+    """
+    by_trial: dict[int, Identity] = {}
+    ordered = sorted(identities, key=lambda identity: identity.source)
+    for identity in ordered:
+        first = ordered[0]
+        for name in ("config_digest", "dataset_fingerprint"):
+            if getattr(identity, name) != getattr(first, name):
+                raise InputError(
+                    f"{identity.source}: {name} differs from that of {first.source}: records of "
+                    "different runs cannot be counted together"
+                )
+        other = by_trial.setdefault(identity.trial_id, identity)
+        if other.content != identity.content:
+            raise InputError(
+                f"{identity.source}: trial {identity.trial_id} is also in {other.source}, with "
+                "different content"
+            )
+    if planned:
+        _check_planned(by_trial.keys(), planned)
+    learned = sum(not identity.diverged for identity in by_trial.values())
+    if learned < 2:
+        raise InputError(f"expected at least 2 trials that did not diverge, received {learned}")
+    return learned
+
+
+def _check_planned(there: Iterable[int], planned: Planned) -> None:
+    expected = range(planned.trials)
+    if strange := sorted(set(there) - set(expected)):
+        raise InputError(
+            f"{planned.settings}: expected trials 0 to {expected[-1]}, received also "
+            f"{_some(strange)}"
+        )
+    missing = sorted(set(expected) - set(there))
+    if not missing:
+        return
+    count = -(-planned.trials // planned.stack_size)
+    paths = {}
+    for path in planned.shards:
+        if parsed := parse_shard_name(FileSystems.split(path)[1]):
+            paths[parsed[1]] = path
+    short: dict[str, int] = {}
+    for trial in missing:
+        shard = trial // planned.stack_size
+        path = paths.get(shard) or shard_name("predictions", shard, count)
+        short[path] = short.get(path, 0) + 1
+    files = _some([f"{path} lacks {lost}" for path, lost in short.items()])
+    raise InputError(
+        f"{planned.settings}: expected trials 0 to {expected[-1]}, but {len(missing)} are missing: "
+        f"{_some(missing)} ({files}); {STILL_TRAINING}, else remove a shard that is cut short and "
+        "run `tfmem train` again"
+    )
+
+
+def _some(things: Sequence[object]) -> str:
+    """The first few, and how many more."""
+    more = f" and {len(things) - _NAMED} more" if len(things) > _NAMED else ""
+    return ", ".join(map(str, things[:_NAMED])) + more
