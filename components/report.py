@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from components.component import (
+    Artifact,
     Component,
     Consistency,
     Figures,
@@ -16,10 +17,15 @@ from components.component import (
     SelectedPairs,
     Settings,
 )
+from components.experiment import Removal
 from tfmem.report import render
 from tfmem.run import Run
 
-_EXPERIMENTS = {"consistency": Consistency, "comparison": RunComparison}
+_EXPERIMENTS: dict[str, type[Artifact]] = {
+    "consistency": Consistency,
+    "comparison": RunComparison,
+    "removal": Removal,
+}
 
 
 def Do(inputs: Paths, outputs: Paths, parameters: Parameters) -> None:

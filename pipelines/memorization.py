@@ -10,14 +10,14 @@ from components.report import REPORT
 from components.select import SELECT
 from components.train import TRAIN
 from pipelines.runner import Step
-from tfmem.config import Config, EstimationSettings, SelectionSettings
+from tfmem.config import Config, EstimationSettings, ExperimentSettings, SelectionSettings
 
 
 def training(config: Config) -> list[Step]:
     """Trains the trials of a run."""
     # What is estimated later is no concern of the trials: changing it must not run this step again.
     later = {"estimation": EstimationSettings(), "selection": SelectionSettings()}
-    return [Step(TRAIN, {"config": config.model_copy(update=later).model_dump_json()})]
+    return [Step(TRAIN, {"config": _only_run(config).model_copy(update=later).model_dump_json()})]
 
 
 def estimation(config: Config, beam_args: Sequence[str]) -> list[Step]:
@@ -25,8 +25,12 @@ def estimation(config: Config, beam_args: Sequence[str]) -> list[Step]:
     arguments = list(beam_args)
     return [
         Step(ESTIMATE, {"statistic": config.estimation.statistic, "beam_args": arguments}),
-        Step(SELECT, {"config": config.model_dump_json(), "beam_args": arguments}),
+        Step(SELECT, {"config": _only_run(config).model_dump_json(), "beam_args": arguments}),
     ]
+
+
+def _only_run(config: Config) -> Config:
+    return config.model_copy(update={"experiments": ExperimentSettings()})
 
 
 def presentation() -> list[Step]:

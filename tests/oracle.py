@@ -25,17 +25,17 @@ class LookupLearner:
             np.array(train_labels), np.array(test_labels), ("a", "b", "c"), FINGERPRINT
         )
 
+    def predict(self, mask):
+        """Correctness on training and on test examples of what is trained on the mask."""
+        subset = set(np.flatnonzero(mask).tolist())
+        return tuple(
+            np.array([bool(twins & subset) for twins in of])
+            for of in (self.train_twins, self.test_twins)
+        )
+
     def records(self):
-        subsets = [set(subset) for subset in combinations(range(self.n), self.m)]
-        return [
-            record(
-                k,
-                np.array([i in subset for i in range(self.n)]),
-                np.array([bool(twins & subset) for twins in self.train_twins]),
-                np.array([bool(twins & subset) for twins in self.test_twins]),
-            )
-            for k, subset in enumerate(subsets)
-        ]
+        masks = [np.isin(np.arange(self.n), s) for s in combinations(range(self.n), self.m)]
+        return [record(k, mask, *self.predict(mask)) for k, mask in enumerate(masks)]
 
     def effect(self, i, twins):
         """Closed form of the influence of `i` on an example with these twins."""

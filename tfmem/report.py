@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from PIL import Image
 
 from tfmem.datasets.pictures import Pictures
 from tfmem.errors import InputError
+from tfmem.experiments.outcome import FINDINGS_NAME, load_outcome
 from tfmem.run import Run
 from tfmem.selection import describe
 
@@ -108,10 +109,7 @@ def render(run: Run, figures: Path, experiments: Mapping[str, Path] | None = Non
             for name, title, text in _FIGURES
         ],
         experiments=[
-            (name, title, text, _data_uri((folder / file).read_bytes()))
-            for name, folder in (experiments or {}).items()
-            for file, title, text in [_EXPERIMENTS[name]]
-            if (folder / file).exists()
+            shown for name, folder in (experiments or {}).items() for shown in _shown(name, folder)
         ],
         memorized=list(memorized.itertuples()),
         pairs=list(pairs.itertuples()),
@@ -122,6 +120,18 @@ def render(run: Run, figures: Path, experiments: Mapping[str, Path] | None = Non
         tests=[(i, influencers.groups.get(i, []), data.test_labels[i]) for i in tests],
         images=images,
     )
+
+
+def _shown(name: str, folder: Path) -> Iterator[tuple[str, str, Sequence[str], str]]:
+    """Name, title, sentences and figure of an experiment, if it has been conducted."""
+    if name in _EXPERIMENTS:
+        file, title, text = _EXPERIMENTS[name]
+        if (folder / file).exists():
+            yield name, title, [text], _data_uri((folder / file).read_bytes())
+    elif (folder / FINDINGS_NAME).exists():
+        outcome = load_outcome(folder)
+        image = _data_uri((folder / "figure.png").read_bytes())
+        yield name, outcome.question, outcome.findings, image
 
 
 def _summary(run: Run) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -24,6 +24,9 @@ from tfmem.errors import InputError
 
 if TYPE_CHECKING:
     pass
+
+
+ExperimentName = Literal["removal"]
 
 
 @app.command(
@@ -53,6 +56,36 @@ def run(config: ConfigFile, out: Out, set: Set = [], beam: BeamArgs = None) -> N
     with resumable():
         run_chain(memorization(settings, beam or []), out)
     done(out / "report.html", "figures, TFRecords and settings are beside it")
+
+
+@app.command(
+    epilog=examples(
+        "tfmem experiment removal configs/digits.yaml --out runs/digits",
+        "tfmem experiment removal configs/digits.yaml --out runs/digits "
+        "--set experiments.removal.repeats=50",
+    )
+)
+def experiment(
+    name: Annotated[ExperimentName, typer.Argument(help="Which experiment.", show_default=False)],
+    config: ConfigFile,
+    out: Out,
+    set: Set = [],  # noqa: B006
+    beam: BeamArgs = None,
+) -> None:
+    """Conduct an experiment on a run's estimates; the run is made first if it is not there.
+
+    What is there and unchanged is not made again, and what was stopped continues.
+    """
+    from pipelines.experiments import EXPERIMENTS
+    from pipelines.experiments import experiment as chain
+    from pipelines.runner import run_chain
+
+    settings = settings_of(config, set)
+    _begin(settings, out)
+    with resumable():
+        run_chain(chain(name, settings, beam or []), out)
+    place = EXPERIMENTS[name].outputs["outcome"].place
+    done(out / place, f"table.csv, figure.png, figure.pdf; also in {out / 'report.html'}")
 
 
 @app.command(

@@ -6,6 +6,7 @@ An unknown key, a wrong type or an impossible value is an `InputError` that name
 
 from __future__ import annotations
 
+from tfmem.config.experiments import ExperimentSettings, RemovalSettings
 from tfmem.config.models import (
     CnnSettings,
     DenseNetSettings,
@@ -35,10 +36,12 @@ __all__ = [
     "DenseNetSettings",
     "DenseSettings",
     "EstimationSettings",
+    "ExperimentSettings",
     "FastSettings",
     "InceptionSettings",
     "LinearSettings",
     "ModelSettings",
+    "RemovalSettings",
     "ResNetSettings",
     "SelectionSettings",
     "Statistic",

@@ -11,6 +11,7 @@ import ruamel.yaml
 from pydantic import Field, model_validator
 
 from tfmem.config.base import Settings
+from tfmem.config.experiments import ExperimentSettings
 from tfmem.config.models import DenseSettings, ModelSettings
 from tfmem.config.steps import (
     DatasetSettings,
@@ -45,6 +46,7 @@ class Config(Settings):
     training: TrainingSettings = TrainingSettings()
     estimation: EstimationSettings = EstimationSettings()
     selection: SelectionSettings = SelectionSettings()
+    experiments: ExperimentSettings = ExperimentSettings()
 
     @model_validator(mode="after")
     def _scaled_crops_are_cut_while_reading(self) -> Config:

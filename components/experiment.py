@@ -1,0 +1,71 @@
+"""Experiments as components: each begins with a run's estimates and ends with table and figure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from components.component import (
+    Artifact,
+    Component,
+    Influence,
+    Memorization,
+    Parameters,
+    Paths,
+    Predictions,
+    SelectedPairs,
+    Settings,
+)
+from tfmem import figures
+from tfmem.config import Config
+from tfmem.experiments.outcome import Outcome
+from tfmem.run import Run
+
+FIGURE_NAME = "figure"
+
+
+class Removal(Artifact):
+    """What is lost without memorized examples."""
+
+    place = "experiments/removal"
+
+
+def experiment(
+    kind: type[Artifact],
+    conduct: Callable[[Run, Config, Path], Outcome],
+    draw: Callable[[pd.DataFrame], Figure],
+) -> Component:
+    """The component of an experiment, named as its folder is.
+
+    Args:
+      kind: its outcome.
+      conduct: the experiment itself, given a run, settings, and the folder to work in; if it is
+        stopped, it is called again on the same folder.
+      draw: the figure of its table.
+    """
+
+    def Do(inputs: Paths, outputs: Paths, parameters: Parameters) -> None:
+        config = Config.model_validate_json(parameters["config"])
+        folder = outputs["outcome"]
+        outcome = conduct(Run(inputs), config, folder)
+        figures.save(draw(outcome.table), folder, FIGURE_NAME)
+        outcome.save(folder)
+        print("\n".join(outcome.findings))
+
+    return Component(
+        name=Path(kind.place).name,
+        inputs={
+            "settings": Settings,
+            "predictions": Predictions,
+            "memorization": Memorization,
+            "influence": Influence,
+            "pairs": SelectedPairs,
+        },
+        outputs={"outcome": kind},
+        parameters={"config": str},
+        Do=Do,
+        resumable=True,
+    )

@@ -1,0 +1,108 @@
+"""Trains models on given examples: what experiments compare."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from tfmem.config import Config
+from tfmem.datasets import AnyDataset
+from tfmem.errors import InputError
+from tfmem.given import GivenSubsets
+from tfmem.predictions import read_shard, write_atomically
+from tfmem.subsets import random_order, unpack
+from tfmem.training import train
+
+_STACK = 64  # models trained together, at most; stacks that do not fit are halved
+_EXPERIMENT = 2**32 - 1  # first part of the spawn key of what experiments draw; no trial's number
+
+
+@dataclass(frozen=True)
+class Trained:
+    """Predictions of models, in the order of the masks that they were trained on.
+
+    Attributes:
+      train_correct: bool `[models, num_train]`, on all training examples.
+      test_correct: bool `[models, num_test]`.
+    """
+
+    train_correct: np.ndarray
+    test_correct: np.ndarray
+
+    @property
+    def test_accuracy(self) -> np.ndarray:
+        """Float64 `[models]`."""
+        return self.test_correct.mean(axis=1)
+
+
+def train_on(
+    config: Config, dataset: AnyDataset, masks: Sequence[np.ndarray], out: Path
+) -> Trained:
+    """Trains one model on the examples of each mask; what is there already is not trained again.
+
+    Models of equal subset size are trained in stacks, as trials are. They differ in their seeds,
+    which are those of trials 0, 1, … in the order of subset sizes.
+
+    Args:
+      config: model, recipe and seed.
+      dataset: the examples.
+      masks: bool `[num_train]`, one a model.
+      out: folder for predictions, trial table and subsets.
+
+    Raises:
+      InputError: if the folder holds models of other settings or other masks, or if a model
+        diverges.
+    """
+    order = np.argsort([mask.sum() for mask in masks], kind="stable")
+    given = GivenSubsets.of([masks[place] for place in order])
+    path = out / "subsets.npz"
+    out.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, given.to_npz())
+    settings = {
+        "trials": len(masks),
+        "groups": None,
+        "groups_digest": None,
+        "subsets": str(path),
+        "subsets_digest": given.digest(),
+        "stack_size": 1 if config.training.trainer == "mirrored" else _stack_size(given.sizes),
+    }
+    training = config.training.model_copy(update=settings)
+    summary = train(config.model_copy(update={"training": training}), dataset, out)
+    if summary.elsewhere:
+        raise InputError("other workers are still training; run this again when they are done")
+    if summary.diverged:
+        raise InputError(f"{out}: models {summary.diverged} diverged: see trials.csv")
+    return _read(out / "predictions", order)
+
+
+def draw(config: Config, count: int, *key: int) -> np.ndarray:
+    """A random order of `range(count)`, int64; other keys give independent ones."""
+    seed = np.random.SeedSequence(config.seed, spawn_key=(_EXPERIMENT, *key))
+    return random_order(seed, count)
+
+
+def _stack_size(sizes: np.ndarray) -> int | None:
+    """The largest stack that never mixes subset sizes; None, the trainer's choice, for one size."""
+    _, counts = np.unique(sizes, return_counts=True)
+    if len(counts) == 1:
+        return None
+    common = math.gcd(*counts.tolist())
+    return max(size for size in range(1, min(common, _STACK) + 1) if common % size == 0)
+
+
+def _read(folder: Path, order: np.ndarray) -> Trained:
+    train_correct, test_correct = {}, {}
+    for shard in sorted(folder.glob("predictions-*.tfrecord")):
+        for record in read_shard(shard):
+            place = int(order[record.trial_id])
+            train_correct[place] = unpack(record.train_correct, record.num_train)
+            test_correct[place] = unpack(record.test_correct, record.num_test)
+    places = range(len(order))
+    return Trained(
+        np.stack([train_correct[place] for place in places]),
+        np.stack([test_correct[place] for place in places]),
+    )
