@@ -3,7 +3,6 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 WORKER := .venv-worker
 TFX := .venv-tfx
-DATA ?= ../shared/data
 
 .PHONY: digits test test-dataflow test-tfx lint benchmark recorded constraints clean
 
@@ -28,21 +27,23 @@ lint: .venv/installed
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-# Ratios against what one would use instead, and the tests that take too long for `make test`.
+# Ratios against what one would use instead, and the tests that take too long for `make test`. With
+# DATA=FOLDER (of mnist/ and cifar-100-binary/) also those on real images.
 benchmark: .venv/installed
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev,benchmark]'
 	$(BIN)/pytest -m slow
 	$(BIN)/python -m benchmarks.kernel
 	$(BIN)/python -m benchmarks.estimation
 	$(BIN)/python -m benchmarks.probability
-	$(BIN)/python -m benchmarks.training --data $(DATA)
-	$(BIN)/python -m benchmarks.mnist $(DATA)/mnist
+	$(BIN)/python -m benchmarks.training $(if $(DATA),--data $(DATA))
+	$(if $(DATA),$(BIN)/python -m benchmarks.mnist $(DATA)/mnist,@echo "benchmarks.mnist: skipped, DATA is not set")
 	$(BIN)/python -m benchmarks.input
-	$(BIN)/python -m benchmarks.farm $(DATA)
+	$(if $(DATA),$(BIN)/python -m benchmarks.farm $(DATA),@echo "benchmarks.farm: skipped, DATA is not set")
 	$(BIN)/python -m benchmarks.digits
 
-# Two runs on real data, and the table of what they find (two hours; resumable).
+# Two runs on the real data in DATA, and the table of what they find (two hours; resumable).
 recorded: .venv/installed
+	$(if $(DATA),,$(error set DATA to a folder with mnist/ and cifar-100-binary/))
 	$(BIN)/python -m benchmarks.recorded $(DATA)
 
 # Versions for every supported Python, resolved anew.

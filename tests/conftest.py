@@ -30,3 +30,13 @@ def digits():
 
     data = load(DatasetSettings())
     return data.keep(np.arange(300), np.arange(60))
+
+
+@pytest.fixture(scope="session")
+def photos(tmp_path_factory):
+    """A folder of photographs."""
+    from tests.photographs import write_photos
+
+    folder = tmp_path_factory.mktemp("files")
+    write_photos(folder)
+    return folder

@@ -5,38 +5,12 @@ import shutil
 import numpy as np
 import pytest
 from PIL import Image
-from sklearn.datasets import load_sample_images
 
+from tests.photographs import CLASSES, SIZE, decoded, photo_paths, settings
 from tfmem.config import DatasetSettings
 from tfmem.datasets import cache, load, record_index
-from tfmem.datasets.windows import RATIOS, box_windows, center_windows, in_blocks
 from tfmem.errors import InputError
 from tfmem.records import read_records, write_records
-
-SIZE, RESIZE = 48, 56
-CLASSES = ("china", "flower")
-
-
-def write_photos(folder):
-    """Real photographs of many sizes, forms and both classes; file names are not in class order."""
-    rng = np.random.default_rng(0)
-    sources = dict(zip(CLASSES, load_sample_images().images, strict=True))
-    forms = {3: ("L", "JPEG"), 5: ("RGB", "PNG"), 7: ("CMYK", "JPEG"), 9: ("RGBA", "PNG")}
-    for split, count in (("train", 26), ("test", 9)):
-        for number in range(count):
-            name = CLASSES[number % 2]
-            height, width = rng.integers(40, 400, 2)
-            top, left = rng.integers(0, 427 - height + 1), rng.integers(0, 640 - width + 1)
-            image = Image.fromarray(sources[name][top : top + height, left : left + width])
-            mode, form = forms.get(number, ("RGB", "JPEG"))
-            (folder / split / name).mkdir(parents=True, exist_ok=True)
-            path = folder / split / name / f"{name}_{number * 7 % 100:02d}.JPEG"
-            image.convert(mode).save(path, form, quality=92)
-
-
-def photo_paths(folder, split):
-    """In index order: by class, then by file name."""
-    return [p for name in CLASSES for p in sorted((folder / split / name).iterdir())]
 
 
 def prepare(builder, data_dir, shards):
@@ -47,27 +21,8 @@ def prepare(builder, data_dir, shards):
     builder(data_dir=str(data_dir)).download_and_prepare(download_config=config)
 
 
-def settings(name, folder, **more):
-    more = {"image_size": SIZE, "resize": RESIZE, **more}
-    return DatasetSettings(name=name, data_dir=str(folder), **more)
-
-
 def all_bytes(images):
     return [images.read(i) for i in range(len(images))]
-
-
-def decoded(dataset, split, indices, batch_size=8, boxes=None):
-    from tfmem.datasets.pipeline import read_batches
-
-    batches = read_batches(dataset, split, np.asarray(indices), batch_size, boxes)
-    return [batch.numpy() for batch in batches]
-
-
-@pytest.fixture(scope="module")
-def photos(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("files")
-    write_photos(folder)
-    return folder
 
 
 @pytest.fixture(scope="module")
@@ -221,84 +176,6 @@ def test_batches_come_in_the_order_asked_for(photos):
         np.testing.assert_array_equal(np.concatenate(batches), again)
 
 
-def scaled_part(path, part):
-    """A part (left, top, right, bottom, in fractions of pixels) scaled to the square by Pillow."""
-    image = Image.open(path).convert("RGB")
-    return image.resize((SIZE, SIZE), Image.Resampling.BILINEAR, box=part)
-
-
-def difference(ours, theirs):
-    """Mean difference of means over blocks of 4x4 pixels, in which filters hardly differ."""
-    blocks = (np.asarray(image, float).reshape(SIZE // 4, 4, SIZE // 4, 4, 3).mean(axis=(1, 3))
-              for image in (ours, theirs))  # fmt: skip
-    return np.abs(np.subtract(*blocks)).mean()
-
-
-def test_the_centre_is_that_of_a_resized_image(photos):
-    data = load(settings("image_folder", photos))
-    pixels, errors = np.concatenate(decoded(data, "train", range(26))), []
-    for path, ours in zip(photo_paths(photos, "train"), pixels, strict=True):
-        width, height = Image.open(path).size
-        scale = min(width, height) / RESIZE
-        left, top = ((side - SIZE * scale) / 2 for side in (width, height))
-        part = np.array([left, top, left + SIZE * scale, top + SIZE * scale])
-        error = difference(ours, scaled_part(path, part))
-        assert error < 8, path  # half a pixel off at most
-        moved = (part + scale * np.array(m) for m in ([2, 0, 2, 0], [0, 2, 0, 2], [0, 0, -3, -3]))
-        errors.append([error, *(difference(ours, scaled_part(path, m)) for m in moved)])
-    mean = np.mean(errors, axis=0)
-    assert (mean[0] < 0.5 * mean[1:]).all(), mean
-
-
-def test_random_boxes_lie_inside_and_cover_what_they_should():
-    uniform = np.random.default_rng(0).random((20_000, 4), np.float32)
-    for size in ((375, 500), (500, 333), (300, 300), (30, 900), (1, 1)):
-        windows = box_windows(np.tile(np.int32(size), (20_000, 1)), uniform)
-        corners, sides = windows[:, :2], windows[:, 2:]
-        assert corners.min() >= 0
-        assert sides.min() >= 1
-        assert ((corners + sides).max(axis=0) == size).all()  # reached, and not passed
-        if size == (300, 300):
-            area = sides.prod(axis=1) / 300**2
-            assert area.min() == pytest.approx(0.08, abs=2e-3)
-            assert area.max() > 0.98
-            fits = (sides < 300).all(axis=1)
-            aspect = np.log(sides[fits, 1] / sides[fits, 0])
-            assert np.abs(aspect).max() == pytest.approx(np.log(4 / 3), abs=0.02)
-            # Means of uniform numbers; they are 5 standard errors off less than once in 10^6.
-            small = area < 0.5  # which always fits
-            root = np.sqrt(small.sum() * 12)
-            assert area[small].mean() == pytest.approx(0.29, abs=5 * 0.42 / root)
-            middle = (corners / np.maximum(1, 300 - sides))[small].mean(axis=0)
-            assert middle == pytest.approx(0.5, abs=5 / root)
-            assert aspect.mean() == pytest.approx(0, abs=5 * 2 * np.log(4 / 3) / root)
-
-
-def test_windows_of_blocks_stay_in_the_image_and_near():
-    rng = np.random.default_rng(0)
-    sizes = rng.integers(1, 2000, (5000, 2)).astype(np.int32)
-    for windows in (box_windows(sizes, rng.random((5000, 4))), center_windows(sizes, 48, 56)):
-        which, blocks = in_blocks(windows, sizes, 48)
-        ratio = RATIOS[which][:, None]
-        assert set(which) == {0, 1, 2, 3}
-        assert blocks.min() >= 0
-        assert blocks[:, 2:].min() >= 1
-        assert (blocks[:, :2] + blocks[:, 2:] <= sizes // ratio).all()
-        assert (np.abs(blocks * ratio - windows) < 1.5 * ratio).all()
-        assert (windows[:, 2:].min(axis=1) >= 48 * ratio[:, 0])[which > 0].all()
-
-
-def test_boxes_are_cut_and_scaled(photos):
-    data = load(settings("image_folder", photos))
-    boxes = np.random.default_rng(3).random((26, 4), np.float32)
-    pixels = np.concatenate(decoded(data, "train", range(26), 8, boxes)).astype(float)
-    for path, box, ours in zip(photo_paths(photos, "train"), boxes, pixels, strict=True):
-        width, height = Image.open(path).size
-        ((top, left, high, wide),) = box_windows(np.array([[height, width]]), box[None])
-        theirs = scaled_part(path, (left, top, left + wide, top + high))
-        assert difference(ours, theirs) < 5, path
-
-
 def test_sets_of_one_size_are_streamed_too(monkeypatch):
     memory = load(DatasetSettings())
     stream = load(DatasetSettings(image_size=8, resize=8))
@@ -356,46 +233,6 @@ def test_files_that_cannot_be_decoded_or_read_are_named(photos, tmp_path):
     bad.write_bytes(b"GIF is not what this is")
     with pytest.raises(InputError, match=f"{bad}: expected an image in JPEG.* begin b'GIF is n'"):
         load(settings("image_folder", folder))
-
-
-def test_image_folders_of_one_size_in_memory(tmp_path):
-    rng = np.random.default_rng(0)
-    images = rng.integers(0, 256, (2, 2, 5, 6, 3), np.uint8)
-    for split, name, row in (("train", "b", 0), ("train", "a", 1), ("val", "a", 0)):
-        folder = tmp_path / split / name
-        folder.mkdir(parents=True)
-        for column, file in enumerate(("y.PNG", "x.bmp")):
-            Image.fromarray(images[row, column]).save(folder / file)
-        (folder / "notes.txt").write_text("not an image")
-    one_size = settings("image_folder", tmp_path, image_size=None, resize=None, test_split="val")
-    data = load(one_size)
-    np.testing.assert_array_equal(data.train_images, images[[1, 1, 0, 0], [1, 0, 1, 0]])
-    assert data.train_labels.tolist() == [0, 0, 1, 1]
-    assert (data.class_names, data.test_images.shape) == (("a", "b"), (2, 5, 6, 3))
-
-    Image.fromarray(images[0, 0, :4]).save(tmp_path / "val" / "a" / "z.png")
-    with pytest.raises(InputError, match=r"val/a/z.png: expected images of one size, 5x6 as .*4x6"):
-        load(one_size)
-    (tmp_path / "val" / "a" / "z.png").write_bytes(b"no")
-    with pytest.raises(InputError, match=r"val/a/z.png: not an image that can be decoded"):
-        load(one_size)
-    (tmp_path / "val" / "c").mkdir()
-    with pytest.raises(InputError, match=r"val/c: expected only classes that 'train' has"):
-        load(one_size)
-    with pytest.raises(InputError, match=r"expected a folder of class folders at .*/test"):
-        load(settings("image_folder", tmp_path))
-    (tmp_path / "train" / "c").mkdir()
-    with pytest.raises(InputError, match="train/c: expected image files"):
-        load(one_size)
-
-
-def test_grey_folders_have_one_channel(tmp_path):
-    for split in ("train", "test"):
-        (tmp_path / split / "a").mkdir(parents=True)
-        Image.fromarray(np.full((4, 4), 77, np.uint8)).save(tmp_path / split / "a" / "x.png")
-    data = load(settings("image_folder", tmp_path, image_size=None, resize=None))
-    assert data.train_images.shape == (1, 4, 4, 1)
-    assert (data.train_images == 77).all()
 
 
 def test_settings_that_do_not_fit_are_refused(prepared, photos):
