@@ -21,6 +21,7 @@ from tfmem.config.steps import (
     AugmentationSettings,
     DatasetSettings,
     SelectionSettings,
+    TextSettings,
     TrainingSettings,
 )
 from tfmem.config.tree import Config
@@ -38,6 +39,7 @@ __all__ = [
     "ModelSettings",
     "ResNetSettings",
     "SelectionSettings",
+    "TextSettings",
     "TrainingSettings",
     "differences",
     "from_yaml",
