@@ -56,13 +56,14 @@ def examples(*commands: str) -> str:
 
 def settings_of(path: Path, overrides: list[str]) -> Config:
     """The settings in a file, with those of `--set`."""
+    from tfmem.encoders.location import with_encoder_digest
     from tfmem.groups import with_groups_digest
 
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: the configuration cannot be read: {error}") from None
-    return with_groups_digest(from_yaml(text, overrides, str(path)))
+    return with_encoder_digest(with_groups_digest(from_yaml(text, overrides, str(path))))
 
 
 def dataset_settings(name: str, data_dir: str | None) -> DatasetSettings:

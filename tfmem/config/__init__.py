@@ -10,11 +10,13 @@ from tfmem.config.models import (
     CnnSettings,
     DenseNetSettings,
     DenseSettings,
+    EncoderSettings,
     FastSettings,
     InceptionSettings,
     LinearSettings,
     ModelSettings,
     ResNetSettings,
+    TransformerSettings,
 )
 from tfmem.config.reading import differences, from_yaml
 from tfmem.config.steps import (
@@ -33,6 +35,7 @@ __all__ = [
     "DatasetSettings",
     "DenseNetSettings",
     "DenseSettings",
+    "EncoderSettings",
     "FastSettings",
     "InceptionSettings",
     "LinearSettings",
@@ -41,6 +44,7 @@ __all__ = [
     "SelectionSettings",
     "TextSettings",
     "TrainingSettings",
+    "TransformerSettings",
     "differences",
     "from_yaml",
 ]

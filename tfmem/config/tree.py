@@ -11,7 +11,7 @@ import ruamel.yaml
 from pydantic import Field, model_validator
 
 from tfmem.config.base import Settings
-from tfmem.config.models import DenseSettings, ModelSettings
+from tfmem.config.models import DenseSettings, EncoderSettings, ModelSettings
 from tfmem.config.steps import DatasetSettings, SelectionSettings, TrainingSettings
 
 # How a trial is carried out, which changes its predictions by rounding at most; `groups` is where
@@ -53,9 +53,14 @@ class Config(Settings):
         return {
             "seed": self.seed,
             "dataset": self.dataset.identity(),
-            "model": self.model.model_dump(),
+            "model": self.model.model_dump(exclude=self._places()),
             "training": training,
         }
+
+    def _places(self) -> set[str]:
+        """Settings of the model that only say where something is."""
+        known = isinstance(self.model, EncoderSettings) and self.model.digest
+        return {"preset"} if known else set()
 
     def digest(self) -> bytes:
         """SHA-256 of `trial_settings`; records of runs that may not be mixed differ in it."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from tfmem.config import Config
 from tfmem.datasets import AnyDataset
+from tfmem.encoders.location import with_encoder_digest
 from tfmem.groups import with_groups_digest
 from tfmem.quiet import import_tensorflow
 from tfmem.training.claims import Worker
@@ -56,7 +57,7 @@ def open_farm(
       writer: part of temporary names; no two programs that are at work share one.
     """
     folder = open_folder(out).child("predictions")
-    config = with_groups_digest(config)
+    config = with_encoder_digest(with_groups_digest(config))
     config, trainers = open_directory(folder, config, dataset, writer, _make_trainers)
     return Farm(
         config, dataset, folder, lambda: trainers or _make_trainers(config, dataset), writer
