@@ -107,7 +107,9 @@ def _table_rows(path: Path) -> list[dict[str, Any]]:
 
 def _json_rows(path: Path) -> list[dict[str, Any]]:
     rows = []
-    for number, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines()):
+    for number, line in enumerate(path.read_text(encoding="utf-8-sig").split("\n")):
+        if not line.strip():
+            continue
         try:
             row = json.loads(line)
         except json.JSONDecodeError as error:

@@ -43,7 +43,7 @@ def read_trees(path: Path) -> list[list[Phrase]]:
       InputError: naming the line that is no tree.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: trees cannot be read: {error}") from None
     return [_parse(line, f"{path}: line {number}") for number, line in enumerate(lines, 1) if line]
