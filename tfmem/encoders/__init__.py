@@ -50,6 +50,7 @@ def as_arrays(config: Config, dataset: AnyDataset) -> ImageDataset:
         dataset.class_names,
         white=1,
         clean_train_labels=dataset.clean_train_labels,
+        padded=train.ndim == 3 or train.dtype == np.int32,
     )
 
 

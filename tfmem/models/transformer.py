@@ -151,5 +151,5 @@ class Places(keras.layers.Layer):
         )
 
     def call(self, x: Any) -> Any:
-        """Adds them to `[batch, length, width]`."""
-        return x + keras.ops.cast(self.places, x.dtype)
+        """Adds them to `[batch, length, width]`, of which the end may be missing."""
+        return x + keras.ops.cast(self.places[: keras.ops.shape(x)[1]], x.dtype)

@@ -71,7 +71,7 @@ class MirroredTrainer:
             if isinstance(dataset, StreamedDataset):
                 self._examples: Any = StreamedExamples(dataset)
             else:
-                self._examples = ResidentExamples(dataset)
+                self._examples = ResidentExamples(dataset, fixed_shape=settings.xla)
         self.initializer = VariableInitializer(self.model)
         weights = [*self.model.trainable_variables, *self.model.non_trainable_variables]
         self._num_weights = len(weights)

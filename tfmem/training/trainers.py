@@ -51,7 +51,7 @@ def make_trainers(config: Config, dataset: AnyDataset) -> Sequence[Trainer]:
     resident = {}
     for device in set(devices):
         with tf.device(device):
-            resident[device] = ResidentExamples(examples)
+            resident[device] = ResidentExamples(examples, fixed_shape=settings.xla)
 
     def make(device: str, size: int) -> StackedTrainer:
         built = unused.pop() if unused else build_model()
