@@ -215,8 +215,8 @@ def test_a_text_is_shown_as_a_page(tmp_path):
     write(tmp_path, "csv", "test")
     pictures = Pictures(load(settings(tmp_path)), "train")
     long, short = pictures[0], pictures[1]
-    assert long.shape == short.shape == (240, 240, 3)
-    ink = [1 - page[..., 0] for page in (long, short)]
+    assert long.shape == short.shape == (240, 240, 1)
+    ink = [page[..., 0] for page in (long, short)]
     assert ink[0][-25:].sum() > 0
     assert 0 < ink[1].sum() < ink[0].sum() / 50
     assert all(page[:, -4:].sum() == 0 for page in ink)

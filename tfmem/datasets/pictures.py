@@ -58,10 +58,10 @@ def _decoded(encoded: bytes, dataset: StreamedDataset) -> np.ndarray:
 
 
 def _page(sentences: np.ndarray) -> np.ndarray:
-    """Sentences as ink on paper; a blank line divides two, and what is too long ends in dots."""
+    """Sentences, 1 where there is ink; a blank line divides two, and what is too long ends in dots."""
     share = (_LINES - len(sentences) + 1) // len(sentences)
     parts = [textwrap.fill(text, _COLUMNS, max_lines=share, placeholder=" …") for text in sentences]
     page = Image.new("L", (_PAGE, _PAGE), 255)
     font = ImageFont.load_default(_FONT)
     ImageDraw.Draw(page).multiline_text((8, 8), "\n\n".join(parts), fill=0, font=font)
-    return np.repeat(np.asarray(page, np.float64)[..., None] / 255, 3, axis=2)
+    return 1 - np.asarray(page, np.float64)[..., None] / 255
