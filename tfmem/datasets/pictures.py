@@ -58,7 +58,7 @@ def _decoded(encoded: bytes, dataset: StreamedDataset) -> np.ndarray:
 
 
 def _page(sentences: np.ndarray) -> np.ndarray:
-    """Sentences, 1 where there is ink; a blank line divides two, and what is too long ends in dots."""
+    """Sentences, 1 where there is ink; a blank line divides two, what is too long ends in dots."""
     share = (_LINES - len(sentences) + 1) // len(sentences)
     parts = [textwrap.fill(text, _COLUMNS, max_lines=share, placeholder=" …") for text in sentences]
     page = Image.new("L", (_PAGE, _PAGE), 255)
