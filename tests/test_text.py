@@ -199,6 +199,10 @@ def test_tfds_texts_keep_their_index_and_leave_out_what_has_no_label(tmp_path, c
         load(chosen.model_copy(update={"test_split": "test"}))
     with pytest.raises(InputError, match=r"dataset\.text: .*received 'sentence'"):
         load(chosen.model_copy(update={"text": TextSettings()}))
+    with pytest.raises(InputError, match=r"dataset\.text\.label: .*expected a column of classes"):
+        load(chosen.model_copy(update={"text": text.model_copy(update={"label": "idx"})}))
+    with pytest.raises(InputError, match=r"dataset\.text\.columns: .*expected texts in 'idx'"):
+        load(chosen.model_copy(update={"text": text.model_copy(update={"columns": ("idx",)})}))
 
 
 def test_words_are_numbered_by_how_often_they_occur():
@@ -220,3 +224,27 @@ def test_a_text_is_shown_as_a_page(tmp_path):
     assert ink[0][-25:].sum() > 0
     assert 0 < ink[1].sum() < ink[0].sum() / 50
     assert all(page[:, -4:].sum() == 0 for page in ink)
+
+
+def test_a_run_on_text_ends_with_its_page(tmp_path):
+    from pipelines.memorization import memorization
+    from pipelines.runner import run_chain
+
+    words = [["dull", "bad", "poor"], ["fine", "good", "great"]]
+    for split, count in (("train", 60), ("test", 24)):
+        rows = [(f"{words[i % 2][i % 3]} film {i}", i % 2) for i in range(count)]
+        write(tmp_path, "csv", split, rows)
+    tree = f"""
+dataset: {{name: text_files, data_dir: {tmp_path}, text: {{}}}}
+model: {{name: transformer, vocabulary: 20, length: 6, width: 8, heads: 2}}
+training: {{trials: 6, epochs: 20, batch_size: 8, learning_rate: 0.1, stack_size: 3, lanes: 1}}
+"""
+    out = tmp_path / "out"
+    out.mkdir()
+    run_chain(memorization(from_yaml(tree)), out)
+    page = (out / "report.html").read_text(encoding="utf-8")
+    assert page.count("data:image/png") > 60
+    with pytest.raises(
+        InputError, match=r"no training\.augmentation with model\.name: transformer"
+    ):
+        from_yaml(tree, ["training.augmentation.flip=true"])

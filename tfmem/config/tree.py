@@ -11,8 +11,18 @@ import ruamel.yaml
 from pydantic import Field, model_validator
 
 from tfmem.config.base import Settings
-from tfmem.config.models import DenseSettings, EncoderSettings, ModelSettings
-from tfmem.config.steps import DatasetSettings, SelectionSettings, TrainingSettings
+from tfmem.config.models import (
+    DenseSettings,
+    EncoderSettings,
+    ModelSettings,
+    TransformerSettings,
+)
+from tfmem.config.steps import (
+    AugmentationSettings,
+    DatasetSettings,
+    SelectionSettings,
+    TrainingSettings,
+)
 
 # How a trial is carried out, which changes its predictions by rounding at most; `groups` is where
 # they are read, and what they are is in their digest.
@@ -43,6 +53,13 @@ class Config(Settings):
     def _scaled_crops_are_cut_while_reading(self) -> Config:
         if self.training.augmentation.random_resized_crop and not self.dataset.image_size:
             raise ValueError("training.augmentation.random_resized_crop with dataset.image_size")
+        return self
+
+    @model_validator(mode="after")
+    def _only_images_are_augmented(self) -> Config:
+        of_text = isinstance(self.model, EncoderSettings | TransformerSettings)
+        if of_text and self.training.augmentation != AugmentationSettings():
+            raise ValueError(f"no training.augmentation with model.name: {self.model.name}")
         return self
 
     def trial_settings(self) -> dict[str, Any]:

@@ -71,9 +71,20 @@ def _load_texts(builder: Any, settings: TextSettings, splits: Sequence[str]) -> 
             f"dataset.text: {name}: expected columns among {sorted(features)}, received "
             f"{missing[0]!r}"
         )
+    if not hasattr(features[settings.label], "names"):
+        raise InputError(
+            f"dataset.text.label: {name}: expected a column of classes, found "
+            f"{features[settings.label]}"
+        )
     texts, labels = [], []
     for split in splits:
         columns = _read(builder, split, wanted)
+        for column in settings.columns:
+            if columns[column].dtype != object:
+                raise InputError(
+                    f"dataset.text.columns: {name}: expected texts in {column!r}, found "
+                    f"{features[column]}"
+                )
         known = columns[settings.label] >= 0
         if not known.any():
             raise InputError(
