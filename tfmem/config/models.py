@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from tfmem.config.base import Positive, Settings, Widths
+from tfmem.config.base import NotNegative, Positive, Settings, Widths
 
 
 class DenseSettings(Settings):
@@ -85,6 +85,50 @@ class LinearSettings(Settings):
     name: Literal["linear"] = "linear"
 
 
+class EncoderSettings(Settings):
+    """A pretrained encoder of text: its last layers and a new head are trained, the rest is frozen.
+
+    Attributes:
+      preset: a preset of KerasHub (`distil_bert_base_en_uncased`), a folder in the format of
+        Hugging Face or of KerasHub, or `package://name/folder`, one in an installed Python package.
+      digest: hash of its weights and vocabulary, found when a run begins.
+      trained_layers: how many of its transformer layers are trained; 0: the head only.
+      length: tokens that are read of an example, the special ones among them; texts that have more
+        are cut.
+    """
+
+    name: Literal["encoder"] = "encoder"
+    preset: str
+    digest: str | None = None
+    trained_layers: NotNegative = 2
+    length: Annotated[int, Field(ge=4)] = 64
+
+
+class TransformerSettings(Settings):
+    """A small encoder of text that is trained from scratch on words.
+
+    Attributes:
+      vocabulary: most frequent words of the training texts that have a vector of their own.
+      length: words that are read of an example, the special ones among them.
+      layers: transformer layers.
+      width: of the vectors; a multiple of `heads`.
+      heads: of each attention.
+    """
+
+    name: Literal["transformer"] = "transformer"
+    vocabulary: Annotated[int, Field(ge=8)] = 5000
+    length: Annotated[int, Field(ge=4)] = 64
+    layers: Positive = 1
+    width: Positive = 64
+    heads: Positive = 4
+
+    @model_validator(mode="after")
+    def _equal_heads(self) -> TransformerSettings:
+        if self.width % self.heads:
+            raise ValueError("width a multiple of heads")
+        return self
+
+
 ModelSettings = Annotated[
     DenseSettings
     | CnnSettings
@@ -92,6 +136,8 @@ ModelSettings = Annotated[
     | ResNetSettings
     | DenseNetSettings
     | FastSettings
-    | LinearSettings,
+    | LinearSettings
+    | EncoderSettings
+    | TransformerSettings,
     Field(discriminator="name"),
 ]

@@ -9,20 +9,42 @@ from pydantic import Field, model_validator
 from tfmem.config.base import Classes, NotNegative, Positive, Settings, Share, Threshold
 
 
+class TextSettings(Settings):
+    """Where sentences and labels are in tables, and in data sets of TFDS.
+
+    Attributes:
+      columns: the column, or the two, that have an example's sentences.
+      label: the column that has its class: a name, or a number from 0.
+      class_names: by number; None: the labels that there are, sorted.
+      test_share: of local files, the share of the training examples that is held out for testing
+        where there is no file of test examples; 0: there is one.
+    """
+
+    columns: Annotated[tuple[str, ...], Field(strict=False, min_length=1, max_length=2)] = (
+        "sentence",
+    )
+    label: str = "label"
+    class_names: Annotated[tuple[str, ...], Field(strict=False, min_length=2)] | None = None
+    test_share: Share = 0.0
+
+
 class DatasetSettings(Settings):
     """Which examples, and where they are found.
 
     Attributes:
       name: `digits` (embedded), `npz` (a file of arrays), `image_folder` (a folder for each class),
-        or the name of an image classification set of TFDS.
+        `text_files` (tables), `treebank` (trees of the Stanford treebank), or the name of an image
+        classification set of TFDS, or of a text classification set if `text` is set.
       data_dir: folder of official files (MNIST idx, CIFAR binary), the npz file, the folder of
-        image folders, or a TFDS data folder; None is the default folder of TFDS.
+        image folders, of tables or of trees, or a TFDS data folder; None is the default folder of
+        TFDS.
       download: whether TFDS may fetch what is not there.
       classes: names or numbers of the classes to keep, in the order of their new numbers; None
         keeps all. An example's index is then its rank among those that are kept.
       label_noise: fraction of training labels replaced by another class, drawn at random.
       label_noise_seed: decides which labels, and by which classes.
-      test_split: the TFDS split, or folder, of test examples.
+      test_split: the TFDS split, or folder or file, of test examples.
+      text: columns of sentences and labels; None: examples are images, or trees.
       image_size: side of the square that models see. If it is set, images may have any size; they
         are read and decoded while training and never held in memory.
       resize: with `image_size`, the length to which the shorter side is brought before the centre
@@ -36,6 +58,7 @@ class DatasetSettings(Settings):
     label_noise: Share = 0.0
     label_noise_seed: NotNegative = 0
     test_split: str = "test"
+    text: TextSettings | None = None
     image_size: Positive | None = None
     resize: Positive | None = None
 
@@ -45,9 +68,20 @@ class DatasetSettings(Settings):
             raise ValueError("resize at least as large as image_size, which must be set")
         return self
 
+    @model_validator(mode="after")
+    def _text_or_images(self) -> DatasetSettings:
+        if self.text is not None and self.name in ("digits", "npz", "image_folder", "treebank"):
+            raise ValueError(f"no key text with name: {self.name}")
+        if self.image_size and (self.text or self.name in ("text_files", "treebank")):
+            raise ValueError("image_size only where examples are images")
+        return self
+
     def identity(self) -> dict[str, Any]:
         """What decides the examples, wherever they lie."""
-        return self.model_dump(exclude={"data_dir", "download"})
+        left_out = {"data_dir", "download"}
+        if self.text is None:
+            left_out.add("text")  # which runs from before there was text do not have
+        return self.model_dump(exclude=left_out)
 
 
 class AugmentationSettings(Settings):

@@ -12,8 +12,14 @@ from pydantic import Field, model_validator
 
 from tfmem.config.base import Settings
 from tfmem.config.experiments import ExperimentSettings
-from tfmem.config.models import DenseSettings, ModelSettings
+from tfmem.config.models import (
+    DenseSettings,
+    EncoderSettings,
+    ModelSettings,
+    TransformerSettings,
+)
 from tfmem.config.steps import (
+    AugmentationSettings,
     DatasetSettings,
     EstimationSettings,
     SelectionSettings,
@@ -55,6 +61,13 @@ class Config(Settings):
         return self
 
     @model_validator(mode="after")
+    def _only_images_are_augmented(self) -> Config:
+        of_text = isinstance(self.model, EncoderSettings | TransformerSettings)
+        if of_text and self.training.augmentation != AugmentationSettings():
+            raise ValueError(f"no training.augmentation with model.name: {self.model.name}")
+        return self
+
+    @model_validator(mode="after")
     def _probabilities_are_there(self) -> Config:
         if self.estimation.statistic == "probability":
             if self.selection.pairs == "all":
@@ -77,9 +90,14 @@ class Config(Settings):
         return {
             "seed": self.seed,
             "dataset": self.dataset.identity(),
-            "model": self.model.model_dump(),
+            "model": self.model.model_dump(exclude=self._places()),
             "training": training,
         }
+
+    def _places(self) -> set[str]:
+        """Settings of the model that only say where something is."""
+        known = isinstance(self.model, EncoderSettings) and self.model.digest
+        return {"preset"} if known else set()
 
     def digest(self) -> bytes:
         """SHA-256 of `trial_settings`; records of runs that may not be mixed differ in it."""

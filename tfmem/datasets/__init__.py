@@ -1,6 +1,6 @@
 """Data sets with a stable index.
 
-Embedded digits, TFDS by name, official local files, npz files, folders of images.
+Embedded digits, TFDS by name, official local files, npz files, folders of images, text.
 """
 
 from __future__ import annotations
@@ -14,18 +14,25 @@ from tfmem.datasets.dataset import Dataset
 from tfmem.datasets.image_folder import load_image_folder
 from tfmem.datasets.noise import add_label_noise
 from tfmem.datasets.official import load_official
-from tfmem.datasets.streamed import AnyDataset, StreamedDataset
+from tfmem.datasets.streamed import AnyDataset, ImageDataset, StreamedDataset
+from tfmem.datasets.text import TextDataset
+from tfmem.datasets.text_files import load_text_files
+from tfmem.datasets.treebank import load_treebank
 from tfmem.errors import InputError
 from tfmem.quiet import import_tensorflow
 
-__all__ = ["AnyDataset", "Dataset", "StreamedDataset", "load"]
+__all__ = ["AnyDataset", "Dataset", "ImageDataset", "StreamedDataset", "TextDataset", "load"]
+
+
+_LOCAL = ("npz", "image_folder", "text_files", "treebank")
 
 
 def load(settings: DatasetSettings) -> AnyDataset:
     """Loads a data set, keeps the classes asked for, and adds the label noise asked for.
 
     Returns:
-      A `StreamedDataset` if `dataset.image_size` is set, else a `Dataset`.
+      A `StreamedDataset` if `dataset.image_size` is set, a `TextDataset` for text, else a
+      `Dataset`.
 
     Raises:
       InputError: saying which file, name or setting is wrong and what to do.
@@ -41,7 +48,7 @@ def load(settings: DatasetSettings) -> AnyDataset:
 def _load(settings: DatasetSettings) -> AnyDataset:
     """From the files in `data_dir` if they are of a known form, else through TFDS."""
     path = Path(settings.data_dir).expanduser() if settings.data_dir is not None else None
-    if settings.name in ("npz", "image_folder") and path is None:
+    if settings.name in _LOCAL and path is None:
         raise InputError(f"dataset.data_dir: expected a path with dataset.name={settings.name}")
     if path is not None:
         if settings.name == "npz":
@@ -51,6 +58,10 @@ def _load(settings: DatasetSettings) -> AnyDataset:
             raise InputError(f"dataset.data_dir: no such folder: {path}")
         if settings.name == "image_folder":
             return load_image_folder(path, settings)
+        if settings.name == "text_files":
+            return load_text_files(path, settings)
+        if settings.name == "treebank":
+            return load_treebank(path, settings.test_split)
         if (dataset := load_official(settings.name, path)) is not None:
             _refuse_settings_of_streams(settings)
             return dataset

@@ -24,6 +24,7 @@ class Dataset:
       white: the value of full intensity, 1 for floats; models see images divided by it.
       clean_train_labels: int64 `[num_train]`, the training labels before some were replaced at
         random; None if none were.
+      padded: whether examples are sequences that end in zeros, which batches need not carry along.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Dataset:
     class_names: tuple[str, ...]
     white: int = 255
     clean_train_labels: np.ndarray | None = None
+    padded: bool = False
 
     @property
     def input_shape(self) -> tuple[int, ...]:

@@ -7,14 +7,15 @@ from collections.abc import Mapping
 
 import numpy as np
 
-ORDER_FEATURES = ("index", "id", "file_name")
+ORDER_FEATURES = ("index", "idx", "id", "file_name")
 
 
 def index_order(columns: Mapping[str, np.ndarray]) -> np.ndarray | None:
     """Positions of the examples in index order.
 
-    The index is the data set's own where it has one: the feature `index`, or the number that ends
-    `id` (which for CIFAR is the official order). Otherwise examples are sorted by `file_name`.
+    The index is the data set's own where it has one: the feature `index` or `idx`, or the number
+    that ends `id` (which for CIFAR is the official order). Otherwise examples are sorted by
+    `file_name`.
 
     Args:
       columns: features by name, `[num_examples]` each in the order of the files; identifiers and
@@ -24,8 +25,9 @@ def index_order(columns: Mapping[str, np.ndarray]) -> np.ndarray | None:
       int64 `[num_examples]`; None if there is no such feature. Examples then stay in the order of
       the files, which is the same after every preparation but is not the official order.
     """
-    if "index" in columns:
-        return np.argsort(columns["index"], kind="stable")
+    for name in ("index", "idx"):
+        if name in columns:
+            return np.argsort(columns[name], kind="stable")
     if "id" in columns:
         identifiers = columns["id"]
         if identifiers.dtype.kind in "iu":

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import io
+import textwrap
 
 import numpy as np
+from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from tfmem.datasets.dataset import Dataset
-from tfmem.datasets.streamed import AnyDataset
+from tfmem.datasets.streamed import AnyDataset, StreamedDataset
+from tfmem.datasets.text import TextDataset
+
+_PAGE, _FONT, _COLUMNS, _LINES = 240, 17, 24, 11  # pixels, pixels, letters, lines
 
 
 class Pictures:
@@ -16,25 +21,47 @@ class Pictures:
     def __init__(self, dataset: AnyDataset, split: str) -> None:
         """Names the split, `train` or `test`."""
         self._dataset = dataset
-        self._images = getattr(dataset, f"{split}_images")
+        kind = "texts" if isinstance(dataset, TextDataset) else "images"
+        self._examples = getattr(dataset, f"{split}_{kind}")
 
     def __getitem__(self, index: int) -> np.ndarray:
-        """One example; one that is no image is a square of greys, from its least value to most."""
-        if not isinstance(self._dataset, Dataset):
-            return self._decoded(index)
-        example = np.asarray(self._images[index], np.float64)
-        if example.ndim == 3 and example.shape[-1] in (1, 3):
-            return np.clip(example / self._dataset.white, 0.0, 1.0)
-        values = example.ravel() - example.min()
-        side = int(np.ceil(np.sqrt(values.size)))
-        square = np.zeros(side * side)
-        square[: values.size] = values / (values.max() or 1.0)
-        return square.reshape(side, side, 1)
+        """One example.
 
-    def _decoded(self, index: int) -> np.ndarray:
-        from PIL import Image, ImageOps
+        A text is a page of its first words, features are a square of greys from their least value
+        to the largest.
+        """
+        match self._dataset:
+            case TextDataset():
+                return _page(self._examples[index])
+            case StreamedDataset() as streamed:
+                return _decoded(self._examples.read(index), streamed)
+            case Dataset() as dataset:
+                return _array_picture(self._examples[index], dataset.white)
 
-        image = Image.open(io.BytesIO(self._images.read(index))).convert("RGB")
-        side = self._dataset.input_shape[0]
-        pixels = np.asarray(ImageOps.fit(image, (side, side)), np.float64)
-        return np.clip(pixels / self._dataset.white, 0.0, 1.0)
+
+def _array_picture(values: np.ndarray, white: int) -> np.ndarray:
+    example = np.asarray(values, np.float64)
+    if example.ndim == 3 and example.shape[-1] in (1, 3):
+        return np.clip(example / white, 0.0, 1.0)
+    values = example.ravel() - example.min()
+    side = int(np.ceil(np.sqrt(values.size)))
+    square = np.zeros(side * side)
+    square[: values.size] = values / (values.max() or 1.0)
+    return square.reshape(side, side, 1)
+
+
+def _decoded(encoded: bytes, dataset: StreamedDataset) -> np.ndarray:
+    image = Image.open(io.BytesIO(encoded)).convert("RGB")
+    side = dataset.image_size
+    pixels = np.asarray(ImageOps.fit(image, (side, side)), np.float64)
+    return np.clip(pixels / dataset.white, 0.0, 1.0)
+
+
+def _page(sentences: np.ndarray) -> np.ndarray:
+    """Sentences, 1 where there is ink; a blank line divides two, what is too long ends in dots."""
+    share = (_LINES - len(sentences) + 1) // len(sentences)
+    parts = [textwrap.fill(text, _COLUMNS, max_lines=share, placeholder=" …") for text in sentences]
+    page = Image.new("L", (_PAGE, _PAGE), 255)
+    font = ImageFont.load_default(_FONT)
+    ImageDraw.Draw(page).multiline_text((8, 8), "\n\n".join(parts), fill=0, font=font)
+    return 1 - np.asarray(page, np.float64)[..., None] / 255

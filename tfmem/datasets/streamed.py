@@ -11,6 +11,7 @@ import numpy as np
 
 from tfmem.datasets.dataset import Dataset
 from tfmem.datasets.encoded import EncodedImages
+from tfmem.datasets.text import TextDataset
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,8 @@ class StreamedDataset:
         )
 
 
-AnyDataset: TypeAlias = Dataset | StreamedDataset
+ImageDataset: TypeAlias = Dataset | StreamedDataset
+AnyDataset: TypeAlias = ImageDataset | TextDataset
 
 
 def default_resize(image_size: int) -> int:

@@ -1,19 +1,22 @@
-"""Image classification sets of tensorflow-datasets, by name, with a stable index."""
+"""Classification sets of tensorflow-datasets, by name, with a stable index."""
 
 from __future__ import annotations
 
 import contextlib
 import io
+import logging
 import os
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from tfmem.config import DatasetSettings
+from tfmem.config import DatasetSettings, TextSettings
 from tfmem.datasets.dataset import Dataset
 from tfmem.datasets.order import ORDER_FEATURES, index_order
 from tfmem.datasets.record_index import index_records
 from tfmem.datasets.streamed import AnyDataset, StreamedDataset, default_resize
+from tfmem.datasets.text import TextDataset, as_texts, check_classes
 from tfmem.errors import InputError
 
 
@@ -25,7 +28,8 @@ def load_tfds(settings: DatasetSettings) -> AnyDataset:
 
     Raises:
       InputError: if TFDS has no such data set, if it is not prepared and may not or cannot be
-        prepared, or if it is not made of images (of one size, to be in memory) with a label each.
+        prepared, or if it is not made of images (of one size, to be in memory) with a label each,
+        or, with `dataset.text`, of the columns asked for.
     """
     builder = _prepared(settings)
     name, features = settings.name, builder.info.features
@@ -35,6 +39,8 @@ def load_tfds(settings: DatasetSettings) -> AnyDataset:
         raise InputError(
             f"{key}: {name} has no split {absent[-1]!r}, only {sorted(builder.info.splits)}"
         )
+    if settings.text is not None:
+        return _load_texts(builder, settings.text, splits)
     missing = {"image", "label"} - set(features)
     if missing:
         raise InputError(
@@ -52,11 +58,49 @@ def load_tfds(settings: DatasetSettings) -> AnyDataset:
             f"dataset.name: {name}: expected images of one size; set dataset.image_size to train "
             "on images of any size"
         )
-    columns = [_read(builder, split) for split in splits]
-    return Dataset(
-        name, columns[0]["image"], columns[0]["label"], columns[1]["image"], columns[1]["label"],
-        names, white,
-    )  # fmt: skip
+    (train, train_labels), (test, test_labels) = (_images(builder, split) for split in splits)
+    return Dataset(name, train, train_labels, test, test_labels, names, white)
+
+
+def _load_texts(builder: Any, settings: TextSettings, splits: Sequence[str]) -> TextDataset:
+    """Sentences; examples without a label, which TFDS marks by -1, are left out and counted."""
+    name, features = builder.info.full_name, builder.info.features
+    wanted = (*settings.columns, settings.label)
+    if missing := [column for column in wanted if column not in features]:
+        raise InputError(
+            f"dataset.text: {name}: expected columns among {sorted(features)}, received "
+            f"{missing[0]!r}"
+        )
+    if not hasattr(features[settings.label], "names"):
+        raise InputError(
+            f"dataset.text.label: {name}: expected a column of classes, found "
+            f"{features[settings.label]}"
+        )
+    texts, labels = [], []
+    for split in splits:
+        columns = _read(builder, split, wanted)
+        for column in settings.columns:
+            if columns[column].dtype != object:
+                raise InputError(
+                    f"dataset.text.columns: {name}: expected texts in {column!r}, found "
+                    f"{features[column]}"
+                )
+        known = columns[settings.label] >= 0
+        if not known.any():
+            raise InputError(
+                f"dataset.test_split: {name}: no example of {split!r} has a label; choose among "
+                f"{sorted(builder.info.splits)}"
+            )
+        if left_out := int((~known).sum()):
+            logging.getLogger(__name__).warning(
+                "%s: %s: %d examples without a label are left out", name, split, left_out
+            )
+        rows = zip(*(columns[column][known] for column in settings.columns), strict=True)
+        decoded = [[text.decode() for text in row] for row in rows]
+        texts.append(as_texts(decoded, settings.columns, f"{name}: {split}"))
+        labels.append(columns[settings.label][known].astype(np.int64))
+    names = settings.class_names or tuple(features[settings.label].names)
+    return check_classes(TextDataset(name, texts[0], labels[0], texts[1], labels[1], names))
 
 
 def _prepared(settings: DatasetSettings) -> Any:
@@ -121,8 +165,8 @@ def _index(builder: Any, split: str) -> tuple[Any, np.ndarray]:
     )
 
 
-def _read(builder: Any, split: str) -> dict[str, np.ndarray]:
-    """Images, and labels int64, in index order."""
+def _read(builder: Any, split: str, wanted: Sequence[str]) -> dict[str, np.ndarray]:
+    """Features of all examples of a split, `[num_examples, ...]` each, in index order."""
     import tensorflow_datasets as tfds
 
     in_file_order = tfds.ReadConfig(interleave_cycle_length=1)
@@ -131,12 +175,17 @@ def _read(builder: Any, split: str) -> dict[str, np.ndarray]:
     )
     columns = tfds.as_numpy(batches)
     order = index_order({name: columns[name] for name in ORDER_FEATURES if name in columns})
-    if order is not None:
-        columns = {name: columns[name][order] for name in ("image", "label")}
+    found = {name: columns[name] for name in wanted}
+    return found if order is None else {name: found[name][order] for name in wanted}
+
+
+def _images(builder: Any, split: str) -> tuple[np.ndarray, np.ndarray]:
+    """Images, and labels int64, in index order."""
+    columns = _read(builder, split, ("image", "label"))
     labels = columns["label"].astype(np.int64)
     if (labels < 0).any():
         raise InputError(
             f"{builder.info.full_name}: {split}: expected labels from 0, received "
             f"{labels.min()} at index {np.argmin(labels)}"
         )
-    return {"image": columns["image"], "label": labels}
+    return columns["image"], labels

@@ -10,20 +10,24 @@ from tfmem.config import (
     CnnSettings,
     DenseNetSettings,
     DenseSettings,
+    EncoderSettings,
     FastSettings,
     InceptionSettings,
     LinearSettings,
     ModelSettings,
     ResNetSettings,
+    TransformerSettings,
 )
 from tfmem.errors import InputError
 from tfmem.models.cnn import build_cnn
 from tfmem.models.dense import build_dense
 from tfmem.models.densenet import build_densenet
+from tfmem.models.encoder import build_encoder
 from tfmem.models.fast import build_fast
 from tfmem.models.inception import build_inception
 from tfmem.models.linear import build_linear
 from tfmem.models.resnet import build_resnet
+from tfmem.models.transformer import build_transformer
 
 __all__ = ["build"]
 
@@ -35,6 +39,8 @@ _BUILDERS: dict[type, Callable[..., keras.Model]] = {
     DenseNetSettings: build_densenet,
     FastSettings: build_fast,
     LinearSettings: build_linear,
+    EncoderSettings: build_encoder,
+    TransformerSettings: build_transformer,
 }
 
 
@@ -57,7 +63,7 @@ def build(
       representation is the output of the layer `features`.
 
     Raises:
-      InputError: if the model takes images and examples are none, or are too small.
+      InputError: if the model takes images or texts and examples are none, or are too small.
     """
     _check_shape(settings, input_shape)
     before = keras.config.dtype_policy()
@@ -69,6 +75,12 @@ def build(
 
 
 def _check_shape(settings: ModelSettings, shape: tuple[int, ...]) -> None:
+    if isinstance(settings, EncoderSettings | TransformerSettings):
+        with_width = isinstance(settings, EncoderSettings) and settings.trained_layers
+        if len(shape) != (2 if with_width else 1):
+            raise InputError(
+                f"model.name: {settings.name} takes texts, received examples of shape {list(shape)}"
+            )
     least = _smallest_side(settings)
     if least and (len(shape) != 3 or min(shape[:2]) < least):
         raise InputError(
@@ -80,7 +92,7 @@ def _check_shape(settings: ModelSettings, shape: tuple[int, ...]) -> None:
 def _smallest_side(settings: ModelSettings) -> int:
     """Pixels that become one by all strides and pooling; 0 where examples may have any shape."""
     match settings:
-        case DenseSettings() | LinearSettings():
+        case DenseSettings() | LinearSettings() | EncoderSettings() | TransformerSettings():
             return 0
         case ResNetSettings(variant="imagenet"):
             return 32

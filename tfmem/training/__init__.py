@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING
 
 from tfmem.config import Config
 from tfmem.datasets import AnyDataset
-from tfmem.given import with_subsets_digest
-from tfmem.groups import with_groups_digest
 from tfmem.quiet import import_tensorflow
 from tfmem.training.claims import Worker
+from tfmem.training.digests import with_digests
 from tfmem.training.directory import check_directory, open_directory
 from tfmem.training.storage import open_folder
 from tfmem.training.trials import Farm, TrialSummary
@@ -57,7 +56,7 @@ def open_farm(
       writer: part of temporary names; no two programs that are at work share one.
     """
     folder = open_folder(out).child("predictions")
-    config = with_subsets_digest(with_groups_digest(config))
+    config = with_digests(config)
     config, trainers = open_directory(folder, config, dataset, writer, _make_trainers)
     return Farm(
         config, dataset, folder, lambda: trainers or _make_trainers(config, dataset), writer

@@ -10,6 +10,7 @@ import numpy as np
 
 from tfmem.config import Config
 from tfmem.datasets import AnyDataset
+from tfmem.encoders import as_arrays
 from tfmem.errors import InputError
 from tfmem.subsets import Trial
 from tfmem.training.mirrored import MirroredTrainer
@@ -39,7 +40,8 @@ def write_features(
     Raises:
       InputError: if there is no such layer, or the file cannot be written.
     """
-    trainer = MirroredTrainer(model_builder(config, dataset), dataset, config.training)
+    examples = as_arrays(config, dataset)
+    trainer = MirroredTrainer(model_builder(config, examples), examples, config.training)
     names = [each.name for each in trainer.model.layers]
     if layer not in names:
         raise InputError(f"--layer: expected one of {', '.join(names)}, received {layer!r}")

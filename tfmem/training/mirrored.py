@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfmem.config import TrainingSettings
-from tfmem.datasets import AnyDataset, StreamedDataset
+from tfmem.datasets import ImageDataset, StreamedDataset
 from tfmem.errors import InputError
 from tfmem.subsets import Trial
 from tfmem.training.augmentation import draw_boxes, draw_moves, move
@@ -40,7 +40,7 @@ class MirroredTrainer:
     def __init__(
         self,
         build_model: Callable[[], keras.Model],
-        dataset: AnyDataset,
+        dataset: ImageDataset,
         settings: TrainingSettings,
         strategy: tf.distribute.Strategy | None = None,
     ) -> None:
@@ -71,7 +71,7 @@ class MirroredTrainer:
             if isinstance(dataset, StreamedDataset):
                 self._examples: Any = StreamedExamples(dataset)
             else:
-                self._examples = ResidentExamples(dataset)
+                self._examples = ResidentExamples(dataset, fixed_shape=settings.xla)
         self.initializer = VariableInitializer(self.model)
         weights = [*self.model.trainable_variables, *self.model.non_trainable_variables]
         self._num_weights = len(weights)

@@ -19,9 +19,18 @@ class ResidentExamples:
     holds the 256 grey levels exactly and which, unlike uint8, GPUs can gather.
     """
 
-    def __init__(self, dataset: Dataset) -> None:
-        """Copies a data set to the current device, or to each replica of the current strategy."""
+    def __init__(self, dataset: Dataset, fixed_shape: bool = False) -> None:
+        """Copies a data set to the current device, or to each replica of the current strategy.
+
+        Args:
+          dataset: the examples.
+          fixed_shape: whether all batches have the same shape, as XLA needs; otherwise padding
+            that no example of a batch has use for is left out of it.
+        """
         images = np.concatenate([dataset.train_images, dataset.test_images])
+        self._lengths = None
+        if dataset.padded and not fixed_shape:
+            self._lengths = tf.Variable(_lengths(images), trainable=False)
         self._scale = 1.0
         if 4 * images.size <= _SCALED_AT_ONCE:
             images = images.astype(np.float32) / np.float32(dataset.white)
@@ -37,7 +46,10 @@ class ResidentExamples:
 
     def images(self, indices: tf.Tensor) -> tf.Tensor:
         """Images as they are kept, `[len(indices), ...]`."""
-        return tf.gather(self._images, indices)
+        images = tf.gather(self._images, indices)
+        if self._lengths is None:
+            return images
+        return images[:, : tf.reduce_max(tf.gather(self._lengths, indices))]
 
     def labels(self, indices: tf.Tensor) -> tf.Tensor:
         """Labels, int32 `[len(indices)]`."""
@@ -61,3 +73,9 @@ class ResidentExamples:
         """All indices and labels of a split in index order."""
         first, end = (self.num_train, self.count) if test else (0, self.num_train)
         return self.batches(np.arange(first, end), batch_size)
+
+
+def _lengths(examples: np.ndarray) -> np.ndarray:
+    """Places up to the last one that is not 0, int64 `[examples]`."""
+    used = examples.reshape(*examples.shape[:2], -1).any(axis=2)
+    return np.where(used, np.arange(1, used.shape[1] + 1), 0).max(axis=1)

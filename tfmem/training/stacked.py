@@ -146,7 +146,8 @@ class StackedTrainer:
         if moves is not None:
             pad = self._settings.augmentation.pad
             images = move(images, tf.reshape(moves, [-1, 3]), pad)
-        images = tf.reshape(self._examples.scaled(images), [*batch.shape, *images.shape[1:]])
+        shape = tf.concat([batch.shape, tf.shape(images)[1:]], axis=0)
+        images = tf.reshape(self._examples.scaled(images), shape)
         labels = tf.reshape(self._examples.labels(indices), batch.shape)
         values = [[v.read_value() for v in group] for group in (self._weights, self._state)]
         gradients, state, losses = self._mapped(self._gradients, (*values, images, labels))

@@ -81,12 +81,16 @@ def time_trials(config: Config, dataset: AnyDataset, trials: int) -> TrialTime:
             f"training.batch_size: expected at most the {sizes[0]} examples of a subset, received "
             f"{training.batch_size}"
         )
-    if kept != whole:
-        dataset = dataset.keep(*(_spread(*pair) for pair in zip(whole, kept, strict=True)))
     import_tensorflow()
+    from tfmem.encoders import as_arrays
+    from tfmem.training.choosing import share_cores
     from tfmem.training.trainers import make_trainers
 
-    trainers = make_trainers(config, dataset)
+    share_cores(training)
+    examples = as_arrays(config, dataset)  # of all, as a run keeps them too
+    if kept != whole:
+        examples = examples.keep(*(_spread(*pair) for pair in zip(whole, kept, strict=True)))
+    trainers = make_trainers(config, examples)
     at_once = len(trainers) * trainers[0].stack_size
     times: list[tuple[float, float]] = []
     _train_all(config, trainers, sizes[1], kept[0], 0, 1)  # traces

@@ -10,7 +10,8 @@ import tensorflow as tf
 from rich import print as say
 
 from tfmem.config import Config
-from tfmem.datasets import AnyDataset, StreamedDataset
+from tfmem.datasets import AnyDataset, ImageDataset, StreamedDataset
+from tfmem.encoders import as_arrays
 from tfmem.errors import InputError
 from tfmem.models import build
 from tfmem.training.choosing import (
@@ -33,26 +34,28 @@ def make_trainers(config: Config, dataset: AnyDataset) -> Sequence[Trainer]:
     The stack size is that of the settings, or else the faster one of a short measurement.
     """
     settings = config.training
-    build_model = model_builder(config, dataset)
+    if settings.trainer == "stacked":
+        share_cores(settings)
+    examples = as_arrays(config, dataset)
+    build_model = model_builder(config, examples)
     if settings.trainer == "mirrored":
-        return [MirroredTrainer(build_model, dataset, settings)]
-    if isinstance(dataset, StreamedDataset):
+        return [MirroredTrainer(build_model, examples, settings)]
+    if isinstance(examples, StreamedDataset):
         raise InputError(
             "training.trainer: expected 'mirrored' with dataset.image_size, which is read while "
             "training; received 'stacked'"
         )
-    share_cores(settings)
     model = build_model()
     unused = [model]  # building a deep one takes seconds
     devices = choose_devices(model, settings)
-    examples = {}
+    resident = {}
     for device in set(devices):
         with tf.device(device):
-            examples[device] = ResidentExamples(dataset)
+            resident[device] = ResidentExamples(examples, fixed_shape=settings.xla)
 
     def make(device: str, size: int) -> StackedTrainer:
         built = unused.pop() if unused else build_model()
-        return StackedTrainer(built, examples[device], settings, size, device)
+        return StackedTrainer(built, resident[device], settings, size, device)
 
     size = settings.stack_size or choose_stack_size(
         lambda size: [make(device, size) for device in devices],
@@ -63,8 +66,8 @@ def make_trainers(config: Config, dataset: AnyDataset) -> Sequence[Trainer]:
     return [FittingTrainer(partial(make, device), size, settings, say) for device in lanes]
 
 
-def model_builder(config: Config, dataset: AnyDataset) -> Callable[[], keras.Model]:
-    """Builds the configuration's model for a data set."""
+def model_builder(config: Config, dataset: ImageDataset) -> Callable[[], keras.Model]:
+    """Builds the configuration's model for a data set of arrays."""
 
     def build_model() -> keras.Model:
         classes, precision = len(dataset.class_names), config.training.precision

@@ -1,0 +1,130 @@
+"""Training on kept activations against training through the frozen layers, on SST-2.
+
+All sides take the same steps of the same recipe on the same sentences in turn: ours, on activations
+that were computed once; the same last layers behind the frozen ones, which are run for every batch;
+and KerasHub's classifier with frozen layers in `model.fit`, as one would train it otherwise.
+"""
+
+import argparse
+import time
+from pathlib import Path
+
+import keras
+import keras_hub
+import numpy as np
+import tensorflow as tf
+
+from tfmem.config import from_yaml
+from tfmem.datasets import load
+from tfmem.encoders import as_arrays, with_encoder_digest
+from tfmem.encoders.activations import encode
+from tfmem.encoders.location import locate
+from tfmem.encoders.pretrained import load_encoder
+from tfmem.subsets import Trial
+from tfmem.training.mirrored import MirroredTrainer
+from tfmem.training.trainers import model_builder
+
+
+def ours(config, examples):
+    """Trains some examples on their activations."""
+    trainer = MirroredTrainer(model_builder(config, examples), examples, config.training)
+    trainer.assign([trainer.initializer(Trial(0, 0))])
+    steps = np.full(len(examples.train_labels), config.training.learning_rate, np.float32)
+
+    def run(rows):
+        draws = np.zeros((1, len(rows)), np.uint64)
+        batches = -(-len(rows) // config.training.batch_size)
+        trainer.run_epoch(rows[None], draws, steps[:batches])
+
+    return run
+
+
+def through_frozen(config, examples, tokens):
+    """The same, with the frozen layers run for each batch."""
+    encoder = load_encoder(config.model.preset)
+    frozen, model = encoder.frozen(config.model.trained_layers), model_builder(config, examples)()
+    optimizer = keras.optimizers.SGD(config.training.learning_rate, config.training.momentum)
+    optimizer.build(model.trainable_variables)
+
+    names = ("token_ids", "segment_ids", "padding_mask")
+    rows = tf.TensorSpec([None, None], tf.int32)
+    signature = [dict.fromkeys(names, rows), tf.TensorSpec([None], tf.int64)]
+
+    @tf.function(input_signature=signature)
+    def step(inputs, labels):
+        real = tf.cast(inputs["padding_mask"], tf.float32)[..., None]
+        activations = frozen(inputs, training=False) * real
+        with tf.GradientTape() as tape:
+            logits = model(activations, training=True)
+            losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
+            loss = tf.reduce_mean(losses)
+        weights = model.trainable_variables
+        optimizer.apply(tape.gradient(loss, [weight.value for weight in weights]))
+
+    def run(rows):
+        for start in range(0, len(rows), config.training.batch_size):
+            batch = rows[start : start + config.training.batch_size]
+            step(encoder.inputs(tokens, batch), examples.train_labels[batch])
+
+    return run
+
+
+def keras_hubs(config, examples, tokens):
+    """KerasHub's classifier."""
+    backbone = keras_hub.models.Backbone.from_preset(str(locate(config.model.preset)))
+    classifier = keras_hub.models.BertTextClassifier(backbone, 2, activation=None)
+    last = backbone.num_layers - config.model.trained_layers
+    trained = {f"transformer_layer_{number}" for number in range(last, backbone.num_layers)}
+    for layer in backbone.layers:
+        layer.trainable = layer.name in {*trained, "pooled_dense"}
+    classifier.compile(
+        keras.optimizers.SGD(config.training.learning_rate, config.training.momentum),
+        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+    )
+    mask = (np.arange(tokens.ids.shape[1]) < tokens.counts[:, None]).astype(np.int32)
+    arrays = {"token_ids": tokens.ids, "segment_ids": tokens.segments, "padding_mask": mask}
+
+    def run(rows):
+        inputs = {name: array[rows] for name, array in arrays.items()}
+        labels, batch = examples.train_labels[rows], config.training.batch_size
+        classifier.fit(inputs, labels, batch, verbose=0)
+
+    return run
+
+
+def main():
+    """Prints seconds a step, and ratios."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("data", type=Path, help="folder with sst2")
+    parser.add_argument("--turns", type=int, default=7)
+    options = parser.parse_args()
+    text = Path("configs/sst2.yaml").read_text(encoding="utf-8")
+    config = from_yaml(text, [f"dataset.data_dir={options.data / 'sst2'}"])
+    config = with_encoder_digest(config)
+    dataset = load(config.dataset)
+    start = time.perf_counter()
+    examples = as_arrays(config, dataset)
+    print(f"activations: {time.perf_counter() - start:.1f} s (less if they were kept)")
+    encoder = load_encoder(config.model.preset)
+    tokens = encode(encoder, dataset.train_texts, config.model)
+    sides = {
+        "kept activations": ours(config, examples),
+        "through the frozen layers": through_frozen(config, examples, tokens),
+        "KerasHub's classifier": keras_hubs(config, examples, tokens),
+    }
+    order = np.random.default_rng(0).permutation(len(examples.train_labels))
+    count = 20 * config.training.batch_size
+    times: dict[str, list[float]] = {name: [] for name in sides}
+    for turn in range(options.turns + 1):
+        for name, run in sides.items():
+            start = time.perf_counter()
+            run(order[turn * count : (turn + 1) * count])
+            times[name].append((time.perf_counter() - start) / 20)
+    medians = {name: np.median(found[1:]) for name, found in times.items()}  # the first traces
+    for name, seconds in medians.items():
+        ratio = np.median(np.array(times[name][1:]) / np.array(times["kept activations"][1:]))
+        print(f"{name}: {1000 * seconds:.0f} ms a step, ratio {ratio:.2f}")
+
+
+if __name__ == "__main__":
+    main()

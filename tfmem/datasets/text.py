@@ -1,0 +1,112 @@
+"""A data set of sentences in memory: the same stable index, fingerprint and labels as images."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+
+from tfmem.errors import InputError
+
+
+@dataclass(frozen=True)
+class TextDataset:
+    """Training and test texts of one classification task; an example's index is its row.
+
+    Attributes:
+      name: what the data set is called.
+      train_texts: strings `[num_train, sentences]`, one or two sentences an example.
+      train_labels: int64 `[num_train]`, classes from 0.
+      test_texts: strings `[num_test, sentences]`.
+      test_labels: int64 `[num_test]`.
+      class_names: one name a class.
+      clean_train_labels: int64 `[num_train]`, the training labels before some were replaced at
+        random; None if none were.
+      train_phrases: int64 `[num_train, 5]`, how many phrases of each polarity, from very negative
+        to very positive, a training sentence has; None if the source does not say.
+    """
+
+    name: str
+    train_texts: np.ndarray
+    train_labels: np.ndarray
+    test_texts: np.ndarray
+    test_labels: np.ndarray
+    class_names: tuple[str, ...]
+    clean_train_labels: np.ndarray | None = None
+    train_phrases: np.ndarray | None = None
+
+    @cached_property
+    def texts_digest(self) -> bytes:
+        """SHA-256 of all sentences in index order."""
+        digest = hashlib.sha256()
+        for texts in (self.train_texts, self.test_texts):
+            digest.update(f"{texts.shape}".encode())
+            for text in texts.ravel():
+                encoded = text.encode()
+                digest.update(len(encoded).to_bytes(8, "little") + encoded)
+        return digest.digest()
+
+    @cached_property
+    def fingerprint(self) -> bytes:
+        """SHA-256 of all sentences and labels in index order and the class names."""
+        digest = hashlib.sha256(self.texts_digest)
+        for labels in (self.train_labels, self.test_labels):
+            digest.update(np.ascontiguousarray(labels).data)
+        digest.update("\0".join(self.class_names).encode())
+        return digest.digest()
+
+    def keep(self, train: np.ndarray, test: np.ndarray) -> TextDataset:
+        """The same data set with only these rows.
+
+        Args:
+          train: int64 `[kept]`, training examples in their new order.
+          test: int64 `[kept]`, likewise.
+        """
+        return replace(
+            self,
+            train_texts=self.train_texts[train],
+            train_labels=self.train_labels[train],
+            test_texts=self.test_texts[test],
+            test_labels=self.test_labels[test],
+            train_phrases=None if self.train_phrases is None else self.train_phrases[train],
+        )
+
+
+def as_texts(rows: Sequence[Sequence[str]], columns: Sequence[str], source: str) -> np.ndarray:
+    """Strings `[examples, sentences]`, without white space at their ends.
+
+    Args:
+      rows: the sentences of each example.
+      columns: what the sentences of an example are called.
+      source: what the rows are called in error messages.
+
+    Raises:
+      InputError: naming the first record with an empty sentence, or if there is no record.
+    """
+    texts = np.array([[text.strip() for text in row] for row in rows], np.dtypes.StringDType())
+    if not len(rows):
+        raise InputError(f"{source}: expected at least one example, received none")
+    for record, column in np.argwhere(texts == ""):
+        raise InputError(
+            f"{source}: record {record}: {columns[column]}: expected a text, received an empty one"
+        )
+    return texts
+
+
+def check_classes(dataset: TextDataset) -> TextDataset:
+    """The data set itself.
+
+    Raises:
+      InputError: naming a class that no training example has.
+    """
+    counts = np.bincount(dataset.train_labels, minlength=len(dataset.class_names))
+    if not counts.all():
+        absent = int(np.argmin(counts))
+        raise InputError(
+            f"{dataset.name}: expected training examples of {len(dataset.class_names)} classes, "
+            f"class {absent} ({dataset.class_names[absent]}) has none"
+        )
+    return dataset

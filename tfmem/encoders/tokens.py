@@ -1,0 +1,150 @@
+"""Texts as rows of numbers of equal length."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tfmem.datasets import TextDataset
+from tfmem.errors import InputError
+
+_WORD = re.compile(r"\w+|[^\w\s]")
+PADDING, UNKNOWN, FIRST, SEPARATOR = range(4)  # of `Words`
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """What an encoder reads.
+
+    Attributes:
+      ids: int32 `[examples, length]`.
+      segments: int32 `[examples, length]`, 0, and 1 for the second sentence of a pair.
+      counts: int64 `[examples]`, how many of an example's tokens, from the first, are no padding.
+      cut: how many examples were longer and have lost their end.
+    """
+
+    ids: np.ndarray
+    segments: np.ndarray
+    counts: np.ndarray
+    cut: int
+
+
+def read_tokenizer(folder: Path) -> Any:
+    """The tokenizer of a pretrained encoder, a `tokenizers.Tokenizer`.
+
+    Args:
+      folder: in the format of Hugging Face (`tokenizer.json`, or `vocab.txt` of WordPiece) or of
+        KerasHub (`assets/tokenizer` with a vocabulary of WordPiece or of byte pairs).
+
+    Raises:
+      InputError: if there is none of these.
+    """
+    from tokenizers import ByteLevelBPETokenizer, Tokenizer
+    from tokenizers.implementations import BertWordPieceTokenizer
+    from tokenizers.processors import RobertaProcessing
+
+    described = folder / "tokenizer.json"
+    content = json.loads(described.read_text(encoding="utf-8")) if described.is_file() else {}
+    if "model" in content:  # KerasHub has files of this name too
+        return Tokenizer.from_file(str(described))
+    assets = folder / "assets" / "tokenizer"
+    for vocabulary in (folder / "vocab.txt", assets / "vocabulary.txt"):
+        if vocabulary.is_file():
+            return BertWordPieceTokenizer(str(vocabulary), lowercase=_lowercase(folder, content))
+    if (assets / "merges.txt").is_file():
+        tokenizer = ByteLevelBPETokenizer(
+            str(assets / "vocabulary.json"), str(assets / "merges.txt")
+        )
+        end, begin = ((token, tokenizer.token_to_id(token)) for token in ("</s>", "<s>"))
+        tokenizer.post_processor = RobertaProcessing(end, begin)
+        return tokenizer
+    raise InputError(
+        f"model.preset: {folder}: expected tokenizer.json or vocab.txt, or assets/tokenizer with "
+        "vocabulary.txt or vocabulary.json and merges.txt"
+    )
+
+
+def _lowercase(folder: Path, described: dict[str, Any]) -> bool:
+    if "config" in described:
+        return bool(described["config"].get("lowercase", False))
+    settings = folder / "tokenizer_config.json"
+    if not settings.is_file():
+        return True
+    return bool(json.loads(settings.read_text(encoding="utf-8")).get("do_lower_case", True))
+
+
+def tokenize(tokenizer: Any, texts: np.ndarray, length: int) -> Tokens:
+    """Tokens with the special ones that the encoder was trained with; the longer sentence is cut.
+
+    Args:
+      tokenizer: see `read_tokenizer`; it is set to the length.
+      texts: strings `[examples, sentences]`.
+      length: tokens of an example.
+    """
+    rows: list[Any] = [tuple(row) if len(row) > 1 else row[0] for row in texts.tolist()]
+    padding = next(
+        token for token in ("[PAD]", "<pad>") if tokenizer.token_to_id(token) is not None
+    )
+    tokenizer.enable_truncation(length, strategy="longest_first")
+    tokenizer.enable_padding(
+        length=length, pad_id=tokenizer.token_to_id(padding), pad_token=padding
+    )
+    encodings = tokenizer.encode_batch(rows)
+    return Tokens(
+        np.array([encoding.ids for encoding in encodings], np.int32),
+        np.array([encoding.type_ids for encoding in encodings], np.int32),
+        np.array([sum(encoding.attention_mask) for encoding in encodings], np.int64),
+        sum(bool(encoding.overflowing) for encoding in encodings),
+    )
+
+
+def warn_of_cut(cut: int, dataset: TextDataset, length: int) -> None:
+    """Says how many texts were longer than what is read of them."""
+    if cut:
+        total = len(dataset.train_labels) + len(dataset.test_labels)
+        logging.getLogger(__name__).warning(
+            "%s: %d of %d texts are longer than model.length, %d tokens, and lose their end",
+            dataset.name, cut, total, length,
+        )  # fmt: skip
+
+
+class Words:
+    """The words of training texts by number, most frequent first, for an encoder without weights.
+
+    Words are runs of letters and digits, or single other characters, in lower case. 0 is padding,
+    1 any word that is not known, 2 begins an example, 3 ends a sentence.
+    """
+
+    def __init__(self, texts: np.ndarray, size: int) -> None:
+        """Counts the words of `texts`, strings `[examples, sentences]`, and keeps `size - 4`."""
+        counts = Counter(word for text in texts.ravel() for word in _split(text))
+        ranked = sorted(counts, key=lambda word: (-counts[word], word))
+        self._numbers = {word: SEPARATOR + 1 + rank for rank, word in enumerate(ranked[: size - 4])}
+
+    def tokenize(self, texts: np.ndarray, length: int) -> Tokens:
+        """Tokens of an example: 2, then its sentences, each ended by 3; the end is cut."""
+        ids = np.full((len(texts), length), PADDING, np.int32)
+        segments, counts, cut = np.zeros_like(ids), np.zeros(len(texts), np.int64), 0
+        for row, sentences in enumerate(texts):
+            parts = [[*map(self._number, _split(text)), SEPARATOR] for text in sentences]
+            numbers = [FIRST, *(number for part in parts for number in part)]
+            segment = [0, *(place for place, part in enumerate(parts) for _ in part)]
+            counts[row] = min(len(numbers), length)
+            cut += len(numbers) > length
+            ids[row, : counts[row]] = numbers[:length]
+            segments[row, : counts[row]] = segment[:length]
+        return Tokens(ids, segments, counts, cut)
+
+    def _number(self, word: str) -> int:
+        return self._numbers.get(word, UNKNOWN)
+
+
+def _split(text: str) -> list[str]:
+    return _WORD.findall(text.lower())

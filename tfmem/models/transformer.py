@@ -1,0 +1,155 @@
+"""Transformer layers of text encoders, made of dense layers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+
+from tfmem.config import TransformerSettings
+from tfmem.encoders.pretrained import LayerWeights
+
+_INITIALIZER = {"class_name": "TruncatedNormal", "config": {"stddev": 0.02}}  # BERT's
+
+
+class Attention(keras.layers.Layer):
+    """Attention of several heads, without weights.
+
+    It is written in elementary operations: unlike fused ones they are mapped over a stack of models
+    and can be differentiated twice.
+    """
+
+    def __init__(self, heads: int) -> None:
+        """Names the number of heads."""
+        super().__init__()
+        self._heads = heads
+
+    def call(self, query: Any, key: Any, value: Any, real: Any) -> Any:
+        """What each query reads.
+
+        Args:
+          query: `[batch, queries, width]`.
+          key: `[batch, length, width]`.
+          value: likewise.
+          real: bool `[batch, length]`, False where there is no token.
+
+        Returns:
+          `[batch, queries, width]`.
+        """
+        ops = keras.ops
+        split = [self._split(x) for x in (query, key, value)]
+        scores = ops.matmul(split[0], ops.transpose(split[1], (0, 1, 3, 2)))
+        scores = ops.cast(scores, "float32") / float(split[0].shape[-1]) ** 0.5
+        scores = ops.where(real[:, None, None, :], scores, -1e9)
+        read = ops.matmul(ops.cast(ops.softmax(scores), value.dtype), split[2])
+        return ops.reshape(ops.transpose(read, (0, 2, 1, 3)), ops.shape(query))
+
+    def _split(self, x: Any) -> Any:
+        """`[batch, length, width]` to `[batch, heads, length, width / heads]`."""
+        ops = keras.ops
+        batch, length, width = ops.shape(x)
+        shape = (batch, length, self._heads, width // self._heads)
+        return ops.transpose(ops.reshape(x, shape), (0, 2, 1, 3))
+
+
+def transformer_layer(
+    x: Any, real: Any, name: str, weights: LayerWeights, first_only: bool = False
+) -> Any:
+    """A layer that is normalized after each of its two parts (Vaswani et al. 2017, Sec. 3.1).
+
+    Args:
+      x: `[batch, length, width]`.
+      real: bool `[batch, length]`, False where there is no token.
+      name: what the names of its dense layers begin with.
+      weights: sizes, and initial values; those that are not there are drawn as BERT's were.
+      first_only: whether only the first token's vector is wanted, which takes a sixth of the work.
+
+    Returns:
+      `[batch, length, width]`, or `[batch, 1, width]`.
+    """
+
+    def start(key: str, default: Any, shape: tuple[int, ...]) -> Any:
+        value = weights.values.get(key)
+        return default if value is None else keras.initializers.Constant(value.reshape(shape))
+
+    def dense(x: Any, key: str, units: int, activation: Any = None) -> Any:
+        layer = keras.layers.Dense(
+            units,
+            activation=activation,
+            kernel_initializer=start(f"{key}/kernel", _INITIALIZER, (x.shape[-1], units)),
+            bias_initializer=start(f"{key}/bias", "zeros", (units,)),
+            name=f"{name}_{key.rpartition('/')[2]}",
+        )
+        return layer(x)
+
+    def normalize(x: Any, key: str) -> Any:
+        layer = keras.layers.LayerNormalization(
+            epsilon=weights.epsilon,
+            gamma_initializer=start(f"{key}/gamma", "ones", (x.shape[-1],)),
+            beta_initializer=start(f"{key}/beta", "zeros", (x.shape[-1],)),
+            name=f"{name}_{key}",
+        )
+        return layer(x)
+
+    width = x.shape[-1]
+    wanted = x[:, :1] if first_only else x
+    read = Attention(weights.heads)(
+        dense(wanted, "self_attention_layer/query", width),
+        dense(x, "self_attention_layer/key", width),
+        dense(x, "self_attention_layer/value", width),
+        real,
+    )
+    read = dense(read, "self_attention_layer/attention_output", width)
+    x = normalize(wanted + read, "self_attention_layer_norm")
+    hidden = dense(x, "feedforward_intermediate_dense", weights.hidden, weights.activation)
+    return normalize(x + dense(hidden, "feedforward_output_dense", width), "feedforward_layer_norm")
+
+
+def build_transformer(
+    settings: TransformerSettings, input_shape: tuple[int, ...], num_classes: int
+) -> keras.Model:
+    """A small encoder that is trained from scratch.
+
+    Vectors of words and of their places are added and normalized, and pass `settings.layers`
+    layers; the mean over an example's words goes to the classifier.
+
+    Args:
+      settings: sizes.
+      input_shape: `[length]`.
+      num_classes: number of logits.
+
+    Returns:
+      A functional model from numbers of words `[batch, length]`, 0 where there is none, to logits
+      `[batch, num_classes]`; `features` is the mean, float32 `[batch, width]`.
+    """
+    ops = keras.ops
+    inputs = keras.Input(input_shape)
+    real = ops.not_equal(inputs, 0)
+    words = keras.layers.Embedding(
+        settings.vocabulary, settings.width, embeddings_initializer=_INITIALIZER, name="words"
+    )
+    x = Places(name="places")(words(inputs))
+    x = keras.layers.LayerNormalization(name="embedded")(x)
+    weights = LayerWeights(settings.heads, 4 * settings.width, keras.activations.gelu, 1e-6, {})
+    for number in range(settings.layers):
+        x = transformer_layer(x, real, f"layer_{number}", weights)
+    share = ops.cast(real, x.dtype) / ops.sum(ops.cast(real, x.dtype), axis=1, keepdims=True)
+    x = ops.sum(x * share[..., None], axis=1)
+    x = keras.layers.Identity(name="features", dtype="float32")(x)
+    logits = keras.layers.Dense(num_classes, name="logits", dtype="float32")(x)
+    return keras.Model(inputs, logits, name="transformer")
+
+
+class Places(keras.layers.Layer):
+    """Adds to the vector of each place in a text one that is learned."""
+
+    def build(self, input_shape: Any) -> None:
+        """Makes the vectors, `[length, width]`."""
+        self.places_initializer = keras.initializers.get(_INITIALIZER)
+        self.places = self.add_weight(
+            shape=input_shape[1:], initializer=self.places_initializer, name="places"
+        )
+
+    def call(self, x: Any) -> Any:
+        """Adds them to `[batch, length, width]`, of which the end may be missing."""
+        return x + keras.ops.cast(self.places[: keras.ops.shape(x)[1]], x.dtype)

@@ -1,0 +1,17 @@
+"""Settings that name files, with hashes of what is in them."""
+
+from __future__ import annotations
+
+from tfmem.config import Config
+from tfmem.encoders.location import with_encoder_digest
+from tfmem.given import with_subsets_digest
+from tfmem.groups import with_groups_digest
+
+
+def with_digests(config: Config) -> Config:
+    """The settings with the digests of groups, subsets and encoder, where they have such.
+
+    Raises:
+      InputError: naming the file that cannot be read, or is not what its setting says.
+    """
+    return with_encoder_digest(with_subsets_digest(with_groups_digest(config)))
