@@ -21,6 +21,7 @@ from tfmem.predictions import LABELS_NAME, Labels, read_shard
 from tfmem.records import decode_example, read_records
 from tfmem.subsets import unpack
 
+SUBSAMPLED = "subsampled"  # the estimator of records that name none
 _MEMORIZATION = {
     **dict.fromkeys(("index", "label", "n_in", "n_out"), np.int64),
     **dict.fromkeys(
@@ -122,18 +123,18 @@ class Run:
     @cached_property
     def memorization(self) -> pd.DataFrame:
         """One row a training example, by `index`: label, counts, memorization with its errors."""
-        return self._table("memorization", _MEMORIZATION).set_index("index")
+        return read_memorization(self._folders["memorization"])
 
     @cached_property
     def pairs(self) -> pd.DataFrame:
         """The selected pairs, most influential first."""
-        return self._table("pairs", _PAIRS)
+        return _table(self._folders["pairs"], "pairs", _PAIRS)
 
     @cached_property
     def selection(self) -> pd.Series:
         """What the pairs were selected from: `tested`, `expected_by_chance`."""
         columns = {"pairs": np.int64, "tested": np.int64, "expected_by_chance": np.float32}
-        return self._table("selection", columns, "pairs").iloc[0]
+        return _table(self._folders["pairs"], "selection", columns).iloc[0]
 
     @property
     def pair_statistics(self) -> pair_selection.PairStatistics:
@@ -145,7 +146,7 @@ class Run:
     def influence(self) -> dict[int, InfluenceBlock]:
         """Influence blocks by class."""
         blocks = {}
-        for payload, source in self._records("influence"):
+        for payload, source in _records(self._folders["influence"], "influence"):
             counts = parse_influence(payload, source)
             blocks[counts.label] = InfluenceBlock(counts)
         return blocks
@@ -164,29 +165,57 @@ class Run:
         names = ["trial_id", "subset_accuracy", "held_out_accuracy", "test_accuracy"]
         return pd.DataFrame(rows, columns=names).set_index("trial_id").sort_index()
 
-    def _records(self, kind: str, folder: str = "") -> Iterator[tuple[bytes, str]]:
-        where = self._folders[folder or kind]
-        paths = sorted(where.glob(f"{kind}-*.tfrecord"))
-        if not paths:
-            raise InputError(f"{where}: no {kind} records; has the run finished?")
-        for path in paths:
-            with open(path, "rb") as file:
-                yield from read_records(file, str(path))
 
-    def _table(self, kind: str, columns: dict[str, Any], folder: str = "") -> pd.DataFrame:
-        rows = []
-        for payload, source in self._records(kind, folder):
-            features = decode_example(payload, source)
-            if missing := columns.keys() - features.keys():
-                raise InputError(f"{source}: features {sorted(missing)} are missing")
-            rows.append([features[name][0] for name in columns])
-        values = zip(*rows, strict=True) if rows else ([] for _ in columns)
-        return pd.DataFrame(
-            {
-                name: np.array(column, kind)
-                for (name, kind), column in zip(columns.items(), values, strict=True)
-            }
-        )
+def read_memorization(folder: str | os.PathLike[str]) -> pd.DataFrame:
+    """Memorization records, whichever estimator wrote them.
+
+    Args:
+      folder: `memorization` of a run, or for example its `self_influence/fast`.
+
+    Returns:
+      One row a training example, by `index`: `label`, `n_in`, `n_out`, `memorization`, `stderr`,
+      `ci_low`, `ci_high`, `accuracy_in`, `accuracy_out`; what an estimator does not give is NaN, or
+      0 of counts. `attrs["estimator"]` names it: `subsampled` where records do not.
+
+    Raises:
+      InputError: if there are no records, or one lacks a feature.
+    """
+    names: set[bytes] = set()
+    table = _table(Path(folder), "memorization", _MEMORIZATION, names).set_index("index")
+    if len(names) > 1:
+        raise InputError(f"{folder}: records of several estimators: {sorted(names)}")
+    table.attrs["estimator"] = names.pop().decode() if names else SUBSAMPLED
+    return table
+
+
+def _records(folder: Path, kind: str) -> Iterator[tuple[bytes, str]]:
+    paths = sorted(folder.glob(f"{kind}-*.tfrecord"))
+    if not paths:
+        raise InputError(f"{folder}: no {kind} records; has the run finished?")
+    for path in paths:
+        with open(path, "rb") as file:
+            yield from read_records(file, str(path))
+
+
+def _table(
+    folder: Path, kind: str, columns: dict[str, Any], estimators: set[bytes] | None = None
+) -> pd.DataFrame:
+    """Records of single numbers; the estimators that they name are added to the set."""
+    rows = []
+    for payload, source in _records(folder, kind):
+        features = decode_example(payload, source)
+        if missing := columns.keys() - features.keys():
+            raise InputError(f"{source}: features {sorted(missing)} are missing")
+        rows.append([features[name][0] for name in columns])
+        if estimators is not None:
+            estimators.add(features.get("estimator", SUBSAMPLED.encode()))
+    values = zip(*rows, strict=True) if rows else ([] for _ in columns)
+    return pd.DataFrame(
+        {
+            name: np.array(column, kind)
+            for (name, kind), column in zip(columns.items(), values, strict=True)
+        }
+    )
 
 
 def load_run(folder: str | os.PathLike[str]) -> Run:

@@ -9,11 +9,27 @@ import sys
 
 import typer
 
-from pipelines.cli import estimating, exchanging, preparing, running, showing
+from pipelines.cli import (
+    estimating,
+    exchanging,
+    preparing,
+    running,
+    self_influence,
+    showing,
+)
 from pipelines.cli.options import app
 from tfmem.errors import InputError
 
-__all__ = ["app", "estimating", "exchanging", "main", "preparing", "running", "showing"]
+__all__ = [
+    "app",
+    "estimating",
+    "exchanging",
+    "main",
+    "preparing",
+    "running",
+    "self_influence",
+    "showing",
+]
 
 
 def main(commands: typer.Typer = app) -> None:
