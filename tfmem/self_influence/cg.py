@@ -44,7 +44,7 @@ class ConjugateGradients:
         """
         self.objective = objective
         self.damping = damping
-        self.curvature = curvature
+        self.curvature: str = curvature
         self.at_once = vectors_within(objective, 1 << 30)
         self._kind: Curvature = curvature
         self._tolerance = tolerance

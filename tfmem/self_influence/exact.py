@@ -33,7 +33,7 @@ class ExactSolver:
                 f"{count:,}; take fewer layers, or another solver"
             )
         self.objective = objective
-        self.curvature = curvature
+        self.curvature: str = curvature
         self.damping = damping
         self.at_once = vectors_within(objective, 1 << 28)
         if curvature == "gauss_newton":
