@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfmem.errors import InputError
-from tfmem.self_influence.moments import twice_differentiable
+from tfmem.self_influence.tracing import safe_derivatives
 
 Curvature = Literal["gauss_newton", "hessian"]
 
@@ -215,7 +215,8 @@ class Objective:
             )
 
     def _logits(self, values: Sequence[tf.Tensor], inputs: Any) -> tf.Tensor:
-        with keras.StatelessScope(state_mapping=list(zip(self._variables, values, strict=True))):
+        mapping = list(zip(self._variables, values, strict=True))
+        with safe_derivatives(), keras.StatelessScope(state_mapping=mapping):
             return self._model(inputs, training=False)
 
     def _rows(self, inputs: Any, cotangents: tf.Tensor) -> tf.Tensor:
@@ -237,8 +238,7 @@ class Objective:
                 outer.watch(self._values)
                 with tf.GradientTape() as inner:
                     inner.watch(self._values)
-                    with twice_differentiable():
-                        logits = self._logits(self._values, inputs)
+                    logits = self._logits(self._values, inputs)
                     losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
                     loss = tf.reduce_sum(losses)
                 along = tf.reduce_sum(self._flat(_gradient(inner, loss, self._values)) * vector)
