@@ -38,6 +38,7 @@ benchmark: .venv/installed
 	$(BIN)/python -m benchmarks.mnist $(DATA)/mnist
 	$(BIN)/python -m benchmarks.input
 	$(BIN)/python -m benchmarks.farm $(DATA)
+	$(BIN)/python -m benchmarks.self_influence --data $(DATA)
 	$(BIN)/python -m benchmarks.digits
 
 # Two runs on real data, and the table of what they find (two hours; resumable).

@@ -8,6 +8,7 @@ import pytest
 from scipy.stats import pearsonr, spearmanr
 from sklearn.linear_model import LogisticRegression
 
+from tests.test_pipelines import tfmem_command
 from tfmem.errors import InputError
 from tfmem.run import read_memorization
 from tfmem.self_influence import (
@@ -200,7 +201,7 @@ def head(found, x, y, decay=DECAY):
 
 
 def test_scores_are_what_leaving_out_really_does(float64, digits):
-    """50 of 300 digits, each left out of a regression that is solved to optimality."""
+    """20 of 300 digits, each left out of a regression that is solved to optimality."""
     x, y = digits.train_images.reshape(300, -1) / 16.0, digits.train_labels
     whole = fitted(x, y)
     objective = head(whole, x, y)
@@ -209,7 +210,7 @@ def test_scores_are_what_leaving_out_really_does(float64, digits):
         "cg": remove_scores(ConjugateGradients(objective, 1e-6, tolerance=1e-6)),
     }
     np.testing.assert_allclose(scores["cg"].values, scores["exact"].values, rtol=1e-4)
-    left_out = np.union1d(np.argsort(-scores["exact"].values)[:20], np.arange(0, 300, 10))
+    left_out = np.union1d(np.argsort(-scores["exact"].values)[:12], np.arange(0, 300, 30))
     drops = []
     for i in left_out:
         rest = np.arange(300) != i
@@ -228,7 +229,7 @@ def test_a_duplicate_lowers_and_a_flipped_label_raises_the_score(float64):
         return remove_scores(ExactSolver(head(fitted(x, y), x, y), 1e-6)).memorization[11]
 
     once = score(x, y)
-    assert score(np.append(x, x[11:12], axis=0), np.append(y, y[11])) < 0.8 * once
+    assert score(np.append(x, x[11:12], axis=0), np.append(y, y[11])) < 0.95 * once
     assert score(x, np.where(np.arange(80) == 11, (y + 1) % 3, y)) > 2 * once
 
 
@@ -238,7 +239,7 @@ def test_the_sketch_ranks_as_cg_does():
     inputs = x.astype(np.float32), mask
     model = encoder()
     model.compile(keras.optimizers.Adam(3e-3), keras.losses.SparseCategoricalCrossentropy(True))
-    model.fit(list(inputs), labels, epochs=10, verbose=0)
+    model.fit(list(inputs), labels, epochs=5, verbose=0)
     objective = Objective(model, inputs, labels, weight_decay=5e-3)
     fast = FastSolver(objective, size=1024)
     assert objective.num_parameters > 2 * 1024
@@ -248,6 +249,8 @@ def test_the_sketch_ranks_as_cg_does():
     found = remove_scores(fast)
     assert spearmanr(found.values, reference.values)[0] > 0.98
     np.testing.assert_allclose(np.median(found.values / reference.values), 1, atol=0.1)
+    with pytest.raises(InputError, match="too many for a sketch of 16"):
+        FastSolver(objective, size=16)
     test = influence(fast, (inputs[0][:5], mask[:5]), labels[:5])
     expected = influence(ConjugateGradients(objective), (inputs[0][:5], mask[:5]), labels[:5])
     assert np.corrcoef(test.ravel(), expected.ravel())[0, 1] > 0.95
@@ -302,3 +305,20 @@ def test_records_are_read_as_those_of_the_subsampled_estimator(float64, tmp_path
     summary = write_summary(scores, solver, folder, {"trial_id": 3})
     assert json.loads((folder / "self_influence.json").read_text()) == summary
     assert (summary["damping"], summary["converged"], summary["trial_id"]) == (DAMPING, 50, 3)
+
+
+def test_the_command_keeps_its_model_and_takes_it_again(tmp_path):
+    arguments = ["configs/digits.yaml", "--out", tmp_path, "--set", "training.epochs=2"]
+    first = tfmem_command("self-influence", *arguments, "--top", 3)
+    kept = tmp_path / "self_influence" / "models" / "whole-00000.npz"
+    written = kept.stat().st_mtime_ns
+    head_only = ("--solver", "exact", "--layer", "logits")
+    second = tfmem_command("self-influence", *arguments, *head_only)
+    assert kept.stat().st_mtime_ns == written
+    assert "650 parameters" in second.stdout
+    for done, name in ((first, "fast"), (second, "exact")):
+        folder = tmp_path / "self_influence" / name
+        assert done.stdout.splitlines()[-1].startswith(f"Results: {folder}")
+        assert read_memorization(folder)["memorization"].between(0, 1).all()
+    failed = tfmem_command("self-influence", *arguments, "--layer", "last", code=1)
+    assert "expected some of dense" in failed.stderr

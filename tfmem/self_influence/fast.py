@@ -38,7 +38,7 @@ class FastSolver:
     name = "fast"
 
     def __init__(
-        self, objective: Objective, damping: float = DAMPING, size: int = 4096, seed: int = 0
+        self, objective: Objective, damping: float = DAMPING, size: int = 2048, seed: int = 0
     ) -> None:
         """Makes one pass over the training examples, and factors.
 
@@ -49,7 +49,8 @@ class FastSolver:
           seed: of the sketch.
 
         Raises:
-          InputError: if damping and weight decay leave a parameter without either.
+          InputError: if damping and weight decay leave a parameter without either, or so little
+            that more than half of the sketch is taken up.
         """
         self.objective = objective
         self.damping = damping
@@ -90,6 +91,11 @@ class FastSolver:
             ) from None
         inverse = solve_triangular(self._factor[0], np.eye(self._size), lower=True)
         self.effective_dimension = self._size - float(np.sum(inverse**2))
+        if self._places is not None and self.effective_dimension > size / 2:
+            raise InputError(
+                f"solver fast: damping {damping:g} leaves {self.effective_dimension:.0f} effective "
+                f"dimensions, too many for a sketch of {size}: choose a larger damping or sketch"
+            )
 
     def solve(self, vectors: np.ndarray) -> Solution:
         """See `Solver.solve`; there are no residuals, as nothing is iterated."""
