@@ -8,7 +8,9 @@ import pytest
 from scipy.stats import pearsonr, spearmanr
 from sklearn.linear_model import LogisticRegression
 
-from tests.test_pipelines import tfmem_command
+from pipelines.self_influence import run_self_influence
+from tests.test_pipelines import ROOT, tfmem_command
+from tfmem.config import from_yaml
 from tfmem.errors import InputError
 from tfmem.run import read_memorization
 from tfmem.self_influence import (
@@ -308,17 +310,21 @@ def test_records_are_read_as_those_of_the_subsampled_estimator(float64, tmp_path
 
 
 def test_the_command_keeps_its_model_and_takes_it_again(tmp_path):
-    arguments = ["configs/digits.yaml", "--out", tmp_path, "--set", "training.epochs=2"]
-    first = tfmem_command("self-influence", *arguments, "--top", 3)
+    settings = ["training.epochs=2"]
+    done = tfmem_command(
+        "self-influence", "configs/digits.yaml", "--out", tmp_path, "--set", *settings,
+        "--solver", "exact", "--layer", "logits",
+    )  # fmt: skip
+    folder = tmp_path / "self_influence" / "exact"
+    assert done.stdout.splitlines()[-1].startswith(f"Results: {folder}")
+    assert "650 parameters" in done.stdout
+    first = (folder / "memorization-00000-of-00001.tfrecord").read_bytes()
+    assert read_memorization(folder)["memorization"].between(0, 1).all()
     kept = tmp_path / "self_influence" / "models" / "whole-00000.npz"
     written = kept.stat().st_mtime_ns
-    head_only = ("--solver", "exact", "--layer", "logits")
-    second = tfmem_command("self-influence", *arguments, *head_only)
+    config = from_yaml((ROOT / "configs/digits.yaml").read_text(), settings)
+    run_self_influence(config, tmp_path, "exact", layers=["logits"])
     assert kept.stat().st_mtime_ns == written
-    assert "650 parameters" in second.stdout
-    for done, name in ((first, "fast"), (second, "exact")):
-        folder = tmp_path / "self_influence" / name
-        assert done.stdout.splitlines()[-1].startswith(f"Results: {folder}")
-        assert read_memorization(folder)["memorization"].between(0, 1).all()
-    failed = tfmem_command("self-influence", *arguments, "--layer", "last", code=1)
-    assert "expected some of dense" in failed.stderr
+    assert (folder / "memorization-00000-of-00001.tfrecord").read_bytes() == first
+    with pytest.raises(InputError, match=r"--layer: expected some of .*logits, received 'last'"):
+        run_self_influence(config, tmp_path, "exact", layers=["last"])
