@@ -42,6 +42,7 @@ benchmark: .venv/installed
 	$(BIN)/python -m benchmarks.input
 	$(if $(DATA),$(BIN)/python -m benchmarks.farm $(DATA),@echo "benchmarks.farm: skipped, DATA is not set")
 	$(if $(DATA),$(BIN)/python -m benchmarks.text $(DATA),@echo "benchmarks.text: skipped, DATA is not set")
+	$(BIN)/python -m benchmarks.self_influence $(if $(DATA),--data $(DATA))
 	$(BIN)/python -m benchmarks.digits
 
 # Two runs on the real data in DATA, and the table of what they find (two hours; resumable).

@@ -22,6 +22,7 @@ from tfmem.records import decode_example, read_records
 from tfmem.subsets import unpack
 from tfmem.tables import decode_rows
 
+SUBSAMPLED = b"subsampled"  # the estimator of records that name none
 _MEMORIZATION = {
     **dict.fromkeys(("index", "label", "n_in", "n_out"), np.int64),
     **dict.fromkeys(
@@ -130,24 +131,24 @@ class Run:
     @cached_property
     def statistic(self) -> Statistic:
         """What was averaged over models: `correctness`, or the `probability` of the true label."""
-        payload, source = next(self._records("memorization"))
+        payload, source = next(_records(self._folders["memorization"], "memorization"))
         return "probability" if "probability" in decode_example(payload, source) else "correctness"
 
     @cached_property
     def memorization(self) -> pd.DataFrame:
         """One row a training example, by `index`: label, counts, memorization with its errors."""
-        return self._table("memorization", _MEMORIZATION).set_index("index")
+        return read_memorization(self._folders["memorization"])
 
     @cached_property
     def pairs(self) -> pd.DataFrame:
         """The selected pairs, most influential first."""
-        return self._table("pairs", _PAIRS)
+        return _table(self._folders["pairs"], "pairs", _PAIRS)
 
     @cached_property
     def selection(self) -> dict[str, float]:
         """What the pairs were selected from: `pairs`, `tested`, `expected_by_chance`."""
         columns = {"pairs": np.int64, "tested": np.int64, "expected_by_chance": np.float32}
-        table = self._table("selection", columns, "pairs")
+        table = _table(self._folders["pairs"], "selection", columns)
         return {name: table[name][0].item() for name in columns}
 
     @property
@@ -160,7 +161,7 @@ class Run:
     def influence(self) -> dict[int, InfluenceBlock]:
         """Influence blocks by class."""
         blocks = {}
-        for payload, source in self._records("influence"):
+        for payload, source in _records(self._folders["influence"], "influence"):
             counts = parse_influence(payload, source)
             if counts.statistic != self.statistic:
                 raise InputError(
@@ -192,17 +193,38 @@ class Run:
         names = ["trial_id", "subset_accuracy", "held_out_accuracy", "test_accuracy", "diverged"]
         return pd.DataFrame(rows, columns=names).set_index("trial_id").sort_index()
 
-    def _records(self, kind: str, folder: str = "") -> Iterator[tuple[bytes, str]]:
-        where = self._folders[folder or kind]
-        paths = sorted(where.glob(f"{kind}-*.tfrecord"))
-        if not paths:
-            raise InputError(f"{where}: no {kind} records; has the run finished?")
-        for path in paths:
-            with open(path, "rb") as file:
-                yield from read_records(file, str(path))
 
-    def _table(self, kind: str, columns: dict[str, Any], folder: str = "") -> pd.DataFrame:
-        return pd.DataFrame(decode_rows(self._records(kind, folder), columns))
+def read_memorization(folder: str | os.PathLike[str]) -> pd.DataFrame:
+    """Memorization records, whichever estimator wrote them.
+
+    Args:
+      folder: `memorization` of a run, or for example its `self_influence/fast`.
+
+    Returns:
+      One row a training example, by `index`: `label`, `n_in`, `n_out`, `memorization`, `stderr`,
+      `ci_low`, `ci_high`, `accuracy_in`, `accuracy_out`; what an estimator does not give is NaN, or
+      0 of counts. `attrs["estimator"]` names it: `subsampled` where records do not.
+
+    Raises:
+      InputError: if there are no records, or one lacks a feature.
+    """
+    table = _table(Path(folder), "memorization", _MEMORIZATION).set_index("index")
+    first = decode_example(*next(_records(Path(folder), "memorization")))
+    table.attrs["estimator"] = first.get("estimator", SUBSAMPLED).decode()
+    return table
+
+
+def _records(folder: Path, kind: str) -> Iterator[tuple[bytes, str]]:
+    paths = sorted(folder.glob(f"{kind}-*.tfrecord"))
+    if not paths:
+        raise InputError(f"{folder}: no {kind} records; has the run finished?")
+    for path in paths:
+        with open(path, "rb") as file:
+            yield from read_records(file, str(path))
+
+
+def _table(folder: Path, kind: str, columns: Mapping[str, Any]) -> pd.DataFrame:
+    return pd.DataFrame(decode_rows(_records(folder, kind), columns))
 
 
 def load_run(folder: str | os.PathLike[str]) -> Run:

@@ -9,7 +9,15 @@ import sys
 
 import typer
 
-from pipelines.cli import comparing, estimating, exchanging, preparing, running, showing
+from pipelines.cli import (
+    comparing,
+    estimating,
+    exchanging,
+    preparing,
+    running,
+    self_influence,
+    showing,
+)
 from pipelines.cli.options import app
 from tfmem.errors import DryRun, InputError
 
@@ -21,6 +29,7 @@ __all__ = [
     "main",
     "preparing",
     "running",
+    "self_influence",
     "showing",
 ]
 

@@ -1,0 +1,109 @@
+"""The command that estimates memorization from one model."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from pipelines.cli.options import (
+    ConfigFile,
+    Out,
+    Set,
+    app,
+    done,
+    examples,
+    resumable,
+    settings_of,
+    table,
+    warn,
+)
+
+
+class SolverName(str, Enum):
+    """What inverts the curvature."""
+
+    FAST = "fast"
+    CG = "cg"
+    EXACT = "exact"
+    LISSA = "lissa"
+
+
+class CurvatureName(str, Enum):
+    """Which curvature is inverted."""
+
+    GAUSS_NEWTON = "gauss_newton"
+    HESSIAN = "hessian"
+
+
+@app.command(
+    epilog=examples(
+        "tfmem self-influence configs/digits.yaml --out runs/digits",
+        "tfmem self-influence configs/digits.yaml --out runs/digits --solver exact --layer logits",
+        "tfmem self-influence configs/digits.yaml --out runs/digits --solver cg --damping 0.1",
+    )
+)
+def self_influence(
+    config: ConfigFile,
+    out: Out,
+    solver: Annotated[
+        SolverName,
+        typer.Option(
+            help="fast: all at once, sketched; cg: to a tolerance; exact: small heads; "
+            "lissa: as in Zheng & Jiang (2022)."
+        ),
+    ] = SolverName.FAST,
+    damping: Annotated[
+        float | None,
+        typer.Option(
+            help="Added to the diagonal of the curvature; by default the solver's own.",
+            show_default=False,
+            min=0,
+        ),
+    ] = None,
+    curvature: Annotated[
+        CurvatureName | None,
+        typer.Option(help="By default gauss_newton; lissa: hessian.", show_default=False),
+    ] = None,
+    layer: Annotated[
+        list[str],
+        typer.Option(help="Only variables of this layer; may be repeated.", show_default=False),
+    ] = [],  # noqa: B006
+    trial: Annotated[int, typer.Option(help="The trial whose seeds the model has.", min=0)] = 0,
+    top: Annotated[int, typer.Option(help="Rows of the table.", min=1)] = 20,
+    set: Set = [],  # noqa: B006
+) -> None:
+    """Estimate memorization from one model, by influence functions.
+
+    Trains a model on all training examples, and estimates for each how much less the model would
+    believe in its label had it been left out. The model is kept: the same command continues, and
+    another solver takes the model that is there.
+    """
+    from pipelines.self_influence import run_self_influence
+    from tfmem.run import read_memorization
+
+    settings = settings_of(config, set)
+    with resumable():
+        folder, summary = run_self_influence(
+            settings,
+            out,
+            solver.value,
+            damping=damping,
+            curvature=curvature.value if curvature else None,
+            layers=layer,
+            trial_id=trial,
+        )
+    ranked = read_memorization(folder).dropna(subset="memorization")
+    listed = table("index", "label", "memorization")
+    for row in ranked.nlargest(top, "memorization").itertuples():
+        listed.add_row(str(row.Index), str(row.label), f"{row.memorization:.4f}")
+    Console().print(listed)
+    print(
+        f"test accuracy {summary['test_accuracy']:.2%}; {summary['num_parameters']:,} parameters, "
+        f"{summary['curvature']}, damping {summary['damping']:g}, {summary['seconds']:.1f} s"
+    )
+    if summary["not_converged"]:
+        warn(f"{summary['not_converged']:,} examples have not converged and are NaN")
+    done(folder, "memorization records, and how they were made in self_influence.json")

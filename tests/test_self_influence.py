@@ -1,0 +1,330 @@
+"""Self-influence: closed forms, real retraining, conventions, and what is said of failures."""
+
+import json
+
+import keras
+import numpy as np
+import pytest
+from scipy.stats import pearsonr, spearmanr
+from sklearn.linear_model import LogisticRegression
+
+from pipelines.self_influence import run_self_influence
+from tests.test_pipelines import ROOT, tfmem_command
+from tfmem.config import from_yaml
+from tfmem.errors import InputError
+from tfmem.run import read_memorization
+from tfmem.self_influence import (
+    SOLVERS,
+    ConjugateGradients,
+    ExactSolver,
+    FastSolver,
+    Lissa,
+    Objective,
+    influence,
+    remove_scores,
+    replace_scores,
+)
+from tfmem.self_influence.records import write_scores, write_summary
+from tfmem.self_influence.solver import DAMPING
+
+DECAY = 0.02
+
+
+@pytest.fixture
+def float64():
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("float64")
+    keras.utils.set_random_seed(0)
+    yield
+    keras.config.set_dtype_policy(before)
+
+
+def linear(weights, bias=None):
+    """A linear head with these weights `[features, classes]`."""
+    layer = keras.layers.Dense(weights.shape[1], use_bias=bias is not None)
+    model = keras.Sequential([keras.Input((len(weights),), dtype=layer.compute_dtype), layer])
+    model.set_weights([weights] if bias is None else [weights, bias])
+    return model
+
+
+def encoder(width=16, tokens=6, classes=3):
+    """A transformer layer, on activations and their mask."""
+    x = keras.Input((tokens, width), dtype=keras.config.dtype_policy().compute_dtype)
+    mask = keras.Input((tokens,), dtype="bool")
+    attention = keras.layers.MultiHeadAttention(2, width // 2)
+    y = attention(x, x, attention_mask=keras.layers.Reshape((1, tokens))(mask))
+    y = keras.layers.LayerNormalization()(x + y)
+    z = keras.layers.Dense(width)(keras.layers.Dense(2 * width, activation="gelu")(y))
+    y = keras.layers.LayerNormalization()(y + z)
+    return keras.Model([x, mask], keras.layers.Dense(classes)(y[:, 0]))
+
+
+def sentences(n=40, tokens=6, width=16, classes=3):
+    rng = np.random.default_rng(0)
+    mask = np.arange(tokens) < rng.integers(2, tokens + 1, n)[:, None]
+    return (rng.normal(size=(n, tokens, width)), mask), rng.integers(classes, size=n)
+
+
+def some_features(n=50, features=5, classes=3):
+    rng = np.random.default_rng(1)
+    x = rng.normal(size=(n, features))
+    return x, (x @ rng.normal(size=(features, classes)) + rng.normal(size=(n, classes))).argmax(1)
+
+
+def closed_form(x, y, w, damping):
+    """P, gradients and Hessian of multinomial logistic regression, by the textbook."""
+    p = np.exp(x @ w)
+    p /= p.sum(1, keepdims=True)
+    gradients = np.einsum("nf,nc->nfc", x, p - np.eye(w.shape[1])[y]).reshape(len(x), -1)
+    covariance = np.einsum("nc,cd->ncd", p, np.eye(w.shape[1])) - np.einsum("nc,nd->ncd", p, p)
+    hessian = np.einsum("nf,ng,ncd->fcgd", x, x, covariance).reshape(w.size, w.size) / len(x)
+    return p[np.arange(len(x)), y], gradients, hessian + (DECAY + damping) * np.eye(w.size)
+
+
+SOLVED = {
+    "exact": lambda o, damping: ExactSolver(o, damping),
+    "exact hessian": lambda o, damping: ExactSolver(o, damping, "hessian"),
+    "cg": lambda o, damping: ConjugateGradients(o, damping, tolerance=1e-9),
+    "cg hessian": lambda o, damping: ConjugateGradients(o, damping, "hessian", tolerance=1e-9),
+    "fast": lambda o, damping: FastSolver(o, damping),
+    "lissa": lambda o, damping: Lissa(o, damping, scale=5.0, steps=500, batch_size=200),
+}
+
+
+@pytest.mark.parametrize("name", SOLVED)
+def test_scores_of_logistic_regression_have_their_closed_form(float64, name):
+    x, y = some_features()
+    w, damping = np.random.default_rng(2).normal(size=(5, 3)), 0.05
+    p, g, hessian = closed_form(x, y, w, damping)
+    others = np.zeros_like(x)
+    _, g_others, _ = closed_form(others, y, w, damping)
+    solver = SOLVED[name](Objective(linear(w), x, y, weight_decay=DECAY), damping)
+    inverse = np.linalg.inv(hessian)
+    largest = (p * ((g @ inverse) * g).sum(1)).max()
+    close = {"rtol": 0, "atol": 0.03 * largest} if name == "lissa" else {"rtol": 1e-4, "atol": 1e-6}
+    chosen = np.array([3, 0, 40])
+    scores = remove_scores(solver, chosen)
+    np.testing.assert_allclose(scores.values, (p * ((g @ inverse) * g).sum(1))[chosen], **close)
+    np.testing.assert_allclose(scores.probabilities, p[chosen], rtol=1e-6)
+    assert scores.converged.all()
+    assert np.all(np.isnan(scores.residuals) | (scores.residuals < 0.05))
+    found = replace_scores(solver, others[chosen], chosen).values
+    expected = (p * ((g @ inverse) * (g - g_others)).sum(1))[chosen]
+    np.testing.assert_allclose(found, expected, **close)
+    found = influence(solver, x[:7], y[:7])
+    np.testing.assert_allclose(found, (g @ inverse @ g[:7].T) * p[:7], **close)
+    np.testing.assert_allclose(found[chosen[:2], chosen[:2]], scores.values[:2], **close)
+
+
+class Quadratic:
+    """An objective of which only the curvature is known."""
+
+    def __init__(self, matrix):
+        self.matrix = matrix
+        self.num_parameters, self.dtype = len(matrix), np.dtype(np.float64)
+        self.curvature_examples = np.arange(1)
+
+    def product(self, vectors, curvature, examples=None):
+        return vectors @ self.matrix
+
+
+def test_iterative_solvers_solve_quadratics_and_say_where_they_cannot():
+    rng = np.random.default_rng(0)
+    basis, _ = np.linalg.qr(rng.normal(size=(30, 30)))
+    b = rng.normal(size=(4, 30))
+    matrix = basis * np.geomspace(1e-3, 1, 30) @ basis.T
+    for solver, tolerance in (
+        (ConjugateGradients(Quadratic(matrix), 1e-3), 1e-2),
+        (Lissa(Quadratic(matrix), 0.1, scale=2.0, steps=400), 1e-6),
+    ):
+        found = solver.solve(b)
+        assert found.converged.all()
+        expected = np.linalg.solve(matrix + solver.damping * np.eye(30), b.T).T
+        np.testing.assert_allclose(found.paired, expected, rtol=tolerance, atol=tolerance)
+    few = ConjugateGradients(Quadratic(matrix), 1e-3, steps=3).solve(b)
+    assert not few.converged.any()
+    assert few.residuals.min() > 1e-5
+    assert not Lissa(Quadratic(matrix), 0.1, scale=2.0, steps=3).solve(b).converged.any()
+    assert not Lissa(Quadratic(matrix), 0.1, scale=0.1).solve(b).converged.any()
+    indefinite = basis * np.where(np.arange(30) < 2, -0.5, 1) @ basis.T
+    assert not ConjugateGradients(Quadratic(indefinite), 0.1).solve(b).converged.any()
+    assert ConjugateGradients(Quadratic(indefinite), 0.6).solve(b).converged.all()
+    # Of vectors that do not see the negative directions all is well.
+    seen = ConjugateGradients(Quadratic(np.diag(np.r_[-1.0, np.ones(29)]))).solve(np.eye(30)[:2])
+    assert seen.converged.tolist() == [False, True]
+
+
+def test_hessian_products_are_those_of_finite_differences(float64):
+    model, (inputs, labels) = encoder(), sentences()
+    objective = Objective(model, inputs, labels, weight_decay=DECAY)
+    rng = np.random.default_rng(0)
+    vectors = rng.normal(size=(2, objective.num_parameters))
+    before = np.concatenate([v.numpy().ravel() for v in model.trainable_variables])
+
+    def gradient(theta):
+        parts = np.split(theta, np.cumsum([v.numpy().size for v in model.trainable_variables])[:-1])
+        for variable, part in zip(model.trainable_variables, parts, strict=True):
+            variable.assign(part.reshape(variable.shape))
+        at = Objective(model, inputs, labels, weight_decay=DECAY)
+        rows = np.concatenate([rows for _, rows in at.loss_gradients(inputs, labels)])
+        return rows.mean(0) + at.decay * theta
+
+    step = 1e-5
+    for vector, found in zip(vectors, objective.product(vectors, "hessian"), strict=True):
+        expected = (gradient(before + step * vector) - gradient(before - step * vector)) / step / 2
+        np.testing.assert_allclose(found, expected, atol=1e-6 * np.abs(expected).max())
+
+
+def test_gauss_newton_is_the_same_from_rows_and_from_products(float64):
+    inputs, labels = sentences(n=12)
+    objective = Objective(encoder(), inputs, labels, weight_decay=DECAY)
+    vectors = np.random.default_rng(0).normal(size=(3, objective.num_parameters))
+    found = objective.product(vectors, "gauss_newton")
+    every = objective.product(vectors, "gauss_newton", np.arange(12))
+    np.testing.assert_allclose(found, every, atol=1e-12 * np.abs(every).max())
+    # Labels that are drawn give it in the mean: 2 of 3 per example, over 300 draws.
+    drawn = np.zeros_like(found)
+    for seed in range(300):
+        for rows in objective.curvature_rows(1, seed):
+            drawn += (vectors @ rows.T) @ rows / 300
+    assert np.linalg.norm(drawn + objective.decay * vectors - found) < 0.1 * np.linalg.norm(found)
+
+
+def fitted(x, y, decay=DECAY):
+    """Multinomial logistic regression at its optimum, by scikit-learn."""
+    n = len(y)
+    settings = {"C": 1 / (decay * n), "tol": 1e-12, "max_iter": 500, "solver": "newton-cholesky"}
+    return LogisticRegression(**settings).fit(x, y)
+
+
+def head(found, x, y, decay=DECAY):
+    model = linear(found.coef_.T, found.intercept_)
+    return Objective(model, x, y, weight_decay=decay)
+
+
+def test_scores_are_what_leaving_out_really_does(float64, digits):
+    """20 of 300 digits, each left out of a regression that is solved to optimality."""
+    x, y = digits.train_images.reshape(300, -1) / 16.0, digits.train_labels
+    whole = fitted(x, y)
+    objective = head(whole, x, y)
+    scores = {
+        "exact": remove_scores(ExactSolver(objective, 1e-6)),
+        "cg": remove_scores(ConjugateGradients(objective, 1e-6, tolerance=1e-6)),
+    }
+    np.testing.assert_allclose(scores["cg"].values, scores["exact"].values, rtol=1e-4)
+    left_out = np.union1d(np.argsort(-scores["exact"].values)[:12], np.arange(0, 300, 30))
+    drops = []
+    for i in left_out:
+        rest = np.arange(300) != i
+        # The weight of the penalty beside the sum of losses stays: C is that of all examples.
+        without = fitted(x[rest], y[rest], DECAY * 300 / 299)
+        drops.append((whole.predict_proba(x[[i]]) - without.predict_proba(x[[i]]))[0, y[i]])
+    for found in scores.values():
+        assert pearsonr(found.memorization[left_out], drops)[0] > 0.99
+        assert np.polyfit(found.memorization[left_out], drops, 1)[0] == pytest.approx(1, abs=0.15)
+
+
+def test_a_duplicate_lowers_and_a_flipped_label_raises_the_score(float64):
+    x, y = some_features(n=80)
+
+    def score(x, y):
+        return remove_scores(ExactSolver(head(fitted(x, y), x, y), 1e-6)).memorization[11]
+
+    once = score(x, y)
+    assert score(np.append(x, x[11:12], axis=0), np.append(y, y[11])) < 0.95 * once
+    assert score(x, np.where(np.arange(80) == 11, (y + 1) % 3, y)) > 2 * once
+
+
+def test_the_sketch_ranks_as_cg_does():
+    keras.utils.set_random_seed(0)
+    (x, mask), labels = sentences(n=150)
+    inputs = x.astype(np.float32), mask
+    model = encoder()
+    model.compile(keras.optimizers.Adam(3e-3), keras.losses.SparseCategoricalCrossentropy(True))
+    model.fit(list(inputs), labels, epochs=5, verbose=0)
+    objective = Objective(model, inputs, labels, weight_decay=5e-3)
+    fast = FastSolver(objective, size=1024)
+    assert objective.num_parameters > 2 * 1024
+    assert fast.effective_dimension < 256
+    reference = remove_scores(ConjugateGradients(objective))
+    assert reference.converged.all()
+    found = remove_scores(fast)
+    assert spearmanr(found.values, reference.values)[0] > 0.98
+    np.testing.assert_allclose(np.median(found.values / reference.values), 1, atol=0.1)
+    with pytest.raises(InputError, match="too many for a sketch of 16"):
+        FastSolver(objective, size=16)
+    test = influence(fast, (inputs[0][:5], mask[:5]), labels[:5])
+    expected = influence(ConjugateGradients(objective), (inputs[0][:5], mask[:5]), labels[:5])
+    assert np.corrcoef(test.ravel(), expected.ravel())[0, 1] > 0.95
+
+
+def test_what_has_not_converged_is_nan_and_is_said(float64):
+    x, y = some_features()
+    objective = Objective(linear(np.eye(5, 3)), x, y, weight_decay=DECAY)
+    with pytest.raises(InputError, match=r"cg .* has not converged for 50 of 50 .* larger damping"):
+        remove_scores(ConjugateGradients(objective, steps=1))
+    x[:2] = 0  # without a gradient: solved before the first step
+    objective = Objective(linear(np.eye(5, 3)), x, y, weight_decay=DECAY)
+    with pytest.warns(UserWarning, match="48 of 50 examples"):
+        scores = remove_scores(ConjugateGradients(objective, steps=1))
+    assert np.isnan(scores.values).tolist() == [False] * 2 + [True] * 48
+    with pytest.warns(UserWarning, match="48 of 50 examples"):
+        found = influence(ConjugateGradients(objective, steps=1), x, y)
+    assert np.isnan(found).all(axis=0).tolist() == [False] * 2 + [True] * 48
+
+
+def test_mistakes_are_one_clear_error(float64):
+    x, y = some_features()
+    model = linear(np.eye(5, 3), np.zeros(3))
+    with pytest.raises(InputError, match="classes from 0 to 2, received 0 to 3"):
+        Objective(model, x, np.where(np.arange(50) == 9, 3, y % 2))
+    with pytest.raises(InputError, match="expected 49 examples"):
+        Objective(model, x, y[1:])
+    with pytest.raises(InputError, match="variables"):
+        Objective(model, x, y, [])
+    objective = Objective(model, x, y)
+    for name, message in {"exact": "not positive definite", "fast": "damping above 0"}.items():
+        with pytest.raises(InputError, match=message):
+            SOLVERS[name](objective, damping=0.0)
+    wide = Objective(linear(np.zeros((5000, 3))), np.zeros((2, 5000)), np.array([0, 1]))
+    with pytest.raises(InputError, match="at most 12,000 parameters, received 15,000"):
+        ExactSolver(wide)
+
+
+def test_records_are_read_as_those_of_the_subsampled_estimator(float64, tmp_path):
+    x, y = some_features()
+    objective = Objective(linear(np.eye(5, 3)), x, y, weight_decay=DECAY)
+    solver = ExactSolver(objective)
+    scores = remove_scores(solver)
+    folder = write_scores(scores, y, tmp_path)
+    assert folder == tmp_path / "self_influence" / "exact"
+    table = read_memorization(folder)
+    assert table.attrs["estimator"] == "self_influence/exact"
+    np.testing.assert_allclose(table["memorization"], scores.values / 50, rtol=1e-6)
+    np.testing.assert_array_equal(table["label"], y)
+    assert (table[["n_in", "n_out"]] == 0).all().all()
+    assert table[["stderr", "ci_low", "ci_high", "accuracy_in", "accuracy_out"]].isna().all().all()
+    summary = write_summary(scores, solver, folder, {"trial_id": 3})
+    assert json.loads((folder / "self_influence.json").read_text()) == summary
+    assert (summary["damping"], summary["converged"], summary["trial_id"]) == (DAMPING, 50, 3)
+
+
+def test_the_command_keeps_its_model_and_takes_it_again(tmp_path):
+    settings = ["training.epochs=2"]
+    done = tfmem_command(
+        "self-influence", "configs/digits.yaml", "--out", tmp_path, "--set", *settings,
+        "--solver", "exact", "--layer", "logits",
+    )  # fmt: skip
+    folder = tmp_path / "self_influence" / "exact"
+    assert done.stdout.splitlines()[-1].startswith(f"Results: {folder}")
+    assert "650 parameters" in done.stdout
+    first = (folder / "memorization-00000-of-00001.tfrecord").read_bytes()
+    assert read_memorization(folder)["memorization"].between(0, 1).all()
+    kept = tmp_path / "self_influence" / "models" / "whole-00000.npz"
+    written = kept.stat().st_mtime_ns
+    config = from_yaml((ROOT / "configs/digits.yaml").read_text(), settings)
+    run_self_influence(config, tmp_path, "exact", layers=["logits"])
+    assert kept.stat().st_mtime_ns == written
+    assert (folder / "memorization-00000-of-00001.tfrecord").read_bytes() == first
+    with pytest.raises(InputError, match=r"--layer: expected some of .*logits, received 'last'"):
+        run_self_influence(config, tmp_path, "exact", layers=["last"])

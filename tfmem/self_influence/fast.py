@@ -1,0 +1,124 @@
+"""All examples at once: sketched gradients and one factorisation of their Gauss-Newton matrix.
+
+With rows `D` such that the curvature is `D^T D + R`, `R` diagonal (weight decay and damping),
+everything asked of its inverse depends on inner products of vectors scaled by `R^-1/2` alone. A
+sketch to `k` numbers keeps inner products up to `1/sqrt(k)` of the lengths, whatever the network
+(Johnson & Lindenstrauss 1984), so the inverse of one `k x k` matrix serves all examples. That is
+TRAK (Park et al. 2023) with the true Gauss-Newton matrix; LoGra (Choe et al. 2024) sketches layer
+by layer from both sides, for which few directions remain of a gradient of rank one, and EK-FAC
+(George et al. 2018; Grosse et al. 2023) takes layers and their inputs and outputs as independent.
+The sketch here is a sparse one (Kane & Nelson 2014): every parameter goes, with random signs, into
+a few of the `k` sums, which costs less than the gradient itself.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit, prange
+from scipy.linalg import LinAlgError, cho_factor, cho_solve, solve_triangular
+
+from tfmem.errors import InputError
+from tfmem.self_influence.objective import Objective
+from tfmem.self_influence.solver import DAMPING, Solution, vectors_within
+
+_ROWS = 9  # of the Gauss-Newton matrix for each example; with more classes labels are drawn
+_PLACES = 4  # sums that each parameter goes into
+
+
+class FastSolver:
+    """Pairs vectors in the sketch; see `Solver`.
+
+    With fewer parameters than `size` nothing is sketched and the result is exact.
+
+    Attributes:
+      effective_dimension: trace of `H (H + R)^-1` in the sketch. The sketch serves as long as it is
+        well below `size`.
+    """
+
+    name = "fast"
+
+    def __init__(
+        self, objective: Objective, damping: float = DAMPING, size: int = 2048, seed: int = 0
+    ) -> None:
+        """Makes one pass over the training examples, and factors.
+
+        Args:
+          objective: whose curvature is inverted; always its Gauss-Newton form.
+          damping: see `Solver`; with parameters that have no weight decay it must be above 0.
+          size: numbers `k` in the sketch of a gradient.
+          seed: of the sketch.
+
+        Raises:
+          InputError: if damping and weight decay leave a parameter without either, or so little
+            that more than half of the sketch is taken up.
+        """
+        self.objective = objective
+        self.damping = damping
+        self.at_once = vectors_within(objective, 1 << 28)
+        ridge = objective.decay.astype(np.float64) + damping
+        if ridge.min() <= 0:
+            raise InputError(
+                f"solver fast: expected a damping above 0 for parameters without weight decay, "
+                f"received {damping:g}"
+            )
+        scales = 1 / np.sqrt(ridge)
+        rng = np.random.default_rng(seed)
+        count = objective.num_parameters
+        self._scales = scales.astype(np.float32)
+        self._places = None
+        if count > size:
+            self._scales /= np.float32(np.sqrt(_PLACES))
+            places = rng.integers(size, size=(_PLACES, count), dtype=np.int32)
+            signs = rng.integers(2, size=(_PLACES, count), dtype=np.int32)
+            self._places = 2 * places + signs
+        self._size = min(size, count)
+        sampled = objective.num_classes - 1 > _ROWS
+        self.curvature = "gauss_newton"
+        if sampled:
+            self.curvature += f", {_ROWS} labels drawn an example"
+        if self._places is not None:
+            self.curvature += f", sketched to {size} of {count}"
+        gram = np.zeros((self._size, self._size))
+        for rows in objective.curvature_rows(_ROWS, seed):
+            sketched = self.project(rows)
+            gram += sketched.T @ sketched
+        gram[np.diag_indices(self._size)] += 1
+        try:
+            self._factor = cho_factor(gram, lower=True, overwrite_a=True)
+        except LinAlgError:
+            raise InputError(
+                f"solver fast: damping {damping:g} is too small beside the curvature"
+            ) from None
+        inverse = solve_triangular(self._factor[0], np.eye(self._size), lower=True)
+        self.effective_dimension = self._size - float(np.sum(inverse**2))
+        if self._places is not None and self.effective_dimension > size / 2:
+            raise InputError(
+                f"solver fast: damping {damping:g} leaves {self.effective_dimension:.0f} effective "
+                f"dimensions, too many for a sketch of {size}: choose a larger damping or sketch"
+            )
+
+    def solve(self, vectors: np.ndarray) -> Solution:
+        """See `Solver.solve`; there are no residuals, as nothing is iterated."""
+        paired = cho_solve(self._factor, self.project(vectors).T.astype(np.float64)).T
+        nothing = np.full(len(vectors), np.nan)
+        return Solution(paired, nothing, np.isfinite(paired).all(axis=1))
+
+    def project(self, vectors: np.ndarray) -> np.ndarray:
+        """See `Solver.project`."""
+        vectors = np.ascontiguousarray(vectors, np.float32)
+        if self._places is None:
+            return vectors * self._scales
+        out = np.zeros((len(vectors), self._size), np.float32)
+        _sketch(vectors, self._scales, self._places, out)
+        return out
+
+
+@njit(parallel=True, cache=True)
+def _sketch(vectors: np.ndarray, scales: np.ndarray, places: np.ndarray, out: np.ndarray) -> None:
+    """Adds each scaled number to the sums that `places // 2` names, with the sign of its parity."""
+    for row in prange(vectors.shape[0]):
+        for j in range(vectors.shape[1]):
+            value = vectors[row, j] * scales[j]
+            for c in range(places.shape[0]):
+                place = places[c, j]
+                out[row, place >> 1] += value if place & 1 else -value

@@ -1,0 +1,322 @@
+"""The objective that a model was trained on, as a function of the variables that were trained.
+
+It is the mean cross entropy of the training examples plus `weight_decay / 2` times the sum of
+squares of the kernels (variables of two axes or more), which is what the trainers of this package
+minimize. Everything is evaluated with `training=False`, at the values that the model has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Literal
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfmem.errors import InputError
+from tfmem.self_influence.tracing import safe_derivatives
+
+Curvature = Literal["gauss_newton", "hessian"]
+
+_ROW_BYTES = 1 << 28  # per-example gradients held at once
+_KEPT_BYTES = 1 << 30  # rows of the Gauss-Newton matrix that are kept between products
+_MOST_ROWS = 512
+_BATCH = 256  # examples of one product
+_FEW_CLASSES = 10
+
+
+class Objective:
+    """A training objective, its derivatives, and its curvature.
+
+    Vectors are in the space of the trained variables: flattened and concatenated in order, `p`
+    numbers, in the variables' type. The curvature is the mean over the training examples plus the
+    weight decay's share; its Gauss-Newton form leaves out the second derivatives of the network, is
+    never negative, and equals the Hessian for a linear head (Martens 2020, Sec. 8).
+
+    Attributes:
+      labels: int64 `[n]`.
+      num_classes: number of logits.
+      num_parameters: `p`.
+      dtype: of vectors.
+      decay: `[p]`, the weight decay's share in the diagonal of the curvature.
+      curvature_examples: int64, the training examples that the curvature is a mean over.
+    """
+
+    def __init__(
+        self,
+        model: keras.Model,
+        inputs: Any,
+        labels: np.ndarray,
+        variables: Sequence[keras.Variable] | None = None,
+        weight_decay: float = 0.0,
+        curvature_examples: np.ndarray | None = None,
+    ) -> None:
+        """Takes a trained model and what it was trained on.
+
+        Args:
+          model: returns logits `[batch, classes]`; it is left as it is.
+          inputs: what the model takes: an array `[n, ...]`, or a tuple, list or dict of them
+            (activations and their mask, say).
+          labels: classes `[n]`.
+          variables: those that were trained; None is all trainable ones. They must be of one type;
+            with float64 (and layers in float64) all is computed in it.
+          weight_decay: coefficient of the L2 penalty that is part of the loss.
+          curvature_examples: which examples the curvature is taken over, to save time; None is all.
+
+        Raises:
+          InputError: if arrays differ in length, a label has no logit, or nothing is trained.
+        """
+        self._model = model
+        self._inputs = inputs
+        self.labels = np.asarray(labels)
+        chosen = model.trainable_variables if variables is None else variables
+        self._variables = list(chosen)
+        if not self._variables:
+            raise InputError("variables: expected at least one that was trained, received none")
+        if weight_decay < 0:
+            raise InputError(f"weight_decay: expected at least 0, received {weight_decay}")
+        self._shapes = [tuple(v.shape) for v in self._variables]
+        self._sizes = [int(np.prod(shape)) for shape in self._shapes]
+        self.num_parameters = sum(self._sizes)
+        self.dtype = np.dtype(self._variables[0].dtype)
+        self._values = [tf.convert_to_tensor(v.value) for v in self._variables]
+        decays = [weight_decay if len(shape) > 1 else 0.0 for shape in self._shapes]
+        self.decay = np.repeat(decays, self._sizes).astype(self.dtype)
+        self.num_classes = int(model.output_shape[-1])
+        self._check(inputs, self.labels)
+        everything = np.arange(len(self.labels))
+        self.curvature_examples = everything if curvature_examples is None else curvature_examples
+        self._rows_program = tf.function(self._rows, reduce_retracing=True)
+        self._logits_program = tf.function(lambda x: self._logits(self._values, x))
+        self._product_programs = {
+            "hessian": tf.function(self._hessian_product, reduce_retracing=True),
+            "gauss_newton": tf.function(self._gauss_newton_product, reduce_retracing=True),
+        }
+        self._kept: tuple[np.ndarray, ...] | None = None
+
+    def take(self, examples: np.ndarray) -> tuple[Any, np.ndarray]:
+        """Inputs and labels of some training examples."""
+        return _take(self._inputs, examples), self.labels[examples]
+
+    def probabilities(self, inputs: Any) -> np.ndarray:
+        """What the model gives each class, float64 `[count, classes]`."""
+        count = len(keras.tree.flatten(inputs)[0])
+        logits = [
+            self._logits_program(_tensors(inputs, rows)).numpy() for rows in _batches(count, _BATCH)
+        ]
+        shifted = np.concatenate(logits).astype(np.float64)
+        shifted = np.exp(shifted - shifted.max(axis=1, keepdims=True))
+        return shifted / shifted.sum(axis=1, keepdims=True)
+
+    def loss_gradients(
+        self, inputs: Any, labels: np.ndarray
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Of each example the probability of its label, and the gradient of its cross entropy.
+
+        The gradient of the probability itself is minus their product. The weight decay has no part
+        in it: it stays where it is when an example is removed.
+
+        Yields:
+          float64 `[block]` and `[block, p]`, in order.
+        """
+        self._check(inputs, np.asarray(labels))
+        probabilities = self.probabilities(inputs)
+        every = np.arange(len(labels))
+        residuals = probabilities.copy()
+        residuals[every, labels] = 0
+        residuals[every, labels] = -residuals.sum(axis=1)  # 1 - p would lose small ones
+        start = 0
+        for rows in self.rows(inputs, every, residuals):
+            part = slice(start, start + len(rows))
+            yield probabilities[every, labels][part], rows
+            start += len(rows)
+
+    def rows(
+        self, inputs: Any, examples: np.ndarray, cotangents: np.ndarray
+    ) -> Iterator[np.ndarray]:
+        """Gradients of `cotangents[i] @ logits(inputs[examples[i]])`, in blocks `[b, p]`."""
+        most = _ROW_BYTES // (self.num_parameters * self.dtype.itemsize)
+        for block in _batches(len(examples), int(np.clip(most, 1, _MOST_ROWS))):
+            u = tf.constant(cotangents[block], self.dtype)
+            yield self._rows_program(_tensors(inputs, examples[block]), u).numpy()
+
+    def curvature_rows(self, most: int | None = None, seed: int = 0) -> Iterator[np.ndarray]:
+        """Rows `D` with `D.T @ D` the Gauss-Newton matrix of the mean cross entropy.
+
+        For each example there are `classes - 1`, from the exact factors of the covariance of its
+        label under the model; or, if those are more than `most`, the gradients for `most` labels
+        drawn from the model, whose mean is the same matrix (the Fisher information).
+
+        Yields:
+          `[block, p]`.
+        """
+        examples = self.curvature_examples
+        p = self.probabilities(_take(self._inputs, examples))
+        if most is not None and self.num_classes - 1 > most:
+            factors = _sampled_factors(p, most, np.random.default_rng(seed))
+        else:
+            factors = _covariance_factors(p)
+        factors = factors / np.sqrt(len(examples))
+        repeated = examples.repeat(factors.shape[1])
+        yield from self.rows(self._inputs, repeated, factors.reshape(-1, self.num_classes))
+
+    def product(
+        self, vectors: np.ndarray, curvature: Curvature, examples: np.ndarray | None = None
+    ) -> np.ndarray:
+        """The curvature (weight decay included, no damping) times each vector.
+
+        Args:
+          vectors: `[k, p]`.
+          curvature: which.
+          examples: training examples that the mean is over; None is `curvature_examples`.
+
+        Returns:
+          `[k, p]`.
+        """
+        vectors = vectors.astype(self.dtype, copy=False)
+        out = self.decay * vectors
+        if examples is None and curvature == "gauss_newton" and self.num_classes <= _FEW_CLASSES:
+            for rows in self._kept_rows():
+                out += (vectors @ rows.T) @ rows
+            return out
+        chosen = self.curvature_examples if examples is None else examples
+        program = self._product_programs[curvature]
+        for block in _batches(len(chosen), _BATCH):
+            inputs = _tensors(self._inputs, chosen[block])
+            labels = tf.constant(self.labels[chosen[block]], tf.int32)
+            total = program(inputs, labels, tf.constant(vectors)).numpy()
+            out += total / self.dtype.type(len(chosen))
+        return out
+
+    def _kept_rows(self) -> Iterator[np.ndarray]:
+        """The rows of the Gauss-Newton matrix, from memory where they fit into it."""
+        if self._kept is None:
+            count = len(self.curvature_examples) * (self.num_classes - 1)
+            if count * self.num_parameters * self.dtype.itemsize > _KEPT_BYTES:
+                yield from self.curvature_rows()
+                return
+            self._kept = tuple(self.curvature_rows())
+        yield from self._kept
+
+    def _check(self, inputs: Any, labels: np.ndarray) -> None:
+        lengths = {len(array) for array in keras.tree.flatten(inputs)}
+        if lengths != {len(labels)}:
+            raise InputError(
+                f"inputs: expected {len(labels)} examples, as many as labels; received "
+                f"{sorted(lengths)}"
+            )
+        if labels.dtype.kind not in "iu" or not len(labels):
+            raise InputError(f"labels: expected integers [n], received {labels.dtype} of {lengths}")
+        if labels.min() < 0 or labels.max() >= self.num_classes:
+            raise InputError(
+                f"labels: expected classes from 0 to {self.num_classes - 1}, received "
+                f"{labels.min()} to {labels.max()}"
+            )
+
+    def _logits(self, values: Sequence[tf.Tensor], inputs: Any) -> tf.Tensor:
+        mapping = list(zip(self._variables, values, strict=True))
+        with safe_derivatives(), keras.StatelessScope(state_mapping=mapping):
+            return self._model(inputs, training=False)
+
+    def _rows(self, inputs: Any, cotangents: tf.Tensor) -> tf.Tensor:
+        def row(example: tuple[Any, tf.Tensor]) -> tf.Tensor:
+            one, cotangent = example
+            one = keras.tree.map_structure(lambda array: array[None], one)
+            with tf.GradientTape() as tape:
+                tape.watch(self._values)
+                logits = self._logits(self._values, one)
+            return self._flat(_gradient(tape, logits, self._values, cotangent[None]))
+
+        return tf.vectorized_map(row, (inputs, cotangents))
+
+    def _hessian_product(self, inputs: Any, labels: tf.Tensor, vectors: tf.Tensor) -> tf.Tensor:
+        """The Hessian of the sum of losses times each vector."""
+
+        def product(vector: tf.Tensor) -> tf.Tensor:
+            with tf.GradientTape() as outer:
+                outer.watch(self._values)
+                with tf.GradientTape() as inner:
+                    inner.watch(self._values)
+                    logits = self._logits(self._values, inputs)
+                    losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
+                    loss = tf.reduce_sum(losses)
+                along = tf.reduce_sum(self._flat(_gradient(inner, loss, self._values)) * vector)
+            return self._flat(_gradient(outer, along, self._values))
+
+        return tf.vectorized_map(product, vectors)
+
+    def _gauss_newton_product(
+        self, inputs: Any, labels: tf.Tensor, vectors: tf.Tensor
+    ) -> tf.Tensor:
+        """The Gauss-Newton matrix of the sum of losses times each vector."""
+        del labels  # the curvature of softmax does not depend on them
+
+        def product(vector: tf.Tensor) -> tf.Tensor:
+            with tf.GradientTape(persistent=True) as inner:
+                inner.watch(self._values)
+                logits = self._logits(self._values, inputs)
+            # The transposed Jacobian is linear in `zeros`: its derivative is the Jacobian.
+            zeros = tf.zeros_like(logits)
+            with tf.GradientTape() as outer:
+                outer.watch(zeros)
+                back = self._flat(_gradient(inner, logits, self._values, zeros))
+                along = tf.reduce_sum(back * vector)
+            moved = outer.gradient(along, zeros)
+            p = tf.nn.softmax(logits)
+            moved = p * (moved - tf.reduce_sum(p * moved, axis=-1, keepdims=True))
+            return self._flat(_gradient(inner, logits, self._values, moved))
+
+        return tf.vectorized_map(product, vectors)
+
+    def _flat(self, parts: Sequence[tf.Tensor]) -> tf.Tensor:
+        return tf.concat([tf.reshape(part, [-1]) for part in parts], axis=0)
+
+
+def _gradient(
+    tape: tf.GradientTape,
+    target: tf.Tensor,
+    sources: Sequence[tf.Tensor],
+    cotangent: tf.Tensor | None = None,
+) -> list[tf.Tensor]:
+    """Dense gradients, 0 where the target does not depend on a source."""
+    zero = tf.UnconnectedGradients.ZERO
+    found = tape.gradient(target, sources, cotangent, unconnected_gradients=zero)
+    return [tf.convert_to_tensor(gradient) for gradient in found]
+
+
+def _covariance_factors(p: np.ndarray) -> np.ndarray:
+    """Vectors whose outer products sum to `diag(p) - p p^T`: `[n, classes - 1, classes]`.
+
+    They are those of its Cholesky decomposition, in closed form: a label is drawn class by class,
+    each against the rest, and the variances of these decisions add up.
+    """
+    n, classes = p.shape
+    rest = np.cumsum(p[:, ::-1], axis=1)[:, ::-1]  # probability of this class and later ones
+    rest = np.maximum(rest, np.finfo(np.float64).tiny)
+    factors = np.zeros((n, classes - 1, classes))
+    for c in range(classes - 1):
+        factors[:, c, c] = 1
+        factors[:, c, c + 1 :] = -p[:, c + 1 :] / rest[:, c + 1, None]
+        factors[:, c] *= np.sqrt(p[:, c] * rest[:, c + 1] / rest[:, c])[:, None]
+    return factors
+
+
+def _sampled_factors(p: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
+    """`count` vectors an example, whose outer products have that mean: `[n, count, classes]`."""
+    draws = rng.random((len(p), count, 1))
+    drawn = np.minimum((draws > np.cumsum(p, axis=1)[:, None]).sum(axis=2), p.shape[1] - 1)
+    return (p[:, None] - np.eye(p.shape[1])[drawn]) / np.sqrt(count)
+
+
+def _take(inputs: Any, rows: np.ndarray) -> Any:
+    return keras.tree.map_structure(lambda array: np.asarray(array)[rows], inputs)
+
+
+def _batches(count: int, size: int) -> Iterator[np.ndarray]:
+    for start in range(0, count, size):
+        yield np.arange(start, min(start + size, count))
+
+
+def _tensors(inputs: Any, rows: np.ndarray) -> Any:
+    return keras.tree.map_structure(lambda array: tf.constant(np.asarray(array)[rows]), inputs)

@@ -1,0 +1,199 @@
+"""Self-influence and influence, from a solver.
+
+Conventions. `H` is the curvature of the objective (mean loss, weight decay included) plus the
+solver's damping, `g` the gradient of an example's cross entropy, `P` the probability of its label.
+
+- `M_remove(z) = P g^T H^-1 g` (Zheng & Jiang 2022, eq. 2, as `grad P = -P g`): the rate at which
+  `P` falls when weight is taken from the example. Never negative for positive definite `H`.
+- `M_replace(z) = P g^T H^-1 (g - g')` (eq. 4): likewise, when the weight goes to a baseline `z'`.
+- `influence(z, z_test) = P_test g_test^T H^-1 g` (eq. 18 with F = P): positive where the training
+  example helps.
+
+An example has weight `1 / n` in the mean, so leaving it out lowers `P` by `M_remove / n` to first
+order: what memorization is by definition (Feldman 2020), and what records hold.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+
+from tfmem.errors import InputError
+from tfmem.self_influence.solver import Solver
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Self-influences, and how they were obtained.
+
+    Attributes:
+      values: float64 `[count]`; NaN where the solver has not converged.
+      probabilities: float64 `[count]`, what the model gives the label.
+      residuals: float64 `[count]`, see `Solution`.
+      converged: bool `[count]`.
+      examples: int64 `[count]`, which training examples.
+      num_train: examples in the objective's mean, `n`.
+      solver: its name.
+      curvature: which curvature was inverted, in words.
+      damping: what was added to its diagonal.
+    """
+
+    values: np.ndarray
+    probabilities: np.ndarray
+    residuals: np.ndarray
+    converged: np.ndarray
+    examples: np.ndarray
+    num_train: int
+    solver: str
+    curvature: str
+    damping: float
+
+    @property
+    def memorization(self) -> np.ndarray:
+        """How much the probability falls when an example is left out, to first order."""
+        return self.values / self.num_train
+
+
+def remove_scores(solver: Solver, examples: np.ndarray | None = None) -> Scores:
+    """`M_remove` of training examples (Zheng & Jiang 2022, eq. 2).
+
+    Args:
+      solver: ready for the objective.
+      examples: which training examples; None is all.
+
+    Returns:
+      Scores; a negative one means that the solver has not converged, and is NaN.
+
+    Warns:
+      UserWarning: once, if some have not converged.
+
+    Raises:
+      InputError: if none has.
+    """
+    return _scores(solver, None, examples)
+
+
+def replace_scores(solver: Solver, baselines: Any, examples: np.ndarray | None = None) -> Scores:
+    """`M_replace` of training examples (Zheng & Jiang 2022, eq. 4).
+
+    Args:
+      solver: ready for the objective.
+      baselines: an uninformative input for each of the examples, in the form of the model's inputs;
+        it takes the example's label.
+      examples: which training examples; None is all.
+
+    Returns:
+      Scores; of either sign.
+
+    Warns:
+      UserWarning: once, if some have not converged.
+
+    Raises:
+      InputError: if none has.
+    """
+    return _scores(solver, baselines, examples)
+
+
+def influence(
+    solver: Solver,
+    test_inputs: Any,
+    test_labels: np.ndarray,
+    examples: np.ndarray | None = None,
+) -> np.ndarray:
+    """Influence of training on test examples: how fast `P_test` falls as weight is taken.
+
+    One solution for each test example serves all training examples.
+
+    Args:
+      solver: ready for the objective.
+      test_inputs: in the form of the model's inputs.
+      test_labels: classes `[tests]`.
+      examples: which training examples; None is all.
+
+    Returns:
+      float64 `[examples, tests]`; NaN for a test example whose solution has not converged.
+
+    Raises:
+      InputError: if no solution has converged.
+    """
+    objective, chosen = solver.objective, _chosen(solver, examples)
+    out = np.full((len(chosen), len(test_labels)), np.nan)
+    converged = np.zeros(len(test_labels), bool)
+    for tests in _parts(np.arange(len(test_labels)), solver.at_once):
+        inputs = keras.tree.map_structure(lambda a, rows=tests: np.asarray(a)[rows], test_inputs)
+        found = list(objective.loss_gradients(inputs, test_labels[tests]))
+        solution = solver.solve(np.concatenate([rows for _, rows in found]))
+        probabilities = np.concatenate([p for p, _ in found])
+        converged[tests] = solution.converged
+        start = 0
+        for _, rows in objective.loss_gradients(*objective.take(chosen)):
+            block = solver.project(rows) @ solution.paired.T
+            out[start : start + len(rows), tests] = block * probabilities
+            start += len(rows)
+    _check(solver, converged, np.ones(len(converged)))
+    out[:, ~converged] = np.nan
+    return out
+
+
+def _scores(solver: Solver, baselines: Any, examples: np.ndarray | None) -> Scores:
+    objective, chosen = solver.objective, _chosen(solver, examples)
+    parts = []
+    for rows in _parts(np.arange(len(chosen)), solver.at_once):
+        inputs, labels = objective.take(chosen[rows])
+        found = list(objective.loss_gradients(inputs, labels))
+        gradients = np.concatenate([block for _, block in found])
+        probabilities = np.concatenate([p for p, _ in found])
+        solution = solver.solve(gradients)
+        paired = solver.project(gradients)
+        if baselines is not None:
+            others = keras.tree.map_structure(lambda a, rows=rows: np.asarray(a)[rows], baselines)
+            blocks = [block for _, block in objective.loss_gradients(others, labels)]
+            paired = paired - solver.project(np.concatenate(blocks))
+        values = probabilities * np.einsum("ij,ij->i", solution.paired, paired, dtype=np.float64)
+        parts.append((values, probabilities, solution.residuals, solution.converged))
+    values, probabilities, residuals, converged = (
+        np.concatenate(part) for part in zip(*parts, strict=True)
+    )
+    if baselines is None:
+        converged &= values >= 0
+    converged &= np.isfinite(values)
+    _check(solver, converged, residuals)
+    return Scores(
+        np.where(converged, values, np.nan),
+        probabilities,
+        residuals,
+        converged,
+        chosen,
+        len(objective.labels),
+        solver.name,
+        solver.curvature,
+        solver.damping,
+    )
+
+
+def _check(solver: Solver, converged: np.ndarray, residuals: np.ndarray) -> None:
+    failed = int((~converged).sum())
+    if not failed:
+        return
+    message = (
+        f"solver {solver.name} ({solver.curvature}, damping {solver.damping:g}) has not converged "
+        f"for {failed:,} of {len(converged):,} examples"
+    )
+    advice = "choose a larger damping, more steps, or curvature gauss_newton"
+    if failed == len(converged):
+        raise InputError(f"{message}: {advice}")
+    warnings.warn(f"{message}, which are NaN: {advice}", stacklevel=3)
+
+
+def _chosen(solver: Solver, examples: np.ndarray | None) -> np.ndarray:
+    return np.arange(len(solver.objective.labels)) if examples is None else np.asarray(examples)
+
+
+def _parts(rows: np.ndarray, size: int) -> Iterator[np.ndarray]:
+    for start in range(0, len(rows), size):
+        yield rows[start : start + size]

@@ -1,0 +1,82 @@
+"""One model, trained on the whole training set, whose weights are kept."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import keras
+import numpy as np
+
+from tfmem.config import Config
+from tfmem.datasets import Dataset
+from tfmem.models import build
+from tfmem.subsets import Trial
+from tfmem.training.checkpoints import Checkpoint
+from tfmem.training.mirrored import MirroredTrainer
+from tfmem.training.outcome import Outcome, Watcher
+from tfmem.training.storage import open_folder
+from tfmem.training.trainers import model_builder
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+
+class _Keeper:
+    """Saves the state now and then and at the end, and tells another watcher (see `Watcher`)."""
+
+    def __init__(self, checkpoint: Checkpoint, epochs: int, watcher: Watcher) -> None:
+        self._checkpoint = checkpoint
+        self._epochs = epochs
+        self._watcher = watcher
+
+    def resume(self, variables: Sequence[tf.Variable]) -> tuple[int, np.ndarray | None]:
+        epoch, losses = self._checkpoint.load(variables)
+        if losses is not None:
+            self._watcher.after_epoch(epoch - 1, losses, variables)
+        return epoch, losses
+
+    def after_epoch(self, epoch: int, losses: np.ndarray, variables: Sequence[tf.Variable]) -> None:
+        last = epoch + 1 == self._epochs
+        self._checkpoint.save_if_due(epoch, losses, variables, force=last)
+        self._watcher.after_epoch(epoch, losses, variables)
+
+
+def train_on_all(
+    config: Config,
+    dataset: Dataset,
+    trial_id: int,
+    location: str | os.PathLike[str],
+    watcher: Watcher,
+) -> tuple[keras.Model, Outcome]:
+    """Trains the model of a trial on all training examples, or takes it from where it is kept.
+
+    It is the model of that trial but for its subset.
+
+    Args:
+      config: model and recipe.
+      dataset: the examples.
+      trial_id: the trial whose seeds are taken.
+      location: folder for the weights; training that was stopped continues from there.
+      watcher: told of every epoch.
+
+    Returns:
+      The model, in float32 whatever it was trained in; and its predictions.
+    """
+    settings = config.training
+    trainer = MirroredTrainer(model_builder(config, dataset), dataset, settings)
+    checkpoint = Checkpoint(
+        open_folder(location),
+        f"whole-{trial_id:05d}.npz",
+        config.digest() + dataset.fingerprint,
+        settings.checkpoint_minutes,
+        str(os.getpid()),
+    )
+    keeper = _Keeper(checkpoint, settings.epochs, watcher)
+    everything = np.arange(len(dataset.train_labels))
+    trials = [Trial(trial_id, config.seed)]
+    (outcome,) = trainer.train(trials, [everything], lambda trials: keeper)
+    model = build(config.model, dataset.input_shape, len(dataset.class_names))
+    model.set_weights(trainer.model.get_weights())
+    return model, outcome
