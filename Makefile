@@ -33,7 +33,9 @@ benchmark: .venv/installed
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev,benchmark]'
 	$(BIN)/pytest -m slow
 	$(BIN)/python -m benchmarks.kernel
+	$(BIN)/python -m benchmarks.products
 	$(BIN)/python -m benchmarks.estimation
+	$(BIN)/python -m benchmarks.growth
 	$(BIN)/python -m benchmarks.probability
 	$(BIN)/python -m benchmarks.training --data $(DATA)
 	$(BIN)/python -m benchmarks.mnist $(DATA)/mnist
