@@ -133,8 +133,8 @@ def matrix(
 ) -> None:
     """Write the influence of every training on every test example as one .npy file.
 
-    It is [train, test], for np.load(FILE, mmap_mode="r"); rows of examples that were in every trial
-    or in none are NaN. The disk must have room: ImageNet's 1,281,167 x 50,000 take 256 GB.
+    Rows are training, columns test examples; np.load(FILE, mmap_mode="r") opens it without reading.
+    Rows of examples that were in every trial or in none are NaN. ImageNet's matrix takes 256 GB.
     """
     from tfmem.aggregation.counting import Room
     from tfmem.aggregation.matrices import write_matrix
