@@ -1,9 +1,9 @@
 """How the time of estimation grows with trials, training and test examples: all pairs, searched.
 
-From a middle size each of the three is halved and doubled alone; whole processes, TFRecords in and
-out. What a job of next to nothing takes is subtracted, and the slope is that of a line through what
-is left, both axes logarithmic: 1 is linear, and less where part of the work does not depend on the
-number (masks are read whatever the number of test examples).
+From a middle size each of the three is made smaller and larger alone; whole processes, TFRecords in
+and out. A straight line goes through the CPU seconds: its height at 0 holds the start (shown: a job
+of next to nothing) and the work that does not depend on the number, such as reading masks whatever
+the number of test examples.
 """
 
 import argparse
@@ -32,9 +32,11 @@ def measure(folder, size, repeats):
     return min(job[0] for job in jobs), min(job[2] for job in jobs)
 
 
-def slope(sizes, seconds):
-    """Of a line through both logarithms."""
-    return np.polyfit(np.log(sizes), np.log(np.maximum(seconds, 1e-3)), 1)[0]
+def line(sizes, seconds):
+    """The straight line through them, in words, and how far they are from it."""
+    rate, height = np.polyfit(sizes, seconds, 1)
+    off = np.abs(height + rate * np.array(sizes) - seconds).max()
+    return f"{height:.1f} s + {1000 * rate:.3f} s a thousand, off by at most {off:.1f} s"
 
 
 def main():
@@ -46,25 +48,18 @@ def main():
     middle, factors = (QUICK, QUICK_FACTORS) if arguments.quick else (MIDDLE, FACTORS)
     with tempfile.TemporaryDirectory() as temporary:
         folder, found = Path(temporary), {}
-        start = np.array(measure(folder, (100, 1000, 500), arguments.repeats))
+        start = measure(folder, (100, 1000, 500), arguments.repeats)
         print(f"start: {start[0]:.1f} s, {start[1]:.1f} s of CPU; load {os.getloadavg()[0]:.1f}")
         for axis, name in enumerate(NAMES):
-            print(f"{name:>18} {'s':>7} {'beyond':>7} {'CPU s':>7} {'beyond':>7}")
-            sizes, beyond = [], []
-            for factor in factors:
-                size = tuple(int(n * factor) if i == axis else n for i, n in enumerate(middle))
+            print(f"{name:>18} {'s':>7} {'CPU s':>7}")
+            sizes = [int(middle[axis] * factor) for factor in factors]
+            for number in sizes:
+                size = (*middle[:axis], number, *middle[axis + 1 :])
                 if size not in found:
-                    found[size] = np.array(measure(folder, size, arguments.repeats))
-                wall, busy = found[size]
-                sizes.append(size[axis])
-                beyond.append(found[size] - start)
-                print(
-                    f"{size[axis]:>18,} {wall:7.1f} {beyond[-1][0]:7.1f} {busy:7.1f} "
-                    f"{beyond[-1][1]:7.1f}",
-                    flush=True,
-                )
-            slopes = [slope(sizes, seconds) for seconds in np.array(beyond).T]
-            print(f"{'slope':>18} {'':7} {slopes[0]:7.2f} {'':7} {slopes[1]:7.2f}", flush=True)
+                    found[size] = measure(folder, size, arguments.repeats)
+                print(f"{number:>18,} {found[size][0]:7.1f} {found[size][1]:7.1f}", flush=True)
+            busy = [found[(*middle[:axis], n, *middle[axis + 1 :])][1] for n in sizes]
+            print(f"{'CPU seconds:':>18} {line(sizes, busy)}", flush=True)
 
 
 if __name__ == "__main__":
