@@ -35,7 +35,9 @@ benchmark: .venv/installed
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev,benchmark]'
 	$(BIN)/pytest -m slow
 	$(BIN)/python -m benchmarks.kernel
+	$(BIN)/python -m benchmarks.products
 	$(BIN)/python -m benchmarks.estimation
+	$(BIN)/python -m benchmarks.growth
 	$(BIN)/python -m benchmarks.probability
 	$(BIN)/python -m benchmarks.training $(if $(DATA),--data $(DATA))
 	$(if $(DATA),$(BIN)/python -m benchmarks.mnist $(DATA)/mnist,@echo "benchmarks.mnist: skipped, DATA is not set")

@@ -112,6 +112,39 @@ def estimate(
 
 @app.command(
     epilog=examples(
+        "tfmem matrix 'runs/digits/predictions/*.tfrecord' --labels "
+        "runs/digits/predictions/labels.npz --out influence.npy",
+        "tfmem matrix '*.tfrecord' --labels labels.npz --out influence.npy --dtype float16",
+    )
+)
+def matrix(
+    predictions: Annotated[str, typer.Argument(help="Path or glob of shards.", show_default=False)],
+    labels: Annotated[str, typer.Option(help="The labels.npz beside them.", show_default=False)],
+    out: Annotated[str, typer.Option(help="Local .npy file.", show_default=False)],
+    dtype: Annotated[
+        Literal["float32", "float16"], typer.Option(help="4 or 2 bytes a pair.")
+    ] = "float32",
+    memory: Memory = None,
+    beam: BeamArgs = None,
+) -> None:
+    """Write the influence of every training on every test example as one .npy file.
+
+    Rows are training, columns test examples; np.load(FILE, mmap_mode="r") opens it without reading.
+    Rows of examples that were in every trial or in none are NaN. ImageNet's matrix takes 256 GB.
+    """
+    from tfmem.aggregation.counting import Room
+    from tfmem.aggregation.matrices import write_matrix
+    from tfmem.aggregation.runners import check_file_systems
+
+    check_file_systems([predictions, labels])
+    counters = write_matrix(predictions, labels, out, dtype, beam or [], Room(memory=memory))
+    for name, value in sorted(counters.items()):
+        print(f"{name.replace('_', ' ')}: {value:,}")
+    done(out, 'np.load(…, mmap_mode="r")')
+
+
+@app.command(
+    epilog=examples(
         "tfmem groups runs/digits --groups groups.csv",
         "tfmem run configs/digits.yaml --out runs/groups --set training.groups=groups.csv",
         "tfmem groups runs/groups",

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import apache_beam as beam
 import numpy as np
@@ -169,7 +169,31 @@ def SearchTiles(
     settings: SelectionSettings,
 ) -> beam.PCollection[TileCounts]:
     """Counts, and candidates among all pairs, for each tile of training examples of a part."""
-    groups = functools.partial(within, part, functools.partial(by_tile, room.tile))
+    search = functools.partial(_SearchTile, capacity=room.found, settings=settings)
+    return records | "Search" >> WithTiles(part, num_trials, labels_path, room.tile, search)
+
+
+@beam.ptransform_fn
+def WithTiles(
+    records: beam.PCollection[tuple[TrialRecord, str]],
+    part: range,
+    num_trials: beam.pvalue.AsSingleton,
+    labels_path: str,
+    tile: int,
+    count: Callable[[str, Groups], WithGroups],
+) -> beam.PCollection[Any]:
+    """What is made of each tile of training examples of a part, beside all test examples.
+
+    Args:
+      records: of all trials.
+      part: numbers of the tiles.
+      num_trials: how many trials there are, once they are known to belong together.
+      labels_path: the `labels.npz` that belongs to them.
+      tile: training examples a tile.
+      count: makes the DoFn, given the path and the tiles; it takes the bits of a tile, the number
+        of trials and the bits of all test examples.
+    """
+    groups = functools.partial(within, part, functools.partial(by_tile, tile))
     batches = records | "BatchTrials" >> BatchTrials()
     tests = (
         batches
@@ -179,10 +203,6 @@ def SearchTiles(
     return (
         batches
         | "GatherTiles" >> GatherBits(labels_path, groups)
-        | "SearchTile"
-        >> beam.ParDo(
-            _SearchTile(labels_path, groups, room.found, settings),
-            num_trials,
-            beam.pvalue.AsSingleton(tests),
-        )
+        | "CountTile"
+        >> beam.ParDo(count(labels_path, groups), num_trials, beam.pvalue.AsSingleton(tests))
     )

@@ -17,7 +17,7 @@ from tfmem.config import Statistic
 from tfmem.predictions import Labels
 
 _PAIR = 8  # bytes of a pair of one class: its influence and its count
-_WORKING = 40  # bytes a pair of the class or of the step of a search that is being estimated
+_WORKING = 40  # bytes a pair of the class or of the step of a tile that is being estimated
 
 
 def parts_of_classes(
@@ -52,7 +52,7 @@ def parts_of_classes(
 
 
 def parts_of_tiles(
-    shards: Sequence[str], labels: Labels, tile: int, found: int, memory: int | None
+    shards: Sequence[str], labels: Labels, tile: int, pairs: int, memory: int | None
 ) -> list[range]:
     """Numbers of tiles of training examples whose bits are gathered together.
 
@@ -60,7 +60,7 @@ def parts_of_tiles(
       shards: paths of all predictions.
       labels: those that belong to them.
       tile: see `Room`.
-      found: likewise.
+      pairs: how many are found, or estimated, at a time.
       memory: bytes that the job may take; None is no limit.
 
     Raises:
@@ -69,7 +69,7 @@ def parts_of_tiles(
     row = row_bytes(shards) if memory else 0
     train, test = len(labels.train_labels), len(labels.test_labels)
     held = [2 * row * min(tile, train - start) for start in range(0, train, tile)]
-    return divide(held, _batch_bytes(labels), row * test + _WORKING * found, memory)
+    return divide(held, _batch_bytes(labels), row * test + _WORKING * pairs, memory)
 
 
 def _batch_bytes(labels: Labels) -> int:

@@ -19,7 +19,8 @@ _BLOCK = 64  # rows that pass over one panel of columns while it is in cache
 
 
 @njit(nogil=True, cache=True)
-def _count_rows(rows: np.ndarray, panels: np.ndarray, out: np.ndarray) -> None:
+def count_rows(rows: np.ndarray, panels: np.ndarray, out: np.ndarray) -> None:
+    """Counts of rows and panels, int32 `out`; shapes and alignment are those of `tiles`."""
     words, columns = rows.shape[1], out.shape[1]
     row_start, panel_start, out_start = rows.ctypes.data, panels.ctypes.data, out.ctypes.data
     for block in range(0, rows.shape[0], _BLOCK):
@@ -52,7 +53,7 @@ def co_occurrence(rows: np.ndarray, columns: np.ndarray, threads: int | None = N
     out = aligned(len(rows), len(panels) * COLUMNS)
     parts = shares(len(rows), threads)
     with ThreadPoolExecutor(len(parts)) as pool:
-        list(pool.map(lambda part: _count_rows(rows[part], panels, out[part]), parts))
+        list(pool.map(lambda part: count_rows(rows[part], panels, out[part]), parts))
     return out[:num_rows, :num_columns]
 
 

@@ -1,0 +1,66 @@
+"""How the time of estimation grows with trials, training and test examples: all pairs, searched.
+
+From a middle size each of the three is made smaller and larger alone; whole processes, TFRecords in
+and out. A straight line goes through the CPU seconds: its height at 0 holds the start (shown: a job
+of next to nothing) and the work that does not depend on the number, such as reading masks whatever
+the number of test examples.
+"""
+
+import argparse
+import os
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.estimation import make, run
+
+MIDDLE, FACTORS = (2000, 200_000, 20_000), (1 / 4, 1 / 2, 1, 2)
+QUICK, QUICK_FACTORS = (2000, 100_000, 20_000), (1 / 4, 1, 2)
+NAMES = "trials", "training examples", "test examples"
+CLASSES = 100
+# At 0.15 few trials find so many pairs by chance that what they cost is p-values.
+ALL_PAIRS = ["--pairs", "all", "--memorization", "-1", "--influence", "0.4"]
+
+
+def measure(folder, size, repeats):
+    """Least wall and CPU seconds of a job of that size."""
+    predictions = folder / "x".join(map(str, size))
+    if not predictions.exists():
+        make(predictions, *size, CLASSES)
+    jobs = [run(predictions, folder / "out", ALL_PAIRS) for _ in range(repeats)]
+    return min(job[0] for job in jobs), min(job[2] for job in jobs)
+
+
+def line(sizes, seconds):
+    """The straight line through them, in words, and how far they are from it."""
+    rate, height = np.polyfit(sizes, seconds, 1)
+    off = np.abs(height + rate * np.array(sizes) - seconds).max()
+    return f"{height:.1f} s + {1000 * rate:.3f} s a thousand, off by at most {off:.1f} s"
+
+
+def main():
+    """Prints a table a number."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="fewer and smaller: three minutes")
+    parser.add_argument("--repeats", type=int, default=1, help="runs a size, of which the best")
+    arguments = parser.parse_args()
+    middle, factors = (QUICK, QUICK_FACTORS) if arguments.quick else (MIDDLE, FACTORS)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder, found = Path(temporary), {}
+        start = measure(folder, (100, 1000, 500), arguments.repeats)
+        print(f"start: {start[0]:.1f} s, {start[1]:.1f} s of CPU; load {os.getloadavg()[0]:.1f}")
+        for axis, name in enumerate(NAMES):
+            print(f"{name:>18} {'s':>7} {'CPU s':>7}")
+            sizes = [int(middle[axis] * factor) for factor in factors]
+            for number in sizes:
+                size = (*middle[:axis], number, *middle[axis + 1 :])
+                if size not in found:
+                    found[size] = measure(folder, size, arguments.repeats)
+                print(f"{number:>18,} {found[size][0]:7.1f} {found[size][1]:7.1f}", flush=True)
+            busy = [found[(*middle[:axis], n, *middle[axis + 1 :])][1] for n in sizes]
+            print(f"{'CPU seconds:':>18} {line(sizes, busy)}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

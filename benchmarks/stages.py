@@ -1,0 +1,82 @@
+"""Where the time of estimation goes: its steps one after the other, in one process without Beam.
+
+What the jobs of `benchmarks.estimation` take beyond the sum is the start of Python and Beam, and
+moving bits between steps.
+"""
+
+import argparse
+import os
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+
+from tfmem.aggregation.bits import BATCH, Bits, by_class, join, turned
+from tfmem.aggregation.counting import count_class
+from tfmem.aggregation.estimates import influence_record
+from tfmem.aggregation.reading import load_labels
+from tfmem.estimation.kernels import ones
+from tfmem.estimation.search import Search
+from tfmem.predictions import read_shard
+
+TILE, FOUND = 65_536, 4_000_000
+
+
+@contextmanager
+def step(name):
+    """Prints how long it takes."""
+    start, busy = time.perf_counter(), time.process_time()
+    yield
+    wall, busy = time.perf_counter() - start, time.process_time() - busy
+    print(f"  {name}: {wall:.1f} s ({busy:.1f} s of CPU)", flush=True)
+
+
+def main():
+    """Prints one line a step."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("predictions", type=Path, help="folder of shards and labels.npz")
+    predictions = parser.parse_args().predictions
+    labels = load_labels(str(predictions / "labels.npz"))
+    train, test = len(labels.train_labels), len(labels.test_labels)
+    with step("reading"):
+        shards = sorted(predictions.glob("*.tfrecord"))
+        records = [record for shard in shards for record in read_shard(shard)]
+    trials = len(records)
+    print(f"  t={trials}, {train:,} x {test:,}, load {os.getloadavg()[0]:.1f}")
+    with step("transposing"):
+        batches = []
+        for start in range(0, trials, BATCH):
+            batch = records[start : start + BATCH]
+            ids = np.array([record.trial_id for record in batch])
+            names = ("subset_mask", train), ("train_correct", train), ("test_correct", test)
+            batches.append(Bits(ids, *(turned(batch, name, count) for name, count in names)))
+        del records
+        masks, train_correct, test_correct = join(batches)
+        del batches
+    with step("counting, same class"):
+        counts = [
+            count_class(
+                label,
+                group,
+                trials,
+                masks[group.train],
+                train_correct[group.train],
+                test_correct[group.test],
+            )
+            for label, group in by_class(labels).items()
+        ]
+    with step("estimating and encoding, same class"):
+        for of_class in counts:
+            influence_record(of_class)
+    search = Search(test_correct, trials, FOUND)
+    never = np.full(test, np.inf)
+    search(masks[:4], ones(masks[:4]), -never, never)  # compiles
+    with step("searching all pairs"):
+        for start in range(0, train, TILE):
+            rows = masks[start : start + TILE]
+            search(rows, ones(rows), -never, never)
+
+
+if __name__ == "__main__":
+    main()

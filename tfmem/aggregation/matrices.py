@@ -1,0 +1,143 @@
+"""The job from predictions to the influence of every training on every test example, in one file.
+
+ImageNet's takes 256 GB, so rows go to disk while others are counted. Workers write them where they
+belong, no two of them the same. They write and do not map: a full disk is then an error, not the
+end of the process, and pages of the file do not count as memory of the job.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+import shutil
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import BinaryIO, Literal, NamedTuple
+
+import apache_beam as beam
+import numpy as np
+from apache_beam.io.filesystems import FileSystems
+from apache_beam.metrics import Metrics
+
+from tfmem.aggregation.bits import Bits, Groups, WithGroups, join
+from tfmem.aggregation.counting import Room, WithTiles
+from tfmem.aggregation.launching import run_job
+from tfmem.aggregation.memory import free_memory
+from tfmem.aggregation.parts import in_parts, parts_of_tiles
+from tfmem.aggregation.reading import find_files, load_labels
+from tfmem.aggregation.runners import beam_options, goes_to_dataflow
+from tfmem.errors import InputError
+from tfmem.estimation.dense import DenseInfluence
+from tfmem.predictions import complete_file
+
+MatrixType = Literal["float32", "float16"]
+
+_PAIRS = 1 << 22  # whose influence is held at a time
+_ROOM = Room()
+
+
+def write_matrix(
+    predictions: str | Sequence[str],
+    labels: str,
+    out: str,
+    dtype: MatrixType = "float32",
+    beam_args: Sequence[str] = (),
+    room: Room = _ROOM,
+) -> dict[str, int]:
+    """Estimates the influence of every training on every test example.
+
+    Args:
+      predictions: a glob of prediction shards, on any Beam filesystem, or their paths.
+      labels: path of the `labels.npz` that belongs to them.
+      out: a local file, for `np.load(out, mmap_mode="r")`: `[train, test]` in index order; the row
+        of an example that was in every trial or in none is NaN. It appears when it is complete.
+      dtype: `float16` is `float32` rounded once more, by at most 0.00025.
+      beam_args: options for Beam.
+      room: how much is held at a time.
+
+    Returns:
+      How many records were read and rows written.
+
+    Raises:
+      InputError: if there is nothing to read, naming the file and record that cannot be used; if
+        `out` is not local or its disk too small; or if there is not enough room.
+    """
+    options = beam_options(beam_args)
+    if goes_to_dataflow(options) or FileSystems.get_scheme(out) is not None:
+        raise InputError(f"{out}: a matrix is written on this machine only: expected a local file")
+    path = Path(out)
+    if path.suffix != ".npy" or path.is_dir():
+        raise InputError(f"{out}: expected a file called .npy for the matrix")
+    known = load_labels(labels)
+    shards = find_files(predictions, "prediction shards")
+    shape = len(known.train_labels), len(known.test_labels)
+    memory = room.memory or free_memory(options)
+    parts = parts_of_tiles(shards, known, room.tile, _PAIRS, memory)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _check_disk(path, shape, dtype)
+        with complete_file(path) as file:
+            write = functools.partial(_WriteTile, target=_lay_out(file, shape, dtype))
+            count = functools.partial(WithTiles, labels_path=labels, tile=room.tile, count=write)
+
+            def build(pipeline: beam.Pipeline) -> None:
+                in_parts(pipeline, shards, labels, parts, count)
+
+            return run_job(build, [], beam_args)
+    except OSError as error:
+        raise InputError(f"{error.filename or out}: {error.strerror}") from None
+
+
+def _check_disk(path: Path, shape: tuple[int, int], dtype: MatrixType) -> None:
+    needed, free = math.prod(shape) * np.dtype(dtype).itemsize, shutil.disk_usage(path.parent).free
+    if needed > free:
+        raise InputError(
+            f"{path}: {shape[0]:,} x {shape[1]:,} numbers of {dtype} need {needed / 1e9:,.1f} GB, "
+            f"but {free / 1e9:,.1f} GB are free"
+        )
+
+
+class _Target(NamedTuple):
+    """A file of its full size, in which rows begin at `offset`."""
+
+    path: str
+    offset: int
+    dtype: MatrixType
+
+
+def _lay_out(file: BinaryIO, shape: tuple[int, int], dtype: MatrixType) -> _Target:
+    kind = np.dtype(dtype)
+    header = {"descr": kind.str, "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(file, header)
+    offset = file.tell()
+    file.truncate(offset + math.prod(shape) * kind.itemsize)
+    return _Target(file.name, offset, dtype)
+
+
+class _WriteTile(WithGroups):
+    """All bits of a tile into its rows of the file; yields how many they are."""
+
+    def __init__(self, labels_path: str, groups: Groups, target: _Target) -> None:
+        super().__init__(labels_path, groups)
+        self._target = target
+        self._written = Metrics.counter("tfmem", "rows_written")
+        self._unknown = Metrics.counter("tfmem", "rows_of_nan")
+
+    def process(
+        self, element: tuple[int, Iterable[Bits]], num_trials: int, test_bits: Iterable[Bits]
+    ) -> Iterator[int]:
+        tile, batches = element
+        masks, _, _ = join(batches)
+        _, _, test_correct = join(test_bits)
+        estimate = DenseInfluence(test_correct, num_trials)
+        kind = np.dtype(self._target.dtype)
+        step = max(1, _PAIRS // max(1, estimate.num_test))
+        with open(self._target.path, "r+b") as file:
+            first = int(self._groups[tile].train[0]) * estimate.num_test
+            file.seek(self._target.offset + first * kind.itemsize)
+            for start in range(0, len(masks), step):
+                values = estimate(masks[start : start + step])
+                self._unknown.inc(int(np.isnan(values[:, :1]).sum()))
+                file.write(values.astype(kind, copy=False).data)
+        self._written.inc(len(masks))
+        yield len(masks)
