@@ -21,9 +21,10 @@ from apache_beam.metrics import Metrics
 
 from tfmem.aggregation.bits import Bits, Groups, WithGroups, join
 from tfmem.aggregation.counting import Room, WithTiles
+from tfmem.aggregation.identities import planned_trials
 from tfmem.aggregation.launching import run_job
 from tfmem.aggregation.memory import free_memory
-from tfmem.aggregation.parts import in_parts, parts_of_tiles
+from tfmem.aggregation.parts import Source, in_parts, parts_of_tiles
 from tfmem.aggregation.reading import find_files, load_labels
 from tfmem.aggregation.runners import beam_options, goes_to_dataflow
 from tfmem.errors import InputError
@@ -70,6 +71,7 @@ def write_matrix(
         raise InputError(f"{out}: expected a file called .npy for the matrix")
     known = load_labels(labels)
     shards = find_files(predictions, "prediction shards")
+    source = Source(shards, labels, planned_trials(labels, shards))
     shape = len(known.train_labels), len(known.test_labels)
     memory = room.memory or free_memory(options)
     parts = parts_of_tiles(shards, known, room.tile, _PAIRS, memory)
@@ -81,9 +83,9 @@ def write_matrix(
             count = functools.partial(WithTiles, labels_path=labels, tile=room.tile, count=write)
 
             def build(pipeline: beam.Pipeline) -> None:
-                in_parts(pipeline, shards, labels, parts, count)
+                in_parts(pipeline, source, parts, count)
 
-            return run_job(build, [], beam_args)
+            return run_job(build, [], options)
     except OSError as error:
         raise InputError(f"{error.filename or out}: {error.strerror}") from None
 
