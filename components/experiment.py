@@ -33,6 +33,18 @@ class Removal(Artifact):
     place = "experiments/removal"
 
 
+class PairUtility(Artifact):
+    """What the training examples of the selected pairs are worth."""
+
+    place = "experiments/pair-utility"
+
+
+class LeaveOneOut(Artifact):
+    """Estimates beside leave-one-out."""
+
+    place = "experiments/leave-one-out"
+
+
 def experiment(
     kind: type[Artifact],
     conduct: Callable[[Run, Config, Path], Outcome],

@@ -26,7 +26,11 @@ if TYPE_CHECKING:
     pass
 
 
-ExperimentName = Literal["removal"]
+ExperimentName = Literal[
+    "removal",
+    "pair-utility",
+    "leave-one-out",
+]
 
 
 @app.command(

@@ -27,7 +27,34 @@ class RemovalSettings(Settings):
     repeats: Annotated[int, Field(ge=2)] = 20
 
 
+class PairUtilitySettings(Settings):
+    """With and without the training examples of the pairs (Feldman & Zhang 2020, App. C).
+
+    Attributes:
+      repeats: models trained on everything, without those examples, and without random ones; the
+        paper has 100.
+    """
+
+    repeats: Annotated[int, Field(ge=2)] = 40
+
+
+class LeaveOneOutSettings(Settings):
+    """Training again without single examples.
+
+    Attributes:
+      examples: how many, spread over the range of memorization.
+      repeats: models trained without each of them.
+      repeats_with: models trained on everything, which all examples share.
+    """
+
+    examples: Annotated[int, Field(ge=4)] = 60
+    repeats: Annotated[int, Field(ge=2)] = 40
+    repeats_with: Annotated[int, Field(ge=2)] = 200
+
+
 class ExperimentSettings(Settings):
     """Settings of each experiment."""
 
     removal: RemovalSettings = RemovalSettings()
+    pair_utility: PairUtilitySettings = PairUtilitySettings()
+    leave_one_out: LeaveOneOutSettings = LeaveOneOutSettings()
