@@ -17,7 +17,7 @@ from components.component import (
     SelectedPairs,
     Settings,
 )
-from components.experiment import LeaveOneOut, PairUtility, Removal
+from components.experiment import FractionChoice, LeaveOneOut, PairUtility, Removal
 from tfmem.report import render
 from tfmem.run import Run
 
@@ -27,6 +27,7 @@ _EXPERIMENTS: dict[str, type[Artifact]] = {
     "removal": Removal,
     "pair-utility": PairUtility,
     "leave-one-out": LeaveOneOut,
+    "fraction": FractionChoice,
 }
 
 

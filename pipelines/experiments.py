@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from components.component import Component
 from components.figures import DRAW
+from components.fraction import FRACTION
 from components.leave_one_out import LEAVE_ONE_OUT
 from components.pair_utility import PAIR_UTILITY
 from components.removal import REMOVAL
@@ -20,6 +21,7 @@ EXPERIMENTS: dict[str, Component] = {
         REMOVAL,
         PAIR_UTILITY,
         LEAVE_ONE_OUT,
+        FRACTION,
     )
 }
 

@@ -30,6 +30,7 @@ ExperimentName = Literal[
     "removal",
     "pair-utility",
     "leave-one-out",
+    "fraction",
 ]
 
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from tfmem.config.base import Settings, Threshold
+from tfmem.config.base import Positive, Settings, Threshold
 
 Thresholds = Annotated[tuple[Threshold, ...], Field(strict=False, min_length=1)]
 Shares = Annotated[tuple[Annotated[float, Field(gt=0, lt=1)], ...], Field(strict=False)]
@@ -52,9 +52,31 @@ class LeaveOneOutSettings(Settings):
     repeats_with: Annotated[int, Field(ge=2)] = 200
 
 
+class FractionSettings(Settings):
+    """Runs with other subset fractions.
+
+    Attributes:
+      fractions: those that are compared.
+      trials: of each.
+      planned_trials: for which numbers of trials the best fraction is asked for.
+    """
+
+    fractions: Annotated[
+        tuple[Annotated[float, Field(gt=0, lt=1)], ...], Field(strict=False, min_length=2)
+    ] = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
+    trials: Annotated[int, Field(ge=20)] = 500
+    planned_trials: Annotated[tuple[Positive, ...], Field(strict=False, min_length=1)] = (
+        500,
+        1000,
+        2000,
+        4000,
+    )
+
+
 class ExperimentSettings(Settings):
     """Settings of each experiment."""
 
     removal: RemovalSettings = RemovalSettings()
     pair_utility: PairUtilitySettings = PairUtilitySettings()
     leave_one_out: LeaveOneOutSettings = LeaveOneOutSettings()
+    fraction: FractionSettings = FractionSettings()

@@ -21,7 +21,6 @@ from tfmem.experiments.outcome import Outcome
 from tfmem.experiments.training import draw, independent, train_on
 
 QUESTION = "Do the estimates agree with training again without one example?"
-_CHOICES = "top", "middle", "bottom", "random"
 _WITH = 1  # of the models on everything, whose seeds are not those of the models without
 
 
@@ -88,20 +87,19 @@ def comparison(table: pd.DataFrame) -> Comparison:
 
 
 def _choose(config: Config, estimates: np.ndarray, count: int) -> dict[int, str]:
-    """Examples and why each was chosen: a quarter each, in the order of `_CHOICES`.
+    """Examples, each with what it was chosen as.
 
-    The top and the bottom have the highest and lowest estimates, the middle those nearest to levels
-    evenly spaced between them.
+    A sixth each are those with the highest estimates (`top`) and the lowest (`bottom`), half those
+    nearest to levels evenly spaced between them (`middle`), and the others `random`; or `all`.
     """
     ranked = np.argsort(-estimates, kind="stable")[: int((~np.isnan(estimates)).sum())]
-    top, bottom = (count + 3) // 4, (count + 1) // 4
+    ends, middle = max(count // 6, 1), count // 2
     if len(ranked) <= count:
         return dict.fromkeys(ranked.tolist(), "all")
-    chosen = dict.fromkeys(ranked[:top].tolist(), "top")
-    chosen |= dict.fromkeys(ranked[-bottom:].tolist(), "bottom")
-    left = ranked[top:-bottom]
-    middle = (count + 2) // 4
-    levels = np.linspace(estimates[ranked[top - 1]], estimates[ranked[-bottom]], middle + 2)[1:-1]
+    chosen = dict.fromkeys(ranked[:ends].tolist(), "top")
+    chosen |= dict.fromkeys(ranked[-ends:].tolist(), "bottom")
+    left = ranked[ends:-ends]
+    levels = np.linspace(estimates[ranked[ends - 1]], estimates[ranked[-ends]], middle + 2)[1:-1]
     for level in levels:
         nearest = int(np.abs(estimates[left] - level).argmin())
         chosen[int(left[nearest])] = "middle"
@@ -122,15 +120,20 @@ def _findings(config: Config, table: pd.DataFrame) -> tuple[str, ...]:
     settings, found = config.experiments.leave_one_out, comparison(table)
     low, high = found.correlation_ci
     slope_low, slope_high = found.slope_ci
+    middle = table[table["choice"] == "middle"]
+    within = comparison(middle) if len(middle) > 2 else found
+    middle_low, middle_high = within.correlation_ci
     return (
         f"{len(table)} examples with estimates from {table['estimate'].min():.2f} to "
         f"{table['estimate'].max():.2f}; {settings.repeats} models without each, "
         f"{settings.repeats_with} with all.",
         f"Pearson correlation {found.correlation:.3f} (95% interval {low:.3f} to {high:.3f}); were "
         f"both right but for their noise, {found.ceiling:.3f} would be expected.",
+        f"Of the {len(middle) or len(table)} in the middle alone {within.correlation:.3f} "
+        f"({middle_low:.3f} to {middle_high:.3f}), where {within.ceiling:.3f} would be.",
         f"Leave-one-out rises by {found.slope:.2f} ({slope_low:.2f} to {slope_high:.2f}) for each "
         "1 of the estimate, whose noise is allowed for.",
         f"Estimates from subsets of {config.training.fraction:g} n are larger by "
         f"{found.bias:.3f} ± {found.bias_stderr:.3f} (mean, SE); the root mean square distance is "
-        f"{found.rms:.3f}, of noise alone {found.rms_noise:.3f}.",
+        f"{found.rms:.3f}, by noise alone {found.rms_noise:.3f}.",
     )

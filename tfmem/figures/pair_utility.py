@@ -22,7 +22,7 @@ def pair_utility_figure(table: pd.DataFrame) -> Figure:
     Args:
       table: of `tfmem.experiments.pair_utility`.
     """
-    figure = new_figure(9.5, 3.6)
+    figure = new_figure(11, 3.8)
     *accuracies, losses = figure.subplots(1, 3, width_ratios=[1, 1, 1.3])
     places = list(range(len(_WAYS)))
     for axes, name in zip(accuracies, ("all", "influenced"), strict=True):
@@ -31,7 +31,7 @@ def pair_utility_figure(table: pd.DataFrame) -> Figure:
             axes.errorbar(place, row.accuracy, row.accuracy_sd, fmt="o", color=color, capsize=4)
         axes.set_xticks(places, [label for _, label in _WAYS.values()], fontsize="small")
         axes.set_xlim(-0.5, len(_WAYS) - 0.5)
-        axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=1))
+        axes.yaxis.set_major_formatter(PercentFormatter(1))
         axes.set_title(f"{_SETS[name]} ({rows['size'].iloc[0]:,})", fontsize="medium")
         plain(axes)
     accuracies[0].set_ylabel("accuracy (± 1 SD)")
@@ -47,6 +47,7 @@ def pair_utility_figure(table: pd.DataFrame) -> Figure:
             label=_WAYS[how][1].replace("\n", " "),
         )
     losses.axhline(0, color=FAINT, linewidth=1)
+    losses.margins(y=0.25)
     losses.set_xticks(places, list(_SETS.values()), fontsize="small")
     losses.set_title("lost on them", fontsize="medium")
     losses.set_ylabel("points of the accuracy on all (± 1 SE)")
