@@ -66,8 +66,8 @@ class FractionSettings(Settings):
     ] = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
     trials: Annotated[int, Field(ge=20)] = 500
     planned_trials: Annotated[tuple[Positive, ...], Field(strict=False, min_length=1)] = (
+        100,
         500,
-        1000,
         2000,
         4000,
     )

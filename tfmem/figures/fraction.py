@@ -46,7 +46,7 @@ def fraction_figure(table: pd.DataFrame) -> Figure:
         color=ORANGE,
         label=f"noise of {table['trials'].max():,} trials",
     )
-    parts.set_ylabel(f"from {reference} ({table['examples'].iloc[0]:,} examples)")
+    parts.set_ylabel(f"difference from {reference} ({table['examples'].iloc[0]:,} examples)")
     parts.legend(frameon=False, fontsize="small")
     counts.plot(shares, table["memorized"], "o-", color=VERMILION)
     counts.set_ylabel("memorized training examples")
