@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import NormalDist
 
 import numpy as np
 import pandas as pd
@@ -81,8 +82,9 @@ def fraction(
       A row for each fraction: how many `trials`, their `accuracy`, how many examples are
       `memorized`, the median standard error of all (`stderr`) and of those (`stderr_memorized`);
       and over the `examples` that the `reference` has the mean difference from it (`bias`, with
-      `bias_stderr`), the root mean square difference that is not noise (`distance`), the root mean
-      variance (`noise`), and the root mean square error of as many trials as the column says.
+      `bias_stderr`), the root mean square difference that is not noise (`distance`, with the ends
+      of its 95% interval; 0 if differences are smaller than their noise), the root mean variance
+      (`noise`), and the root mean square error of as many trials as the column says.
     """
     settings = config.experiments.fraction
     shares = sorted(set(settings.fractions))
@@ -151,6 +153,8 @@ def _compare(
     drawn = np.random.default_rng(config.seed).integers(len(index), size=(_RESAMPLES, len(index)))
     best = error.argmin(axis=0)
     again = np.mean([errors(each).argmin(axis=0) == best for each in drawn], axis=0)
+    middle = squared.mean(axis=1)
+    half = NormalDist().inv_cdf(0.975) * squared.std(axis=1, ddof=1) / np.sqrt(len(index))
     threshold = config.selection.memorization
     memorized = [each.value >= threshold for each in found]
     table = pd.DataFrame(
@@ -168,7 +172,9 @@ def _compare(
             "examples": len(index),
             "bias": apart.mean(axis=1),
             "bias_stderr": apart.std(axis=1, ddof=1) / np.sqrt(len(index)),
-            "distance": np.sqrt(np.maximum(squared.mean(axis=1), 0)),
+            "distance": np.sqrt(np.maximum(middle, 0)),
+            "distance_low": np.sqrt(np.maximum(middle - half, 0)),
+            "distance_high": np.sqrt(np.maximum(middle + half, 0)),
             "noise": np.sqrt(noise.mean(axis=1)),
             **{f"{ERROR}{t}": np.sqrt(error[:, at]) for at, t in enumerate(planned.tolist())},
         }
@@ -190,7 +196,8 @@ def _findings(config: Config, table: pd.DataFrame) -> list[str]:
             f"{row['fraction']:g} n: {row['memorized']:,} examples memorized, with a median "
             f"standard error of {row['stderr_memorized']:.3f}; {row['bias']:+.3f} ± "
             f"{row['bias_stderr']:.3f} from the reference in the mean (SE), {row['distance']:.3f} "
-            "apart beyond noise (root mean square)."
+            f"({row['distance_low']:.3f} to {row['distance_high']:.3f}) apart beyond noise (root "
+            "mean square)."
             for row in table.to_dict("records")
         ),
     ]

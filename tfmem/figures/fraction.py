@@ -38,7 +38,11 @@ def fraction_figure(table: pd.DataFrame) -> Figure:
         shares, table["bias"], table["bias_stderr"], fmt="o-", color=BLUE, capsize=3,
         label="mean difference (± 1 SE)",
     )  # fmt: skip
-    parts.plot(shares, table["distance"], "s--", color=GREY, label="distance beyond noise")
+    ends = table["distance"] - table["distance_low"], table["distance_high"] - table["distance"]
+    parts.errorbar(
+        shares, table["distance"], ends, fmt="s--", color=GREY, capsize=3,
+        label="distance beyond noise (95%)",
+    )  # fmt: skip
     parts.plot(
         shares,
         table["noise"],
