@@ -33,6 +33,33 @@ class Removal(Artifact):
     place = "experiments/removal"
 
 
+class PairUtility(Artifact):
+    """What the training examples of the selected pairs are worth."""
+
+    place = "experiments/pair-utility"
+
+
+class LeaveOneOut(Artifact):
+    """Estimates beside leave-one-out."""
+
+    place = "experiments/leave-one-out"
+
+
+class FractionChoice(Artifact):
+    """Errors by subset fraction."""
+
+    place = "experiments/fraction"
+
+
+RUN: dict[str, type[Artifact]] = {
+    "settings": Settings,
+    "predictions": Predictions,
+    "memorization": Memorization,
+    "influence": Influence,
+    "pairs": SelectedPairs,
+}
+
+
 def experiment(
     kind: type[Artifact],
     conduct: Callable[[Run, Config, Path], Outcome],
@@ -50,22 +77,20 @@ def experiment(
     def Do(inputs: Paths, outputs: Paths, parameters: Parameters) -> None:
         config = Config.model_validate_json(parameters["config"])
         folder = outputs["outcome"]
-        outcome = conduct(Run(inputs), config, folder)
-        figures.save(draw(outcome.table), folder, FIGURE_NAME)
-        outcome.save(folder)
-        print("\n".join(outcome.findings))
+        conclude(conduct(Run(inputs), config, folder), draw, folder)
 
     return Component(
         name=Path(kind.place).name,
-        inputs={
-            "settings": Settings,
-            "predictions": Predictions,
-            "memorization": Memorization,
-            "influence": Influence,
-            "pairs": SelectedPairs,
-        },
+        inputs=RUN,
         outputs={"outcome": kind},
         parameters={"config": str},
         Do=Do,
         resumable=True,
     )
+
+
+def conclude(outcome: Outcome, draw: Callable[[pd.DataFrame], Figure], folder: Path) -> None:
+    """Leaves figure, table and findings, and says what was found."""
+    figures.save(draw(outcome.table), folder, FIGURE_NAME)
+    outcome.save(folder)
+    print("\n".join(outcome.findings))

@@ -6,13 +6,24 @@ from collections.abc import Sequence
 
 from components.component import Component
 from components.figures import DRAW
+from components.fraction import FRACTION
+from components.leave_one_out import LEAVE_ONE_OUT
+from components.pair_utility import PAIR_UTILITY
 from components.removal import REMOVAL
 from components.report import REPORT
 from pipelines.memorization import estimation, training
 from pipelines.runner import Step
 from tfmem.config import Config
 
-EXPERIMENTS: dict[str, Component] = {component.name: component for component in (REMOVAL,)}
+EXPERIMENTS: dict[str, Component] = {
+    component.name: component
+    for component in (
+        REMOVAL,
+        PAIR_UTILITY,
+        LEAVE_ONE_OUT,
+        FRACTION,
+    )
+}
 
 
 def experiment(name: str, config: Config, beam_args: Sequence[str] = ()) -> list[Step]:

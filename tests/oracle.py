@@ -84,12 +84,12 @@ def random_records(rng, trials, num_train, num_test, fraction=0.7):
     ]
 
 
-def example_learner():
+def example_learner(m=5):
     """Eight training examples of two classes (and a third, empty one), five test examples."""
     return LookupLearner(
         train_twins=[(), (2,), (1,), (), (5, 6), (4, 6), (4, 5), ()],
         test_twins=[(0,), (1, 2), (4, 5, 6), (3, 7), (7,)],
-        m=5,
+        m=m,
         train_labels=[0, 0, 0, 2, 2, 2, 2, 2],
         test_labels=[0, 0, 2, 2, 2],
     )

@@ -1,14 +1,26 @@
+from types import SimpleNamespace
+
 import numpy as np
+import pandas as pd
 import pytest
 
 from tests.oracle import example_learner
 from tfmem.config import from_yaml
 from tfmem.datasets import load
 from tfmem.errors import InputError
+from tfmem.estimation.noisy import compare
+from tfmem.experiments import fraction as fraction_module
+from tfmem.experiments import leave_one_out as leave_one_out_module
+from tfmem.experiments import pair_utility as pair_utility_module
 from tfmem.experiments import removal as removal_module
+from tfmem.experiments.fraction import Estimates, fraction
+from tfmem.experiments.leave_one_out import leave_one_out
 from tfmem.experiments.outcome import load_outcome
+from tfmem.experiments.pair_utility import pair_utility
 from tfmem.experiments.removal import removal
 from tfmem.experiments.training import Trained, train_on
+from tfmem.predictions import read_shard
+from tfmem.subsets import unpack
 
 TINY = ["model.name=dense", "model.hidden=[32]", "training.epochs=10"]
 
@@ -42,6 +54,132 @@ def test_removal_has_its_closed_form_for_a_lookup_learner(tmp_path, monkeypatch)
     again = load_outcome(tmp_path)
     assert again.findings == outcome.findings
     assert again.table["accuracy"].tolist() == pytest.approx(outcome.table["accuracy"].tolist())
+
+
+def test_what_pairs_are_worth_is_lost_on_whom_they_influence(tmp_path, monkeypatch):
+    """Of a lookup learner all, and nothing of it on other test examples."""
+    learner = example_learner()
+    monkeypatch.setattr(pair_utility_module, "train_on", lookup(learner))
+    config = from_yaml("", [*TINY, "experiments.pair_utility.repeats=200"])
+    data = SimpleNamespace(train_labels=learner.labels.train_labels)
+    train, test = np.nonzero(learner.influence() >= 0.5)
+    assert set(train.tolist()) == {0, 7}
+    table = pair_utility(config, data, train, test, tmp_path).table.set_index(
+        ["removal", "examples"]
+    )
+    pairs, random = table.loc["pairs"], table.loc["random"]
+    assert pairs["lost"].to_dict() == pytest.approx({"all": 0.4, "influenced": 0.4, "others": 0})
+    assert pairs.loc["influenced", ["size", "accuracy"]].tolist() == [2, 0]
+    # Two of eight are removed at random: a test example is lost with all of its twins.
+    expected = {"influenced": (2 / 8 + 2 / 8) / 5, "others": (1 / 28 + 1 / 28) / 5}
+    for name, lost in expected.items():  # false alarms: 1 in 10^4
+        row = random.loc[name]
+        assert abs(row["lost"] - lost) < 3.9 * row["lost_stderr"]
+    with pytest.raises(InputError, match="expected pairs"):
+        pair_utility(config, data, train[:0], test[:0], tmp_path)
+
+
+def test_leave_one_out_has_its_closed_form_for_a_lookup_learner(tmp_path, monkeypatch):
+    """It is 1 for an example without twins and 0 for the others; estimates of these are higher."""
+    learner = example_learner()
+    monkeypatch.setattr(leave_one_out_module, "train_on", lookup(learner))
+    estimates = learner.memorization()
+    memorization = pd.DataFrame(
+        {
+            "memorization": estimates,
+            "n_in": 35,
+            "n_out": 21,
+            "accuracy_in": np.float32(1),
+            "accuracy_out": (1 - estimates).astype(np.float32),
+        }
+    )
+    data = SimpleNamespace(train_labels=learner.labels.train_labels)
+    settings = [f"experiments.leave_one_out.{name}" for name in ("repeats=3", "repeats_with=2")]
+    outcome = leave_one_out(from_yaml("", [*TINY, *settings]), data, memorization, tmp_path)
+    table = outcome.table.set_index("index").sort_index()
+    assert table["leave_one_out"].tolist() == [1, 0, 0, 1, 0, 0, 0, 1]
+    assert table["estimate"].tolist() == pytest.approx(estimates.tolist())
+    share = 1 - estimates
+    assert table["estimate_variance"].tolist() == pytest.approx((share * (1 - share) / 20).tolist())
+    assert (table["leave_one_out_variance"] == 0).all()
+    few = from_yaml("", [*TINY, *settings, "experiments.leave_one_out.examples=4"])
+    chosen = leave_one_out(few, data, memorization, tmp_path).table
+    assert chosen["choice"].tolist() == ["top", "bottom", "middle", "middle"]
+    assert chosen["estimate"][0] == 1
+    assert chosen["estimate"][1] == pytest.approx(estimates.min())
+    assert chosen["index"].is_unique
+
+
+def test_noise_is_told_from_disagreement():
+    """Slope and highest correlation are right where plain regression is wrong."""
+    rng, count, noise = np.random.default_rng(0), 200, 0.2
+    truth, variance = rng.random(count), np.full(count, noise**2)
+    found = []
+    for _ in range(40):
+        x, y = (share * truth + rng.normal(0, noise, count) for share in (1, 0.8))
+        each = compare(x, y, variance, variance)
+        found.append((each.slope, each.ceiling - each.correlation))
+        assert each.correlation_ci[0] < each.correlation < each.correlation_ci[1]
+        assert each.rms_noise == pytest.approx(noise * np.sqrt(2))
+    mean, error = np.mean(found, axis=0), np.std(found, axis=0, ddof=1) / np.sqrt(40)
+    # False alarms: below 1 in 10^4. A plain regression has slope 0.54.
+    assert abs(mean[0] - 0.8) < 4 * error[0] + 0.01
+    assert abs(mean[1]) < 4 * error[1] + 0.01
+
+
+def test_the_best_fraction_weighs_bias_against_variance(tmp_path, monkeypatch):
+    """A lookup learner's estimates are nearer to leave-one-out the larger its subsets are."""
+    learners = {m / 8: example_learner(m) for m in (4, 7)}
+    per_trial = {0.5: 4.0, 0.875: 9.0}
+
+    def estimate(config, dataset, share, out):
+        value = learners[share].memorization()
+        spread = np.full(8, per_trial[share] / 100)
+        return Estimates(value, np.sqrt(spread), spread, trials=100, accuracy=0.5)
+
+    monkeypatch.setattr(fraction_module, "_estimate", estimate)
+    settings = "{fractions: [0.5, 0.875], planned_trials: [10, 1000000]}"
+    config = from_yaml("", [*TINY, f"experiments.fraction={settings}"])
+    truth = np.array([1, 0, 0, 1, 0, 0, 0, 1])
+    alone = {"index": range(8), "leave_one_out": truth, "leave_one_out_variance": 0.01}
+    table = fraction(config, None, pd.DataFrame(alone), tmp_path).table.set_index("fraction")
+    for share, learner in learners.items():
+        row, apart = table.loc[share], learner.memorization() - truth
+        assert row["bias"] == pytest.approx(apart.mean())
+        squared = max((apart**2).mean() - per_trial[share] / 100 - 0.01, 0)
+        assert row["distance"] == pytest.approx(np.sqrt(squared))
+        assert row["rmse_10"] == pytest.approx(np.sqrt(squared + per_trial[share] / 10))
+        assert row["memorized"] == (learner.memorization() >= 0.25).sum()
+    assert table["rmse_10"].idxmin() == 0.5
+    assert table["rmse_1000000"].idxmin() == 0.875
+    among = fraction(config, None, None, tmp_path).table
+    assert among["reference"].tolist() == ["fraction 0.875"] * 2
+    assert among["distance"].iloc[1] == 0
+
+
+def test_runs_of_fractions_are_counted_and_trained_once(tmp_path):
+    settings = "{fractions: [0.5, 0.8], trials: 40}"
+    config = from_yaml(
+        "",
+        [*TINY, "training.epochs=1", "training.stack_size=20", f"experiments.fraction={settings}"],
+    )
+    data = load(config.dataset)
+    table = fraction(config, data, None, tmp_path).table
+    masks = {}
+    for share, memorized in zip(table["fraction"], table["memorized"], strict=True):
+        shards = sorted((tmp_path / f"fraction-{share:g}/predictions").glob("*.tfrecord"))
+        records = [each for path in shards for each in read_shard(path)]
+        count = len(data.train_labels)
+        inside = np.array([unpack(each.subset_mask, count) for each in records])
+        right = np.array([unpack(each.train_correct, count) for each in records])
+        assert (inside.sum(axis=1) == round(share * count)).all()
+        value = [a[b].mean() - a[~b].mean() for a, b in zip(right.T, inside.T, strict=True)]
+        assert memorized == (np.array(value) >= 0.25).sum()
+        masks[share] = inside
+    assert not (masks[0.5] <= masks[0.8]).all(axis=1).any()  # not parts of the same draws
+    stamp = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.tfrecord")}
+    assert fraction(config, data, None, tmp_path).table.equals(table)
+    assert stamp == {path: path.stat().st_mtime_ns for path in stamp}
 
 
 def test_models_are_trained_on_their_masks_whatever_their_order(tmp_path):

@@ -26,7 +26,12 @@ if TYPE_CHECKING:
     pass
 
 
-ExperimentName = Literal["removal"]
+ExperimentName = Literal[
+    "removal",
+    "pair-utility",
+    "leave-one-out",
+    "fraction",
+]
 
 
 @app.command(

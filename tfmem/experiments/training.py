@@ -85,6 +85,12 @@ def draw(config: Config, count: int, *key: int) -> np.ndarray:
     return random_order(seed, count)
 
 
+def independent(config: Config, *key: int) -> Config:
+    """The same settings with another seed: models that share no random numbers with the run's."""
+    seed = np.random.SeedSequence(config.seed, spawn_key=(_EXPERIMENT, *key))
+    return config.model_copy(update={"seed": int(seed.generate_state(1, np.uint64)[0] >> 1)})
+
+
 def _stack_size(sizes: np.ndarray) -> int | None:
     """The largest stack that never mixes subset sizes; None, the trainer's choice, for one size."""
     _, counts = np.unique(sizes, return_counts=True)

@@ -1,0 +1,26 @@
+"""Compares estimates with leave-one-out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from components.experiment import LeaveOneOut, experiment
+from tfmem.config import Config
+from tfmem.errors import InputError
+from tfmem.experiments.leave_one_out import leave_one_out
+from tfmem.experiments.outcome import Outcome
+from tfmem.figures.leave_one_out import leave_one_out_figure
+from tfmem.run import Run
+
+
+def conduct(run: Run, config: Config, folder: Path) -> Outcome:
+    """Chooses examples by the run's memorization."""
+    if run.statistic != "correctness":
+        raise InputError(
+            "leave-one-out: compares how often models are right: expected estimates with "
+            f"estimation.statistic: correctness, received {run.statistic}"
+        )
+    return leave_one_out(config, run.dataset, run.memorization, folder)
+
+
+LEAVE_ONE_OUT = experiment(LeaveOneOut, conduct, leave_one_out_figure)
