@@ -33,6 +33,12 @@ class Removal(Artifact):
     place = "experiments/removal"
 
 
+class LabelErrors(Artifact):
+    """How well memorization finds wrong labels."""
+
+    place = "experiments/label-errors"
+
+
 def experiment(
     kind: type[Artifact],
     conduct: Callable[[Run, Config, Path], Outcome],

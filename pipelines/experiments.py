@@ -6,13 +6,20 @@ from collections.abc import Sequence
 
 from components.component import Component
 from components.figures import DRAW
+from components.label_errors import LABEL_ERRORS
 from components.removal import REMOVAL
 from components.report import REPORT
 from pipelines.memorization import estimation, training
 from pipelines.runner import Step
 from tfmem.config import Config
 
-EXPERIMENTS: dict[str, Component] = {component.name: component for component in (REMOVAL,)}
+EXPERIMENTS: dict[str, Component] = {
+    component.name: component
+    for component in (
+        REMOVAL,
+        LABEL_ERRORS,
+    )
+}
 
 
 def experiment(name: str, config: Config, beam_args: Sequence[str] = ()) -> list[Step]:

@@ -26,7 +26,10 @@ if TYPE_CHECKING:
     pass
 
 
-ExperimentName = Literal["removal"]
+ExperimentName = Literal[
+    "removal",
+    "label-errors",
+]
 
 
 @app.command(

@@ -27,7 +27,22 @@ class RemovalSettings(Settings):
     repeats: Annotated[int, Field(ge=2)] = 20
 
 
+class LabelErrorSettings(Settings):
+    """How wrong labels are looked for.
+
+    Attributes:
+      noise: share of the labels that is replaced, if the run's own data have none that were.
+      trials: models trained on those data; None is as many as the run has.
+      folds: models of the cross-validation that is a baseline.
+    """
+
+    noise: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    trials: Annotated[int, Field(ge=2)] | None = None
+    folds: Annotated[int, Field(ge=2)] = 5
+
+
 class ExperimentSettings(Settings):
     """Settings of each experiment."""
 
     removal: RemovalSettings = RemovalSettings()
+    label_errors: LabelErrorSettings = LabelErrorSettings()
