@@ -36,6 +36,11 @@ class Summed:
         return memorization(self.counts).value
 
     @property
+    def accuracy_in(self) -> np.ndarray:
+        """How often the example is predicted correctly when trained on; NaN where it never is."""
+        return self._mean(self.counts.correct_in, self.counts.num_in)
+
+    @property
     def held_out_accuracy(self) -> np.ndarray:
         """How often the example is predicted correctly when left out; NaN where it never is."""
         return self._mean(self.counts.correct - self.counts.correct_in, self.counts.num_out)
@@ -89,5 +94,6 @@ def sum_trials(records: Iterable[TrialRecord], labels: np.ndarray) -> Summed:
     if not accuracy:
         raise InputError("expected predictions of at least one trial, received none")
     counts = TrainCounts(len(accuracy), np.arange(size), labels, num_in, correct, correct_in)
-    known = (confidence, confidence_in) if complete else (None, None)
-    return Summed(counts, *known, np.array(accuracy))
+    if not complete:
+        return Summed(counts, None, None, np.array(accuracy))
+    return Summed(counts, confidence, confidence_in, np.array(accuracy))

@@ -34,7 +34,7 @@ def label_errors_figure(table: pd.DataFrame) -> Figure:
     Args:
       table: of `tfmem.experiments.label_errors`.
     """
-    figure = new_figure(10, 4.8)
+    figure = new_figure(9, 5.6)
     left, right = (plain(axes) for axes in figure.subplots(1, 2))
     for (color, line), (name, rows) in zip(
         _STYLES, table.groupby("ranked_by", sort=False), strict=False
@@ -44,26 +44,32 @@ def label_errors_figure(table: pd.DataFrame) -> Figure:
             f"{name} ({first['trainings']:,}): "
             f"{first['auc']:.3f} [{first['auc_low']:.3f}, {first['auc_high']:.3f}]"
         )
-        style = {"color": color, "linestyle": line, "linewidth": 1.6}
-        start = [0.0, *rows["false_alarms"]], [0.0, *rows["recall"]]
-        left.plot(*start, label=label, **style)
-        right.plot(rows["looked_at"], rows["precision"], **style)
+        left.plot(
+            [0.0, *rows["false_alarms"]],
+            [0.0, *rows["recall"]],
+            color=color,
+            linestyle=line,
+            label=label,
+        )
+        right.plot(rows["looked_at"], rows["precision"], color=color, linestyle=line)
     left.set_xlim(-0.003, _FALSE_ALARMS)
     left.set_ylim(0, 1.02)
     left.set_xlabel("share of right labels looked at")
     left.set_ylabel("share of wrong labels found")
-    left.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-    left.legend(
+    left.xaxis.set_major_formatter(PercentFormatter(1))
+    left.set_xticks([0, 0.05, 0.1, 0.15, 0.2])
+    figure.legend(
         frameon=False,
-        fontsize=8,
-        loc="lower right",
-        title="ranked by (trainings): area [95%]",
-        title_fontsize=8,
+        fontsize=9,
+        loc="outside lower center",
+        ncols=2,
+        title="ranked by (trainings): area under the ROC curve [95%]",
+        title_fontsize=9,
     )
     wrong = round(rows["found"].iloc[-1])
     right.axvline(wrong, color=GREY, linewidth=0.8)
     right.annotate(
-        f"{wrong:,} wrong labels", (wrong, 0.02), (4, 0), textcoords="offset points", fontsize=8
+        f"{wrong:,} wrong labels", (wrong, 0.02), (-4, 0), textcoords="offset points", ha="right"
     )
     right.set_xscale("log")
     right.set_ylim(0, 1.02)
