@@ -39,6 +39,18 @@ class LabelErrors(Artifact):
     place = "experiments/label-errors"
 
 
+class RandomLabels(Artifact):
+    """What happens to memorization when labels are replaced at random."""
+
+    place = "experiments/random-labels"
+
+
+class Proxies(Artifact):
+    """How near cheaper scores come to memorization."""
+
+    place = "experiments/proxies"
+
+
 def experiment(
     kind: type[Artifact],
     conduct: Callable[[Run, Config, Path], Outcome],

@@ -17,7 +17,7 @@ from components.component import (
     SelectedPairs,
     Settings,
 )
-from components.experiment import LabelErrors, Removal
+from components.experiment import LabelErrors, Proxies, RandomLabels, Removal
 from tfmem.report import render
 from tfmem.run import Run
 
@@ -26,6 +26,8 @@ _EXPERIMENTS: dict[str, type[Artifact]] = {
     "comparison": RunComparison,
     "removal": Removal,
     "label-errors": LabelErrors,
+    "random-labels": RandomLabels,
+    "proxies": Proxies,
 }
 
 

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from components.component import Component
 from components.figures import DRAW
 from components.label_errors import LABEL_ERRORS
+from components.proxies import PROXIES
+from components.random_labels import RANDOM_LABELS
 from components.removal import REMOVAL
 from components.report import REPORT
 from pipelines.memorization import estimation, training
@@ -18,6 +20,8 @@ EXPERIMENTS: dict[str, Component] = {
     for component in (
         REMOVAL,
         LABEL_ERRORS,
+        RANDOM_LABELS,
+        PROXIES,
     )
 }
 

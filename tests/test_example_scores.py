@@ -7,16 +7,22 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from tests.oracle import example_learner, random_records
+from tests.oracle import LookupLearner, example_learner, random_records
 from tfmem.config import from_yaml
-from tfmem.datasets import load
+from tfmem.datasets import Dataset, load
 from tfmem.datasets.noise import add_label_noise
 from tfmem.errors import InputError
 from tfmem.experiments import label_errors as label_errors_module
+from tfmem.experiments import proxies as proxies_module
+from tfmem.experiments import random_labels as random_labels_module
 from tfmem.experiments.label_errors import label_errors
+from tfmem.experiments.proxies import proxies
+from tfmem.experiments.random_labels import random_labels
 from tfmem.experiments.ranking import areas
 from tfmem.experiments.summed import sum_trials
 from tfmem.figures.label_errors import label_errors_figure
+from tfmem.figures.proxies import proxies_figure
+from tfmem.figures.random_labels import random_labels_figure
 from tfmem.subsets import unpack
 from tfmem.training.dynamics import Dynamics, follow
 
@@ -130,3 +136,71 @@ def test_models_are_followed_once_each_and_what_they_predict_adds_up(tmp_path, d
     assert again.probabilities == pytest.approx(seen.probabilities, abs=1e-4)
     with pytest.raises(InputError, match="other settings"):
         follow(config, load(config.dataset), masks, tmp_path)
+
+
+def test_labels_replaced_in_a_lookup_learner_are_memorized_in_full(tmp_path, monkeypatch):
+    """An example with a label of its own has no twin any more, and is nobody's."""
+    learner = example_learner()
+    labels = learner.labels.train_labels
+    data = Dataset("", np.zeros((8, 1)), labels, np.zeros((5, 1)), np.zeros(5), ("a", "b", "c"))
+    twins = [[], []]
+
+    def trials_on(config, dataset, folder):
+        changed = set(np.flatnonzero(dataset.train_labels != labels).tolist())
+        assert (dataset.clean_train_labels == labels).all()
+        left = [() if i in changed else t - changed for i, t in enumerate(learner.train_twins)]
+        tests = [t - changed for t in learner.test_twins]
+        twins[folder.name == "random"] = LookupLearner(left, tests, 5, labels, np.zeros(5, int))
+        return sum_trials(twins[folder.name == "random"].records(), labels)
+
+    monkeypatch.setattr(random_labels_module, "trials_on", trials_on)
+    config = from_yaml("", ["experiments.random_labels.share=0.25"])
+    before = learner.memorization()
+    outcome = random_labels(config, data, before, np.array([0.9, 1.0]), tmp_path)
+    for number, way in enumerate(("memorized", "random")):
+        rows = outcome.table[outcome.table["replaced"] == way]
+        assert rows["changed"].sum() == 2
+        assert rows["after"].to_numpy() == pytest.approx(twins[number].memorization())
+        assert rows.loc[rows["changed"], "after"].to_numpy() == pytest.approx([1, 1])
+    first = outcome.table[outcome.table["replaced"] == "memorized"]
+    assert np.flatnonzero(first["changed"]).tolist() == [0, 3]  # of 0, 3 and 7, which have no twin
+    random_labels_figure(outcome.table)
+
+
+def test_the_estimator_is_its_own_best_proxy(tmp_path, monkeypatch):
+    """All subsets once more: the same trials as score and truth, and scores that are known."""
+    learner = example_learner()
+    labels = learner.labels.train_labels
+    all_subsets = len(learner.records())
+    rng = np.random.default_rng(3)
+    known = known_dynamics(rng, 2, len(labels), epochs=4)
+    known.confidence[:] = 1 - learner.memorization()
+    known.correct[:] = np.array([[1, 0, 1, 0]] * 7 + [[0, 0, 0, 0]], bool).T
+    monkeypatch.setattr(proxies_module, "follow", lambda *arguments: known)
+    config = from_yaml(
+        "",
+        [
+            f"experiments.proxies.trials=[{all_subsets}]",
+            "experiments.proxies.trainings=[1, 2]",
+            "selection.memorization=0.9",
+        ],
+    )
+    outcome = proxies(
+        config,
+        SimpleNamespace(train_labels=labels),
+        lambda: iter(learner.records() + learner.records()),
+        tmp_path,
+    )
+    table = outcome.table.set_index(["score", "trainings"])
+    for row in (("memorization", all_subsets), ("confidence", 1), ("learning speed", 2)):
+        assert table.loc[row, ["spearman", "auc"]].tolist() == pytest.approx([1, 1])
+    # Seven examples are forgotten twice, one is never learned (4): it is one of three memorized.
+    assert table.loc[("forgetting events", 1), "auc"] == pytest.approx((1 + 0.5 + 0.5) / 3)
+    proxies_figure(outcome.table)
+    with pytest.raises(InputError, match="fewer"):
+        proxies(
+            config,
+            SimpleNamespace(train_labels=labels),
+            lambda: iter(learner.records()),
+            tmp_path,
+        )

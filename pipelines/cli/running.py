@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 ExperimentName = Literal[
     "removal",
     "label-errors",
+    "random-labels",
+    "proxies",
 ]
 
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from tfmem.config.base import Settings, Threshold
+from tfmem.config.base import Positive, Settings, Threshold
 
 Thresholds = Annotated[tuple[Threshold, ...], Field(strict=False, min_length=1)]
 Shares = Annotated[tuple[Annotated[float, Field(gt=0, lt=1)], ...], Field(strict=False)]
@@ -41,8 +41,38 @@ class LabelErrorSettings(Settings):
     folds: Annotated[int, Field(ge=2)] = 5
 
 
+class RandomLabelSettings(Settings):
+    """Whose labels are replaced, and how many trials are run with them.
+
+    Attributes:
+      share: of the training set, the most memorized first; and as many at random.
+      trials: models trained on each of the two data sets.
+    """
+
+    share: Annotated[float, Field(gt=0, lt=1)] = 0.05
+    trials: Annotated[int, Field(ge=2)] = 500
+
+
+class ProxySettings(Settings):
+    """What cheaper scores may cost.
+
+    Attributes:
+      trainings: models trained on everything that a score is averaged over.
+      trials: of the run, first ones, that a score of subsets is made of; the others are the truth.
+      early: share of the epochs after which EL2N is read (Paul et al. 2021 read it at 20 of 200).
+    """
+
+    trainings: Annotated[tuple[Positive, ...], Field(strict=False, min_length=1)] = (1, 2, 5, 10)
+    trials: Annotated[
+        tuple[Annotated[int, Field(ge=2)], ...], Field(strict=False, min_length=1)
+    ] = (2, 5, 10, 20, 50, 100, 200, 500)
+    early: Annotated[float, Field(gt=0, le=1)] = 0.1
+
+
 class ExperimentSettings(Settings):
     """Settings of each experiment."""
 
     removal: RemovalSettings = RemovalSettings()
     label_errors: LabelErrorSettings = LabelErrorSettings()
+    random_labels: RandomLabelSettings = RandomLabelSettings()
+    proxies: ProxySettings = ProxySettings()

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
+from tfmem.aggregation.one_by_one import each_trial
+from tfmem.config import Config
+from tfmem.datasets import AnyDataset
 from tfmem.errors import InputError
 from tfmem.estimation.estimator import TrainCounts, memorization
-from tfmem.predictions import TrialRecord
+from tfmem.predictions import LABELS_NAME, TrialRecord
 from tfmem.subsets import unpack
+from tfmem.training import train
 
 
 @dataclass(frozen=True)
@@ -63,6 +68,30 @@ class Summed:
     @staticmethod
     def _mean(total: np.ndarray, number: np.ndarray) -> np.ndarray:
         return np.divide(total, number, out=np.full(len(total), np.nan), where=number > 0)
+
+
+def trials_on(config: Config, dataset: AnyDataset, folder: Path) -> Summed:
+    """Runs the trials that settings ask for, or what is not there yet of them, and sums them.
+
+    Args:
+      config: the settings.
+      dataset: the examples.
+      folder: of the run.
+
+    Raises:
+      InputError: if the folder is that of another run or other data, or if every trial diverges.
+    """
+    if train(config, dataset, folder).elsewhere:
+        raise InputError("other workers are still training; run this again when they are done")
+    return sum_trials(records_in(folder / "predictions"), dataset.train_labels)
+
+
+def records_in(predictions: Path) -> Iterator[TrialRecord]:
+    """The trials of a folder that did not diverge, each once."""
+    return each_trial(
+        [str(path) for path in sorted(predictions.glob("predictions-*.tfrecord"))],
+        str(predictions / LABELS_NAME),
+    )
 
 
 def sum_trials(records: Iterable[TrialRecord], labels: np.ndarray) -> Summed:
