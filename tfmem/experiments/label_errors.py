@@ -162,7 +162,7 @@ def _findings(
         if first["ranked_by"] != MEMORIZATION:
             behind = f"; memorization is {first['behind']:+.4f} ± {first['behind_stderr']:.4f} (SE)"
         said.append(
-            f"Ranked by {first['ranked_by']} ({first['trainings']:,} trainings): area under the "
+            f"Ranked by {first['ranked_by']} ({first['trainings']:,} trained): area under the "
             f"ROC curve {first['auc']:.4f} (95%: {first['auc_low']:.4f} to "
             f"{first['auc_high']:.4f}){behind}; of the first {max(1, round(total / 2)):,} labels "
             f"{half:.0%} are wrong, of the first {total:,} {whole:.0%}."

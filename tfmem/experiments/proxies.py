@@ -140,15 +140,16 @@ def _spearman(score: np.ndarray, truth: np.ndarray) -> tuple[float, float, float
 def _findings(
     config: Config, table: pd.DataFrame, truth: Summed, memorized: int
 ) -> tuple[str, ...]:
+    zero = float((truth.memorization == 0).mean())
     said = [
         f"The truth is memorization from {truth.counts.num_trials:,} trials that no score has "
-        f"seen; {(truth.memorization == 0).mean():.0%} of the examples have exactly 0, and {memorized:,} "
-        f"have at least {config.selection.memorization:g}."
+        f"seen; {zero:.0%} of the examples have exactly 0, and {memorized:,} have at least "
+        f"{config.selection.memorization:g}."
     ]
     for name, rows in table.groupby("score", sort=False):
         ends = rows.sort_values("trainings").iloc[[0, -1]].to_dict("records")
         parts = [
-            f"with {row['trainings']:,} trainings Spearman {row['spearman']:.2f} "
+            f"with {row['trainings']:,} trained Spearman {row['spearman']:.2f} "
             f"({row['spearman_low']:.2f} to {row['spearman_high']:.2f}), area under the ROC curve "
             f"{row['auc']:.3f} ({row['auc_low']:.3f} to {row['auc_high']:.3f})"
             for row in ends

@@ -63,7 +63,7 @@ def label_errors_figure(table: pd.DataFrame) -> Figure:
         fontsize=9,
         loc="outside lower center",
         ncols=2,
-        title="ranked by (trainings): area under the ROC curve [95%]",
+        title="ranked by (models trained): area under the ROC curve [95%]",
         title_fontsize=9,
     )
     wrong = round(rows["found"].iloc[-1])
