@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from tfmem.figures.style import BLUE, GREY, VERMILION, new_figure, plain
 
-_WAYS = {"memorized": "the most memorized", "random": "random examples"}
+_WAYS = {"memorized": "most memorized", "random": "random"}
 
 
 def random_labels_figure(table: pd.DataFrame) -> Figure:
@@ -23,11 +23,13 @@ def random_labels_figure(table: pd.DataFrame) -> Figure:
         first = rows.iloc[0]
         low, high = rows[["before", "after"]].min().min(), 1.02
         plain(axes).plot([low, high], [low, high], color=GREY, linewidth=0.8)
+        means = []
         for changed, color, marker, label in (
             (False, BLUE, "o", "label kept"),
             (True, VERMILION, "^", "label replaced"),
         ):
             part = rows[rows["changed"] == changed]
+            means.append(f"{part['before'].mean():.2f} → {part['after'].mean():.2f}")
             axes.plot(
                 part["before"],
                 part["after"],
@@ -36,15 +38,17 @@ def random_labels_figure(table: pd.DataFrame) -> Figure:
                 markersize=4,
                 alpha=0.5,
                 markeredgewidth=0,
-                label=f"{label} ({len(part):,}): mean {part['before'].mean():.2f} → "
-                f"{part['after'].mean():.2f}",
+                label=label,
             )
         axes.set_title(
-            f"labels replaced of {name}\ntest accuracy {first['test_accuracy_before']:.2%} → "
+            f"labels of {part['index'].size:,} {name} examples replaced\n"
+            f"their memorization {means[1]}, that of others {means[0]}\n"
+            f"test accuracy {first['test_accuracy_before']:.2%} → "
             f"{first['test_accuracy_after']:.2%}",
             fontsize=10,
         )
-        axes.legend(frameon=False, fontsize=8, loc="lower right")
         axes.set_xlabel("memorization before")
     panels[0].set_ylabel("memorization after")
+    handles = panels[0].get_legend_handles_labels()
+    figure.legend(*handles, frameon=False, loc="outside lower center", ncols=2)
     return figure
