@@ -55,7 +55,8 @@ recorded: .venv/installed
 # Versions for every supported Python, resolved anew.
 constraints: .venv/installed
 	$(BIN)/pip install --quiet uv
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.10 --extra dev --extra benchmark --extra gcp --extra text \
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.10 --extra dev --extra benchmark \
+	  --extra experiments --extra gcp --extra text \
 	  --no-annotate --no-header --upgrade pyproject.toml --output-file constraints.txt
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.10 --extra dev --extra kfp --extra tfx \
 	  --overrides overrides-tfx.txt --no-annotate --no-header --upgrade pyproject.toml \

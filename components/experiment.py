@@ -51,6 +51,24 @@ class FractionChoice(Artifact):
     place = "experiments/fraction"
 
 
+class LabelErrors(Artifact):
+    """How well memorization finds wrong labels."""
+
+    place = "experiments/label-errors"
+
+
+class RandomLabels(Artifact):
+    """What happens to memorization when labels are replaced at random."""
+
+    place = "experiments/random-labels"
+
+
+class Proxies(Artifact):
+    """How near cheaper scores come to memorization."""
+
+    place = "experiments/proxies"
+
+
 RUN: dict[str, type[Artifact]] = {
     "settings": Settings,
     "predictions": Predictions,

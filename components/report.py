@@ -17,7 +17,15 @@ from components.component import (
     SelectedPairs,
     Settings,
 )
-from components.experiment import FractionChoice, LeaveOneOut, PairUtility, Removal
+from components.experiment import (
+    FractionChoice,
+    LabelErrors,
+    LeaveOneOut,
+    PairUtility,
+    Proxies,
+    RandomLabels,
+    Removal,
+)
 from tfmem.report import render
 from tfmem.run import Run
 
@@ -28,6 +36,9 @@ _EXPERIMENTS: dict[str, type[Artifact]] = {
     "pair-utility": PairUtility,
     "leave-one-out": LeaveOneOut,
     "fraction": FractionChoice,
+    "label-errors": LabelErrors,
+    "random-labels": RandomLabels,
+    "proxies": Proxies,
 }
 
 

@@ -7,8 +7,11 @@ from collections.abc import Sequence
 from components.component import Component
 from components.figures import DRAW
 from components.fraction import FRACTION
+from components.label_errors import LABEL_ERRORS
 from components.leave_one_out import LEAVE_ONE_OUT
 from components.pair_utility import PAIR_UTILITY
+from components.proxies import PROXIES
+from components.random_labels import RANDOM_LABELS
 from components.removal import REMOVAL
 from components.report import REPORT
 from pipelines.memorization import estimation, training
@@ -22,6 +25,9 @@ EXPERIMENTS: dict[str, Component] = {
         PAIR_UTILITY,
         LEAVE_ONE_OUT,
         FRACTION,
+        LABEL_ERRORS,
+        RANDOM_LABELS,
+        PROXIES,
     )
 }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
@@ -20,9 +20,6 @@ from pipelines.cli.options import (
 )
 from tfmem.config import SelectionSettings, from_yaml
 from tfmem.errors import InputError
-
-if TYPE_CHECKING:
-    pass
 
 _SELECTION = SelectionSettings()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 
@@ -22,15 +22,14 @@ from pipelines.cli.options import (
 from tfmem.config import Config
 from tfmem.errors import InputError
 
-if TYPE_CHECKING:
-    pass
-
-
 ExperimentName = Literal[
     "removal",
     "pair-utility",
     "leave-one-out",
     "fraction",
+    "label-errors",
+    "random-labels",
+    "proxies",
 ]
 
 

@@ -73,6 +73,48 @@ class FractionSettings(Settings):
     )
 
 
+class LabelErrorSettings(Settings):
+    """How wrong labels are looked for.
+
+    Attributes:
+      noise: share of the labels that is replaced, if the run's own data have none that were.
+      trials: models trained on those data; None is as many as the run has.
+      folds: models of the cross-validation that is a baseline.
+    """
+
+    noise: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    trials: Annotated[int, Field(ge=2)] | None = None
+    folds: Annotated[int, Field(ge=2)] = 5
+
+
+class RandomLabelSettings(Settings):
+    """Whose labels are replaced, and how many trials are run with them.
+
+    Attributes:
+      share: of the training set, the most memorized first; and as many at random.
+      trials: models trained on each of the two data sets.
+    """
+
+    share: Annotated[float, Field(gt=0, lt=1)] = 0.05
+    trials: Annotated[int, Field(ge=2)] = 500
+
+
+class ProxySettings(Settings):
+    """What cheaper scores may cost.
+
+    Attributes:
+      trainings: models trained on everything that a score is averaged over.
+      trials: of the run, first ones, that a score of subsets is made of; the others are the truth.
+      early: share of the epochs after which EL2N is read (Paul et al. 2021 read it at 20 of 200).
+    """
+
+    trainings: Annotated[tuple[Positive, ...], Field(strict=False, min_length=1)] = (1, 2, 5, 10)
+    trials: Annotated[
+        tuple[Annotated[int, Field(ge=2)], ...], Field(strict=False, min_length=1)
+    ] = (2, 5, 10, 20, 50, 100, 200, 500)
+    early: Annotated[float, Field(gt=0, le=1)] = 0.1
+
+
 class ExperimentSettings(Settings):
     """Settings of each experiment."""
 
@@ -80,3 +122,6 @@ class ExperimentSettings(Settings):
     pair_utility: PairUtilitySettings = PairUtilitySettings()
     leave_one_out: LeaveOneOutSettings = LeaveOneOutSettings()
     fraction: FractionSettings = FractionSettings()
+    label_errors: LabelErrorSettings = LabelErrorSettings()
+    random_labels: RandomLabelSettings = RandomLabelSettings()
+    proxies: ProxySettings = ProxySettings()

@@ -21,15 +21,28 @@ def add_label_noise(dataset: AnyDataset, fraction: float, seed: int) -> AnyDatas
     Raises:
       InputError: if there is no other class.
     """
-    classes, clean = len(dataset.class_names), dataset.train_labels
+    count, classes = len(dataset.train_labels), len(dataset.class_names)
     if classes < 2:
         raise InputError(
             f"dataset.label_noise: expected at least 2 classes, {dataset.name} has {classes}"
         )
-    which, others = (np.random.SeedSequence(seed, spawn_key=(_STREAM, part)) for part in (0, 1))
-    order = np.argsort(np.random.PCG64(which).random_raw(len(clean)), kind="stable")
-    changed = order[: round(fraction * len(clean))]
-    steps = np.random.PCG64(others).random_raw(len(changed)) % (classes - 1)
+    which = np.random.SeedSequence(seed, spawn_key=(_STREAM, 0))
+    order = np.argsort(np.random.PCG64(which).random_raw(count), kind="stable")
+    return replace_labels(dataset, order[: round(fraction * count)], seed)
+
+
+def replace_labels(dataset: AnyDataset, chosen: np.ndarray, seed: int) -> AnyDataset:
+    """Replaces the labels of some training examples by another class, uniformly at random.
+
+    Args:
+      dataset: examples of at least two classes; what is returned has their labels as
+        `clean_train_labels`.
+      chosen: int64 `[chosen]`, indices of training examples.
+      seed: decides the new labels.
+    """
+    classes, clean = len(dataset.class_names), dataset.train_labels
+    others = np.random.SeedSequence(seed, spawn_key=(_STREAM, 1))
+    steps = np.random.PCG64(others).random_raw(len(chosen)) % (classes - 1)
     labels = clean.copy()
-    labels[changed] = (clean[changed] + 1 + steps.astype(np.int64)) % classes
+    labels[chosen] = (clean[chosen] + 1 + steps.astype(np.int64)) % classes
     return replace(dataset, train_labels=labels, clean_train_labels=clean)

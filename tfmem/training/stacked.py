@@ -213,3 +213,22 @@ class StackedTrainer:
         ]
         correct, probability = (np.concatenate(part, axis=1) for part in zip(*parts, strict=True))
         return [(c[:n], c[n:], p[:n], p[n:]) for c, p in zip(correct, probability, strict=True)]
+
+    def probabilities(self) -> np.ndarray:
+        """Probabilities of all classes for the training examples, `[stack, num_train, classes]`."""
+        indices = np.arange(self._examples.num_train, dtype=np.int32)
+        parts = [
+            self._run(self._softmax, indices[start : start + EVALUATION_BATCH]).numpy()
+            for start in range(0, len(indices), EVALUATION_BATCH)
+        ]
+        return np.concatenate(parts, axis=1)
+
+    def _softmax(self, indices: tf.Tensor) -> tf.Tensor:
+        images = self._examples.scaled(self._examples.images(indices))
+
+        def one_model(arguments: Any) -> tf.Tensor:
+            logits, _ = self._model.stateless_call(*arguments, images, training=False)
+            return tf.nn.softmax(tf.cast(logits, tf.float32))
+
+        values = [[v.read_value() for v in group] for group in (self._weights, self._state)]
+        return self._mapped(one_model, tuple(values))

@@ -1,0 +1,206 @@
+"""Experiments that compare scores of training examples, on learners whose scores are known."""
+
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from tests.oracle import LookupLearner, example_learner, random_records
+from tfmem.config import from_yaml
+from tfmem.datasets import Dataset, load
+from tfmem.datasets.noise import add_label_noise
+from tfmem.errors import InputError
+from tfmem.experiments import label_errors as label_errors_module
+from tfmem.experiments import proxies as proxies_module
+from tfmem.experiments import random_labels as random_labels_module
+from tfmem.experiments.label_errors import label_errors
+from tfmem.experiments.proxies import proxies
+from tfmem.experiments.random_labels import random_labels
+from tfmem.experiments.ranking import areas
+from tfmem.experiments.summed import sum_trials
+from tfmem.figures.label_errors import label_errors_figure
+from tfmem.figures.proxies import proxies_figure
+from tfmem.figures.random_labels import random_labels_figure
+from tfmem.subsets import unpack
+from tfmem.training.dynamics import Dynamics, follow
+
+TINY = ["model.name=dense", "model.hidden=[16]", "training.epochs=2", "training.batch_size=32"]
+
+
+def test_areas_are_scikit_learns_and_their_errors_those_of_repeated_draws():
+    """The spread of 400 areas has 3.5% standard error: 15% is beyond 4 of them (p < 1e-4)."""
+    rng = np.random.default_rng(0)
+    drawn, claimed = [], []
+    for _ in range(400):
+        positive = np.arange(120) < 40
+        common = rng.normal(size=120) + positive
+        scores = [common, common + rng.normal(size=120), rng.integers(0, 3, 120).astype(float)]
+        found = areas(scores, positive)
+        expected = [roc_auc_score(positive, score) for score in scores]
+        assert found.area == pytest.approx(expected)
+        drawn.append([*found.area, found.difference(0, 1)[0]])
+        claimed.append([*np.diag(found.covariance), found.difference(0, 1)[1] ** 2])
+    assert np.std(drawn, axis=0) == pytest.approx(np.sqrt(np.mean(claimed, axis=0)), rel=0.15)
+    perfect = areas([np.arange(10.0)], np.arange(10) > 6)
+    assert perfect.area[0] == 1
+
+
+def test_sums_over_all_subsets_give_the_closed_form():
+    learner = example_learner()
+    summed = sum_trials(learner.records(), learner.labels.train_labels)
+    assert summed.memorization == pytest.approx(learner.memorization())
+    assert summed.confidence is None
+    assert summed.held_out_confidence is None
+
+
+def test_sums_of_probabilities_are_means_over_the_trials_that_leave_an_example_out():
+    rng = np.random.default_rng(1)
+    probabilities = rng.random((20, 9)).astype(np.float16)
+    records = [
+        replace(record, train_prob=row.tobytes())
+        for record, row in zip(random_records(rng, 20, 9, 4), probabilities, strict=True)
+    ]
+    masks = np.stack([unpack(record.subset_mask, 9) for record in records])
+    summed = sum_trials(records, np.zeros(9, np.int64))
+    out = np.array([probabilities[~masks[:, i], i].astype(float).mean() for i in range(9)])
+    held_in = np.array([probabilities[masks[:, i], i].astype(float).mean() for i in range(9)])
+    assert summed.held_out_confidence == pytest.approx(out)
+    assert summed.confidence_memorization == pytest.approx(held_in - out)
+    with pytest.raises(InputError, match="none"):
+        sum_trials([], np.zeros(9, np.int64))
+
+
+def known_dynamics(rng, models, count, epochs=2):
+    shape = (models, epochs, count)
+    correct = rng.random(shape) < 0.5
+    probabilities = rng.dirichlet(np.ones(3), (models, count)).astype(np.float32)
+    error = rng.random(shape).astype(np.float32)
+    return Dynamics(rng.random(shape).astype(np.float32), correct, error, probabilities)
+
+
+def test_wrong_labels_are_ranked_as_memorization_in_closed_form_says(tmp_path, monkeypatch):
+    """Examples 0, 3 and 7 have no twin: only they are memorized in full."""
+    learner = example_learner()
+    labels = learner.labels.train_labels
+    clean = labels.copy()
+    wrong = np.array([0, 3, 4])
+    clean[wrong] = 1
+    data = SimpleNamespace(train_labels=labels, clean_train_labels=clean)
+    rng = np.random.default_rng(2)
+    monkeypatch.setattr(
+        label_errors_module,
+        "follow",
+        lambda config, dataset, masks, folder: known_dynamics(rng, len(masks), len(labels)),
+    )
+    config = from_yaml("", ["experiments.label_errors.folds=2"])
+    trials = sum_trials(learner.records(), labels)
+    outcome = label_errors(config, data, trials, tmp_path)
+    rows = outcome.table[outcome.table["ranked_by"] == "memorization"]
+    truth = learner.memorization()
+    pairs = [(truth[i], truth[j]) for i in wrong for j in set(range(8)) - set(wrong.tolist())]
+    expected = np.mean([(a > b) + 0.5 * (abs(a - b) < 1e-9) for a, b in pairs])
+    assert rows["auc"].iloc[0] == pytest.approx(expected)
+    assert rows["behind"].iloc[0] == 0
+    last = rows.iloc[-1]
+    assert (last["looked_at"], last["found"], last["false_alarms"]) == (8, 3, 1)
+    label_errors_figure(outcome.table)
+    data.clean_train_labels = None
+    with pytest.raises(InputError, match="label_noise"):
+        label_errors(config, data, trials, tmp_path)
+
+
+def test_models_are_followed_once_each_and_what_they_predict_adds_up(tmp_path, digits):
+    """Two sizes of subsets; after training, examples that were trained on are known better."""
+    config = from_yaml("", [*TINY, "training.epochs=12"])
+    data = add_label_noise(digits, 0.2, seed=0)
+    count = len(data.train_labels)
+    masks = [np.arange(count) % 3 != k for k in range(2)] + [np.ones(count, bool)]
+    seen = follow(config, data, masks, tmp_path)
+    assert seen.confidence.shape == seen.correct.shape == seen.error.shape == (3, 12, count)
+    there = np.arange(count)
+    one_hot = np.eye(len(data.class_names))[data.train_labels]
+    for k, mask in enumerate(masks):
+        last = seen.probabilities[k]
+        assert last.sum(axis=1) == pytest.approx(np.ones(count), abs=1e-5)
+        assert (seen.confidence[k, -1] == last[there, data.train_labels]).all()
+        assert (seen.correct[k, -1] == (last.argmax(axis=1) == data.train_labels)).all()
+        norm = np.linalg.norm(last - one_hot, axis=1)
+        assert seen.error[k, -1] == pytest.approx(norm, abs=1e-5)
+        if not mask.all():
+            assert seen.confidence[k, -1][mask].mean() > seen.confidence[k, -1][~mask].mean()
+        assert seen.correct[k, -1].mean() > seen.correct[k, 0].mean()
+    (tmp_path / "model-00001.npz").unlink()
+    again = follow(config, data, masks, tmp_path)
+    assert again.probabilities == pytest.approx(seen.probabilities, abs=1e-4)
+    with pytest.raises(InputError, match="other settings"):
+        follow(config, load(config.dataset), masks, tmp_path)
+
+
+def test_labels_replaced_in_a_lookup_learner_are_memorized_in_full(tmp_path, monkeypatch):
+    """An example with a label of its own has no twin any more, and is nobody's."""
+    learner = example_learner()
+    labels = learner.labels.train_labels
+    data = Dataset("", np.zeros((8, 1)), labels, np.zeros((5, 1)), np.zeros(5), ("a", "b", "c"))
+    twins = [[], []]
+
+    def trials_on(config, dataset, folder):
+        changed = set(np.flatnonzero(dataset.train_labels != labels).tolist())
+        assert (dataset.clean_train_labels == labels).all()
+        left = [() if i in changed else t - changed for i, t in enumerate(learner.train_twins)]
+        tests = [t - changed for t in learner.test_twins]
+        twins[folder.name == "random"] = LookupLearner(left, tests, 5, labels, np.zeros(5, int))
+        return sum_trials(twins[folder.name == "random"].records(), labels)
+
+    monkeypatch.setattr(random_labels_module, "trials_on", trials_on)
+    config = from_yaml("", ["experiments.random_labels.share=0.25"])
+    before = learner.memorization()
+    outcome = random_labels(config, data, before, np.array([0.9, 1.0]), tmp_path)
+    for number, way in enumerate(("memorized", "random")):
+        rows = outcome.table[outcome.table["replaced"] == way]
+        assert rows["changed"].sum() == 2
+        assert rows["after"].to_numpy() == pytest.approx(twins[number].memorization())
+        assert rows.loc[rows["changed"], "after"].to_numpy() == pytest.approx([1, 1])
+    first = outcome.table[outcome.table["replaced"] == "memorized"]
+    assert np.flatnonzero(first["changed"]).tolist() == [0, 3]  # of 0, 3 and 7, which have no twin
+    random_labels_figure(outcome.table)
+
+
+def test_the_estimator_is_its_own_best_proxy(tmp_path, monkeypatch):
+    """All subsets once more: the same trials as score and truth, and scores that are known."""
+    learner = example_learner()
+    labels = learner.labels.train_labels
+    all_subsets = len(learner.records())
+    rng = np.random.default_rng(3)
+    known = known_dynamics(rng, 2, len(labels), epochs=4)
+    known.confidence[:] = 1 - learner.memorization()
+    known.correct[:] = np.array([[1, 0, 1, 0]] * 7 + [[0, 0, 0, 0]], bool).T
+    monkeypatch.setattr(proxies_module, "follow", lambda *arguments: known)
+    config = from_yaml(
+        "",
+        [
+            f"experiments.proxies.trials=[{all_subsets}]",
+            "experiments.proxies.trainings=[1, 2]",
+            "selection.memorization=0.9",
+        ],
+    )
+    outcome = proxies(
+        config,
+        SimpleNamespace(train_labels=labels),
+        lambda: iter(learner.records() + learner.records()),
+        tmp_path,
+    )
+    table = outcome.table.set_index(["score", "trainings"])
+    for row in (("memorization", all_subsets), ("confidence", 1), ("learning speed", 2)):
+        assert table.loc[row, ["spearman", "auc"]].tolist() == pytest.approx([1, 1])
+    # Seven examples are forgotten twice, one is never learned (4): it is one of three memorized.
+    assert table.loc[("forgetting events", 1), "auc"] == pytest.approx((1 + 0.5 + 0.5) / 3)
+    proxies_figure(outcome.table)
+    with pytest.raises(InputError, match="fewer"):
+        proxies(
+            config,
+            SimpleNamespace(train_labels=labels),
+            lambda: iter(learner.records()),
+            tmp_path,
+        )

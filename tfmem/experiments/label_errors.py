@@ -1,0 +1,178 @@
+"""How well does memorization find wrong labels, compared with what costs less?
+
+Labels were replaced at random (`dataset.label_noise`), so that it is known which are wrong.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from tfmem.config import Config
+from tfmem.datasets import AnyDataset
+from tfmem.errors import InputError
+from tfmem.experiments.outcome import Outcome
+from tfmem.experiments.ranking import areas
+from tfmem.experiments.summed import Summed
+from tfmem.experiments.training import draw
+from tfmem.training.dynamics import Dynamics, follow
+
+QUESTION = "How well does memorization find wrong labels?"
+MEMORIZATION = "memorization"
+_SHARES = (0.1, 0.25, 0.5, 1.0)  # of as many examples as there are wrong labels
+_LOOKS = 60  # points of a curve
+
+
+def label_errors(config: Config, dataset: AnyDataset, trials: Summed, out: Path) -> Outcome:
+    """Ranks training examples by memorization, and by baselines, and counts the wrong labels.
+
+    Baselines are one minus the probability of the label: of one model trained on everything (the
+    loss after training ranks alike), of the same model averaged over its epochs, of
+    `experiments.label_errors.folds` models that left the example out, of all trials that did; and
+    confident learning (Northcutt et al. 2021) on the folds, if `cleanlab` is installed.
+
+    Args:
+      config: model, recipe, seed, and `experiments.label_errors`.
+      dataset: the examples, with `clean_train_labels`.
+      trials: sums over trials on these examples.
+      out: folder for the baselines' models; a call that was stopped is continued.
+
+    Returns:
+      A row for each way of ranking and number of examples looked at: `trainings` it costs, area
+      under the ROC curve `auc` with 95% interval, its standard errors from memorization's
+      (`behind`, `behind_stderr`), and of the first `looked_at` examples how many labels are wrong
+      (`found`), `precision`, `recall` and `false_alarms`, the share of the right labels.
+
+    Raises:
+      InputError: if no labels, or all, were replaced.
+    """
+    labels = dataset.train_labels
+    if dataset.clean_train_labels is None:
+        raise InputError("dataset.label_noise: expected labels replaced at random, received none")
+    wrong = labels != dataset.clean_train_labels
+    if not 2 <= wrong.sum() <= len(wrong) - 2:
+        raise InputError(f"dataset.label_noise: {wrong.sum()} of {len(wrong)} labels are wrong")
+    folds = _folds(config, len(labels))
+    everything = np.ones(len(labels), bool)
+    models = follow(config, dataset, [everything, *(fold == 0 for fold in folds)], out / "models")
+    held_out = np.einsum("kn,knc->nc", folds, models.probabilities[1:])
+    scores = _scores(trials, models, held_out, labels)
+    flagged = _confident_learning(labels, held_out)
+    if flagged is not None:
+        scores["confident learning (cleanlab)"] = (flagged[0], len(folds))
+    table = _table(scores, wrong, draw(config, len(labels), 0))
+    learned = float(np.nanmean(trials.accuracy_in[wrong]))
+    said = _findings(table, wrong, learned, None if flagged is None else flagged[1])
+    return Outcome(QUESTION, said, table)
+
+
+def _folds(config: Config, count: int) -> np.ndarray:
+    """Which examples each fold leaves out, int64 0 or 1 `[folds, num_train]`."""
+    folds = config.experiments.label_errors.folds
+    place = np.empty(count, np.int64)
+    place[draw(config, count, 1)] = np.arange(count) % folds
+    return (place == np.arange(folds)[:, None]).astype(np.int64)
+
+
+def _scores(
+    trials: Summed, models: Dynamics, held_out: np.ndarray, labels: np.ndarray
+) -> dict[str, tuple[np.ndarray, int]]:
+    """Scores, high where a label is suspicious, and how many trainings each costs."""
+    cost, folds = trials.counts.num_trials, len(models.probabilities) - 1
+    scores = {MEMORIZATION: (trials.memorization, cost)}
+    if trials.confidence_memorization is not None and trials.held_out_confidence is not None:
+        scores["memorization of probability"] = (trials.confidence_memorization, cost)
+        scores["left out of trials"] = (1 - trials.held_out_confidence, cost)
+    else:
+        scores["left out of trials"] = (1 - trials.held_out_accuracy, cost)
+    left_out = held_out[np.arange(len(labels)), labels]
+    return {
+        **scores,
+        f"left out of {folds} folds": (1 - left_out, folds),
+        "one model, while training": (1 - models.confidence[0].mean(axis=0), 1),
+        "one model, after training": (1 - models.confidence[0, -1], 1),
+    }
+
+
+def _confident_learning(
+    labels: np.ndarray, held_out: np.ndarray
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """Cleanlab's scores, and which labels it holds for wrong; None if it is not installed."""
+    try:
+        from cleanlab.filter import find_label_issues
+        from cleanlab.rank import get_label_quality_scores
+    except ImportError:
+        return None
+    probabilities = held_out / held_out.sum(axis=1, keepdims=True)
+    quality = get_label_quality_scores(
+        labels, probabilities, method="normalized_margin", adjust_pred_probs=True
+    )
+    return -quality, np.asarray(find_label_issues(labels, probabilities, n_jobs=1))
+
+
+def _table(
+    scores: dict[str, tuple[np.ndarray, int]], wrong: np.ndarray, order: np.ndarray
+) -> pd.DataFrame:
+    """See `label_errors`; equal scores are looked at in a random order."""
+    found = areas([score for score, _ in scores.values()], wrong)
+    total = int(wrong.sum())
+    curve = np.geomspace(1, len(wrong), _LOOKS).round().astype(int)
+    looks = np.union1d(curve, [max(1, round(share * total)) for share in _SHARES])
+    parts = []
+    for number, (name, (score, trainings)) in enumerate(scores.items()):
+        low, high = found.interval(number)
+        behind, stderr = found.difference(0, number)
+        ranked = np.lexsort((order, -np.nan_to_num(score, nan=-np.inf)))
+        hits = np.cumsum(wrong[ranked])[looks - 1]
+        columns = {
+            "ranked_by": name,
+            "trainings": trainings,
+            "auc": found.area[number],
+            "auc_low": low,
+            "auc_high": high,
+            "behind": behind,
+            "behind_stderr": stderr,
+            "looked_at": looks,
+            "found": hits,
+            "precision": hits / looks,
+            "recall": hits / total,
+            "false_alarms": (looks - hits) / (len(wrong) - total),
+        }
+        parts.append(pd.DataFrame(columns))
+    return pd.concat(parts, ignore_index=True)
+
+
+def _findings(
+    table: pd.DataFrame, wrong: np.ndarray, learned: float, flagged: np.ndarray | None
+) -> tuple[str, ...]:
+    total = int(wrong.sum())
+    said = [
+        f"{total:,} of {len(wrong):,} training labels are wrong. Models trained on them predict "
+        f"{learned:.0%} of them: memorization finds no wrong label that is not learned."
+    ]
+    for _, rows in table.groupby("ranked_by", sort=False):
+        first = rows.iloc[0]
+        half, whole = (
+            rows.set_index("looked_at")["precision"][max(1, round(share * total))]
+            for share in (0.5, 1.0)
+        )
+        behind = ""
+        if first["ranked_by"] != MEMORIZATION:
+            behind = f"; memorization is {first['behind']:+.4f} ± {first['behind_stderr']:.4f} (SE)"
+        said.append(
+            f"Ranked by {first['ranked_by']} ({first['trainings']:,} trained): area under the "
+            f"ROC curve {first['auc']:.4f} (95%: {first['auc_low']:.4f} to "
+            f"{first['auc_high']:.4f}){behind}; of the first {max(1, round(total / 2)):,} labels "
+            f"{half:.0%} are wrong, of the first {total:,} {whole:.0%}."
+        )
+    if flagged is None:
+        said.append("Confident learning was left out: `pip install 'tfmem[experiments]'`.")
+    else:
+        hits = int((flagged & wrong).sum())
+        said.append(
+            f"Confident learning holds {int(flagged.sum()):,} labels for wrong: {hits:,} of them "
+            f"are, {hits / total:.0%} of all that are."
+        )
+    return tuple(said)

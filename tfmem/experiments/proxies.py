@@ -1,0 +1,158 @@
+"""How near do scores from one or a few trainings come to memorization?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from itertools import islice
+from pathlib import Path
+from statistics import NormalDist
+
+import numpy as np
+import pandas as pd
+from scipy.stats import spearmanr
+
+from tfmem.config import Config
+from tfmem.datasets import AnyDataset
+from tfmem.errors import InputError
+from tfmem.experiments.outcome import Outcome
+from tfmem.experiments.ranking import areas
+from tfmem.experiments.summed import Summed, sum_trials
+from tfmem.predictions import TrialRecord
+from tfmem.training.dynamics import Dynamics, follow
+
+QUESTION = "How near do cheaper scores come to memorization?"
+_Z = NormalDist().inv_cdf(0.975)
+
+
+def proxies(
+    config: Config, dataset: AnyDataset, records: Callable[[], Iterator[TrialRecord]], out: Path
+) -> Outcome:
+    """Compares scores with memorization as estimated from trials that none of them has seen.
+
+    From models trained on everything: confidence (one minus the probability of the label after
+    training), learning speed (the same averaged over epochs), forgetting events (Toneva et al.
+    2019, Def. 1: how often an example that was predicted correctly no longer is an epoch later;
+    examples that never are count as forgotten in every epoch) and EL2N (Paul et al. 2021, Def. 2.2:
+    the norm of the difference between probabilities and label, early in training).
+
+    From trials: the consistency score (Jiang et al. 2021: accuracy when left out, here one minus
+    it), the same of probabilities, and the estimator itself. An example of which a score says
+    nothing, as it was in all of few trials, has the score's mean.
+
+    Args:
+      config: model, recipe, seed, `selection.memorization`, and `experiments.proxies`.
+      dataset: the examples.
+      records: begins to read the run's trials.
+      out: folder for the models; a call that was stopped is continued.
+
+    Returns:
+      A row for each score and number of `trainings`: Spearman's correlation with memorization, and
+      the area under the ROC curve of finding examples with at least `selection.memorization`, both
+      with 95% intervals.
+
+    Raises:
+      InputError: if too few trials are left for the truth, or too few examples are memorized.
+    """
+    settings, labels = config.experiments.proxies, dataset.train_labels
+    spent = max(settings.trials)
+    truth = _unseen(records(), labels, spent)
+    known = ~np.isnan(truth.memorization)
+    memorized = truth.memorization[known] >= config.selection.memorization
+    if not 2 <= memorized.sum() <= len(memorized) - 2:
+        raise InputError(
+            f"selection.memorization: {memorized.sum()} of {len(memorized)} examples reach "
+            f"{config.selection.memorization}, which leaves nothing to tell apart"
+        )
+    masks = [np.ones(len(labels), bool)] * max(settings.trainings)
+    models = follow(config, dataset, masks, out / "models")
+    scores = [
+        *(
+            (name, number, score)
+            for number in settings.trainings
+            for name, score in _of_models(models, number, settings.early).items()
+        ),
+        *(
+            (name, number, score)
+            for number in settings.trials
+            for name, score in _of_trials(sum_trials(islice(records(), number), labels)).items()
+        ),
+    ]
+    values = [_filled(score)[known] for _, _, score in scores]
+    found = areas(values, memorized)
+    rows = []
+    for place, (name, number, _) in enumerate(scores):
+        correlation = _spearman(values[place], truth.memorization[known])
+        area = (float(found.area[place]), *found.interval(place))
+        rows.append((name, number, *correlation, *area))
+    names = ["score", "trainings", "spearman", "spearman_low", "spearman_high"]
+    table = pd.DataFrame(rows, columns=[*names, "auc", "auc_low", "auc_high"])
+    return Outcome(QUESTION, _findings(config, table, truth, int(memorized.sum())), table)
+
+
+def _unseen(records: Iterator[TrialRecord], labels: np.ndarray, spent: int) -> Summed:
+    """Sums over the trials after the first ones."""
+    try:
+        return sum_trials(islice(records, spent, None), labels)
+    except InputError:
+        raise InputError(
+            f"experiments.proxies.trials: expected fewer than the run has, received {spent}"
+        ) from None
+
+
+def _of_models(models: Dynamics, number: int, early: float) -> dict[str, np.ndarray]:
+    """Scores from the first models, high where an example is hard."""
+    confidence, correct = models.confidence[:number], models.correct[:number]
+    epochs = confidence.shape[1]
+    forgotten = (correct[:, :-1] & ~correct[:, 1:]).sum(axis=1)
+    events = np.where(correct.any(axis=1), forgotten, epochs)
+    return {
+        "learning speed": 1 - confidence.mean(axis=(0, 1)),
+        "confidence": 1 - confidence[:, -1].mean(axis=0),
+        "forgetting events": events.mean(axis=0),
+        "EL2N": models.error[:number, max(1, round(early * epochs)) - 1].mean(axis=0),
+    }
+
+
+def _of_trials(trials: Summed) -> dict[str, np.ndarray]:
+    """Scores from trials, high where an example is hard."""
+    scores = {"memorization": trials.memorization, "consistency": 1 - trials.held_out_accuracy}
+    if trials.confidence_memorization is not None and trials.held_out_confidence is not None:
+        scores["memorization of probability"] = trials.confidence_memorization
+        scores["consistency of probability"] = 1 - trials.held_out_confidence
+    return scores
+
+
+def _filled(score: np.ndarray) -> np.ndarray:
+    known = score[~np.isnan(score)]
+    return np.where(np.isnan(score), known.mean() if len(known) else 0.0, score)
+
+
+def _spearman(score: np.ndarray, truth: np.ndarray) -> tuple[float, float, float]:
+    """Spearman's correlation with 95% interval (Bonett & Wright 2000); 0 of a constant."""
+    if np.ptp(score) == 0 or np.ptp(truth) == 0:
+        return 0.0, 0.0, 0.0
+    value = float(spearmanr(score, truth).statistic)
+    half = _Z * np.sqrt((1 + value**2 / 2) / (len(score) - 3))
+    middle = np.arctanh(np.clip(value, -1 + 1e-12, 1 - 1e-12))
+    return value, float(np.tanh(middle - half)), float(np.tanh(middle + half))
+
+
+def _findings(
+    config: Config, table: pd.DataFrame, truth: Summed, memorized: int
+) -> tuple[str, ...]:
+    zero = float((truth.memorization == 0).mean())
+    said = [
+        f"The truth is memorization from {truth.counts.num_trials:,} trials that no score has "
+        f"seen; {zero:.0%} of the examples have exactly 0, and {memorized:,} have at least "
+        f"{config.selection.memorization:g}."
+    ]
+    for name, rows in table.groupby("score", sort=False):
+        ends = rows.sort_values("trainings").iloc[[0, -1]].to_dict("records")
+        parts = [
+            f"with {row['trainings']:,} trained Spearman {row['spearman']:.2f} "
+            f"({row['spearman_low']:.2f} to {row['spearman_high']:.2f}), area under the ROC curve "
+            f"{row['auc']:.3f} ({row['auc_low']:.3f} to {row['auc_high']:.3f})"
+            for row in ends
+        ]
+        said.append(f"{str(name)[0].upper()}{str(name)[1:]}: {'; '.join(parts)}.")
+    return tuple(said)

@@ -1,0 +1,128 @@
+"""What trials say about their training examples, summed in this process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from tfmem.aggregation.one_by_one import each_trial
+from tfmem.config import Config
+from tfmem.datasets import AnyDataset
+from tfmem.errors import InputError
+from tfmem.estimation.estimator import TrainCounts, memorization
+from tfmem.predictions import LABELS_NAME, TrialRecord
+from tfmem.subsets import unpack
+from tfmem.training import train
+
+
+@dataclass(frozen=True)
+class Summed:
+    """Sums over trials, from which scores of training examples follow.
+
+    Attributes:
+      counts: of correct predictions.
+      confidence: sums of the probability of the label, float64 `[num_train]`; None if some record
+        has none.
+      confidence_in: of those trials with the example in the subset.
+      test_accuracy: float64 `[trials]`.
+    """
+
+    counts: TrainCounts
+    confidence: np.ndarray | None
+    confidence_in: np.ndarray | None
+    test_accuracy: np.ndarray
+
+    @property
+    def memorization(self) -> np.ndarray:
+        """As the run estimates it; NaN where an example was in all trials, or in none."""
+        return memorization(self.counts).value
+
+    @property
+    def accuracy_in(self) -> np.ndarray:
+        """How often the example is predicted correctly when trained on; NaN where it never is."""
+        return self._mean(self.counts.correct_in, self.counts.num_in)
+
+    @property
+    def held_out_accuracy(self) -> np.ndarray:
+        """How often the example is predicted correctly when left out; NaN where it never is."""
+        return self._mean(self.counts.correct - self.counts.correct_in, self.counts.num_out)
+
+    @property
+    def confidence_memorization(self) -> np.ndarray | None:
+        """Memorization with the probability of the label in place of correctness."""
+        if self.confidence is None or self.confidence_in is None:
+            return None
+        with_it = self._mean(self.confidence_in, self.counts.num_in)
+        return with_it - self._mean(self.confidence - self.confidence_in, self.counts.num_out)
+
+    @property
+    def held_out_confidence(self) -> np.ndarray | None:
+        """Mean probability of the label when the example is left out."""
+        if self.confidence is None or self.confidence_in is None:
+            return None
+        return self._mean(self.confidence - self.confidence_in, self.counts.num_out)
+
+    @staticmethod
+    def _mean(total: np.ndarray, number: np.ndarray) -> np.ndarray:
+        return np.divide(total, number, out=np.full(len(total), np.nan), where=number > 0)
+
+
+def trials_on(config: Config, dataset: AnyDataset, folder: Path) -> Summed:
+    """Runs the trials that settings ask for, or what is not there yet of them, and sums them.
+
+    Args:
+      config: the settings.
+      dataset: the examples.
+      folder: of the run.
+
+    Raises:
+      InputError: if the folder is that of another run or other data, or if every trial diverges.
+    """
+    if train(config, dataset, folder).elsewhere:
+        raise InputError("other workers are still training; run this again when they are done")
+    return sum_trials(records_in(folder / "predictions"), dataset.train_labels)
+
+
+def records_in(predictions: Path) -> Iterator[TrialRecord]:
+    """The trials of a folder that did not diverge, each once."""
+    return each_trial(
+        [str(path) for path in sorted(predictions.glob("predictions-*.tfrecord"))],
+        str(predictions / LABELS_NAME),
+    )
+
+
+def sum_trials(records: Iterable[TrialRecord], labels: np.ndarray) -> Summed:
+    """Sums records of trials.
+
+    Args:
+      records: of trials that did not diverge, each once (`aggregation.one_by_one.each_trial`).
+      labels: int64 `[num_train]`.
+
+    Raises:
+      InputError: if there is no record.
+    """
+    size = len(labels)
+    num_in, correct, correct_in = (np.zeros(size, np.int64) for _ in range(3))
+    confidence, confidence_in = np.zeros(size), np.zeros(size)
+    complete, accuracy = True, []
+    for record in records:
+        mask = unpack(record.subset_mask, size)
+        right = unpack(record.train_correct, size)
+        num_in += mask
+        correct += right
+        correct_in += mask & right
+        complete &= bool(record.train_prob)
+        if complete:
+            probability = np.frombuffer(record.train_prob, np.float16).astype(np.float64)
+            confidence += probability
+            confidence_in += np.where(mask, probability, 0)
+        accuracy.append(unpack(record.test_correct, record.num_test).mean())
+    if not accuracy:
+        raise InputError("expected predictions of at least one trial, received none")
+    counts = TrainCounts(len(accuracy), np.arange(size), labels, num_in, correct, correct_in)
+    if not complete:
+        return Summed(counts, None, None, np.array(accuracy))
+    return Summed(counts, confidence, confidence_in, np.array(accuracy))
