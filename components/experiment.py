@@ -33,6 +33,12 @@ class Removal(Artifact):
     place = "experiments/removal"
 
 
+class MemInfl(Artifact):
+    """Whether memorized examples have influence."""
+
+    place = "experiments/mem-infl"
+
+
 def experiment(
     kind: type[Artifact],
     conduct: Callable[[Run, Config, Path], Outcome],

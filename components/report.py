@@ -17,7 +17,7 @@ from components.component import (
     SelectedPairs,
     Settings,
 )
-from components.experiment import Removal
+from components.experiment import MemInfl, Removal
 from tfmem.report import render
 from tfmem.run import Run
 
@@ -25,6 +25,7 @@ _EXPERIMENTS: dict[str, type[Artifact]] = {
     "consistency": Consistency,
     "comparison": RunComparison,
     "removal": Removal,
+    "mem-infl": MemInfl,
 }
 
 

@@ -6,13 +6,14 @@ from collections.abc import Sequence
 
 from components.component import Component
 from components.figures import DRAW
+from components.mem_infl import MEM_INFL
 from components.removal import REMOVAL
 from components.report import REPORT
 from pipelines.memorization import estimation, training
 from pipelines.runner import Step
 from tfmem.config import Config
 
-EXPERIMENTS: dict[str, Component] = {component.name: component for component in (REMOVAL,)}
+EXPERIMENTS: dict[str, Component] = {component.name: component for component in (REMOVAL, MEM_INFL)}
 
 
 def experiment(name: str, config: Config, beam_args: Sequence[str] = ()) -> list[Step]:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     pass
 
 
-ExperimentName = Literal["removal"]
+ExperimentName = Literal["removal", "mem-infl"]
 
 
 @app.command(
