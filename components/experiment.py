@@ -39,6 +39,18 @@ class MemInfl(Artifact):
     place = "experiments/mem-infl"
 
 
+class LastLayer(Artifact):
+    """What the last layer memorizes."""
+
+    place = "experiments/last-layer"
+
+
+class LastKLayers(Artifact):
+    """In which layers memorization happens."""
+
+    place = "experiments/last-k-layers"
+
+
 def experiment(
     kind: type[Artifact],
     conduct: Callable[[Run, Config, Path], Outcome],

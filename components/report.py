@@ -17,7 +17,7 @@ from components.component import (
     SelectedPairs,
     Settings,
 )
-from components.experiment import MemInfl, Removal
+from components.experiment import LastKLayers, LastLayer, MemInfl, Removal
 from tfmem.report import render
 from tfmem.run import Run
 
@@ -26,6 +26,8 @@ _EXPERIMENTS: dict[str, type[Artifact]] = {
     "comparison": RunComparison,
     "removal": Removal,
     "mem-infl": MemInfl,
+    "last-layer": LastLayer,
+    "last-k-layers": LastKLayers,
 }
 
 

@@ -109,6 +109,11 @@ class Run:
         """Whether it is a run, and not the estimates of other predictions."""
         return self._folders["settings"].exists()
 
+    @property
+    def predictions(self) -> Path:
+        """The folder of prediction shards."""
+        return self._folders["predictions"]
+
     @cached_property
     def labels(self) -> Labels:
         """Labels and class names."""

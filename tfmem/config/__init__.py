@@ -6,7 +6,7 @@ An unknown key, a wrong type or an impossible value is an `InputError` that name
 
 from __future__ import annotations
 
-from tfmem.config.experiments import ExperimentSettings, RemovalSettings
+from tfmem.config.experiments import ExperimentSettings, LayersSettings, RemovalSettings
 from tfmem.config.models import (
     CnnSettings,
     DenseNetSettings,
@@ -16,6 +16,7 @@ from tfmem.config.models import (
     LinearSettings,
     ModelSettings,
     ResNetSettings,
+    TailSettings,
 )
 from tfmem.config.reading import differences, from_yaml
 from tfmem.config.steps import (
@@ -39,12 +40,14 @@ __all__ = [
     "ExperimentSettings",
     "FastSettings",
     "InceptionSettings",
+    "LayersSettings",
     "LinearSettings",
     "ModelSettings",
     "RemovalSettings",
     "ResNetSettings",
     "SelectionSettings",
     "Statistic",
+    "TailSettings",
     "TrainingSettings",
     "differences",
     "from_yaml",

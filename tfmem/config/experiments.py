@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from tfmem.config.base import Settings, Threshold
+from tfmem.config.base import Positive, Settings, Threshold
 
 Thresholds = Annotated[tuple[Threshold, ...], Field(strict=False, min_length=1)]
 Shares = Annotated[tuple[Annotated[float, Field(gt=0, lt=1)], ...], Field(strict=False)]
@@ -27,7 +27,22 @@ class RemovalSettings(Settings):
     repeats: Annotated[int, Field(ge=2)] = 20
 
 
+class LayersSettings(Settings):
+    """Training of the last layers only (Feldman & Zhang 2020, Fig. C.3).
+
+    Attributes:
+      depths: how many of the last blocks `last-k-layers` trains; one is the last layer.
+      trials: number of models of each depth; None is the run's.
+      epochs: passes over the subset; None is the run's.
+    """
+
+    depths: Annotated[tuple[Positive, ...], Field(strict=False, min_length=1)] = (1, 2)
+    trials: Annotated[int, Field(ge=2)] | None = None
+    epochs: Positive | None = None
+
+
 class ExperimentSettings(Settings):
     """Settings of each experiment."""
 
     removal: RemovalSettings = RemovalSettings()
+    layers: LayersSettings = LayersSettings()

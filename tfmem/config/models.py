@@ -85,13 +85,30 @@ class LinearSettings(Settings):
     name: Literal["linear"] = "linear"
 
 
-ModelSettings = Annotated[
+_Networks = (
     DenseSettings
     | CnnSettings
     | InceptionSettings
     | ResNetSettings
     | DenseNetSettings
     | FastSettings
-    | LinearSettings,
-    Field(discriminator="name"),
-]
+    | LinearSettings
+)
+
+
+class TailSettings(Settings):
+    """The last blocks of a network, for stored outputs of the layer below them.
+
+    Attributes:
+      network: the whole network.
+      input_shape: of one example, as the whole network sees it.
+      depth: how many blocks; one is the linear layer that gives the logits.
+    """
+
+    name: Literal["tail"] = "tail"
+    network: Annotated[_Networks, Field(discriminator="name")]
+    input_shape: Widths
+    depth: Positive
+
+
+ModelSettings = Annotated[_Networks | TailSettings, Field(discriminator="name")]

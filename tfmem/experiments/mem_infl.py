@@ -87,8 +87,9 @@ def _share(chosen: np.ndarray) -> str:
 def _influencers(run: Run) -> str:
     found = run.pair_statistics
     counted = ", ".join(f"{count:,} have {number}" for number, count in found.influencers.items())
+    chance = f"{run.selection['expected_by_chance']:,.2g} pairs are expected by chance"
     return (
         f"{found.pairs:,} selected pairs of {found.unique_train:,} training and "
-        f"{found.unique_test:,} test examples"
+        f"{found.unique_test:,} test examples ({chance})"
         + (f"; by number of influencers, {counted}." if counted else ".")
     )

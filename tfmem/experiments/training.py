@@ -79,6 +79,12 @@ def train_on(
     return _read(out / "predictions", order)
 
 
+def derived_seed(config: Config, *key: int) -> int:
+    """A seed for trials that are independent of the run's; other keys give other ones."""
+    words = np.random.SeedSequence(config.seed, spawn_key=(_EXPERIMENT, *key)).generate_state(1)
+    return int(words[0])
+
+
 def draw(config: Config, count: int, *key: int) -> np.ndarray:
     """A random order of `range(count)`, int64; other keys give independent ones."""
     seed = np.random.SeedSequence(config.seed, spawn_key=(_EXPERIMENT, *key))
