@@ -5,7 +5,6 @@ import pytest
 from tests.oracle import LookupLearner, example_learner
 from tests.test_aggregation import write_run
 from tfmem.config import from_yaml
-from tfmem.datasets import load
 from tfmem.errors import InputError
 from tfmem.experiments import last_layers
 from tfmem.experiments.last_layers import last_k_layers, last_layer
@@ -82,30 +81,29 @@ def test_deeper_blocks_recover_what_they_memorize(runs_of_lookup_learners):
         last_k_layers(none, None, run.parent / "nothing", out / "none")
 
 
-def test_blocks_are_trained_above_a_network_that_saw_everything(tmp_path):
+def test_blocks_are_trained_above_a_network_that_saw_everything(tmp_path, digits):
     """Of a convolutional network, above its hidden layer and above its first convolution."""
     config = from_yaml(
         "model: {name: cnn, filters: [3, 4], hidden: 5}\n"
-        "training: {trials: 2000, epochs: 2, learning_rate: 0.05, lanes: 1}\n"
-        "experiments: {layers: {trials: 4, epochs: 1}}"
+        "training: {trials: 2000, epochs: 8, batch_size: 16, learning_rate: 0.05, lanes: 1}\n"
+        "experiments: {layers: {trials: 2, epochs: 6}}"
     )
-    data = load(config.dataset)
-    folders = retrain(config, data, (1, 3), tmp_path)
+    folders = retrain(config, digits, (1, 3), tmp_path)
     stamps = {path: path.stat().st_mtime_ns for path in tmp_path.glob("*/features.npz")}
-    assert retrain(config, data, (1, 3), tmp_path) == folders
+    assert retrain(config, digits, (1, 3), tmp_path) == folders
     assert stamps == {path: path.stat().st_mtime_ns for path in stamps}
     assert len(stamps) == 2
-    shapes = {1: ("train_features", (1437, 5)), 3: ("train_images", (1437, 4, 4, 3))}
+    shapes = {1: ("train_features", (300, 5)), 3: ("train_images", (300, 4, 4, 3))}
     for depth, (name, shape) in shapes.items():
         with np.load(folders[depth] / "features.npz") as arrays:
             assert arrays[name].shape == shape
-        assert len(pd.read_csv(folders[depth] / "trials.csv")) == 4
+        assert len(pd.read_csv(folders[depth] / "trials.csv")) == 2
     # One network saw everything; the two runs draw subsets of their own.
     assert representation_accuracy(folders[1]) == representation_accuracy(folders[3])
     subsets = [next((f / "predictions").glob("*.tfrecord")).read_bytes() for f in folders.values()]
     assert subsets[0] != subsets[1]
     with pytest.raises(InputError, match="at most 3 of the 4 blocks"):
-        retrain(config, data, (4,), tmp_path)
+        retrain(config, digits, (4,), tmp_path)
     linear = from_yaml("model: {name: linear}")
     with pytest.raises(InputError, match="at most 0 of the 1 blocks"):
-        retrain(linear, data, (1,), tmp_path / "linear")
+        retrain(linear, digits, (1,), tmp_path / "linear")

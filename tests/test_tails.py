@@ -9,6 +9,8 @@ from tfmem.config import from_yaml
 from tfmem.errors import InputError
 from tfmem.models import build
 from tfmem.models.tails import cut, cuts, tail
+from tfmem.training.initialization import VariableInitializer
+from tfmem.training.normalization import fuse_batch_normalization
 
 BLOCKS = {
     "dense": 3,
@@ -31,7 +33,8 @@ def test_a_network_is_its_lower_part_and_its_tail(model, shape):
     for depth in sorted({1, 2, len(names)} & set(range(1, len(names) + 1))):
         name = names[depth - 1]
         lower = keras.Model(network.input, network.get_layer(name).output)
-        upper = tail(network, depth)
+        upper = fuse_batch_normalization(tail(network, depth))
+        VariableInitializer(upper)
         assert not {id(v) for v in upper.variables} & {id(v) for v in network.variables}
         for layer in upper.layers:
             if layer.variables:

@@ -2,7 +2,7 @@
 
 The paper trains only the last layer on subsets, above a representation learned from everything, and
 finds next to none of the memorized examples. A reviewer asked where, in the last two, three, …
-layers, memorization then is.
+layers, memorization then is. Both are by correctness here, whatever the statistic of the run.
 """
 
 from __future__ import annotations

@@ -44,11 +44,13 @@ def last_k_layers_figure(table: pd.DataFrame) -> Figure:
     rows = pd.concat([depths, whole.to_frame().T])
     share = rows["share"].astype(float)
     errors = [share - rows["low"].astype(float), rows["high"].astype(float) - share]
-    above.errorbar(places, share, errors, fmt="o-", color=BLUE, capsize=3)
+    above.errorbar(places, share, errors, fmt="o", color=BLUE, capsize=3)
+    above.plot(places[:-1], share[:-1], "-", color=BLUE)
+    above.plot(places[-2:], share[-2:], ":", color=BLUE)
     for place, row in zip(places, rows.itertuples(), strict=True):
         above.annotate(
             f"{row.recovered:,.0f} of {row.expected:,.0f}", (place, row.share),
-            xytext=(8, 4), textcoords="offset points", color=GREY,
+            xytext=(10, -12), textcoords="offset points", color=GREY,
         )  # fmt: skip
     above.set_ylim(0, 1.05)
     above.set_ylabel("memorized examples recovered (95%)")
