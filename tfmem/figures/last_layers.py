@@ -50,7 +50,7 @@ def last_k_layers_figure(table: pd.DataFrame) -> Figure:
     for place, row in zip(places, rows.itertuples(), strict=True):
         above.annotate(
             f"{row.recovered:,.0f} of {row.expected:,.0f}", (place, row.share),
-            xytext=(10, -12), textcoords="offset points", color=GREY,
+            xytext=(-8, 6), textcoords="offset points", color=GREY, ha="right",
         )  # fmt: skip
     above.set_ylim(0, 1.05)
     above.set_ylabel("memorized examples recovered (95%)")
