@@ -69,6 +69,24 @@ class Proxies(Artifact):
     place = "experiments/proxies"
 
 
+class MemInfl(Artifact):
+    """Whether memorized examples have influence."""
+
+    place = "experiments/mem-infl"
+
+
+class LastLayer(Artifact):
+    """What the last layer memorizes."""
+
+    place = "experiments/last-layer"
+
+
+class LastKLayers(Artifact):
+    """In which layers memorization happens."""
+
+    place = "experiments/last-k-layers"
+
+
 RUN: dict[str, type[Artifact]] = {
     "settings": Settings,
     "predictions": Predictions,

@@ -20,7 +20,10 @@ from components.component import (
 from components.experiment import (
     FractionChoice,
     LabelErrors,
+    LastKLayers,
+    LastLayer,
     LeaveOneOut,
+    MemInfl,
     PairUtility,
     Proxies,
     RandomLabels,
@@ -39,6 +42,9 @@ _EXPERIMENTS: dict[str, type[Artifact]] = {
     "label-errors": LabelErrors,
     "random-labels": RandomLabels,
     "proxies": Proxies,
+    "mem-infl": MemInfl,
+    "last-layer": LastLayer,
+    "last-k-layers": LastKLayers,
 }
 
 

@@ -8,7 +8,10 @@ from components.component import Component
 from components.figures import DRAW
 from components.fraction import FRACTION
 from components.label_errors import LABEL_ERRORS
+from components.last_k_layers import LAST_K_LAYERS
+from components.last_layer import LAST_LAYER
 from components.leave_one_out import LEAVE_ONE_OUT
+from components.mem_infl import MEM_INFL
 from components.pair_utility import PAIR_UTILITY
 from components.proxies import PROXIES
 from components.random_labels import RANDOM_LABELS
@@ -28,6 +31,9 @@ EXPERIMENTS: dict[str, Component] = {
         LABEL_ERRORS,
         RANDOM_LABELS,
         PROXIES,
+        MEM_INFL,
+        LAST_LAYER,
+        LAST_K_LAYERS,
     )
 }
 

@@ -106,14 +106,14 @@ class Run:
         return from_yaml(path.read_text(encoding="utf-8"), source=str(path))
 
     @property
-    def predictions(self) -> Path:
-        """The folder of its prediction shards."""
-        return self._folders["predictions"]
-
-    @property
     def has_settings(self) -> bool:
         """Whether it is a run, and not the estimates of other predictions."""
         return self._folders["settings"].exists()
+
+    @property
+    def predictions(self) -> Path:
+        """The folder of prediction shards."""
+        return self._folders["predictions"]
 
     @cached_property
     def labels(self) -> Labels:

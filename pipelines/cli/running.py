@@ -30,6 +30,9 @@ ExperimentName = Literal[
     "label-errors",
     "random-labels",
     "proxies",
+    "mem-infl",
+    "last-layer",
+    "last-k-layers",
 ]
 
 
@@ -179,7 +182,7 @@ def features(
     from tfmem.training.features import write_features
 
     with EpochProgress(settings.training.epochs) as progress:
-        outcome = write_features(settings, dataset, out, layer, lambda trials: progress)
+        outcome = write_features(settings, dataset, {layer: out}, lambda trials: progress)
     print(f"test accuracy {outcome.test_correct.mean():.2%}")
     done(out, f"train_features and test_features: the outputs of {layer!r}")
 

@@ -6,7 +6,7 @@ An unknown key, a wrong type or an impossible value is an `InputError` that name
 
 from __future__ import annotations
 
-from tfmem.config.experiments import ExperimentSettings, RemovalSettings
+from tfmem.config.experiments import ExperimentSettings, LayersSettings, RemovalSettings
 from tfmem.config.models import (
     CnnSettings,
     DenseNetSettings,
@@ -17,6 +17,7 @@ from tfmem.config.models import (
     LinearSettings,
     ModelSettings,
     ResNetSettings,
+    TailSettings,
     TransformerSettings,
 )
 from tfmem.config.reading import differences, from_yaml
@@ -43,12 +44,14 @@ __all__ = [
     "ExperimentSettings",
     "FastSettings",
     "InceptionSettings",
+    "LayersSettings",
     "LinearSettings",
     "ModelSettings",
     "RemovalSettings",
     "ResNetSettings",
     "SelectionSettings",
     "Statistic",
+    "TailSettings",
     "TextSettings",
     "TrainingSettings",
     "TransformerSettings",

@@ -115,6 +115,20 @@ class ProxySettings(Settings):
     early: Annotated[float, Field(gt=0, le=1)] = 0.1
 
 
+class LayersSettings(Settings):
+    """Training of the last layers only (Feldman & Zhang 2020, Fig. C.3).
+
+    Attributes:
+      depths: how many of the last blocks `last-k-layers` trains; one is the last layer.
+      trials: number of models of each depth; None is the run's.
+      epochs: passes over the subset; None is the run's.
+    """
+
+    depths: Annotated[tuple[Positive, ...], Field(strict=False, min_length=1)] = (1, 2)
+    trials: Annotated[int, Field(ge=2)] | None = None
+    epochs: Positive | None = None
+
+
 class ExperimentSettings(Settings):
     """Settings of each experiment."""
 
@@ -125,3 +139,4 @@ class ExperimentSettings(Settings):
     label_errors: LabelErrorSettings = LabelErrorSettings()
     random_labels: RandomLabelSettings = RandomLabelSettings()
     proxies: ProxySettings = ProxySettings()
+    layers: LayersSettings = LayersSettings()

@@ -129,7 +129,7 @@ class TransformerSettings(Settings):
         return self
 
 
-ModelSettings = Annotated[
+_Networks = (
     DenseSettings
     | CnnSettings
     | InceptionSettings
@@ -138,6 +138,23 @@ ModelSettings = Annotated[
     | FastSettings
     | LinearSettings
     | EncoderSettings
-    | TransformerSettings,
-    Field(discriminator="name"),
-]
+    | TransformerSettings
+)
+
+
+class TailSettings(Settings):
+    """The last blocks of a network, for stored outputs of the layer below them.
+
+    Attributes:
+      network: the whole network.
+      input_shape: of one example, as the whole network sees it.
+      depth: how many blocks; one is the linear layer that gives the logits.
+    """
+
+    name: Literal["tail"] = "tail"
+    network: Annotated[_Networks, Field(discriminator="name")]
+    input_shape: Widths
+    depth: Positive
+
+
+ModelSettings = Annotated[_Networks | TailSettings, Field(discriminator="name")]

@@ -16,6 +16,7 @@ from tfmem.config import (
     LinearSettings,
     ModelSettings,
     ResNetSettings,
+    TailSettings,
     TransformerSettings,
 )
 from tfmem.errors import InputError
@@ -27,6 +28,7 @@ from tfmem.models.fast import build_fast
 from tfmem.models.inception import build_inception
 from tfmem.models.linear import build_linear
 from tfmem.models.resnet import build_resnet
+from tfmem.models.tails import tail
 from tfmem.models.transformer import build_transformer
 
 __all__ = ["build"]
@@ -54,17 +56,20 @@ def build(
 
     Args:
       settings: family and sizes.
-      input_shape: shape of one example.
+      input_shape: shape of one example; that of the last blocks of a network follows from it.
       num_classes: number of logits.
       precision: Keras' dtype policy for all layers but the logits, which are float32.
 
     Returns:
       A functional model that returns logits `[batch, num_classes]` and whose penultimate
-      representation is the output of the layer `features`.
+      representation is the output of the layer `features`; the last block alone has no such layer.
 
     Raises:
       InputError: if the model takes images or texts and examples are none, or are too small.
     """
+    if isinstance(settings, TailSettings):
+        network = build(settings.network, settings.input_shape, num_classes, precision)
+        return tail(network, settings.depth)
     _check_shape(settings, input_shape)
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(precision)

@@ -1,17 +1,19 @@
-"""Stores what a layer of one model, trained on everything, makes of each example."""
+"""Stores what layers of one model, trained on everything, make of each example."""
 
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+import keras
 import numpy as np
 
 from tfmem.config import Config
 from tfmem.datasets import AnyDataset
 from tfmem.encoders import as_arrays
 from tfmem.errors import InputError
+from tfmem.models.tails import cut
 from tfmem.subsets import Trial
 from tfmem.training.mirrored import MirroredTrainer
 from tfmem.training.outcome import Outcome, WatcherOf
@@ -19,9 +21,9 @@ from tfmem.training.trainers import model_builder
 
 
 def write_features(
-    config: Config, dataset: AnyDataset, path: Path, layer: str, watch: WatcherOf
+    config: Config, dataset: AnyDataset, files: Mapping[str | int, Path], watch: WatcherOf
 ) -> Outcome:
-    """Trains a model on all training examples and writes the outputs of one of its layers.
+    """Trains a model on all training examples and writes the outputs of some of its layers.
 
     The model is that of trial 0, but for its subset (Feldman & Zhang 2020, Sec. 3.3: the
     representation is learned once, the last layer per subset).
@@ -29,29 +31,48 @@ def write_features(
     Args:
       config: model and recipe.
       dataset: the examples.
-      path: the npz file to write: `train_features` and `test_features` float32 `[count, ...]`,
-        `train_labels`, `test_labels`, `class_names`; it appears when it is complete.
-      layer: the layer, by name.
+      files: the npz file of each layer: `train_features` and `test_features` float32
+        `[count, width]`, or `train_images` and `test_images` float32 `[count, ...]` of a layer that
+        keeps positions; `train_labels`, `test_labels`, `class_names`; `test_correct`, bool, of the
+        model itself. It appears when it is complete. A layer is named, or is the one that so many
+        of the last blocks begin with (see `tfmem.models.tails`).
       watch: makes what follows the training.
 
     Returns:
       The model's predictions.
 
     Raises:
-      InputError: if there is no such layer, or the file cannot be written.
+      InputError: if there is no such layer, or a file cannot be written.
     """
     examples = as_arrays(config, dataset)
     trainer = MirroredTrainer(model_builder(config, examples), examples, config.training)
-    names = [each.name for each in trainer.model.layers]
-    if layer not in names:
-        raise InputError(f"--layer: expected one of {', '.join(names)}, received {layer!r}")
+    layers = {_layer(trainer.model, key): path for key, path in files.items()}
     everything = np.arange(len(dataset.train_labels))
     (outcome,) = trainer.train([Trial(0, config.seed)], [everything], watch)
     arrays = {
         "train_labels": dataset.train_labels,
         "test_labels": dataset.test_labels,
         "class_names": np.array(dataset.class_names, np.str_),
+        "test_correct": outcome.test_correct,
     }
+    for layer, path in layers.items():
+        _write(trainer, layer, arrays, path)
+    return outcome
+
+
+def _layer(model: keras.Model, key: str | int) -> str:
+    if isinstance(key, int):
+        return cut(model, key)
+    names = [each.name for each in model.layers]
+    if key not in names:
+        raise InputError(f"--layer: expected one of {', '.join(names)}, received {key!r}")
+    return key
+
+
+def _write(
+    trainer: MirroredTrainer, layer: str, arrays: Mapping[str, np.ndarray], path: Path
+) -> None:
+    kind = "features" if len(trainer.model.get_layer(layer).output.shape) == 2 else "images"
     temporary = path.with_name(f".{path.name}.tmp")
     try:
         with zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as file:
@@ -61,13 +82,12 @@ def write_features(
             for split in ("train", "test"):
                 count = len(arrays[f"{split}_labels"])
                 blocks = trainer.activations(layer, split == "test")
-                _write_blocks(file, f"{split}_features.npy", count, blocks)
+                _write_blocks(file, f"{split}_{kind}.npy", count, blocks)
         temporary.replace(path)
     except OSError as error:
         raise InputError(f"{path}: cannot be written: {error.strerror}") from None
     finally:
         temporary.unlink(missing_ok=True)
-    return outcome
 
 
 def _write_blocks(

@@ -1,0 +1,20 @@
+"""Compares the last layer alone with the whole network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from components.experiment import LastLayer, experiment
+from tfmem.config import Config
+from tfmem.experiments.last_layers import last_layer
+from tfmem.experiments.outcome import Outcome
+from tfmem.figures.last_layers import last_layer_figure
+from tfmem.run import Run
+
+
+def conduct(run: Run, config: Config, folder: Path) -> Outcome:
+    """Compares with the run's own trials."""
+    return last_layer(config, run.dataset, run.predictions.parent, folder)
+
+
+LAST_LAYER = experiment(LastLayer, conduct, last_layer_figure)

@@ -1,0 +1,109 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from tests.oracle import LookupLearner, example_learner
+from tests.test_aggregation import write_run
+from tfmem.config import from_yaml
+from tfmem.errors import InputError
+from tfmem.experiments import last_layers
+from tfmem.experiments.last_layers import last_k_layers, last_layer
+from tfmem.experiments.retraining import representation_accuracy, retrain
+from tfmem.figures.last_layers import last_k_layers_figure, last_layer_figure
+
+SELECTION = ["selection.memorization=0.5", "selection.influence=0.2"]
+EVERYTHING = set(range(8))
+
+
+def learner_of(depth):
+    """Knows the last examples of `example_learner` by heart, the more the deeper, and all others
+    from any other example."""
+    whole = example_learner()
+    twins = [EVERYTHING - {i} if i < 8 - depth else () for i in range(8)]
+    tests = [*whole.test_twins[:-1], EVERYTHING]
+    return LookupLearner(twins, tests, 5, whole.labels.train_labels, whole.labels.test_labels)
+
+
+@pytest.fixture
+def runs_of_lookup_learners(tmp_path, monkeypatch):
+    """Trains nothing: trials of lookup learners, which are over all subsets."""
+    whole = example_learner()
+    write_run(tmp_path / "whole", whole.records(), whole.labels)
+
+    def retrain(config, dataset, depths, out):
+        del config, dataset
+        for depth in depths:
+            write_run(out / str(depth), learner_of(depth).records(), whole.labels)
+            np.savez(out / str(depth) / "features.npz", test_correct=np.array([True, False]))
+        return {depth: out / str(depth) for depth in depths}
+
+    monkeypatch.setattr(last_layers, "retrain", retrain)
+    return tmp_path / "whole", tmp_path / "out"
+
+
+def test_last_layer_has_its_closed_form_for_lookup_learners(runs_of_lookup_learners):
+    run, out = runs_of_lookup_learners
+    outcome = last_layer(from_yaml("", SELECTION), None, run, out)
+    whole, last = example_learner(), learner_of(1)
+    same = whole.labels.train_labels[:, None] == whole.labels.test_labels
+    for estimate, threshold, sides in (
+        ("memorization", 0.5, [each.memorization() for each in (whole, last)]),
+        ("influence", 0.2, [each.influence()[same] for each in (whole, last)]),
+    ):
+        table = outcome.table[outcome.table["estimate"] == estimate]
+        row = table[np.isclose(table["threshold"], threshold)].iloc[0]
+        chosen = [values >= threshold for values in sides]
+        either = chosen[0] | chosen[1]
+        assert (row["first"], row["second"]) == tuple(each.sum() for each in chosen)
+        assert row["jaccard"] == (chosen[0] & chosen[1]).sum() / either.sum()
+        assert row["difference"] == pytest.approx(np.abs(sides[0] - sides[1])[either].mean())
+    assert "50.00%" in outcome.findings[0]
+    last_layer_figure(outcome.table)
+
+
+def test_deeper_blocks_recover_what_they_memorize(runs_of_lookup_learners):
+    run, out = runs_of_lookup_learners
+    config = from_yaml("", [*SELECTION, "experiments.layers.depths=[5, 1]"])
+    table = last_k_layers(config, None, run, out).table
+    memorized = example_learner().memorization() >= 0.5
+    assert table["depth"][:2].tolist() == [1, 5]
+    assert np.isnan(table["depth"][2])
+    for row in table[:2].itertuples():
+        found = learner_of(int(row.depth)).memorization() >= 0.5
+        assert (row.memorized, row.expected) == (found.sum(), memorized.sum())
+        assert row.recovered == (found & memorized).sum() > 0
+        assert row.low < row.share < row.high or row.share == row.high == 1
+    last_k_layers_figure(table)
+    none = from_yaml("", ["selection.memorization=1"])
+    learner = learner_of(0)
+    write_run(run.parent / "nothing", learner.records(), learner.labels)
+    with pytest.raises(InputError, match="the run memorizes no example"):
+        last_k_layers(none, None, run.parent / "nothing", out / "none")
+
+
+def test_blocks_are_trained_above_a_network_that_saw_everything(tmp_path, digits):
+    """Of a convolutional network, above its hidden layer and above its first convolution."""
+    config = from_yaml(
+        "model: {name: cnn, filters: [3, 4], hidden: 5}\n"
+        "training: {trials: 2000, epochs: 8, batch_size: 16, learning_rate: 0.05, lanes: 1}\n"
+        "experiments: {layers: {trials: 2, epochs: 6}}"
+    )
+    folders = retrain(config, digits, (1, 3), tmp_path)
+    stamps = {path: path.stat().st_mtime_ns for path in tmp_path.glob("*/features.npz")}
+    assert retrain(config, digits, (1, 3), tmp_path) == folders
+    assert stamps == {path: path.stat().st_mtime_ns for path in stamps}
+    assert len(stamps) == 2
+    shapes = {1: ("train_features", (300, 5)), 3: ("train_images", (300, 4, 4, 3))}
+    for depth, (name, shape) in shapes.items():
+        with np.load(folders[depth] / "features.npz") as arrays:
+            assert arrays[name].shape == shape
+        assert len(pd.read_csv(folders[depth] / "trials.csv")) == 2
+    # One network saw everything; the two runs draw subsets of their own.
+    assert representation_accuracy(folders[1]) == representation_accuracy(folders[3])
+    subsets = [next((f / "predictions").glob("*.tfrecord")).read_bytes() for f in folders.values()]
+    assert subsets[0] != subsets[1]
+    with pytest.raises(InputError, match="at most 3 of the 4 blocks"):
+        retrain(config, digits, (4,), tmp_path)
+    linear = from_yaml("model: {name: linear}")
+    with pytest.raises(InputError, match="at most 0 of the 1 blocks"):
+        retrain(linear, digits, (1,), tmp_path / "linear")

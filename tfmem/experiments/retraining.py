@@ -1,0 +1,97 @@
+"""Trains the last blocks of a network on subsets, above a representation that saw everything."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from rich import print as say
+
+from tfmem.config import AugmentationSettings, Config, DatasetSettings, TailSettings
+from tfmem.datasets import AnyDataset, load
+from tfmem.encoders import as_arrays
+from tfmem.errors import InputError
+from tfmem.experiments.training import independent
+from tfmem.quiet import import_tensorflow
+from tfmem.training import train
+
+
+def retrain(
+    config: Config, dataset: AnyDataset, depths: Sequence[int], out: Path
+) -> dict[int, Path]:
+    """Trains a run of each depth; what is there already is not trained again.
+
+    One network is trained on all training examples. Outputs of the layers below its last blocks are
+    computed once, without augmentation; then those blocks alone are trained, from fresh variables,
+    on random subsets that are independent of the run's. A file of outputs has four bytes for each
+    value and example: those of early layers are large.
+
+    Args:
+      config: the run's settings, and `experiments.layers`.
+      dataset: the examples.
+      depths: how many blocks are trained, one run each; blocks are those of `tfmem.models.tails`.
+      out: receives a folder for each depth.
+
+    Returns:
+      Folders by depth, each with `features.npz`, `predictions` and `trials.csv`.
+
+    Raises:
+      InputError: if the network has no more blocks than that, or if every trial diverges.
+    """
+    if isinstance(config.model, TailSettings):
+        raise InputError("model.name: expected a whole network, received 'tail'")
+    folders = {depth: out / folder_name(depth) for depth in depths}
+    files: dict[str | int, Path] = {
+        depth: folder / "features.npz" for depth, folder in folders.items()
+    }
+    missing = {depth: path for depth, path in files.items() if not path.exists()}
+    if missing:
+        _represent(config, dataset, missing)
+    settings = config.experiments.layers
+    training = config.training.model_copy(
+        update={
+            "trials": settings.trials or config.training.trials,
+            "epochs": settings.epochs or config.training.epochs,
+            "augmentation": AugmentationSettings(),
+            "stack_size": 1 if config.training.trainer == "mirrored" else None,
+        }
+    )
+    shape = as_arrays(config, dataset).input_shape
+    for depth, folder in folders.items():
+        model = TailSettings(network=config.model, input_shape=shape, depth=depth)
+        of_depth = config.model_copy(
+            update={
+                "seed": independent(config, 0, depth).seed,
+                "dataset": DatasetSettings(name="npz", data_dir=str(files[depth])),
+                "model": model,
+                "training": training,
+            }
+        )
+        say(f"{folder.name}: {training.trials:,} trials")
+        summary = train(of_depth, load(of_depth.dataset), folder)
+        if summary.elsewhere:
+            raise InputError("other workers are still training; run this again when they are done")
+    return folders
+
+
+def folder_name(depth: int) -> str:
+    """What a run of some depth is called."""
+    return "last-layer" if depth == 1 else f"last-{depth}-blocks"
+
+
+def representation_accuracy(folder: Path) -> float:
+    """Test accuracy of the network that gave the representation."""
+    with np.load(folder / "features.npz", allow_pickle=False) as arrays:
+        return float(arrays["test_correct"].mean())
+
+
+def _represent(config: Config, dataset: AnyDataset, files: dict[str | int, Path]) -> None:
+    import_tensorflow()
+    from tfmem.training.features import write_features
+    from tfmem.training.progress import EpochProgress
+
+    for path in files.values():
+        path.parent.mkdir(parents=True, exist_ok=True)
+    with EpochProgress(config.training.epochs) as progress:
+        write_features(config, dataset, files, lambda trials: progress)
