@@ -52,8 +52,8 @@ class Explorer:
                 "accuracy": _rounded(test["accuracy"]),
             },
             "links": {
-                "train": train.index.get_indexer(links["train_index"]).tolist(),
-                "test": test.index.get_indexer(links["test_index"]).tolist(),
+                "train": train.index.get_indexer(pd.Index(links["train_index"])).tolist(),
+                "test": test.index.get_indexer(pd.Index(links["test_index"])).tolist(),
                 "influence": _rounded(links["influence"]),
                 "stderr": _rounded(links["stderr"]),
                 "pair": links["pair"].astype(int).tolist(),
@@ -71,7 +71,7 @@ def explore(run: Run, limit: int = EXAMPLES) -> Explorer:
     Training examples are all, if they are no more than `limit`, else those in selected pairs, a
     sample of each class over the range of memorization, and the most memorized of the others. A
     link is a selected pair, or one of the eight strongest influences of at least 0.05 and two
-    standard errors of a training, or on a test example, within the class.
+    standard errors of a training, or on a test example, among these within the class.
 
     Args:
       run: its estimates and pairs.
@@ -93,7 +93,7 @@ def explore(run: Run, limit: int = EXAMPLES) -> Explorer:
         kept = first.unique()[:limit]
         test = test.loc[np.sort(kept)]
         said += f"; {len(test):,} test examples that they influence"
-        links = links[links["test_index"].isin(kept)]
+    links = links[links["test_index"].isin(test.index)]
     return Explorer(train, test, links, said)
 
 
@@ -105,8 +105,9 @@ def _chosen(run: Run, known: pd.DataFrame, limit: int) -> tuple[pd.DataFrame, st
     of_class = max(1, limit // (4 * known["label"].nunique()))
     sample = [_spread(rows["memorization"], of_class) for _, rows in known.groupby("label")]
     ranked = known["memorization"].sort_values(ascending=False, kind="stable")
-    memorized = ranked.index[ranked >= threshold].to_numpy()
-    wanted = [pd.unique(run.pairs["train_index"])[: limit // 2], *sample, memorized]
+    memorized = ranked.index[ranked >= threshold].to_numpy(np.int64)
+    paired = run.pairs["train_index"].drop_duplicates().to_numpy(np.int64)[: limit // 2]
+    wanted = [paired, *sample, memorized]
     chosen = pd.unique(np.concatenate(wanted))[:limit]
     there = np.isin(memorized, chosen)
     least = threshold if there.all() else ranked.loc[memorized[~there][0]]
@@ -117,11 +118,11 @@ def _chosen(run: Run, known: pd.DataFrame, limit: int) -> tuple[pd.DataFrame, st
 
 
 def _spread(memorization: pd.Series, count: int) -> np.ndarray:
-    """Those nearest to values spread evenly over the range: int64 `[count]` at most."""
+    """Those at or next above values spread evenly over the range: int64 `[count]` at most."""
     ranked = memorization.sort_values(kind="stable")
     levels = np.linspace(ranked.iloc[0], ranked.iloc[-1], count)
     at = np.searchsorted(ranked.to_numpy(), levels).clip(max=len(ranked) - 1)
-    return ranked.index.to_numpy()[np.unique(at)]
+    return ranked.index.to_numpy(np.int64)[np.unique(at)]
 
 
 def _pairs(run: Run, train: pd.DataFrame) -> pd.DataFrame:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
+import pandas as pd
 
 from tfmem.datasets.pictures import Pictures
 from tfmem.errors import InputError
@@ -145,7 +146,7 @@ def _page(
     tables = {"train": explorer.train, "test": explorer.test}
 
     def place(split: str, index: int) -> tuple[int, str] | None:
-        position = tables[split].index.get_indexer([index])[0]
+        position = tables[split].index.get_indexer(pd.Index([index]))[0]
         return pictures[split].place(position) if position >= 0 else None
 
     return environment.get_template("report.html.j2").render(
@@ -186,7 +187,7 @@ def _data(run: Run, explorer: Explorer, pictures: Mapping[str, Sprites]) -> dict
     return {
         **explorer.data(run.dataset.class_names),
         "statistic": run.statistic,
-        "memorized": run.config.selection.memorization,
+        "strongest": STRONGEST,
         "sheets": {
             split: [[sheet.columns, sheet.rows] for sheet in known.sheets]
             for split, known in pictures.items()

@@ -98,13 +98,14 @@
     }
     const other = split === "train" ? "test" : "train";
     const {influence, stderr, pair} = DATA.links;
-    const links = linksOf[split].get(position) ?? [];
+    const links = (linksOf[split].get(position) ?? [])
+      .filter((link, rank) => rank < DATA.strongest || pair[link]);
     const linked = links.map((link) => {
       const end = DATA.links[other][link];
       const lines = [["", `${two(influence[link])} ± ${two(stderr[link])}`]];
-      if (other === "train") lines.push(["name", `mem ${two(DATA.train.memorization[end])}`]);
-      if (DATA[other].label[end] !== DATA[split].label[position]) lines.push(["name", className(other, end)]);
-      if (pair[link]) lines.push(["", "★ selected"]);
+      if (other === "train") lines.push(["soft", `mem. ${two(DATA.train.memorization[end])}`]);
+      if (DATA[other].label[end] !== DATA[split].label[position]) lines.push(["soft", className(other, end)]);
+      if (pair[link]) lines[0][1] += " ★";
       return item(other, end, ...lines);
     });
     byId("detail").replaceChildren(
@@ -112,9 +113,9 @@
       ...facts[split](position).map((line) => made("p", {}, line)),
       made("h4", {}, HEADINGS[split]),
       links.length
-        ? made("ul", {class: "gallery", "aria-label": HEADINGS[split]}, ...linked)
+        ? made("ul", {class: "gallery linked", "aria-label": HEADINGS[split]}, ...linked)
         : made("p", {class: "soft"}, "None is listed."),
-      ...(links.length ? [made("p", {class: "soft"}, "influence ± standard error; ★ a selected pair")] : []));
+      ...(links.length ? [made("p", {class: "soft"}, `influence ± standard error${other === "train" ? ", memorization" : ""}; ★ a selected pair`)] : []));
     return title;
   };
 
@@ -123,8 +124,9 @@
     if (!named) return;
     const title = showDetail(named[1], Number(named[2]));
     markCurrent();
-    byId("detail").scrollTop = 0;
-    byId("detail").scrollIntoView({block: "nearest"});
+    const detail = byId("detail"), {top, bottom} = detail.getBoundingClientRect();
+    detail.scrollTop = 0;
+    if (top > innerHeight || bottom < 0) detail.scrollIntoView();
     title.focus({preventScroll: true});
   };
 
