@@ -219,6 +219,35 @@ def report(
         done(out / "index.html", "with the files beside it")
 
 
+@app.command(
+    epilog=examples(
+        "tfmem figures runs/digits",
+        "tfmem figures runs/cifar100 --classes bee,beaver,bottle",
+    )
+)
+def figures(
+    folder: RunFolder,
+    classes: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME,…",
+            help="Classes of Figs. 1, 3 and D.5; else those with most memorized examples, and all.",
+        ),
+    ] = "",
+) -> None:
+    """Draw the figures of Feldman & Zhang (2020), and say what those that are missing take."""
+    from components.paper import PAPER, PaperFigures, contents
+    from pipelines.runner import Step, run_chain
+    from tfmem.run import load_run
+
+    load_run(folder).config  # noqa: B018  (refuses a folder that is no run)
+    names = [name.strip() for name in classes.split(",") if name.strip()]
+    run_chain([Step(PAPER, {"classes": names})], folder)
+    for number, subject, file in contents(folder):
+        print(f"Fig. {number:4} {subject:44} {file}")
+    done(folder / PaperFigures.place, "PNG and PDF")
+
+
 def _begin(settings: Config, out: Path) -> None:
     """Makes the output folder, or refuses one that holds another run."""
     from tfmem.training import check_directory
