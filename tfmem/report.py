@@ -167,6 +167,7 @@ def _page(
         statistics=run.pair_statistics,
         selection=describe(run.config.selection, run.selection).splitlines(),
         said=explorer.said,
+        listed=len(explorer.train),
         pictures=pictures,
         sources=sources,
         place=place,
