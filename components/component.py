@@ -142,7 +142,7 @@ def _code_version(module: ModuleType | None) -> str:
     """Hash of the component's own source and of the whole library below it."""
     digest = hashlib.sha256()
     library = Path(tfmem.__file__).parent
-    files = sorted(path for path in library.rglob("*") if path.suffix in (".py", ".j2"))
+    files = sorted(path for path in library.rglob("*") if path.suffix in (".py", ".j2", ".js"))
     if module is not None and module.__file__:
         files.append(Path(module.__file__))
     for path in files:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from components.component import (
     Artifact,
     Component,
@@ -29,7 +31,7 @@ from components.experiment import (
     RandomLabels,
     Removal,
 )
-from tfmem.report import render
+from tfmem.report import render, write_folder
 from tfmem.run import Run
 
 _EXPERIMENTS: dict[str, type[Artifact]] = {
@@ -53,6 +55,20 @@ def Do(inputs: Paths, outputs: Paths, parameters: Parameters) -> None:
     experiments = {name: inputs[name] for name in _EXPERIMENTS if name in inputs}
     page = render(Run(inputs), inputs["figures"], experiments)
     outputs["report"].write_text(page, encoding="utf-8")
+
+
+def write_beside(folder: Path, examples: int, out: Path) -> None:
+    """Writes the page of a finished run as a folder, with more examples.
+
+    Args:
+      folder: the run's.
+      examples: how many training, and test, examples at most.
+      out: receives `index.html` and what it loads.
+    """
+    kinds = {**REPORT.inputs, **_EXPERIMENTS}
+    paths = {name: folder / kind.place for name, kind in kinds.items()}
+    experiments = {name: paths[name] for name in _EXPERIMENTS if paths[name].exists()}
+    write_folder(Run(paths), paths["figures"], experiments, examples, out)
 
 
 REPORT = Component(

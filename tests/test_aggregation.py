@@ -148,14 +148,14 @@ def test_parts_that_fit_the_memory_give_the_same_bytes(tmp_path, reference, monk
     write_run(tmp_path, records, labels, shards=3)
     aggregate(tmp_path, room=Room(memory=2**30))
     whole, everything = contents(tmp_path), search(tmp_path)
-    assert "parts" not in capsys.readouterr().err
+    assert "parts" not in capsys.readouterr().out
     aggregate(tmp_path, room=Room(memory=73_000))
-    assert "in 2 parts" in capsys.readouterr().err
+    assert "in 2 parts" in capsys.readouterr().out
     assert contents(tmp_path) == whole
     name = "pairs/" + shard_name("pairs", 0, 1)
     assert whole[name] == reference[name]
     assert search(tmp_path, room=Room(memory=71_000, tile=8, found=500)) == everything
-    assert "in 5 parts" in capsys.readouterr().err
+    assert "in 5 parts" in capsys.readouterr().out
     with pytest.raises(InputError, match=r"memory: expected at least .* received 0.01 MiB"):
         aggregate(tmp_path, room=Room(memory=10_000))
 

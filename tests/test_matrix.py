@@ -86,7 +86,7 @@ def test_tiles_parts_steps_and_runners_are_nothing(tmp_path, monkeypatch, capsys
     monkeypatch.setattr(matrices, "_PAIRS", 4 * TEST + 3)
     monkeypatch.setattr(memory, "_PROGRAM", 0)
     write(tmp_path, room=Room(memory=59_000, tile=7))
-    assert "in 2 parts" in capsys.readouterr().err
+    assert "in 2 parts" in capsys.readouterr().out
     assert out.read_bytes() == whole
     half, _ = write(tmp_path, dtype="float16", room=Room(memory=59_000, tile=7))
     np.testing.assert_array_equal(half, found.astype(np.float16))

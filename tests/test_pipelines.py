@@ -11,6 +11,7 @@ import pytest
 
 import tfmem
 from components.component import Component, Figures, Memorization, Page, Predictions
+from components.paper import PAPER, contents
 from pipelines.consistency import compare
 from pipelines.memorization import presentation
 from pipelines.runner import ComponentError, Step, run_chain
@@ -105,7 +106,7 @@ def test_the_page_needs_nothing_beside_itself_and_its_links_lead_somewhere(digit
     page.feed(html)
     assert all(source.startswith("data:image/png;base64,") for source in page.sources)
     assert all(link.startswith("#") and link[1:] in page.ids for link in page.links)
-    assert not re.search(r"https?://|url\(|@import", html)
+    assert not re.search(r"https?://|url\((?!data:image/png;base64,)|@import", html)
     run = tfmem.load_run(digits_run[0])
     top = run.memorization["memorization"].idxmax()
     assert f"#train-{top}" in page.links
@@ -151,6 +152,24 @@ def test_the_page_shows_the_experiments_that_were_made(digits_run, tmp_path):
     run_chain(presentation(), folder, said.append)
     assert "[1/2] figures: unchanged, skipped" in said
     assert 'id="consistency"' in (folder / "report.html").read_text()
+
+
+def test_the_papers_figures_are_drawn_and_those_that_are_missing_are_named(digits_run, tmp_path):
+    folder = shutil.copytree(digits_run[0], tmp_path / "digits")
+    compare([folder], folder / "consistency", Rule(), other_inputs=False)
+    run_chain([Step(PAPER, {"classes": ["8", "1"]})], folder)
+    listed = {number: file for number, _, file in contents(folder)}
+    there = {number for number, file in listed.items() if not file.startswith("missing: ")}
+    assert there == {"1", "3", "C.1", "C.2", "D.4", "D.5"}
+    assert "tfmem experiment removal" in listed["2"]
+    assert "--no-memorization-condition" in listed["C.3"]
+    files = {path.name for path in (folder / "paper_figures").iterdir()}
+    stems = [f"figure_{number.replace('.', '')}" for number in there]
+    assert files == {f"{stem}{kind}" for stem in stems for kind in (".png", ".pdf")}
+    copied = (folder / "paper_figures/figure_C2.pdf").read_bytes()
+    assert copied == (folder / "consistency/consistency.pdf").read_bytes()
+    with pytest.raises(ComponentError, match="classes: 'cat' is none of the 10 classes: 0, 1"):
+        run_chain([Step(PAPER, {"classes": ["cat"]})], folder)
 
 
 def test_estimate_alone_writes_the_same_records(digits_run, tmp_path):

@@ -129,7 +129,7 @@ def test_galleries_show_what_is_influenced_most_and_only_what_is_known():
     assert values == ["cat  0.44", "0.90", "0.70", "cat  0.22", "0.80", "cat  0.11", "0.60"]
     values = [text for text in shown["pair_gallery_several"] if text[-1].isdigit()]
     assert values == ["cat  0.44", "0.90", "0.70"]
-    assert "0.70" not in shown["pair_gallery_spread"]
+    assert shown["pair_gallery_spread"].count("0.90") == 1
     assert len(whole["pair_gallery"].axes[0].images) == 3 * 5
     assert not pair_galleries(pairs[:0], images, images)["pair_gallery"].axes
 

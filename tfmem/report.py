@@ -1,26 +1,26 @@
-"""A self-contained HTML page from a run's outputs."""
+"""An interactive HTML page from a run's outputs."""
 
 from __future__ import annotations
 
 import base64
-import io
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import jinja2
-import numpy as np
-from PIL import Image
+import pandas as pd
 
 from tfmem.datasets.pictures import Pictures
 from tfmem.errors import InputError
 from tfmem.experiments.outcome import FINDINGS_NAME, load_outcome
+from tfmem.explorer import ERRORS, EXAMPLES, LEAST, STRONGEST, Explorer, explore
 from tfmem.run import Run
 from tfmem.selection import describe
+from tfmem.sprites import Sprites, sprites
 
 _MEMORIZED_ROWS = 60
 _PAIR_ROWS = 200
-_INFLUENCED = 4
 _FIGURES = (
     (
         "memorization_histogram",
@@ -67,40 +67,91 @@ _EXPERIMENTS = {
 }
 
 
-def render(run: Run, figures: Path, experiments: Mapping[str, Path] | None = None) -> str:
-    """Renders the page of a run.
+def render(
+    run: Run,
+    figures: Path,
+    experiments: Mapping[str, Path] | None = None,
+    limit: int = EXAMPLES,
+) -> str:
+    """Renders the page of a run as one file.
 
     Args:
       run: its estimates, pairs, trials, labels and data.
       figures: folder with the PNG files of its figures.
       experiments: folders of those that were begun, by name; their figures are shown.
+      limit: how many training, and test, examples are on it at most; see `explore`.
 
     Returns:
-      HTML that needs nothing beside itself; every example in a table links to its image.
+      HTML that needs nothing beside itself. Its tables are there without JavaScript.
     """
-    memorized = run.memorization.sort_values("memorization", ascending=False, kind="stable")
-    memorized = memorized.dropna(subset="memorization").head(_MEMORIZED_ROWS)
-    pairs = run.pairs.head(_PAIR_ROWS)
-    train = sorted({*memorized.index.tolist(), *pairs["train_index"].tolist()})
-    influenced = {index: _influenced(run, index) for index in train}
-    shown_tests = {test for tests in influenced.values() for test, _ in tests}
-    tests = sorted(shown_tests | set(pairs["test_index"].tolist()))
-    data = run.dataset
-    images = {
-        **{f"train-{i}": _picture(Pictures(data, "train")[i]) for i in train},
-        **{f"test-{i}": _picture(Pictures(data, "test")[i]) for i in tests},
+    explorer = explore(run, limit)
+    pictures = _pictures(run, explorer)
+    sources = {
+        split: [_data_uri(sheet.encoded, sheet.suffix) for sheet in sheets.sheets]
+        for split, sheets in pictures.items()
     }
-    influencers = run.pairs.groupby("test_index")
+    return _page(run, figures, experiments or {}, explorer, pictures, sources, inline=True)
+
+
+def write_folder(
+    run: Run, figures: Path, experiments: Mapping[str, Path], limit: int, out: Path
+) -> None:
+    """Writes the page of a run as `index.html`, with its data and pictures beside it.
+
+    It can be opened from a disk, and loads pictures when they are looked at.
+
+    Args:
+      run: as for `render`, likewise the others.
+      figures: folder with the PNG files of its figures.
+      experiments: folders of those that were begun, by name.
+      limit: how many training, and test, examples are on it at most.
+      out: receives the files.
+
+    Raises:
+      InputError: if it cannot be written.
+    """
+    explorer = explore(run, limit)
+    pictures = _pictures(run, explorer)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        sources = {split: sheets.save(out, split) for split, sheets in pictures.items()}
+        data = json.dumps(_data(run, explorer, pictures), separators=(",", ":"))
+        (out / "data.js").write_text(f"const DATA = {data};\n", encoding="utf-8")
+        page = _page(run, figures, experiments, explorer, pictures, sources, inline=False)
+        (out / "index.html").write_text(page, encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"{out}: cannot be written: {error.strerror}") from None
+
+
+def _page(
+    run: Run,
+    figures: Path,
+    experiments: Mapping[str, Path],
+    explorer: Explorer,
+    pictures: Mapping[str, Sprites],
+    sources: Mapping[str, list[str]],
+    inline: bool,
+) -> str:
+    memorized = explorer.train.sort_values("memorization", ascending=False, kind="stable")
+    memorized = memorized.head(_MEMORIZED_ROWS)
+    pairs = run.pairs.head(_PAIR_ROWS)
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("tfmem"),
         autoescape=True,
+        extensions=["jinja2.ext.do"],
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    tables = {"train": explorer.train, "test": explorer.test}
+
+    def place(split: str, index: int) -> tuple[int, str] | None:
+        position = tables[split].index.get_indexer(pd.Index([index]))[0]
+        return pictures[split].place(position) if position >= 0 else None
+
     return environment.get_template("report.html.j2").render(
         run=run,
-        data=data,
+        data=run.dataset,
         summary=_summary(run),
         settings=run.config.to_yaml(),
         classes=_classes(run),
@@ -109,17 +160,40 @@ def render(run: Run, figures: Path, experiments: Mapping[str, Path] | None = Non
             for name, title, text in _FIGURES
         ],
         experiments=[
-            shown for name, folder in (experiments or {}).items() for shown in _shown(name, folder)
+            shown for name, folder in experiments.items() for shown in _shown(name, folder)
         ],
         memorized=list(memorized.itertuples()),
         pairs=list(pairs.itertuples()),
         statistics=run.pair_statistics,
         selection=describe(run.config.selection, run.selection).splitlines(),
-        examples=run.memorization.loc[train],
-        influenced=influenced,
-        tests=[(i, influencers.groups.get(i, []), data.test_labels[i]) for i in tests],
-        images=images,
+        said=explorer.said,
+        listed=len(explorer.train),
+        pictures=pictures,
+        sources=sources,
+        place=place,
+        anchored={("train", index) for index in memorized.index},  # links without JavaScript
+        explorer=_data(run, explorer, pictures) if inline else None,
+        rule={"least": LEAST, "errors": ERRORS, "strongest": STRONGEST},
     )
+
+
+def _pictures(run: Run, explorer: Explorer) -> dict[str, Sprites]:
+    return {
+        split: sprites(Pictures(run.dataset, split), table.index.tolist())
+        for split, table in (("train", explorer.train), ("test", explorer.test))
+    }
+
+
+def _data(run: Run, explorer: Explorer, pictures: Mapping[str, Sprites]) -> dict[str, Any]:
+    return {
+        **explorer.data(run.dataset.class_names),
+        "statistic": run.statistic,
+        "strongest": STRONGEST,
+        "sheets": {
+            split: [[sheet.columns, sheet.rows] for sheet in known.sheets]
+            for split, known in pictures.items()
+        },
+    }
 
 
 def _shown(name: str, folder: Path) -> Iterator[tuple[str, str, Sequence[str], str]]:
@@ -173,19 +247,6 @@ def _classes(run: Run) -> list[dict[str, Any]]:
     ]
 
 
-def _influenced(run: Run, index: int) -> list[tuple[int, float]]:
-    tests, influence = run.most_influenced(index, _INFLUENCED)
-    return list(zip(tests.tolist(), influence.tolist(), strict=True))
-
-
-def _picture(image: np.ndarray) -> str:
-    """An image as a PNG data URI; one channel is shown as ink on paper, as in the figures."""
-    pixels = np.round(image * 255).astype(np.uint8)
-    pixels = 255 - pixels[..., 0] if pixels.shape[-1] == 1 else pixels
-    file = io.BytesIO()
-    Image.fromarray(pixels).save(file, "PNG", optimize=True)
-    return _data_uri(file.getvalue())
-
-
-def _data_uri(png: bytes) -> str:
-    return f"data:image/png;base64,{base64.b64encode(png).decode()}"
+def _data_uri(image: bytes, suffix: str = "png") -> str:
+    kind = {"png": "png", "jpg": "jpeg"}[suffix]
+    return f"data:image/{kind};base64,{base64.b64encode(image).decode()}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -70,6 +71,27 @@ class InfluenceBlock:
     def influence(self) -> np.ndarray:
         """Influence, float64 `[train, test]`."""
         return self.errors.value
+
+    @property
+    def test_accuracy(self) -> np.ndarray:
+        """How often models are right on each test example, float64 `[test]`.
+
+        Where the statistic is probability, the mean probability of its label.
+        """
+        return self._counts.test_correct / self._counts.train.num_trials
+
+    def of(self, train_index: np.ndarray) -> InfluenceBlock:
+        """The same for some training examples only, those of the class; takes less memory."""
+        counts, rows = self._counts, np.flatnonzero(np.isin(self.train_index, train_index))
+        both, uncertain = counts.test_correct_in, counts.test_uncertain_in
+        return InfluenceBlock(
+            replace(
+                counts,
+                train=counts.train.take(rows),
+                test_correct_in=both[rows],
+                test_uncertain_in=None if uncertain is None else uncertain[rows],
+            )
+        )
 
     def most_influenced(self, train_index: int, count: int) -> tuple[np.ndarray, np.ndarray]:
         """Test examples that a training example influences most, and by how much.

@@ -187,16 +187,72 @@ def features(
     done(out, f"train_features and test_features: the outputs of {layer!r}")
 
 
-@app.command(epilog=examples("tfmem report runs/digits"))
-def report(folder: RunFolder) -> None:
-    """Draw the figures and write the page of a run again, from the estimates that are there."""
+@app.command(
+    epilog=examples(
+        "tfmem report runs/digits",
+        "tfmem report runs/mnist --out pages/mnist --examples 60000",
+    )
+)
+def report(
+    folder: RunFolder,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="Also write a page with more examples: a folder with index.html, its data and its "
+            "pictures.",
+            show_default=False,
+        ),
+    ] = None,
+    examples: Annotated[
+        int,
+        typer.Option(help="With --out: training, and test, examples on the page at most.", min=1),
+    ] = 20_000,
+) -> None:
+    """Draw the figures and write the page of a run again, from the estimates that are there.
+
+    The page is one file with up to 3,000 training examples: all, or those that matter most.
+    """
+    from components.report import write_beside
     from pipelines.memorization import presentation
     from pipelines.runner import run_chain
     from tfmem.run import load_run
 
     load_run(folder).config  # noqa: B018  (refuses a folder that is no run)
     run_chain(presentation(), folder)
-    done(folder / "report.html")
+    if out is None:
+        done(folder / "report.html")
+    else:
+        write_beside(folder, examples, out)
+        done(out / "index.html", "with the files beside it")
+
+
+@app.command(
+    epilog=examples(
+        "tfmem figures runs/digits",
+        "tfmem figures runs/cifar100 --classes bee,beaver,bottle",
+    )
+)
+def figures(
+    folder: RunFolder,
+    classes: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME,…",
+            help="Classes of Figs. 1, 3 and D.5; else those with most memorized examples, and all.",
+        ),
+    ] = "",
+) -> None:
+    """Draw the figures of Feldman & Zhang (2020), and say what those that are missing take."""
+    from components.paper import PAPER, PaperFigures, contents
+    from pipelines.runner import Step, run_chain
+    from tfmem.run import load_run
+
+    load_run(folder).config  # noqa: B018  (refuses a folder that is no run)
+    names = [name.strip() for name in classes.split(",") if name.strip()]
+    run_chain([Step(PAPER, {"classes": names})], folder)
+    for number, subject, file in contents(folder):
+        print(f"Fig. {number:4} {subject:44} {file}")
+    done(folder / PaperFigures.place, "PNG and PDF")
 
 
 def _begin(settings: Config, out: Path) -> None:

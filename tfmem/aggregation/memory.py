@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 
 import psutil
@@ -65,7 +64,7 @@ def divide(held: Sequence[int], batch: int, working: int, memory: int | None) ->
         total += size
     found = [range(*ends) for ends in zip(starts, [*starts[1:], len(held)], strict=True)]
     times = f", in {len(found)} parts" if len(found) > 1 else ""
-    print(f"memory: at most {_shown(memory)}{times}", file=sys.stderr)
+    print(f"memory: at most {_shown(memory)}{times}")
     return found
 
 

@@ -9,7 +9,7 @@ need sums of `p (1 - p)` too, which for correctness are 0 and left out.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import NormalDist
 
 import numpy as np
@@ -47,6 +47,11 @@ class TrainCounts:
     def num_out(self) -> np.ndarray:
         """Trials without the example, int64 `[train]`."""
         return self.num_trials - self.num_in
+
+    def take(self, rows: np.ndarray) -> TrainCounts:
+        """Some of the examples."""
+        arrays = {name: value for name, value in vars(self).items() if np.ndim(value)}
+        return replace(self, **{name: value[rows] for name, value in arrays.items()})
 
 
 @dataclass(frozen=True)

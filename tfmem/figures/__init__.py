@@ -4,11 +4,12 @@ from tfmem.figures.agreement import Agreeing, agreement_figure
 from tfmem.figures.galleries import (
     InfluenceRow,
     memorization_gallery,
+    most_memorized,
     pair_gallery,
     spread_evenly,
 )
 from tfmem.figures.histograms import influence_histogram, memorization_histogram
-from tfmem.figures.pair_tables import pair_galleries, save_pair_galleries
+from tfmem.figures.pair_tables import captions, pair_galleries, save_pair_galleries
 from tfmem.figures.planning import plan_figure
 from tfmem.figures.style import save
 
@@ -16,9 +17,11 @@ __all__ = [
     "Agreeing",
     "InfluenceRow",
     "agreement_figure",
+    "captions",
     "influence_histogram",
     "memorization_gallery",
     "memorization_histogram",
+    "most_memorized",
     "pair_galleries",
     "pair_gallery",
     "plan_figure",

@@ -62,30 +62,36 @@ class _Sheet:
         self._axes.text(x + 0.5, top - 0.03, words, ha="center", va="bottom", fontsize=8.5)
 
 
+def most_memorized(labels: np.ndarray, memorization: np.ndarray) -> list[int]:
+    """The classes, those with most examples of memorization 0.35 or more first."""
+    present = np.unique(labels)
+    memorized = np.bincount(labels[memorization >= 0.35], minlength=present.max(initial=-1) + 1)
+    return present[np.argsort(-memorized[present], kind="stable")].tolist()
+
+
 def memorization_gallery(
     images: Images,
     labels: np.ndarray,
     memorization: np.ndarray,
     class_names: Sequence[str],
-    classes: int = 6,
+    rows: Sequence[int] | None = None,
     examples: int = 3,
 ) -> Figure:
-    """Examples with memorization near 0, 0.5 and 1, a row a class (F&Z 2020, Fig. 1).
+    """Examples with memorization near 0, 0.5 and 1, a row a class (F&Z 2020, Figs. 1 and D.4).
 
-    The classes are those with most examples above 0.35, and of each the examples nearest to a level
-    are shown, ties by index; a place stays empty where none is within 0.15 of the level.
+    Of each class the examples nearest to a level are shown, ties by index; a place stays empty
+    where none is within 0.15 of the level.
 
     Args:
       images: by index `[height, width, channels]`, values in [0, 1].
       labels: int64 `[num_train]`.
       memorization: float `[num_train]`.
       class_names: names by label.
-      classes: how many rows.
+      rows: the classes; None shows the first six of `most_memorized`, in their own order.
       examples: how many examples at each level.
     """
-    memorized = np.bincount(labels[memorization >= 0.35], minlength=len(class_names))
-    present = np.flatnonzero(np.bincount(labels, minlength=len(class_names)))
-    rows = np.sort(present[np.argsort(-memorized[present], kind="stable")[:classes]])
+    if rows is None:
+        rows = sorted(most_memorized(labels, memorization)[:6])
     margin = 0.35 + 0.11 * max((len(class_names[row]) for row in rows), default=0)
     block = examples * 1.15 + 0.5
     sheet = _Sheet(margin + len(_LEVELS) * block, len(rows), inches=0.72)

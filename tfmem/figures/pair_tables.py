@@ -30,8 +30,8 @@ def pair_galleries(
 
     `pair_gallery` has five training examples, spread evenly over the pairs sorted by influence, and
     the up to four test examples that each influences most, as Feldman & Zhang's (2020) Fig. 3;
-    `pair_gallery_spread` has forty, spread likewise, each with the test example that it influences
-    most, as their Figs. D.5 to D.8; `pair_gallery_several` has those that are in most pairs.
+    `pair_gallery_spread` has twenty, spread likewise, as their Figs. D.5 to D.8;
+    `pair_gallery_several` has those that are in most pairs.
 
     Args:
       pairs: columns `train_index`, `test_index`, `influence`, `memorization`; most influential
@@ -58,12 +58,20 @@ def pair_galleries(
         return pair_gallery(train_images, test_images, rows, examples, panels)
 
     five = [every[position] for position in spread_evenly(len(every), 5)]
-    forty = [every[position] for position in spread_evenly(len(every), 40)]
+    twenty = [every[position] for position in spread_evenly(len(every), 20)]
     several = sorted((t for t in every if len(groups[t]) > 1), key=lambda t: -len(groups[t]))[:20]
     return {
         "pair_gallery": draw(five, most_influenced, _EXAMPLES, 1),
-        "pair_gallery_spread": draw(forty, None, 1, 4),
+        "pair_gallery_spread": draw(twenty, most_influenced, _EXAMPLES, 2),
         "pair_gallery_several": draw(several, None, _EXAMPLES, 2),
+    }
+
+
+def captions(pairs: pd.DataFrame, dataset: AnyDataset) -> dict[int, str]:
+    """What the training examples of pairs are called in galleries, by index: their classes."""
+    return {
+        index: dataset.class_names[dataset.train_labels[index]].replace("_", " ")
+        for index in pairs["train_index"].tolist()
     }
 
 
@@ -101,10 +109,7 @@ def save_pair_galleries(
     except OSError as error:
         raise InputError(f"--out {folder}: cannot be written: {error.strerror}") from None
     classes = {split: known[pairs[f"{split}_index"]] for split, known in labels.items()}
-    names = {
-        index: dataset.class_names[label].replace("_", " ")
-        for index, label in zip(pairs["train_index"].tolist(), classes["train"], strict=True)
-    }
+    names = captions(pairs, dataset)
     images = Pictures(dataset, "train"), Pictures(dataset, "test")
     for name, figure in pair_galleries(pairs, *images, names, most_influenced).items():
         save(figure, folder, name)

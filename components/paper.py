@@ -1,0 +1,136 @@
+"""Draws the figures of Feldman & Zhang (2020) from a run, by their numbers."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from components.component import (
+    Artifact,
+    Component,
+    Consistency,
+    Influence,
+    Memorization,
+    Parameters,
+    Paths,
+    Predictions,
+    RunComparison,
+    SelectedPairs,
+    Settings,
+)
+from components.experiment import FIGURE_NAME, LastLayer, Removal
+from tfmem import figures
+from tfmem.datasets.pictures import Pictures
+from tfmem.errors import InputError
+from tfmem.run import Run
+from tfmem.selection import influence_thresholds
+
+_MORE_CLASSES = 12
+
+
+class PaperFigures(Artifact):
+    """The paper's figures as PNG and PDF, named by their numbers."""
+
+    place = "paper_figures"
+
+
+_MADE_ELSEWHERE = {
+    "figure_2": (("removal", FIGURE_NAME),),
+    "figure_C2": (("comparison", "consistency"), ("consistency", "consistency")),
+    "figure_C3": (("last_layer", FIGURE_NAME),),
+}
+
+
+def Do(inputs: Paths, outputs: Paths, parameters: Parameters) -> None:
+    """Writes every figure that there are numbers for."""
+    run, folder = Run(inputs), outputs["figures"]
+    data, selection = run.dataset, run.config.selection
+    memorization = run.memorization["memorization"].to_numpy()
+    ranked = figures.most_memorized(data.train_labels, memorization)
+    chosen = _labels(parameters["classes"], data.class_names) or sorted(ranked[:6])
+    others = sorted([label for label in ranked if label not in chosen][:_MORE_CLASSES])
+    for name, rows in (("figure_1", chosen), ("figure_D4", others)):
+        if rows:
+            drawn = figures.memorization_gallery(
+                Pictures(data, "train"), data.train_labels, memorization, data.class_names, rows
+            )
+            figures.save(drawn, folder, name)
+    influence = run.pairs["influence"].to_numpy()
+    thresholds = influence_thresholds(selection)
+    figures.save(figures.influence_histogram(influence, thresholds), folder, "figure_C1")
+    pairs = run.pairs
+    if parameters["classes"]:
+        pairs = pairs[np.isin(pairs["label"], chosen)]
+    if len(pairs):
+        whole = selection.pairs == "same_class" and selection.sign == "positive"
+        galleries = figures.pair_galleries(
+            pairs,
+            Pictures(data, "train"),
+            Pictures(data, "test"),
+            figures.captions(pairs, data),
+            run.most_influenced if whole else None,
+        )
+        figures.save(galleries["pair_gallery"], folder, "figure_3")
+        figures.save(galleries["pair_gallery_spread"], folder, "figure_D5")
+    for name, sources in _MADE_ELSEWHERE.items():
+        made = [inputs[key] / file for key, file in sources if key in inputs]
+        for source in [path for path in made if path.with_suffix(".png").exists()][:1]:
+            for suffix in (".png", ".pdf"):
+                shutil.copyfile(source.with_suffix(suffix), folder / f"{name}{suffix}")
+
+
+def _labels(names: Sequence[str], known: Sequence[str]) -> list[int]:
+    for name in names:
+        if name not in known:
+            some = ", ".join(known[:8]) + (", …" if len(known) > 8 else "")
+            raise InputError(f"classes: {name!r} is none of the {len(known)} classes: {some}")
+    return [known.index(name) for name in names]
+
+
+def contents(folder: Path) -> list[tuple[str, str, str]]:
+    """Number, subject, and file of each of the paper's figures; or what would make it.
+
+    Args:
+      folder: a run's, with its paper figures.
+    """
+    none = f"no such pair was selected: tfmem run CONFIG --out {folder} with more trials"
+    conduct = f"tfmem experiment {{}} CONFIG --out {folder}"
+    listed = [
+        ("1", "memorization near 0, 0.5 and 1", "no class"),
+        ("2", "removal of memorized examples", conduct.format("removal")),
+        ("3", "memorized examples and whom they influence", none),
+        ("C.1", "influence of the selected pairs", ""),
+        ("C.2", "consistency", f"tfmem consistency {folder} [OTHER RUNS]"),
+        ("C.3", "consistency with the last layer alone", conduct.format("last-layer")),
+        ("D.4", "as 1, other classes", "there are no other classes"),
+        ("D.5", "as 3, more of them (D.5 to D.8)", none),
+    ]
+    found = []
+    for number, subject, otherwise in listed:
+        file = folder / PaperFigures.place / f"figure_{number.replace('.', '')}.pdf"
+        found.append((number, subject, file.name if file.exists() else f"missing: {otherwise}"))
+    return found
+
+
+PAPER = Component(
+    name="paper",
+    inputs={
+        "settings": Settings,
+        "predictions": Predictions,
+        "memorization": Memorization,
+        "influence": Influence,
+        "pairs": SelectedPairs,
+    },
+    optional={
+        "removal": Removal,
+        "consistency": Consistency,
+        "comparison": RunComparison,
+        "last_layer": LastLayer,
+    },
+    outputs={"figures": PaperFigures},
+    parameters={"classes": list},
+    Do=Do,
+)
