@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
-from statistics import NormalDist
 
 import numpy as np
 import pandas as pd
-from scipy.stats import spearmanr
 
 from tfmem.config import Config
 from tfmem.datasets import AnyDataset
 from tfmem.errors import InputError
+from tfmem.experiments.correlation import rank_correlation
 from tfmem.experiments.outcome import Outcome
 from tfmem.experiments.ranking import areas
 from tfmem.experiments.summed import Summed, sum_trials
@@ -21,7 +20,6 @@ from tfmem.predictions import TrialRecord
 from tfmem.training.dynamics import Dynamics, follow
 
 QUESTION = "How near do cheaper scores come to memorization?"
-_Z = NormalDist().inv_cdf(0.975)
 
 
 def proxies(
@@ -81,9 +79,9 @@ def proxies(
     found = areas(values, memorized)
     rows = []
     for place, (name, number, _) in enumerate(scores):
-        correlation = _spearman(values[place], truth.memorization[known])
+        ranks = rank_correlation(values[place], truth.memorization[known])
         area = (float(found.area[place]), *found.interval(place))
-        rows.append((name, number, *correlation, *area))
+        rows.append((name, number, ranks.value, ranks.low, ranks.high, *area))
     names = ["score", "trainings", "spearman", "spearman_low", "spearman_high"]
     table = pd.DataFrame(rows, columns=[*names, "auc", "auc_low", "auc_high"])
     return Outcome(QUESTION, _findings(config, table, truth, int(memorized.sum())), table)
@@ -125,16 +123,6 @@ def _of_trials(trials: Summed) -> dict[str, np.ndarray]:
 def _filled(score: np.ndarray) -> np.ndarray:
     known = score[~np.isnan(score)]
     return np.where(np.isnan(score), known.mean() if len(known) else 0.0, score)
-
-
-def _spearman(score: np.ndarray, truth: np.ndarray) -> tuple[float, float, float]:
-    """Spearman's correlation with 95% interval (Bonett & Wright 2000); 0 of a constant."""
-    if np.ptp(score) == 0 or np.ptp(truth) == 0:
-        return 0.0, 0.0, 0.0
-    value = float(spearmanr(score, truth).statistic)
-    half = _Z * np.sqrt((1 + value**2 / 2) / (len(score) - 3))
-    middle = np.arctanh(np.clip(value, -1 + 1e-12, 1 - 1e-12))
-    return value, float(np.tanh(middle - half)), float(np.tanh(middle + half))
 
 
 def _findings(
