@@ -3,8 +3,7 @@ import io
 import numpy as np
 import pytest
 
-from tfmem.config import DatasetSettings, from_yaml
-from tfmem.datasets import load
+from tfmem.config import from_yaml
 from tfmem.errors import InputError
 from tfmem.given import GivenSubsets, parse_subsets
 from tfmem.predictions import read_shard
@@ -20,10 +19,6 @@ SETTINGS = [
 ]
 
 
-DIGITS = load(DatasetSettings())
-COUNT = len(DIGITS.train_labels)
-
-
 def given_config(path, masks, *more):
     path.write_bytes(GivenSubsets.of(masks).to_npz())
     return from_yaml(
@@ -31,34 +26,36 @@ def given_config(path, masks, *more):
     )
 
 
-def test_trials_are_trained_on_the_subsets_that_are_given(tmp_path):
+def test_trials_are_trained_on_the_subsets_that_are_given(tmp_path, digits):
+    count = len(digits.train_labels)
     rng = np.random.default_rng(0)
-    masks = [rng.permutation(COUNT) < size for size in (900, 900, COUNT, COUNT, 500)]
+    masks = [rng.permutation(count) < size for size in (200, 200, count, count, 100)]
     config = given_config(tmp_path / "s.npz", masks)
-    train(config, DIGITS, tmp_path / "run")
+    train(config, digits, tmp_path / "run")
     (tmp_path / "s.npz").unlink()  # there is a copy beside the predictions
     shards = sorted((tmp_path / "run" / "predictions").glob("*.tfrecord"))
     found = {record.trial_id: record for path in shards for record in read_shard(path)}
     for trial, mask in enumerate(masks):
-        assert (unpack(found[trial].subset_mask, COUNT) == mask).all()
+        assert (unpack(found[trial].subset_mask, count) == mask).all()
     other = given_config(tmp_path / "s.npz", masks[::-1])
     with pytest.raises(InputError, match="subsets_digest"):
-        train(other, DIGITS, tmp_path / "run")
+        train(other, digits, tmp_path / "run")
 
 
-def test_subsets_that_cannot_be_trained_are_refused(tmp_path):
-    masks = [np.arange(COUNT) < size for size in (20, 21)]
+def test_subsets_that_cannot_be_trained_are_refused(tmp_path, digits):
+    count = len(digits.train_labels)
+    masks = [np.arange(count) < size for size in (20, 21)]
     with pytest.raises(InputError, match=r"trials 0 to 1 are trained together.* 20 to 21"):
-        train(given_config(tmp_path / "a.npz", masks), DIGITS, tmp_path / "a")
+        train(given_config(tmp_path / "a.npz", masks), digits, tmp_path / "a")
     large = given_config(tmp_path / "b.npz", masks[:1] * 2, "training.batch_size=25")
     with pytest.raises(InputError, match=r"training.batch_size: .* 20, received 25"):
-        train(large, DIGITS, tmp_path / "b")
+        train(large, digits, tmp_path / "b")
     other = given_config(tmp_path / "c.npz", [np.ones(30, bool)] * 2)
-    with pytest.raises(InputError, match=f"expected subsets of {COUNT} .* received 30"):
-        train(other, DIGITS, tmp_path / "c")
+    with pytest.raises(InputError, match=f"expected subsets of {count} .* received 30"):
+        train(other, digits, tmp_path / "c")
     many = given_config(tmp_path / "d.npz", masks, "training.trials=9")
     with pytest.raises(InputError, match=r"expected a subset for each of 9 trials .* received 2"):
-        train(many, DIGITS, tmp_path / "d")
+        train(many, digits, tmp_path / "d")
 
 
 @pytest.mark.parametrize(

@@ -103,7 +103,7 @@ def reader(tmp_path_factory):
     folder = tmp_path_factory.mktemp("mutations")
     labels = Labels(np.zeros(TRAIN, int), np.zeros(TEST, int), ("a",), FINGERPRINT)
     (folder / "labels.npz").write_bytes(labels.to_npz())
-    reader = _ReadShard(str(folder / "labels.npz"))
+    reader = _ReadShard(str(folder / "labels.npz"), identified=False)
     reader.setup()
     return reader, folder
 

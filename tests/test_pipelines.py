@@ -162,7 +162,7 @@ def test_the_papers_figures_are_drawn_and_those_that_are_missing_are_named(digit
     there = {number for number, file in listed.items() if not file.startswith("missing: ")}
     assert there == {"1", "3", "C.1", "C.2", "D.4", "D.5"}
     assert "tfmem experiment removal" in listed["2"]
-    assert "--no-memorization-condition" in listed["C.3"]
+    assert "experiment last-layer" in listed["C.3"]
     files = {path.name for path in (folder / "paper_figures").iterdir()}
     stems = [f"figure_{number.replace('.', '')}" for number in there]
     assert files == {f"{stem}{kind}" for stem in stems for kind in (".png", ".pdf")}

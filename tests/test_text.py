@@ -243,7 +243,7 @@ training: {{trials: 6, epochs: 20, batch_size: 8, learning_rate: 0.1, stack_size
     out.mkdir()
     run_chain(memorization(from_yaml(tree)), out)
     page = (out / "report.html").read_text(encoding="utf-8")
-    assert page.count("data:image/png") > 60
+    assert page.count("data:image/png") > 2  # two sheets of them, beside the figures
     with pytest.raises(
         InputError, match=r"no training\.augmentation with model\.name: transformer"
     ):
