@@ -159,6 +159,10 @@ class _SearchTile(WithGroups):
         yield TileCounts(train, found)
 
 
+def _listed(_: int, bits: Iterable[Bits]) -> list[Bits]:
+    return list(bits)
+
+
 @beam.ptransform_fn
 def SearchTiles(
     records: beam.PCollection[tuple[TrialRecord, str]],
@@ -198,7 +202,7 @@ def WithTiles(
     tests = (
         batches
         | "GatherTests" >> GatherBits(labels_path, only_tests)
-        | "AllTests" >> beam.MapTuple(lambda _, bits: list(bits))
+        | "AllTests" >> beam.MapTuple(_listed)
     )
     return (
         batches

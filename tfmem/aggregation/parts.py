@@ -116,8 +116,12 @@ def in_parts(
         if not found:
             num_trials = _checked(identities, source.planned)
         found.append(records | f"Part{number}" >> count(part, num_trials))
-        after = [beam.pvalue.AsIter(found[-1] | f"Done{number}" >> beam.Map(lambda _: None))]
+        after = [beam.pvalue.AsIter(found[-1] | f"Done{number}" >> beam.Map(_nothing))]
     return found
+
+
+def _nothing(_: Any) -> None:
+    """What is left of counts that are only waited for."""
 
 
 def from_parts(
