@@ -79,7 +79,8 @@ def SumClasses(
     return (
         records
         | "BatchTrials" >> beam.BatchElements(min_batch_size=BATCH, max_batch_size=BATCH)
-        | "CutProbabilities" >> beam.ParDo(_CutProbabilities(labels_path, groups))
+        | "CutProbabilities"
+        >> beam.ParDo(_CutProbabilities(labels_path, groups)).with_output_types(tuple[int, Batch])
         | "GatherClass" >> beam.GroupByKey()
         | "SumClass" >> beam.ParDo(_SumClass(labels_path, groups), num_trials)
     )
