@@ -16,7 +16,7 @@ from components.component import (
 from tfmem import figures
 from tfmem.datasets.pictures import Pictures
 from tfmem.run import Run
-from tfmem.selection import influence_thresholds
+from tfmem.selection.settling import influence_thresholds
 
 
 def Do(inputs: Paths, outputs: Paths, parameters: Parameters) -> None:

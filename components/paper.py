@@ -26,7 +26,7 @@ from tfmem import figures
 from tfmem.datasets.pictures import Pictures
 from tfmem.errors import InputError
 from tfmem.run import Run
-from tfmem.selection import influence_thresholds
+from tfmem.selection.settling import influence_thresholds
 
 _MORE_CLASSES = 12
 

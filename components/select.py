@@ -15,7 +15,7 @@ from tfmem.aggregation.jobs import search_pairs, select_pairs
 from tfmem.aggregation.reading import read_selection
 from tfmem.config import Config
 from tfmem.predictions import LABELS_NAME
-from tfmem.selection import describe
+from tfmem.selection.settling import describe
 from tfmem.training import check_directory
 
 

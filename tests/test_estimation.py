@@ -12,7 +12,8 @@ from tfmem.estimation.estimator import (
 )
 from tfmem.estimation.kernels import co_occurrence, ones, transpose_bits
 from tfmem.pairs import statistics
-from tfmem.selection import in_class, settle
+from tfmem.selection.finding import in_class
+from tfmem.selection.settling import settle
 
 
 def packed(bits):

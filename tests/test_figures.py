@@ -3,7 +3,7 @@ import pytest
 
 from tfmem import figures
 from tfmem.config import SelectionSettings
-from tfmem.selection import influence_thresholds
+from tfmem.selection.settling import influence_thresholds
 
 
 def images(count, channels=1):

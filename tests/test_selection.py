@@ -12,7 +12,8 @@ from tfmem.estimation.kernels import ones
 from tfmem.estimation.search import Search, TooMany
 from tfmem.estimation.significance import p_values, q_values
 from tfmem.records import encode_example
-from tfmem.selection import describe, in_all_classes, settle
+from tfmem.selection.finding import in_all_classes
+from tfmem.selection.settling import describe, settle
 from tfmem.tables import encode_rows
 
 

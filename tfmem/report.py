@@ -16,7 +16,7 @@ from tfmem.errors import InputError
 from tfmem.experiments.outcome import FINDINGS_NAME, load_outcome
 from tfmem.explorer import ERRORS, EXAMPLES, LEAST, STRONGEST, Explorer, explore
 from tfmem.run import Run
-from tfmem.selection import describe
+from tfmem.selection.settling import describe
 from tfmem.sprites import Sprites, sprites
 
 _MEMORIZED_ROWS = 60

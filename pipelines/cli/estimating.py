@@ -78,7 +78,7 @@ def estimate(
     from tfmem.aggregation.jobs import estimate as run_job
     from tfmem.aggregation.jobs import search_pairs
     from tfmem.aggregation.reading import read_selection
-    from tfmem.selection import describe
+    from tfmem.selection.settling import describe
 
     if (Path(out) / "config.yaml").exists():
         raise InputError(

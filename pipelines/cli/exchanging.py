@@ -50,9 +50,10 @@ def export(
 ) -> None:
     """Write estimates in a format that others read: those of the paper's authors, Parquet, CSV.
 
-    pairs-npz: tr_idx, tt_idx, infl, mem. matrices-npz: for each class influence [train, test].
-    demo-npz: memorization and influence [test, train] of all examples; pairs of different classes,
-    which are not estimated, are NaN. parquet, csv: tables of memorization and of pairs.
+    pairs-npz: tr_idx, tt_idx, infl, mem. matrices-npz: for each class influence, a row a training
+    example. demo-npz: memorization and influence of all examples, a row a test example; pairs of
+    different classes, which are not estimated, are NaN. parquet, csv: tables of memorization and
+    of pairs.
     """
     from tfmem.published import export
 

@@ -147,7 +147,7 @@ def _cell(name: str, value: object) -> str:
 
 def _selected(run: Run) -> str:
     """What pairs were selected from, and by which rule where the settings are there."""
-    from tfmem.selection import describe
+    from tfmem.selection.settling import describe
 
     if run.has_settings:
         return describe(run.config.selection, run.selection)

@@ -29,7 +29,8 @@ from tfmem.estimation.estimator import ClassCounts, TestCounts, TrainCounts, cou
 from tfmem.estimation.kernels import co_occurrence, ones
 from tfmem.estimation.search import Search
 from tfmem.predictions import TrialRecord
-from tfmem.selection import Candidates, in_all_classes
+from tfmem.selection.candidates import Candidates
+from tfmem.selection.finding import in_all_classes
 
 
 class _CountClass(WithGroups):

@@ -15,7 +15,7 @@ import numpy as np
 from tfmem.errors import InputError
 from tfmem.estimation.estimator import ClassCounts, TrainCounts, influence, memorization
 from tfmem.records import decode_example, encode_example, feature
-from tfmem.selection import Selection
+from tfmem.selection.settling import Selection
 
 KINDS = ("predictions", "memorization", "influence", "pairs")  # folders of a run
 _NAMES = "train_index", "test_index", "num_in"

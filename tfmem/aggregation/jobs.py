@@ -23,12 +23,11 @@ from tfmem.aggregation.estimates import (
     parse_influence,
     selection_table,
 )
-from tfmem.aggregation.identities import planned_trials
 from tfmem.aggregation.launching import Output, run_job
 from tfmem.aggregation.memory import free_memory
 from tfmem.aggregation.parts import (
     Collect,
-    Source,
+    find_source,
     from_parts,
     in_parts,
     parts_of_classes,
@@ -42,7 +41,9 @@ from tfmem.config import SelectionSettings, Statistic
 from tfmem.estimation.estimator import ClassCounts
 from tfmem.predictions import Labels, TrialRecord
 from tfmem.records import read_records
-from tfmem.selection import Candidates, in_class, settle
+from tfmem.selection.candidates import Candidates
+from tfmem.selection.finding import in_class
+from tfmem.selection.settling import settle
 
 _EXAMPLES_A_FILE = 65_536
 _CLASSES_A_FILE = 64
@@ -78,14 +79,12 @@ def estimate(
         there is not enough room.
     """
     options = _options(beam_args, predictions, [labels, *folders.values()])
-    known = load_labels(labels)
-    shards = find_files(predictions, "prediction shards")
-    source = Source(shards, labels, planned_trials(labels, shards))
+    source, known = find_source(predictions, labels)
     memorization = _memorization_output(folders, known)
     influence = Output(folders["influence"], "influence", len(known.class_names), _CLASSES_A_FILE)
     pairs = _pairs_outputs(folders["pairs"]) if selection else []
     parts = parts_of_classes(
-        shards, known, statistic, influence.per_file, room.memory or free_memory(options)
+        source.shards, known, statistic, influence.per_file, room.memory or free_memory(options)
     )
 
     def build(pipeline: beam.Pipeline) -> None:
@@ -131,15 +130,13 @@ def search_pairs(
         there is not enough room.
     """
     options = _options(beam_args, predictions, [labels, *folders.values()])
-    known = load_labels(labels)
-    shards = find_files(predictions, "prediction shards")
-    source = Source(shards, labels, planned_trials(labels, shards))
+    source, known = find_source(predictions, labels)
     outputs = _pairs_outputs(folders["pairs"])
     pairs = list(outputs)
     if "memorization" in folders:
         outputs.append(_memorization_output(folders, known))
     parts = parts_of_tiles(
-        shards, known, room.tile, room.found, room.memory or free_memory(options)
+        source.shards, known, room.tile, room.found, room.memory or free_memory(options)
     )
 
     def build(pipeline: beam.Pipeline) -> None:

@@ -8,6 +8,7 @@ end of the process, and pages of the file do not count as memory of the job.
 from __future__ import annotations
 
 import functools
+import glob
 import math
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
@@ -21,11 +22,10 @@ from apache_beam.metrics import Metrics
 
 from tfmem.aggregation.bits import Bits, Groups, WithGroups, join
 from tfmem.aggregation.counting import Room, WithTiles
-from tfmem.aggregation.identities import planned_trials
 from tfmem.aggregation.launching import run_job
+from tfmem.aggregation.leftovers import is_stale, new_name
 from tfmem.aggregation.memory import free_memory
-from tfmem.aggregation.parts import Source, in_parts, parts_of_tiles
-from tfmem.aggregation.reading import find_files, load_labels
+from tfmem.aggregation.parts import find_source, in_parts, parts_of_tiles
 from tfmem.aggregation.runners import beam_options, goes_to_dataflow
 from tfmem.errors import InputError
 from tfmem.estimation.dense import DenseInfluence
@@ -69,16 +69,15 @@ def write_matrix(
     path = Path(out)
     if path.suffix != ".npy" or path.is_dir():
         raise InputError(f"{out}: expected a file called .npy for the matrix")
-    known = load_labels(labels)
-    shards = find_files(predictions, "prediction shards")
-    source = Source(shards, labels, planned_trials(labels, shards))
+    source, known = find_source(predictions, labels)
     shape = len(known.train_labels), len(known.test_labels)
     memory = room.memory or free_memory(options)
-    parts = parts_of_tiles(shards, known, room.tile, _PAIRS, memory)
+    parts = parts_of_tiles(source.shards, known, room.tile, _PAIRS, memory)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         _check_disk(path, shape, dtype)
-        with complete_file(path) as file:
+        _discard_stale(path)
+        with complete_file(path, new_name()) as file:
             write = functools.partial(_WriteTile, target=_lay_out(file, shape, dtype))
             count = functools.partial(WithTiles, labels_path=labels, tile=room.tile, count=write)
 
@@ -97,6 +96,14 @@ def _check_disk(path: Path, shape: tuple[int, int], dtype: MatrixType) -> None:
             f"{path}: {shape[0]:,} x {shape[1]:,} numbers of {dtype} need {needed / 1e9:,.1f} GB, "
             f"but {free / 1e9:,.1f} GB are free"
         )
+
+
+def _discard_stale(path: Path) -> None:
+    """Removes what a job that was killed has left of this matrix, which may be 256 GB."""
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
+        name = left.name.removeprefix(f".{path.name}.")
+        if is_stale(name, left.stat().st_mtime):
+            left.unlink(missing_ok=True)
 
 
 class _Target(NamedTuple):

@@ -10,9 +10,9 @@ import apache_beam as beam
 import numpy as np
 
 from tfmem.aggregation.bits import BATCH
-from tfmem.aggregation.identities import Identity, Planned, check_identities
+from tfmem.aggregation.identities import Identity, Planned, check_identities, planned_trials
 from tfmem.aggregation.memory import divide, row_bytes
-from tfmem.aggregation.reading import ReadTrials
+from tfmem.aggregation.reading import ReadTrials, find_files, load_labels
 from tfmem.config import Statistic
 from tfmem.predictions import Labels
 
@@ -88,6 +88,21 @@ class Source(NamedTuple):
     shards: Sequence[str]
     labels: str
     planned: Planned | None
+
+
+def find_source(predictions: str | Sequence[str], labels: str) -> tuple[Source, Labels]:
+    """What a job reads, and the labels that belong to it.
+
+    Args:
+      predictions: a glob of prediction shards, on any Beam filesystem, or their paths.
+      labels: path of the `labels.npz` that belongs to them.
+
+    Raises:
+      InputError: if there is nothing to read.
+    """
+    known = load_labels(labels)
+    shards = find_files(predictions, "prediction shards")
+    return Source(shards, labels, planned_trials(labels, shards)), known
 
 
 Count = Callable[[range, beam.pvalue.AsSingleton], "beam.PTransform[Any, Any]"]

@@ -135,6 +135,10 @@ def _check_dataflow(options: PipelineOptions) -> None:
         ) from None
     cloud = options.view_as(GoogleCloudOptions)
     validator = PipelineOptionsValidator(options, DataflowRunner())
+    if cloud.template_location:
+        raise InputError(
+            "--template_location: a template has nobody to publish what it writes: leave it out"
+        )
     problems = [
         *validator.validate_cloud_options(cloud),
         *validator.validate_gcs_path(cloud, "temp_location"),

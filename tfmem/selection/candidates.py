@@ -1,0 +1,143 @@
+"""Pairs that may be selected, as counts.
+
+A pair is a candidate if it meets the rule of the settings, or if its p-value is so small that the
+false discovery rate of others depends on it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from tfmem.config import SelectionSettings
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """Pairs that may be selected, as counts; arrays are int64 `[pairs]` unless said otherwise.
+
+    Where the statistic is probability, `correct` and `correct_in` are float64 sums of it.
+
+    Attributes:
+      num_trials: number of trials `t`.
+      rows: how many training examples were looked at.
+      rows_in: sum of their `num_in`.
+      tested: `[num_trials + 1]`, how many pairs were looked at, by the `correct` of their test
+        example, or the variance of its probability: 0 to 1/4 in `num_trials` steps.
+      train_index: training examples.
+      test_index: test examples.
+      label: classes of the training examples.
+      test_label: classes of the test examples.
+      num_in: trials with the training example in the subset.
+      correct: trials that predict the test example correctly.
+      correct_in: those of them with the training example in the subset.
+      memorization: float64, of the training examples.
+      p_value: float64 (see `p_values`).
+      significant: bool, whether it is so small that false discovery rates depend on it.
+      uncertain: float64, sums of `p (1 - p)` of the test examples; None for correctness.
+      uncertain_in: likewise over trials with the training example in the subset.
+    """
+
+    num_trials: int
+    rows: int
+    rows_in: int
+    tested: np.ndarray
+    train_index: np.ndarray
+    test_index: np.ndarray
+    label: np.ndarray
+    test_label: np.ndarray
+    num_in: np.ndarray
+    correct: np.ndarray
+    correct_in: np.ndarray
+    memorization: np.ndarray
+    p_value: np.ndarray
+    significant: np.ndarray
+    uncertain: np.ndarray | None = None
+    uncertain_in: np.ndarray | None = None
+
+    @property
+    def num_out(self) -> np.ndarray:
+        """Trials without the training example."""
+        return self.num_trials - self.num_in
+
+    @property
+    def covariance(self) -> np.ndarray:
+        """`influence * num_in * num_out`, exactly."""
+        return self.num_trials * self.correct_in - self.num_in * self.correct
+
+    def take(self, which: np.ndarray) -> Candidates:
+        """Some of the pairs."""
+        return replace(self, **{name: getattr(self, name)[which] for name in self.columns})
+
+    @property
+    def columns(self) -> list[str]:
+        """Names of the arrays `[pairs]` that are there."""
+        return [name for name in _COLUMNS if getattr(self, name) is not None]
+
+
+_SUMS = "rows", "rows_in", "tested"
+_COLUMNS = [f.name for f in fields(Candidates) if f.name not in ("num_trials", *_SUMS)]
+
+
+def concatenate(parts: Sequence[Candidates]) -> Candidates:
+    """Candidates of different examples together.
+
+    Args:
+      parts: at least one.
+    """
+    columns: dict[str, Any] = {
+        name: np.concatenate([getattr(part, name) for part in parts]) for name in parts[0].columns
+    }
+    sums: dict[str, Any] = {name: sum(getattr(part, name) for part in parts) for name in _SUMS}
+    return replace(parts[0], **sums, **columns)
+
+
+def signed_influence(pairs: Candidates, settings: SelectionSettings) -> np.ndarray:
+    """What is to be large: the influence, its negative, or its absolute value, `[pairs]`."""
+    return signed(pairs.covariance, settings) / (pairs.num_in * pairs.num_out)
+
+
+def meets_rule(pairs: Candidates, settings: SelectionSettings) -> np.ndarray:
+    """Which pairs are selected whatever the false discovery rate, bool `[pairs]`.
+
+    The threshold is compared as an exact fraction of the counts, so that an influence of 3/20 is at
+    the threshold 0.15 although the difference of its floating-point quotients is below it.
+    """
+    if settings.top_k:
+        return _strongest(pairs, settings)
+    if settings.fdr is not None:
+        return np.zeros(len(pairs.train_index), bool)
+    covariance = signed(pairs.covariance, settings)
+    return at_least(covariance, pairs.num_in * pairs.num_out, exact(settings.influence))
+
+
+def signed(covariance: np.ndarray, settings: SelectionSettings) -> np.ndarray:
+    """What is to be large: as it is, its negative, or its absolute value."""
+    if settings.sign == "both":
+        return np.abs(covariance)
+    return -covariance if settings.sign == "negative" else covariance
+
+
+def _strongest(pairs: Candidates, settings: SelectionSettings) -> np.ndarray:
+    """The `top_k` pairs of each test example; ties by index of the training example."""
+    value = signed_influence(pairs, settings)
+    order = np.lexsort((pairs.train_index, -value, pairs.test_index))
+    test = pairs.test_index[order]
+    rank = np.arange(len(test)) - np.searchsorted(test, test)
+    chosen = np.zeros(len(test), bool)
+    chosen[order] = rank < (settings.top_k or 0)
+    return chosen & (value > 0)
+
+
+def exact(threshold: float) -> Fraction:
+    """A threshold as it was written, not as floating point has it."""
+    return Fraction(str(threshold)).limit_denominator(10**6)
+
+
+def at_least(covariance: np.ndarray, squares: np.ndarray, threshold: Fraction) -> np.ndarray:
+    """Whether `covariance / squares >= threshold`, in integers."""
+    return covariance * threshold.denominator >= threshold.numerator * squares

@@ -1,0 +1,206 @@
+"""Finds the candidates among pairs that are counted, with bounds that rise while it goes on."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from tfmem.config import SelectionSettings
+from tfmem.errors import InputError
+from tfmem.estimation.estimator import ClassCounts, TestCounts, TrainCounts, memorization
+from tfmem.estimation.search import Found, Search, TooMany
+from tfmem.estimation.significance import mean_p_values, normal_quantile, p_values
+from tfmem.selection.candidates import (
+    Candidates,
+    at_least,
+    concatenate,
+    exact,
+    meets_rule,
+    signed,
+    signed_influence,
+)
+
+_FALSE_CANDIDATES = 200_000  # how many pairs without influence may be candidates
+_MOST = 20_000_000  # candidates that are kept: 2 GB
+_FEW_ROWS, _ROWS = 64, 8_192  # rows searched at once, at first and at most
+
+
+def in_class(counts: ClassCounts, settings: SelectionSettings, possible: int) -> Candidates:
+    """The candidates of one class.
+
+    Args:
+      counts: sums over trials for the class.
+      settings: what is selected.
+      possible: pairs of all classes, whether their training example is memorized or not.
+
+    Raises:
+      InputError: if there are more than memory has room for.
+    """
+    label = np.full(len(counts.test_index), counts.label, np.int64)
+    tests = TestCounts(counts.test_index, label, counts.test_correct, counts.test_uncertain)
+    finder = _Finder(counts.train, tests, settings, possible)
+    rows = finder.rows
+    if len(rows) and len(label):
+        low, high = finder.bounds(rows)
+        both = counts.test_correct_in[rows].astype(counts.test_correct.dtype)
+        covariance = counts.train.num_trials * both
+        covariance -= counts.train.num_in[rows, None] * counts.test_correct
+        row, column = np.nonzero((covariance <= low) | (covariance >= high))
+        found = Found(rows[row], column, both[row, column])
+        uncertain = counts.test_uncertain_in
+        finder.add(found, None if uncertain is None else uncertain[found.row, column])
+    return finder.candidates()
+
+
+def in_all_classes(
+    train: TrainCounts,
+    masks: np.ndarray,
+    tests: TestCounts,
+    search: Search,
+    settings: SelectionSettings,
+    possible: int,
+) -> Candidates:
+    """The candidates among all pairs of some training examples and all test examples.
+
+    Args:
+      train: sums over trials for the training examples.
+      masks: uint64 `[train, words]`, their subsets packed along trials.
+      tests: the test examples.
+      search: searches them.
+      settings: what is selected.
+      possible: pairs of all training and test examples.
+
+    Raises:
+      InputError: if there are more than memory has room for.
+    """
+    finder = _Finder(train, tests, settings, possible)
+    start, step = 0, _FEW_ROWS
+    while start < len(finder.rows):
+        rows = finder.rows[start : start + step]
+        try:
+            found = search(masks[rows], train.num_in[rows], *finder.bounds(rows))
+        except TooMany:
+            if step == 1:
+                raise _too_many() from None
+            step = max(1, step // 4)
+            continue
+        finder.add(found._replace(row=rows[found.row]))
+        start, step = start + len(rows), min(2 * step, _ROWS)
+    return finder.candidates()
+
+
+class _Finder:
+    """Bounds for the counts of candidates, and the candidates found so far."""
+
+    def __init__(
+        self, train: TrainCounts, tests: TestCounts, settings: SelectionSettings, possible: int
+    ) -> None:
+        self._train = train
+        self._tests = tests
+        self._settings = settings
+        self._least_p = min(1.0, _FALSE_CANDIDATES / max(possible, 1))
+        self._quantile = normal_quantile(self._least_p / (2 if settings.sign == "both" else 1))
+        threshold = exact(settings.memorization)
+        covariance = train.num_trials * train.correct_in - train.num_in * train.correct
+        estimated = (train.num_in > 0) & (train.num_out > 0)
+        self.rows = np.flatnonzero(
+            estimated & at_least(covariance, train.num_in * train.num_out, threshold)
+        )
+        self._best = np.zeros(len(tests.index))  # signed influence that is not among the top
+        self._value = memorization(train).value
+        self._spread = _spread(tests, train.num_trials)
+        none = np.zeros((3, 0), np.int64)
+        self._chosen = self._pairs(Found(*none), None if tests.uncertain is None else none[0])
+
+    def bounds(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Covariances, float64 `[test]` each, at or beyond which pairs may be candidates.
+
+        See `Search`; those of all rows, so that some pairs within are no candidates.
+        """
+        settings, spread = self._settings, self._spread
+        squares = (self._train.num_in * self._train.num_out)[rows].astype(np.float64)
+        edge = np.full(len(spread), np.inf)  # where all trials agree there is no evidence
+        edge[spread > 0] = self._quantile * np.sqrt(squares.min() * spread[spread > 0])
+        if settings.top_k:
+            edge = np.minimum(edge, np.maximum(self._best * squares.min(), 1) - 0.5)
+        elif settings.fdr is None:
+            least = settings.influence
+            edge = np.minimum(edge, least * (squares.min() if least > 0 else squares.max()) - 0.5)
+        never = np.full(len(spread), np.inf)
+        low = -never if settings.sign == "positive" else -edge
+        return low, never if settings.sign == "negative" else edge
+
+    def add(self, found: Found, uncertain_in: np.ndarray | None = None) -> None:
+        """Takes over those of the pairs that are candidates; `row` is among all rows."""
+        joined = concatenate([self._chosen, self._pairs(found, uncertain_in)])
+        by_rule = meets_rule(joined, self._settings)
+        if self._settings.top_k:
+            self._raise_bounds(joined.take(by_rule))
+        self._chosen = joined.take(by_rule | joined.significant)
+        if len(self._chosen.train_index) > _MOST:
+            raise _too_many()
+
+    def _raise_bounds(self, top: Candidates) -> None:
+        column = np.searchsorted(self._tests.index, top.test_index)
+        full = np.bincount(column, minlength=len(self._best)) == self._settings.top_k
+        least = np.full(len(self._best), np.inf)
+        np.minimum.at(least, column, signed_influence(top, self._settings))
+        self._best[full] = least[full]
+
+    def _pairs(self, found: Found, uncertain_in: np.ndarray | None) -> Candidates:
+        train, tests, trials = self._train, self._tests, self._train.num_trials
+        both, num_in, right = found.both, train.num_in[found.row], tests.correct[found.column]
+        covariance = trials * both - num_in * right
+        deviation = np.sqrt(num_in * (trials - num_in) * self._spread[found.column])
+        if tests.uncertain is None:
+            p = p_values(both, num_in, right, trials, self._settings.sign)
+        else:
+            p = mean_p_values(covariance, deviation, self._settings.sign)
+        covariance = signed(covariance, self._settings)
+        return Candidates(
+            num_trials=trials,
+            rows=0,
+            rows_in=0,
+            tested=np.zeros(trials + 1, np.int64),
+            train_index=train.index[found.row],
+            test_index=tests.index[found.column],
+            label=train.label[found.row],
+            test_label=tests.label[found.column],
+            num_in=num_in,
+            correct=right,
+            correct_in=both,
+            memorization=self._value[found.row],
+            p_value=p,
+            significant=(p <= self._least_p) & (covariance >= self._quantile * deviation),
+            uncertain=None if tests.uncertain is None else tests.uncertain[found.column],
+            uncertain_in=uncertain_in,
+        )
+
+    def candidates(self) -> Candidates:
+        """All that were found."""
+        rows, trials = len(self.rows), self._train.num_trials
+        by = self._tests.correct
+        if self._tests.uncertain is not None:
+            by = (4 * self._spread * max(trials - 1, 1) / trials).astype(np.int64)
+        return replace(
+            self._chosen,
+            rows=rows,
+            rows_in=int(self._train.num_in[self.rows].sum()),
+            tested=rows * np.bincount(by, minlength=trials + 1),
+        )
+
+
+def _spread(tests: TestCounts, trials: int) -> np.ndarray:
+    """Variance of the covariance without influence, over `num_in * num_out`, `[test]`."""
+    squares = tests.correct * (trials - tests.correct)
+    if tests.uncertain is not None:
+        squares = np.maximum(squares - trials * tests.uncertain, 0)
+    return squares / max(trials - 1, 1)
+
+
+def _too_many() -> InputError:
+    return InputError(
+        f"more than {_MOST:,} pairs would be kept: raise selection.influence or "
+        "selection.memorization, or set selection.top_k"
+    )
