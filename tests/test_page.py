@@ -11,6 +11,7 @@ from PIL import Image
 from tests.browser import CHROMIUM, Browser
 from tfmem.config import from_yaml
 from tfmem.datasets.dataset import Dataset
+from tfmem.datasets.text import TextDataset
 from tfmem.estimation.estimator import ClassCounts, TrainCounts
 from tfmem.explorer import explore
 from tfmem.pairs import PairStatistics
@@ -109,13 +110,17 @@ def opened(encoded):
     return image if image.ndim == 3 else image[..., None]
 
 
+def save_figures(folder):
+    for name in ("memorization_histogram", "memorization_gallery", "influence_histogram",
+                 "pair_gallery"):  # fmt: skip
+        Image.new("L", (700, 300)).save(folder / f"{name}.png")
+
+
 @pytest.fixture(scope="module")
 def addresses(known_run, tmp_path_factory):
     """The page as one file, and as a folder."""
     folder = tmp_path_factory.mktemp("page")
-    for name in ("memorization_histogram", "memorization_gallery", "influence_histogram",
-                 "pair_gallery"):  # fmt: skip
-        Image.new("L", (700, 300)).save(folder / f"{name}.png")
+    save_figures(folder)
     (folder / "report.html").write_text(render(known_run, folder), encoding="utf-8")
     write_folder(known_run, folder, {}, 40, folder / "pages")
     return [(folder / name).as_uri() for name in ("report.html", "pages/index.html")]
@@ -208,3 +213,41 @@ def test_without_javascript_the_tables_remain(browser, addresses):
     links = {link for _, link in texts(browser, "a")}
     assert "#train-8" in links
     assert all(browser.run(f"!!document.querySelector({link!r})") for link in links)
+
+
+def test_texts_are_read_searched_and_their_memorized_words_coloured(browser, known_run, tmp_path):
+    save_figures(tmp_path)
+    strings = np.dtypes.StringDType()
+    train = np.array([[f"<b>text</b> {k}", "odd" if k % 2 else "even"] for k in range(40)], strings)
+    test = np.array([[f"test {k}", "too"] for k in range(5)], strings)
+    data = known_run.dataset
+    run = SimpleNamespace(**vars(known_run))
+    run.dataset = TextDataset(
+        "sentences", train, data.train_labels, test, data.test_labels, data.class_names
+    )
+    words = {"words": [["good", "film"]], "scores": [np.array([0.02, -0.016])]}
+    page = render(run, tmp_path, attributions=pd.DataFrame(words, index=[39]))
+    (tmp_path / "page.html").write_text(page, encoding="utf-8")
+    for width in (390, 1280):
+        browser.open((tmp_path / "page.html").as_uri(), width)
+        assert browser.run("document.documentElement.scrollWidth") <= width
+    text, link = texts(browser, "#gallery a")[0]
+    assert text.split() == ["good", "film", "0.98<dog", "&", "'hound'>"]
+    assert link == "#train-39"
+    marks = "[...document.querySelectorAll('#gallery mark, #memorized ~ .scroll mark')]"
+    shown = browser.run(f"{marks}.map((e) => [e.title, e.innerText, e.style.background])")
+    strong, weak = "rgba(230, 159, 0, 0.75)", "rgba(0, 114, 178, 0.6)"
+    assert shown == 2 * [["+0.0200", "good", strong], ["-0.0160", "film", weak]]
+    browser.run("document.querySelector('#words').focus()")
+    for letter in "ODD 7":
+        browser.press(letter, ord(letter), letter)
+    assert [link for _, link in texts(browser, "#gallery a")] == [
+        f"#train-{k}" for k in (37, 27, 17, 7)
+    ]
+    browser.click("#gallery a[href='#train-7']")
+    assert texts(browser, "#detail > .text")[0][0].split() == ["<b>text</b>", "7", "odd"]
+    assert [text.split("\n")[:1] for text, _ in texts(browser, "#detail a")] == [
+        ["test 2"],
+        ["test 4"],
+    ]
+    assert browser.errors == []

@@ -5,12 +5,14 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import jinja2
 import pandas as pd
 
+from tfmem.datasets import TextDataset
 from tfmem.datasets.pictures import Pictures
 from tfmem.errors import InputError
 from tfmem.experiments.outcome import FINDINGS_NAME, load_outcome
@@ -18,6 +20,7 @@ from tfmem.explorer import ERRORS, EXAMPLES, LEAST, STRONGEST, Explorer, explore
 from tfmem.run import Run
 from tfmem.selection.settling import describe
 from tfmem.sprites import Sprites, sprites
+from tfmem.texts import Texts, Word, texts
 
 _MEMORIZED_ROWS = 60
 _PAIR_ROWS = 200
@@ -72,6 +75,7 @@ def render(
     figures: Path,
     experiments: Mapping[str, Path] | None = None,
     limit: int = EXAMPLES,
+    attributions: pd.DataFrame | None = None,
 ) -> str:
     """Renders the page of a run as one file.
 
@@ -80,21 +84,27 @@ def render(
       figures: folder with the PNG files of its figures.
       experiments: folders of those that were begun, by name; their figures are shown.
       limit: how many training, and test, examples are on it at most; see `explore`.
+      attributions: which words of texts are memorized, as `tfmem.texts.texts` takes them.
 
     Returns:
       HTML that needs nothing beside itself. Its tables are there without JavaScript.
     """
     explorer = explore(run, limit)
-    pictures = _pictures(run, explorer)
+    shown = _shown(run, explorer, attributions)
     sources = {
         split: [_data_uri(sheet.encoded, sheet.suffix) for sheet in sheets.sheets]
-        for split, sheets in pictures.items()
+        for split, sheets in shown.pictures.items()
     }
-    return _page(run, figures, experiments or {}, explorer, pictures, sources, inline=True)
+    return _page(run, figures, experiments or {}, explorer, shown, sources, inline=True)
 
 
 def write_folder(
-    run: Run, figures: Path, experiments: Mapping[str, Path], limit: int, out: Path
+    run: Run,
+    figures: Path,
+    experiments: Mapping[str, Path],
+    limit: int,
+    out: Path,
+    attributions: pd.DataFrame | None = None,
 ) -> None:
     """Writes the page of a run as `index.html`, with its data and pictures beside it.
 
@@ -106,21 +116,41 @@ def write_folder(
       experiments: folders of those that were begun, by name.
       limit: how many training, and test, examples are on it at most.
       out: receives the files.
+      attributions: as for `render`.
 
     Raises:
       InputError: if it cannot be written.
     """
     explorer = explore(run, limit)
-    pictures = _pictures(run, explorer)
+    shown = _shown(run, explorer, attributions)
     try:
         out.mkdir(parents=True, exist_ok=True)
-        sources = {split: sheets.save(out, split) for split, sheets in pictures.items()}
-        data = json.dumps(_data(run, explorer, pictures), separators=(",", ":"))
+        sources = {split: sheets.save(out, split) for split, sheets in shown.pictures.items()}
+        data = json.dumps(_data(run, explorer, shown), separators=(",", ":"))
         (out / "data.js").write_text(f"const DATA = {data};\n", encoding="utf-8")
-        page = _page(run, figures, experiments, explorer, pictures, sources, inline=False)
+        page = _page(run, figures, experiments, explorer, shown, sources, inline=False)
         (out / "index.html").write_text(page, encoding="utf-8")
     except OSError as error:
         raise InputError(f"{out}: cannot be written: {error.strerror}") from None
+
+
+@dataclass(frozen=True)
+class _Shown:
+    """What examples look like, by split: pictures, or texts."""
+
+    pictures: dict[str, Sprites]
+    texts: dict[str, Texts]
+
+
+def _shown(run: Run, explorer: Explorer, attributions: pd.DataFrame | None) -> _Shown:
+    index = {"train": explorer.train.index.tolist(), "test": explorer.test.index.tolist()}
+    data = run.dataset
+    if isinstance(data, TextDataset):
+        of_split = {"train": attributions, "test": None}
+        return _Shown(
+            {}, {split: texts(data, split, index[split], of_split[split]) for split in index}
+        )
+    return _Shown({split: sprites(Pictures(data, split), index[split]) for split in index}, {})
 
 
 def _page(
@@ -128,7 +158,7 @@ def _page(
     figures: Path,
     experiments: Mapping[str, Path],
     explorer: Explorer,
-    pictures: Mapping[str, Sprites],
+    shown: _Shown,
     sources: Mapping[str, list[str]],
     inline: bool,
 ) -> str:
@@ -145,9 +175,18 @@ def _page(
     )
     tables = {"train": explorer.train, "test": explorer.test}
 
+    def position(split: str, index: int) -> int:
+        return int(tables[split].index.get_indexer(pd.Index([index]))[0])
+
     def place(split: str, index: int) -> tuple[int, str] | None:
-        position = tables[split].index.get_indexer(pd.Index([index]))[0]
-        return pictures[split].place(position) if position >= 0 else None
+        at = position(split, index)
+        return shown.pictures[split].place(at) if at >= 0 and shown.pictures else None
+
+    def text(split: str, index: int) -> tuple[str, ...]:
+        return tuple(getattr(run.dataset, f"{split}_texts")[index]) if shown.texts else ()
+
+    def words(split: str, index: int) -> list[Word]:
+        return shown.texts[split].words.get(position(split, index), [])
 
     return environment.get_template("report.html.j2").render(
         run=run,
@@ -160,7 +199,7 @@ def _page(
             for name, title, text in _FIGURES
         ],
         experiments=[
-            shown for name, folder in experiments.items() for shown in _shown(name, folder)
+            section for name, folder in experiments.items() for section in _section(name, folder)
         ],
         memorized=list(memorized.itertuples()),
         pairs=list(pairs.itertuples()),
@@ -168,35 +207,32 @@ def _page(
         selection=describe(run.config.selection, run.selection).splitlines(),
         said=explorer.said,
         listed=len(explorer.train),
-        pictures=pictures,
+        pictures=shown.pictures,
         sources=sources,
         place=place,
+        text=text,
+        words=words,
+        attributed=sum(len(each.words) for each in shown.texts.values()),
         anchored={("train", index) for index in memorized.index},  # links without JavaScript
-        explorer=_data(run, explorer, pictures) if inline else None,
+        explorer=_data(run, explorer, shown) if inline else None,
         rule={"least": LEAST, "errors": ERRORS, "strongest": STRONGEST},
     )
 
 
-def _pictures(run: Run, explorer: Explorer) -> dict[str, Sprites]:
-    return {
-        split: sprites(Pictures(run.dataset, split), table.index.tolist())
-        for split, table in (("train", explorer.train), ("test", explorer.test))
-    }
-
-
-def _data(run: Run, explorer: Explorer, pictures: Mapping[str, Sprites]) -> dict[str, Any]:
+def _data(run: Run, explorer: Explorer, shown: _Shown) -> dict[str, Any]:
     return {
         **explorer.data(run.dataset.class_names),
         "statistic": run.statistic,
         "strongest": STRONGEST,
         "sheets": {
             split: [[sheet.columns, sheet.rows] for sheet in known.sheets]
-            for split, known in pictures.items()
+            for split, known in shown.pictures.items()
         },
+        "texts": {split: known.data for split, known in shown.texts.items()},
     }
 
 
-def _shown(name: str, folder: Path) -> Iterator[tuple[str, str, Sequence[str], str]]:
+def _section(name: str, folder: Path) -> Iterator[tuple[str, str, Sequence[str], str]]:
     """Name, title, sentences and figure of an experiment, if it has been conducted."""
     if name in _EXPERIMENTS:
         file, title, text = _EXPERIMENTS[name]

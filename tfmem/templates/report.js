@@ -2,6 +2,7 @@
 "use strict";
 (() => {
   const SHOWN = 48, CELLS = 1024;
+  const ofTexts = "train" in DATA.texts;
   const byId = (id) => document.getElementById(id);
   const WORDS = {train: "training", test: "test"};
 
@@ -17,8 +18,21 @@
   const className = (split, position) => DATA.classes[DATA[split].label[position]];
   const called = (split, position) => `${WORDS[split]} example ${DATA[split].index[position]}`;
 
+  // The background of a word by its part of the memorization, as in the page's tables.
+  const shade = (strength) =>
+    `background: rgb(${strength > 0 ? "230 159 0" : "0 114 178"} / ${0.75 * Math.abs(strength)})`;
+  const passage = (split, position) => {
+    const {sentences, words} = DATA.texts[split];
+    const known = words[position];
+    if (!known) return made("span", {class: "text"}, ...sentences[position].map((each) => made("p", {}, each)));
+    const marks = known.flatMap(([word, score, strength]) => [
+      made("mark", {style: shade(strength), title: `${score > 0 ? "+" : ""}${score.toFixed(4)}`}, word), " "]);
+    return made("span", {class: "text"}, made("p", {}, ...marks));
+  };
+
   // Whatever an example is, this alone knows how to show it.
   const picture = (split, position) => {
+    if (ofTexts) return passage(split, position);
     const number = Math.floor(position / CELLS), cell = position % CELLS;
     const [columns, rows] = DATA.sheets[split][number];
     const x = (cell % columns) / Math.max(columns - 1, 1);
@@ -58,12 +72,19 @@
     byId("value").textContent = two(near);
     const {memorization, label: labels} = DATA.train;
     const distance = (position) => Math.abs(memorization[position] - near);
-    const among = [...memorization.keys()].filter((p) => label === "" || labels[p] === Number(label));
+    const wanted = (byId("words")?.value ?? "").toLowerCase().split(/\s+/).filter(Boolean);
+    const has = (p) => {
+      if (!wanted.length) return true;
+      const said = DATA.texts.train.sentences[p].join(" ").toLowerCase();
+      return wanted.every((word) => said.includes(word));
+    };
+    const among = [...memorization.keys()].filter((p) => (label === "" || labels[p] === Number(label)) && has(p));
     const nearest = among.sort((a, b) => distance(a) - distance(b)).slice(0, SHOWN)
       .sort((a, b) => memorization[b] - memorization[a]);
     byId("gallery").replaceChildren(...nearest.map((position) => item("train", position,
       ["", two(memorization[position])], ["name", className("train", position)])));
-    const of = label === "" ? "all classes" : `class ${DATA.classes[label]}`;
+    const of = (label === "" ? "all classes" : `class ${DATA.classes[label]}`) +
+      (wanted.length ? ` with ${wanted.map((word) => `“${word}”`).join(" and ")}` : "");
     byId("status").textContent = nearest.length
       ? `The ${nearest.length} of ${count(among.length)} training examples of ${of} nearest to ` +
         `memorization ${two(near)}: from ${two(memorization[nearest.at(-1)])} to ${two(memorization[nearest[0]])}`
@@ -113,7 +134,7 @@
       ...facts[split](position).map((line) => made("p", {}, line)),
       made("h4", {}, HEADINGS[split]),
       links.length
-        ? made("ul", {class: "gallery linked", "aria-label": HEADINGS[split]}, ...linked)
+        ? made("ul", {class: `gallery ${ofTexts ? "of-texts" : "linked"}`, "aria-label": HEADINGS[split]}, ...linked)
         : made("p", {class: "soft"}, "None is listed."),
       ...(links.length ? [made("p", {class: "soft"}, `influence ± standard error${other === "train" ? ", memorization" : ""}; ★ a selected pair`)] : []));
     return title;
@@ -164,6 +185,8 @@
   byId("near").value = 1;
   byId("near").addEventListener("input", showGallery);
   byId("class").addEventListener("change", showGallery);
+  byId("words")?.addEventListener("input", showGallery);
+  byId("gallery").classList.toggle("of-texts", ofTexts);
   byId("controls").addEventListener("submit", (event) => {
     event.preventDefault();
     const hash = `#${byId("split").value}-${Number(byId("index").value)}`;

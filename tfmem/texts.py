@@ -1,0 +1,71 @@
+"""The texts of a page, and which of their words are memorized."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from tfmem.datasets import TextDataset
+
+
+class Word(NamedTuple):
+    """A word of a text that a model has memorized.
+
+    Attributes:
+      text: the word.
+      score: its part of the memorization; those of a text sum to it.
+      strength: the same from -1 to 1, over the largest of the text.
+    """
+
+    text: str
+    score: float
+    strength: float
+
+
+@dataclass(frozen=True)
+class Texts:
+    """The texts of some examples, in their order.
+
+    Attributes:
+      sentences: one or two an example.
+      words: the words of some examples, by position, in place of their sentences.
+    """
+
+    sentences: tuple[tuple[str, ...], ...]
+    words: dict[int, list[Word]]
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """The same for JSON."""
+        return {"sentences": self.sentences, "words": self.words}
+
+
+def texts(
+    dataset: TextDataset, split: str, index: Sequence[int], attributions: pd.DataFrame | None = None
+) -> Texts:
+    """The texts of some examples of a split, `train` or `test`.
+
+    Args:
+      dataset: has them.
+      split: which.
+      index: which examples, in which order.
+      attributions: by index of an example its `words` and their `scores`, or None.
+    """
+    of_split = getattr(dataset, f"{split}_texts")
+    sentences = tuple(tuple(str(text) for text in of_split[each]) for each in index)
+    words: dict[int, list[Word]] = {}
+    if attributions is not None:
+        for position, each in enumerate(index):
+            if each not in attributions.index:
+                continue
+            row = attributions.loc[each]
+            largest = np.abs(row["scores"]).max(initial=0) or 1.0
+            words[position] = [
+                Word(word, round(float(score), 5), round(float(score / largest), 3))
+                for word, score in zip(row["words"], row["scores"], strict=True)
+            ]
+    return Texts(sentences, words)
