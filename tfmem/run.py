@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -23,6 +24,7 @@ from tfmem.records import decode_example, read_records
 from tfmem.subsets import unpack
 from tfmem.tables import decode_rows
 
+SUMMARY_NAME = "self_influence.json"  # beside records of self-influence
 SUBSAMPLED = b"subsampled"  # the estimator of records that name none
 _MEMORIZATION = {
     **dict.fromkeys(("index", "label", "n_in", "n_out"), np.int64),
@@ -239,6 +241,19 @@ def read_memorization(folder: str | os.PathLike[str]) -> pd.DataFrame:
     first = decode_example(*next(_records(Path(folder), "memorization")))
     table.attrs["estimator"] = first.get("estimator", SUBSAMPLED).decode()
     return table
+
+
+def read_summary(folder: Path) -> dict[str, Any]:
+    """How the self-influence in a folder was obtained.
+
+    Raises:
+      InputError: if that is not there.
+    """
+    try:
+        summary: dict[str, Any] = json.loads((folder / SUMMARY_NAME).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{folder}: no summary of self-influence: {error}") from None
+    return summary
 
 
 def _records(folder: Path, kind: str) -> Iterator[tuple[bytes, str]]:
