@@ -11,6 +11,7 @@ from typing import Any
 import jinja2
 import pandas as pd
 
+from tfmem.config import Config
 from tfmem.datasets.pictures import Pictures
 from tfmem.errors import InputError
 from tfmem.experiments.outcome import FINDINGS_NAME, load_outcome
@@ -93,6 +94,29 @@ def render(
     return _page(run, figures, experiments or {}, explorer, pictures, sources, inline=True)
 
 
+def render_experiments(config: Config, experiments: Mapping[str, Path]) -> str:
+    """Renders a page of experiments that need no run.
+
+    Args:
+      config: what they were conducted with.
+      experiments: their folders by name.
+
+    Returns:
+      HTML that needs nothing beside itself.
+    """
+    return (
+        _environment()
+        .get_template("experiments.html.j2")
+        .render(
+            name=config.dataset.name,
+            settings=config.to_yaml(),
+            experiments=[
+                shown for name, folder in experiments.items() for shown in _shown(name, folder)
+            ],
+        )
+    )
+
+
 def write_folder(
     run: Run, figures: Path, experiments: Mapping[str, Path], limit: int, out: Path
 ) -> None:
@@ -135,45 +159,52 @@ def _page(
     memorized = explorer.train.sort_values("memorization", ascending=False, kind="stable")
     memorized = memorized.head(_MEMORIZED_ROWS)
     pairs = run.pairs.head(_PAIR_ROWS)
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("tfmem"),
-        autoescape=True,
-        extensions=["jinja2.ext.do"],
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     tables = {"train": explorer.train, "test": explorer.test}
 
     def place(split: str, index: int) -> tuple[int, str] | None:
         position = tables[split].index.get_indexer(pd.Index([index]))[0]
         return pictures[split].place(position) if position >= 0 else None
 
-    return environment.get_template("report.html.j2").render(
-        run=run,
-        data=run.dataset,
-        summary=_summary(run),
-        settings=run.config.to_yaml(),
-        classes=_classes(run),
-        figures=[
-            (name, title, text, _data_uri((figures / f"{name}.png").read_bytes()))
-            for name, title, text in _FIGURES
-        ],
-        experiments=[
-            shown for name, folder in experiments.items() for shown in _shown(name, folder)
-        ],
-        memorized=list(memorized.itertuples()),
-        pairs=list(pairs.itertuples()),
-        statistics=run.pair_statistics,
-        selection=describe(run.config.selection, run.selection).splitlines(),
-        said=explorer.said,
-        listed=len(explorer.train),
-        pictures=pictures,
-        sources=sources,
-        place=place,
-        anchored={("train", index) for index in memorized.index},  # links without JavaScript
-        explorer=_data(run, explorer, pictures) if inline else None,
-        rule={"least": LEAST, "errors": ERRORS, "strongest": STRONGEST},
+    return (
+        _environment()
+        .get_template("report.html.j2")
+        .render(
+            run=run,
+            data=run.dataset,
+            summary=_summary(run),
+            settings=run.config.to_yaml(),
+            classes=_classes(run),
+            figures=[
+                (name, title, text, _data_uri((figures / f"{name}.png").read_bytes()))
+                for name, title, text in _FIGURES
+            ],
+            experiments=[
+                shown for name, folder in experiments.items() for shown in _shown(name, folder)
+            ],
+            memorized=list(memorized.itertuples()),
+            pairs=list(pairs.itertuples()),
+            statistics=run.pair_statistics,
+            selection=describe(run.config.selection, run.selection).splitlines(),
+            said=explorer.said,
+            listed=len(explorer.train),
+            pictures=pictures,
+            sources=sources,
+            place=place,
+            anchored={("train", index) for index in memorized.index},  # links without JavaScript
+            explorer=_data(run, explorer, pictures) if inline else None,
+            rule={"least": LEAST, "errors": ERRORS, "strongest": STRONGEST},
+        )
+    )
+
+
+def _environment() -> jinja2.Environment:
+    return jinja2.Environment(
+        loader=jinja2.PackageLoader("tfmem"),
+        autoescape=True,
+        extensions=["jinja2.ext.do"],
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
 
 

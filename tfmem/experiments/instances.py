@@ -41,7 +41,7 @@ def instances(config: Config, dataset: AnyDataset, memorization: np.ndarray) -> 
     rows = []
     for label, name in enumerate(dataset.class_names):
         of_class = ranked[dataset.train_labels[ranked] == label]
-        for end, chosen in {"top": of_class[:count], "bottom": of_class[-count:]}.items():
+        for end, chosen in {"top": of_class[:count], "bottom": of_class[::-1][:count]}.items():
             for index in chosen:
                 text = " / ".join(dataset.train_texts[index])
                 rows.append((name, end, int(index), float(memorization[index]), text))
@@ -53,8 +53,8 @@ def _findings(table: pd.DataFrame) -> tuple[str, ...]:
     """Of each class the first of either end."""
     said = []
     for name, rows in table.groupby("class", sort=False):
-        most, least = rows.iloc[0], rows.iloc[-1]
-        for what, row in (("Most", most), ("Least", least)):
+        for what, end in (("Most", "top"), ("Least", "bottom")):
+            row = rows[rows["end"] == end].iloc[0]
             text = textwrap.shorten(row["text"], _SAID, placeholder=" …")
             said.append(f"{what} memorized of {name} ({row['memorization']:.2g}): {text}")
     return tuple(said)

@@ -20,14 +20,16 @@ def instances_figure(table: pd.DataFrame) -> Figure:
     Args:
       table: of `tfmem.experiments.instances`.
     """
-    lines: list[tuple[float, str, str, str, bool]] = []  # from the top: place, texts, color, heading
+    lines: list[
+        tuple[float, str, str, str, bool]
+    ] = []  # from the top: place, texts, color, heading
     at = 0.5
     for (name, end), rows in table.groupby(["class", "end"], sort=False):
         what, color = _ENDS[str(end)]
         lines.append((at, f"{name}, {what}", "", color, True))
         at += 1.4
         for row in rows.itertuples():
-            parts = textwrap.wrap(row.text, _COLUMNS, max_lines=_LINES, placeholder=" …")
+            parts = textwrap.wrap(str(row.text), _COLUMNS, max_lines=_LINES, placeholder=" …")
             lines.append((at, f"{row.memorization:.2g}", "\n".join(parts), GREY, False))
             at += len(parts) + 0.4
         at += 0.6

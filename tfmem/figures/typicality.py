@@ -1,4 +1,4 @@
-"""Positive phrases by memorization, and their distribution (Zheng & Jiang 2022, Table 1, Fig. 4)."""
+"""Positive phrases by memorization (Zheng & Jiang 2022, Table 1), and how they spread (Fig. 4)."""
 
 from __future__ import annotations
 
@@ -39,17 +39,15 @@ def typicality_figure(table: pd.DataFrame) -> Figure:
     curve.set_ylabel("positive phrases, mean (95% interval)")
     curve.set_ylim(0, 1)
     curve.yaxis.set_major_formatter(PercentFormatter(1))
-    curve.legend(
-        frameon=False, fontsize=8, loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2
-    )
+    curve.legend(frameon=False, fontsize=8, loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2)
     edges = np.linspace(0, 1, 11)
     bins = [column for column in table.columns if column.startswith("from_")]
     for axes, name, color in zip(distributions, classes, _COLORS, strict=False):
         rows = table[table["class"] == name].set_index("group")
-        plain(axes).stairs(rows.loc["all", bins], edges, fill=True, color=color, alpha=0.3, label="all")
-        axes.stairs(
-            rows.loc["10", bins], edges, color=color, lw=2, label="most memorized tenth"
+        plain(axes).stairs(
+            rows.loc["all", bins], edges, fill=True, color=color, alpha=0.3, label="all"
         )
+        axes.stairs(rows.loc["10", bins], edges, color=color, lw=2, label="most memorized tenth")
         axes.set_title(f"{name} sentences", fontsize=10)
         axes.set_xlabel("positive phrases")
         axes.set_ylabel("share of the sentences")
