@@ -68,7 +68,9 @@ def typicality(dataset: AnyDataset, memorization: np.ndarray) -> Outcome:
                 f"memorization, received {len(known)}"
             )
         ranked = known[np.argsort(memorization[known], kind="stable")]
-        tenths = dict(zip(map(str, range(1, GROUPS + 1)), np.array_split(ranked, GROUPS), strict=True))
+        tenths = dict(
+            zip(map(str, range(1, GROUPS + 1)), np.array_split(ranked, GROUPS), strict=True)
+        )
         for group, members in {"all": known, **tenths}.items():
             mean, low, high = _mean(fraction[members])
             paper = _PAPER.get(name, {}).get(group, np.nan) / 100
