@@ -38,10 +38,14 @@ def seeds(
     for one, other in combinations(scores, 2):
         ranks = rank_correlation(scores[one], scores[other])
         common, size = overlap(scores[one], scores[other])
+        within = [
+            rank_correlation(scores[one][of], scores[other][of]).value
+            for of in (labels == label for label in np.unique(labels))
+        ]
         said.append(
             f"Trials {one[6:]} and {other[6:]}: Spearman {ranks.value:.3f} ({ranks.low:.3f} to "
-            f"{ranks.high:.3f}); {common / size:.0%} of the {size:,} examples in the top "
-            f"{TOP:.0%} are the same."
+            f"{ranks.high:.3f}), within a class at least {np.nanmin(within):.3f}; "
+            f"{common / size:.0%} of the {size:,} examples in the top {TOP:.0%} are the same."
         )
     table = pd.DataFrame({"index": np.arange(len(labels)), "label": labels, **scores})
     return Outcome(QUESTION, tuple(said), table)

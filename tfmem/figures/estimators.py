@@ -14,24 +14,23 @@ _NAMES = {
 
 
 def estimators_figure(table: pd.DataFrame) -> Figure:
-    """Each example by both, for correctness and for probability.
+    """Each example by both, for correctness and for probability; on the line they are equal.
 
     Args:
       table: of `tfmem.experiments.estimators`.
     """
     names = [name for name in _NAMES if name in table.columns]
     figure = new_figure(5 * len(names), 4.6)
-    known = table[table["self_influence"] > 0]
+    most = table["self_influence"].max()
     for axes, name in zip(figure.subplots(1, len(names), squeeze=False)[0], names, strict=True):
-        plain(axes).axhline(0, color=FAINT, linewidth=1)
+        plain(axes).plot([0, most], [0, most], color=FAINT, linewidth=1)
         for memorized, color in ((False, BLUE), (True, VERMILION)):
-            rows = known[known["memorized"] == memorized]
+            rows = table[table["memorized"] == memorized]
             axes.plot(
                 rows["self_influence"], rows[name], ".", color=color, alpha=0.4, markersize=5,
                 markeredgewidth=0, rasterized=True,
                 label=f"{'' if memorized else 'not '}memorized ({len(rows):,})",
             )  # fmt: skip
-        axes.set_xscale("log")
         axes.set_xlabel("self-influence, one model")
         axes.set_ylabel(f"{_NAMES[name]}, trials")
         spearman = table["self_influence"].corr(table[name], method="spearman")
