@@ -34,7 +34,7 @@ def removal_figure(table: pd.DataFrame) -> Figure:
         above.fill_between(rows[level], low, high, color=color, alpha=0.2, linewidth=0)
     above.set_ylabel("test accuracy (± 1 SD)")
     above.yaxis.set_major_formatter(PercentFormatter(1, decimals=1))
-    above.legend(frameon=False)
+    above.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0)
     rows = table[table["removal"] == "memorized"].sort_values(level)
     by_share = level == "share"
     shown = "least_memorization" if by_share else "remaining"
@@ -44,6 +44,7 @@ def removal_figure(table: pd.DataFrame) -> Figure:
         below.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     below.set_xlabel("share removed" if by_share else "memorization from which on is removed")
     if by_share:
+        below.set_xticks(rows[level])
         below.xaxis.set_major_formatter(PercentFormatter(1))
     plain(above)
     plain(below)

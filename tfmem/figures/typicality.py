@@ -39,7 +39,7 @@ def typicality_figure(table: pd.DataFrame) -> Figure:
     curve.set_ylabel("positive phrases, mean (95% interval)")
     curve.set_ylim(0, 1)
     curve.yaxis.set_major_formatter(PercentFormatter(1))
-    curve.legend(frameon=False, fontsize=8, loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2)
+    curve.legend(frameon=False, fontsize=8, loc="lower center", bbox_to_anchor=(0.5, 1), ncols=3)
     edges = np.linspace(0, 1, 11)
     bins = [column for column in table.columns if column.startswith("from_")]
     for axes, name, color in zip(distributions, classes, _COLORS, strict=False):
@@ -52,6 +52,6 @@ def typicality_figure(table: pd.DataFrame) -> Figure:
         axes.set_xlabel("positive phrases")
         axes.set_ylabel("share of the sentences")
         for axis in (axes.xaxis, axes.yaxis):
-            axis.set_major_formatter(PercentFormatter(1))
+            axis.set_major_formatter(PercentFormatter(1, decimals=0))
         axes.legend(frameon=False, fontsize=8)
     return figure
