@@ -78,10 +78,11 @@ def conducted(name: str, config: Config) -> Step:
     What needs nothing but memorization takes that of `experiments.estimator`.
     """
     component = EXPERIMENTS[name]
-    asked: set[type[Artifact]] = {SelfInfluence}
-    if config.experiments.estimator == "self_influence" and len(component.inputs) == 1:
-        asked.add(Memorization)
-    wired = {each: records(config) for each, kind in component.inputs.items() if kind in asked}
+    replaced: type[Artifact] = SelfInfluence
+    alone = set(component.inputs.values()) == {Memorization}
+    if alone and config.experiments.estimator == "self_influence":
+        replaced = Memorization
+    wired = {each: records(config) for each, kind in component.inputs.items() if kind is replaced}
     return Step(component, {"config": config.model_dump_json()}, wired)
 
 

@@ -85,12 +85,17 @@ def _correlation(
     name: str, score: np.ndarray, reference: np.ndarray, halves: list[np.ndarray]
 ) -> str:
     among = rank_correlation(halves[0], halves[1]).value
-    # Spearman & Brown: of a score without errors, from how far two halves agree.
-    best = np.sqrt(max(2 * among / (1 + among), 0)) if among > -1 else 0.0
-    return (
+    said = (
         f"Rank correlation of self-influence with memorization by {REFERENCES[name]}: "
-        f"{rank_correlation(score, reference)}. Two halves of the trials agree by {among:.2f}: "
-        f"their noise allows {best:.2f} at most."
+        f"{rank_correlation(score, reference)}."
+    )
+    if not among > 0:
+        return f"{said} Two halves of the trials do not agree: there are too few."
+    # Spearman & Brown: of a score without errors, from how far two halves agree.
+    best = np.sqrt(2 * among / (1 + among))
+    return (
+        f"{said} Two halves of the trials agree by {among:.2f}: their noise allows {best:.2f} at "
+        "most."
     )
 
 

@@ -34,20 +34,19 @@ def seeds(
     scores = {f"trial_{begin}": first}
     for trial in range(begin + 1, begin + config.experiments.seeds.models):
         scores[f"trial_{trial}"] = estimate(trial)
+    table = pd.DataFrame({"index": np.arange(len(labels)), "label": labels, **scores})
     said = []
     for one, other in combinations(scores, 2):
         ranks = rank_correlation(scores[one], scores[other])
-        common, size = overlap(scores[one], scores[other])
         within = [
-            rank_correlation(scores[one][of], scores[other][of]).value
-            for of in (labels == label for label in np.unique(labels))
+            rows[one].corr(rows[other], method="spearman") for _, rows in table.groupby("label")
         ]
+        common, size = overlap(scores[one], scores[other])
         said.append(
             f"Trials {one[6:]} and {other[6:]}: Spearman {ranks.value:.3f} ({ranks.low:.3f} to "
             f"{ranks.high:.3f}), within a class at least {np.nanmin(within):.3f}; "
             f"{common / size:.0%} of the {size:,} examples in the top {TOP:.0%} are the same."
         )
-    table = pd.DataFrame({"index": np.arange(len(labels)), "label": labels, **scores})
     return Outcome(QUESTION, tuple(said), table)
 
 
