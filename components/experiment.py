@@ -25,7 +25,7 @@ from tfmem.config import Config
 from tfmem.datasets import AnyDataset, load
 from tfmem.errors import InputError
 from tfmem.experiments.outcome import Outcome
-from tfmem.run import Run, read_memorization
+from tfmem.run import Run, estimator_of, read_memorization
 
 FIGURE_NAME = "figure"
 
@@ -175,7 +175,7 @@ def on_memorization(
         if memorization["label"].tolist() != dataset.train_labels.tolist():
             raise InputError(f"{inputs['memorization']}: made with other data than {dataset.name}")
         outcome = conduct(memorization, dataset, config, folder)
-        by = f"Memorization is that of the estimator {memorization.attrs['estimator']}."
+        by = estimator_of(inputs["memorization"])
         conclude(replace(outcome, findings=(*outcome.findings, by)), draw, folder)
 
     return Component(

@@ -8,6 +8,7 @@ from components.component import Component, Parameters, Paths, SelfInfluence
 from tfmem.config import Config, SolverName
 from tfmem.datasets import load
 from tfmem.quiet import import_tensorflow
+from tfmem.run import estimator_of
 
 
 def Do(inputs: Paths, outputs: Paths, parameters: Parameters) -> None:
@@ -30,6 +31,7 @@ def Do(inputs: Paths, outputs: Paths, parameters: Parameters) -> None:
     }
     folder = write_scores(found.scores, dataset.train_labels, place.parents[1])
     write_summary(found.scores, found.solver, folder, more)
+    print(estimator_of(folder))
 
 
 def _with(solver: SolverName) -> Component:

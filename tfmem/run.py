@@ -256,6 +256,24 @@ def read_summary(folder: Path) -> dict[str, Any]:
     return summary
 
 
+def estimator_of(folder: Path) -> str:
+    """Which estimator the records in a folder are from, in a sentence, and how it went.
+
+    Raises:
+      InputError: if there are no records, or no summary beside those of self-influence.
+    """
+    payload, source = next(_records(folder, "memorization"))
+    name = decode_example(payload, source).get("estimator", SUBSAMPLED)
+    if name == SUBSAMPLED:
+        return "Memorization is that of the subsampled estimator."
+    summary = read_summary(folder)
+    return (
+        f"Memorization is that of {name.decode()}: {summary['curvature']}, damping "
+        f"{summary['damping']:g}, {summary['not_converged']:,} examples not converged; a model "
+        f"with test accuracy {summary['test_accuracy']:.2%}."
+    )
+
+
 def _records(folder: Path, kind: str) -> Iterator[tuple[bytes, str]]:
     paths = sorted(folder.glob(f"{kind}-*.tfrecord"))
     if not paths:
