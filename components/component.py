@@ -46,6 +46,12 @@ class Memorization(Artifact):
     place = "memorization"
 
 
+class SelfInfluence(Memorization):
+    """Memorization records from influence functions; those of each solver have their own place."""
+
+    place = "self_influence"
+
+
 class Influence(Artifact):
     """Class-wise influence records, with the counts they were made from."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -21,8 +22,10 @@ from components.component import (
 )
 from tfmem import figures
 from tfmem.config import Config
+from tfmem.datasets import AnyDataset, load
+from tfmem.errors import InputError
 from tfmem.experiments.outcome import Outcome
-from tfmem.run import Run
+from tfmem.run import Run, estimator_of, read_memorization
 
 FIGURE_NAME = "figure"
 
@@ -31,6 +34,30 @@ class Removal(Artifact):
     """What is lost without memorized examples."""
 
     place = "experiments/removal"
+
+
+class Typicality(Artifact):
+    """Whether memorized sentences are atypical."""
+
+    place = "experiments/typicality"
+
+
+class Instances(Artifact):
+    """Most and least memorized texts."""
+
+    place = "experiments/instances"
+
+
+class Seeds(Artifact):
+    """Whether other seeds give the same self-influence."""
+
+    place = "experiments/seeds"
+
+
+class Estimators(Artifact):
+    """Self-influence beside the subsampled estimator."""
+
+    place = "experiments/estimators"
 
 
 class PairUtility(Artifact):
@@ -118,6 +145,42 @@ def experiment(
     return Component(
         name=Path(kind.place).name,
         inputs=RUN,
+        outputs={"outcome": kind},
+        parameters={"config": str},
+        Do=Do,
+        resumable=True,
+    )
+
+
+def on_memorization(
+    kind: type[Artifact],
+    conduct: Callable[[pd.DataFrame, AnyDataset, Config, Path], Outcome],
+    draw: Callable[[pd.DataFrame], Figure],
+    source: type[Memorization] = Memorization,
+) -> Component:
+    """The component of an experiment that needs nothing of a run but memorization.
+
+    Args:
+      kind: its outcome.
+      conduct: the experiment itself, given memorization records, the examples, settings, and the
+        folder to work in.
+      draw: the figure of its table.
+      source: whose memorization it is; by default that of any estimator.
+    """
+
+    def Do(inputs: Paths, outputs: Paths, parameters: Parameters) -> None:
+        config = Config.model_validate_json(parameters["config"])
+        folder, dataset = outputs["outcome"], load(config.dataset)
+        memorization = read_memorization(inputs["memorization"])
+        if memorization["label"].tolist() != dataset.train_labels.tolist():
+            raise InputError(f"{inputs['memorization']}: made with other data than {dataset.name}")
+        outcome = conduct(memorization, dataset, config, folder)
+        by = estimator_of(inputs["memorization"])
+        conclude(replace(outcome, findings=(*outcome.findings, by)), draw, folder)
+
+    return Component(
+        name=Path(kind.place).name,
+        inputs={"memorization": source},
         outputs={"outcome": kind},
         parameters={"config": str},
         Do=Do,

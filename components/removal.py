@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from components.experiment import Removal, experiment
+import pandas as pd
+
+from components.experiment import Removal, on_memorization
 from tfmem.config import Config
+from tfmem.datasets import AnyDataset
 from tfmem.experiments.outcome import Outcome
 from tfmem.experiments.removal import removal
 from tfmem.figures.removal import removal_figure
-from tfmem.run import Run
 
 
-def conduct(run: Run, config: Config, folder: Path) -> Outcome:
-    """Removes by the run's memorization."""
-    memorization = run.memorization["memorization"].to_numpy(float)
-    return removal(config, run.dataset, memorization, folder)
+def conduct(
+    memorization: pd.DataFrame, dataset: AnyDataset, config: Config, folder: Path
+) -> Outcome:
+    """Removes by memorization."""
+    return removal(config, dataset, memorization["memorization"].to_numpy(float), folder)
 
 
-REMOVAL = experiment(Removal, conduct, removal_figure)
+REMOVAL = on_memorization(Removal, conduct, removal_figure)

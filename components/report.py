@@ -20,7 +20,9 @@ from components.component import (
     Settings,
 )
 from components.experiment import (
+    Estimators,
     FractionChoice,
+    Instances,
     LabelErrors,
     LastKLayers,
     LastLayer,
@@ -30,8 +32,11 @@ from components.experiment import (
     Proxies,
     RandomLabels,
     Removal,
+    Seeds,
+    Typicality,
 )
-from tfmem.report import render, write_folder
+from tfmem.config import Config
+from tfmem.report import render, render_experiments, write_folder
 from tfmem.run import Run
 
 _EXPERIMENTS: dict[str, type[Artifact]] = {
@@ -47,6 +52,10 @@ _EXPERIMENTS: dict[str, type[Artifact]] = {
     "mem-infl": MemInfl,
     "last-layer": LastLayer,
     "last-k-layers": LastKLayers,
+    "typicality": Typicality,
+    "instances": Instances,
+    "seeds": Seeds,
+    "estimators": Estimators,
 }
 
 
@@ -54,6 +63,12 @@ def Do(inputs: Paths, outputs: Paths, parameters: Parameters) -> None:
     """Renders one self-contained HTML file."""
     experiments = {name: inputs[name] for name in _EXPERIMENTS if name in inputs}
     page = render(Run(inputs), inputs["figures"], experiments)
+    outputs["report"].write_text(page, encoding="utf-8")
+
+
+def write_alone(inputs: Paths, outputs: Paths, parameters: Parameters) -> None:
+    """Renders the experiments of a folder that holds no run."""
+    page = render_experiments(Config.model_validate_json(parameters["config"]), inputs)
     outputs["report"].write_text(page, encoding="utf-8")
 
 
@@ -85,4 +100,13 @@ REPORT = Component(
     outputs={"report": Page},
     parameters={},
     Do=Do,
+)
+
+EXPERIMENTS_ALONE = Component(
+    name="experiments-report",
+    inputs={},
+    optional=_EXPERIMENTS,
+    outputs={"report": Page},
+    parameters={"config": str},
+    Do=write_alone,
 )

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
-from components.component import Component
+from components.component import Artifact, Component, Figures, Memorization, SelfInfluence
+from components.estimators import ESTIMATORS
 from components.figures import DRAW
 from components.fraction import FRACTION
+from components.instances import INSTANCES
 from components.label_errors import LABEL_ERRORS
 from components.last_k_layers import LAST_K_LAYERS
 from components.last_layer import LAST_LAYER
@@ -16,9 +19,12 @@ from components.pair_utility import PAIR_UTILITY
 from components.proxies import PROXIES
 from components.random_labels import RANDOM_LABELS
 from components.removal import REMOVAL
-from components.report import REPORT
+from components.report import EXPERIMENTS_ALONE, REPORT
+from components.seeds import SEEDS
+from components.typicality import TYPICALITY
 from pipelines.memorization import estimation, training
 from pipelines.runner import Step
+from pipelines.self_influence import records, self_influence
 from tfmem.config import Config
 
 EXPERIMENTS: dict[str, Component] = {
@@ -34,16 +40,54 @@ EXPERIMENTS: dict[str, Component] = {
         MEM_INFL,
         LAST_LAYER,
         LAST_K_LAYERS,
+        TYPICALITY,
+        INSTANCES,
+        SEEDS,
+        ESTIMATORS,
     )
 }
 
 
-def experiment(name: str, config: Config, beam_args: Sequence[str] = ()) -> list[Step]:
-    """A run, an experiment on its estimates, and the page with both."""
+def experiment(name: str, config: Config, out: Path, beam_args: Sequence[str] = ()) -> list[Step]:
+    """What an experiment begins with, the experiment, and the page.
+
+    Args:
+      name: of the experiment.
+      config: the settings.
+      out: the folder of the run.
+      beam_args: options of Beam.
+    """
+    step = conducted(name, config)
+    alone = set(step.wired) == set(step.component.inputs)
     return [
-        *training(config),
-        *estimation(config, beam_args),
-        Step(DRAW, {}),
-        Step(EXPERIMENTS[name], {"config": config.model_dump_json()}),
-        Step(REPORT, {}),
+        *([] if alone else run(config, beam_args)),
+        *(self_influence(config) if step.wired else []),
+        step,
+        page(config, there=not alone or (out / Figures.place).exists()),
     ]
+
+
+def run(config: Config, beam_args: Sequence[str]) -> list[Step]:
+    """The subsampled estimates, with their figures."""
+    return [*training(config), *estimation(config, beam_args), Step(DRAW, {})]
+
+
+def conducted(name: str, config: Config) -> Step:
+    """The step of an experiment, wired to self-influence where it is asked for.
+
+    What needs nothing but memorization takes that of `experiments.estimator`.
+    """
+    component = EXPERIMENTS[name]
+    replaced: type[Artifact] = SelfInfluence
+    alone = set(component.inputs.values()) == {Memorization}
+    if alone and config.experiments.estimator == "self_influence":
+        replaced = Memorization
+    wired = {each: records(config) for each, kind in component.inputs.items() if kind is replaced}
+    return Step(component, {"config": config.model_dump_json()}, wired)
+
+
+def page(config: Config, there: bool) -> Step:
+    """The page of a run, or of experiments alone where there is none."""
+    if there:
+        return Step(REPORT, {})
+    return Step(EXPERIMENTS_ALONE, {"config": config.model_dump_json()})

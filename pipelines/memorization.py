@@ -10,14 +10,18 @@ from components.report import REPORT
 from components.select import SELECT
 from components.train import TRAIN
 from pipelines.runner import Step
-from tfmem.config import Config, EstimationSettings, ExperimentSettings, SelectionSettings
+from tfmem.config import (
+    Config,
+    EstimationSettings,
+    ExperimentSettings,
+    SelectionSettings,
+    SelfInfluenceSettings,
+)
 
 
 def training(config: Config) -> list[Step]:
     """Trains the trials of a run."""
-    # What is estimated later is no concern of the trials: changing it must not run this step again.
-    later = {"estimation": EstimationSettings(), "selection": SelectionSettings()}
-    return [Step(TRAIN, {"config": _only_run(config).model_copy(update=later).model_dump_json()})]
+    return [Step(TRAIN, {"config": only_trials(config).model_dump_json()})]
 
 
 def estimation(config: Config, beam_args: Sequence[str]) -> list[Step]:
@@ -29,8 +33,15 @@ def estimation(config: Config, beam_args: Sequence[str]) -> list[Step]:
     ]
 
 
+def only_trials(config: Config) -> Config:
+    """The settings without those of what comes after training, which must not run it again."""
+    later = {"estimation": EstimationSettings(), "selection": SelectionSettings()}
+    return _only_run(config).model_copy(update=later)
+
+
 def _only_run(config: Config) -> Config:
-    return config.model_copy(update={"experiments": ExperimentSettings()})
+    later = {"self_influence": SelfInfluenceSettings(), "experiments": ExperimentSettings()}
+    return config.model_copy(update=later)
 
 
 def presentation() -> list[Step]:

@@ -12,7 +12,7 @@ import json
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -28,10 +28,23 @@ class ComponentError(InputError):
 
 @dataclass(frozen=True)
 class Step:
-    """A component with its parameters; inputs are found in the run's folder by their kind."""
+    """A component with its parameters; inputs are found in the run's folder by their kind.
+
+    Attributes:
+      component: what is done.
+      parameters: its parameters.
+      wired: for inputs that several steps can make, the kind that is taken in place of the
+        component's, of which it is one.
+    """
 
     component: Component
     parameters: Mapping[str, Any]
+    wired: Mapping[str, type[Artifact]] = field(default_factory=dict)
+
+    @property
+    def inputs(self) -> dict[str, type[Artifact]]:
+        """Kind of each input."""
+        return {**self.component.inputs, **self.wired}
 
 
 def run_chain(steps: Sequence[Step], folder: Path, say: Callable[[str], None] = print) -> None:
@@ -49,7 +62,7 @@ def run_chain(steps: Sequence[Step], folder: Path, say: Callable[[str], None] = 
     made: set[type[Artifact]] = set()
     for step in steps:
         step.component.check_parameters(step.parameters)
-        for name, kind in step.component.inputs.items():
+        for name, kind in step.inputs.items():
             if kind not in made and not (folder / kind.place).exists():
                 raise InputError(
                     f"component {step.component.name}: input {name!r}: {folder / kind.place} is "
@@ -83,7 +96,7 @@ def run_chain(steps: Sequence[Step], folder: Path, say: Callable[[str], None] = 
 
 def _run_step(step: Step, folder: Path) -> None:
     component = step.component
-    inputs = _inputs(component, folder)
+    inputs = _inputs(step, folder)
     final = {name: folder / kind.place for name, kind in component.outputs.items()}
     if component.resumable:
         for path in final.values():
@@ -117,17 +130,16 @@ def _key(step: Step, folder: Path) -> str:
     parts = {
         "version": component.version,
         "parameters": dict(step.parameters),
-        "inputs": {name: _files(path) for name, path in _inputs(component, folder).items()},
+        "inputs": {name: _files(path) for name, path in _inputs(step, folder).items()},
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
-def _inputs(component: Component, folder: Path) -> dict[str, Path]:
+def _inputs(step: Step, folder: Path) -> dict[str, Path]:
     """Where the inputs are, those of the optional ones that are there included."""
-    there = {
-        name: kind for name, kind in component.optional.items() if (folder / kind.place).exists()
-    }
-    return {name: folder / kind.place for name, kind in {**component.inputs, **there}.items()}
+    optional = step.component.optional
+    there = {name: kind for name, kind in optional.items() if (folder / kind.place).exists()}
+    return {name: folder / kind.place for name, kind in {**step.inputs, **there}.items()}
 
 
 def _outputs(component: Component, folder: Path) -> dict[str, Any]:

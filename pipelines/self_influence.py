@@ -1,89 +1,23 @@
-"""Self-influence of a configuration's training examples: train on all, solve, write."""
+"""Self-influence: one model, trained on everything."""
 
 from __future__ import annotations
 
-import time
-import warnings
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
-
-import numpy as np
-
-from tfmem.config import Config
-from tfmem.datasets import StreamedDataset, load
-from tfmem.encoders import as_arrays
-from tfmem.errors import InputError
-from tfmem.quiet import import_tensorflow
+from components.component import Artifact
+from components.self_influence import SELF_INFLUENCE
+from pipelines.memorization import only_trials
+from pipelines.runner import Step
+from tfmem.config import Config, TrainingSettings
 
 
-def run_self_influence(
-    config: Config,
-    out: Path,
-    solver: str,
-    damping: float | None = None,
-    curvature: str | None = None,
-    layers: Sequence[str] = (),
-    trial_id: int = 0,
-) -> tuple[Path, dict[str, Any]]:
-    """Trains one model on all training examples and writes their self-influence.
+def self_influence(config: Config) -> list[Step]:
+    """Estimates memorization with the solver that is configured."""
+    # How many trials are run beside it is no concern of the model.
+    training = config.training.model_copy(update={"trials": TrainingSettings().trials})
+    alone = {"training": training, "self_influence": config.self_influence}
+    parameters = {"config": only_trials(config).model_copy(update=alone).model_dump_json()}
+    return [Step(SELF_INFLUENCE[config.self_influence.solver], parameters)]
 
-    Args:
-      config: model and recipe.
-      out: the folder; `self_influence/models` receives the weights, `self_influence/SOLVER` the
-        records.
-      solver: `fast`, `cg`, `exact` or `lissa`.
-      damping: None is the solver's default.
-      curvature: None is the solver's default.
-      layers: names of layers; only their variables are moved. None is all that were trained.
-      trial_id: the trial whose seeds the model has.
 
-    Returns:
-      The folder with the records, and what `self_influence.json` in it says.
-
-    Raises:
-      InputError: if the data are not in memory, there is no such layer, the solver does not go with
-        the curvature, or it has converged for no example.
-    """
-    if solver == "fast" and curvature == "hessian":
-        raise InputError("--solver fast: expected --curvature gauss_newton, received hessian")
-    dataset = as_arrays(config, load(config.dataset))
-    if isinstance(dataset, StreamedDataset):
-        raise InputError("dataset.image_size: self-influence needs a data set in memory")
-    import_tensorflow()
-    from tfmem.self_influence import SOLVERS, Objective, remove_scores
-    from tfmem.self_influence.records import write_scores, write_summary
-    from tfmem.training.progress import EpochProgress
-    from tfmem.training.whole import train_on_all
-
-    out.mkdir(parents=True, exist_ok=True)
-    with EpochProgress(config.training.epochs) as progress:
-        model, outcome = train_on_all(
-            config, dataset, trial_id, out / "self_influence" / "models", progress
-        )
-    names = [layer.name for layer in model.layers if layer.trainable_variables]
-    if unknown := [name for name in layers if name not in names]:
-        raise InputError(f"--layer: expected some of {', '.join(names)}, received {unknown[0]!r}")
-    variables = [v for name in layers for v in model.get_layer(name).trainable_variables]
-    objective = Objective(
-        model,
-        dataset.train_images.astype(np.float32) / dataset.white,
-        dataset.train_labels,
-        variables or None,
-        config.training.weight_decay,
-    )
-    options = {"damping": damping, "curvature": curvature if solver != "fast" else None}
-    chosen = {name: value for name, value in options.items() if value is not None}
-    start = time.perf_counter()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # the summary counts what has not converged
-        ready = SOLVERS[solver](objective, **chosen)
-        scores = remove_scores(ready)
-    more = {
-        "seconds": time.perf_counter() - start,
-        "trial_id": trial_id,
-        "layers": list(layers),
-        "test_accuracy": float(outcome.test_correct.mean()),
-    }
-    folder = write_scores(scores, dataset.train_labels, out)
-    return folder, write_summary(scores, ready, folder, more)
+def records(config: Config) -> type[Artifact]:
+    """The kind that its records are, which says where they are in a run's folder."""
+    return SELF_INFLUENCE[config.self_influence.solver].outputs["memorization"]

@@ -1,6 +1,7 @@
 """Self-influence: closed forms, real retraining, conventions, and what is said of failures."""
 
 import json
+import shutil
 
 import keras
 import numpy as np
@@ -8,7 +9,8 @@ import pytest
 from scipy.stats import pearsonr, spearmanr
 from sklearn.linear_model import LogisticRegression
 
-from pipelines.self_influence import run_self_influence
+from pipelines.runner import run_chain
+from pipelines.self_influence import self_influence
 from tests.test_pipelines import ROOT, tfmem_command
 from tfmem.config import from_yaml
 from tfmem.errors import InputError
@@ -322,9 +324,17 @@ def test_the_command_keeps_its_model_and_takes_it_again(tmp_path):
     assert read_memorization(folder)["memorization"].between(0, 1).all()
     kept = tmp_path / "self_influence" / "models" / "whole-00000.npz"
     written = kept.stat().st_mtime_ns
-    config = from_yaml((ROOT / "configs/digits.yaml").read_text(), settings)
-    run_self_influence(config, tmp_path, "exact", layers=["logits"])
+    asked = [*settings, "self_influence.solver=exact", "self_influence.layers=[logits]"]
+    steps = self_influence(from_yaml((ROOT / "configs/digits.yaml").read_text(), asked))
+    said = []
+    run_chain(steps, tmp_path, said.append)
+    assert said == ["[1/1] self-influence-exact: unchanged, skipped"]
+    shutil.rmtree(tmp_path / ".components")
+    run_chain(steps, tmp_path)
     assert kept.stat().st_mtime_ns == written
     assert (folder / "memorization-00000-of-00001.tfrecord").read_bytes() == first
-    with pytest.raises(InputError, match=r"--layer: expected some of .*logits, received 'last'"):
-        run_self_influence(config, tmp_path, "exact", layers=["last"])
+    wrong = from_yaml("", [*settings, "self_influence.layers=[last]"])
+    with pytest.raises(InputError, match=r"layers: expected some of .*logits, received 'last'"):
+        run_chain(self_influence(wrong), tmp_path)
+    with pytest.raises(InputError, match="curvature gauss_newton with solver: fast"):
+        from_yaml("", ["self_influence.curvature=hessian"])

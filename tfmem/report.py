@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import pandas as pd
 
+from tfmem.config import Config
 from tfmem.datasets import TextDataset
 from tfmem.datasets.pictures import Pictures
 from tfmem.errors import InputError
@@ -98,6 +98,24 @@ def render(
     return _page(run, figures, experiments or {}, explorer, shown, sources, inline=True)
 
 
+def render_experiments(config: Config, experiments: Mapping[str, Path]) -> str:
+    """Renders a page of experiments that need no run.
+
+    Args:
+      config: what they were conducted with.
+      experiments: their folders by name.
+
+    Returns:
+      HTML that needs nothing beside itself.
+    """
+    template = _environment().get_template("experiments.html.j2")
+    return template.render(
+        name=config.dataset.name,
+        settings=config.to_yaml(),
+        experiments=_sections(experiments),
+    )
+
+
 def write_folder(
     run: Run,
     figures: Path,
@@ -165,14 +183,6 @@ def _page(
     memorized = explorer.train.sort_values("memorization", ascending=False, kind="stable")
     memorized = memorized.head(_MEMORIZED_ROWS)
     pairs = run.pairs.head(_PAIR_ROWS)
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("tfmem"),
-        autoescape=True,
-        extensions=["jinja2.ext.do"],
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     tables = {"train": explorer.train, "test": explorer.test}
 
     def position(split: str, index: int) -> int:
@@ -188,7 +198,8 @@ def _page(
     def words(split: str, index: int) -> list[Word]:
         return shown.texts[split].words.get(position(split, index), [])
 
-    return environment.get_template("report.html.j2").render(
+    template = _environment().get_template("report.html.j2")
+    return template.render(
         run=run,
         data=run.dataset,
         summary=_summary(run),
@@ -198,9 +209,7 @@ def _page(
             (name, title, text, _data_uri((figures / f"{name}.png").read_bytes()))
             for name, title, text in _FIGURES
         ],
-        experiments=[
-            section for name, folder in experiments.items() for section in _section(name, folder)
-        ],
+        experiments=_sections(experiments),
         memorized=list(memorized.itertuples()),
         pairs=list(pairs.itertuples()),
         statistics=run.pair_statistics,
@@ -219,6 +228,17 @@ def _page(
     )
 
 
+def _environment() -> jinja2.Environment:
+    return jinja2.Environment(
+        loader=jinja2.PackageLoader("tfmem"),
+        autoescape=True,
+        extensions=["jinja2.ext.do"],
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
 def _data(run: Run, explorer: Explorer, shown: _Shown) -> dict[str, Any]:
     return {
         **explorer.data(run.dataset.class_names),
@@ -232,16 +252,19 @@ def _data(run: Run, explorer: Explorer, shown: _Shown) -> dict[str, Any]:
     }
 
 
-def _section(name: str, folder: Path) -> Iterator[tuple[str, str, Sequence[str], str]]:
-    """Name, title, sentences and figure of an experiment, if it has been conducted."""
-    if name in _EXPERIMENTS:
-        file, title, text = _EXPERIMENTS[name]
-        if (folder / file).exists():
-            yield name, title, [text], _data_uri((folder / file).read_bytes())
-    elif (folder / FINDINGS_NAME).exists():
-        outcome = load_outcome(folder)
-        image = _data_uri((folder / "figure.png").read_bytes())
-        yield name, outcome.question, outcome.findings, image
+def _sections(experiments: Mapping[str, Path]) -> list[tuple[str, str, Sequence[str], str]]:
+    """Name, title, sentences and figure of each experiment that has been conducted."""
+    sections: list[tuple[str, str, Sequence[str], str]] = []
+    for name, folder in experiments.items():
+        if name in _EXPERIMENTS:
+            file, title, text = _EXPERIMENTS[name]
+            if (folder / file).exists():
+                sections.append((name, title, [text], _data_uri((folder / file).read_bytes())))
+        elif (folder / FINDINGS_NAME).exists():
+            outcome = load_outcome(folder)
+            image = _data_uri((folder / "figure.png").read_bytes())
+            sections.append((name, outcome.question, outcome.findings, image))
+    return sections
 
 
 def _summary(run: Run) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -23,6 +24,7 @@ from tfmem.records import decode_example, read_records
 from tfmem.subsets import unpack
 from tfmem.tables import decode_rows
 
+SUMMARY_NAME = "self_influence.json"  # beside records of self-influence
 SUBSAMPLED = b"subsampled"  # the estimator of records that name none
 _MEMORIZATION = {
     **dict.fromkeys(("index", "label", "n_in", "n_out"), np.int64),
@@ -239,6 +241,37 @@ def read_memorization(folder: str | os.PathLike[str]) -> pd.DataFrame:
     first = decode_example(*next(_records(Path(folder), "memorization")))
     table.attrs["estimator"] = first.get("estimator", SUBSAMPLED).decode()
     return table
+
+
+def read_summary(folder: Path) -> dict[str, Any]:
+    """How the self-influence in a folder was obtained.
+
+    Raises:
+      InputError: if that is not there.
+    """
+    try:
+        summary: dict[str, Any] = json.loads((folder / SUMMARY_NAME).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{folder}: no summary of self-influence: {error}") from None
+    return summary
+
+
+def estimator_of(folder: Path) -> str:
+    """Which estimator the records in a folder are from, in a sentence, and how it went.
+
+    Raises:
+      InputError: if there are no records, or no summary beside those of self-influence.
+    """
+    payload, source = next(_records(folder, "memorization"))
+    name = decode_example(payload, source).get("estimator", SUBSAMPLED)
+    if name == SUBSAMPLED:
+        return "Memorization is that of the subsampled estimator."
+    summary = read_summary(folder)
+    return (
+        f"Memorization is that of {name.decode()}: {summary['curvature']}, damping "
+        f"{summary['damping']:g}, {summary['not_converged']:,} examples not converged; a model "
+        f"with test accuracy {summary['test_accuracy']:.2%}."
+    )
 
 
 def _records(folder: Path, kind: str) -> Iterator[tuple[bytes, str]]:

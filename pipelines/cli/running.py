@@ -33,6 +33,10 @@ ExperimentName = Literal[
     "mem-infl",
     "last-layer",
     "last-k-layers",
+    "typicality",
+    "instances",
+    "seeds",
+    "estimators",
 ]
 
 
@@ -70,6 +74,8 @@ def run(config: ConfigFile, out: Out, set: Set = [], beam: BeamArgs = None) -> N
         "tfmem experiment removal configs/digits.yaml --out runs/digits",
         "tfmem experiment removal configs/digits.yaml --out runs/digits "
         "--set experiments.removal.repeats=50",
+        "tfmem experiment removal configs/digits.yaml --out runs/digits-one "
+        "--set experiments.estimator=self_influence",
     )
 )
 def experiment(
@@ -81,6 +87,9 @@ def experiment(
 ) -> None:
     """Conduct an experiment on a run's estimates; the run is made first if it is not there.
 
+    With experiments.estimator=self_influence, those that need nothing but memorization take that of
+    one model, and no run is made.
+
     What is there and unchanged is not made again, and what was stopped continues.
     """
     from pipelines.experiments import EXPERIMENTS
@@ -90,9 +99,42 @@ def experiment(
     settings = settings_of(config, set)
     _begin(settings, out)
     with resumable():
-        run_chain(chain(name, settings, beam or []), out)
+        run_chain(chain(name, settings, out, beam or []), out)
     place = EXPERIMENTS[name].outputs["outcome"].place
     done(out / place, f"table.csv, figure.png, figure.pdf; also in {out / 'report.html'}")
+
+
+@app.command(
+    epilog=examples(
+        "tfmem study configs/sst2.yaml --out runs/sst2 --set dataset.data_dir=sst2 --no-trials",
+        "tfmem study configs/sst2.yaml --out runs/sst2-head --set dataset.data_dir=sst2 "
+        "--set model.trained_layers=0",
+    )
+)
+def study(
+    config: ConfigFile,
+    out: Out,
+    set: Set = [],  # noqa: B006
+    trials: Annotated[
+        bool,
+        typer.Option(help="Also run the subsampled estimator, and compare self-influence with it."),
+    ] = True,
+    beam: BeamArgs = None,
+) -> None:
+    """Conduct the study of Zheng & Jiang (2022) on texts, and compare both estimators on them.
+
+    Self-influence, removal of memorized texts, typicality (where phrases have labels), most and
+    least memorized texts, other seeds. What is there and unchanged is not made again, and what was
+    stopped continues.
+    """
+    from pipelines.runner import run_chain
+    from pipelines.text import study as chain
+
+    settings = settings_of(config, set)
+    _begin(settings, out)
+    with resumable():
+        run_chain(chain(settings, out, trials, beam or []), out)
+    done(out / "report.html", "tables and figures are in experiments beside it")
 
 
 @app.command(

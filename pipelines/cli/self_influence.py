@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from enum import Enum
 from typing import Annotated
 
@@ -49,12 +50,13 @@ def self_influence(
     config: ConfigFile,
     out: Out,
     solver: Annotated[
-        SolverName,
+        SolverName | None,
         typer.Option(
             help="fast: all at once, sketched; cg: to a tolerance; exact: small heads; "
-            "lissa: as in Zheng & Jiang (2022)."
+            "lissa: as in Zheng & Jiang (2022). Without it self_influence.solver, likewise below.",
+            show_default=False,
         ),
-    ] = SolverName.FAST,
+    ] = None,
     damping: Annotated[
         float | None,
         typer.Option(
@@ -71,7 +73,10 @@ def self_influence(
         list[str],
         typer.Option(help="Only variables of this layer; may be repeated.", show_default=False),
     ] = [],  # noqa: B006
-    trial: Annotated[int, typer.Option(help="The trial whose seeds the model has.", min=0)] = 0,
+    trial: Annotated[
+        int | None,
+        typer.Option(help="The trial whose seeds the model has.", min=0, show_default=False),
+    ] = None,
     top: Annotated[int, typer.Option(help="Rows of the table.", min=1)] = 20,
     set: Set = [],  # noqa: B006
 ) -> None:
@@ -81,20 +86,27 @@ def self_influence(
     believe in its label had it been left out. The model is kept: the same command continues, and
     another solver takes the model that is there.
     """
-    from pipelines.self_influence import run_self_influence
-    from tfmem.run import read_memorization
+    from pipelines.runner import run_chain
+    from pipelines.self_influence import records, self_influence
+    from tfmem.run import read_memorization, read_summary
 
-    settings = settings_of(config, set)
+    given = {
+        "solver": solver and solver.value,
+        "damping": damping,
+        "curvature": curvature and curvature.value,
+        "layers": list(layer) or None,
+        "trial": trial,
+    }
+    options = [
+        f"self_influence.{name}={json.dumps(value)}"
+        for name, value in given.items()
+        if value is not None
+    ]
+    settings = settings_of(config, [*set, *options])
     with resumable():
-        folder, summary = run_self_influence(
-            settings,
-            out,
-            solver.value,
-            damping=damping,
-            curvature=curvature.value if curvature else None,
-            layers=layer,
-            trial_id=trial,
-        )
+        run_chain(self_influence(settings), out)
+    folder = out / records(settings).place
+    summary = read_summary(folder)
     ranked = read_memorization(folder).dropna(subset="memorization")
     listed = table("index", "label", "memorization")
     for row in ranked.nlargest(top, "memorization").itertuples():

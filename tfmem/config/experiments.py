@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -129,9 +129,35 @@ class LayersSettings(Settings):
     epochs: Positive | None = None
 
 
-class ExperimentSettings(Settings):
-    """Settings of each experiment."""
+class SeedsSettings(Settings):
+    """Self-influence of models with other seeds (Zheng & Jiang 2022, App. C).
 
+    Attributes:
+      models: how many; the paper has 3.
+    """
+
+    models: Annotated[int, Field(ge=2)] = 3
+
+
+class InstancesSettings(Settings):
+    """Most and least memorized texts (Zheng & Jiang 2022, Tables 2 and 3).
+
+    Attributes:
+      count: of either kind, for each class.
+    """
+
+    count: Positive = 3
+
+
+class ExperimentSettings(Settings):
+    """Settings of each experiment.
+
+    Attributes:
+      estimator: whose memorization those begin with that need nothing else: `subsampled` is the
+        run's, `self_influence` that of one model, which needs no trials.
+    """
+
+    estimator: Literal["subsampled", "self_influence"] = "subsampled"
     removal: RemovalSettings = RemovalSettings()
     pair_utility: PairUtilitySettings = PairUtilitySettings()
     leave_one_out: LeaveOneOutSettings = LeaveOneOutSettings()
@@ -140,3 +166,5 @@ class ExperimentSettings(Settings):
     random_labels: RandomLabelSettings = RandomLabelSettings()
     proxies: ProxySettings = ProxySettings()
     layers: LayersSettings = LayersSettings()
+    seeds: SeedsSettings = SeedsSettings()
+    instances: InstancesSettings = InstancesSettings()

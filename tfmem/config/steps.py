@@ -223,3 +223,34 @@ class SelectionSettings(Settings):
         if self.fdr is not None and self.top_k is not None:
             raise ValueError("fdr or top_k, not both")
         return self
+
+
+SolverName = Literal["fast", "cg", "exact", "lissa"]
+
+
+class SelfInfluenceSettings(Settings):
+    """How memorization is estimated from one model, by influence functions.
+
+    Attributes:
+      solver: `fast` inverts the curvature for all examples at once, in a sketch; `cg` to a
+        tolerance; `exact` for small heads; `lissa` as in Zheng & Jiang (2022).
+      damping: added to the diagonal of the curvature; None is the solver's own.
+      curvature: what is inverted; None is `gauss_newton`, of `lissa` `hessian`.
+      layers: only variables of these layers are moved; none: all that were trained.
+      curvature_examples: of so many training examples, drawn at random, the curvature is a mean;
+        None is all.
+      trial: the trial whose seeds the model has.
+    """
+
+    solver: SolverName = "fast"
+    damping: Annotated[float, Field(ge=0)] | None = None
+    curvature: Literal["gauss_newton", "hessian"] | None = None
+    layers: Annotated[tuple[str, ...], Field(strict=False)] = ()
+    curvature_examples: Positive | None = None
+    trial: NotNegative = 0
+
+    @model_validator(mode="after")
+    def _fast_is_gauss_newton(self) -> SelfInfluenceSettings:
+        if self.solver == "fast" and self.curvature == "hessian":
+            raise ValueError("curvature gauss_newton with solver: fast")
+        return self

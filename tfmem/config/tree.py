@@ -23,6 +23,7 @@ from tfmem.config.steps import (
     DatasetSettings,
     EstimationSettings,
     SelectionSettings,
+    SelfInfluenceSettings,
     TrainingSettings,
 )
 
@@ -52,6 +53,7 @@ class Config(Settings):
     training: TrainingSettings = TrainingSettings()
     estimation: EstimationSettings = EstimationSettings()
     selection: SelectionSettings = SelectionSettings()
+    self_influence: SelfInfluenceSettings = SelfInfluenceSettings()
     experiments: ExperimentSettings = ExperimentSettings()
 
     @model_validator(mode="after")

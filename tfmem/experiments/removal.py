@@ -31,7 +31,8 @@ def removal(config: Config, dataset: AnyDataset, memorization: np.ndarray, out: 
     Returns:
       A row for each threshold (or share) and each way of removing, `memorized` or `random`, and one
       for the whole set: how many are `removed`, the `remaining` share, mean and standard deviation
-      of test accuracy over repeats, and its standard error.
+      of test accuracy over repeats, and its standard error; `least_memorization` is the lowest
+      of those that are removed by it.
     """
     settings = config.experiments.removal
     count = len(memorization)
@@ -61,6 +62,10 @@ def removal(config: Config, dataset: AnyDataset, memorization: np.ndarray, out: 
             "removal": [how for _, how, _ in conditions],
             "removed": [gone for _, _, gone in conditions],
             "remaining": [1 - gone / count for _, _, gone in conditions],
+            "least_memorization": [
+                memorization[ranked[gone - 1]] if how == "memorized" else np.nan
+                for _, how, gone in conditions
+            ],
             "repeats": settings.repeats,
             "accuracy": accuracy.mean(axis=1),
             "accuracy_sd": deviation,

@@ -17,6 +17,8 @@ _WAYS = {
 def removal_figure(table: pd.DataFrame) -> Figure:
     """Test accuracy over the threshold of removal, and the share that remains below.
 
+    Over shares, in its place the least memorization that is removed (Zheng & Jiang 2022, Fig. 1).
+
     Args:
       table: of `tfmem.experiments.removal`.
     """
@@ -32,14 +34,17 @@ def removal_figure(table: pd.DataFrame) -> Figure:
         above.fill_between(rows[level], low, high, color=color, alpha=0.2, linewidth=0)
     above.set_ylabel("test accuracy (± 1 SD)")
     above.yaxis.set_major_formatter(PercentFormatter(1, decimals=1))
-    above.legend(frameon=False)
+    above.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0)
     rows = table[table["removal"] == "memorized"].sort_values(level)
-    below.plot(rows[level], rows["remaining"], ".-", color=GREY)
-    below.set_ylabel("remaining")
-    below.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     by_share = level == "share"
+    shown = "least_memorization" if by_share else "remaining"
+    below.plot(rows[level], rows[shown], ".-", color=GREY)
+    below.set_ylabel("least removed\nmemorization" if by_share else "remaining")
+    if not by_share:
+        below.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     below.set_xlabel("share removed" if by_share else "memorization from which on is removed")
     if by_share:
+        below.set_xticks(rows[level])
         below.xaxis.set_major_formatter(PercentFormatter(1))
     plain(above)
     plain(below)

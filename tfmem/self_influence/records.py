@@ -11,10 +11,9 @@ import numpy as np
 
 from tfmem.predictions import write_atomically
 from tfmem.records import encode_example, shard_name
+from tfmem.run import SUMMARY_NAME
 from tfmem.self_influence.scores import Scores
 from tfmem.self_influence.solver import Solver
-
-SUMMARY_NAME = "self_influence.json"
 
 
 def estimator_name(solver: str) -> str:

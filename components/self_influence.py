@@ -1,0 +1,55 @@
+"""Estimates memorization from one model, by influence functions."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+from components.component import Component, Parameters, Paths, SelfInfluence
+from tfmem.config import Config, SolverName
+from tfmem.datasets import load
+from tfmem.quiet import import_tensorflow
+from tfmem.run import estimator_of
+
+
+def Do(inputs: Paths, outputs: Paths, parameters: Parameters) -> None:
+    """Trains a model on everything, or takes the one that is there, and solves."""
+    config = Config.model_validate_json(parameters["config"])
+    dataset = load(config.dataset)
+    import_tensorflow()
+    from tfmem.self_influence.records import write_scores, write_summary
+    from tfmem.self_influence.trained import self_influence
+
+    (place,) = outputs.values()
+    trial = config.self_influence.trial
+    found = self_influence(config, dataset, trial, place.parent / "models")
+    more = {
+        "seconds": found.seconds,
+        "cpu_seconds": found.cpu_seconds,
+        "trial_id": trial,
+        "layers": list(config.self_influence.layers),
+        "test_accuracy": found.test_accuracy,
+    }
+    folder = write_scores(found.scores, dataset.train_labels, place.parents[1])
+    write_summary(found.scores, found.solver, folder, more)
+    print(estimator_of(folder))
+
+
+def _with(solver: SolverName) -> Component:
+    class OfSolver(SelfInfluence):
+        """What this solver finds."""
+
+        place = f"{SelfInfluence.place}/{solver}"
+
+    return Component(
+        name=f"self-influence-{solver}",
+        inputs={},
+        outputs={"memorization": OfSolver},
+        parameters={"config": str},
+        Do=Do,
+        resumable=True,
+    )
+
+
+SELF_INFLUENCE: dict[SolverName, Component] = {
+    solver: _with(solver) for solver in get_args(SolverName)
+}

@@ -1,0 +1,47 @@
+"""The study of Zheng & Jiang (2022) on texts, joined to the subsampled estimator on the same."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from components.component import Figures
+from pipelines.experiments import conducted, page, run
+from pipelines.runner import Step
+from pipelines.self_influence import self_influence
+from tfmem.config import Config
+from tfmem.errors import InputError
+
+
+def study(config: Config, out: Path, trials: bool, beam_args: Sequence[str] = ()) -> list[Step]:
+    """Estimates, the experiments on them, and the page.
+
+    Args:
+      config: the settings.
+      out: the folder of the run.
+      trials: whether the subsampled estimator is run, too.
+      beam_args: options of Beam.
+
+    Raises:
+      InputError: if examples are no texts, or if estimates are asked for that need trials.
+    """
+    if config.dataset.text is None and config.dataset.name != "treebank":
+        raise InputError(
+            f"dataset.name: expected texts (treebank, or dataset.text), received "
+            f"{config.dataset.name}"
+        )
+    if not trials and config.experiments.estimator == "subsampled":
+        raise InputError(
+            "--no-trials: expected experiments.estimator self_influence, received subsampled"
+        )
+    names = ["removal", "instances", "seeds"]
+    if config.dataset.name == "treebank":
+        names.append("typicality")  # elsewhere phrases have no labels
+    if trials:
+        names.append("estimators")
+    return [
+        *(run(config, beam_args) if trials else []),
+        *self_influence(config),
+        *(conducted(name, config) for name in names),
+        page(config, there=trials or (out / Figures.place).exists()),
+    ]

@@ -1,0 +1,227 @@
+"""The study of Zheng & Jiang (2022) on texts: closed forms, oracles, and the whole at toy size."""
+
+import json
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from pipelines.runner import run_chain
+from pipelines.text import study
+from tests.oracle import example_learner
+from tests.test_pipelines import tfmem_command
+from tfmem.config import from_yaml
+from tfmem.datasets import load
+from tfmem.datasets.treebank import load_treebank
+from tfmem.errors import InputError
+from tfmem.experiments.estimators import estimators
+from tfmem.experiments.instances import instances
+from tfmem.experiments.seeds import overlap, seeds
+from tfmem.experiments.typicality import positive_fraction, typicality
+from tfmem.figures.instances import instances_figure
+from tfmem.predictions import read_shard
+from tfmem.run import read_memorization
+from tfmem.subsets import unpack
+from tfmem.training.digests import with_digests
+
+GOOD, BAD = ("good", "fine", "great"), ("bad", "poor", "dull")
+
+
+def tree(positive, words):
+    """A sentence of words that all have its polarity; phrases grow word by word."""
+    polarity = 3 if positive else 1
+    node = f"({polarity} {words[0]})"
+    for word in words[1:]:
+        node = f"({polarity} {node} (2 {word}))"
+    return node
+
+
+@pytest.fixture(scope="module")
+def toy(tmp_path_factory):
+    """80 sentences to train on, of which 4 have the words of the other class; 20 to test on."""
+    folder = tmp_path_factory.mktemp("trees")
+    rng = np.random.default_rng(0)
+    for split, count in (("train", 80), ("test", 20)):
+        lines = []
+        for number in range(count):
+            positive = number % 2 == 0
+            words = GOOD if positive ^ (split == "train" and number < 4) else BAD
+            lines.append(tree(positive, [str(word) for word in rng.choice(words, 3)]))
+        (folder / f"{split}.txt").write_text("\n".join(lines) + "\n")
+    return folder
+
+
+def settings(folder):
+    return [
+        f"dataset={{name: treebank, data_dir: '{folder}'}}",
+        "model={name: transformer, vocabulary: 16, length: 6, layers: 1, width: 8, heads: 2}",
+        "training={trials: 8, epochs: 8, batch_size: 16, learning_rate: 0.3}",
+        "training.stack_size=4",
+        "training.lanes=1",
+        "experiments={estimator: self_influence, removal: {shares: [0.05], repeats: 2}}",
+        "experiments.seeds.models=2",
+    ]
+
+
+def test_positive_fractions_of_three_trees(tmp_path):
+    """3 of 4 phrases that are not neutral, none of 2, and 1 of 1, with 0.01 added to each count."""
+    trees = ["(4 (3 (2 a) (3 good)) (1 bad))", "(0 (2 so) (1 bad))", "(3 (2 an) (2 idea))"]
+    for split in ("train", "test"):
+        (tmp_path / f"{split}.txt").write_text("\n".join(trees))
+    phrases = load_treebank(tmp_path, "test").train_phrases
+    expected = [3.01 / 4.02, 0.01 / 2.02, 1.01 / 1.02]
+    np.testing.assert_allclose(positive_fraction(phrases), expected)
+    np.testing.assert_allclose(positive_fraction(np.array([[0, 0, 7, 0, 0]])), 0.5)
+
+
+def test_typicality_is_by_tenths_of_each_class(toy):
+    """Of 20 sentences of a class, two are in each tenth; the most memorized are in the tenth."""
+    data = load(from_yaml("", settings(toy)).dataset)
+    count = len(data.train_labels)
+    memorization = np.random.default_rng(1).permutation(count) / count
+    memorization[:4] = np.nan
+    phrases = np.zeros((count, 5), np.int64)
+    phrases[:, 3] = np.round(1000 * np.nan_to_num(memorization))  # grows with memorization
+    phrases[:, 1] = 1000 - phrases[:, 3]
+    table = typicality(replace(data, train_phrases=phrases), memorization).table
+    for name, label in (("negative", 0), ("positive", 1)):
+        rows = table[table["class"] == name].set_index("group")
+        known = np.sort(memorization[(data.train_labels == label) & ~np.isnan(memorization)])
+        assert rows.loc["all", "examples"] == len(known) == 38
+        expected = {"1": known[:4].mean(), "10": known[-3:].mean(), "all": known.mean()}
+        for group, mean in expected.items():
+            row = rows.loc[group]
+            assert row["fraction"] == pytest.approx(mean, abs=1e-3)
+            assert row["low"] < row["fraction"] < row["high"]
+        np.testing.assert_allclose(rows.filter(like="from_").sum(axis=1), 1)
+    assert table[table["group"] == "10"]["paper"].tolist() == [0.358, 0.74]
+    with pytest.raises(InputError, match="at least 10 examples of class negative"):
+        typicality(data, np.where(np.arange(count) < 20, memorization, np.nan))
+    with pytest.raises(InputError, match="labels of phrases"):
+        typicality(replace(data, train_phrases=None), memorization)
+
+
+def test_seeds_are_compared_by_ranks():
+    """Of models that agree, and of one that ranks the other way round."""
+    config = from_yaml("", ["self_influence.trial=4"])
+    first, labels = np.arange(40.0), np.repeat([0, 1], 20)
+    outcome = seeds(config, labels, first, {5: first**3, 6: -first}.__getitem__)
+    assert list(outcome.table) == ["index", "label", "trial_4", "trial_5", "trial_6"]
+    same, other, _ = outcome.findings
+    assert same.startswith("Trials 4 and 5: Spearman 1.000")
+    assert "100% of the 4" in same
+    assert other.startswith("Trials 4 and 6: Spearman -1.000")
+    assert " 0% of the 4" in other
+    assert overlap(np.r_[first, np.nan], np.r_[first, 99]) == (4, 4)
+
+
+def test_self_influence_is_scored_against_known_memorization():
+    """A score with the order of the truth ranks it perfectly; its negative does the opposite."""
+    learner = example_learner()
+    config = from_yaml("", ["selection.memorization=0.5"])
+    labels = learner.labels.train_labels
+    truth = learner.memorization()
+    assert (truth >= 0.5).sum() >= 2
+    for sign, area in ((1, "1.000"), (-1, "0.000")):
+        outcome = estimators(
+            config, labels, lambda: iter(learner.records()), sign * truth, "Cost: none."
+        )
+        np.testing.assert_allclose(outcome.table["memorization"], truth, atol=1e-12)
+        assert outcome.table["memorized"].tolist() == (truth >= 0.5).tolist()
+        ranks, found, top, cost = outcome.findings
+        assert f"are right: {sign}.00" in ranks
+        assert f"{(truth >= 0.5).sum()} of 8 examples with memorization ≥ 0.5" in found
+        assert f"self-influence {area}" in found
+        assert "1 of 8 examples in the top 10%: too few" in top
+        assert cost == "Cost: none."
+    with pytest.raises(InputError, match="at least 4 trials"):
+        estimators(config, labels, lambda: iter(learner.records()[:3]), truth, "")
+
+
+def test_instances_are_first_and_last_of_their_class(toy):
+    config = from_yaml("", [*settings(toy), "experiments.instances.count=2"])
+    data = load(config.dataset)
+    memorization = np.where(np.arange(80) % 8 == 0, np.nan, np.arange(80.0))
+    table = instances(config, data, memorization).table.set_index(["class", "end"])["index"]
+    assert table.loc["positive", "top"].tolist() == [78, 76]
+    assert table.loc["positive", "bottom"].tolist() == [2, 4]
+    assert table.loc["negative", "top"].tolist() == [79, 77]
+    # Which of equal ones is shown is drawn, not their order.
+    shown = instances(config, data, np.zeros(80)).table["index"].tolist()
+    assert shown != sorted(shown)
+    dollars = pd.DataFrame(
+        {"class": ["a_b"], "end": ["top"], "index": [0], "memorization": [0.5], "text": ["$1 _ $x"]}
+    )
+    instances_figure(dollars).savefig("/dev/null", format="png")
+    with pytest.raises(InputError, match="data set of texts"):
+        instances(config, load(from_yaml("", []).dataset), memorization)
+
+
+@pytest.fixture(scope="module")
+def conducted_study(toy, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("study")
+    (folder / "config.yaml").write_text("seed: 0\n")
+    options = [word for each in settings(toy) for word in ("--set", each)]
+    return folder, tfmem_command("study", folder / "config.yaml", "--out", folder, *options)
+
+
+def test_removal_takes_what_self_influence_says(conducted_study):
+    """The examples that the command leaves out are those with the highest self-influence."""
+    folder = conducted_study[0]
+    found = read_memorization(folder / "self_influence" / "fast")["memorization"].to_numpy()
+    removal = folder / "experiments" / "removal"
+    records = [
+        record
+        for path in sorted((removal / "predictions").glob("*.tfrecord"))
+        for record in read_shard(path)
+    ]
+    without = [set(np.flatnonzero(~unpack(record.subset_mask, 80))) for record in records]
+    assert sorted(map(len, without)) == [0, 0, 4, 4, 4, 4]
+    assert without.count(set(np.argsort(-found)[:4])) == 2
+    row = pd.read_csv(removal / "table.csv").set_index("removal").loc["memorized"]
+    assert row["least_memorization"] == pytest.approx(np.sort(found)[-4])
+    said = json.loads((removal / "findings.json").read_text())["findings"]
+    assert "self_influence/fast: gauss_newton" in said[-1]
+    assert "damping 0.005, 0 examples not converged" in said[-1]
+
+
+def test_the_study_compares_both_estimators_on_one_page(conducted_study):
+    folder, done = conducted_study
+    assert done.stdout.splitlines()[-1].startswith(f"Results: {folder / 'report.html'}")
+    table = pd.read_csv(folder / "experiments" / "estimators" / "table.csv")
+    run = read_memorization(folder / "memorization")["memorization"]
+    np.testing.assert_allclose(table["memorization"], run, atol=1e-6)
+    page = (folder / "report.html").read_text()
+    for name in ("removal", "instances", "seeds", "typicality", "estimators"):
+        assert f'<figure id="{name}">' in page
+
+
+def test_without_trials_nothing_needs_a_run(toy, conducted_study, tmp_path):
+    """What was conducted already is skipped, and the page has the experiments alone."""
+    folder = shutil.copytree(conducted_study[0], tmp_path / "copy")
+    for name in ("predictions", "memorization", "influence", "pairs", "figures"):
+        shutil.rmtree(folder / name)
+    said = []
+    steps = study(with_digests(from_yaml("", settings(toy))), folder, trials=False)
+    run_chain(steps, folder, said.append)
+    assert [line.split("] ")[1] for line in said] == [
+        *(
+            f"{name}: unchanged, skipped"
+            for name in ("self-influence-fast", "removal", "instances", "seeds", "typicality")
+        ),
+        "experiments-report …",
+        said[-1].split("] ")[1],
+    ]
+    page = (folder / "report.html").read_text()
+    assert '<figure id="removal">' in page
+    assert "Explore" not in page
+
+
+def test_what_cannot_be_studied_is_said(toy, tmp_path):
+    with pytest.raises(InputError, match="expected texts"):
+        study(from_yaml("", []), tmp_path, trials=True)
+    config = from_yaml("", [*settings(toy), "experiments.estimator=subsampled"])
+    with pytest.raises(InputError, match=r"--no-trials: expected experiments\.estimator"):
+        study(config, tmp_path, trials=False)

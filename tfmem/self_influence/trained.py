@@ -1,0 +1,120 @@
+"""Self-influence of a configuration's training examples: train one model on all, then solve."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tfmem.config import Config
+from tfmem.datasets import AnyDataset, StreamedDataset
+from tfmem.encoders import as_arrays
+from tfmem.errors import InputError
+from tfmem.self_influence import SOLVERS
+from tfmem.self_influence.objective import Objective
+from tfmem.self_influence.scores import Scores, remove_scores
+from tfmem.self_influence.solver import Solver
+from tfmem.subsets import random_order
+from tfmem.training.progress import EpochProgress
+from tfmem.training.whole import train_on_all
+
+_CURVATURE = 2**32 - 2  # first part of the spawn key of its examples; no trial's number
+
+
+@dataclass(frozen=True)
+class Estimated:
+    """Self-influence of all training examples, and what it took.
+
+    Attributes:
+      scores: of all, in index order.
+      solver: what they are from.
+      test_accuracy: of the model.
+      seconds: what the solver took, by the clock.
+      cpu_seconds: likewise, of all cores together.
+    """
+
+    scores: Scores
+    solver: Solver
+    test_accuracy: float
+    seconds: float
+    cpu_seconds: float
+
+
+def self_influence(config: Config, dataset: AnyDataset, trial_id: int, models: Path) -> Estimated:
+    """Estimates memorization from one model that was trained on everything.
+
+    Args:
+      config: model, recipe, and `self_influence`.
+      dataset: the examples.
+      trial_id: the trial whose seeds the model has.
+      models: folder for the weights; a model that is there is not trained again.
+
+    Raises:
+      InputError: if the data are not in memory, there is no such layer, the solver does not go with
+        the objective, or it has converged for no example.
+    """
+    settings = config.self_influence
+    objective, test_accuracy = trained_objective(config, dataset, trial_id, models)
+    options: dict[str, Any] = {"damping": settings.damping}
+    if settings.solver != "fast":
+        options["curvature"] = settings.curvature
+    chosen = {name: value for name, value in options.items() if value is not None}
+    clock, work = time.perf_counter(), time.process_time()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # the summary counts what has not converged
+        solver = SOLVERS[settings.solver](objective, **chosen)
+        scores = remove_scores(solver)
+    spent = time.perf_counter() - clock, time.process_time() - work
+    return Estimated(scores, solver, test_accuracy, *spent)
+
+
+def trained_objective(
+    config: Config, dataset: AnyDataset, trial_id: int, models: Path
+) -> tuple[Objective, float]:
+    """The objective at a model that was trained on everything, and its test accuracy.
+
+    Args:
+      config: as for `self_influence`, likewise the others.
+      dataset: the examples.
+      trial_id: the trial whose seeds the model has.
+      models: folder for the weights.
+
+    Raises:
+      InputError: if the data are not in memory, or there is no such layer.
+    """
+    settings = config.self_influence
+    arrays = as_arrays(config, dataset)
+    if isinstance(arrays, StreamedDataset):
+        raise InputError("dataset.image_size: self-influence needs a data set in memory")
+    with EpochProgress(config.training.epochs) as progress:
+        model, outcome = train_on_all(config, arrays, trial_id, models, progress)
+    names = [layer.name for layer in model.layers if layer.trainable_variables]
+    if unknown := [name for name in settings.layers if name not in names]:
+        raise InputError(
+            f"self_influence.layers: expected some of {', '.join(names)}, received {unknown[0]!r}"
+        )
+    objective = Objective(
+        model,
+        arrays.train_images.astype(np.float32) / arrays.white,
+        arrays.train_labels,
+        [v for name in settings.layers for v in model.get_layer(name).trainable_variables] or None,
+        config.training.weight_decay,
+        _curvature_examples(config, len(arrays.train_labels)),
+    )
+    return objective, float(outcome.test_correct.mean())
+
+
+def _curvature_examples(config: Config, count: int) -> np.ndarray | None:
+    wanted = config.self_influence.curvature_examples
+    if wanted is None:
+        return None
+    if wanted > count:
+        raise InputError(
+            f"self_influence.curvature_examples: expected at most {count:,}, received {wanted:,}"
+        )
+    seed = np.random.SeedSequence(config.seed, spawn_key=(_CURVATURE,))
+    return np.sort(random_order(seed, count)[:wanted])
