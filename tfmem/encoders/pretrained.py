@@ -88,6 +88,24 @@ class Encoder:
             output = keras.tree.flatten(self._layers[0].input)[0]  # the mask is the other
         return keras.Model(self._backbone.input, output)
 
+    def above_embedding(self, trained_layers: int) -> tuple[keras.Model, keras.Model]:
+        """The same in two: from token numbers to vectors, and from vectors to what `frozen` gives.
+
+        The second takes a dict: `embedded`, `[batch, length, width]`, and the other inputs. Places
+        are added within either of the two, by encoder.
+        """
+        inputs = self._backbone.input
+        output = self.frozen(trained_layers).output
+        (embedded,) = (
+            layer.output
+            for layer in self._backbone.layers
+            if not isinstance(layer, keras.layers.InputLayer)
+            and any(x is inputs["token_ids"] for x in keras.tree.flatten(layer.input))
+        )
+        others = {name: tensor for name, tensor in inputs.items() if name != "token_ids"}
+        above = keras.Model({"embedded": embedded, **others}, output)
+        return keras.Model(inputs["token_ids"], embedded), above
+
     def inputs(self, tokens: Tokens, rows: slice | np.ndarray) -> dict[str, np.ndarray]:
         """What the backbone takes of some examples, without the padding that all of them have."""
         longest = int(tokens.counts[rows].max())
