@@ -52,7 +52,13 @@ class Parts:
 
 
 class Splitter(Protocol):
-    """Takes training examples apart, and blends them with their baselines."""
+    """Takes training examples apart, and blends them with their baselines.
+
+    Attributes:
+      signature: a `tf.TensorSpec` for each of the tensors of `Parts`.
+    """
+
+    signature: Any
 
     def parts(self, example: int) -> Parts:
         """The parts of a training example."""
@@ -102,8 +108,15 @@ class BlendInfluence:
         """Takes the model's objective and the way to take its examples apart."""
         self._objective = objective
         self._splitter = splitter
-        self._value_program = tf.function(self._values, reduce_retracing=True)
-        self._slope_program = tf.function(self._slopes, reduce_retracing=True)
+        dtype, count = objective.dtype, objective.num_parameters
+        signature = [
+            tf.TensorSpec([None, None], dtype),
+            splitter.signature,
+            tf.TensorSpec([], tf.int32),
+            tf.TensorSpec([count], dtype),
+        ]
+        self._value_program = tf.function(self._values, signature)
+        self._slope_program = tf.function(self._slopes, signature)
 
     def values(
         self, weights: np.ndarray, parts: Parts, label: int, direction: np.ndarray

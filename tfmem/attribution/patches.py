@@ -44,6 +44,7 @@ class Patches:
             )
         self._model = model
         self._images = images
+        self.signature = tf.TensorSpec(images.shape[1:], images.dtype)
         self._baseline = np.zeros_like(images[0])
         if baseline == "mean":
             self._baseline = images.mean(axis=0).astype(images.dtype)

@@ -14,6 +14,9 @@ from tfmem.datasets import TextDataset
 from tfmem.encoders.pretrained import load_encoder
 from tfmem.encoders.tokens import UNKNOWN, Words, WordTokens, mask_number, word_tokens
 
+_ROW = tf.TensorSpec([None], tf.int32)
+_SIGNATURE = dict.fromkeys(("ids", "masked", "segments", "places"), _ROW)
+
 
 class EncoderWords:
     """Takes texts apart that a pretrained encoder reads; see `Splitter`.
@@ -23,10 +26,12 @@ class EncoderWords:
     in anything; nor have places and segments, in which both ends agree.
     """
 
+    signature = _SIGNATURE
+
     def __init__(self, settings: EncoderSettings, model: keras.Model, dataset: TextDataset) -> None:
         """Takes the layers that were trained, as a model of activations, and the texts."""
         encoder = load_encoder(settings.preset)
-        self._embed, self._frozen = encoder.above_embedding(settings.trained_layers)
+        self._embed, self._frozen, self._others = encoder.above_embedding(settings.trained_layers)
         self._model = model
         self._settings = settings
         self._texts = dataset.train_texts
@@ -47,8 +52,8 @@ class EncoderWords:
             "segment_ids": tf.broadcast_to(tensors["segments"], shape),
             "padding_mask": tf.ones(shape, tf.int32),
         }
-        used = {name: inputs[name] for name in self._frozen.input if name in inputs}
-        activations = self._frozen({"embedded": blended, **used}, training=False)
+        others = [inputs[name] for name in self._others]
+        activations = self._frozen([blended, *others], training=False)
         if not self._settings.trained_layers:
             activations = activations[:, 0]
         return self._model(activations, training=False)
@@ -60,13 +65,15 @@ class TransformerWords:
     The baseline has the number of words that are not known in the place of every word.
     """
 
+    signature = _SIGNATURE
+
     def __init__(
         self, settings: TransformerSettings, model: keras.Model, dataset: TextDataset
     ) -> None:
         """Takes a trained model and its texts."""
         embedded = model.get_layer("words")
         self._embed = embedded
-        self._above = keras.Model({"ids": model.input, "embedded": embedded.output}, model.output)
+        self._above = keras.Model([model.input, embedded.output], model.output)
         self._settings = settings
         self._texts = dataset.train_texts
         self._words = Words(dataset.train_texts, settings.vocabulary)
@@ -80,7 +87,7 @@ class TransformerWords:
         """See `Splitter.logits`."""
         blended = _blend(weights, self._embed, tensors)
         ids = tf.broadcast_to(tensors["ids"], tf.shape(blended)[:2])
-        return self._above({"ids": ids, "embedded": blended}, training=False)
+        return self._above([ids, blended], training=False)
 
 
 def _parts(read: WordTokens, mask: int, width: int) -> Parts:

@@ -36,6 +36,7 @@ class Objective:
     never negative, and equals the Hessian for a linear head (Martens 2020, Sec. 8).
 
     Attributes:
+      model: the model itself.
       labels: int64 `[n]`.
       num_classes: number of logits.
       num_parameters: `p`.
@@ -69,7 +70,7 @@ class Objective:
         Raises:
           InputError: if arrays differ in length, a label has no logit, or nothing is trained.
         """
-        self._model = model
+        self.model = model
         self._inputs = inputs
         self.labels = np.asarray(labels)
         chosen = model.trainable_variables if variables is None else variables
@@ -233,7 +234,7 @@ class Objective:
 
     def _logits(self, values: Sequence[tf.Tensor], inputs: Any) -> tf.Tensor:
         with self.at(values):
-            return self._model(inputs, training=False)
+            return self.model(inputs, training=False)
 
     def _rows(self, inputs: Any, cotangents: tf.Tensor) -> tf.Tensor:
         def row(example: tuple[Any, tf.Tensor]) -> tf.Tensor:
