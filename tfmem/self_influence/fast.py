@@ -135,7 +135,7 @@ def _sketch(vectors: np.ndarray, scales: np.ndarray, places: np.ndarray, out: np
 
 @njit(parallel=True, cache=True)
 def _unsketch(sums: np.ndarray, scales: np.ndarray, places: np.ndarray, out: np.ndarray) -> None:
-    """The transpose of `_sketch`: each number is that of the sums it went into, with their signs."""
+    """The transpose of `_sketch`: each number is the signed sum of those that it went into."""
     for row in prange(out.shape[0]):
         for j in range(out.shape[1]):
             value = np.float32(0)

@@ -156,8 +156,11 @@ class Objective:
         """Gradients of `cotangents[i] @ logits(inputs[examples[i]])`, in blocks `[b, p]`."""
         most = _ROW_BYTES // (self.num_parameters * self.dtype.itemsize)
         for block in _batches(len(examples), int(np.clip(most, 1, _MOST_ROWS))):
-            u = tf.constant(cotangents[block], self.dtype)
-            yield self._rows_program(_tensors(inputs, examples[block]), u).numpy()
+            # A loop over a single row is vectorized wrongly (TensorFlow 2.21, reshapes): take two.
+            taken = block if len(block) > 1 else block.repeat(2)
+            u = tf.constant(cotangents[taken], self.dtype)
+            found = self._rows_program(_tensors(inputs, examples[taken]), u)
+            yield found[: len(block)].numpy()
 
     def curvature_rows(self, most: int | None = None, seed: int = 0) -> Iterator[np.ndarray]:
         """Rows `D` with `D.T @ D` the Gauss-Newton matrix of the mean cross entropy.
