@@ -75,18 +75,21 @@ def _declare_example() -> Any:
 _Example = _declare_example()
 
 
-def encode_example(features: Mapping[str, bytes | int | float | np.ndarray]) -> bytes:
+def encode_example(
+    features: Mapping[str, bytes | list[bytes] | int | float | np.ndarray],
+) -> bytes:
     """Serializes one `tf.train.Example`; equal features give equal bytes.
 
     Args:
-      features: `bytes` become a bytes list of one; integers and floats (Python's or numpy's, single
-        or one-dimensional) become int64 and float32 lists.
+      features: `bytes` become a bytes list of one, lists of them one of many; integers and floats
+        (Python's or numpy's, single or one-dimensional) become int64 and float32 lists.
     """
     example = _Example()
     slots = example.features.feature
     for name, value in features.items():
-        if isinstance(value, bytes):
-            slots[name].bytes_list.value.append(value)
+        if isinstance(value, bytes | list):
+            slots[name].bytes_list.value.extend([value] if isinstance(value, bytes) else value)
+            slots[name].bytes_list.SetInParent()
             continue
         values = np.atleast_1d(value)
         if values.dtype.kind in "iub":
@@ -100,7 +103,9 @@ def encode_example(features: Mapping[str, bytes | int | float | np.ndarray]) -> 
 
 
 def decode_example(payload: bytes, source: str) -> dict[str, Any]:
-    """Reads one `tf.train.Example` into bytes, int64 arrays and float32 arrays.
+    """Reads one `tf.train.Example` into bytes, lists of them, int64 and float32 arrays.
+
+    A bytes list of one is given as `bytes`.
 
     Raises:
       InputError: naming `source`, if the payload is no `tf.train.Example`.
@@ -116,8 +121,9 @@ def decode_example(payload: bytes, source: str) -> dict[str, Any]:
             features[name] = np.array(feature.int64_list.value, np.int64)
         elif kind == "float_list":
             features[name] = np.array(feature.float_list.value, np.float32)
-        elif kind == "bytes_list" and len(feature.bytes_list.value) == 1:
-            features[name] = feature.bytes_list.value[0]
+        elif kind == "bytes_list":
+            values = feature.bytes_list.value
+            features[name] = values[0] if len(values) == 1 else list(values)
     return features
 
 

@@ -10,6 +10,7 @@ import sys
 import typer
 
 from pipelines.cli import (
+    attribution,
     comparing,
     estimating,
     exchanging,
@@ -23,6 +24,7 @@ from tfmem.errors import DryRun, InputError
 
 __all__ = [
     "app",
+    "attribution",
     "comparing",
     "estimating",
     "exchanging",

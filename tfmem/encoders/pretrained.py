@@ -88,6 +88,28 @@ class Encoder:
             output = keras.tree.flatten(self._layers[0].input)[0]  # the mask is the other
         return keras.Model(self._backbone.input, output)
 
+    def above_embedding(
+        self, trained_layers: int
+    ) -> tuple[keras.Model, keras.Model, tuple[str, ...]]:
+        """What `frozen` gives, in two steps.
+
+        Returns:
+          From token numbers to vectors `[batch, length, width]`, to which places are added within
+          either of the two steps; from a list of vectors and other inputs to the activations; and
+          what those other inputs are called in `inputs`.
+        """
+        inputs = self._backbone.input
+        (embedded,) = (
+            layer.output
+            for layer in self._backbone.layers
+            if not isinstance(layer, keras.layers.InputLayer)
+            and any(x is inputs["token_ids"] for x in keras.tree.flatten(layer.input))
+        )
+        others = tuple(name for name in inputs if name != "token_ids")
+        output = self.frozen(trained_layers).output
+        above = keras.Model([embedded, *(inputs[name] for name in others)], output)
+        return keras.Model(inputs["token_ids"], embedded), above, others
+
     def inputs(self, tokens: Tokens, rows: slice | np.ndarray) -> dict[str, np.ndarray]:
         """What the backbone takes of some examples, without the padding that all of them have."""
         longest = int(tokens.counts[rows].max())

@@ -36,6 +36,25 @@ class Tokens:
     cut: int
 
 
+@dataclass(frozen=True)
+class WordTokens:
+    """What an encoder reads of one text, and which words that is.
+
+    Attributes:
+      ids: int32 `[tokens]`, without padding.
+      segments: int32 `[tokens]`.
+      places: int32 `[tokens]`, the word that a token is, or a piece of; -1 for special ones.
+      words: as they are written; those that did not fit are not among them.
+      sentences: which sentence each word is of, from 0.
+    """
+
+    ids: np.ndarray
+    segments: np.ndarray
+    places: np.ndarray
+    words: tuple[str, ...]
+    sentences: tuple[int, ...]
+
+
 def read_tokenizer(folder: Path) -> Any:
     """The tokenizer of a pretrained encoder, a `tokenizers.Tokenizer`.
 
@@ -88,6 +107,57 @@ def tokenize(tokenizer: Any, texts: np.ndarray, length: int) -> Tokens:
       texts: strings `[examples, sentences]`.
       length: tokens of an example.
     """
+    encodings = _encodings(tokenizer, texts, length)
+    return Tokens(
+        np.array([encoding.ids for encoding in encodings], np.int32),
+        np.array([encoding.type_ids for encoding in encodings], np.int32),
+        np.array([sum(encoding.attention_mask) for encoding in encodings], np.int64),
+        sum(bool(encoding.overflowing) for encoding in encodings),
+    )
+
+
+def word_tokens(tokenizer: Any, sentences: np.ndarray, length: int) -> WordTokens:
+    """What is read of one text, `[sentences]`, as `tokenize` reads it.
+
+    Words are what the tokenizer takes apart before it looks for pieces: runs of letters and digits,
+    and punctuation.
+    """
+    (encoding,) = _encodings(tokenizer, sentences[None], length)
+    words: dict[tuple[int, int], list[tuple[int, int]]] = {}
+    places, count = [], sum(encoding.attention_mask)
+    found = zip(encoding.sequence_ids, encoding.word_ids, encoding.offsets, strict=True)
+    for sentence, word, span in list(found)[:count]:
+        if sentence is None or word is None:
+            places.append(-1)
+            continue
+        words.setdefault((sentence, word), []).append(span)
+        places.append(len(words) - 1)
+    written = [
+        str(sentences[sentence])[spans[0][0] : spans[-1][1]].strip()
+        for (sentence, _), spans in words.items()
+    ]
+    return WordTokens(
+        np.array(encoding.ids[:count], np.int32),
+        np.array(encoding.type_ids[:count], np.int32),
+        np.array(places, np.int32),
+        tuple(written),
+        tuple(sentence for sentence, _ in words),
+    )
+
+
+def mask_number(tokenizer: Any) -> int:
+    """The number of the token that hides a word.
+
+    Raises:
+      InputError: if the encoder has none.
+    """
+    for token in ("[MASK]", "<mask>"):
+        if (number := tokenizer.token_to_id(token)) is not None:
+            return int(number)
+    raise InputError("model.preset: expected an encoder with a token [MASK], there is none")
+
+
+def _encodings(tokenizer: Any, texts: np.ndarray, length: int) -> list[Any]:
     rows: list[Any] = [tuple(row) if len(row) > 1 else row[0] for row in texts.tolist()]
     padding = next(
         token for token in ("[PAD]", "<pad>") if tokenizer.token_to_id(token) is not None
@@ -96,13 +166,8 @@ def tokenize(tokenizer: Any, texts: np.ndarray, length: int) -> Tokens:
     tokenizer.enable_padding(
         length=length, pad_id=tokenizer.token_to_id(padding), pad_token=padding
     )
-    encodings = tokenizer.encode_batch(rows)
-    return Tokens(
-        np.array([encoding.ids for encoding in encodings], np.int32),
-        np.array([encoding.type_ids for encoding in encodings], np.int32),
-        np.array([sum(encoding.attention_mask) for encoding in encodings], np.int64),
-        sum(bool(encoding.overflowing) for encoding in encodings),
-    )
+    encodings: list[Any] = tokenizer.encode_batch(rows)
+    return encodings
 
 
 def warn_of_cut(cut: int, dataset: TextDataset, length: int) -> None:
@@ -141,6 +206,28 @@ class Words:
             ids[row, : counts[row]] = numbers[:length]
             segments[row, : counts[row]] = segment[:length]
         return Tokens(ids, segments, counts, cut)
+
+    def word_tokens(self, sentences: np.ndarray, length: int) -> WordTokens:
+        """What is read of one text, `[sentences]`; its words are in lower case."""
+        tokens = self.tokenize(sentences[None], length)
+        count = int(tokens.counts[0])
+        places: list[int] = [-1]
+        words: list[str] = []
+        origins: list[int] = []
+        for sentence, text in enumerate(sentences):
+            for word in _split(text):
+                places.append(len(words))
+                words.append(word)
+                origins.append(sentence)
+            places.append(-1)
+        read = sum(place >= 0 for place in places[:count])
+        return WordTokens(
+            tokens.ids[0, :count],
+            tokens.segments[0, :count],
+            np.array(places[:count], np.int32),
+            tuple(words[:read]),
+            tuple(origins[:read]),
+        )
 
     def _number(self, word: str) -> int:
         return self._numbers.get(word, UNKNOWN)

@@ -105,3 +105,7 @@ class ConjugateGradients:
     def project(self, vectors: np.ndarray) -> np.ndarray:
         """See `Solver.project`."""
         return vectors
+
+    def lift(self, paired: np.ndarray) -> np.ndarray:
+        """See `Solver.lift`."""
+        return paired

@@ -66,3 +66,7 @@ class ExactSolver:
     def project(self, vectors: np.ndarray) -> np.ndarray:
         """See `Solver.project`."""
         return vectors
+
+    def lift(self, paired: np.ndarray) -> np.ndarray:
+        """See `Solver.lift`."""
+        return paired

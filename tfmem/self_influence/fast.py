@@ -112,6 +112,15 @@ class FastSolver:
         _sketch(vectors, self._scales, self._places, out)
         return out
 
+    def lift(self, paired: np.ndarray) -> np.ndarray:
+        """See `Solver.lift`."""
+        paired = np.ascontiguousarray(paired, np.float32)
+        if self._places is None:
+            return paired * self._scales
+        out = np.empty((len(paired), self.objective.num_parameters), np.float32)
+        _unsketch(paired, self._scales, self._places, out)
+        return out
+
 
 @njit(parallel=True, cache=True)
 def _sketch(vectors: np.ndarray, scales: np.ndarray, places: np.ndarray, out: np.ndarray) -> None:
@@ -122,3 +131,15 @@ def _sketch(vectors: np.ndarray, scales: np.ndarray, places: np.ndarray, out: np
             for c in range(places.shape[0]):
                 place = places[c, j]
                 out[row, place >> 1] += value if place & 1 else -value
+
+
+@njit(parallel=True, cache=True)
+def _unsketch(sums: np.ndarray, scales: np.ndarray, places: np.ndarray, out: np.ndarray) -> None:
+    """The transpose of `_sketch`: each number is the signed sum of those that it went into."""
+    for row in prange(out.shape[0]):
+        for j in range(out.shape[1]):
+            value = np.float32(0)
+            for c in range(places.shape[0]):
+                place = places[c, j]
+                value += sums[row, place >> 1] if place & 1 else -sums[row, place >> 1]
+            out[row, j] = value * scales[j]

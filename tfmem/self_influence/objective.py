@@ -8,6 +8,7 @@ minimize. Everything is evaluated with `training=False`, at the values that the 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Literal
 
 import keras
@@ -35,10 +36,12 @@ class Objective:
     never negative, and equals the Hessian for a linear head (Martens 2020, Sec. 8).
 
     Attributes:
+      model: the model itself.
       labels: int64 `[n]`.
       num_classes: number of logits.
       num_parameters: `p`.
       dtype: of vectors.
+      values: what the trained variables are, tensors.
       decay: `[p]`, the weight decay's share in the diagonal of the curvature.
       curvature_examples: int64, the training examples that the curvature is a mean over.
     """
@@ -67,7 +70,7 @@ class Objective:
         Raises:
           InputError: if arrays differ in length, a label has no logit, or nothing is trained.
         """
-        self._model = model
+        self.model = model
         self._inputs = inputs
         self.labels = np.asarray(labels)
         chosen = model.trainable_variables if variables is None else variables
@@ -80,7 +83,7 @@ class Objective:
         self._sizes = [int(np.prod(shape)) for shape in self._shapes]
         self.num_parameters = sum(self._sizes)
         self.dtype = np.dtype(self._variables[0].dtype)
-        self._values = [tf.convert_to_tensor(v.value) for v in self._variables]
+        self.values = [tf.convert_to_tensor(v.value) for v in self._variables]
         decays = [weight_decay if len(shape) > 1 else 0.0 for shape in self._shapes]
         self.decay = np.repeat(decays, self._sizes).astype(self.dtype)
         self.num_classes = int(model.output_shape[-1])
@@ -88,7 +91,7 @@ class Objective:
         everything = np.arange(len(self.labels))
         self.curvature_examples = everything if curvature_examples is None else curvature_examples
         self._rows_program = tf.function(self._rows, reduce_retracing=True)
-        self._logits_program = tf.function(lambda x: self._logits(self._values, x))
+        self._logits_program = tf.function(lambda x: self._logits(self.values, x))
         self._product_programs = {
             "hessian": tf.function(self._hessian_product, reduce_retracing=True),
             "gauss_newton": tf.function(self._gauss_newton_product, reduce_retracing=True),
@@ -98,6 +101,21 @@ class Objective:
     def take(self, examples: np.ndarray) -> tuple[Any, np.ndarray]:
         """Inputs and labels of some training examples."""
         return _take(self._inputs, examples), self.labels[examples]
+
+    @contextmanager
+    def at(self, values: Sequence[tf.Tensor]) -> Iterator[None]:
+        """Within it, layers have these values of the trained variables, and derivatives are right.
+
+        Whatever is made of the model's layers will do, not only the model itself.
+        """
+        mapping = list(zip(self._variables, values, strict=True))
+        with safe_derivatives(), keras.StatelessScope(state_mapping=mapping):
+            yield
+
+    def split(self, vector: tf.Tensor) -> list[tf.Tensor]:
+        """A vector `[p]` in the shapes of the trained variables."""
+        parts = tf.split(vector, self._sizes)
+        return [tf.reshape(*pair) for pair in zip(parts, self._shapes, strict=True)]
 
     def probabilities(self, inputs: Any) -> np.ndarray:
         """What the model gives each class, float64 `[count, classes]`."""
@@ -138,8 +156,11 @@ class Objective:
         """Gradients of `cotangents[i] @ logits(inputs[examples[i]])`, in blocks `[b, p]`."""
         most = _ROW_BYTES // (self.num_parameters * self.dtype.itemsize)
         for block in _batches(len(examples), int(np.clip(most, 1, _MOST_ROWS))):
-            u = tf.constant(cotangents[block], self.dtype)
-            yield self._rows_program(_tensors(inputs, examples[block]), u).numpy()
+            # A loop over a single row is vectorized wrongly (TensorFlow 2.21, reshapes): take two.
+            taken = block if len(block) > 1 else block.repeat(2)
+            u = tf.constant(cotangents[taken], self.dtype)
+            found = self._rows_program(_tensors(inputs, examples[taken]), u)
+            yield found[: len(block)].numpy()
 
     def curvature_rows(self, most: int | None = None, seed: int = 0) -> Iterator[np.ndarray]:
         """Rows `D` with `D.T @ D` the Gauss-Newton matrix of the mean cross entropy.
@@ -215,18 +236,17 @@ class Objective:
             )
 
     def _logits(self, values: Sequence[tf.Tensor], inputs: Any) -> tf.Tensor:
-        mapping = list(zip(self._variables, values, strict=True))
-        with safe_derivatives(), keras.StatelessScope(state_mapping=mapping):
-            return self._model(inputs, training=False)
+        with self.at(values):
+            return self.model(inputs, training=False)
 
     def _rows(self, inputs: Any, cotangents: tf.Tensor) -> tf.Tensor:
         def row(example: tuple[Any, tf.Tensor]) -> tf.Tensor:
             one, cotangent = example
             one = keras.tree.map_structure(lambda array: array[None], one)
             with tf.GradientTape() as tape:
-                tape.watch(self._values)
-                logits = self._logits(self._values, one)
-            return self._flat(_gradient(tape, logits, self._values, cotangent[None]))
+                tape.watch(self.values)
+                logits = self._logits(self.values, one)
+            return self._flat(_gradient(tape, logits, self.values, cotangent[None]))
 
         return tf.vectorized_map(row, (inputs, cotangents))
 
@@ -235,14 +255,14 @@ class Objective:
 
         def product(vector: tf.Tensor) -> tf.Tensor:
             with tf.GradientTape() as outer:
-                outer.watch(self._values)
+                outer.watch(self.values)
                 with tf.GradientTape() as inner:
-                    inner.watch(self._values)
-                    logits = self._logits(self._values, inputs)
+                    inner.watch(self.values)
+                    logits = self._logits(self.values, inputs)
                     losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
                     loss = tf.reduce_sum(losses)
-                along = tf.reduce_sum(self._flat(_gradient(inner, loss, self._values)) * vector)
-            return self._flat(_gradient(outer, along, self._values))
+                along = tf.reduce_sum(self._flat(_gradient(inner, loss, self.values)) * vector)
+            return self._flat(_gradient(outer, along, self.values))
 
         return tf.vectorized_map(product, vectors)
 
@@ -254,18 +274,18 @@ class Objective:
 
         def product(vector: tf.Tensor) -> tf.Tensor:
             with tf.GradientTape(persistent=True) as inner:
-                inner.watch(self._values)
-                logits = self._logits(self._values, inputs)
+                inner.watch(self.values)
+                logits = self._logits(self.values, inputs)
             # The transposed Jacobian is linear in `zeros`: its derivative is the Jacobian.
             zeros = tf.zeros_like(logits)
             with tf.GradientTape() as outer:
                 outer.watch(zeros)
-                back = self._flat(_gradient(inner, logits, self._values, zeros))
+                back = self._flat(_gradient(inner, logits, self.values, zeros))
                 along = tf.reduce_sum(back * vector)
             moved = outer.gradient(along, zeros)
             p = tf.nn.softmax(logits)
             moved = p * (moved - tf.reduce_sum(p * moved, axis=-1, keepdims=True))
-            return self._flat(_gradient(inner, logits, self._values, moved))
+            return self._flat(_gradient(inner, logits, self.values, moved))
 
         return tf.vectorized_map(product, vectors)
 

@@ -135,9 +135,35 @@ def influence(
             block = solver.project(rows) @ solution.paired.T
             out[start : start + len(rows), tests] = block * probabilities
             start += len(rows)
-    _check(solver, converged, np.ones(len(converged)))
+    check_converged(solver, converged)
     out[:, ~converged] = np.nan
     return out
+
+
+def check_converged(solver: Solver, converged: np.ndarray) -> None:
+    """Says for how many examples a solver has not converged.
+
+    Args:
+      solver: which.
+      converged: bool `[count]`.
+
+    Warns:
+      UserWarning: if there are some.
+
+    Raises:
+      InputError: if it has converged for none.
+    """
+    failed = int((~converged).sum())
+    if not failed:
+        return
+    message = (
+        f"solver {solver.name} ({solver.curvature}, damping {solver.damping:g}) has not converged "
+        f"for {failed:,} of {len(converged):,} examples"
+    )
+    advice = "choose a larger damping, more steps, or curvature gauss_newton"
+    if failed == len(converged):
+        raise InputError(f"{message}: {advice}")
+    warnings.warn(f"{message}, which are NaN: {advice}", stacklevel=3)
 
 
 def _scores(solver: Solver, baselines: Any, examples: np.ndarray | None) -> Scores:
@@ -162,7 +188,7 @@ def _scores(solver: Solver, baselines: Any, examples: np.ndarray | None) -> Scor
     if baselines is None:
         converged &= values >= 0
     converged &= np.isfinite(values)
-    _check(solver, converged, residuals)
+    check_converged(solver, converged)
     return Scores(
         np.where(converged, values, np.nan),
         probabilities,
@@ -174,20 +200,6 @@ def _scores(solver: Solver, baselines: Any, examples: np.ndarray | None) -> Scor
         solver.curvature,
         solver.damping,
     )
-
-
-def _check(solver: Solver, converged: np.ndarray, residuals: np.ndarray) -> None:
-    failed = int((~converged).sum())
-    if not failed:
-        return
-    message = (
-        f"solver {solver.name} ({solver.curvature}, damping {solver.damping:g}) has not converged "
-        f"for {failed:,} of {len(converged):,} examples"
-    )
-    advice = "choose a larger damping, more steps, or curvature gauss_newton"
-    if failed == len(converged):
-        raise InputError(f"{message}: {advice}")
-    warnings.warn(f"{message}, which are NaN: {advice}", stacklevel=3)
 
 
 def _chosen(solver: Solver, examples: np.ndarray | None) -> np.ndarray:

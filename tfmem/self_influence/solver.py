@@ -52,6 +52,12 @@ class Solver(Protocol):
     def project(self, vectors: np.ndarray) -> np.ndarray:
         """Vectors `[k, p]` as `[k, d]`, the form in which they meet solutions."""
 
+    def lift(self, paired: np.ndarray) -> np.ndarray:
+        """The vectors `x`, `[k, p]`, with `x @ u == paired @ project(u)` for every `u`.
+
+        That is the transpose of `project`; where that changes nothing, neither does this.
+        """
+
 
 def vectors_within(objective: Objective, size: int) -> int:
     """How many vectors go into so many bytes: from 1 to 512."""

@@ -94,3 +94,15 @@ class EpochProgress(_Bar):
     def after_epoch(self, epoch: int, losses: np.ndarray, variables: Any) -> None:
         """Shows the mean training loss."""
         self._bar.update(self._task, completed=epoch + 1, status=f"loss {losses[0]:.3f}")
+
+
+class ExampleProgress(_Bar):
+    """Shows examples done, of a number of them."""
+
+    def __init__(self, examples: int) -> None:
+        """Starts at 0 of `examples`."""
+        super().__init__("examples", examples)
+
+    def advance(self, examples: int) -> None:
+        """So many more are done."""
+        self._bar.advance(self._task, examples)

@@ -1,0 +1,88 @@
+"""The command that says which words or patches memorization rests on."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import numpy as np
+import typer
+from rich.console import Console
+
+from pipelines.cli.options import (
+    ConfigFile,
+    Out,
+    Set,
+    app,
+    done,
+    examples,
+    resumable,
+    settings_of,
+    table,
+    warn,
+)
+from pipelines.cli.self_influence import SolverName
+
+_SHOWN = 10
+
+
+@app.command(
+    epilog=examples(
+        "tfmem attribute configs/text_small.yaml --out runs/text_small --share 0.01",
+        "tfmem attribute configs/digits.yaml --out runs/digits --examples 5,17 --patch 2",
+    )
+)
+def attribute(
+    config: ConfigFile,
+    out: Out,
+    solver: Annotated[SolverName, typer.Option(help="Whose self-influences.")] = SolverName.FAST,
+    share: Annotated[
+        float, typer.Option(help="Share of the training set, the most memorized.", min=0, max=1)
+    ] = 0.1,
+    examples: Annotated[
+        str | None,
+        typer.Option(help="Numbers of training examples, in place of a share.", show_default=False),
+    ] = None,
+    steps: Annotated[int, typer.Option(help="Steps of the path integral.", min=1)] = 50,
+    patch: Annotated[int, typer.Option(help="Side of a patch in pixels, for images.", min=1)] = 2,
+    set: Set = [],  # noqa: B006
+) -> None:
+    """Attribute memorization to words or patches, after `tfmem self-influence`.
+
+    The scores of an example sum to how much less the model would believe in its label if its words
+    were masked, or its image black, in training; the gap is what the integral has missed of that.
+    """
+    from pipelines.attribution import run_attribution
+    from tfmem.attribution.records import read_attributions
+
+    settings = settings_of(config, set)
+    with resumable():
+        folder = run_attribution(
+            settings, out, solver.value, _numbers(examples), share, steps, patch
+        )
+    found = read_attributions(folder)
+    listed = table("index", "memorization", "gap", "highest scores")
+    for row in found.nlargest(_SHOWN, "memorization").itertuples():
+        listed.add_row(
+            str(row.Index), f"{row.memorization:.4f}", f"{row.gap:.1%}", _top(row.words, row.scores)
+        )
+    Console().print(listed)
+    print(f"{len(found):,} examples, median gap {found['gap'].median():.2%} at {steps} steps")
+    if missing := int(found["replace"].isna().sum()):
+        warn(f"{missing:,} examples have not converged and are NaN")
+    done(folder, "attribution records")
+
+
+def _numbers(text: str | None) -> list[int] | None:
+    if text is None:
+        return None
+    try:
+        return [int(number) for number in text.split(",")]
+    except ValueError:
+        raise typer.BadParameter(f"expected numbers as 5,17, received {text!r}") from None
+
+
+def _top(words: list[str], scores: np.ndarray) -> str:
+    """The highest scores: of words, or of patches by row and column."""
+    names = words or [f"({row}, {column})" for row, column in np.ndindex(scores.shape)]
+    values = scores.ravel()
+    return ", ".join(f"{names[n]} {values[n]:.3g}" for n in np.argsort(-values)[:4])
