@@ -52,6 +52,12 @@ class SelfInfluence(Memorization):
     place = "self_influence"
 
 
+class Attributions(Artifact):
+    """Which words or patches self-influence rests on."""
+
+    place = "attribution"
+
+
 class Influence(Artifact):
     """Class-wise influence records, with the counts they were made from."""
 

@@ -54,6 +54,12 @@ class Seeds(Artifact):
     place = "experiments/seeds"
 
 
+class ReductionRate(Artifact):
+    """How much self-influence is lost with the words it is attributed to."""
+
+    place = "experiments/reduction-rate"
+
+
 class Estimators(Artifact):
     """Self-influence beside the subsampled estimator."""
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pandas as pd
+
 from components.component import (
     Artifact,
+    Attributions,
     Component,
     Consistency,
     Figures,
@@ -31,10 +34,12 @@ from components.experiment import (
     PairUtility,
     Proxies,
     RandomLabels,
+    ReductionRate,
     Removal,
     Seeds,
     Typicality,
 )
+from tfmem.attribution.records import SUMMARY_NAME, read_attributions
 from tfmem.config import Config
 from tfmem.report import render, render_experiments, write_folder
 from tfmem.run import Run
@@ -56,13 +61,14 @@ _EXPERIMENTS: dict[str, type[Artifact]] = {
     "instances": Instances,
     "seeds": Seeds,
     "estimators": Estimators,
+    "reduction-rate": ReductionRate,
 }
 
 
 def Do(inputs: Paths, outputs: Paths, parameters: Parameters) -> None:
     """Renders one self-contained HTML file."""
     experiments = {name: inputs[name] for name in _EXPERIMENTS if name in inputs}
-    page = render(Run(inputs), inputs["figures"], experiments)
+    page = render(Run(inputs), inputs["figures"], experiments, attributions=_words(inputs))
     outputs["report"].write_text(page, encoding="utf-8")
 
 
@@ -80,10 +86,18 @@ def write_beside(folder: Path, examples: int, out: Path) -> None:
       examples: how many training, and test, examples at most.
       out: receives `index.html` and what it loads.
     """
-    kinds = {**REPORT.inputs, **_EXPERIMENTS}
+    kinds = {**REPORT.inputs, **REPORT.optional}
     paths = {name: folder / kind.place for name, kind in kinds.items()}
     experiments = {name: paths[name] for name in _EXPERIMENTS if paths[name].exists()}
-    write_folder(Run(paths), paths["figures"], experiments, examples, out)
+    write_folder(Run(paths), paths["figures"], experiments, examples, out, _words(paths))
+
+
+def _words(places: Paths) -> pd.DataFrame | None:
+    """Attributions to words, if there are any."""
+    if not places.get("attributions", Path()).joinpath(SUMMARY_NAME).exists():
+        return None
+    found = read_attributions(places["attributions"])
+    return found.dropna(subset="replace") if found["words"].map(len).all() else None
 
 
 REPORT = Component(
@@ -96,7 +110,7 @@ REPORT = Component(
         "pairs": SelectedPairs,
         "figures": Figures,
     },
-    optional=_EXPERIMENTS,
+    optional={**_EXPERIMENTS, "attributions": Attributions},
     outputs={"report": Page},
     parameters={},
     Do=Do,

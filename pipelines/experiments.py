@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from components.component import Artifact, Component, Figures, Memorization, SelfInfluence
+from components.component import (
+    Artifact,
+    Attributions,
+    Component,
+    Figures,
+    Memorization,
+    SelfInfluence,
+)
 from components.estimators import ESTIMATORS
 from components.figures import DRAW
 from components.fraction import FRACTION
@@ -18,13 +25,14 @@ from components.mem_infl import MEM_INFL
 from components.pair_utility import PAIR_UTILITY
 from components.proxies import PROXIES
 from components.random_labels import RANDOM_LABELS
+from components.reduction_rate import REDUCTION_RATE
 from components.removal import REMOVAL
 from components.report import EXPERIMENTS_ALONE, REPORT
 from components.seeds import SEEDS
 from components.typicality import TYPICALITY
 from pipelines.memorization import estimation, training
 from pipelines.runner import Step
-from pipelines.self_influence import records, self_influence
+from pipelines.self_influence import attribution, records, self_influence
 from tfmem.config import Config
 
 EXPERIMENTS: dict[str, Component] = {
@@ -44,6 +52,7 @@ EXPERIMENTS: dict[str, Component] = {
         INSTANCES,
         SEEDS,
         ESTIMATORS,
+        REDUCTION_RATE,
     )
 }
 
@@ -58,10 +67,12 @@ def experiment(name: str, config: Config, out: Path, beam_args: Sequence[str] = 
       beam_args: options of Beam.
     """
     step = conducted(name, config)
-    alone = set(step.wired) == set(step.component.inputs)
+    attributed = Attributions in step.component.inputs.values()
+    alone = len(step.wired) + attributed == len(step.component.inputs)
     return [
         *([] if alone else run(config, beam_args)),
         *(self_influence(config) if step.wired else []),
+        *(attribution(config) if attributed else []),
         step,
         page(config, there=not alone or (out / Figures.place).exists()),
     ]

@@ -11,6 +11,7 @@ from components.select import SELECT
 from components.train import TRAIN
 from pipelines.runner import Step
 from tfmem.config import (
+    AttributionSettings,
     Config,
     EstimationSettings,
     ExperimentSettings,
@@ -40,7 +41,11 @@ def only_trials(config: Config) -> Config:
 
 
 def _only_run(config: Config) -> Config:
-    later = {"self_influence": SelfInfluenceSettings(), "experiments": ExperimentSettings()}
+    later = {
+        "self_influence": SelfInfluenceSettings(),
+        "attribution": AttributionSettings(),
+        "experiments": ExperimentSettings(),
+    }
     return config.model_copy(update=later)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from components.attribution import ATTRIBUTION
 from components.component import Artifact
 from components.self_influence import SELF_INFLUENCE
 from pipelines.memorization import only_trials
@@ -11,13 +12,24 @@ from tfmem.config import Config, TrainingSettings
 
 def self_influence(config: Config) -> list[Step]:
     """Estimates memorization with the solver that is configured."""
-    # How many trials are run beside it is no concern of the model.
-    training = config.training.model_copy(update={"trials": TrainingSettings().trials})
-    alone = {"training": training, "self_influence": config.self_influence}
-    parameters = {"config": only_trials(config).model_copy(update=alone).model_dump_json()}
+    parameters = {"config": _alone(config).model_dump_json()}
     return [Step(SELF_INFLUENCE[config.self_influence.solver], parameters)]
+
+
+def attribution(config: Config) -> list[Step]:
+    """Attributes that memorization to words or patches."""
+    settings = _alone(config).model_copy(update={"attribution": config.attribution})
+    wired = {"memorization": records(config)}
+    return [Step(ATTRIBUTION, {"config": settings.model_dump_json()}, wired)]
 
 
 def records(config: Config) -> type[Artifact]:
     """The kind that its records are, which says where they are in a run's folder."""
     return SELF_INFLUENCE[config.self_influence.solver].outputs["memorization"]
+
+
+def _alone(config: Config) -> Config:
+    """Without what is no concern of one model, such as how many trials are run beside it."""
+    training = config.training.model_copy(update={"trials": TrainingSettings().trials})
+    alone = {"training": training, "self_influence": config.self_influence}
+    return only_trials(config).model_copy(update=alone)

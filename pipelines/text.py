@@ -8,7 +8,7 @@ from pathlib import Path
 from components.component import Figures
 from pipelines.experiments import conducted, page, run
 from pipelines.runner import Step
-from pipelines.self_influence import self_influence
+from pipelines.self_influence import attribution, self_influence
 from tfmem.config import Config
 from tfmem.errors import InputError
 
@@ -34,7 +34,7 @@ def study(config: Config, out: Path, trials: bool, beam_args: Sequence[str] = ()
         raise InputError(
             "--no-trials: expected experiments.estimator self_influence, received subsampled"
         )
-    names = ["removal", "instances", "seeds"]
+    names = ["removal", "instances", "seeds", "reduction-rate"]
     if config.dataset.name == "treebank":
         names.append("typicality")  # elsewhere phrases have no labels
     if trials:
@@ -42,6 +42,7 @@ def study(config: Config, out: Path, trials: bool, beam_args: Sequence[str] = ()
     return [
         *(run(config, beam_args) if trials else []),
         *self_influence(config),
+        *attribution(config),
         *(conducted(name, config) for name in names),
         page(config, there=trials or (out / Figures.place).exists()),
     ]

@@ -225,7 +225,7 @@ def test_texts_are_read_searched_and_their_memorized_words_coloured(browser, kno
     run.dataset = TextDataset(
         "sentences", train, data.train_labels, test, data.test_labels, data.class_names
     )
-    words = {"words": [["good", "film"]], "scores": [np.array([0.02, -0.016])]}
+    words = {"words": [["good", "film"]], "scores": [40 * np.array([0.02, -0.016])]}
     page = render(run, tmp_path, attributions=pd.DataFrame(words, index=[39]))
     (tmp_path / "page.html").write_text(page, encoding="utf-8")
     for width in (390, 1280):

@@ -53,11 +53,13 @@ def texts(
       dataset: has them.
       split: which.
       index: which examples, in which order.
-      attributions: by index of an example its `words` and their `scores`, or None.
+      attributions: by index of an example its `words` and their `scores`, which sum to the number
+        of training examples times a memorization (see `read_attributions`); or None.
     """
     of_split = getattr(dataset, f"{split}_texts")
     sentences = tuple(tuple(str(text) for text in of_split[each]) for each in index)
     words: dict[int, list[Word]] = {}
+    count = len(dataset.train_texts)
     if attributions is not None:
         for position, each in enumerate(index):
             if each not in attributions.index:
@@ -65,7 +67,7 @@ def texts(
             row = attributions.loc[each]
             largest = np.abs(row["scores"]).max(initial=0) or 1.0
             words[position] = [
-                Word(word, round(float(score), 5), round(float(score / largest), 3))
+                Word(word, round(float(score / count), 5), round(float(score / largest), 3))
                 for word, score in zip(row["words"], row["scores"], strict=True)
             ]
     return Texts(sentences, words)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import json
+from typing import Annotated, Any
 
 import numpy as np
 import typer
@@ -20,7 +21,6 @@ from pipelines.cli.options import (
     table,
     warn,
 )
-from pipelines.cli.self_influence import SolverName
 
 _SHOWN = 10
 
@@ -34,39 +34,59 @@ _SHOWN = 10
 def attribute(
     config: ConfigFile,
     out: Out,
-    solver: Annotated[SolverName, typer.Option(help="Whose self-influences.")] = SolverName.FAST,
     share: Annotated[
-        float, typer.Option(help="Share of the training set, the most memorized.", min=0, max=1)
-    ] = 0.1,
+        float | None,
+        typer.Option(
+            help="Share of the training set, the most memorized. Without it attribution.share, "
+            "likewise below.",
+            min=0,
+            max=1,
+            show_default=False,
+        ),
+    ] = None,
     examples: Annotated[
         str | None,
         typer.Option(help="Numbers of training examples, in place of a share.", show_default=False),
     ] = None,
-    steps: Annotated[int, typer.Option(help="Steps of the path integral.", min=1)] = 50,
-    patch: Annotated[int, typer.Option(help="Side of a patch in pixels, for images.", min=1)] = 2,
+    steps: Annotated[
+        int | None, typer.Option(help="Steps of the path integral.", min=1, show_default=False)
+    ] = None,
+    patch: Annotated[
+        int | None,
+        typer.Option(help="Side of a patch in pixels, for images.", min=1, show_default=False),
+    ] = None,
     set: Set = [],  # noqa: B006
 ) -> None:
-    """Attribute memorization to words or patches, after `tfmem self-influence`.
+    """Attribute self-influence to words or patches.
 
-    The scores of an example sum to how much less the model would believe in its label if its words
-    were masked, or its image black, in training; the gap is what the integral has missed of that.
+    Takes the self-influences that are there, or estimates them. The scores of an example sum to how
+    much less the model would believe in its label if its words were masked, or its image black, in
+    training; the gap is what the integral has missed of that.
     """
-    from pipelines.attribution import run_attribution
+    from components.component import Attributions
+    from pipelines.runner import run_chain
+    from pipelines.self_influence import attribution, self_influence
     from tfmem.attribution.records import read_attributions
 
-    settings = settings_of(config, set)
+    given = {"share": share, "examples": _numbers(examples), "steps": steps, "patch": patch}
+    options = [
+        f"attribution.{name}={json.dumps(value)}"
+        for name, value in given.items()
+        if value is not None
+    ]
+    settings = settings_of(config, [*set, *options])
     with resumable():
-        folder = run_attribution(
-            settings, out, solver.value, _numbers(examples), share, steps, patch
-        )
+        run_chain([*self_influence(settings), *attribution(settings)], out)
+    folder = out / Attributions.place
     found = read_attributions(folder)
     listed = table("index", "memorization", "gap", "highest scores")
     for row in found.nlargest(_SHOWN, "memorization").itertuples():
-        listed.add_row(
-            str(row.Index), f"{row.memorization:.4f}", f"{row.gap:.1%}", _top(row.words, row.scores)
-        )
+        shown: Any = row
+        tops = _top(shown.words, shown.scores)
+        listed.add_row(str(row.Index), f"{row.memorization:.4f}", f"{row.gap:.1%}", tops)
     Console().print(listed)
-    print(f"{len(found):,} examples, median gap {found['gap'].median():.2%} at {steps} steps")
+    median, of = found["gap"].median(), settings.attribution.steps
+    print(f"{len(found):,} examples, median gap {median:.2%} at {of} steps")
     if missing := int(found["replace"].isna().sum()):
         warn(f"{missing:,} examples have not converged and are NaN")
     done(folder, "attribution records")

@@ -37,6 +37,7 @@ ExperimentName = Literal[
     "instances",
     "seeds",
     "estimators",
+    "reduction-rate",
 ]
 
 

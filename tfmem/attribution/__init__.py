@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from tfmem.attribution.integral import (
     Attribution,
     BlendInfluence,
@@ -10,12 +12,14 @@ from tfmem.attribution.integral import (
     attributions,
     directions,
 )
-from tfmem.attribution.patches import Baseline, Patches
+from tfmem.attribution.patches import Patches
 from tfmem.attribution.words import EncoderWords, TransformerWords
 from tfmem.config import Config, EncoderSettings, TransformerSettings
 from tfmem.datasets import AnyDataset, StreamedDataset, TextDataset
 from tfmem.errors import InputError
 from tfmem.self_influence import Objective
+from tfmem.self_influence.solver import Solver
+from tfmem.self_influence.trained import solver_of, trained_objective
 
 __all__ = [
     "Attribution",
@@ -27,25 +31,34 @@ __all__ = [
     "TransformerWords",
     "attributions",
     "directions",
+    "prepare",
     "splitter",
 ]
 
 
-def splitter(
-    config: Config,
-    dataset: AnyDataset,
-    objective: Objective,
-    patch: int = 2,
-    baseline: Baseline = "black",
-) -> Splitter:
+def prepare(config: Config, dataset: AnyDataset, kept: Path) -> tuple[Solver, Splitter]:
+    """The solver and the model that self-influences are from, and the way to take examples apart.
+
+    Args:
+      config: what they were made with.
+      dataset: the examples as they are loaded.
+      kept: the folder of their records, beside that of the models.
+
+    Raises:
+      InputError: as `splitter` does.
+    """
+    trial = config.self_influence.trial
+    objective, _ = trained_objective(config, dataset, trial, kept.parent / "models")
+    return solver_of(config, objective), splitter(config, dataset, objective)
+
+
+def splitter(config: Config, dataset: AnyDataset, objective: Objective) -> Splitter:
     """The way to take a configuration's examples apart: texts into words, images into patches.
 
     Args:
-      config: names the model.
+      config: names the model, and the patches of images.
       dataset: the examples as they are loaded.
       objective: at the trained model.
-      patch: of images, see `Patches`.
-      baseline: likewise.
 
     Raises:
       InputError: if examples are neither.
@@ -59,4 +72,5 @@ def splitter(
     if isinstance(dataset, StreamedDataset):
         raise InputError("dataset.image_size: attribution needs a data set in memory")
     images = dataset.train_images.astype(objective.dtype) / dataset.white
-    return Patches(objective.model, images, patch, baseline)
+    wanted = config.attribution
+    return Patches(objective.model, images, wanted.patch, wanted.baseline)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,7 +26,6 @@ from tfmem.records import (
 if TYPE_CHECKING:
     from tfmem.attribution.integral import Attribution
 
-FOLDER_NAME = "attribution"  # beside the memorization records that it explains
 SUMMARY_NAME = "attribution.json"
 _KIND = "attributions"
 _EXAMPLES = 32  # of a shard
@@ -48,6 +47,24 @@ def most_memorized(memorization: pd.Series, share: float) -> np.ndarray:
     if known.empty:
         raise InputError("memorization: expected estimates, all are NaN")
     return known.index[: max(1, round(share * len(memorization)))].to_numpy(np.int64)
+
+
+def chosen_examples(
+    memorization: pd.Series, share: float, examples: Sequence[int] = ()
+) -> np.ndarray:
+    """Some examples, or the most memorized; see `most_memorized`.
+
+    Raises:
+      InputError: as that does, or if there is no such example.
+    """
+    if not examples:
+        return most_memorized(memorization, share)
+    if unknown := [index for index in examples if index not in memorization.index]:
+        raise InputError(
+            f"attribution.examples: expected numbers from 0 to {len(memorization) - 1}, received "
+            f"{unknown[0]}"
+        )
+    return np.array(examples, np.int64)
 
 
 def write_attributions(
@@ -115,7 +132,7 @@ def read_attributions(folder: str | os.PathLike[str]) -> pd.DataFrame:
     """Attribution records.
 
     Args:
-      folder: `attribution` beside memorization records, for example of `self_influence/fast`.
+      folder: `attribution` of a run.
 
     Returns:
       One row an example, by `index`: `words` (list of strings, empty for images) and `sentences`

@@ -22,6 +22,7 @@ from tfmem.config.models import (
 )
 from tfmem.config.reading import differences, from_yaml
 from tfmem.config.steps import (
+    AttributionSettings,
     AugmentationSettings,
     DatasetSettings,
     EstimationSettings,
@@ -35,6 +36,7 @@ from tfmem.config.steps import (
 from tfmem.config.tree import Config
 
 __all__ = [
+    "AttributionSettings",
     "AugmentationSettings",
     "CnnSettings",
     "Config",

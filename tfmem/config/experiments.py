@@ -149,6 +149,16 @@ class InstancesSettings(Settings):
     count: Positive = 3
 
 
+class ReductionRateSettings(Settings):
+    """Words that are masked (Zheng & Jiang 2022, Fig. 2).
+
+    Attributes:
+      repeats: random masks of each text and percentage.
+    """
+
+    repeats: Positive = 5
+
+
 class ExperimentSettings(Settings):
     """Settings of each experiment.
 
@@ -168,3 +178,4 @@ class ExperimentSettings(Settings):
     layers: LayersSettings = LayersSettings()
     seeds: SeedsSettings = SeedsSettings()
     instances: InstancesSettings = InstancesSettings()
+    reduction_rate: ReductionRateSettings = ReductionRateSettings()

@@ -254,3 +254,21 @@ class SelfInfluenceSettings(Settings):
         if self.solver == "fast" and self.curvature == "hessian":
             raise ValueError("curvature gauss_newton with solver: fast")
         return self
+
+
+class AttributionSettings(Settings):
+    """How self-influence is attributed to words or patches (Zheng & Jiang 2022, Sec. 2.2).
+
+    Attributes:
+      share: of the training examples, the most memorized first.
+      examples: in place of a share, these.
+      steps: of the path integral.
+      patch: side of a patch of an image, in pixels.
+      baseline: what an image is compared with, black or the mean of all; texts, with masked words.
+    """
+
+    share: Annotated[float, Field(gt=0, le=1)] = 0.1
+    examples: Annotated[tuple[NotNegative, ...], Field(strict=False)] = ()
+    steps: Positive = 50
+    patch: Positive = 2
+    baseline: Literal["black", "mean"] = "black"

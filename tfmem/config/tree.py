@@ -19,6 +19,7 @@ from tfmem.config.models import (
     TransformerSettings,
 )
 from tfmem.config.steps import (
+    AttributionSettings,
     AugmentationSettings,
     DatasetSettings,
     EstimationSettings,
@@ -54,6 +55,7 @@ class Config(Settings):
     estimation: EstimationSettings = EstimationSettings()
     selection: SelectionSettings = SelectionSettings()
     self_influence: SelfInfluenceSettings = SelfInfluenceSettings()
+    attribution: AttributionSettings = AttributionSettings()
     experiments: ExperimentSettings = ExperimentSettings()
 
     @model_validator(mode="after")

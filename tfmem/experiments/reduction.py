@@ -7,7 +7,7 @@ most memorized examples. Masked are the words with the highest attributions, or 
 
 from __future__ import annotations
 
-import io
+import hashlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -15,8 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.random import SeedSequence, default_rng
 
-from tfmem.attribution.integral import BlendInfluence, Splitter, attributions, directions
-from tfmem.attribution.records import most_memorized, read_attributions, write_attributions
+from tfmem.attribution.integral import BlendInfluence, Splitter, directions
 from tfmem.config import Config
 from tfmem.experiments.outcome import Outcome
 from tfmem.predictions import write_atomically
@@ -33,22 +32,16 @@ _MASKS = 2**32 - 3  # first part of the spawn key of random masks; no trial's nu
 def reduction(
     config: Config,
     prepare: Callable[[], tuple[Solver, Splitter]],
-    memorization: pd.Series,
+    scores: pd.Series,
     folder: Path,
-    share: float = 0.1,
-    steps: int = 50,
-    repeats: int = 5,
 ) -> Outcome:
     """The reduction rate by attribution and at random, over the share of words that is masked.
 
     Args:
-      config: whose seed draws the random masks; its digest is noted.
+      config: whose seed draws the random masks, and `experiments.reduction_rate`.
       prepare: gives the solver and the splitter; not called if all is done.
-      memorization: by index.
+      scores: attributions by index of the example, the most memorized first.
       folder: to work in; a call that was stopped is continued.
-      share: of the training examples, the most memorized.
-      steps: of the attribution.
-      repeats: random masks of each example and percentage.
 
     Returns:
       A row for each `percent` of the words, rounded up: reduction rates `attributed` and `random`,
@@ -58,7 +51,8 @@ def reduction(
     Raises:
       InputError: as `attributions` does.
     """
-    chosen = most_memorized(memorization, share)
+    chosen = scores.index.to_numpy(np.int64)
+    repeats = config.experiments.reduction_rate.repeats
     made: list[tuple[Solver, Splitter]] = []
 
     def ready() -> tuple[Solver, Splitter]:
@@ -66,21 +60,18 @@ def reduction(
             made.append(prepare())
         return made[0]
 
-    noted = {"config": config.digest().hex(), "steps": steps, "repeats": repeats}
-    with ExampleProgress(len(chosen)) as progress:
-        write_attributions(
-            lambda rows: attributions(*ready(), rows, steps),
-            chosen, noted, folder / "attribution", progress.advance,
-        )  # fmt: skip
-    scores = read_attributions(folder / "attribution")["scores"]
     curves = []
-    for start in range(0, len(chosen), _EXAMPLES):
-        path = folder / f"curves-{start:05d}.csv"
-        rows = chosen[start : start + _EXAMPLES]
-        if not path.exists() or not _of(path, rows):
-            found = pd.concat(_curves(*ready(), rows, scores, config.seed, repeats))
-            write_atomically(path, found.to_csv(index=False).encode())
-        curves.append(pd.read_csv(path))
+    work = folder / f"curves-{_digest(config, scores)}"
+    work.mkdir(parents=True, exist_ok=True)
+    with ExampleProgress(len(chosen)) as progress:
+        for start in range(0, len(chosen), _EXAMPLES):
+            path = work / f"{start:05d}.csv"
+            rows = chosen[start : start + _EXAMPLES]
+            if not path.exists():
+                found = pd.concat(_curves(*ready(), rows, scores, config.seed, repeats))
+                write_atomically(path, found.to_csv(index=False).encode())
+            curves.append(pd.read_csv(path))
+            progress.advance(len(rows))
     table = _means(pd.concat(curves))
     return Outcome(QUESTION, _findings(table, len(chosen)), table)
 
@@ -118,10 +109,13 @@ def _curves(
         )
 
 
-def _of(path: Path, examples: np.ndarray) -> bool:
-    """Whether kept curves are those of these examples."""
-    kept = pd.read_csv(io.BytesIO(path.read_bytes()))["index"].unique()
-    return np.array_equal(kept, examples)
+def _digest(config: Config, scores: pd.Series) -> str:
+    """A name for curves that fits no others."""
+    depends = hashlib.sha256(config.digest())
+    depends.update(config.experiments.reduction_rate.model_dump_json().encode())
+    for index, found in scores.items():
+        depends.update(f"{index}".encode() + np.ascontiguousarray(found).tobytes())
+    return depends.hexdigest()[:12]
 
 
 def _means(curves: pd.DataFrame) -> pd.DataFrame:
@@ -131,13 +125,14 @@ def _means(curves: pd.DataFrame) -> pd.DataFrame:
 
 
 def _findings(table: pd.DataFrame, count: int) -> tuple[str, ...]:
-    said = [
-        f"{row.percent}% of the words masked: the {count:,} most memorized examples lose "
-        f"{row.attributed:.1%} ± {row.attributed_se:.1%} (SE) of their self-influence by "
-        f"attribution, {row.random:.1%} ± {row.random_se:.1%} at random."
-        for row in table.itertuples()
-        if row.percent in (10, 50)
-    ]
+    said = []
+    for percent in (10, 50):
+        row = table.set_index("percent").loc[percent]
+        said.append(
+            f"{percent}% of the words masked: the {count:,} most memorized examples lose "
+            f"{row['attributed']:.1%} ± {row['attributed_se']:.1%} (SE) of their self-influence by "
+            f"attribution, {row['random']:.1%} ± {row['random_se']:.1%} at random."
+        )
     above = table["difference"] > 1.96 * table["difference_se"]
     reach = table["percent"][above.cumprod().astype(bool)].max()
     if np.isnan(reach):

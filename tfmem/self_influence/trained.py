@@ -57,19 +57,24 @@ def self_influence(config: Config, dataset: AnyDataset, trial_id: int, models: P
       InputError: if the data are not in memory, there is no such layer, the solver does not go with
         the objective, or it has converged for no example.
     """
-    settings = config.self_influence
     objective, test_accuracy = trained_objective(config, dataset, trial_id, models)
+    clock, work = time.perf_counter(), time.process_time()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # the summary counts what has not converged
+        solver = solver_of(config, objective)
+        scores = remove_scores(solver)
+    spent = time.perf_counter() - clock, time.process_time() - work
+    return Estimated(scores, solver, test_accuracy, *spent)
+
+
+def solver_of(config: Config, objective: Objective) -> Solver:
+    """The solver that is configured, for an objective."""
+    settings = config.self_influence
     options: dict[str, Any] = {"damping": settings.damping}
     if settings.solver != "fast":
         options["curvature"] = settings.curvature
     chosen = {name: value for name, value in options.items() if value is not None}
-    clock, work = time.perf_counter(), time.process_time()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # the summary counts what has not converged
-        solver = SOLVERS[settings.solver](objective, **chosen)
-        scores = remove_scores(solver)
-    spent = time.perf_counter() - clock, time.process_time() - work
-    return Estimated(scores, solver, test_accuracy, *spent)
+    return SOLVERS[settings.solver](objective, **chosen)
 
 
 def trained_objective(

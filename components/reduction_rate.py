@@ -1,0 +1,42 @@
+"""Measures whether attributed words carry the self-influence."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from components.component import Attributions, Component, Parameters, Paths, SelfInfluence
+from components.experiment import ReductionRate, conclude
+from tfmem.attribution.records import read_attributions
+from tfmem.config import Config
+from tfmem.datasets import load
+from tfmem.figures.reduction import reduction_figure
+from tfmem.quiet import import_tensorflow
+
+if TYPE_CHECKING:
+    from tfmem.attribution.integral import Splitter
+    from tfmem.self_influence.solver import Solver
+
+
+def Do(inputs: Paths, outputs: Paths, parameters: Parameters) -> None:
+    """Takes the model and the solver that the attributions are from."""
+    config = Config.model_validate_json(parameters["config"])
+    import_tensorflow()
+    from tfmem.attribution import prepare
+    from tfmem.experiments.reduction import reduction
+
+    def ready() -> tuple[Solver, Splitter]:
+        return prepare(config, load(config.dataset), inputs["memorization"])
+
+    scores = read_attributions(inputs["attributions"])["scores"]
+    outcome = reduction(config, ready, scores, outputs["outcome"])
+    conclude(outcome, reduction_figure, outputs["outcome"])
+
+
+REDUCTION_RATE = Component(
+    name="reduction-rate",
+    inputs={"memorization": SelfInfluence, "attributions": Attributions},
+    outputs={"outcome": ReductionRate},
+    parameters={"config": str},
+    Do=Do,
+    resumable=True,
+)
