@@ -30,7 +30,8 @@ def conduct(
         return found.scores.memorization
 
     first = memorization["memorization"].to_numpy(float)
-    return seeds(config, dataset.train_labels, first, estimate)
+    classes = np.array(dataset.class_names)[dataset.train_labels]
+    return seeds(config, classes, first, estimate)
 
 
 SEEDS = on_memorization(Seeds, conduct, seeds_figure, SelfInfluence)

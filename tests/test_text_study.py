@@ -106,9 +106,9 @@ def test_typicality_is_by_tenths_of_each_class(toy):
 def test_seeds_are_compared_by_ranks():
     """Of models that agree, and of one that ranks the other way round."""
     config = from_yaml("", ["self_influence.trial=4"])
-    first, labels = np.arange(40.0), np.repeat([0, 1], 20)
-    outcome = seeds(config, labels, first, {5: first**3, 6: -first}.__getitem__)
-    assert list(outcome.table) == ["index", "label", "trial_4", "trial_5", "trial_6"]
+    first, classes = np.arange(40.0), np.repeat(["a", "b"], 20)
+    outcome = seeds(config, classes, first, {5: first**3, 6: -first}.__getitem__)
+    assert list(outcome.table) == ["index", "class", "trial_4", "trial_5", "trial_6"]
     same, other, _ = outcome.findings
     assert same.startswith("Trials 4 and 5: Spearman 1.000")
     assert "100% of the 4" in same
@@ -174,7 +174,7 @@ def test_removal_takes_what_self_influence_says(conducted_study):
     removal = folder / "experiments" / "removal"
     records = [
         record
-        for path in sorted((removal / "predictions").glob("*.tfrecord"))
+        for path in sorted(removal.glob("self_influence/fast/predictions/*.tfrecord"))
         for record in read_shard(path)
     ]
     without = [set(np.flatnonzero(~unpack(record.subset_mask, 80))) for record in records]

@@ -17,29 +17,29 @@ TOP = 0.1
 
 
 def seeds(
-    config: Config, labels: np.ndarray, first: np.ndarray, estimate: Callable[[int], np.ndarray]
+    config: Config, classes: np.ndarray, first: np.ndarray, estimate: Callable[[int], np.ndarray]
 ) -> Outcome:
     """Ranks of self-influence in models that differ in their seeds.
 
     Args:
       config: `self_influence.trial`, whose model is the first, and `experiments.seeds`.
-      labels: int64 `[num_train]`.
+      classes: name of the class of each training example.
       first: self-influence of that model, `[num_train]`.
       estimate: the same of the model of another trial.
 
     Returns:
-      A row for each example: `index`, `label`, and self-influence by `trial_0` and so on.
+      A row for each example: `index`, `class`, and self-influence by `trial_0` and so on.
     """
     begin = config.self_influence.trial
     scores = {f"trial_{begin}": first}
     for trial in range(begin + 1, begin + config.experiments.seeds.models):
         scores[f"trial_{trial}"] = estimate(trial)
-    table = pd.DataFrame({"index": np.arange(len(labels)), "label": labels, **scores})
+    table = pd.DataFrame({"index": np.arange(len(classes)), "class": classes, **scores})
     said = []
     for one, other in combinations(scores, 2):
         ranks = rank_correlation(scores[one], scores[other])
         within = [
-            rows[one].corr(rows[other], method="spearman") for _, rows in table.groupby("label")
+            rows[one].corr(rows[other], method="spearman") for _, rows in table.groupby("class")
         ]
         common, size = overlap(scores[one], scores[other])
         said.append(

@@ -43,6 +43,8 @@ def instances_figure(table: pd.DataFrame) -> Figure:
             axes.plot([0.015, 0.985], [place + 1.25] * 2, color=FAINT, linewidth=0.8)
         else:
             # A dollar sign would begin a formula.
-            axes.text(0.09, place, first, color=color, fontsize=9, va="top", ha="right")
+            axes.text(
+                0.09, place, first, color=color, fontsize=9, va="top", ha="right", linespacing=1.25
+            )
             axes.text(0.11, place, text, fontsize=9, va="top", parse_math=False, linespacing=1.25)
     return figure

@@ -29,19 +29,19 @@ def seeds_figure(table: pd.DataFrame) -> Figure:
     """
     first, *others = [name for name in table.columns if name.startswith("trial_")]
     others = others[:_MOST]
-    figure = new_figure(4 * len(others), 4)
+    figure = new_figure(4 * len(others), 4.4)
     ranks = table[[first, *others]].dropna().rank(pct=True)
     for axes, other in zip(figure.subplots(1, len(others), squeeze=False)[0], others, strict=True):
         plain(axes).plot([0, 1], [0, 1], color=FAINT, linewidth=1)
-        for number, (label, rows) in enumerate(ranks.groupby(table["label"])):
+        for number, (name, rows) in enumerate(ranks.groupby(table["class"])):
             axes.plot(
                 rows[first], rows[other], ".", color=_COLORS[number % len(_COLORS)], alpha=0.4,
-                markersize=4, markeredgewidth=0, rasterized=True, label=f"class {label}",
+                markersize=4, markeredgewidth=0, rasterized=True, label=str(name),
             )  # fmt: skip
         axes.set_title(f"Spearman {ranks[first].corr(ranks[other]):.3f}", fontsize=10)
         axes.set_xlabel(f"rank of self-influence, trial {first[6:]}")
         axes.set_ylabel(f"trial {other[6:]}")
         axes.set_aspect("equal")
-    if table["label"].nunique() <= len(_COLORS):
+    if table["class"].nunique() <= len(_COLORS):
         axes.legend(frameon=False, fontsize=9, loc="lower right")
     return figure
