@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from components.component import Component
-from components.figures import DRAW
 from components.fraction import FRACTION
 from components.label_errors import LABEL_ERRORS
 from components.last_k_layers import LAST_K_LAYERS
@@ -16,8 +15,8 @@ from components.pair_utility import PAIR_UTILITY
 from components.proxies import PROXIES
 from components.random_labels import RANDOM_LABELS
 from components.removal import REMOVAL
-from components.report import REPORT
-from pipelines.memorization import estimation, training
+from pipelines.memorization import conducted
+from pipelines.removal import removal
 from pipelines.runner import Step
 from tfmem.config import Config
 
@@ -40,10 +39,6 @@ EXPERIMENTS: dict[str, Component] = {
 
 def experiment(name: str, config: Config, beam_args: Sequence[str] = ()) -> list[Step]:
     """A run, an experiment on its estimates, and the page with both."""
-    return [
-        *training(config),
-        *estimation(config, beam_args),
-        Step(DRAW, {}),
-        Step(EXPERIMENTS[name], {"config": config.model_dump_json()}),
-        Step(REPORT, {}),
-    ]
+    if name == REMOVAL.name:
+        return removal(config, beam_args)
+    return conducted((EXPERIMENTS[name],), config, beam_args)

@@ -81,7 +81,8 @@ def experiment(
 ) -> None:
     """Conduct an experiment on a run's estimates; the run is made first if it is not there.
 
-    What is there and unchanged is not made again, and what was stopped continues.
+    removal goes on with pair-utility. What is there and unchanged is not made again, what was
+    stopped continues, and with other settings an outcome stays until the new one is complete.
     """
     from pipelines.experiments import EXPERIMENTS
     from pipelines.experiments import experiment as chain
