@@ -87,7 +87,7 @@ def render(
     explorer = explore(run, limit)
     pictures = _pictures(run, explorer)
     sources = {
-        split: [_data_uri(sheet.encoded, sheet.suffix) for sheet in sheets.sheets]
+        split: [data_uri(sheet.encoded, sheet.suffix) for sheet in sheets.sheets]
         for split, sheets in pictures.items()
     }
     return _page(run, figures, experiments or {}, explorer, pictures, sources, inline=True)
@@ -156,7 +156,7 @@ def _page(
         settings=run.config.to_yaml(),
         classes=_classes(run),
         figures=[
-            (name, title, text, _data_uri((figures / f"{name}.png").read_bytes()))
+            (name, title, text, data_uri((figures / f"{name}.png").read_bytes()))
             for name, title, text in _FIGURES
         ],
         experiments=[
@@ -201,10 +201,10 @@ def _shown(name: str, folder: Path) -> Iterator[tuple[str, str, Sequence[str], s
     if name in _EXPERIMENTS:
         file, title, text = _EXPERIMENTS[name]
         if (folder / file).exists():
-            yield name, title, [text], _data_uri((folder / file).read_bytes())
+            yield name, title, [text], data_uri((folder / file).read_bytes())
     elif (folder / FINDINGS_NAME).exists():
         outcome = load_outcome(folder)
-        image = _data_uri((folder / "figure.png").read_bytes())
+        image = data_uri((folder / "figure.png").read_bytes())
         yield name, outcome.question, outcome.findings, image
 
 
@@ -247,6 +247,7 @@ def _classes(run: Run) -> list[dict[str, Any]]:
     ]
 
 
-def _data_uri(image: bytes, suffix: str = "png") -> str:
+def data_uri(image: bytes, suffix: str = "png") -> str:
+    """A picture as part of a page."""
     kind = {"png": "png", "jpg": "jpeg"}[suffix]
     return f"data:image/{kind};base64,{base64.b64encode(image).decode()}"

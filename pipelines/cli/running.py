@@ -98,6 +98,32 @@ def experiment(
 
 @app.command(
     epilog=examples(
+        "tfmem audit configs/digits_audit.yaml --out runs/digits_audit",
+        "tfmem audit configs/digits.yaml --out runs/digits",
+        "tfmem audit configs/digits.yaml --out runs/digits "
+        "--set experiments.audit.similarity=0.9 --set experiments.audit.folds=0",
+    )
+)
+def audit(config: ConfigFile, out: Out, set: Set = [], beam: BeamArgs = None) -> None:  # noqa: B006
+    """Find likely label errors, rare examples to keep, and near duplicates.
+
+    Begins with the run in DIR, which is made first if it is not there. What is there and unchanged
+    is not made again, and what was stopped continues.
+    """
+    from components.audit import AUDIT
+    from pipelines.audit import audit as chain
+    from pipelines.runner import run_chain
+
+    settings = settings_of(config, set)
+    _begin(settings, out)
+    with resumable():
+        run_chain(chain(settings, beam or []), out)
+    page, table = (out / AUDIT.outputs[name].place for name in ("page", "table"))
+    done(page, f"a row for each example and reason in {table}")
+
+
+@app.command(
+    epilog=examples(
         "tfmem train configs/digits.yaml --out runs/digits",
         "tfmem train configs/digits.yaml --out runs/digits --set training.trials=4000",
         "tfmem train configs/cifar100_resnet50.yaml --out gs://bucket/run --worker 3/64",

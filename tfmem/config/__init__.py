@@ -6,7 +6,12 @@ An unknown key, a wrong type or an impossible value is an `InputError` that name
 
 from __future__ import annotations
 
-from tfmem.config.experiments import ExperimentSettings, LayersSettings, RemovalSettings
+from tfmem.config.experiments import (
+    AuditSettings,
+    ExperimentSettings,
+    LayersSettings,
+    RemovalSettings,
+)
 from tfmem.config.models import (
     CnnSettings,
     DenseNetSettings,
@@ -33,6 +38,7 @@ from tfmem.config.steps import (
 from tfmem.config.tree import Config
 
 __all__ = [
+    "AuditSettings",
     "AugmentationSettings",
     "CnnSettings",
     "Config",
