@@ -116,6 +116,6 @@ def flagged(found: Audit, class_names: Sequence[str]) -> pd.DataFrame:
     for name in ("label", "other_label", "said"):
         if name in table:
             table[name] = names[table[name].fillna(-1).to_numpy(np.int64)]
-    first = ["reason", "split", "index", "label", "action"]
+    first = ["reason", "split", "index", "label", "action", *columns]
     whole = {name: "Int64" for name in ("n_out", "helps", "harms", "other_index") if name in table}
     return table.astype(whole)[[*first, *(name for name in table if name not in first)]]

@@ -134,7 +134,7 @@ def duplicate_pairs(
     pairs["conflict"] = conflict
     pairs["action"] = np.select(
         [conflict, test],
-        ["check both labels: at most one is right", "take one out: the test set gives it away"],
+        ["two labels for what looks alike: check both", "take one out: the test set gives it away"],
         "keep one, or never divide them between training and test",
     )
     order = np.lexsort((-pairs["similarity"], ~test, ~conflict))
