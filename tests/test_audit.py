@@ -13,7 +13,7 @@ from tests.oracle import LookupLearner
 from tests.test_aggregation import write_run
 from tfmem.audit.conclusion import audit, flagged
 from tfmem.audit.effects import effects
-from tfmem.audit.findings import candidates, examine
+from tfmem.audit.findings import against_truth, candidates, examine
 from tfmem.audit.page import render
 from tfmem.config import AuditSettings, from_yaml
 from tfmem.datasets import Dataset, TextDataset
@@ -96,6 +96,17 @@ def test_the_table_has_a_row_for_each_example_and_reason(found):
     assert table["label"].tolist() == ["b <c>", "b <c>", "d", "d", "b <c>", "a", "d"]
     assert table["other_label"].tolist() == [""] * 4 + ["a", "a", "d"]
     assert table["said"][0] == "a"
+
+
+def test_what_was_found_is_held_against_the_truth_where_that_is_known(found):
+    labels = LEARNER.labels.train_labels
+    clean = np.where(np.isin(np.arange(9), [0, 5]), [0, 0, 0, 0, 0, 2, 0, 0, 0], labels)
+    said = against_truth(found.examples, labels, clean)
+    assert said == (
+        "2 of 9 labels had been replaced at random; 1 of the 1 labels to check are among them "
+        "(precision 100.0%, recall 50.0%); for 1 of these networks name the right one; of the 1 "
+        "examples to keep 0 are wrong"
+    )
 
 
 def test_classes_are_counted(found, known_run):

@@ -52,7 +52,7 @@ def test_architectures_and_a_last_layer_are_compared_and_done_once(tmp_path, cap
     assert table["model"].tolist() == ["wide", "narrow", "last layer of wide"]
     assert table["accuracy"].between(0.2, 1).all()
     settings = [(tmp_path / name / "config.yaml").read_text() for name in ("wide", "narrow")]
-    assert ["seed: 0" in text for text in settings] == [True, False]
+    assert [text.startswith("seed: 0\n") for text in settings] == [True, False]
     comparison({"wide": wide, "narrow": narrow}, tmp_path, last_layer=True)
     assert capsys.readouterr().out.count("unchanged, skipped") == 12
     noise = narrow.model_copy(update={"dataset": from_yaml("dataset: {label_noise: 0.1}").dataset})

@@ -15,6 +15,7 @@ from tfmem.audit.findings import (
     LABEL,
     USEFUL,
     action,
+    against_truth,
     candidates,
     class_table,
     duplicate_pairs,
@@ -39,6 +40,7 @@ class Audit:
       classes: see `tfmem.audit.findings.class_table`.
       trials: how many trials it rests on.
       asked: whether models of a cross-validation were asked what they take examples for.
+      truth: how well wrong labels were found, if labels had been replaced at random.
     """
 
     examples: pd.DataFrame
@@ -47,6 +49,7 @@ class Audit:
     classes: pd.DataFrame
     trials: int
     asked: bool
+    truth: str | None
 
     def of(self, finding: str) -> pd.DataFrame:
         """Examples with some finding, the first to look at first."""
@@ -59,6 +62,7 @@ class Audit:
             f"{len(self.of(LABEL)):,} labels to check",
             f"{len(self.of(USEFUL)):,} rare examples to keep",
             f"{len(self.of(ATYPICAL)):,} other memorized examples",
+            *([self.truth] if self.truth else []),
         ]
         if self.duplicates is None:
             return [*said, "near duplicates were not looked for: the data are streamed"]
@@ -98,8 +102,15 @@ def audit(run: Run, config: Config, opinion: np.ndarray | None) -> Audit:
         alike = find_duplicates(data, settings.similarity)
         duplicates = duplicate_pairs(alike, data.train_labels, data.test_labels)
     classes = class_table(memorization, examined, data.test_labels, test_accuracy, threshold)
+    clean = data.clean_train_labels
     return Audit(
-        examined, found, duplicates, classes, trials.counts.num_trials, opinion is not None
+        examples=examined,
+        effects=found,
+        duplicates=duplicates,
+        classes=classes,
+        trials=trials.counts.num_trials,
+        asked=opinion is not None,
+        truth=None if clean is None else against_truth(examined, data.train_labels, clean),
     )
 
 

@@ -96,6 +96,35 @@ def examine(
     return table.iloc[np.lexsort((-table["memorization"], first, kind))]
 
 
+def against_truth(examined: pd.DataFrame, labels: np.ndarray, clean: np.ndarray) -> str:
+    """How well wrong labels were found, where it is known which are wrong.
+
+    Args:
+      examined: see `examine`.
+      labels: int64 `[num_train]`, as models were given them.
+      clean: int64 `[num_train]`, as they were before some were replaced at random.
+    """
+    wrong, flagged = labels != clean, examined[examined["finding"] == LABEL]
+    index = flagged.index.to_numpy(np.int64)
+    hits = index[wrong[index]]
+    parts = [
+        f"{int(wrong.sum()):,} of {len(labels):,} labels had been replaced at random",
+        f"{len(hits):,} of the {len(index):,} labels to check are among them (precision "
+        f"{_share(len(hits), len(index))}, recall {_share(len(hits), int(wrong.sum()))})",
+    ]
+    said = flagged.loc[hits, "said"].to_numpy()
+    if (said >= 0).all():
+        named = int((said == clean[hits]).sum())
+        parts.append(f"for {named:,} of these networks name the right one")
+    useful = examined.index[examined["finding"] == USEFUL].to_numpy(np.int64)
+    parts.append(f"of the {len(useful):,} examples to keep {int(wrong[useful].sum()):,} are wrong")
+    return "; ".join(parts)
+
+
+def _share(part: int, whole: int) -> str:
+    return f"{part / whole:.1%}" if whole else "undefined"
+
+
 def action(row: pd.Series, class_names: Sequence[str]) -> str:
     """What to do about a training example that was examined."""
     if row["finding"] == USEFUL:
