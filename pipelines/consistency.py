@@ -1,58 +1,21 @@
-"""Compares runs, or the halves of one: tables, a figure, and what they say in words."""
+"""What a comparison of runs, or of the halves of one, says: in tables and in words."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 from rich.table import Table
 
-from tfmem.errors import InputError
-from tfmem.experiments.consistency import Comparison, Errors, Rule, Side, consistency
-from tfmem.figures import Agreeing, agreement_figure, save
+from components.comparison import SUFFICIENT
+from tfmem.experiments.consistency import Comparison, Errors, Rule
 from tfmem.planning.power import lemma_bound
 
-NAME = "consistency"
-SUFFICIENT = 0.7  # the Jaccard similarity by which Feldman & Zhang (2020, Sec. 2) chose 0.15
 _SHORT = {"memorization": "mem", "influence": "infl"}
 _SHOWN = {
     "memorization": (0.05, 0.1, 0.25, 0.5, 0.75),
     "influence": (0.05, 0.1, 0.15, 0.2, 0.3, 0.4),
 }
-
-
-def compare(runs: Sequence[Path], out: Path, rule: Rule, other_inputs: bool) -> list[Comparison]:
-    """Compares, and writes tables (`consistency.csv`, `errors.csv`) and the figure.
-
-    Args:
-      runs: see `tfmem.experiments.consistency.consistency`.
-      out: receives the files.
-      rule: what is selected.
-      other_inputs: whether runs may have been trained on different inputs.
-
-    Raises:
-      InputError: if a run cannot be read, is of other data, or `out` cannot be written.
-    """
-    comparisons = consistency(runs, out, rule, other_inputs)
-    drawn = [
-        Agreeing(describe(each.second), each.memorization, each.influence) for each in comparisons
-    ]
-    thresholds = rule.memorization, rule.influence
-    reference = describe(comparisons[0].first)
-    try:
-        save(agreement_figure(drawn, reference, thresholds, SUFFICIENT), out, NAME)
-    except OSError as error:
-        raise InputError(f"{out}: cannot be written: {error.strerror}") from None
-    return comparisons
-
-
-def describe(side: Side) -> str:
-    """A side in one line: its trials, selected pairs and accuracy."""
-    return (
-        f"{side.name}: {side.trials:,} trials, {side.pairs:,} pairs, accuracy {side.accuracy:.2%}"
-    )
 
 
 def agreement_table(comparison: Comparison, rule: Rule) -> Table:

@@ -14,7 +14,6 @@ from components.component import (
     SelfInfluence,
 )
 from components.estimators import ESTIMATORS
-from components.figures import DRAW
 from components.fraction import FRACTION
 from components.instances import INSTANCES
 from components.label_errors import LABEL_ERRORS
@@ -30,7 +29,8 @@ from components.removal import REMOVAL
 from components.report import EXPERIMENTS_ALONE, REPORT
 from components.seeds import SEEDS
 from components.typicality import TYPICALITY
-from pipelines.memorization import estimation, training
+from pipelines.memorization import run
+from pipelines.removal import removal
 from pipelines.runner import Step
 from pipelines.self_influence import attribution, records, self_influence
 from tfmem.config import Config
@@ -66,7 +66,9 @@ def experiment(name: str, config: Config, out: Path, beam_args: Sequence[str] = 
       out: the folder of the run.
       beam_args: options of Beam.
     """
-    step = conducted(name, config)
+    step = step_of(name, config)
+    if step.component is REMOVAL and not step.wired:
+        return removal(config, beam_args)
     attributed = Attributions in step.component.inputs.values()
     alone = len(step.wired) + attributed == len(step.component.inputs)
     return [
@@ -78,12 +80,7 @@ def experiment(name: str, config: Config, out: Path, beam_args: Sequence[str] = 
     ]
 
 
-def run(config: Config, beam_args: Sequence[str]) -> list[Step]:
-    """The subsampled estimates, with their figures."""
-    return [*training(config), *estimation(config, beam_args), Step(DRAW, {})]
-
-
-def conducted(name: str, config: Config) -> Step:
+def step_of(name: str, config: Config) -> Step:
     """The step of an experiment, wired to self-influence where it is asked for.
 
     What needs nothing but memorization takes that of `experiments.estimator`.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from components.component import Component
 from components.estimate import ESTIMATE
 from components.figures import DRAW
 from components.report import REPORT
@@ -54,6 +55,19 @@ def presentation() -> list[Step]:
     return [Step(DRAW, {}), Step(REPORT, {})]
 
 
+def run(config: Config, beam_args: Sequence[str] = ()) -> list[Step]:
+    """The estimates, with their figures."""
+    return [*training(config), *estimation(config, beam_args), Step(DRAW, {})]
+
+
+def conducted(
+    experiments: Sequence[Component], config: Config, beam_args: Sequence[str] = ()
+) -> list[Step]:
+    """A run, experiments on its estimates, and the page with all of it."""
+    steps = [Step(each, {"config": config.model_dump_json()}) for each in experiments]
+    return [*run(config, beam_args), *steps, Step(REPORT, {})]
+
+
 def memorization(config: Config, beam_args: Sequence[str] = ()) -> list[Step]:
     """All of it."""
-    return [*training(config), *estimation(config, beam_args), *presentation()]
+    return conducted((), config, beam_args)

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from components.component import Figures
-from pipelines.experiments import conducted, page, run
+from pipelines.experiments import page, step_of
+from pipelines.memorization import run
 from pipelines.runner import Step
 from pipelines.self_influence import attribution, self_influence
 from tfmem.config import Config
@@ -43,6 +44,6 @@ def study(config: Config, out: Path, trials: bool, beam_args: Sequence[str] = ()
         *(run(config, beam_args) if trials else []),
         *self_influence(config),
         *attribution(config),
-        *(conducted(name, config) for name in names),
+        *(step_of(name, config) for name in names),
         page(config, there=trials or (out / Figures.place).exists()),
     ]

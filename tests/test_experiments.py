@@ -19,6 +19,7 @@ from tfmem.experiments.outcome import load_outcome
 from tfmem.experiments.pair_utility import pair_utility
 from tfmem.experiments.removal import removal
 from tfmem.experiments.training import Trained, train_on
+from tfmem.figures.pair_utility import pair_utility_figure
 from tfmem.predictions import read_shard
 from tfmem.subsets import unpack
 
@@ -75,8 +76,13 @@ def test_what_pairs_are_worth_is_lost_on_whom_they_influence(tmp_path, monkeypat
     for name, lost in expected.items():  # false alarms: 1 in 10^4
         row = random.loc[name]
         assert abs(row["lost"] - lost) < 3.9 * row["lost_stderr"]
-    with pytest.raises(InputError, match="expected pairs"):
-        pair_utility(config, data, train[:0], test[:0], tmp_path)
+    with pytest.raises(InputError, match="pairs of all"):
+        pair_utility(config, data, np.arange(8), np.zeros(8, int), tmp_path)
+    none = pair_utility(config, data, train[:0], test[:0], tmp_path)
+    none.save(tmp_path)
+    assert load_outcome(tmp_path).table.empty
+    assert "No pair" in none.findings[0]
+    pair_utility_figure(none.table)
 
 
 def test_leave_one_out_has_its_closed_form_for_a_lookup_learner(tmp_path, monkeypatch):
@@ -167,7 +173,7 @@ def test_runs_of_fractions_are_counted_and_trained_once(tmp_path):
     table = fraction(config, data, None, tmp_path).table
     masks = {}
     for share, memorized in zip(table["fraction"], table["memorized"], strict=True):
-        shards = sorted((tmp_path / f"fraction-{share:g}/predictions").glob("*.tfrecord"))
+        shards = sorted((tmp_path / f"fraction-{share:g}").glob("*/predictions/*.tfrecord"))
         records = [each for path in shards for each in read_shard(path)]
         count = len(data.train_labels)
         inside = np.array([unpack(each.subset_mask, count) for each in records])
@@ -191,9 +197,12 @@ def test_models_are_trained_on_their_masks_whatever_their_order(tmp_path):
     assert first.train_correct.shape == (4, count)
     for mask, correct in zip(masks, first.train_correct, strict=True):
         assert correct[mask].mean() > correct[~mask].mean() > 0.2
-    stamp = {path: path.stat().st_mtime_ns for path in tmp_path.glob("predictions/*.tfrecord")}
+    stamp = {path: path.stat().st_mtime_ns for path in tmp_path.glob("*/predictions/*.tfrecord")}
     again = train_on(config, data, masks, tmp_path)
     assert (again.test_correct == first.test_correct).all()
     assert stamp == {path: path.stat().st_mtime_ns for path in stamp}
-    with pytest.raises(InputError, match="subsets_digest"):
-        train_on(config, data, masks[::-1], tmp_path)
+    # Other masks go beside these, and what was there before is found again.
+    train_on(config, data, masks[:2], tmp_path)
+    assert len(list(tmp_path.iterdir())) == 2
+    train_on(config, data, masks, tmp_path)
+    assert stamp == {path: path.stat().st_mtime_ns for path in stamp}

@@ -33,9 +33,9 @@ def runs_of_lookup_learners(tmp_path, monkeypatch):
     def retrain(config, dataset, depths, out):
         del config, dataset
         for depth in depths:
-            write_run(out / str(depth), learner_of(depth).records(), whole.labels)
+            write_run(out / str(depth) / "trials", learner_of(depth).records(), whole.labels)
             np.savez(out / str(depth) / "features.npz", test_correct=np.array([True, False]))
-        return {depth: out / str(depth) for depth in depths}
+        return {depth: out / str(depth) / "trials" for depth in depths}
 
     monkeypatch.setattr(last_layers, "retrain", retrain)
     return tmp_path / "whole", tmp_path / "out"
@@ -95,7 +95,7 @@ def test_blocks_are_trained_above_a_network_that_saw_everything(tmp_path, digits
     assert len(stamps) == 2
     shapes = {1: ("train_features", (300, 5)), 3: ("train_images", (300, 4, 4, 3))}
     for depth, (name, shape) in shapes.items():
-        with np.load(folders[depth] / "features.npz") as arrays:
+        with np.load(folders[depth].parent / "features.npz") as arrays:
             assert arrays[name].shape == shape
         assert len(pd.read_csv(folders[depth] / "trials.csv")) == 2
     # One network saw everything; the two runs draw subsets of their own.

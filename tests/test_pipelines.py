@@ -7,12 +7,13 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import tfmem
+from components.comparison import compare
 from components.component import Component, Figures, Memorization, Page, Predictions
 from components.paper import PAPER, contents
-from pipelines.consistency import compare
 from pipelines.memorization import presentation
 from pipelines.runner import ComponentError, Step, run_chain
 from tests.test_estimation import brute_force
@@ -172,6 +173,19 @@ def test_the_papers_figures_are_drawn_and_those_that_are_missing_are_named(digit
         run_chain([Step(PAPER, {"classes": ["cat"]})], folder)
 
 
+def test_a_run_is_audited(digits_run, tmp_path):
+    folder = shutil.copytree(digits_run[0], tmp_path / "digits")
+    command = ("audit", "configs/digits_audit.yaml", "--out", folder, *SMALL)
+    done = tfmem_command(*command, "--set", "experiments.audit.folds=2")
+    assert done.stdout.splitlines()[-1].startswith(f"Results: {folder / 'audit.html'}")
+    assert "labels to check" in done.stdout
+    assert "networks say" in (folder / "audit.html").read_text()
+    table = pd.read_csv(folder / "audit.csv")
+    assert {"label", "duplicate"} <= set(table["reason"])
+    again = tfmem_command(*command, "--set", "experiments.audit.folds=2")
+    assert "audit: unchanged, skipped" in again.stdout
+
+
 def test_estimate_alone_writes_the_same_records(digits_run, tmp_path):
     folder, _ = digits_run
     predictions = folder / "predictions"
@@ -274,7 +288,8 @@ def test_mistakes_are_one_line_and_a_code(digits_run, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "command", ["run", "train", "features", "estimate", "pairs", "show", "report"]
+    "command",
+    ["run", "train", "features", "estimate", "pairs", "show", "report", "audit", "compare"],
 )
 def test_help_has_examples(command):
     assert f"tfmem {command} " in tfmem_command(command, "--help").stdout.split("Examples:")[1]

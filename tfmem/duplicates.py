@@ -4,11 +4,15 @@ A picture is compared by a thumbnail of 8 x 8 pixels in colour, less its mean an
 one. Thumbnails of unrelated pictures are alike in what most pictures share (light sky, white
 background), so the components of thumbnails are scaled to equal variance first; of what is left,
 unrelated pictures have nothing in common, and the cosine between two is their similarity.
+
+Texts are alike, with similarity 1, if they have the same words in the same order, whatever their
+case and punctuation.
 """
 
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +21,7 @@ import pandas as pd
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from tfmem.datasets import AnyDataset, Dataset
+from tfmem.datasets import AnyDataset, Dataset, TextDataset
 from tfmem.errors import InputError
 from tfmem.groups import Groups, to_csv
 from tfmem.predictions import write_atomically
@@ -27,6 +31,7 @@ _SIDE = 8
 _RIDGE = 1e-3  # of the largest variance: components below it are noise
 _BLOCK = 2048
 _MOST = 10_000_000  # pairs
+_NONE = pd.DataFrame({"a": np.zeros(0, int), "b": np.zeros(0, int), "similarity": np.zeros(0)})
 
 
 @dataclass(frozen=True)
@@ -53,24 +58,30 @@ def find_duplicates(dataset: AnyDataset, threshold: float = THRESHOLD) -> Duplic
     the pairs found.
 
     Args:
-      dataset: in memory, of images or of vectors, which are compared as they are.
+      dataset: in memory, of images, of texts, or of vectors, which are compared as they are.
       threshold: least similarity, above 0 and at most 1; equal examples are found at any.
 
     Raises:
-      InputError: if the data set is streamed or of texts, or if there are too many pairs.
+      InputError: if the data set is streamed, or if there are too many pairs.
     """
-    if not isinstance(dataset, Dataset):
+    if isinstance(dataset, TextDataset):
+        train_names, test_names = _words(dataset.train_texts), _words(dataset.test_texts)
+        near_train = near_test = _NONE
+    elif isinstance(dataset, Dataset):
+        train_names, test_names = _hashes(dataset.train_images), _hashes(dataset.test_images)
+        train, test = _features(dataset)
+        near_train = _alike(train, train, threshold, above=True)
+        near_test = _alike(test, train, threshold)
+    else:
         raise InputError(
-            f"{dataset.name}: near duplicates are found among images and features in memory; this "
-            "data set is streamed (dataset.image_size) or of texts"
+            f"{dataset.name}: near duplicates are found in memory; this data set is streamed "
+            "(dataset.image_size)"
         )
-    train, test = _features(dataset)
-    train_names, test_names = _hashes(dataset.train_images), _hashes(dataset.test_images)
     same = _equal(train_names, train_names).rename(columns={"a": "b", "b": "a"}).query("a < b")
-    pairs = _join(_alike(train, train, threshold, above=True), same)
-    near_test = _join(_alike(test, train, threshold), _equal(test_names, train_names))
-    groups = _components(pairs, len(train))
-    home = np.full(len(train), "", object)
+    pairs = _join(near_train, same)
+    near_test = _join(near_test, _equal(test_names, train_names))
+    groups = _components(pairs, len(train_names))
+    home = np.full(len(train_names), "", object)
     for name, members in groups.items():
         home[members] = name
     train_pairs = pairs.set_axis(["train_index", "other_index", "similarity"], axis=1)
@@ -140,6 +151,14 @@ def _alike(
 
 def _hashes(images: np.ndarray) -> list[str]:
     return [hashlib.sha256(np.ascontiguousarray(image).data).hexdigest() for image in images]
+
+
+def _words(texts: np.ndarray) -> list[str]:
+    """The words of each text, or the text itself if it has none."""
+    return [
+        "\n".join(" ".join(re.findall(r"\w+", part.casefold())) or part for part in sentences)
+        for sentences in texts
+    ]
 
 
 def _equal(queries: list[str], others: list[str]) -> pd.DataFrame:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import base64
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import pandas as pd
 
 from tfmem.config import Config
@@ -18,6 +16,7 @@ from tfmem.datasets.pictures import Pictures
 from tfmem.errors import InputError
 from tfmem.experiments.outcome import FINDINGS_NAME, load_outcome
 from tfmem.explorer import ERRORS, EXAMPLES, LEAST, STRONGEST, Explorer, explore
+from tfmem.html import data_uri, template
 from tfmem.run import Run
 from tfmem.selection.settling import describe
 from tfmem.sprites import Sprites, sprites
@@ -93,7 +92,7 @@ def render(
     explorer = explore(run, limit)
     shown = _shown(run, explorer, attributions)
     sources = {
-        split: [_data_uri(sheet.encoded, sheet.suffix) for sheet in sheets.sheets]
+        split: [data_uri(sheet.encoded, sheet.suffix) for sheet in sheets.sheets]
         for split, sheets in shown.pictures.items()
     }
     return _page(run, figures, experiments or {}, explorer, shown, sources, inline=True)
@@ -109,8 +108,7 @@ def render_experiments(config: Config, experiments: Mapping[str, Path]) -> str:
     Returns:
       HTML that needs nothing beside itself.
     """
-    template = _environment().get_template("experiments.html.j2")
-    return template.render(
+    return template("experiments.html.j2").render(
         name=config.dataset.name,
         settings=config.to_yaml(),
         experiments=_sections(experiments),
@@ -199,15 +197,14 @@ def _page(
     def words(split: str, index: int) -> list[Word]:
         return shown.texts[split].words.get(position(split, index), [])
 
-    template = _environment().get_template("report.html.j2")
-    return template.render(
+    return template("report.html.j2").render(
         run=run,
         data=run.dataset,
         summary=_summary(run),
         settings=run.config.to_yaml(),
         classes=_classes(run),
         figures=[
-            (name, title, text, _data_uri((figures / f"{name}.png").read_bytes()))
+            (name, title, text, data_uri((figures / f"{name}.png").read_bytes()))
             for name, title, text in _FIGURES
         ],
         experiments=_sections(experiments),
@@ -226,17 +223,6 @@ def _page(
         anchored={("train", index) for index in memorized.index},  # links without JavaScript
         explorer=_data(run, explorer, shown) if inline else None,
         rule={"least": LEAST, "errors": ERRORS, "strongest": STRONGEST},
-    )
-
-
-def _environment() -> jinja2.Environment:
-    return jinja2.Environment(
-        loader=jinja2.PackageLoader("tfmem"),
-        autoescape=True,
-        extensions=["jinja2.ext.do"],
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
     )
 
 
@@ -260,10 +246,10 @@ def _sections(experiments: Mapping[str, Path]) -> list[tuple[str, str, Sequence[
         if name in _EXPERIMENTS:
             file, title, text = _EXPERIMENTS[name]
             if (folder / file).exists():
-                sections.append((name, title, [text], _data_uri((folder / file).read_bytes())))
+                sections.append((name, title, [text], data_uri((folder / file).read_bytes())))
         elif (folder / FINDINGS_NAME).exists():
             outcome = load_outcome(folder)
-            image = _data_uri((folder / "figure.png").read_bytes())
+            image = data_uri((folder / "figure.png").read_bytes())
             sections.append((name, outcome.question, outcome.findings, image))
     return sections
 
@@ -305,8 +291,3 @@ def _classes(run: Run) -> list[dict[str, Any]]:
         }
         for label, rows in ((int(str(key)), part) for key, part in table.groupby("label"))
     ]
-
-
-def _data_uri(image: bytes, suffix: str = "png") -> str:
-    kind = {"png": "png", "jpg": "jpeg"}[suffix]
-    return f"data:image/{kind};base64,{base64.b64encode(image).decode()}"

@@ -8,8 +8,9 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from pipelines.cli.options import app, done, examples, warn
+from pipelines.cli.options import Out, Set, app, done, examples, resumable, settings_of, warn
 from tfmem.config import SelectionSettings
+from tfmem.errors import InputError
 
 _SELECTION = SelectionSettings()
 
@@ -62,8 +63,9 @@ def consistency(
     J is the share of what either has at or above a threshold that both have, D the mean difference
     over it.
     """
-    from pipelines.consistency import agreement_table, compare, conclusion, describe, error_table
-    from tfmem.experiments.consistency import Rule
+    from components.comparison import compare
+    from pipelines.consistency import agreement_table, conclusion, error_table
+    from tfmem.experiments.consistency import Rule, describe
 
     rule = Rule(memorization, influence, condition)
     place = out or folders[0] / ("comparison" if len(folders) > 1 else "consistency")
@@ -82,3 +84,47 @@ def consistency(
                 f"of one of {comparison.first.name} (the same seed): independent runs differ more"
             )
     done(place, "consistency.png, consistency.pdf, consistency.csv, errors.csv")
+
+
+@app.command(
+    epilog=examples(
+        "tfmem compare configs/digits.yaml configs/digits_cnn.yaml --out runs/comparison "
+        "--set training.trials=400",
+        "tfmem compare configs/cifar100_resnet50.yaml configs/cifar100_resnet18.yaml "
+        "configs/cifar100_densenet100.yaml --out runs/architectures --set dataset.data_dir=FOLDER",
+    )
+)
+def compare(
+    configs: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="CONFIG…",
+            help="Settings in YAML, of one data set; others are compared with the first.",
+            show_default=False,
+        ),
+    ],
+    out: Out,
+    set: Set = [],  # noqa: B006
+    last_layer: Annotated[
+        bool,
+        typer.Option(
+            "--last-layer/--no-last-layer",
+            help="Whether the last layer of the first is trained alone as well.",
+        ),
+    ] = True,
+) -> None:
+    """Run several architectures, and a last layer alone, and compare what they memorize.
+
+    Each runs in the folder of --out that is called as its file is; --set is for all of them. What
+    is there and unchanged is not made again, and what was stopped continues.
+    """
+    from pipelines.comparison import comparison
+
+    settings = {path.stem: settings_of(path, set) for path in configs}
+    if len(settings) < len(configs):
+        raise InputError("CONFIG…: expected files of different names, which their folders get")
+    with resumable():
+        comparison(settings, out, last_layer)
+    done(
+        out / "comparison.html", f"table.csv and figures in {out / 'comparison'}; and a page a run"
+    )

@@ -89,9 +89,10 @@ def experiment(
     """Conduct an experiment on a run's estimates; the run is made first if it is not there.
 
     With experiments.estimator=self_influence, those that need nothing but memorization take that of
-    one model, and no run is made.
+    one model, and no run is made. removal goes on with pair-utility, where there is a run.
 
-    What is there and unchanged is not made again, and what was stopped continues.
+    What is there and unchanged is not made again, what was stopped continues, and with other
+    settings an outcome stays until the new one is complete.
     """
     from pipelines.experiments import EXPERIMENTS
     from pipelines.experiments import experiment as chain
@@ -124,9 +125,9 @@ def study(
 ) -> None:
     """Conduct the study of Zheng & Jiang (2022) on texts, and compare both estimators on them.
 
-    Self-influence, removal of memorized texts, typicality (where phrases have labels), most and
-    least memorized texts, other seeds. What is there and unchanged is not made again, and what was
-    stopped continues.
+    Self-influence, the words it rests on, removal of memorized texts, typicality (where phrases
+    have labels), most and least memorized texts, other seeds. What is there and unchanged is not
+    made again, and what was stopped continues.
     """
     from pipelines.runner import run_chain
     from pipelines.text import study as chain
@@ -136,6 +137,32 @@ def study(
     with resumable():
         run_chain(chain(settings, out, trials, beam or []), out)
     done(out / "report.html", "tables and figures are in experiments beside it")
+
+
+@app.command(
+    epilog=examples(
+        "tfmem audit configs/digits_audit.yaml --out runs/digits_audit",
+        "tfmem audit configs/digits.yaml --out runs/digits",
+        "tfmem audit configs/digits.yaml --out runs/digits "
+        "--set experiments.audit.similarity=0.9 --set experiments.audit.folds=0",
+    )
+)
+def audit(config: ConfigFile, out: Out, set: Set = [], beam: BeamArgs = None) -> None:  # noqa: B006
+    """Find likely label errors, rare examples to keep, and near duplicates.
+
+    Begins with the run in DIR, which is made first if it is not there. What is there and unchanged
+    is not made again, and what was stopped continues.
+    """
+    from components.audit import AUDIT
+    from pipelines.audit import audit as chain
+    from pipelines.runner import run_chain
+
+    settings = settings_of(config, set)
+    _begin(settings, out)
+    with resumable():
+        run_chain(chain(settings, beam or []), out)
+    page, table = (out / AUDIT.outputs[name].place for name in ("page", "table"))
+    done(page, f"a row for each example and reason in {table}")
 
 
 @app.command(

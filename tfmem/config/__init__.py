@@ -6,7 +6,12 @@ An unknown key, a wrong type or an impossible value is an `InputError` that name
 
 from __future__ import annotations
 
-from tfmem.config.experiments import ExperimentSettings, LayersSettings, RemovalSettings
+from tfmem.config.experiments import (
+    AuditSettings,
+    ExperimentSettings,
+    LayersSettings,
+    RemovalSettings,
+)
 from tfmem.config.models import (
     CnnSettings,
     DenseNetSettings,
@@ -37,6 +42,7 @@ from tfmem.config.tree import Config
 
 __all__ = [
     "AttributionSettings",
+    "AuditSettings",
     "AugmentationSettings",
     "CnnSettings",
     "Config",

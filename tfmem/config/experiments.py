@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from tfmem.config.base import Positive, Settings, Threshold
 
@@ -129,6 +129,29 @@ class LayersSettings(Settings):
     epochs: Positive | None = None
 
 
+class AuditSettings(Settings):
+    """What an audit looks for.
+
+    Attributes:
+      held_out: a label is suspicious if models without the example predict it at most so often.
+      fdr: false discovery rate of the influences that tell useful from suspicious examples; their
+        least size is `selection.influence`.
+      folds: models of a cross-validation that say what they take suspicious examples for; 0: none.
+      similarity: least similarity of near duplicates.
+    """
+
+    held_out: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    fdr: Annotated[float, Field(gt=0, lt=1)] = 0.05
+    folds: Annotated[int, Field(ge=0)] = 5
+    similarity: Annotated[float, Field(gt=0, le=1)] = 0.85
+
+    @model_validator(mode="after")
+    def _more_than_one_fold(self) -> AuditSettings:
+        if self.folds == 1:
+            raise ValueError("folds: 0, or at least 2")
+        return self
+
+
 class SeedsSettings(Settings):
     """Self-influence of models with other seeds (Zheng & Jiang 2022, App. C).
 
@@ -179,3 +202,4 @@ class ExperimentSettings(Settings):
     seeds: SeedsSettings = SeedsSettings()
     instances: InstancesSettings = InstancesSettings()
     reduction_rate: ReductionRateSettings = ReductionRateSettings()
+    audit: AuditSettings = AuditSettings()

@@ -56,6 +56,13 @@ class Side:
         return lemma_bound(self.trials, self.fraction)
 
 
+def describe(side: Side) -> str:
+    """A side in one line: its trials, selected pairs and accuracy."""
+    return (
+        f"{side.name}: {side.trials:,} trials, {side.pairs:,} pairs, accuracy {side.accuracy:.2%}"
+    )
+
+
 @dataclass(frozen=True)
 class Errors:
     """How far the estimates of the two sides lie apart.

@@ -21,7 +21,7 @@ from tfmem.datasets import AnyDataset
 from tfmem.errors import InputError
 from tfmem.estimation.estimator import count_train, memorization, train_samples, variance
 from tfmem.experiments.outcome import Outcome
-from tfmem.experiments.training import independent
+from tfmem.experiments.training import independent, workplace
 from tfmem.predictions import LABELS_NAME
 from tfmem.training import train
 
@@ -110,6 +110,7 @@ def _estimate(config: Config, dataset: AnyDataset, share: float, out: Path) -> E
     }
     training = config.training.model_copy(update=settings)
     own = independent(config, round(share * 10**9)).model_copy(update={"training": training})
+    out = workplace(out, own, dataset)
     out.mkdir(parents=True, exist_ok=True)
     summary = train(own, dataset, out)
     if summary.elsewhere:

@@ -34,9 +34,9 @@ def last_layer(config: Config, dataset: AnyDataset, run: Path, out: Path) -> Out
       out: folder to work in; a call that was stopped is continued.
 
     Returns:
-      Agreement of the two over thresholds, as `consistency` has it, with the
-      threshold of `selection`; influence is not conditioned on
-      memorization, as in Fig. C.3.
+      Agreement of the two over thresholds, as `consistency` has it, with the threshold of
+      `selection`; influence is not conditioned on memorization, as in Fig. C.3. In every row
+      `last_trials`, `last_accuracy`, `last_accuracy_sd`, `last_memorized` and `last_pairs`.
     """
     folder = retrain(config, dataset, (1,), out)[1]
     conditioned, free = (_compared(config, [run, folder], folder, given) for given in (True, False))
@@ -65,9 +65,13 @@ def last_layer(config: Config, dataset: AnyDataset, run: Path, out: Path) -> Out
         for estimate in ("memorization", "influence")
     ]
     table = pd.concat(curves, ignore_index=True)
-    sides = {"first_name": _described("whole network", whole)}
-    sides["second_name"] = _described("last layer", last)
-    return Outcome(LAST_LAYER, tuple(said), table.assign(**sides))
+    names = {
+        "first_name": _described("whole network", whole),
+        "second_name": _described("last layer", last),
+    }
+    numbers = ("trials", "accuracy", "accuracy_sd", "memorized", "pairs")
+    alone = {f"last_{name}": getattr(last, name) for name in numbers}
+    return Outcome(LAST_LAYER, tuple(said), table.assign(**names, **alone))
 
 
 def last_k_layers(config: Config, dataset: AnyDataset, run: Path, out: Path) -> Outcome:

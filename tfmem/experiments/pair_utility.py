@@ -20,6 +20,12 @@ from tfmem.experiments.training import draw, train_on
 
 QUESTION = "What are the training examples of high-influence pairs worth?"
 _REMOVALS = "none", "pairs", "random"
+_COLUMNS = ("removal", "examples", "removed", "size", "repeats", "accuracy", "accuracy_sd", "lost",
+            "lost_stderr")  # fmt: skip
+_NO_PAIRS = (
+    "No pair was selected, so there is nothing to remove: more trials find weaker influences, and "
+    "selection.influence is what they must reach."
+)
 
 
 def pair_utility(
@@ -43,17 +49,20 @@ def pair_utility(
       and each set of test `examples` (`all`, `influenced`, `others`): how many are `removed`, the
       `size` of the set, mean and standard deviation over models of the `accuracy` on it, what is
       `lost` of the accuracy on `all` test examples by those of the set, and its standard error.
+      Without pairs nothing is trained, and there are no rows.
 
     Raises:
-      InputError: if there are no pairs, or nothing but their training examples.
+      InputError: if all training examples are in pairs.
     """
     repeats = config.experiments.pair_utility.repeats
     count = len(dataset.train_labels)
     chosen = np.unique(train_index)
-    if not 0 < len(chosen) < count:
+    if not len(chosen):
+        return Outcome(QUESTION, (_NO_PAIRS,), pd.DataFrame([], columns=_COLUMNS))
+    if len(chosen) == count:
         raise InputError(
             f"pair-utility: expected pairs of some of the {count} training examples, received "
-            f"{len(chosen)}: set selection.influence or training.trials so that some are selected"
+            "pairs of all: set selection.influence higher"
         )
     gone = {
         "none": [chosen[:0]] * repeats,
@@ -72,19 +81,19 @@ def pair_utility(
         for how, each in zip(_REMOVALS, right, strict=True):
             error = np.hypot(*(side.std(ddof=1) for side in (right[0], each))) / np.sqrt(repeats)
             rows.append(
-                {
-                    "removal": how,
-                    "examples": name,
-                    "removed": len(gone[how][0]),
-                    "size": int(members.sum()),
-                    "repeats": repeats,
-                    "accuracy": each.mean() / size,
-                    "accuracy_sd": each.std(ddof=1) / size,
-                    "lost": (right[0].mean() - each.mean()) / len(members),
-                    "lost_stderr": 0.0 if how == "none" else error / len(members),
-                }
+                (
+                    how,
+                    name,
+                    len(gone[how][0]),
+                    int(members.sum()),
+                    repeats,
+                    each.mean() / size,
+                    each.std(ddof=1) / size,
+                    (right[0].mean() - each.mean()) / len(members),
+                    0.0 if how == "none" else error / len(members),
+                )
             )
-    table = pd.DataFrame(rows)
+    table = pd.DataFrame(rows, columns=_COLUMNS)
     return Outcome(QUESTION, _findings(table), table)
 
 

@@ -62,7 +62,7 @@ def proxies(
             f"{config.selection.memorization}, which leaves nothing to tell apart"
         )
     masks = [np.ones(len(labels), bool)] * max(settings.trainings)
-    models = follow(config, dataset, masks, out / "models")
+    models = follow(config, dataset, masks, out)
     scores = [
         *(
             (name, number, score)

@@ -12,9 +12,11 @@ from tfmem.config import AugmentationSettings, Config, DatasetSettings, TailSett
 from tfmem.datasets import AnyDataset, load
 from tfmem.encoders import as_arrays
 from tfmem.errors import InputError
-from tfmem.experiments.training import independent
+from tfmem.experiments.training import independent, workplace
 from tfmem.quiet import import_tensorflow
 from tfmem.training import train
+
+_FEATURES = "features.npz"
 
 
 def retrain(
@@ -34,17 +36,14 @@ def retrain(
       out: receives a folder for each depth.
 
     Returns:
-      Folders by depth, each with `features.npz`, `predictions` and `trials.csv`.
+      Folders by depth, each with `predictions` and `trials.csv`, and beside it `features.npz`.
 
     Raises:
       InputError: if the network has no more blocks than that, or if every trial diverges.
     """
     if isinstance(config.model, TailSettings):
         raise InputError("model.name: expected a whole network, received 'tail'")
-    folders = {depth: out / folder_name(depth) for depth in depths}
-    files: dict[str | int, Path] = {
-        depth: folder / "features.npz" for depth, folder in folders.items()
-    }
+    files: dict[str | int, Path] = {depth: out / folder_name(depth) / _FEATURES for depth in depths}
     missing = {depth: path for depth, path in files.items() if not path.exists()}
     if missing:
         _represent(config, dataset, missing)
@@ -58,7 +57,8 @@ def retrain(
         }
     )
     shape = as_arrays(config, dataset).input_shape
-    for depth, folder in folders.items():
+    folders = {}
+    for depth in depths:
         model = TailSettings(network=config.model, input_shape=shape, depth=depth)
         of_depth = config.model_copy(
             update={
@@ -68,8 +68,10 @@ def retrain(
                 "training": training,
             }
         )
-        say(f"{folder.name}: {training.trials:,} trials")
-        summary = train(of_depth, load(of_depth.dataset), folder)
+        say(f"{folder_name(depth)}: {training.trials:,} trials")
+        outputs = load(of_depth.dataset)
+        folders[depth] = workplace(files[depth].parent, of_depth, outputs)
+        summary = train(of_depth, outputs, folders[depth])
         if summary.elsewhere:
             raise InputError("other workers are still training; run this again when they are done")
     return folders
@@ -81,8 +83,8 @@ def folder_name(depth: int) -> str:
 
 
 def representation_accuracy(folder: Path) -> float:
-    """Test accuracy of the network that gave the representation."""
-    with np.load(folder / "features.npz", allow_pickle=False) as arrays:
+    """Test accuracy of the network that gave the representation, for a folder of `retrain`."""
+    with np.load(folder.parent / _FEATURES, allow_pickle=False) as arrays:
         return float(arrays["test_correct"].mean())
 
 

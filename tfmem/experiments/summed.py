@@ -13,6 +13,7 @@ from tfmem.config import Config
 from tfmem.datasets import AnyDataset
 from tfmem.errors import InputError
 from tfmem.estimation.estimator import TrainCounts, memorization
+from tfmem.experiments.training import workplace
 from tfmem.predictions import LABELS_NAME, TrialRecord
 from tfmem.subsets import unpack
 from tfmem.training import train
@@ -70,17 +71,18 @@ class Summed:
         return np.divide(total, number, out=np.full(len(total), np.nan), where=number > 0)
 
 
-def trials_on(config: Config, dataset: AnyDataset, folder: Path) -> Summed:
+def trials_on(config: Config, dataset: AnyDataset, out: Path) -> Summed:
     """Runs the trials that settings ask for, or what is not there yet of them, and sums them.
 
     Args:
       config: the settings.
       dataset: the examples.
-      folder: of the run.
+      out: receives their folder; see `workplace`.
 
     Raises:
-      InputError: if the folder is that of another run or other data, or if every trial diverges.
+      InputError: if every trial diverges.
     """
+    folder = workplace(out, config, dataset)
     if train(config, dataset, folder).elsewhere:
         raise InputError("other workers are still training; run this again when they are done")
     return sum_trials(records_in(folder / "predictions"), dataset.train_labels)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -51,32 +52,49 @@ def train_on(
       config: model, recipe and seed.
       dataset: the examples.
       masks: bool `[num_train]`, one a model.
-      out: folder for predictions, trial table and subsets.
+      out: receives a folder with predictions, trial table and subsets; see `workplace`.
 
     Raises:
-      InputError: if the folder holds models of other settings or other masks, or if a model
-        diverges.
+      InputError: if a model diverges.
     """
     order = np.argsort([mask.sum() for mask in masks], kind="stable")
     given = GivenSubsets.of([masks[place] for place in order])
-    path = out / "subsets.npz"
-    out.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, given.to_npz())
     settings = {
         "trials": len(masks),
         "groups": None,
         "groups_digest": None,
-        "subsets": str(path),
         "subsets_digest": given.digest(),
         "stack_size": 1 if config.training.trainer == "mirrored" else _stack_size(given.sizes),
     }
     training = config.training.model_copy(update=settings)
+    out = workplace(out, config.model_copy(update={"training": training}), dataset)
+    out.mkdir(parents=True, exist_ok=True)
+    path = out / "subsets.npz"
+    write_atomically(path, given.to_npz())
+    training = training.model_copy(update={"subsets": str(path)})
     summary = train(config.model_copy(update={"training": training}), dataset, out)
     if summary.elsewhere:
         raise InputError("other workers are still training; run this again when they are done")
     if summary.diverged:
         raise InputError(f"{out}: models {summary.diverged} diverged: see trials.csv")
     return _read(out / "predictions", order)
+
+
+def workplace(out: Path, config: Config, dataset: AnyDataset) -> Path:
+    """The folder of some trials: named after all that they depend on, so that it fits no others.
+
+    Trials with other settings, in other number or on other data go beside these, and both can be
+    continued.
+
+    Args:
+      out: what the folder is in.
+      config: settings of the trials; where `training.subsets` are given, with their digest.
+      dataset: the examples.
+    """
+    depends = hashlib.sha256(config.digest() + dataset.fingerprint)
+    training = config.training
+    depends.update(f"{training.trials} {training.trainer} {training.probabilities}".encode())
+    return out / f"trials-{depends.hexdigest()[:12]}"
 
 
 def draw(config: Config, count: int, *key: int) -> np.ndarray:

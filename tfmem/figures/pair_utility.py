@@ -23,6 +23,9 @@ def pair_utility_figure(table: pd.DataFrame) -> Figure:
       table: of `tfmem.experiments.pair_utility`.
     """
     figure = new_figure(11, 3.8)
+    if table.empty:
+        figure.text(0.5, 0.5, "no pair was selected", ha="center", color=GREY)
+        return figure
     *accuracies, losses = figure.subplots(1, 3, width_ratios=[1, 1, 1.3])
     places = list(range(len(_WAYS)))
     for axes, name in zip(accuracies, ("all", "influenced"), strict=True):

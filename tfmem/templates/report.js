@@ -151,32 +151,8 @@
     title.focus({preventScroll: true});
   };
 
-  // A cell counts by its first number; where there is none, by its text.
-  const key = (cell) => {
-    const text = cell.textContent.trim(), number = parseFloat(text.replaceAll(",", ""));
-    return Number.isNaN(number) ? text : number;
-  };
-  const compare = (a, b) => typeof a === "number" && typeof b === "number" ? a - b : String(a).localeCompare(String(b));
-  const sortable = (table) => {
-    const headings = [...table.rows[0].cells];
-    headings.forEach((heading, column) => {
-      if (!heading.textContent.trim()) return;
-      const button = made("button", {type: "button"}, ...heading.childNodes);
-      heading.replaceChildren(button);
-      button.addEventListener("click", () => {
-        const down = heading.getAttribute("aria-sort") !== "descending";
-        for (const each of headings) each.removeAttribute("aria-sort");
-        heading.setAttribute("aria-sort", down ? "descending" : "ascending");
-        const rows = [...table.rows].slice(1);
-        rows.sort((a, b) => (down ? -1 : 1) * compare(key(a.cells[column]), key(b.cells[column])));
-        table.tBodies[0].append(...rows);
-      });
-    });
-  };
-
   // Links lead to the explorer in place of the tables' rows.
   for (const row of document.querySelectorAll("tr[id], td[id]")) row.removeAttribute("id");
-  document.querySelectorAll("table.sortable").forEach(sortable);
   const present = [...new Set(DATA.train.label)].sort((a, b) => a - b);
   byId("class").append(...present.map((label) => made("option", {value: label}, DATA.classes[label])));
   const least = DATA.train.memorization.reduce((a, b) => Math.min(a, b), 0);

@@ -43,19 +43,17 @@ class Dynamics:
     probabilities: np.ndarray
 
 
-def follow(
-    config: Config, dataset: AnyDataset, masks: Sequence[np.ndarray], folder: Path
-) -> Dynamics:
+def follow(config: Config, dataset: AnyDataset, masks: Sequence[np.ndarray], out: Path) -> Dynamics:
     """Trains one model on the examples of each mask; what is there already is not trained again.
 
     Args:
       config: model, recipe and seed; model `k` has the seeds of trial `k`.
       dataset: the examples.
       masks: bool `[num_train]`, one a model.
-      folder: receives a file a model.
+      out: receives a folder with a file a model; other models go into another folder.
 
     Raises:
-      InputError: if the folder holds other models, if one diverges, or with `trainer: mirrored`.
+      InputError: if a model diverges, or with `trainer: mirrored`.
     """
     if config.training.trainer != "stacked":
         raise InputError(
@@ -65,6 +63,7 @@ def follow(
     given = GivenSubsets.of(masks)
     made_with = hashlib.sha256(config.digest() + dataset.fingerprint)
     made_with.update(given.digest().encode())
+    folder = out / f"models-{made_with.hexdigest()[:12]}"
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / f"model-{number:05d}.npz" for number in range(len(masks))]
     missing = [number for number, path in enumerate(paths) if not path.exists()]
@@ -77,8 +76,8 @@ def follow(
                 trials = [Trial(number, config.seed) for number in some]
                 seen = _train(trainer, trials, [given.subset(number) for number in some], dataset)
                 for number in some:
-                    _write(paths[number], made_with.digest(), seen[number])
-    parts = [_read(path, made_with.digest()) for path in paths]
+                    _write(paths[number], seen[number])
+    parts = [_read(path) for path in paths]
     return Dynamics(*(np.stack(part) for part in zip(*parts, strict=True)))
 
 
@@ -146,12 +145,11 @@ def _train(
     return seen
 
 
-def _write(path: Path, made_with: bytes, seen: tuple[np.ndarray, ...]) -> None:
+def _write(path: Path, seen: tuple[np.ndarray, ...]) -> None:
     file = io.BytesIO()
     confidence, correct, error, probabilities = seen
     np.savez(
         file,
-        made_with=np.frombuffer(made_with, np.uint8),
         confidence=confidence,
         correct=correct,
         error=error,
@@ -160,14 +158,10 @@ def _write(path: Path, made_with: bytes, seen: tuple[np.ndarray, ...]) -> None:
     write_atomically(path, file.getvalue())
 
 
-def _read(path: Path, made_with: bytes) -> tuple[np.ndarray, ...]:
+def _read(path: Path) -> tuple[np.ndarray, ...]:
     try:
         with np.load(path, allow_pickle=False) as arrays:
-            there = arrays["made_with"].tobytes()
-            seen = tuple(arrays[name] for name in ("confidence", "correct", "error"))
-            last = arrays["probabilities"]
+            names = "confidence", "correct", "error", "probabilities"
+            return tuple(arrays[name] for name in names)
     except (OSError, ValueError, KeyError) as error:
         raise InputError(f"{path}: not the predictions of a model: {error}") from None
-    if there != made_with:
-        raise InputError(f"{path}: of other settings, data or subsets: remove its folder")
-    return (*seen, last)

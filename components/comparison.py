@@ -1,0 +1,93 @@
+"""Compares runs with the first of them: tables, figures and a page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from components.component import Artifact, Component, Parameters, Paths, RunComparison
+from components.experiment import FIGURE_NAME, LastLayer
+from tfmem.comparison import comparison_table, in_words, last_layer_row, render
+from tfmem.config import Config
+from tfmem.errors import InputError
+from tfmem.experiments.consistency import Comparison, Rule, consistency, describe
+from tfmem.experiments.outcome import Outcome, load_outcome
+from tfmem.figures import Agreeing, agreement_figure, save
+from tfmem.predictions import write_atomically
+
+NAME = "consistency"
+SUFFICIENT = 0.7  # the Jaccard similarity by which Feldman & Zhang (2020, Sec. 2) chose 0.15
+_LAST = "last_layer"
+
+
+class ComparisonPage(Artifact):
+    """How runs compare, as a page."""
+
+    place = "comparison.html"
+
+
+def compare(runs: Sequence[Path], out: Path, rule: Rule, other_inputs: bool) -> list[Comparison]:
+    """Compares, and writes tables (`consistency.csv`, `errors.csv`) and the figure.
+
+    Args:
+      runs: see `tfmem.experiments.consistency.consistency`.
+      out: receives the files.
+      rule: what is selected.
+      other_inputs: whether runs may have been trained on different inputs.
+
+    Raises:
+      InputError: if a run cannot be read, is of other data, or `out` cannot be written.
+    """
+    comparisons = consistency(runs, out, rule, other_inputs)
+    drawn = [
+        Agreeing(describe(each.second), each.memorization, each.influence) for each in comparisons
+    ]
+    thresholds = rule.memorization, rule.influence
+    reference = describe(comparisons[0].first)
+    try:
+        save(agreement_figure(drawn, reference, thresholds, SUFFICIENT), out, NAME)
+    except OSError as error:
+        raise InputError(f"{out}: cannot be written: {error.strerror}") from None
+    return comparisons
+
+
+def Do(inputs: Paths, outputs: Paths, parameters: Parameters) -> None:
+    """Compares runs with the first, and the halves of that, which says what noise allows."""
+    config = Config.model_validate_json(parameters["config"])
+    rule, names = Rule(config.selection.memorization, config.selection.influence), inputs.keys()
+    runs = [inputs[name].parent for name in names if name != _LAST]
+    out = outputs["comparison"]
+    (halves,) = compare(runs[:1], out / "halves", rule, other_inputs=False)
+    others = compare(runs, out, rule, other_inputs=False)
+    table = comparison_table(halves, others, rule)
+    figures = {"runs": out / NAME}
+    last: Outcome | None = None
+    if _LAST in inputs:
+        last = load_outcome(inputs[_LAST])
+        table = pd.concat([table, last_layer_row(last, runs[0].name)], ignore_index=True)
+        figures["last_layer"] = inputs[_LAST] / FIGURE_NAME
+    write_atomically(out / "table.csv", table.to_csv(index=False, float_format="%.6g").encode())
+    page = render(table, config, runs[0].name, figures, last)
+    outputs["page"].write_text(page, encoding="utf-8")
+    print("\n".join(in_words(table)))
+
+
+def comparing(names: Sequence[str], last_layer: bool) -> Component:
+    """The component that compares some runs, each in a folder of its own.
+
+    Args:
+      names: of their folders, two at least; the first is what the others are compared with.
+      last_layer: whether the experiment of this name has been conducted on the first.
+    """
+    places = {name: f"{name}/predictions" for name in names}
+    if last_layer:
+        places[_LAST] = f"{names[0]}/{LastLayer.place}"
+    return Component(
+        name="compare",
+        inputs={name: type(name, (Artifact,), {"place": place}) for name, place in places.items()},
+        outputs={"comparison": RunComparison, "page": ComparisonPage},
+        parameters={"config": str},
+        Do=Do,
+    )

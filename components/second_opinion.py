@@ -1,0 +1,30 @@
+"""Asks models that never saw an example what they take it for."""
+
+from __future__ import annotations
+
+from components.component import Artifact, Component, Parameters, Paths
+from tfmem.audit.opinion import ask
+from tfmem.config import Config
+from tfmem.datasets import load
+
+
+class SecondOpinion(Artifact):
+    """Probabilities of all classes for each training example, and the models that gave them."""
+
+    place = "second_opinion"
+
+
+def Do(inputs: Paths, outputs: Paths, parameters: Parameters) -> None:
+    """Trains what is not there yet."""
+    config = Config.model_validate_json(parameters["config"])
+    ask(config, load(config.dataset), outputs["opinion"])
+
+
+SECOND_OPINION = Component(
+    name="second-opinion",
+    inputs={},
+    outputs={"opinion": SecondOpinion},
+    parameters={"config": str},
+    Do=Do,
+    resumable=True,
+)

@@ -1,0 +1,69 @@
+"""Comparison: architectures on one data set, and the last layer alone, each against the first."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from components.comparison import comparing
+from components.last_layer import LAST_LAYER
+from pipelines.memorization import conducted
+from pipelines.runner import Step, run_chain
+from tfmem.config import Config, differences
+from tfmem.errors import InputError
+from tfmem.training import check_directory
+
+
+def comparison(configs: Mapping[str, Config], out: Path, last_layer: bool) -> None:
+    """Runs all of them, each in a folder of its own, and compares them.
+
+    Trials of equal seeds have equal subsets, and would agree more than independent ones: a seed
+    that an earlier configuration has is raised until none has it.
+
+    Args:
+      configs: by the name of their folder; the first is what the others are compared with.
+      out: receives the folders, `comparison` and the page.
+      last_layer: whether the last layer of the first is trained alone as well.
+
+    Raises:
+      InputError: before anything is run, if there are fewer than two, or not of one data set, or if
+        a folder holds another run.
+    """
+    configs = _with_seeds_of_their_own(configs)
+    _check(configs, out)
+    reference, *others = configs
+    for name in (reference, *others):
+        print(f"--- {name}")
+        experiments = (LAST_LAYER,) if last_layer and name == reference else ()
+        run_chain(conducted(experiments, configs[name]), out / name)
+    print("--- comparison")
+    step = Step(
+        comparing(list(configs), last_layer), {"config": configs[reference].model_dump_json()}
+    )
+    run_chain([step], out)
+
+
+def _with_seeds_of_their_own(configs: Mapping[str, Config]) -> dict[str, Config]:
+    found: dict[str, Config] = {}
+    for name, config in configs.items():
+        seed, taken = config.seed, {each.seed for each in found.values()}
+        while seed in taken:
+            seed += 1
+        found[name] = config.model_copy(update={"seed": seed})
+    return found
+
+
+def _check(configs: Mapping[str, Config], out: Path) -> None:
+    if len(configs) < 2:
+        raise InputError(f"expected two configurations to compare, received {len(configs)}")
+    reference, *others = configs
+    for name in others:
+        known = configs[reference].dataset.identity()
+        if changed := differences(known, configs[name].dataset.identity()):
+            raise InputError(
+                f"{name}: of other data than {reference} ({'; '.join(changed)}); compare finished "
+                "runs on other forms of the same examples with `tfmem consistency --other-inputs`"
+            )
+    for name, config in configs.items():
+        check_directory(out / name / "predictions", config)
+        (out / name).mkdir(parents=True, exist_ok=True)

@@ -1,0 +1,231 @@
+"""What an audit says about examples whose nature is known, and its page in a real browser."""
+
+import re
+from math import comb
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tests.browser import CHROMIUM, Browser
+from tests.oracle import LookupLearner
+from tests.test_aggregation import write_run
+from tfmem.audit.conclusion import audit, flagged
+from tfmem.audit.effects import effects
+from tfmem.audit.findings import against_truth, candidates, examine
+from tfmem.audit.page import render
+from tfmem.config import AuditSettings, from_yaml
+from tfmem.datasets import Dataset, TextDataset
+from tfmem.experiments.summed import sum_trials
+
+# 0 has a wrong label: no other example has it and looks like 0. 1 is rare and so is test 0, of the
+# same class. 2 and 3 are the same picture. 4 to 8 explain each other, and test 1. 0 is the same
+# picture as 4, and test 2 as 7.
+LEARNER = LookupLearner(
+    train_twins=[(), (), (3,), (2,), *[{4, 5, 6, 7, 8} - {i} for i in range(4, 9)]],
+    test_twins=[(1,), (4, 5, 6, 7, 8), (7, 8)],
+    m=6,
+    train_labels=[1, 1, 2, 2, 0, 0, 0, 0, 0],
+    test_labels=[1, 0, 0],
+)
+EQUAL = {0: 4, 3: 2}
+
+
+def run_of(learner, folder, data):
+    write_run(folder, learner.records(), learner.labels)
+    known = sum_trials(learner.records(), learner.labels.train_labels)
+    value = learner.memorization()
+    table = pd.DataFrame(
+        {
+            "label": learner.labels.train_labels, "memorization": value, "ci_low": value - 0.1,
+            "ci_high": np.minimum(value + 0.1, 1), "accuracy_in": known.accuracy_in,
+            "accuracy_out": known.held_out_accuracy, "n_out": known.counts.num_out,
+        }
+    )  # fmt: skip
+    return SimpleNamespace(
+        predictions=folder / "predictions", memorization=table, dataset=data,
+        statistic="correctness",
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def known_run(tmp_path_factory):
+    images = np.random.default_rng(0).random((12, 8, 8, 1))
+    train, test = images[:9], images[9:]
+    for copy, original in EQUAL.items():
+        train[copy] = train[original]
+    test[2] = train[7]
+    labels = LEARNER.labels
+    data = Dataset(
+        "known", train, labels.train_labels, test, labels.test_labels, ("a", "b <c>", "d"), 1
+    )
+    return run_of(LEARNER, tmp_path_factory.mktemp("run"), data)
+
+
+CONFIG = from_yaml("", ["experiments.audit.similarity=1"])
+
+
+@pytest.fixture(scope="module")
+def found(known_run):
+    opinion = np.zeros((9, 3))
+    opinion[0] = 0.9, 0.1, 0
+    return audit(known_run, CONFIG, opinion)
+
+
+def test_a_wrong_label_is_told_from_a_rare_example_that_others_rest_on(found):
+    known = found.examples
+    assert known["finding"].to_dict() == {0: "label", 1: "useful", 2: "atypical", 3: "atypical"}
+    assert known["memorization"][:2].tolist() == [1, 1]  # which memorization alone does not tell
+    assert known["accuracy_out"][:2].tolist() == [0, 0]
+    assert known.loc[1, ["helps", "harms"]].tolist() == [1, 0]
+    assert known.loc[1, "helped"] == pytest.approx(LEARNER.influence()[1, 0])
+    assert known.loc[0, "action"] == "check the label: is it a?"
+    assert known.loc[1, "action"].startswith("keep it")
+
+
+def test_equal_pictures_are_found_and_those_with_two_labels_come_first(found):
+    rows = found.duplicates[["split", "index", "other_index", "conflict"]].to_numpy().tolist()
+    assert rows == [["train", 0, 4, True], ["test", 2, 7, False], ["train", 2, 3, False]]
+    assert "1 with different labels, 1 test examples" in found.summary[-1]
+
+
+def test_the_table_has_a_row_for_each_example_and_reason(found):
+    table = flagged(found, ("a", "b <c>", "d"))
+    assert table["reason"].tolist() == ["label", "useful", *["atypical"] * 2, *["duplicate"] * 3]
+    assert table["label"].tolist() == ["b <c>", "b <c>", "d", "d", "b <c>", "a", "d"]
+    assert table["other_label"].tolist() == [""] * 4 + ["a", "a", "d"]
+    assert table["said"][0] == "a"
+
+
+def test_what_was_found_is_held_against_the_truth_where_that_is_known(found):
+    labels = LEARNER.labels.train_labels
+    clean = np.where(np.isin(np.arange(9), [0, 5]), [0, 0, 0, 0, 0, 2, 0, 0, 0], labels)
+    said = against_truth(found.examples, labels, clean)
+    assert said == (
+        "2 of 9 labels had been replaced at random; 1 of the 1 labels to check are among them "
+        "(precision 100.0%, recall 50.0%); for 1 of these networks name the right one; of the 1 "
+        "examples to keep 0 are wrong"
+    )
+
+
+def test_classes_are_counted(found, known_run):
+    table, value = found.classes, LEARNER.memorization()
+    assert table["examples"].tolist() == [5, 2, 2]
+    assert table["memorization"].tolist() == pytest.approx(
+        [value[4], 1, value[2]]  # of a class all are alike
+    )
+    assert table["stderr"].tolist() == pytest.approx([0, 0, 0], abs=1e-9)
+    assert table[["label", "useful", "atypical"]].to_numpy().tolist() == [
+        [0, 0, 0], [1, 1, 0], [0, 0, 2]
+    ]  # fmt: skip
+    right = np.mean([LEARNER.predict(np.isin(range(9), s.nonzero()))[1] for s in subsets()], axis=0)
+    assert table["test_accuracy"].to_numpy() == pytest.approx(
+        [right[1:].mean(), right[0], np.nan], nan_ok=True
+    )
+
+
+def subsets():
+    return [
+        np.unpackbits(
+            np.frombuffer(each.subset_mask, np.uint8), count=9, bitorder="little"
+        )
+        for each in LEARNER.records()
+    ]  # fmt: skip
+
+
+def test_help_counts_within_the_class_and_harm_everywhere(tmp_path):
+    """Tests of all classes rest on 0, and one is right only without it."""
+    learner = LookupLearner(
+        [(), *[{1, 2, 3, 4, 5} - {i} for i in range(1, 6)]], [(0,), (0,), ()], 4, [0] * 6, [0, 1, 1]
+    )
+    predict = learner.predict
+    learner.predict = lambda mask: (predict(mask)[0], np.array([mask[0], mask[0], not mask[0]]))
+    write_run(tmp_path, learner.records(), learner.labels)
+    table, accuracy = effects(tmp_path / "predictions", np.array([0, 1]), 0.5, 0.01)
+    assert table[["train_index", "test_index", "influence"]].to_numpy().tolist() == [
+        [0, 0, 1], [0, 2, -1]
+    ]  # fmt: skip
+    assert accuracy.tolist() == pytest.approx([2 / 3, 2 / 3, 1 / 3])
+    # Fisher's p-value of either sign, by Benjamini & Hochberg over six tests of which two are hits.
+    assert table["q_value"].tolist() == pytest.approx([2 / comb(15, 5) * 6 / 2] * 2)
+    assert effects(tmp_path / "predictions", np.array([1]), 0.5, 0.01)[0].empty
+
+
+def test_labels_that_models_refuse_to_learn_are_flagged_if_enough_models_left_them_out():
+    columns = {"memorization": [0.0, 0.0, 0.9], "accuracy_out": 0.0, "n_out": [10, 9, 9],
+               "label": 0}  # fmt: skip
+    table, settings = pd.DataFrame(columns), AuditSettings()
+    assert candidates(table, 0.25, settings).tolist() == [0, 2]
+    none = pd.DataFrame({"train_index": [], "influence": []})
+    rows = examine(table.loc[[0, 2]], none, None, None, settings)
+    assert rows["finding"].to_dict() == {0: "label", 2: "atypical"}
+
+
+def test_texts_are_shown_as_texts(tmp_path, known_run):
+    words = [["one"], ["two"], ["A <b> & c."], ["a b, C!"], *[[f"w{i}"] for i in range(5)]]
+    texts = np.array(words, np.dtypes.StringDType())
+    labels = LEARNER.labels
+    tests = np.array([["x"], ["y"], ["Two"]], np.dtypes.StringDType())
+    data = TextDataset("t", texts, labels.train_labels, tests, labels.test_labels, ("a", "b", "d"))
+    run = SimpleNamespace(**{**vars(known_run), "dataset": data})
+    told = audit(run, CONFIG, None)
+    pairs = told.duplicates[["split", "index", "other_index"]].to_numpy().tolist()
+    assert pairs == [["test", 2, 1], ["train", 2, 3]]
+    page = render(run, CONFIG, told)
+    assert "A &lt;b&gt; &amp; c." in page
+    assert "networks say" not in page
+
+
+@pytest.fixture(scope="module")
+def address(known_run, found, tmp_path_factory):
+    path = tmp_path_factory.mktemp("audit") / "audit.html"
+    path.write_text(render(known_run, CONFIG, found), encoding="utf-8")
+    return path.as_uri()
+
+
+@pytest.fixture(scope="module")
+def browser():
+    if CHROMIUM is None:
+        pytest.skip("no Chromium: `apt-get install chromium`")
+    browser = Browser()
+    yield browser
+    browser.close()
+
+
+SHOWN = "[...document.querySelectorAll('#findings tr[data-index]')].filter((e) => e.checkVisibility()).map((e) => +e.dataset.index)"  # noqa: E501
+
+
+def choose(browser, control, value):
+    browser.run(
+        f"(() => {{ const e = document.querySelector('{control}'); e.value = '{value}';"
+        "e.dispatchEvent(new Event('input', {bubbles: true})); })()"
+    )
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_the_page_sorts_and_filters_at_a_laptops_and_a_phones_width(browser, address, width):
+    browser.open(address, width)
+    assert browser.run("document.documentElement.scrollWidth") <= width
+    assert browser.run(SHOWN) == [0, 1, 2, 3]
+    column = "#findings th:nth-child(2) button"
+    browser.click(column)
+    assert browser.run(SHOWN) == [3, 2, 1, 0]
+    browser.click(column)
+    choose(browser, "#finding", "useful")
+    assert browser.run(SHOWN) == [1]
+    assert browser.run("document.querySelector('#status').innerText").startswith("1 of the 4")
+    browser.click("#first-label a")  # leads to an example that is not among those chosen
+    assert browser.run(SHOWN) == [0, 1, 2, 3]
+    choose(browser, "#class", 2)
+    assert browser.run(SHOWN) == [2, 3]
+    choose(browser, "#index", 3)
+    assert browser.run(SHOWN) == [3]
+    assert "known" in browser.run("document.querySelector('h1').innerText")
+    assert browser.errors == []
+
+
+def test_the_page_needs_nothing_beside_itself(address, known_run, found):
+    page = render(known_run, CONFIG, found)
+    assert not re.search(r"https?://|url\((?!data:image/png;base64,)|@import| src=", page)
+    assert "b &lt;c&gt;" in page

@@ -1,0 +1,120 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from components.component import Influence, Memorization, Predictions, SelectedPairs, Settings
+from components.experiment import Removal, experiment
+from pipelines.comparison import comparison
+from pipelines.experiments import experiment as chain
+from pipelines.runner import ComponentError, Step, run_chain
+from tests.browser import CHROMIUM, Browser
+from tests.oracle import example_learner
+from tests.test_aggregation import write_run
+from tests.test_last_layers import learner_of
+from tfmem.comparison import comparison_table, in_words
+from tfmem.config import from_yaml
+from tfmem.errors import InputError
+from tfmem.experiments.consistency import Rule, consistency
+from tfmem.experiments.outcome import Outcome, load_outcome
+from tfmem.figures.removal import removal_figure
+
+TINY = ["training.trials=12", "training.epochs=3", "training.lanes=1"]
+
+
+def test_the_table_has_its_closed_form_for_lookup_learners(tmp_path):
+    """The same learner agrees with itself in full, another as far as it knows the same by heart."""
+    learners = {"whole": example_learner(), "same": example_learner(), "other": learner_of(1)}
+    for name, learner in learners.items():
+        write_run(tmp_path / name, learner.records(), learner.labels)
+    rule, runs = Rule(0.5, 0.2), [tmp_path / name for name in learners]
+    (halves,) = consistency(runs[:1], tmp_path / "halves", rule)
+    table = comparison_table(halves, consistency(runs, tmp_path, rule), rule).set_index("model")
+    assert table.index.tolist() == ["whole", "same", "other"]
+    chosen = {name: learner.memorization() >= 0.5 for name, learner in learners.items()}
+    both, either = chosen["whole"] & chosen["other"], chosen["whole"] | chosen["other"]
+    assert table["memorized"].tolist() == [chosen[name].sum() for name in learners]
+    assert table["memorization_jaccard"].tolist()[1:] == [1, both.sum() / either.sum()]
+    apart = np.abs(learners["whole"].memorization() - learners["other"].memorization())
+    assert table["memorization_difference"]["other"] == pytest.approx(apart[either].mean())
+    assert table.loc["same", ["influence_jaccard", "influence_difference"]].tolist() == [1, 0]
+    assert table["trials"].tolist() == [56, 56, 56]
+    assert "halves of its trials" in in_words(table.reset_index())[0]
+
+
+def test_architectures_and_a_last_layer_are_compared_and_done_once(tmp_path, capsys):
+    """Each in a folder of its own, on subsets of its own."""
+    wide, narrow = (
+        from_yaml("", [*TINY, "model.name=dense", f"model.hidden=[{width}]"]) for width in (24, 12)
+    )
+    comparison({"wide": wide, "narrow": narrow}, tmp_path, last_layer=True)
+    assert "last layer of wide" in capsys.readouterr().out
+    table = pd.read_csv(tmp_path / "comparison" / "table.csv")
+    assert table["model"].tolist() == ["wide", "narrow", "last layer of wide"]
+    assert table["accuracy"].between(0.2, 1).all()
+    settings = [(tmp_path / name / "config.yaml").read_text() for name in ("wide", "narrow")]
+    assert [text.startswith("seed: 0\n") for text in settings] == [True, False]
+    comparison({"wide": wide, "narrow": narrow}, tmp_path, last_layer=True)
+    assert capsys.readouterr().out.count("unchanged, skipped") == 12
+    noise = narrow.model_copy(update={"dataset": from_yaml("dataset: {label_noise: 0.1}").dataset})
+    with pytest.raises(InputError, match=r"other: of other data than wide \(label_noise: 0.0"):
+        comparison({"wide": wide, "other": noise}, tmp_path, last_layer=False)
+    if CHROMIUM is None:
+        return
+    browser = Browser()
+    try:
+        for width in (1280, 390):
+            browser.open((tmp_path / "comparison.html").as_uri(), width)
+            assert browser.run("document.documentElement.scrollWidth") <= width
+        browser.click("th:nth-child(3) button")
+        shown = (
+            "[...document.querySelectorAll('td:nth-child(3)')].map((e) => parseFloat(e.innerText))"
+        )
+        accuracies = browser.run(shown)
+        assert accuracies == sorted(accuracies, reverse=True)
+        assert browser.errors == []
+    finally:
+        browser.close()
+
+
+def test_removal_goes_on_with_what_pairs_are_worth():
+    config = from_yaml("")
+    names = [step.component.name for step in chain("removal", config)]
+    assert names == ["train", "estimate", "select", "figures", "removal", "pair-utility", "report"]
+    assert [s.component.name for s in chain("proxies", config)][4:] == ["proxies", "report"]
+
+
+def test_an_outcome_stays_until_the_one_with_other_settings_is_complete(tmp_path):
+    for kind in (Predictions, Memorization, Influence, SelectedPairs):
+        (tmp_path / kind.place).mkdir()
+    (tmp_path / Settings.place).touch()
+    table = pd.DataFrame(
+        {
+            "threshold": [np.nan], "removal": ["none"], "removed": [0], "remaining": [1.0],
+            "repeats": [2], "accuracy": [0.5], "accuracy_sd": [0.1], "accuracy_stderr": [0.1],
+        }
+    )  # fmt: skip
+    stop = False
+
+    def conduct(run, config, folder):
+        if stop:
+            raise InputError("stopped")
+        return Outcome("?", (str(config.experiments.removal.repeats),), table)
+
+    def conducted(repeats):
+        config = from_yaml("", [f"experiments.removal.repeats={repeats}"])
+        step = Step(
+            experiment(Removal, conduct, removal_figure), {"config": config.model_dump_json()}
+        )
+        run_chain([step], tmp_path, str)
+
+    def said():
+        return load_outcome(tmp_path / Removal.place).findings
+
+    conducted(2)
+    stop = True
+    with pytest.raises(ComponentError, match="stopped"):
+        conducted(3)
+    assert said() == ("2",)
+    stop = False
+    conducted(3)
+    assert said() == ("3",)

@@ -1,0 +1,132 @@
+"""An audit of a run: everything found, as tables."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from tfmem.audit.effects import effects
+from tfmem.audit.findings import (
+    ATYPICAL,
+    DUPLICATE,
+    LABEL,
+    USEFUL,
+    action,
+    against_truth,
+    candidates,
+    class_table,
+    duplicate_pairs,
+    examine,
+)
+from tfmem.config import Config
+from tfmem.datasets import StreamedDataset
+from tfmem.duplicates import find_duplicates
+from tfmem.experiments.summed import records_in, sum_trials
+from tfmem.run import Run
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What was found.
+
+    Attributes:
+      examples: see `tfmem.audit.findings.examine`; with `action`.
+      effects: see `tfmem.audit.effects`.
+      duplicates: see `tfmem.audit.findings.duplicate_pairs`; None for streamed data, where they
+        are not looked for.
+      classes: see `tfmem.audit.findings.class_table`.
+      trials: how many trials it rests on.
+      asked: whether models of a cross-validation were asked what they take examples for.
+      truth: how well wrong labels were found, if labels had been replaced at random.
+    """
+
+    examples: pd.DataFrame
+    effects: pd.DataFrame
+    duplicates: pd.DataFrame | None
+    classes: pd.DataFrame
+    trials: int
+    asked: bool
+    truth: str | None
+
+    def of(self, finding: str) -> pd.DataFrame:
+        """Examples with some finding, the first to look at first."""
+        return self.examples[self.examples["finding"] == finding]
+
+    @property
+    def summary(self) -> list[str]:
+        """What was found, a line each."""
+        said = [
+            f"{len(self.of(LABEL)):,} labels to check",
+            f"{len(self.of(USEFUL)):,} rare examples to keep",
+            f"{len(self.of(ATYPICAL)):,} other memorized examples",
+            *([self.truth] if self.truth else []),
+        ]
+        if self.duplicates is None:
+            return [*said, "near duplicates were not looked for: the data are streamed"]
+        pairs, test = self.duplicates, self.duplicates["split"] == "test"
+        return [
+            *said,
+            f"{len(pairs):,} pairs of near duplicates: {int(pairs['conflict'].sum()):,} with "
+            f"different labels, {pairs.loc[test, 'index'].nunique():,} test examples like a "
+            "training example",
+        ]
+
+
+def audit(run: Run, config: Config, opinion: np.ndarray | None) -> Audit:
+    """Examines the training examples of a run.
+
+    Args:
+      run: its memorization and trials.
+      config: thresholds of `selection`, and `experiments.audit`.
+      opinion: `[num_train, classes]`; see `tfmem.audit.opinion`; None: no one was asked.
+
+    Raises:
+      InputError: if the run cannot be read, or nearly all examples are alike.
+    """
+    settings, data = config.experiments.audit, run.dataset
+    memorization, threshold = run.memorization, config.selection.memorization
+    chosen = candidates(memorization, threshold, settings)
+    found, test_accuracy = effects(
+        run.predictions, chosen, config.selection.influence, settings.fdr
+    )
+    trials = sum_trials(records_in(run.predictions), data.train_labels)
+    confidence = trials.held_out_confidence
+    examined = examine(memorization.loc[chosen], found, confidence, opinion, settings)
+    names = data.class_names
+    examined["action"] = [action(row, names) for _, row in examined.iterrows()]
+    duplicates = None
+    if not isinstance(data, StreamedDataset):
+        alike = find_duplicates(data, settings.similarity)
+        duplicates = duplicate_pairs(alike, data.train_labels, data.test_labels)
+    classes = class_table(memorization, examined, data.test_labels, test_accuracy, threshold)
+    clean = data.clean_train_labels
+    return Audit(
+        examples=examined,
+        effects=found,
+        duplicates=duplicates,
+        classes=classes,
+        trials=trials.counts.num_trials,
+        asked=opinion is not None,
+        truth=None if clean is None else against_truth(examined, data.train_labels, clean),
+    )
+
+
+def flagged(found: Audit, class_names: Sequence[str]) -> pd.DataFrame:
+    """A row for each example and reason, as for a spreadsheet; numbers that a row lacks are NaN."""
+    columns = ["memorization", "ci_low", "ci_high", "accuracy_in", "accuracy_out", "n_out",
+               "confidence_out", "helps", "harms", "said", "said_probability"]  # fmt: skip
+    examples = found.examples.reset_index().rename(columns={"finding": "reason"})
+    parts = [examples[["index", "label", "reason", "action", *columns]].assign(split="train")]
+    if found.duplicates is not None:
+        parts.append(found.duplicates.drop(columns="conflict").assign(reason=DUPLICATE))
+    names = np.array([*class_names, ""], object)
+    table = pd.concat(parts, ignore_index=True)
+    for name in ("label", "other_label", "said"):
+        if name in table:
+            table[name] = names[table[name].fillna(-1).to_numpy(np.int64)]
+    first = ["reason", "split", "index", "label", "action", *columns]
+    whole = {name: "Int64" for name in ("n_out", "helps", "harms", "other_index") if name in table}
+    return table.astype(whole)[[*first, *(name for name in table if name not in first)]]

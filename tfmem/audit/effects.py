@@ -1,0 +1,79 @@
+"""Which test examples of their class some training examples help, and which of any they harm."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from tfmem.aggregation.bits import Bits
+from tfmem.aggregation.held import hold_trials
+from tfmem.aggregation.reading import load_labels
+from tfmem.estimation.kernels import co_occurrence, ones
+from tfmem.estimation.significance import p_values, q_values
+from tfmem.predictions import LABELS_NAME, Labels
+
+_BLOCK = 1 << 22  # influences counted at once
+
+
+def effects(
+    predictions: Path, train_index: np.ndarray, least: float, fdr: float
+) -> tuple[pd.DataFrame, np.ndarray]:
+    """Influences of some size that are more than chance, by correctness.
+
+    Positive ones count within the class, as in pairs: what helps an example of another class is no
+    merit of the label. Negative ones count on all, for a wrong label harms the class that is right.
+
+    Args:
+      predictions: folder of the trials.
+      train_index: int64 `[chosen]`, the training examples that are asked for.
+      least: smallest size of an influence, of either sign.
+      fdr: false discovery rate over all of them with all test examples, by Fisher's exact test for
+        either sign.
+
+    Returns:
+      A row for each: `train_index`, `test_index`, `influence`, `q_value`, the largest first; and
+      how often models are right on each test example, float64 `[num_test]`.
+
+    Raises:
+      InputError: if the trials cannot be read.
+    """
+    path = str(predictions / LABELS_NAME)
+    shards = [str(shard) for shard in predictions.glob("predictions-*.tfrecord")]
+    labels = load_labels(path)
+    held = hold_trials(shards, path)
+    bits, trials = held.turned(labels), len(held)
+    correct = ones(bits.test_correct)
+    size = max(1, _BLOCK // max(1, len(correct)))
+    parts = [
+        _large(train_index[start : start + size], bits, labels, least)
+        for start in range(0, len(train_index), size)
+    ]
+    columns = ("train_index", "test_index", "influence", "p_value")
+    found = pd.concat([pd.DataFrame([], columns=columns, dtype=float), *parts])
+    found["q_value"] = q_values(found.pop("p_value").to_numpy(), len(train_index) * len(correct))
+    found = found[found["q_value"] <= fdr].astype({"train_index": int, "test_index": int})
+    ranked = found.sort_values("influence", key=np.abs, ascending=False, kind="stable")
+    return ranked.reset_index(drop=True), correct / trials
+
+
+def _large(rows: np.ndarray, bits: Bits, labels: Labels, least: float) -> pd.DataFrame:
+    """Influences of some training examples that are large enough, with their p-values."""
+    trials, masks = len(bits.trial_ids), bits.masks[rows]
+    num_in, correct = ones(masks), ones(bits.test_correct)
+    correct_in = co_occurrence(masks, bits.test_correct).astype(np.int64)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        without = (correct - correct_in) / (trials - num_in)[:, None]
+        influence = correct_in / num_in[:, None] - without
+    same = labels.train_labels[rows][:, None] == labels.test_labels
+    row, column = np.nonzero((same & (influence >= least)) | (influence <= -least))
+    p = p_values(correct_in[row, column], num_in[row], correct[column], trials, "both")
+    return pd.DataFrame(
+        {
+            "train_index": rows[row],
+            "test_index": column,
+            "influence": influence[row, column],
+            "p_value": p,
+        }
+    )

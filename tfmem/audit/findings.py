@@ -1,0 +1,204 @@
+"""What is wrong with a training example, or good about it, and what to do.
+
+Memorized examples are of two kinds that look alike by memorization alone. Wrong labels and examples
+that no one could classify are of no use to others. Rare examples are: they are what makes models
+right on the rare test examples like them (Feldman & Zhang 2020, Sec. 1). Influence on test examples
+tells one from the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from tfmem.config import AuditSettings
+from tfmem.duplicates import Duplicates
+
+LABEL, USEFUL, ATYPICAL, DUPLICATE = "label", "useful", "atypical", "duplicate"
+LEAST_TRIALS = 10  # without the example: with fewer, how often they are right says little
+_SURE = 0.5
+
+
+def candidates(memorization: pd.DataFrame, threshold: float, settings: AuditSettings) -> np.ndarray:
+    """Training examples that `examine` decides about: int64, ascending.
+
+    They are memorized, or of a label that models without them hardly ever predict.
+
+    Args:
+      memorization: of a run.
+      threshold: least memorization of memorized examples.
+      settings: the rule.
+    """
+    known = memorization["memorization"] >= threshold
+    return memorization.index[known | _refused(memorization, settings)].to_numpy(np.int64)
+
+
+def _refused(memorization: pd.DataFrame, settings: AuditSettings) -> pd.Series:
+    enough = memorization["n_out"] >= LEAST_TRIALS
+    return enough & (memorization["accuracy_out"] <= settings.held_out)
+
+
+def examine(
+    memorization: pd.DataFrame,
+    effects: pd.DataFrame,
+    confidence: np.ndarray | None,
+    opinion: np.ndarray | None,
+    settings: AuditSettings,
+) -> pd.DataFrame:
+    """What each candidate is.
+
+    - `useful`: it helps more test examples of its class than it harms of any. This comes first: a
+      rare example, too, is hardly ever predicted without it.
+    - `label`: models without it predict its label in at most `settings.held_out` of the cases. The
+      label is wrong, or the example ambiguous. It need not be memorized: models may refuse to
+      learn a wrong label.
+    - `atypical`: it is memorized, and neither of these.
+
+    Args:
+      memorization: rows of the candidates, by `index`.
+      effects: of the candidates; see `tfmem.audit.effects`.
+      confidence: `[num_train]`, mean probability of the label by models without the example; None
+        where records have none.
+      opinion: `[num_train, classes]`; see `tfmem.audit.opinion`; None if none was asked for.
+      settings: the rule.
+
+    Returns:
+      The rows, with `finding`, `helps` and `harms` (how many test examples), `helped` (sum of
+      influences on the former), `confidence_out`, `said` (the class that `opinion` holds for most
+      probable, -1 without one) and `said_probability`. Suspicious labels come first, by the least
+      `confidence_out` (else `accuracy_out`); then useful ones by `helped`, then atypical ones by
+      memorization.
+    """
+    index = memorization.index.to_numpy(np.int64)
+    positive = effects[effects["influence"] > 0].groupby("train_index")["influence"]
+    negative = effects[effects["influence"] < 0].groupby("train_index")["influence"]
+    helps, harms = (
+        side.size().reindex(index, fill_value=0).to_numpy(np.int64) for side in (positive, negative)
+    )
+    refused = _refused(memorization, settings).to_numpy()
+    finding = np.select([helps > harms, refused], [USEFUL, LABEL], ATYPICAL)
+    given = (
+        memorization["accuracy_out"].to_numpy(float) if confidence is None else confidence[index]
+    )
+    table = memorization.assign(
+        finding=finding,
+        helps=helps,
+        harms=harms,
+        helped=positive.sum().reindex(index, fill_value=0.0).to_numpy(float),
+        confidence_out=np.nan if confidence is None else given,
+        said=-1 if opinion is None else opinion[index].argmax(axis=1),
+        said_probability=np.nan if opinion is None else opinion[index].max(axis=1),
+    )
+    first = np.select([finding == LABEL, finding == USEFUL], [given, -table["helped"]], 0.0)
+    kind = pd.Categorical(finding, [LABEL, USEFUL, ATYPICAL]).codes
+    return table.iloc[np.lexsort((-table["memorization"], first, kind))]
+
+
+def against_truth(examined: pd.DataFrame, labels: np.ndarray, clean: np.ndarray) -> str:
+    """How well wrong labels were found, where it is known which are wrong.
+
+    Args:
+      examined: see `examine`.
+      labels: int64 `[num_train]`, as models were given them.
+      clean: int64 `[num_train]`, as they were before some were replaced at random.
+    """
+    wrong, flagged = labels != clean, examined[examined["finding"] == LABEL]
+    index = flagged.index.to_numpy(np.int64)
+    hits = index[wrong[index]]
+    parts = [
+        f"{int(wrong.sum()):,} of {len(labels):,} labels had been replaced at random",
+        f"{len(hits):,} of the {len(index):,} labels to check are among them (precision "
+        f"{_share(len(hits), len(index))}, recall {_share(len(hits), int(wrong.sum()))})",
+    ]
+    said = flagged.loc[hits, "said"].to_numpy()
+    if (said >= 0).all():
+        named = int((said == clean[hits]).sum())
+        parts.append(f"for {named:,} of these networks name the right one")
+    useful = examined.index[examined["finding"] == USEFUL].to_numpy(np.int64)
+    parts.append(f"of the {len(useful):,} examples to keep {int(wrong[useful].sum()):,} are wrong")
+    return "; ".join(parts)
+
+
+def _share(part: int, whole: int) -> str:
+    return f"{part / whole:.1%}" if whole else "undefined"
+
+
+def action(row: pd.Series, class_names: Sequence[str]) -> str:
+    """What to do about a training example that was examined."""
+    if row["finding"] == USEFUL:
+        return "keep it, and look for more like it"
+    if row["finding"] == ATYPICAL:
+        return "keep it, if the label is right"
+    if row["said"] < 0:
+        return "check the label"
+    said = class_names[row["said"]]
+    if row["said"] != row["label"] and row["said_probability"] >= _SURE:
+        return f"check the label: is it {said}?"
+    return "check: ambiguous, or like nothing else"
+
+
+def duplicate_pairs(
+    found: Duplicates, train_labels: np.ndarray, test_labels: np.ndarray
+) -> pd.DataFrame:
+    """Near duplicates as rows, those with different labels first, then those of test examples.
+
+    Returns:
+      `split`, `index` and `label` of the one, which for a test example is that, `other_index` and
+      `other_label` of the other, a training example; `similarity`, `conflict` and `action`.
+    """
+    names = {"train_index": "index"}, {"test_index": "index", "train_index": "other_index"}
+    parts = []
+    for split, table, columns, labels in (
+        ("train", found.train, names[0], train_labels),
+        ("test", found.test, names[1], test_labels),
+    ):
+        part = table.rename(columns=columns)[["index", "other_index", "similarity"]]
+        label = labels[part["index"].to_numpy(np.int64)]
+        parts.append(part.assign(split=split, label=label))
+    pairs = pd.concat(parts, ignore_index=True)
+    pairs["other_label"] = train_labels[pairs["other_index"].to_numpy(np.int64)]
+    conflict, test = pairs["label"] != pairs["other_label"], pairs["split"] == "test"
+    pairs["conflict"] = conflict
+    pairs["action"] = np.select(
+        [conflict, test],
+        ["two labels for what looks alike: check both", "take one out: the test set gives it away"],
+        "keep one, or never divide them between training and test",
+    )
+    order = np.lexsort((-pairs["similarity"], ~test, ~conflict))
+    return pairs.iloc[order].reset_index(drop=True)
+
+
+def class_table(
+    memorization: pd.DataFrame,
+    examined: pd.DataFrame,
+    test_labels: np.ndarray,
+    test_accuracy: np.ndarray,
+    threshold: float,
+) -> pd.DataFrame:
+    """A row a class, by label.
+
+    Returns:
+      `examples`, mean `memorization` and its standard error over examples (`stderr`), how many are
+      `memorized`, how many of each finding, `accuracy_out` of its training examples, `tests` and
+      `test_accuracy`, NaN without test examples.
+    """
+    by_class = memorization.groupby("label")
+    value = by_class["memorization"]
+    counts = examined.groupby(["label", "finding"]).size().unstack(fill_value=0)
+    tests = pd.Series(test_accuracy).groupby(test_labels)
+    table = pd.DataFrame(
+        {
+            "examples": value.size(),
+            "memorization": value.mean(),
+            "stderr": value.sem(),
+            "memorized": value.agg(lambda each: int((each >= threshold).sum())),
+            "accuracy_out": by_class["accuracy_out"].mean(),
+        }
+    )
+    for kind in (LABEL, USEFUL, ATYPICAL):
+        known = counts[kind] if kind in counts else pd.Series(dtype=int)
+        table[kind] = known.reindex(table.index, fill_value=0)
+    table["tests"] = tests.size().reindex(table.index, fill_value=0)
+    return table.assign(test_accuracy=tests.mean().reindex(table.index))

@@ -1,0 +1,51 @@
+"""What models that never saw an example take it for: records say only whether they are right."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+
+from tfmem.config import Config
+from tfmem.datasets import AnyDataset
+from tfmem.errors import InputError
+from tfmem.experiments.training import draw
+from tfmem.predictions import write_atomically
+from tfmem.training.dynamics import follow
+
+_DRAW, _NAME = 2, "held_out.npy"
+
+
+def ask(config: Config, dataset: AnyDataset, out: Path) -> None:
+    """Trains a model for each of `experiments.audit.folds`, on all but its fold.
+
+    Args:
+      config: model, recipe, seed, and `experiments.audit`.
+      dataset: the examples.
+      out: receives models and opinion; a call that was stopped is continued.
+
+    Raises:
+      InputError: if a model diverges, or with `trainer: mirrored`.
+    """
+    count, folds = len(dataset.train_labels), config.experiments.audit.folds
+    fold = np.empty(count, np.int64)
+    fold[draw(config, count, _DRAW)] = np.arange(count) % folds
+    masks = [fold != number for number in range(folds)]
+    probabilities = follow(config, dataset, masks, out).probabilities
+    file = io.BytesIO()
+    np.save(file, probabilities[fold, np.arange(count)])
+    write_atomically(out / _NAME, file.getvalue())
+
+
+def read_opinion(folder: Path) -> np.ndarray:
+    """Probability of each class by the model that never saw the example: `[num_train, classes]`.
+
+    Raises:
+      InputError: if `ask` has not left it there.
+    """
+    try:
+        opinion: np.ndarray = np.load(folder / _NAME, allow_pickle=False)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{folder / _NAME}: cannot be read: {error}") from None
+    return opinion

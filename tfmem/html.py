@@ -1,0 +1,26 @@
+"""What pages have in common: templates, and files within them."""
+
+from __future__ import annotations
+
+import base64
+
+import jinja2
+
+
+def template(name: str) -> jinja2.Template:
+    """One of the package's templates; a value that it lacks is an error."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("tfmem"),
+        autoescape=True,
+        extensions=["jinja2.ext.do"],
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template(name)
+
+
+def data_uri(image: bytes, suffix: str = "png") -> str:
+    """An address that holds the image itself."""
+    kind = {"png": "png", "jpg": "jpeg"}[suffix]
+    return f"data:image/{kind};base64,{base64.b64encode(image).decode()}"
