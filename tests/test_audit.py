@@ -162,14 +162,22 @@ def test_labels_that_models_refuse_to_learn_are_flagged_if_enough_models_left_th
     assert rows["finding"].to_dict() == {0: "label", 2: "atypical"}
 
 
-def test_texts_are_shown_as_texts(tmp_path, known_run):
-    words = [["one"], ["two"], ["A <b> & c."], ["a b, C!"], *[[f"w{i}"] for i in range(5)]]
-    texts = np.array(words, np.dtypes.StringDType())
-    labels = LEARNER.labels
-    tests = np.array([["x"], ["y"], ["Two"]], np.dtypes.StringDType())
-    data = TextDataset("t", texts, labels.train_labels, tests, labels.test_labels, ("a", "b", "d"))
+@pytest.fixture(scope="module")
+def of_texts(known_run):
+    """The same run of texts: of 2 and 3 the same words, of 1 and test 2."""
+    words = ["one", "two", "A <b> & c.", "a b, C!", *(f"w{i} " * 40 for i in range(5))]
+    train, test = (
+        np.array([[text] for text in texts], np.dtypes.StringDType())
+        for texts in (words, ["...", "!", "Two"])
+    )
+    labels, names = LEARNER.labels, ("a", "b", "d")
+    data = TextDataset("t", train, labels.train_labels, test, labels.test_labels, names)
     run = SimpleNamespace(**{**vars(known_run), "dataset": data})
-    told = audit(run, CONFIG, None)
+    return run, audit(run, CONFIG, None)
+
+
+def test_texts_are_shown_as_texts_and_compared_by_their_words(of_texts):
+    run, told = of_texts
     pairs = told.duplicates[["split", "index", "other_index"]].to_numpy().tolist()
     assert pairs == [["test", 2, 1], ["train", 2, 3]]
     page = render(run, CONFIG, told)
@@ -223,6 +231,13 @@ def test_the_page_sorts_and_filters_at_a_laptops_and_a_phones_width(browser, add
     assert browser.run(SHOWN) == [3]
     assert "known" in browser.run("document.querySelector('h1').innerText")
     assert browser.errors == []
+
+
+def test_texts_fit_a_phone(browser, of_texts, tmp_path):
+    run, told = of_texts
+    (tmp_path / "audit.html").write_text(render(run, CONFIG, told), encoding="utf-8")
+    browser.open((tmp_path / "audit.html").as_uri(), 390)
+    assert browser.run("document.documentElement.scrollWidth") <= 390
 
 
 def test_the_page_needs_nothing_beside_itself(address, known_run, found):

@@ -143,8 +143,8 @@ def _alike(
             found += len(parts[-1])
             if found > _MOST:
                 raise InputError(
-                    f"--threshold: expected one that few pairs reach, more than {_MOST:,} have "
-                    f"a similarity of {threshold} or more"
+                    "similarity of near duplicates: expected one that few pairs reach, more than "
+                    f"{_MOST:,} reach {threshold} (--threshold, or experiments.audit.similarity)"
                 )
     return pd.concat(parts)
 
