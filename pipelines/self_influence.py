@@ -25,6 +25,8 @@ def run_self_influence(
     curvature: str | None = None,
     layers: Sequence[str] = (),
     trial_id: int = 0,
+    curvature_examples: int | None = None,
+    sketch: int | None = None,
 ) -> tuple[Path, dict[str, Any]]:
     """Trains one model on all training examples and writes their self-influence.
 
@@ -37,6 +39,9 @@ def run_self_influence(
       curvature: None is the solver's default.
       layers: names of layers; only their variables are moved. None is all that were trained.
       trial_id: the trial whose seeds the model has.
+      curvature_examples: how many training examples, drawn at random, the curvature is taken over;
+        None is all.
+      sketch: numbers that `fast` sketches a gradient to; None is its default.
 
     Returns:
       The folder with the records, and what `self_influence.json` in it says.
@@ -47,6 +52,8 @@ def run_self_influence(
     """
     if solver == "fast" and curvature == "hessian":
         raise InputError("--solver fast: expected --curvature gauss_newton, received hessian")
+    if solver != "fast" and sketch is not None:
+        raise InputError(f"--sketch: expected --solver fast, received {solver}")
     dataset = as_arrays(config, load(config.dataset))
     if isinstance(dataset, StreamedDataset):
         raise InputError("dataset.image_size: self-influence needs a data set in memory")
@@ -65,14 +72,18 @@ def run_self_influence(
     if unknown := [name for name in layers if name not in names]:
         raise InputError(f"--layer: expected some of {', '.join(names)}, received {unknown[0]!r}")
     variables = [v for name in layers for v in model.get_layer(name).trainable_variables]
+    order = np.random.default_rng(config.seed).permutation(len(dataset.train_labels))
     objective = Objective(
         model,
         dataset.train_images.astype(np.float32) / dataset.white,
         dataset.train_labels,
         variables or None,
         config.training.weight_decay,
+        None if curvature_examples is None else np.sort(order[:curvature_examples]),
     )
-    options = {"damping": damping, "curvature": curvature if solver != "fast" else None}
+    options: dict[str, Any] = {"damping": damping, "size": sketch}
+    if solver != "fast":
+        options["curvature"] = curvature
     chosen = {name: value for name, value in options.items() if value is not None}
     start = time.perf_counter()
     with warnings.catch_warnings():

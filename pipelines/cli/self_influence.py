@@ -67,6 +67,24 @@ def self_influence(
         CurvatureName | None,
         typer.Option(help="By default gauss_newton; lissa: hessian.", show_default=False),
     ] = None,
+    curvature_examples: Annotated[
+        int | None,
+        typer.Option(
+            help="Take the curvature over so many training examples, drawn at random; by default "
+            "over all. It is what cg, exact and half of fast's time go into.",
+            show_default=False,
+            min=1,
+        ),
+    ] = None,
+    sketch: Annotated[
+        int | None,
+        typer.Option(
+            help="fast: numbers that a gradient is sketched to, by default 2,048. More cost memory "
+            "and a factorisation, and lessen its error as their root.",
+            show_default=False,
+            min=1,
+        ),
+    ] = None,
     layer: Annotated[
         list[str],
         typer.Option(help="Only variables of this layer; may be repeated.", show_default=False),
@@ -94,6 +112,8 @@ def self_influence(
             curvature=curvature.value if curvature else None,
             layers=layer,
             trial_id=trial,
+            curvature_examples=curvature_examples,
+            sketch=sketch,
         )
     ranked = read_memorization(folder).dropna(subset="memorization")
     listed = table("index", "label", "memorization")
