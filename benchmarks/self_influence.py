@@ -1,10 +1,13 @@
 """Self-influence: what an example costs by `fast` and by the paper's LiSSA, and how `fast` ranks.
 
-Run as `python -m benchmarks.self_influence [--data FOLDER]`.
+Run as `python -m benchmarks.self_influence [--data FOLDER] [--only WORD]`.
 
-A case is an objective; a text encoder's is one more in `cases`. The reference of the ranking is
-`cg` with the same curvature (Gauss-Newton, of the same examples) and the same damping. LiSSA is as
-in the paper: 1,002 steps on batches of one, one example at a time.
+
+References are `cg` where it is cheap, and `exact` on the encoder, where each product with the
+curvature takes a pass over all gradients; there `cg` runs to convergence on a few examples, and is
+compared. All have the same damping and the Gauss-Newton matrix of the same examples: all of them,
+or as many as --curvature-examples says, where `fast` is shown with that matrix and the whole one.
+LiSSA is as in the paper: 1,002 steps on batches of one, one example at a time.
 """
 
 import argparse
@@ -17,45 +20,61 @@ from scipy.stats import spearmanr
 
 from benchmarks.peers import read_config
 from tfmem.datasets import load
+from tfmem.encoders import as_arrays, with_encoder_digest
 from tfmem.self_influence import (
     ConjugateGradients,
+    ExactSolver,
     FastSolver,
     Lissa,
     Objective,
+    influence,
     remove_scores,
 )
 from tfmem.training.outcome import Unwatched
 from tfmem.training.whole import train_on_all
 
 LISSA = 3  # examples that LiSSA is timed on
+BY_CG = 4  # examples on which cg is compared with exact
 
 
-def trained(config, data, curvature_examples=None):
-    """The objective of a configuration's model, trained on everything."""
-    with tempfile.TemporaryDirectory() as folder:
-        model, _ = train_on_all(config, data, 0, folder, Unwatched())
+def trained(config, data, models):
+    """Objectives of a configuration's model, trained on everything: a function of the examples."""
+    folder = models or Path(tempfile.mkdtemp())
+    model, _ = train_on_all(config, data, 0, folder / config.digest().hex()[:8], Unwatched())
     images = data.train_images.astype(np.float32) / data.white
-    return Objective(
-        model,
-        images,
-        data.train_labels,
-        weight_decay=config.training.weight_decay,
-        curvature_examples=curvature_examples,
-    )
+
+    def objective(curvature_examples=None):
+        return Objective(
+            model,
+            images,
+            data.train_labels,
+            weight_decay=config.training.weight_decay,
+            curvature_examples=curvature_examples,
+        )
+
+    return objective
 
 
-def cases(folder):
-    """Objectives by name."""
+def cases(folder, models, drawn):
+    """Objectives by name, how many examples the reference's curvature is of, and tests or None."""
     digits = read_config("configs/digits.yaml")
-    yield "digits, dense", trained(digits, load(digits.dataset))
+    yield "digits, dense", lambda: trained(digits, load(digits.dataset), models), None, None
     if folder is None:
-        print("skipped: MNIST; give --data")
+        print("skipped: MNIST and SST-2; give --data")
         return
     mnist = read_config("configs/mnist_cnn.yaml", f"dataset.data_dir={folder}/mnist")
-    data = load(mnist.dataset)
-    first = data.keep(np.arange(6000), np.arange(1000))
-    # cg takes hundreds of products with the curvature: it gets that of 500 examples, and so do all.
-    yield "MNIST (6,000), small CNN", trained(mnist, first, np.arange(0, 6000, 12))
+
+    def first_of_mnist():
+        return trained(mnist, load(mnist.dataset).keep(np.arange(6000), np.arange(1000)), models)
+
+    yield "MNIST (6,000), small CNN", first_of_mnist, 500, None
+    for layers in (1, 2):
+        settings = f"dataset.data_dir={folder}/sst2", f"model.trained_layers={layers}"
+        config = with_encoder_digest(read_config("configs/sst2.yaml", *settings))
+        data = as_arrays(config, load(config.dataset))
+        tests = data.test_images.astype(np.float32), data.test_labels
+        name = f"SST-2, encoder, last {layers} and head"
+        yield name, lambda c=config, d=data: trained(c, d, models), drawn, tests
 
 
 def timed(function):
@@ -64,40 +83,73 @@ def timed(function):
     return function(), time.perf_counter() - start
 
 
-def compare(name, objective, damping, reference):
+def compare(name, objectives, damping, count, drawn, tests):
     """Prints one case."""
-    count = len(objective.labels)
+    objective = objectives()
+    everything = len(objective.labels)
     fast, before = timed(lambda: FastSolver(objective, damping))
     scores, seconds = timed(lambda: remove_scores(fast))
-    chosen = np.random.default_rng(0).permutation(count)[:reference]
-    cg = ConjugateGradients(objective, damping, tolerance=1e-4)
-    expected, cg_seconds = timed(lambda: remove_scores(cg, chosen))
+    order = np.random.default_rng(0).permutation(everything)
+    chosen, each = np.sort(order[:count]), (before + seconds) / everything
+    print(
+        f"{name}: {objective.num_parameters:,} parameters, damping {damping:g}; fast "
+        f"{before + seconds:.1f} s for {everything:,} examples ({1000 * each:.2f} ms each), "
+        f"effective dimension {fast.effective_dimension:.0f}",
+        flush=True,
+    )
     lissa = Lissa(objective)
     remove_scores(Lissa(objective, steps=1, tolerance=np.inf), chosen[:1])  # traces the program
     _, lissa_seconds = timed(
         lambda: [remove_scores(lissa, chosen[i : i + 1]) for i in range(LISSA)]
     )
-    each, lissa_each = (before + seconds) / count, lissa_seconds / LISSA
-    rank = spearmanr(scores.values[chosen], expected.values, nan_policy="omit")[0]
+    lissa_each = lissa_seconds / LISSA
+    print(f"  LiSSA {lissa_each:.2f} s each, ratio {lissa_each / each:,.0f}", flush=True)
+    some = objective
+    if drawn is not None and drawn < everything:
+        some = objectives(np.sort(np.random.default_rng(1).permutation(everything)[:drawn]))
+    reference = ExactSolver if tests else ConjugateGradients
+    solver, made = timed(lambda: reference(some, damping))
+    expected, solved = timed(lambda: remove_scores(solver, chosen))
+    ranks = {"": scores.values[chosen]}
+    if some is not objective:
+        same = remove_scores(FastSolver(some, damping), chosen).values
+        ranks = {" of the same curvature": same, " of the whole one": scores.values[chosen]}
+    found = ", ".join(
+        f"Spearman of fast{which} {spearmanr(values, expected.values, nan_policy='omit')[0]:.4f}"
+        for which, values in ranks.items()
+    )
     print(
-        f"{name}: {objective.num_parameters:,} parameters, damping {damping:g}; fast "
-        f"{before + seconds:.1f} s for {count:,} examples ({1000 * each:.2f} ms each, effective "
-        f"dimension {fast.effective_dimension:.0f}), LiSSA {lissa_each:.2f} s each, ratio "
-        f"{lissa_each / each:,.0f}; cg {cg_seconds / reference:.2f} s each, "
-        f"{expected.converged.sum()} of {reference} converged, Spearman of fast {rank:.4f}",
+        f"  {solver.name}, curvature of {len(some.curvature_examples):,}: {made + solved:.1f} s, "
+        f"{expected.converged.sum()} of {count} converged, {found}",
         flush=True,
     )
+    if tests:
+        few = chosen[:BY_CG]
+        by_cg, seconds = timed(lambda: remove_scores(ConjugateGradients(some, damping), few))
+        apart = np.abs(by_cg.values / expected.values[:BY_CG] - 1).max()
+        print(f"  cg {seconds / BY_CG:.1f} s each, apart from exact by {apart:.1e}", flush=True)
+        _, seconds = timed(lambda: influence(fast, *tests))
+        print(
+            f"  influence on all of {len(tests[1]):,} test examples, fast: {seconds:.1f} s",
+            flush=True,
+        )
 
 
 def main():
-    """Prints a line for each case."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--data", type=Path)
+    """Prints what is found for each case."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, help="folder with mnist and sst2")
+    parser.add_argument("--only", default="", help="cases with this in their name")
+    parser.add_argument("--models", type=Path, help="folder that keeps trained models")
     parser.add_argument("--damping", type=float, default=5e-3)
-    parser.add_argument("--reference", type=int, default=200, help="examples that cg scores")
+    parser.add_argument("--reference", type=int, default=200, help="examples of the reference")
+    parser.add_argument("--curvature-examples", type=int, help="of the reference, on SST-2")
     options = parser.parse_args()
-    for name, objective in cases(options.data):
-        compare(name, objective, options.damping, options.reference)
+    for name, train, drawn, tests in cases(
+        options.data, options.models, options.curvature_examples
+    ):
+        if options.only in name:
+            compare(name, train(), options.damping, options.reference, drawn, tests)
 
 
 if __name__ == "__main__":

@@ -69,6 +69,24 @@ def self_influence(
         CurvatureName | None,
         typer.Option(help="By default gauss_newton; lissa: hessian.", show_default=False),
     ] = None,
+    curvature_examples: Annotated[
+        int | None,
+        typer.Option(
+            help="Take the curvature over so many training examples, drawn at random; by default "
+            "over all. It is what cg, exact and half of fast's time go into.",
+            show_default=False,
+            min=1,
+        ),
+    ] = None,
+    sketch: Annotated[
+        int | None,
+        typer.Option(
+            help="fast: numbers that a gradient is sketched to, by default 2,048. More cost memory "
+            "and a factorisation, and lessen its error as their root.",
+            show_default=False,
+            min=1,
+        ),
+    ] = None,
     layer: Annotated[
         list[str],
         typer.Option(help="Only variables of this layer; may be repeated.", show_default=False),
@@ -94,6 +112,8 @@ def self_influence(
         "solver": solver and solver.value,
         "damping": damping,
         "curvature": curvature and curvature.value,
+        "curvature_examples": curvature_examples,
+        "sketch": sketch,
         "layers": list(layer) or None,
         "trial": trial,
     }

@@ -239,6 +239,8 @@ class SelfInfluenceSettings(Settings):
       layers: only variables of these layers are moved; none: all that were trained.
       curvature_examples: of so many training examples, drawn at random, the curvature is a mean;
         None is all.
+      sketch: of `fast`: numbers that a gradient is sketched to; None is 2,048. Its error falls as
+        their root.
       trial: the trial whose seeds the model has.
     """
 
@@ -247,12 +249,15 @@ class SelfInfluenceSettings(Settings):
     curvature: Literal["gauss_newton", "hessian"] | None = None
     layers: Annotated[tuple[str, ...], Field(strict=False)] = ()
     curvature_examples: Positive | None = None
+    sketch: Positive | None = None
     trial: NotNegative = 0
 
     @model_validator(mode="after")
-    def _fast_is_gauss_newton(self) -> SelfInfluenceSettings:
+    def _what_goes_with_fast(self) -> SelfInfluenceSettings:
         if self.solver == "fast" and self.curvature == "hessian":
             raise ValueError("curvature gauss_newton with solver: fast")
+        if self.solver != "fast" and self.sketch:
+            raise ValueError("solver: fast with sketch")
         return self
 
 

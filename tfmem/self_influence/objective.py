@@ -68,7 +68,8 @@ class Objective:
           curvature_examples: which examples the curvature is taken over, to save time; None is all.
 
         Raises:
-          InputError: if arrays differ in length, a label has no logit, or nothing is trained.
+          InputError: if arrays differ in length, a label has no logit, nothing is trained, or there
+            are no examples for the curvature.
         """
         self.model = model
         self._inputs = inputs
@@ -90,6 +91,13 @@ class Objective:
         self._check(inputs, self.labels)
         everything = np.arange(len(self.labels))
         self.curvature_examples = everything if curvature_examples is None else curvature_examples
+        if not np.isin(self.curvature_examples, everything).all() or not len(
+            self.curvature_examples
+        ):
+            raise InputError(
+                f"curvature_examples: expected some of 0 to {len(everything) - 1}, received "
+                f"{self.curvature_examples}"
+            )
         self._rows_program = tf.function(self._rows, reduce_retracing=True)
         self._logits_program = tf.function(lambda x: self._logits(self.values, x))
         self._product_programs = {
@@ -162,7 +170,9 @@ class Objective:
             found = self._rows_program(_tensors(inputs, examples[taken]), u)
             yield found[: len(block)].numpy()
 
-    def curvature_rows(self, most: int | None = None, seed: int = 0) -> Iterator[np.ndarray]:
+    def curvature_rows(
+        self, most: int | None = None, seed: int = 0, first: int = 0
+    ) -> Iterator[np.ndarray]:
         """Rows `D` with `D.T @ D` the Gauss-Newton matrix of the mean cross entropy.
 
         For each example there are `classes - 1`, from the exact factors of the covariance of its
@@ -170,7 +180,7 @@ class Objective:
         drawn from the model, whose mean is the same matrix (the Fisher information).
 
         Yields:
-          `[block, p]`.
+          `[block, p]`, from row `first` on.
         """
         examples = self.curvature_examples
         p = self.probabilities(_take(self._inputs, examples))
@@ -180,7 +190,8 @@ class Objective:
             factors = _covariance_factors(p)
         factors = factors / np.sqrt(len(examples))
         repeated = examples.repeat(factors.shape[1])
-        yield from self.rows(self._inputs, repeated, factors.reshape(-1, self.num_classes))
+        factors = factors.reshape(-1, self.num_classes)
+        yield from self.rows(self._inputs, repeated[first:], factors[first:])
 
     def product(
         self, vectors: np.ndarray, curvature: Curvature, examples: np.ndarray | None = None

@@ -16,7 +16,7 @@ order: what memorization is by definition (Feldman 2020), and what records hold.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +25,8 @@ import numpy as np
 
 from tfmem.errors import InputError
 from tfmem.self_influence.solver import Solver
+
+_SOLVED_BYTES = 1 << 29  # solutions for test examples that one pass over the others serves
 
 
 @dataclass(frozen=True)
@@ -107,7 +109,8 @@ def influence(
 ) -> np.ndarray:
     """Influence of training on test examples: how fast `P_test` falls as weight is taken.
 
-    One solution for each test example serves all training examples.
+    One solution for each test example serves all training examples. Beside the result, and what the
+    solver holds, it takes about 1 GB.
 
     Args:
       solver: ready for the objective.
@@ -122,48 +125,48 @@ def influence(
       InputError: if no solution has converged.
     """
     objective, chosen = solver.objective, _chosen(solver, examples)
-    out = np.full((len(chosen), len(test_labels)), np.nan)
-    converged = np.zeros(len(test_labels), bool)
-    for tests in _parts(np.arange(len(test_labels)), solver.at_once):
-        inputs = keras.tree.map_structure(lambda a, rows=tests: np.asarray(a)[rows], test_inputs)
-        found = list(objective.loss_gradients(inputs, test_labels[tests]))
-        solution = solver.solve(np.concatenate([rows for _, rows in found]))
-        probabilities = np.concatenate([p for p, _ in found])
-        converged[tests] = solution.converged
+    out = np.empty((len(chosen), len(test_labels)))
+    converged: list[np.ndarray] = []
+    done = 0
+    for solved in _within(_solved_tests(solver, test_inputs, test_labels), _SOLVED_BYTES):
+        paired = np.concatenate([part for part, _ in solved])
+        converged.extend(sound for _, sound in solved)
+        tests = slice(done, done + len(paired))
         start = 0
         for _, rows in objective.loss_gradients(*objective.take(chosen)):
-            block = solver.project(rows) @ solution.paired.T
-            out[start : start + len(rows), tests] = block * probabilities
+            out[start : start + len(rows), tests] = solver.project(rows) @ paired.T
             start += len(rows)
-    check_converged(solver, converged)
-    out[:, ~converged] = np.nan
+        done += len(paired)
+    sound = np.concatenate(converged)
+    check_converged(solver, sound)
     return out
 
 
-def check_converged(solver: Solver, converged: np.ndarray) -> None:
-    """Says for how many examples a solver has not converged.
+def _solved_tests(
+    solver: Solver, inputs: Any, labels: np.ndarray
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Of test examples, as many as the solver takes: `P_test g_test^T H^-1`, and if converged."""
+    for tests in _parts(np.arange(len(labels)), solver.at_once):
+        some = keras.tree.map_structure(lambda a, rows=tests: np.asarray(a)[rows], inputs)
+        found = list(solver.objective.loss_gradients(some, labels[tests]))
+        solution = solver.solve(np.concatenate([rows for _, rows in found]))
+        weights = np.concatenate([p for p, _ in found])
+        weights[~solution.converged] = np.nan
+        yield solution.paired * weights.astype(solution.paired.dtype)[:, None], solution.converged
 
-    Args:
-      solver: which.
-      converged: bool `[count]`.
 
-    Warns:
-      UserWarning: if there are some.
-
-    Raises:
-      InputError: if it has converged for none.
-    """
-    failed = int((~converged).sum())
-    if not failed:
-        return
-    message = (
-        f"solver {solver.name} ({solver.curvature}, damping {solver.damping:g}) has not converged "
-        f"for {failed:,} of {len(converged):,} examples"
-    )
-    advice = "choose a larger damping, more steps, or curvature gauss_newton"
-    if failed == len(converged):
-        raise InputError(f"{message}: {advice}")
-    warnings.warn(f"{message}, which are NaN: {advice}", stacklevel=3)
+def _within(
+    solved: Iterable[tuple[np.ndarray, np.ndarray]], size: int
+) -> Iterator[list[tuple[np.ndarray, np.ndarray]]]:
+    """In lists that end once they take so many bytes, as each costs a pass over the examples."""
+    held: list[tuple[np.ndarray, np.ndarray]] = []
+    for part in solved:
+        held.append(part)
+        if sum(paired.nbytes for paired, _ in held) >= size:
+            yield held
+            held = []
+    if held:
+        yield held
 
 
 def _scores(solver: Solver, baselines: Any, examples: np.ndarray | None) -> Scores:
@@ -200,6 +203,32 @@ def _scores(solver: Solver, baselines: Any, examples: np.ndarray | None) -> Scor
         solver.curvature,
         solver.damping,
     )
+
+
+def check_converged(solver: Solver, converged: np.ndarray) -> None:
+    """Says for how many examples a solver has not converged.
+
+    Args:
+      solver: which.
+      converged: bool `[count]`.
+
+    Warns:
+      UserWarning: if there are some.
+
+    Raises:
+      InputError: if it has converged for none.
+    """
+    failed = int((~converged).sum())
+    if not failed:
+        return
+    message = (
+        f"solver {solver.name} ({solver.curvature}, damping {solver.damping:g}) has not converged "
+        f"for {failed:,} of {len(converged):,} examples"
+    )
+    advice = "choose a larger damping, more steps, or curvature gauss_newton"
+    if failed == len(converged):
+        raise InputError(f"{message}: {advice}")
+    warnings.warn(f"{message}, which are NaN: {advice}", stacklevel=3)
 
 
 def _chosen(solver: Solver, examples: np.ndarray | None) -> np.ndarray:

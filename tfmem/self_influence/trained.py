@@ -70,9 +70,9 @@ def self_influence(config: Config, dataset: AnyDataset, trial_id: int, models: P
 def solver_of(config: Config, objective: Objective) -> Solver:
     """The solver that is configured, for an objective."""
     settings = config.self_influence
-    options: dict[str, Any] = {"damping": settings.damping}
+    options: dict[str, Any] = {"damping": settings.damping, "size": settings.sketch}
     if settings.solver != "fast":
-        options["curvature"] = settings.curvature
+        options = {"damping": settings.damping, "curvature": settings.curvature}
     chosen = {name: value for name, value in options.items() if value is not None}
     return SOLVERS[settings.solver](objective, **chosen)
 
