@@ -15,14 +15,16 @@ from tfmem.errors import InputError
 from tfmem.experiments import label_errors as label_errors_module
 from tfmem.experiments import proxies as proxies_module
 from tfmem.experiments import random_labels as random_labels_module
+from tfmem.experiments.gradients import GradientProbe
 from tfmem.experiments.label_errors import label_errors
 from tfmem.experiments.proxies import proxies
 from tfmem.experiments.random_labels import random_labels
-from tfmem.experiments.ranking import areas
+from tfmem.experiments.ranking import areas, resampled
 from tfmem.experiments.summed import sum_trials
 from tfmem.figures.label_errors import label_errors_figure
 from tfmem.figures.proxies import proxies_figure
 from tfmem.figures.random_labels import random_labels_figure
+from tfmem.self_influence.solver import DAMPING
 from tfmem.subsets import unpack
 from tfmem.training.dynamics import Dynamics, follow
 
@@ -30,19 +32,28 @@ TINY = ["model.name=dense", "model.hidden=[16]", "training.epochs=2", "training.
 
 
 def test_areas_are_scikit_learns_and_their_errors_those_of_repeated_draws():
-    """The spread of 400 areas has 3.5% standard error: 15% is beyond 4 of them (p < 1e-4)."""
+    """The spread of 400 areas has 3.5% standard error: 15% is beyond 4 of them (p < 1e-4).
+
+    That of 8 bootstraps, for the error of a difference, adds as much: 20% is 4 again.
+    """
     rng = np.random.default_rng(0)
-    drawn, claimed = [], []
-    for _ in range(400):
+    drawn, claimed, differences = [], [], []
+    for number in range(400):
         positive = np.arange(120) < 40
         common = rng.normal(size=120) + positive
         scores = [common, common + rng.normal(size=120), rng.integers(0, 3, 120).astype(float)]
         found = areas(scores, positive)
         expected = [roc_auc_score(positive, score) for score in scores]
         assert found.area == pytest.approx(expected)
-        drawn.append([*found.area, found.difference(0, 1)[0]])
-        claimed.append([*np.diag(found.covariance), found.difference(0, 1)[1] ** 2])
+        drawn.append(found.area)
+        claimed.append(found.variance)
+        if number < 8:
+            again = resampled(scores, positive)
+            assert again.mean(axis=0) == pytest.approx(expected, abs=0.01)
+            differences.append(again[:, 0] - again[:, 1])
     assert np.std(drawn, axis=0) == pytest.approx(np.sqrt(np.mean(claimed, axis=0)), rel=0.15)
+    spread = np.std([area[0] - area[1] for area in drawn])
+    assert spread == pytest.approx(np.sqrt(np.var(differences, axis=1).mean()), rel=0.2)
     perfect = areas([np.arange(10.0)], np.arange(10) > 6)
     assert perfect.area[0] == 1
 
@@ -77,7 +88,12 @@ def known_dynamics(rng, models, count, epochs=2):
     correct = rng.random(shape) < 0.5
     probabilities = rng.dirichlet(np.ones(3), (models, count)).astype(np.float32)
     error = rng.random(shape).astype(np.float32)
-    return Dynamics(rng.random(shape).astype(np.float32), correct, error, probabilities)
+    confidence = rng.random(shape).astype(np.float32)
+    probed = {
+        name: rng.random((models, count)) for name in ("early_norm", "norm", "self_influence")
+    }
+    probed["norm_seconds"], probed["self_influence_seconds"] = np.full((2, models), [[3.0], [8.0]])
+    return Dynamics(confidence, correct, error, probabilities, np.full(models, 2.0), probed)
 
 
 def test_wrong_labels_are_ranked_as_memorization_in_closed_form_says(tmp_path, monkeypatch):
@@ -102,7 +118,7 @@ def test_wrong_labels_are_ranked_as_memorization_in_closed_form_says(tmp_path, m
     pairs = [(truth[i], truth[j]) for i in wrong for j in set(range(8)) - set(wrong.tolist())]
     expected = np.mean([(a > b) + 0.5 * (abs(a - b) < 1e-9) for a, b in pairs])
     assert rows["auc"].iloc[0] == pytest.approx(expected)
-    assert rows["behind"].iloc[0] == 0
+    assert rows[["behind", "behind_low", "behind_high"]].iloc[0].tolist() == [0, 0, 0]
     last = rows.iloc[-1]
     assert (last["looked_at"], last["found"], last["false_alarms"]) == (8, 3, 1)
     label_errors_figure(outcome.table)
@@ -138,6 +154,33 @@ def test_models_are_followed_once_each_and_what_they_predict_adds_up(tmp_path, d
     assert len(list(tmp_path.iterdir())) == 1
     follow(config, digits, masks[:1], tmp_path)  # other data go beside these
     assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_gradients_of_a_linear_model_are_those_of_the_closed_form(tmp_path):
+    """With x and a one, of class c: (p - y)_c x, so that norms are those of p - y times those of x.
+
+    Self-influence is p g^T H^-1 g / n with H = mean of (diag p - p p^T) x x^T, plus the damping.
+    """
+    config = from_yaml("", ["model.name=linear", "training.epochs=3", "training.batch_size=32"])
+    data = load(config.dataset).keep(np.arange(0, 1437, 5), np.arange(20))
+    count = len(data.train_labels)
+    masks = [np.ones(count, bool)] * 2
+    seen = follow(config, data, masks, tmp_path, GradientProbe(config, data, early=1))
+    x = data.train_images.reshape(count, -1) / data.white
+    x = np.hstack([x, np.ones((count, 1))])
+    lengths = np.linalg.norm(x, axis=1)
+    assert seen.probed["early_norm"] == pytest.approx(seen.error[:, 1] * lengths, rel=1e-3)
+    assert seen.probed["norm"] == pytest.approx(seen.error[:, 2] * lengths, rel=1e-3)
+    p = seen.probabilities[1].astype(float)
+    factors = np.einsum("ni,ij->nij", p, np.eye(10)) - np.einsum("ni,nj->nij", p, p)
+    curvature = np.einsum("nij,nk,nl->ikjl", factors / count, x, x, optimize=True)
+    curvature = curvature.reshape(650, 650) + DAMPING * np.eye(650)
+    gradients = np.einsum("ni,nk->nik", p - np.eye(10)[data.train_labels], x).reshape(count, 650)
+    solved = np.einsum("np,pn->n", gradients, np.linalg.solve(curvature, gradients.T))
+    expected = p[np.arange(count), data.train_labels] * solved / count
+    assert seen.probed["self_influence"][1] == pytest.approx(expected, rel=1e-2, abs=1e-6)
+    with pytest.raises(InputError, match="other settings"):
+        follow(config, data, masks, tmp_path)
 
 
 def test_labels_replaced_in_a_lookup_learner_are_memorized_in_full(tmp_path, monkeypatch):
@@ -185,24 +228,25 @@ def test_the_estimator_is_its_own_best_proxy(tmp_path, monkeypatch):
             f"experiments.proxies.trials=[{all_subsets}]",
             "experiments.proxies.trainings=[1, 2]",
             "selection.memorization=0.9",
+            "training.epochs=4",
         ],
     )
-    outcome = proxies(
-        config,
-        SimpleNamespace(train_labels=labels),
-        lambda: iter(learner.records() + learner.records()),
-        tmp_path,
-    )
+    data = SimpleNamespace(train_labels=labels)
+    outcome = proxies(config, data, lambda: iter(learner.records() * 2), tmp_path)
     table = outcome.table.set_index(["score", "trainings"])
     for row in (("memorization", all_subsets), ("confidence", 1), ("learning speed", 2)):
         assert table.loc[row, ["spearman", "auc"]].tolist() == pytest.approx([1, 1])
     # Seven examples are forgotten twice, one is never learned (4): it is one of three memorized.
     assert table.loc[("forgetting events", 1), "auc"] == pytest.approx((1 + 0.5 + 0.5) / 3)
+    # A model costs 2 s, a pass 3 s, solving 8 s; early is the first of four epochs.
+    costs = {"EL2N": 0.5, "GraNd": 3.5, "gradient norm": 5, "self-influence": 10, "confidence": 2}
+    for name, cost in costs.items():
+        assert table.loc[(name, 2), "cost"] == cost
+    assert table.loc[("memorization", all_subsets), "cost"] == all_subsets
     proxies_figure(outcome.table)
+    known.probed["self_influence"][:] = np.nan
+    outcome = proxies(config, data, lambda: iter(learner.records() * 2), tmp_path)
+    assert "self-influence" not in set(outcome.table["score"])
+    assert "left out" in outcome.findings[-1]
     with pytest.raises(InputError, match="fewer"):
-        proxies(
-            config,
-            SimpleNamespace(train_labels=labels),
-            lambda: iter(learner.records()),
-            tmp_path,
-        )
+        proxies(config, data, lambda: iter(learner.records()), tmp_path)

@@ -14,7 +14,7 @@ from tfmem.config import Config
 from tfmem.datasets import AnyDataset
 from tfmem.errors import InputError
 from tfmem.experiments.outcome import Outcome
-from tfmem.experiments.ranking import areas
+from tfmem.experiments.ranking import areas, resampled
 from tfmem.experiments.summed import Summed
 from tfmem.experiments.training import draw
 from tfmem.training.dynamics import Dynamics, follow
@@ -41,9 +41,10 @@ def label_errors(config: Config, dataset: AnyDataset, trials: Summed, out: Path)
 
     Returns:
       A row for each way of ranking and number of examples looked at: `trainings` it costs, area
-      under the ROC curve `auc` with 95% interval, its standard errors from memorization's
-      (`behind`, `behind_stderr`), and of the first `looked_at` examples how many labels are wrong
-      (`found`), `precision`, `recall` and `false_alarms`, the share of the right labels.
+      under the ROC curve `auc` with 95% interval, how much it is `behind` memorization's with 95%
+      interval (`behind_low`, `behind_high`, a paired bootstrap over examples), and of the first
+      `looked_at` examples how many labels are wrong (`found`), `precision`, `recall` and
+      `false_alarms`, the share of the right labels.
 
     Raises:
       InputError: if no labels, or all, were replaced.
@@ -116,14 +117,15 @@ def _table(
     scores: dict[str, tuple[np.ndarray, int]], wrong: np.ndarray, order: np.ndarray
 ) -> pd.DataFrame:
     """See `label_errors`; equal scores are looked at in a random order."""
-    found = areas([score for score, _ in scores.values()], wrong)
+    values = [score for score, _ in scores.values()]
+    found, drawn = areas(values, wrong), resampled(values, wrong)
     total = int(wrong.sum())
     curve = np.geomspace(1, len(wrong), _LOOKS).round().astype(int)
     looks = np.union1d(curve, [max(1, round(share * total)) for share in _SHARES])
     parts = []
     for number, (name, (score, trainings)) in enumerate(scores.items()):
         low, high = found.interval(number)
-        behind, stderr = found.difference(0, number)
+        behind_low, behind_high = np.quantile(drawn[:, 0] - drawn[:, number], [0.025, 0.975])
         ranked = np.lexsort((order, -np.nan_to_num(score, nan=-np.inf)))
         hits = np.cumsum(wrong[ranked])[looks - 1]
         columns = {
@@ -132,8 +134,9 @@ def _table(
             "auc": found.area[number],
             "auc_low": low,
             "auc_high": high,
-            "behind": behind,
-            "behind_stderr": stderr,
+            "behind": found.area[0] - found.area[number],
+            "behind_low": behind_low,
+            "behind_high": behind_high,
             "looked_at": looks,
             "found": hits,
             "precision": hits / looks,
@@ -160,7 +163,10 @@ def _findings(
         )
         behind = ""
         if first["ranked_by"] != MEMORIZATION:
-            behind = f"; memorization is {first['behind']:+.4f} ± {first['behind_stderr']:.4f} (SE)"
+            behind = (
+                f"; memorization's less this is {first['behind']:+.4f} (95%: "
+                f"{first['behind_low']:+.4f} to {first['behind_high']:+.4f})"
+            )
         said.append(
             f"Ranked by {first['ranked_by']} ({first['trainings']:,} trained): area under the "
             f"ROC curve {first['auc']:.4f} (95%: {first['auc_low']:.4f} to "

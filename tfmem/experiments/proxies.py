@@ -13,6 +13,14 @@ from tfmem.config import Config
 from tfmem.datasets import AnyDataset
 from tfmem.errors import InputError
 from tfmem.experiments.correlation import rank_correlation
+from tfmem.experiments.gradients import (
+    EARLY_NORM,
+    NORM,
+    NORM_SECONDS,
+    SELF_INFLUENCE,
+    SELF_INFLUENCE_SECONDS,
+    GradientProbe,
+)
 from tfmem.experiments.outcome import Outcome
 from tfmem.experiments.ranking import areas
 from tfmem.experiments.summed import Summed, sum_trials
@@ -30,8 +38,10 @@ def proxies(
     From models trained on everything: confidence (one minus the probability of the label after
     training), learning speed (the same averaged over epochs), forgetting events (Toneva et al.
     2019, Def. 1: how often an example that was predicted correctly no longer is an epoch later;
-    examples that never are count as forgotten in every epoch) and EL2N (Paul et al. 2021, Def. 2.2:
-    the norm of the difference between probabilities and label, early in training).
+    examples that never are count as forgotten in every epoch), EL2N and GraNd (Paul et al. 2021,
+    Def. 2.2 and 2.1: the norm of the difference between probabilities and label, and of the
+    gradient of the loss, early in training), the gradient norm after training, and self-influence
+    (`tfmem.self_influence`, solver `fast`).
 
     From trials: the consistency score (Jiang et al. 2021: accuracy when left out, here one minus
     it), the same of probabilities, and the estimator itself. An example of which a score says
@@ -44,9 +54,11 @@ def proxies(
       out: folder for the models; a call that was stopped is continued.
 
     Returns:
-      A row for each score and number of `trainings`: Spearman's correlation with memorization, and
-      the area under the ROC curve of finding examples with at least `selection.memorization`, both
-      with 95% intervals.
+      A row for each score and number of models that it is a mean over, `trainings`: Spearman's
+      correlation with memorization, and the area under the ROC curve of finding examples with at
+      least `selection.memorization`, both with 95% intervals; and what the score costs, `cost`, in
+      trainings: a model counts by the share of its epochs that the score needs, a pass over
+      gradients by its time, beside that of training one model in its stack.
 
     Raises:
       InputError: if too few trials are left for the truth, or too few examples are memorized.
@@ -62,29 +74,34 @@ def proxies(
             f"{config.selection.memorization}, which leaves nothing to tell apart"
         )
     masks = [np.ones(len(labels), bool)] * max(settings.trainings)
-    models = follow(config, dataset, masks, out)
+    epochs = config.training.epochs
+    early = max(1, round(settings.early * epochs))
+    probe = GradientProbe(config, dataset, early - 1)
+    models = follow(config, dataset, masks, out, probe)
+    prices = _prices(models, early / epochs)
     scores = [
         *(
-            (name, number, score)
+            (name, number, number * prices.get(name, 1.0), score)
             for number in settings.trainings
-            for name, score in _of_models(models, number, settings.early).items()
+            for name, score in _of_models(models, number, early).items()
         ),
         *(
-            (name, number, score)
+            (name, number, float(number), score)
             for number in settings.trials
             for name, score in _of_trials(sum_trials(islice(records(), number), labels)).items()
         ),
     ]
-    values = [_filled(score)[known] for _, _, score in scores]
+    values = [_filled(score)[known] for *_, score in scores]
     found = areas(values, memorized)
     rows = []
-    for place, (name, number, _) in enumerate(scores):
+    for place, (name, number, cost, _) in enumerate(scores):
         ranks = rank_correlation(values[place], truth.memorization[known])
         area = (float(found.area[place]), *found.interval(place))
-        rows.append((name, number, ranks.value, ranks.low, ranks.high, *area))
-    names = ["score", "trainings", "spearman", "spearman_low", "spearman_high"]
+        rows.append((name, number, cost, ranks.value, ranks.low, ranks.high, *area))
+    names = ["score", "trainings", "cost", "spearman", "spearman_low", "spearman_high"]
     table = pd.DataFrame(rows, columns=[*names, "auc", "auc_low", "auc_high"])
-    return Outcome(QUESTION, _findings(config, table, truth, int(memorized.sum())), table)
+    said = _findings(config, table, truth, int(memorized.sum()))
+    return Outcome(QUESTION, (*said, _cost(models)), table)
 
 
 def _unseen(records: Iterator[TrialRecord], labels: np.ndarray, spent: int) -> Summed:
@@ -97,18 +114,54 @@ def _unseen(records: Iterator[TrialRecord], labels: np.ndarray, spent: int) -> S
         ) from None
 
 
-def _of_models(models: Dynamics, number: int, early: float) -> dict[str, np.ndarray]:
-    """Scores from the first models, high where an example is hard."""
+def _of_models(models: Dynamics, number: int, early: int) -> dict[str, np.ndarray]:
+    """Scores from the first models, high where an example is hard; `early` epochs are early."""
     confidence, correct = models.confidence[:number], models.correct[:number]
     epochs = confidence.shape[1]
     forgotten = (correct[:, :-1] & ~correct[:, 1:]).sum(axis=1)
     events = np.where(correct.any(axis=1), forgotten, epochs)
-    return {
+    scores = {
         "learning speed": 1 - confidence.mean(axis=(0, 1)),
         "confidence": 1 - confidence[:, -1].mean(axis=0),
         "forgetting events": events.mean(axis=0),
-        "EL2N": models.error[:number, max(1, round(early * epochs)) - 1].mean(axis=0),
+        "EL2N": models.error[:number, early - 1].mean(axis=0),
+        "GraNd": models.probed[EARLY_NORM][:number].mean(axis=0),
+        "gradient norm": models.probed[NORM][:number].mean(axis=0),
     }
+    if _has_self_influence(models):
+        scores["self-influence"] = models.probed[SELF_INFLUENCE][:number].mean(axis=0)
+    return scores
+
+
+def _has_self_influence(models: Dynamics) -> bool:
+    return not np.isnan(models.probed[SELF_INFLUENCE]).all(axis=1).any()
+
+
+def _seconds(models: Dynamics) -> tuple[float, float, float]:
+    """Of training a model, of a pass over gradients, and of self-influence."""
+    probed = models.probed
+    each = models.seconds, probed[NORM_SECONDS], probed[SELF_INFLUENCE_SECONDS]
+    training, norm, solving = (float(np.median(seconds)) for seconds in each)
+    return training, norm, solving
+
+
+def _prices(models: Dynamics, early: float) -> dict[str, float]:
+    """What scores cost for one model, in trainings; others cost one."""
+    training, norm, solving = _seconds(models)
+    return {
+        "EL2N": early,
+        "GraNd": early + norm / training,
+        "gradient norm": 1 + norm / training,
+        "self-influence": 1 + solving / training,
+    }
+
+
+def _cost(models: Dynamics) -> str:
+    training, norm, solving = _seconds(models)
+    said = f"Training a model took {training:.2g} s, a pass over gradients {norm:.2g} s"
+    if _has_self_influence(models):
+        return f"{said}, self-influence {solving:.2g} s."
+    return f"{said}. Self-influence was left out: the solver, fast, does not serve these models."
 
 
 def _of_trials(trials: Summed) -> dict[str, np.ndarray]:
@@ -137,7 +190,7 @@ def _findings(
     for name, rows in table.groupby("score", sort=False):
         ends = rows.sort_values("trainings").iloc[[0, -1]].to_dict("records")
         parts = [
-            f"with {row['trainings']:,} trained Spearman {row['spearman']:.2f} "
+            f"from {row['trainings']:,} (cost {row['cost']:,.3g}) Spearman {row['spearman']:.2f} "
             f"({row['spearman_low']:.2f} to {row['spearman_high']:.2f}), area under the ROC curve "
             f"{row['auc']:.3f} ({row['auc_low']:.3f} to {row['auc_high']:.3f})"
             for row in ends

@@ -10,6 +10,7 @@ import numpy as np
 from scipy.stats import rankdata
 
 _Z = NormalDist().inv_cdf(0.975)
+_RESAMPLES, _AT_ONCE = 2000, 100
 
 
 @dataclass(frozen=True)
@@ -18,15 +19,15 @@ class Areas:
 
     Attributes:
       area: float64 `[scores]`.
-      covariance: float64 `[scores, scores]`.
+      variance: float64 `[scores]`.
     """
 
     area: np.ndarray
-    covariance: np.ndarray
+    variance: np.ndarray
 
     def interval(self, number: int) -> tuple[float, float]:
         """95% interval of one area, on the scale of log odds, which keeps it within 0 and 1."""
-        area, variance = self.area[number], self.covariance[number, number]
+        area, variance = self.area[number], self.variance[number]
         if not 0 < area < 1:
             return float(area), float(area)
         middle = np.log(area / (1 - area))
@@ -34,15 +35,9 @@ class Areas:
         low, high = (1 / (1 + np.exp(-(middle + side * half))) for side in (-1, 1))
         return float(low), float(high)
 
-    def difference(self, first: int, second: int) -> tuple[float, float]:
-        """The first area less the second, and its standard error."""
-        part = self.covariance[np.ix_([first, second], [first, second])]
-        variance = part[0, 0] + part[1, 1] - 2 * part[0, 1]
-        return float(self.area[first] - self.area[second]), float(np.sqrt(max(variance, 0.0)))
-
 
 def areas(scores: Sequence[np.ndarray], positive: np.ndarray) -> Areas:
-    """Areas with the covariance of DeLong, DeLong & Clarke-Pearson (1988, Eq. 5 and 8).
+    """Areas with the variance of DeLong, DeLong & Clarke-Pearson (1988, Eq. 5 and 8).
 
     Args:
       scores: float `[examples]` each; high ones should be positive, NaN ranks lowest.
@@ -55,6 +50,41 @@ def areas(scores: Sequence[np.ndarray], positive: np.ndarray) -> Areas:
         rank = rankdata(score)
         above.append((rank[positive] - rankdata(score[positive])) / (~positive).sum())
         below.append(1 - (rank[~positive] - rankdata(score[~positive])) / positive.sum())
-    covariance = np.atleast_2d(np.cov(above)) / positive.sum()
-    covariance += np.atleast_2d(np.cov(below)) / (~positive).sum()
-    return Areas(np.mean(above, axis=1), covariance)
+    variance = np.var(above, axis=1, ddof=1) / positive.sum()
+    variance += np.var(below, axis=1, ddof=1) / (~positive).sum()
+    return Areas(np.mean(above, axis=1), variance)
+
+
+def resampled(scores: Sequence[np.ndarray], positive: np.ndarray, seed: int = 0) -> np.ndarray:
+    """Areas in a bootstrap over examples, those of each kind apart, the same for all scores.
+
+    Args:
+      scores: see `areas`.
+      positive: see `areas`.
+      seed: of the bootstrap.
+
+    Returns:
+      float64 `[2000, scores]`.
+    """
+    rng = np.random.default_rng(seed)
+    places = [_places(score, positive) for score in scores]
+    total, others = int(positive.sum()), int((~positive).sum())
+    parts = []
+    for _ in range(_RESAMPLES // _AT_ONCE):
+        drawn = rng.multinomial(total, np.full(total, 1 / total), _AT_ONCE)
+        against = rng.multinomial(others, np.full(others, 1 / others), _AT_ONCE)
+        part = []
+        for order, first, last in places:
+            below = np.pad(np.cumsum(against[:, order], axis=1), ((0, 0), (1, 0)))
+            part.append((drawn * (below[:, first] + below[:, last])).sum(axis=1))
+        parts.append(np.transpose(part) / (2 * total * others))
+    return np.concatenate(parts)
+
+
+def _places(score: np.ndarray, positive: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The order of the others; between which of them each positive one lies, ties in between."""
+    score = np.nan_to_num(score, nan=-np.inf, posinf=np.inf, neginf=-np.inf)
+    order = np.argsort(score[~positive])
+    ranked = score[~positive][order]
+    first, last = (np.searchsorted(ranked, score[positive], side) for side in ("left", "right"))
+    return order, first, last

@@ -27,6 +27,9 @@ _STYLES = {
     "confidence": (GREY, "v:"),
     "forgetting events": (PURPLE, "D-."),
     "EL2N": ("black", "x:"),
+    "GraNd": (GREEN, "x:"),
+    "gradient norm": (BLUE, "x:"),
+    "self-influence": (VERMILION, "*:"),
 }
 
 
@@ -45,16 +48,16 @@ def proxies_figure(table: pd.DataFrame) -> Figure:
         strict=True,
     ):
         plain(axes).set_ylabel(f"{label} (95%)")
-        axes.set_xlabel("models trained")
+        axes.set_xlabel("cost, in trainings of a model")
         axes.set_xscale("log")
         axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
         for name, (color, line) in _STYLES.items():
-            rows = table[table["score"] == name].sort_values("trainings")
+            rows = table[table["score"] == name].sort_values("cost")
             if rows.empty:
                 continue
-            axes.plot(rows["trainings"], rows[column], line, color=color, markersize=4, label=name)
+            axes.plot(rows["cost"], rows[column], line, color=color, markersize=4, label=name)
             axes.fill_between(
-                rows["trainings"],
+                rows["cost"],
                 rows[f"{column}_low"],
                 rows[f"{column}_high"],
                 color=color,
@@ -65,7 +68,7 @@ def proxies_figure(table: pd.DataFrame) -> Figure:
         *panels[0].get_legend_handles_labels(),
         frameon=False,
         loc="outside lower center",
-        ncols=4,
+        ncols=5,
         fontsize=9,
     )
     return figure

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Sequence
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
     from tfmem.training.fitting import FittingTrainer
 
+_NAMES = ("confidence", "correct", "error", "probabilities", "seconds")
+
 
 @dataclass(frozen=True)
 class Dynamics:
@@ -35,15 +38,41 @@ class Dynamics:
       error: float32 `[models, epochs, num_train]`, norm of the difference between the probabilities
         and the one-hot label (EL2N of Paul et al. 2021, for one model).
       probabilities: float32 `[models, num_train, classes]`, after the last epoch.
+      seconds: float64 `[models]`, what training each took (see `clock`), its share of a stack.
+        Neither predictions nor the tracing of programs, in the first epoch, are in it.
+      probed: what the probe said, `[models, ...]` by name.
     """
 
     confidence: np.ndarray
     correct: np.ndarray
     error: np.ndarray
     probabilities: np.ndarray
+    seconds: np.ndarray
+    probed: Mapping[str, np.ndarray] = field(default_factory=dict)
 
 
-def follow(config: Config, dataset: AnyDataset, masks: Sequence[np.ndarray], out: Path) -> Dynamics:
+class Probe(Protocol):
+    """Asks more of each model that is followed.
+
+    Attributes:
+      epochs: after which ones it wants to.
+      name: differs between probes that say different things.
+    """
+
+    epochs: tuple[int, ...]
+    name: str
+
+    def __call__(self, epoch: int, values: Sequence[np.ndarray]) -> Mapping[str, np.ndarray]:
+        """What it says of a model, given its trainable variables, then its others."""
+
+
+def follow(
+    config: Config,
+    dataset: AnyDataset,
+    masks: Sequence[np.ndarray],
+    out: Path,
+    probe: Probe | None = None,
+) -> Dynamics:
     """Trains one model on the examples of each mask; what is there already is not trained again.
 
     Args:
@@ -51,6 +80,7 @@ def follow(config: Config, dataset: AnyDataset, masks: Sequence[np.ndarray], out
       dataset: the examples.
       masks: bool `[num_train]`, one a model.
       out: receives a folder with a file a model; other models go into another folder.
+      probe: what else is asked of the models.
 
     Raises:
       InputError: if a model diverges, or with `trainer: mirrored`.
@@ -61,8 +91,10 @@ def follow(config: Config, dataset: AnyDataset, masks: Sequence[np.ndarray], out
             f"{config.training.trainer!r}"
         )
     given = GivenSubsets.of(masks)
-    made_with = hashlib.sha256(config.digest() + dataset.fingerprint)
+    made_with = hashlib.sha256(config.digest() + dataset.fingerprint + ",".join(_NAMES).encode())
     made_with.update(given.digest().encode())
+    if probe is not None:
+        made_with.update(probe.name.encode())
     folder = out / f"models-{made_with.hexdigest()[:12]}"
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / f"model-{number:05d}.npz" for number in range(len(masks))]
@@ -74,45 +106,69 @@ def follow(config: Config, dataset: AnyDataset, masks: Sequence[np.ndarray], out
             for start in range(0, len(rows), trainer.stack_size):
                 some = rows[start : start + trainer.stack_size]
                 trials = [Trial(number, config.seed) for number in some]
-                seen = _train(trainer, trials, [given.subset(number) for number in some], dataset)
+                subsets = [given.subset(number) for number in some]
+                seen = _train(trainer, trials, subsets, dataset, probe)
                 for number in some:
                     _write(paths[number], seen[number])
     parts = [_read(path) for path in paths]
-    return Dynamics(*(np.stack(part) for part in zip(*parts, strict=True)))
+    arrays = {name: np.stack([part[name] for part in parts]) for name in parts[0]}
+    own = {name: arrays.pop(name) for name in _NAMES}
+    return Dynamics(**own, probed=arrays)
+
+
+def clock() -> Callable[[], float]:
+    """Tells seconds: the processor's, as others may be at work on it too; wall time with a GPU."""
+    import tensorflow as tf
+
+    return time.perf_counter if tf.config.list_physical_devices("GPU") else time.process_time
 
 
 class _Recorder:
     """Notes what models predict after each epoch; see `Watcher`."""
 
     def __init__(
-        self, trainer: FittingTrainer, trials: Sequence[Trial], labels: np.ndarray
+        self,
+        trainer: FittingTrainer,
+        trials: Sequence[Trial],
+        labels: np.ndarray,
+        seen: dict[int, dict[str, np.ndarray]],
+        probe: Probe | None,
     ) -> None:
         self._machine = trainer.part
-        self._trials = trials
+        # A stack with room left repeats a trial.
+        self._rows = {trial.trial_id: row for row, trial in enumerate(trials)}
         self._labels = labels
-        self.seen: dict[int, tuple[np.ndarray, ...]] = {}
-        self._epochs: dict[int, list[tuple[np.ndarray, ...]]] = {}
+        self._seen = seen
+        self._probe = probe
+        self._epochs: dict[int, list[tuple[np.ndarray, ...]]] = {k: [] for k in self._rows}
+        self._probed: dict[int, dict[str, np.ndarray]] = {k: {} for k in self._rows}
+        self._clock = clock()
+        self._start = self._clock()
+        self._times: list[float] = []
 
     def resume(self, variables: Sequence[tf.Variable]) -> tuple[int, np.ndarray | None]:
         return 0, None
 
     def after_epoch(self, epoch: int, losses: np.ndarray, variables: Sequence[tf.Variable]) -> None:
+        self._times.append(self._clock() - self._start)
         every = self._machine.probabilities()
         there = np.arange(len(self._labels))
-        for row, trial in enumerate(self._trials):
+        whole = np.mean(self._times[1:] or self._times) * len(self._times)
+        for number, row in self._rows.items():
             if not np.isfinite(losses[row]):
-                raise InputError(
-                    f"model {trial.trial_id} diverged; training.learning_rate is too large"
-                )
+                raise InputError(f"model {number} diverged; training.learning_rate is too large")
             confidence = every[row][there, self._labels]
             correct = every[row].argmax(axis=1) == self._labels
             others = np.square(every[row]).sum(axis=1) - np.square(confidence)
             error = np.sqrt(np.maximum(others, 0) + np.square(1 - confidence))
-            # A stack with room left repeats a trial.
-            epochs = self._epochs.setdefault(trial.trial_id, [])
-            epochs[epoch:] = [(confidence, correct, error)]
-            columns = (np.stack(column) for column in zip(*epochs, strict=True))
-            self.seen[trial.trial_id] = (*columns, every[row])
+            self._epochs[number].append((confidence, correct, error))
+            if self._probe is not None and epoch in self._probe.epochs:
+                values = [variable[row].numpy() for variable in variables]
+                self._probed[number].update(self._probe(epoch, values))
+            columns = (np.stack(column) for column in zip(*self._epochs[number], strict=True))
+            own = (*columns, every[row], np.float64(whole / len(losses)))
+            self._seen[number] = {**dict(zip(_NAMES, own, strict=True)), **self._probed[number]}
+        self._start = self._clock()
 
 
 def _make_trainer(config: Config, dataset: AnyDataset, count: int) -> FittingTrainer:
@@ -133,35 +189,26 @@ def _train(
     trials: Sequence[Trial],
     subsets: Sequence[np.ndarray],
     dataset: AnyDataset,
-) -> dict[int, tuple[np.ndarray, ...]]:
-    seen: dict[int, tuple[np.ndarray, ...]] = {}
+    probe: Probe | None,
+) -> dict[int, dict[str, np.ndarray]]:
+    seen: dict[int, dict[str, np.ndarray]] = {}
 
     def watch(together: Sequence[Trial]) -> _Recorder:
-        recorder = _Recorder(trainer, together, dataset.train_labels)
-        recorder.seen = seen
-        return recorder
+        return _Recorder(trainer, together, dataset.train_labels, seen, probe)
 
     trainer.train(trials, subsets, watch)
     return seen
 
 
-def _write(path: Path, seen: tuple[np.ndarray, ...]) -> None:
+def _write(path: Path, seen: Mapping[str, np.ndarray]) -> None:
     file = io.BytesIO()
-    confidence, correct, error, probabilities = seen
-    np.savez(
-        file,
-        confidence=confidence,
-        correct=correct,
-        error=error,
-        probabilities=probabilities,
-    )
+    np.savez(file, allow_pickle=False, **seen)
     write_atomically(path, file.getvalue())
 
 
-def _read(path: Path) -> tuple[np.ndarray, ...]:
+def _read(path: Path) -> dict[str, np.ndarray]:
     try:
         with np.load(path, allow_pickle=False) as arrays:
-            names = "confidence", "correct", "error", "probabilities"
-            return tuple(arrays[name] for name in names)
+            return dict(arrays)
     except (OSError, ValueError, KeyError) as error:
         raise InputError(f"{path}: not the predictions of a model: {error}") from None

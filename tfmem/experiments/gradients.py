@@ -1,0 +1,82 @@
+"""What gradients say of training examples: their norms, and self-influence."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from tfmem.config import Config
+from tfmem.datasets import AnyDataset, StreamedDataset
+from tfmem.encoders import as_arrays
+from tfmem.errors import InputError
+from tfmem.training.dynamics import clock
+
+NORM, EARLY_NORM, SELF_INFLUENCE = "norm", "early_norm", "self_influence"
+NORM_SECONDS, SELF_INFLUENCE_SECONDS = "norm_seconds", "self_influence_seconds"
+
+
+class GradientProbe:
+    """Scores of one model by gradients of its trained variables; see `Probe`.
+
+    Says `early_norm` and, after the last epoch, `norm`, the lengths of the gradients of each
+    example's cross entropy (Paul et al. 2021, Def. 2.1, for one model: GraNd), float64
+    `[num_train]`; `self_influence` (`tfmem.self_influence`, solver `fast`), NaN if the solver
+    refuses; and the seconds of both after the last epoch, without the tracing of programs.
+    """
+
+    def __init__(self, config: Config, dataset: AnyDataset, early: int) -> None:
+        """Takes what models are trained on.
+
+        Args:
+          config: model and recipe.
+          dataset: the examples, in memory.
+          early: the epoch of `early_norm`, from 0.
+
+        Raises:
+          InputError: if the data set is streamed.
+        """
+        self._config = config
+        data = as_arrays(config, dataset)
+        if isinstance(data, StreamedDataset):
+            raise InputError("dataset.image_size: gradients need a data set in memory")
+        self._dataset = data
+        self.epochs: tuple[int, ...] = (early, config.training.epochs - 1)
+        self.name = f"gradients {self.epochs}"
+
+    def __call__(self, epoch: int, values: Sequence[np.ndarray]) -> Mapping[str, np.ndarray]:
+        """See `Probe`."""
+        from tfmem.models import build
+        from tfmem.self_influence import FastSolver, Objective, remove_scores
+        from tfmem.self_influence.solver import lengths
+
+        data, said = self._dataset, dict[str, np.ndarray]()
+        model = build(self._config.model, data.input_shape, len(data.class_names))
+        variables = [*model.trainable_variables, *model.non_trainable_variables]
+        for variable, value in zip(variables, values, strict=False):  # then follow velocities
+            variable.assign(value)
+        inputs = data.train_images.astype(np.float32) / data.white
+        decay = self._config.training.weight_decay
+        objective = Objective(model, inputs, data.train_labels, weight_decay=decay)
+
+        def norms(count: int) -> np.ndarray:
+            found = objective.loss_gradients(*objective.take(np.arange(count)))
+            return np.concatenate([lengths(rows) for _, rows in found])
+
+        for count in (2, 3):  # traces for one number of examples, then for any
+            norms(count)
+        now = clock()
+        start = now()
+        found = norms(len(data.train_labels))
+        if epoch == self.epochs[0]:
+            said[EARLY_NORM] = found
+        if epoch == self.epochs[1]:
+            said[NORM] = found
+            said[NORM_SECONDS] = np.array(now() - start)
+            start = now()
+            try:
+                said[SELF_INFLUENCE] = remove_scores(FastSolver(objective)).memorization
+            except InputError:
+                said[SELF_INFLUENCE] = np.full(len(found), np.nan)
+            said[SELF_INFLUENCE_SECONDS] = np.array(now() - start)
+        return said
