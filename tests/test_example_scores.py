@@ -9,7 +9,7 @@ from sklearn.metrics import roc_auc_score
 
 from tests.oracle import LookupLearner, example_learner, random_records
 from tfmem.config import from_yaml
-from tfmem.datasets import Dataset
+from tfmem.datasets import Dataset, load
 from tfmem.datasets.noise import add_label_noise
 from tfmem.errors import InputError
 from tfmem.experiments import label_errors as label_errors_module
