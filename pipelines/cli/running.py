@@ -109,8 +109,7 @@ def experiment(
 @app.command(
     epilog=examples(
         "tfmem study configs/sst2.yaml --out runs/sst2 --set dataset.data_dir=sst2 --no-trials",
-        "tfmem study configs/sst2.yaml --out runs/sst2-head --set dataset.data_dir=sst2 "
-        "--set model.trained_layers=0",
+        "tfmem study configs/sst2_head.yaml --out runs/sst2_head --set dataset.data_dir=sst2",
     )
 )
 def study(

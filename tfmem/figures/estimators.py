@@ -35,5 +35,5 @@ def estimators_figure(table: pd.DataFrame) -> Figure:
         axes.set_ylabel(f"{_NAMES[name]}, trials")
         spearman = table["self_influence"].corr(table[name], method="spearman")
         axes.set_title(f"Spearman {spearman:.2f}", fontsize=10)
-    axes.legend(frameon=False, fontsize=9)
+    axes.legend(frameon=False, fontsize=9, markerscale=2)
     return figure

@@ -43,5 +43,5 @@ def seeds_figure(table: pd.DataFrame) -> Figure:
         axes.set_ylabel(f"trial {other[6:]}")
         axes.set_aspect("equal")
     if table["class"].nunique() <= len(_COLORS):
-        axes.legend(frameon=False, fontsize=9, loc="lower right")
+        axes.legend(frameon=False, fontsize=9, loc="lower right", markerscale=3)
     return figure
