@@ -12,16 +12,13 @@ from tfmem.datasets import AnyDataset
 from tfmem.experiments.outcome import Outcome
 from tfmem.experiments.removal import removal
 from tfmem.figures.removal import removal_figure
-from tfmem.run import SUBSAMPLED
 
 
 def conduct(
     memorization: pd.DataFrame, dataset: AnyDataset, config: Config, folder: Path
 ) -> Outcome:
-    """Removes by memorization; each estimator's models are in a folder of their own."""
-    estimator = memorization.attrs["estimator"]
-    work = folder if estimator == SUBSAMPLED.decode() else folder / estimator
-    return removal(config, dataset, memorization["memorization"].to_numpy(float), work)
+    """Removes by memorization."""
+    return removal(config, dataset, memorization["memorization"].to_numpy(float), folder)
 
 
 REMOVAL = on_memorization(Removal, conduct, removal_figure)

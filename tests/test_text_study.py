@@ -174,7 +174,7 @@ def test_removal_takes_what_self_influence_says(conducted_study):
     removal = folder / "experiments" / "removal"
     records = [
         record
-        for path in sorted(removal.glob("self_influence/fast/predictions/*.tfrecord"))
+        for path in sorted(removal.glob("trials-*/predictions/*.tfrecord"))
         for record in read_shard(path)
     ]
     without = [set(np.flatnonzero(~unpack(record.subset_mask, 80))) for record in records]
