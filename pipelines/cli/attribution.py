@@ -61,10 +61,9 @@ def attribute(
         )
     found = read_attributions(folder)
     listed = table("index", "memorization", "gap", "highest scores")
-    for row in found.nlargest(_SHOWN, "memorization").itertuples():
-        listed.add_row(
-            str(row.Index), f"{row.memorization:.4f}", f"{row.gap:.1%}", _top(row.words, row.scores)
-        )
+    for index, row in found.nlargest(_SHOWN, "memorization").iterrows():
+        values = f"{row['memorization']:.4f}", f"{row['gap']:.1%}"
+        listed.add_row(str(index), *values, _top(row["words"], row["scores"]))
     Console().print(listed)
     print(f"{len(found):,} examples, median gap {found['gap'].median():.2%} at {steps} steps")
     if missing := int(found["replace"].isna().sum()):
