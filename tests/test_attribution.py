@@ -125,7 +125,7 @@ def test_the_gap_falls_with_the_square_of_steps_in_the_middle_only(float64):
 
     assert gap(40) < gap(10) / 8
     assert gap(40, "left") > gap(10, "left") / 8
-    assert gap(40) < 0.1 * min(gap(40, "left"), gap(40, "right"))
+    assert gap(40) < 0.25 * min(gap(40, "left"), gap(40, "right"))
 
 
 def test_the_fast_solver_lifts_what_it_projects(float64):
@@ -201,11 +201,11 @@ def test_pieces_and_punctuation_become_words_of_their_sentence():
     assert read.sentences == (0, 0, 0, 0, 1, 1)
     assert read.places.tolist() == [-1, 0, 0, 1, 2, 3, -1, 4, 5, 5, -1]
     np.testing.assert_array_equal(read.ids, tokenize(tokenizer, pair[None], 16).ids[0, :11])
-    assert word_tokens(tokenizer, pair, 7).words == ("Playing", ",", "well")
+    assert word_tokens(tokenizer, pair, 7).words == ("Playing", "well", "play")
     words = Words(pair[None], 20)
     read = words.word_tokens(pair, 7)
-    assert read.words == ("playing", ",", "no", "!")
-    assert read.places.tolist() == [-1, 0, 1, 2, 3, -1, 4][:7] or read.words[-1] == "well"
+    assert read.words == ("playing", ",", "no", "!", "well")
+    assert read.places.tolist() == [-1, 0, 1, 2, 3, -1, 4]
     np.testing.assert_array_equal(read.ids, words.tokenize(pair[None], 7).ids[0])
 
 
@@ -304,7 +304,7 @@ def test_reduction_is_all_when_all_is_masked_and_attribution_beats_chance(float6
 
 
 def test_mistakes_are_named():
-    x, y = pictures()
+    x, _ = pictures()
     with pytest.raises(InputError, match="patch: expected from 1 to 5 pixels"):
         Patches(None, x, 6)
     with pytest.raises(InputError, match="expected texts or images"):
