@@ -1,7 +1,8 @@
 """Attribution on SST-2: completeness gaps by rule and steps, and what an example costs.
 
-Run as `python -m benchmarks.attribution FOLDER --models DIR`, FOLDER with sst2, DIR for the model. The
-curvature is that of some training examples, which changes what is attributed but hardly the gaps.
+Run as `python -m benchmarks.attribution FOLDER --models DIR`, FOLDER with sst2, DIR for the model.
+The curvature is that of some training examples, which changes what is attributed but hardly the
+gaps.
 """
 
 import argparse
