@@ -11,6 +11,7 @@ os.environ["TFDS_DATA_DIR"] = tempfile.mkdtemp(prefix="tfmem-tests-")
 os.environ["TFMEM_CACHE"] = tempfile.mkdtemp(prefix="tfmem-tests-")
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 
+WORDS = [f"w{i}" for i in range(40)]
 SHARED_DATA = Path(__file__).parents[1].parent / "shared" / "data"
 
 
@@ -40,3 +41,41 @@ def photos(tmp_path_factory):
     folder = tmp_path_factory.mktemp("files")
     write_photos(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def preset(tmp_path_factory):
+    """A tiny BERT with random weights, in KerasHub's format."""
+    hub = pytest.importorskip("keras_hub")
+    import keras
+
+    keras.utils.set_random_seed(1)
+    folder = tmp_path_factory.mktemp("preset") / "tiny"
+    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS]
+    backbone = hub.models.BertBackbone(
+        vocabulary_size=len(vocabulary), num_layers=3, num_heads=2, hidden_dim=8,
+        intermediate_dim=16, max_sequence_length=16,
+    )  # fmt: skip
+    for weight in backbone.weights:  # biases too, and far enough from 0 to matter
+        if weight.dtype.startswith("float"):
+            weight.assign(weight + keras.random.normal(weight.shape, stddev=0.3))
+    tokenizer = hub.models.BertTokenizer(vocabulary=vocabulary, lowercase=True)
+    preprocessor = hub.models.BertTextClassifierPreprocessor(tokenizer, sequence_length=12)
+    classifier = hub.models.BertTextClassifier(backbone, 2, preprocessor)
+    classifier.save_to_preset(str(folder))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def texts():
+    """Sentences of 1 to 9 words, and their labels."""
+    from tfmem.datasets import TextDataset
+
+    draws = np.random.default_rng(0)
+
+    def rows(count):
+        sizes = draws.integers(1, 10, count)
+        return np.array([[" ".join(draws.choice(WORDS, size))] for size in sizes], "T")
+
+    train, test = rows(60), rows(20)
+    return TextDataset("texts", train, np.arange(60) % 2, test, np.arange(20) % 2, ("a", "b"))

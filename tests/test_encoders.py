@@ -4,49 +4,11 @@ import numpy as np
 import pytest
 
 from tfmem.config import Config, EncoderSettings, TrainingSettings, TransformerSettings
-from tfmem.datasets import TextDataset
 from tfmem.encoders import as_arrays, with_encoder_digest
 from tfmem.errors import InputError
 from tfmem.subsets import Trial
 
-WORDS = [f"w{i}" for i in range(40)]
 RECIPE = {"trials": 3, "epochs": 2, "batch_size": 8, "learning_rate": 0.05, "warmup": 0.0}
-
-
-@pytest.fixture(scope="session")
-def preset(tmp_path_factory):
-    """A tiny BERT with random weights, in KerasHub's format."""
-    hub = pytest.importorskip("keras_hub")
-    import keras
-
-    keras.utils.set_random_seed(1)
-    folder = tmp_path_factory.mktemp("preset") / "tiny"
-    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS]
-    backbone = hub.models.BertBackbone(
-        vocabulary_size=len(vocabulary), num_layers=3, num_heads=2, hidden_dim=8,
-        intermediate_dim=16, max_sequence_length=16,
-    )  # fmt: skip
-    for weight in backbone.weights:  # biases too, and far enough from 0 to matter
-        if weight.dtype.startswith("float"):
-            weight.assign(weight + keras.random.normal(weight.shape, stddev=0.3))
-    tokenizer = hub.models.BertTokenizer(vocabulary=vocabulary, lowercase=True)
-    preprocessor = hub.models.BertTextClassifierPreprocessor(tokenizer, sequence_length=12)
-    classifier = hub.models.BertTextClassifier(backbone, 2, preprocessor)
-    classifier.save_to_preset(str(folder))
-    return folder
-
-
-@pytest.fixture(scope="session")
-def texts():
-    """Sentences of 1 to 9 words, and their labels."""
-    draws = np.random.default_rng(0)
-
-    def rows(count):
-        sizes = draws.integers(1, 10, count)
-        return np.array([[" ".join(draws.choice(WORDS, size))] for size in sizes], "T")
-
-    train, test = rows(60), rows(20)
-    return TextDataset("texts", train, np.arange(60) % 2, test, np.arange(20) % 2, ("a", "b"))
 
 
 def config(preset, layers=2, length=12, **training):

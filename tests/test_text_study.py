@@ -194,7 +194,7 @@ def test_the_study_compares_both_estimators_on_one_page(conducted_study):
     run = read_memorization(folder / "memorization")["memorization"]
     np.testing.assert_allclose(table["memorization"], run, atol=1e-6)
     page = (folder / "report.html").read_text()
-    for name in ("removal", "instances", "seeds", "typicality", "estimators"):
+    for name in ("removal", "instances", "seeds", "reduction-rate", "typicality", "estimators"):
         assert f'<figure id="{name}">' in page
 
 
@@ -209,7 +209,15 @@ def test_without_trials_nothing_needs_a_run(toy, conducted_study, tmp_path):
     assert [line.split("] ")[1] for line in said] == [
         *(
             f"{name}: unchanged, skipped"
-            for name in ("self-influence-fast", "removal", "instances", "seeds", "typicality")
+            for name in (
+                "self-influence-fast",
+                "attribution",
+                "removal",
+                "instances",
+                "seeds",
+                "reduction-rate",
+                "typicality",
+            )
         ),
         "experiments-report …",
         said[-1].split("] ")[1],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 import typer
@@ -80,10 +80,9 @@ def attribute(
     folder = out / Attributions.place
     found = read_attributions(folder)
     listed = table("index", "memorization", "gap", "highest scores")
-    for row in found.nlargest(_SHOWN, "memorization").itertuples():
-        shown: Any = row
-        tops = _top(shown.words, shown.scores)
-        listed.add_row(str(row.Index), f"{row.memorization:.4f}", f"{row.gap:.1%}", tops)
+    for index, row in found.nlargest(_SHOWN, "memorization").iterrows():
+        values = f"{row['memorization']:.4f}", f"{row['gap']:.1%}"
+        listed.add_row(str(index), *values, _top(row["words"], row["scores"]))
     Console().print(listed)
     median, of = found["gap"].median(), settings.attribution.steps
     print(f"{len(found):,} examples, median gap {median:.2%} at {of} steps")

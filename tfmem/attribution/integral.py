@@ -139,7 +139,7 @@ class BlendInfluence:
         along, size = tf.constant(direction, dtype), max(1, _AT_ONCE // parts.numbers)
         for start in range(0, len(weights), size):
             block = tf.constant(weights[start : start + size], dtype)
-            yield program(block, parts.tensors, tf.constant(label), along).numpy()
+            yield program(block, parts.tensors, tf.constant(label, tf.int32), along).numpy()
 
     def _values(
         self, weights: tf.Tensor, tensors: Any, label: tf.Tensor, direction: tf.Tensor

@@ -125,14 +125,13 @@ def _means(curves: pd.DataFrame) -> pd.DataFrame:
 
 
 def _findings(table: pd.DataFrame, count: int) -> tuple[str, ...]:
-    said = []
-    for percent in (10, 50):
-        row = table.set_index("percent").loc[percent]
-        said.append(
-            f"{percent}% of the words masked: the {count:,} most memorized examples lose "
-            f"{row['attributed']:.1%} ± {row['attributed_se']:.1%} (SE) of their self-influence by "
-            f"attribution, {row['random']:.1%} ± {row['random_se']:.1%} at random."
-        )
+    said = [
+        f"{row['percent']:.0f}% of the words masked: the {count:,} most memorized examples lose "
+        f"{row['attributed']:.1%} ± {row['attributed_se']:.1%} (SE) of their self-influence by "
+        f"attribution, {row['random']:.1%} ± {row['random_se']:.1%} at random."
+        for row in table.to_dict("records")
+        if row["percent"] in (10, 50)
+    ]
     above = table["difference"] > 1.96 * table["difference_se"]
     reach = table["percent"][above.cumprod().astype(bool)].max()
     if np.isnan(reach):

@@ -83,10 +83,10 @@ def _shares(scores: np.ndarray) -> np.ndarray:
 
 
 def _word(axes: Axes, x: float, y: float, word: str, share: float) -> None:
-    colour, ink = "white", "black"
+    colour, ink = (1.0, 1.0, 1.0), "black"
     if not np.isnan(share):
         red, green, blue, _ = matplotlib.colormaps[_SCALE](0.5 + share / 2)
-        colour = (red, green, blue)  # type: ignore[assignment]
+        colour = (red, green, blue)
         ink = "white" if 0.3 * red + 0.59 * green + 0.11 * blue < 0.5 else "black"
     box = {"facecolor": colour, "edgecolor": "none", "boxstyle": "square,pad=0.15"}
     middle = x + max(len(word), 3) / 2

@@ -1,0 +1,71 @@
+"""Attribution on SST-2: completeness gaps by rule and steps, and what an example costs.
+
+Run as `python -m benchmarks.attribution FOLDER --models DIR`, FOLDER with sst2, DIR for the model.
+The curvature is that of some training examples, which changes what is attributed but hardly the
+gaps.
+"""
+
+import argparse
+import time
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.peers import read_config
+from tfmem.attribution import attributions, splitter
+from tfmem.datasets import load
+from tfmem.encoders import as_arrays, with_encoder_digest
+from tfmem.self_influence import FastSolver, Objective
+from tfmem.training.outcome import Unwatched
+from tfmem.training.whole import train_on_all
+
+
+def main():
+    """Prints a line for each rule and number of steps."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--models", type=Path, required=True)
+    parser.add_argument("--layers", type=int, default=1)
+    parser.add_argument("--examples", type=int, default=20)
+    parser.add_argument("--curvature", type=int, default=200, help="examples of the curvature")
+    parser.add_argument("--steps", type=int, nargs="+", default=[50])
+    parser.add_argument("--rules", nargs="+", default=["midpoint", "left"])
+    options = parser.parse_args()
+    config = read_config(
+        "configs/sst2.yaml",
+        f"dataset.data_dir={options.data / 'sst2'}",
+        f"model.trained_layers={options.layers}",
+    )
+    config = with_encoder_digest(config)
+    dataset = load(config.dataset)
+    arrays = as_arrays(config, dataset)
+    model, _ = train_on_all(config, arrays, 0, options.models, Unwatched())
+    inputs, labels = arrays.train_images.astype(np.float32), arrays.train_labels
+    some = np.linspace(0, len(labels) - 1, options.curvature).astype(int)
+    objective = Objective(model, inputs, labels, None, config.training.weight_decay, some)
+    # The least believed are among the most memorized.
+    believed = objective.probabilities(inputs)[np.arange(len(labels)), labels]
+    chosen = np.random.default_rng(0).choice(
+        np.argsort(believed)[: len(labels) // 10], options.examples, replace=False
+    )
+    solver, parts = FastSolver(objective), splitter(config, dataset, objective)
+    next(attributions(solver, parts, chosen[:1], 2))  # traces the programs
+    for steps in options.steps:
+        for rule in options.rules:
+            clock, work = time.perf_counter(), time.process_time()
+            found = list(attributions(solver, parts, chosen, steps, rule))
+            each = [(now() - was) / len(chosen) for now, was in
+                    ((time.perf_counter, clock), (time.process_time, work))]  # fmt: skip
+            gaps = [a.gap for a in found]
+            print(
+                f"{steps} steps, {rule}: gap median {np.median(gaps):.2%}, largest "
+                f"{np.max(gaps):.2%}; {each[0]:.2f} s an example, {each[1]:.2f} CPU s",
+                flush=True,
+            )
+    for a in sorted(found, key=lambda a: -a.memorization)[:5]:
+        top = [f"{a.parts.words[n]} {a.scores[n] / a.replace:.2f}" for n in np.argsort(-a.scores)]
+        print(f"{a.index}: {dataset.class_names[labels[a.index]]}: {', '.join(top[:6])}")
+
+
+if __name__ == "__main__":
+    main()
