@@ -6,14 +6,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import numpy as np
 import pandas as pd
 
 from tfmem.config import Config
 from tfmem.experiments.consistency import Comparison, Rule, Side
 from tfmem.experiments.outcome import Outcome
-from tfmem.report import data_uri
+from tfmem.report import data_uri, template
 
 _ESTIMATES = "memorization", "influence"
 _AGREEMENT = ("jaccard", "jaccard_low", "jaccard_high", "difference", "difference_low",
@@ -108,14 +107,7 @@ def render(
       figures: files without suffix, by what they compare.
       last_layer: what that experiment found.
     """
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("tfmem"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("comparison.html.j2").render(
+    return template("comparison.html.j2").render(
         rows=table.to_dict("records"),
         config=config,
         reference=reference,

@@ -135,21 +135,13 @@ def _page(
     memorized = explorer.train.sort_values("memorization", ascending=False, kind="stable")
     memorized = memorized.head(_MEMORIZED_ROWS)
     pairs = run.pairs.head(_PAIR_ROWS)
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("tfmem"),
-        autoescape=True,
-        extensions=["jinja2.ext.do"],
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     tables = {"train": explorer.train, "test": explorer.test}
 
     def place(split: str, index: int) -> tuple[int, str] | None:
         position = tables[split].index.get_indexer(pd.Index([index]))[0]
         return pictures[split].place(position) if position >= 0 else None
 
-    return environment.get_template("report.html.j2").render(
+    return template("report.html.j2").render(
         run=run,
         data=run.dataset,
         summary=_summary(run),
@@ -245,6 +237,19 @@ def _classes(run: Run) -> list[dict[str, Any]]:
         }
         for label, rows in ((int(str(key)), part) for key, part in table.groupby("label"))
     ]
+
+
+def template(name: str) -> jinja2.Template:
+    """The template of a page."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("tfmem"),
+        autoescape=True,
+        extensions=["jinja2.ext.do"],
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template(name)
 
 
 def data_uri(image: bytes, suffix: str = "png") -> str:

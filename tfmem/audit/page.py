@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import jinja2
 import numpy as np
 import pandas as pd
 
@@ -13,7 +12,7 @@ from tfmem.audit.findings import ATYPICAL, LABEL, LEAST_TRIALS, USEFUL
 from tfmem.config import Config
 from tfmem.datasets import TextDataset
 from tfmem.datasets.pictures import Pictures
-from tfmem.report import data_uri
+from tfmem.report import data_uri, template
 from tfmem.run import Run
 from tfmem.sprites import Sprites, sprites
 
@@ -50,14 +49,7 @@ def render(run: Run, config: Config, found: Audit) -> str:
         split: {index: sheets.place(at) for at, index in enumerate(order[split])}
         for split, sheets in pictures.items()
     }
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("tfmem"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("audit.html.j2").render(
+    return template("audit.html.j2").render(
         data=data,
         config=config,
         statistic=run.statistic,
