@@ -1,6 +1,7 @@
 """What an audit says about examples whose nature is known, and its page in a real browser."""
 
 import re
+from dataclasses import replace
 from math import comb
 from types import SimpleNamespace
 
@@ -84,6 +85,16 @@ def test_a_wrong_label_is_told_from_a_rare_example_that_others_rest_on(found):
     assert known.loc[1, "action"].startswith("keep it")
 
 
+def test_what_helps_only_its_duplicate_in_the_test_set_is_no_rare_example(known_run):
+    data = known_run.dataset
+    tests = np.concatenate([data.train_images[1:2], data.test_images[1:]])
+    leaked = replace(data, test_images=tests)
+    run = SimpleNamespace(**{**vars(known_run), "dataset": leaked})
+    known = audit(run, CONFIG, None).examples
+    assert known.loc[1, "finding"] == "useful"
+    assert "near duplicate in the test set" in known.loc[1, "action"]
+
+
 def test_equal_pictures_are_found_and_those_with_two_labels_come_first(found):
     rows = found.duplicates[["split", "index", "other_index", "conflict"]].to_numpy().tolist()
     assert rows == [["train", 0, 4, True], ["test", 2, 7, False], ["train", 2, 3, False]]
@@ -105,7 +116,7 @@ def test_what_was_found_is_held_against_the_truth_where_that_is_known(found):
     assert said == (
         "2 of 9 labels had been replaced at random; 1 of the 1 labels to check are among them "
         "(precision 100.0%, recall 50.0%); for 1 of these networks name the right one; of the 1 "
-        "examples to keep 0 are wrong"
+        "useful examples 0 are wrong"
     )
 
 

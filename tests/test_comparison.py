@@ -65,6 +65,7 @@ def test_architectures_and_a_last_layer_are_compared_and_done_once(tmp_path, cap
         for width in (1280, 390):
             browser.open((tmp_path / "comparison.html").as_uri(), width)
             assert browser.run("document.documentElement.scrollWidth") <= width
+        assert browser.run("document.querySelector('td').innerText") == "wide *"
         browser.click("th:nth-child(3) button")
         shown = (
             "[...document.querySelectorAll('td:nth-child(3)')].map((e) => parseFloat(e.innerText))"

@@ -20,6 +20,7 @@ from tfmem.audit.findings import (
     class_table,
     duplicate_pairs,
     examine,
+    only_near_duplicates,
 )
 from tfmem.config import Config
 from tfmem.datasets import StreamedDataset
@@ -60,7 +61,7 @@ class Audit:
         """What was found, a line each."""
         said = [
             f"{len(self.of(LABEL)):,} labels to check",
-            f"{len(self.of(USEFUL)):,} rare examples to keep",
+            f"{len(self.of(USEFUL)):,} useful examples",
             f"{len(self.of(ATYPICAL)):,} other memorized examples",
             *([self.truth] if self.truth else []),
         ]
@@ -101,6 +102,8 @@ def audit(run: Run, config: Config, opinion: np.ndarray | None) -> Audit:
     if not isinstance(data, StreamedDataset):
         alike = find_duplicates(data, settings.similarity)
         duplicates = duplicate_pairs(alike, data.train_labels, data.test_labels)
+        twins = only_near_duplicates(examined, found, alike.test)
+        examined.loc[twins, "action"] = "it helps its near duplicate in the test set: see there"
     classes = class_table(memorization, examined, data.test_labels, test_accuracy, threshold)
     clean = data.clean_train_labels
     return Audit(

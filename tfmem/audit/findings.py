@@ -117,7 +117,7 @@ def against_truth(examined: pd.DataFrame, labels: np.ndarray, clean: np.ndarray)
         named = int((said == clean[hits]).sum())
         parts.append(f"for {named:,} of these networks name the right one")
     useful = examined.index[examined["finding"] == USEFUL].to_numpy(np.int64)
-    parts.append(f"of the {len(useful):,} examples to keep {int(wrong[useful].sum()):,} are wrong")
+    parts.append(f"of the {len(useful):,} useful examples {int(wrong[useful].sum()):,} are wrong")
     return "; ".join(parts)
 
 
@@ -137,6 +137,26 @@ def action(row: pd.Series, class_names: Sequence[str]) -> str:
     if row["said"] != row["label"] and row["said_probability"] >= _SURE:
         return f"check the label: is it {said}?"
     return "check: ambiguous, or like nothing else"
+
+
+def only_near_duplicates(
+    examined: pd.DataFrame, effects: pd.DataFrame, alike: pd.DataFrame
+) -> np.ndarray:
+    """Useful examples that help no test example but near duplicates of themselves.
+
+    Args:
+      examined: see `examine`.
+      effects: see `tfmem.audit.effects`.
+      alike: near duplicates `test_index`, `train_index`.
+
+    Returns:
+      int64, the examples.
+    """
+    useful = examined.index[examined["finding"] == USEFUL]
+    helped = effects[(effects["influence"] > 0) & effects["train_index"].isin(useful)]
+    known = pd.MultiIndex.from_frame(alike[["train_index", "test_index"]])
+    twin = pd.MultiIndex.from_frame(helped[["train_index", "test_index"]]).isin(known)
+    return np.setdiff1d(useful.to_numpy(np.int64), helped.loc[~twin, "train_index"])
 
 
 def duplicate_pairs(

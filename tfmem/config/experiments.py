@@ -137,6 +137,7 @@ class AuditSettings(Settings):
       fdr: false discovery rate of the influences that tell useful from suspicious examples; their
         least size is `selection.influence`.
       folds: models of a cross-validation that say what they take suspicious examples for; 0: none.
+        All of their answers are in memory, 4 bytes for each model, example and class.
       similarity: least similarity of near duplicates.
     """
 
