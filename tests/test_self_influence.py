@@ -261,6 +261,11 @@ def test_the_sketch_and_the_rows_of_a_network_give_what_cg_does(monkeypatch):
     found = remove_scores(fast)
     assert spearmanr(found.values, reference.values)[0] > 0.98
     np.testing.assert_allclose(np.median(found.values / reference.values), 1, atol=0.1)
+    # In a small sketch values would be too small by a third, were they not corrected.
+    small = FastSolver(objective, size=128)
+    assert small.effective_dimension > 128 / 4
+    ratios = remove_scores(small).values / reference.values
+    np.testing.assert_allclose(np.median(ratios), 1, atol=0.1)
     with pytest.raises(InputError, match="too many for a sketch of 16"):
         FastSolver(objective, size=16)
     monkeypatch.setattr("tfmem.self_influence.exact._LARGEST", 100)

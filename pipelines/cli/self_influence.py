@@ -44,6 +44,7 @@ class CurvatureName(str, Enum):
         "tfmem self-influence configs/digits.yaml --out runs/digits",
         "tfmem self-influence configs/digits.yaml --out runs/digits --solver exact --layer logits",
         "tfmem self-influence configs/digits.yaml --out runs/digits --solver cg --damping 0.1",
+        "tfmem self-influence configs/sst2.yaml --out runs/sst2 --set model.trained_layers=1",
     )
 )
 def self_influence(
@@ -72,8 +73,9 @@ def self_influence(
     curvature_examples: Annotated[
         int | None,
         typer.Option(
-            help="Take the curvature over so many training examples, drawn at random; by default "
-            "over all. It is what cg, exact and half of fast's time go into.",
+            help="Take the curvature over so many training examples, drawn at random, of which it "
+            "makes less memorized ones; by default over all. It is what cg and exact spend their "
+            "time on.",
             show_default=False,
             min=1,
         ),
