@@ -95,8 +95,8 @@ def _word(axes: Axes, x: float, y: float, word: str, share: float) -> None:
         bbox=box,
     )  # fmt: skip
     if not np.isnan(share):
-        axes.text(middle, y + 0.45, f"{100 * share:.0f}", fontsize=5.5, ha="center", va="center",
-                  color=GREY)  # fmt: skip
+        percent = f"{round(100 * share)}"
+        axes.text(middle, y + 0.45, percent, fontsize=5.5, ha="center", va="center", color=GREY)
 
 
 def highlighted_patches(

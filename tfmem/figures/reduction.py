@@ -30,5 +30,5 @@ def reduction_figure(table: pd.DataFrame) -> Figure:
     axes.set(xlabel="words masked", ylabel="self-influence lost (mean, 95%)")
     axes.xaxis.set_major_formatter(PercentFormatter(1))
     axes.yaxis.set_major_formatter(PercentFormatter(1))
-    axes.legend(frameon=False, loc="upper left")
+    axes.legend(frameon=False, loc="lower right")
     return figure
