@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.peers import read_config
-from tfmem.attribution import attributions, splitter
+from tfmem.attribution.integral import attributions
+from tfmem.attribution.preparing import splitter
 from tfmem.datasets import load
 from tfmem.encoders import as_arrays, with_encoder_digest
 from tfmem.self_influence import FastSolver, Objective

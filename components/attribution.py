@@ -31,7 +31,8 @@ def Do(inputs: Paths, outputs: Paths, parameters: Parameters) -> None:
 
     def attribute(rows: np.ndarray) -> Iterator[Attribution]:
         import_tensorflow()
-        from tfmem.attribution import attributions, prepare
+        from tfmem.attribution.integral import attributions
+        from tfmem.attribution.preparing import prepare
 
         return attributions(*prepare(config, load(config.dataset), kept), rows, wanted.steps)
 

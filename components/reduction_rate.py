@@ -21,7 +21,7 @@ def Do(inputs: Paths, outputs: Paths, parameters: Parameters) -> None:
     """Takes the model and the solver that the attributions are from."""
     config = Config.model_validate_json(parameters["config"])
     import_tensorflow()
-    from tfmem.attribution import prepare
+    from tfmem.attribution.preparing import prepare
     from tfmem.experiments.reduction import reduction
 
     def ready() -> tuple[Solver, Splitter]:

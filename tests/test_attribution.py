@@ -9,15 +9,10 @@ from tokenizers import BertWordPieceTokenizer
 from pipelines.runner import run_chain
 from pipelines.self_influence import attribution, self_influence
 from tests.test_pipelines import ROOT, tfmem_command
-from tfmem.attribution import (
-    BlendInfluence,
-    EncoderWords,
-    Patches,
-    TransformerWords,
-    attributions,
-    directions,
-)
+from tfmem.attribution.integral import BlendInfluence, attributions, directions
+from tfmem.attribution.patches import Patches
 from tfmem.attribution.records import most_memorized, read_attributions, write_attributions
+from tfmem.attribution.words import EncoderWords, TransformerWords
 from tfmem.config import Config, EncoderSettings, TrainingSettings, TransformerSettings, from_yaml
 from tfmem.encoders import as_arrays
 from tfmem.encoders.activations import encode, through_frozen

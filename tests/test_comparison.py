@@ -77,11 +77,12 @@ def test_architectures_and_a_last_layer_are_compared_and_done_once(tmp_path, cap
         browser.close()
 
 
-def test_removal_goes_on_with_what_pairs_are_worth():
+def test_removal_goes_on_with_what_pairs_are_worth(tmp_path):
     config = from_yaml("")
-    names = [step.component.name for step in chain("removal", config)]
+    names = [step.component.name for step in chain("removal", config, tmp_path)]
     assert names == ["train", "estimate", "select", "figures", "removal", "pair-utility", "report"]
-    assert [s.component.name for s in chain("proxies", config)][4:] == ["proxies", "report"]
+    proxies = chain("proxies", config, tmp_path)
+    assert [step.component.name for step in proxies[4:]] == ["proxies", "report"]
 
 
 def test_an_outcome_stays_until_the_one_with_other_settings_is_complete(tmp_path):

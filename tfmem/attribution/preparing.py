@@ -1,0 +1,55 @@
+"""A configuration's solver, and its way to take examples apart."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tfmem.attribution.integral import Splitter
+from tfmem.attribution.patches import Patches
+from tfmem.attribution.words import EncoderWords, TransformerWords
+from tfmem.config import Config, EncoderSettings, TransformerSettings
+from tfmem.datasets import AnyDataset, StreamedDataset, TextDataset
+from tfmem.errors import InputError
+from tfmem.self_influence import Objective
+from tfmem.self_influence.solver import Solver
+from tfmem.self_influence.trained import solver_of, trained_objective
+
+
+def prepare(config: Config, dataset: AnyDataset, kept: Path) -> tuple[Solver, Splitter]:
+    """The solver and the model that self-influences are from, and the way to take examples apart.
+
+    Args:
+      config: what they were made with.
+      dataset: the examples as they are loaded.
+      kept: the folder of their records, beside that of the models.
+
+    Raises:
+      InputError: as `splitter` does.
+    """
+    trial = config.self_influence.trial
+    objective, _ = trained_objective(config, dataset, trial, kept.parent / "models")
+    return solver_of(config, objective), splitter(config, dataset, objective)
+
+
+def splitter(config: Config, dataset: AnyDataset, objective: Objective) -> Splitter:
+    """The way to take a configuration's examples apart: texts into words, images into patches.
+
+    Args:
+      config: names the model, and the patches of images.
+      dataset: the examples as they are loaded.
+      objective: at the trained model.
+
+    Raises:
+      InputError: if examples are neither.
+    """
+    if isinstance(dataset, TextDataset):
+        if isinstance(config.model, EncoderSettings):
+            return EncoderWords(config.model, objective.model, dataset)
+        if isinstance(config.model, TransformerSettings):
+            return TransformerWords(config.model, objective.model, dataset)
+        raise InputError(f"model.name: expected encoder or transformer for {dataset.name}")
+    if isinstance(dataset, StreamedDataset):
+        raise InputError("dataset.image_size: attribution needs a data set in memory")
+    images = dataset.train_images.astype(objective.dtype) / dataset.white
+    wanted = config.attribution
+    return Patches(objective.model, images, wanted.patch, wanted.baseline)
