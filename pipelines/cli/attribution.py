@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Annotated
 
 import numpy as np
@@ -16,6 +15,7 @@ from pipelines.cli.options import (
     app,
     done,
     examples,
+    given,
     resumable,
     settings_of,
     table,
@@ -68,13 +68,8 @@ def attribute(
     from pipelines.self_influence import attribution, self_influence
     from tfmem.attribution.records import read_attributions
 
-    given = {"share": share, "examples": _numbers(examples), "steps": steps, "patch": patch}
-    options = [
-        f"attribution.{name}={json.dumps(value)}"
-        for name, value in given.items()
-        if value is not None
-    ]
-    settings = settings_of(config, [*set, *options])
+    options = {"share": share, "examples": _numbers(examples), "steps": steps, "patch": patch}
+    settings = settings_of(config, [*set, *given("attribution", options)])
     with resumable():
         run_chain([*self_influence(settings), *attribution(settings)], out)
     folder = out / Attributions.place

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from pydantic import ByteSize, TypeAdapter, ValidationError
@@ -83,6 +84,15 @@ def settings_of(path: Path, overrides: list[str]) -> Config:
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: the configuration cannot be read: {error}") from None
     return with_digests(from_yaml(text, overrides, str(path)))
+
+
+def given(section: str, options: Mapping[str, Any]) -> list[str]:
+    """Options of a command that were given, as words of `--set` for a section of the settings."""
+    return [
+        f"{section}.{name}={json.dumps(value)}"
+        for name, value in options.items()
+        if value is not None
+    ]
 
 
 def dataset_settings(name: str, data_dir: str | None) -> DatasetSettings:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from enum import Enum
 from typing import Annotated
 
@@ -16,6 +15,7 @@ from pipelines.cli.options import (
     app,
     done,
     examples,
+    given,
     resumable,
     settings_of,
     table,
@@ -110,7 +110,7 @@ def self_influence(
     from pipelines.self_influence import records, self_influence
     from tfmem.run import read_memorization, read_summary
 
-    given = {
+    options = {
         "solver": solver and solver.value,
         "damping": damping,
         "curvature": curvature and curvature.value,
@@ -119,12 +119,7 @@ def self_influence(
         "layers": list(layer) or None,
         "trial": trial,
     }
-    options = [
-        f"self_influence.{name}={json.dumps(value)}"
-        for name, value in given.items()
-        if value is not None
-    ]
-    settings = settings_of(config, [*set, *options])
+    settings = settings_of(config, [*set, *given("self_influence", options)])
     with resumable():
         run_chain(self_influence(settings), out)
     folder = out / records(settings).place
