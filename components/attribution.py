@@ -6,11 +6,16 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
 
 from components.component import Attributions, Component, Parameters, Paths, SelfInfluence
-from tfmem.attribution.records import chosen_examples, write_attributions
+from tfmem import figures
+from tfmem.attribution.records import chosen_examples, read_attributions, write_attributions
 from tfmem.config import Config
-from tfmem.datasets import load
+from tfmem.datasets import AnyDataset, load
+from tfmem.datasets.pictures import Pictures
+from tfmem.figures.attribution import Highlighted, highlighted_patches, highlighted_words
 from tfmem.quiet import import_tensorflow
 from tfmem.run import read_memorization, read_summary
 
@@ -18,9 +23,14 @@ if TYPE_CHECKING:
     from tfmem.attribution.integral import Attribution
 
 
+FIGURE_NAME = "attributions"
+_SHOWN = 12
+
+
 def Do(inputs: Paths, outputs: Paths, parameters: Parameters) -> None:
     """Takes the model and the solver that the self-influences are from."""
     config = Config.model_validate_json(parameters["config"])
+    dataset = load(config.dataset)
     kept, wanted = inputs["memorization"], config.attribution
     chosen = chosen_examples(read_memorization(kept)["memorization"], wanted.share, wanted.examples)
     noted = {
@@ -34,12 +44,29 @@ def Do(inputs: Paths, outputs: Paths, parameters: Parameters) -> None:
         from tfmem.attribution.integral import attributions
         from tfmem.attribution.preparing import prepare
 
-        return attributions(*prepare(config, load(config.dataset), kept), rows, wanted.steps)
+        return attributions(*prepare(config, dataset, kept), rows, wanted.steps)
 
     from tfmem.training.progress import ExampleProgress
 
     with ExampleProgress(len(chosen)) as progress:
         write_attributions(attribute, chosen, noted, outputs["attributions"], progress.advance)
+    found = read_attributions(outputs["attributions"]).dropna(subset="replace")
+    figures.save(_drawn(found, dataset), outputs["attributions"], FIGURE_NAME)
+
+
+def _drawn(found: pd.DataFrame, dataset: AnyDataset) -> Figure:
+    """The first examples of each class, which are its most memorized, and what of them is."""
+    labels = dataset.train_labels[found.index]
+    first = found.groupby(labels).head(max(1, _SHOWN // len(dataset.class_names)))
+    classes = [dataset.class_names[label] for label in dataset.train_labels[first.index]]
+    scores = first["scores"].tolist()
+    if first["words"].map(len).any():
+        texts = zip(classes, first["memorization"], first["words"], scores, strict=True)
+        return highlighted_words([Highlighted(*text) for text in texts])
+    pictures = Pictures(dataset, "train")
+    numbers = zip(classes, first["memorization"], strict=True)
+    titles = [f"{name}, {value:.2g}" for name, value in numbers]
+    return highlighted_patches([pictures[index] for index in first.index], scores, titles)
 
 
 ATTRIBUTION = Component(

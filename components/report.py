@@ -45,6 +45,7 @@ from tfmem.report import render, render_experiments, write_folder
 from tfmem.run import Run
 
 _EXPERIMENTS: dict[str, type[Artifact]] = {
+    "attribution": Attributions,
     "consistency": Consistency,
     "comparison": RunComparison,
     "removal": Removal,
@@ -94,9 +95,9 @@ def write_beside(folder: Path, examples: int, out: Path) -> None:
 
 def _words(places: Paths) -> pd.DataFrame | None:
     """Attributions to words, if there are any."""
-    if not places.get("attributions", Path()).joinpath(SUMMARY_NAME).exists():
+    if not places.get("attribution", Path()).joinpath(SUMMARY_NAME).exists():
         return None
-    found = read_attributions(places["attributions"])
+    found = read_attributions(places["attribution"])
     return found.dropna(subset="replace") if found["words"].map(len).all() else None
 
 
@@ -110,7 +111,7 @@ REPORT = Component(
         "pairs": SelectedPairs,
         "figures": Figures,
     },
-    optional={**_EXPERIMENTS, "attributions": Attributions},
+    optional=_EXPERIMENTS,
     outputs={"report": Page},
     parameters={},
     Do=Do,

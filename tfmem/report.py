@@ -53,6 +53,12 @@ _FIGURES = (
 )
 
 _EXPERIMENTS = {
+    "attribution": (
+        "attributions.png",
+        "What is it of them that is memorized?",
+        "Most memorized examples of each class, by self-influence, and the parts of it that their "
+        "words or patches have (Zheng & Jiang 2022, eq. 5): orange for, purple against.",
+    ),
     "consistency": (
         "consistency.png",
         "Would other trials find the same?",
