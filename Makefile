@@ -44,6 +44,7 @@ benchmark: .venv/installed
 	$(BIN)/python -m benchmarks.input
 	$(if $(DATA),$(BIN)/python -m benchmarks.farm $(DATA),@echo "benchmarks.farm: skipped, DATA is not set")
 	$(if $(DATA),$(BIN)/python -m benchmarks.text $(DATA),@echo "benchmarks.text: skipped, DATA is not set")
+	$(if $(DATA),$(BIN)/python -m benchmarks.attribution $(DATA),@echo "benchmarks.attribution: skipped, DATA is not set")
 	$(BIN)/python -m benchmarks.self_influence $(if $(DATA),--data $(DATA))
 	$(BIN)/python -m benchmarks.digits
 

@@ -1,11 +1,13 @@
 """Attribution on SST-2: completeness gaps by rule and steps, and what an example costs.
 
-Run as `python -m benchmarks.attribution FOLDER --models DIR`, FOLDER with sst2, DIR for the model.
+Run as `python -m benchmarks.attribution FOLDER [--models DIR]`, FOLDER with sst2; the model is kept in
+DIR.
 The curvature is that of some training examples, which changes what is attributed but hardly the
 gaps.
 """
 
 import argparse
+import tempfile
 import time
 from pathlib import Path
 
@@ -25,7 +27,7 @@ def main():
     """Prints a line for each rule and number of steps."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data", type=Path)
-    parser.add_argument("--models", type=Path, required=True)
+    parser.add_argument("--models", type=Path)
     parser.add_argument("--layers", type=int, default=1)
     parser.add_argument("--examples", type=int, default=20)
     parser.add_argument("--curvature", type=int, default=200, help="examples of the curvature")
@@ -40,7 +42,8 @@ def main():
     config = with_encoder_digest(config)
     dataset = load(config.dataset)
     arrays = as_arrays(config, dataset)
-    model, _ = train_on_all(config, arrays, 0, options.models, Unwatched())
+    models = options.models or Path(tempfile.mkdtemp())
+    model, _ = train_on_all(config, arrays, 0, models, Unwatched())
     inputs, labels = arrays.train_images.astype(np.float32), arrays.train_labels
     some = np.linspace(0, len(labels) - 1, options.curvature).astype(int)
     objective = Objective(model, inputs, labels, None, config.training.weight_decay, some)

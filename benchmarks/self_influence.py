@@ -2,7 +2,6 @@
 
 Run as `python -m benchmarks.self_influence [--data FOLDER] [--only WORD]`.
 
-
 References are `cg` where it is cheap, and `exact` on the encoder, where each product with the
 curvature takes a pass over all gradients; there `cg` runs to convergence on a few examples, and is
 compared. All have the same damping and the Gauss-Newton matrix of the same examples: all of them,
@@ -33,6 +32,7 @@ from tfmem.self_influence import (
 from tfmem.training.outcome import Unwatched
 from tfmem.training.whole import train_on_all
 
+SKETCH = 2048
 LISSA = 3  # examples that LiSSA is timed on
 BY_CG = 4  # examples on which cg is compared with exact
 
@@ -56,9 +56,11 @@ def trained(config, data, models):
 
 
 def cases(folder, models, drawn):
-    """Objectives by name, how many examples the reference's curvature is of, and tests or None."""
+    """By name: objectives, the size of the sketch, how many examples the reference's curvature is
+    of, and tests or None.
+    """
     digits = read_config("configs/digits.yaml")
-    yield "digits, dense", lambda: trained(digits, load(digits.dataset), models), None, None
+    yield "digits, dense", lambda: trained(digits, load(digits.dataset), models), SKETCH, None, None
     if folder is None:
         print("skipped: MNIST and SST-2; give --data")
         return
@@ -67,14 +69,14 @@ def cases(folder, models, drawn):
     def first_of_mnist():
         return trained(mnist, load(mnist.dataset).keep(np.arange(6000), np.arange(1000)), models)
 
-    yield "MNIST (6,000), small CNN", first_of_mnist, 500, None
+    yield "MNIST (6,000), small CNN", first_of_mnist, SKETCH, 500, None
     for layers in (1, 2):
         settings = f"dataset.data_dir={folder}/sst2", f"model.trained_layers={layers}"
         config = with_encoder_digest(read_config("configs/sst2.yaml", *settings))
         data = as_arrays(config, load(config.dataset))
         tests = data.test_images.astype(np.float32), data.test_labels
         name = f"SST-2, encoder, last {layers} and head"
-        yield name, lambda c=config, d=data: trained(c, d, models), drawn, tests
+        yield name, lambda c=config, d=data: trained(c, d, models), layers * SKETCH, drawn, tests
 
 
 def timed(function):
@@ -83,11 +85,11 @@ def timed(function):
     return function(), time.perf_counter() - start
 
 
-def compare(name, objectives, damping, count, drawn, tests):
+def compare(name, objectives, damping, size, count, drawn, tests):
     """Prints one case."""
     objective = objectives()
     everything = len(objective.labels)
-    fast, before = timed(lambda: FastSolver(objective, damping))
+    fast, before = timed(lambda: FastSolver(objective, damping, size))
     scores, seconds = timed(lambda: remove_scores(fast))
     order = np.random.default_rng(0).permutation(everything)
     chosen, each = np.sort(order[:count]), (before + seconds) / everything
@@ -112,7 +114,7 @@ def compare(name, objectives, damping, count, drawn, tests):
     expected, solved = timed(lambda: remove_scores(solver, chosen))
     ranks = {"": scores.values[chosen]}
     if some is not objective:
-        same = remove_scores(FastSolver(some, damping), chosen).values
+        same = remove_scores(FastSolver(some, damping, size), chosen).values
         ranks = {" of the same curvature": same, " of the whole one": scores.values[chosen]}
     found = ", ".join(
         f"Spearman of fast{which} {spearmanr(values, expected.values, nan_policy='omit')[0]:.4f}"
@@ -145,11 +147,11 @@ def main():
     parser.add_argument("--reference", type=int, default=200, help="examples of the reference")
     parser.add_argument("--curvature-examples", type=int, help="of the reference, on SST-2")
     options = parser.parse_args()
-    for name, train, drawn, tests in cases(
+    for name, train, size, drawn, tests in cases(
         options.data, options.models, options.curvature_examples
     ):
         if options.only in name:
-            compare(name, train(), options.damping, options.reference, drawn, tests)
+            compare(name, train(), options.damping, size, options.reference, drawn, tests)
 
 
 if __name__ == "__main__":
