@@ -1,7 +1,6 @@
 """Attribution on SST-2: completeness gaps by rule and steps, and what an example costs.
 
-Run as `python -m benchmarks.attribution FOLDER [--models DIR]`, FOLDER with sst2; the model is kept in
-DIR.
+Run as `python -m benchmarks.attribution FOLDER [--models DIR]`, FOLDER with sst2; DIR keeps the model.
 The curvature is that of some training examples, which changes what is attributed but hardly the
 gaps.
 """

@@ -56,9 +56,7 @@ def trained(config, data, models):
 
 
 def cases(folder, models, drawn):
-    """By name: objectives, the size of the sketch, how many examples the reference's curvature is
-    of, and tests or None.
-    """
+    """Name, objectives, size of the sketch, examples of the reference's curvature, tests or None."""
     digits = read_config("configs/digits.yaml")
     yield "digits, dense", lambda: trained(digits, load(digits.dataset), models), SKETCH, None, None
     if folder is None:
