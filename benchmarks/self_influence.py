@@ -56,7 +56,7 @@ def trained(config, data, models):
 
 
 def cases(folder, models, drawn):
-    """Name, objectives, size of the sketch, examples of the reference's curvature, tests or None."""
+    """Name, objectives, size of the sketch, examples of the reference's curvature, tests if any."""
     digits = read_config("configs/digits.yaml")
     yield "digits, dense", lambda: trained(digits, load(digits.dataset), models), SKETCH, None, None
     if folder is None:
