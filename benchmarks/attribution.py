@@ -1,6 +1,6 @@
 """Attribution on SST-2: completeness gaps by rule and steps, and what an example costs.
 
-Run as `python -m benchmarks.attribution FOLDER [--models DIR]`, sst2 in FOLDER; DIR keeps the model.
+Run as `python -m benchmarks.attribution FOLDER [--models DIR]`, sst2 in FOLDER; DIR keeps models.
 The curvature is that of some training examples, which changes what is attributed but hardly the
 gaps.
 """
