@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,7 +66,7 @@ def _rounded(column: pd.Series) -> list[float]:
     return (column.to_numpy(np.float64).round(4) + 0.0).tolist()
 
 
-def explore(run: Run, limit: int = EXAMPLES) -> Explorer:
+def explore(run: Run, limit: int = EXAMPLES, also: Sequence[int] = ()) -> Explorer:
     """Chooses the examples of a page, and finds their links.
 
     Training examples are all, if they are no more than `limit`, else those in selected pairs, a
@@ -76,9 +77,10 @@ def explore(run: Run, limit: int = EXAMPLES) -> Explorer:
     Args:
       run: its estimates and pairs.
       limit: how many training examples, and how many test examples, at most.
+      also: training examples that are there in any case, as more is known of them.
     """
     known = run.memorization.dropna(subset="memorization")
-    train, said = _chosen(run, known, limit)
+    train, said = _chosen(run, known, limit, also)
     parts = [_pairs(run, train)]
     tests = []
     for label, block in sorted(run.influence.items()):
@@ -97,7 +99,9 @@ def explore(run: Run, limit: int = EXAMPLES) -> Explorer:
     return Explorer(train, test, links, said)
 
 
-def _chosen(run: Run, known: pd.DataFrame, limit: int) -> tuple[pd.DataFrame, str]:
+def _chosen(
+    run: Run, known: pd.DataFrame, limit: int, also: Sequence[int]
+) -> tuple[pd.DataFrame, str]:
     total = len(run.memorization)
     if len(known) <= limit:
         return known, f"{len(known):,} of {total:,} training examples"
@@ -107,13 +111,16 @@ def _chosen(run: Run, known: pd.DataFrame, limit: int) -> tuple[pd.DataFrame, st
     ranked = known["memorization"].sort_values(ascending=False, kind="stable")
     memorized = ranked.index[ranked >= threshold].to_numpy(np.int64)
     paired = run.pairs["train_index"].drop_duplicates().to_numpy(np.int64)[: limit // 2]
-    wanted = [paired, *sample, memorized]
+    more = known.index.intersection(pd.Index(also)).to_numpy(np.int64)
+    wanted = [paired, more, *sample, memorized]
     chosen = pd.unique(np.concatenate(wanted))[:limit]
     there = np.isin(memorized, chosen)
     least = threshold if there.all() else ranked.loc[memorized[~there][0]]
+    further = f"{len(more):,} of which more is known, " if len(more) else ""
     return known.loc[np.sort(chosen)], (
         f"{len(chosen):,} of {total:,} training examples: those with memorization of at least "
-        f"{least:.2g}, those in pairs, and of each class up to {of_class} over the whole range"
+        f"{least:.2g}, those in pairs, {further}and of each class up to {of_class} over the whole "
+        "range"
     )
 
 

@@ -95,7 +95,7 @@ def render(
     Returns:
       HTML that needs nothing beside itself. Its tables are there without JavaScript.
     """
-    explorer = explore(run, limit)
+    explorer = explore(run, limit, () if attributions is None else attributions.index.tolist())
     shown = _shown(run, explorer, attributions)
     sources = {
         split: [data_uri(sheet.encoded, sheet.suffix) for sheet in sheets.sheets]
@@ -144,7 +144,7 @@ def write_folder(
     Raises:
       InputError: if it cannot be written.
     """
-    explorer = explore(run, limit)
+    explorer = explore(run, limit, () if attributions is None else attributions.index.tolist())
     shown = _shown(run, explorer, attributions)
     try:
         out.mkdir(parents=True, exist_ok=True)
