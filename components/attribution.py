@@ -36,7 +36,9 @@ def Do(inputs: Paths, outputs: Paths, parameters: Parameters) -> None:
     noted = {
         "config": config.digest().hex(),
         "attribution": wanted.model_dump(mode="json"),
-        "self_influence": read_summary(kept),
+        "self_influence": {
+            name: value for name, value in read_summary(kept).items() if "seconds" not in name
+        },
     }
 
     def attribute(rows: np.ndarray) -> Iterator[Attribution]:
