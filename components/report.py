@@ -39,7 +39,7 @@ from components.experiment import (
     Seeds,
     Typicality,
 )
-from tfmem.attribution.records import SUMMARY_NAME, read_attributions
+from tfmem.attribution.records import is_complete, read_attributions
 from tfmem.config import Config
 from tfmem.report import render, render_experiments, write_folder
 from tfmem.run import Run
@@ -95,7 +95,7 @@ def write_beside(folder: Path, examples: int, out: Path) -> None:
 
 def _words(places: Paths) -> pd.DataFrame | None:
     """Attributions to words, if there are any."""
-    if not places.get("attribution", Path()).joinpath(SUMMARY_NAME).exists():
+    if "attribution" not in places or not is_complete(places["attribution"]):
         return None
     found = read_attributions(places["attribution"])
     return found.dropna(subset="replace") if found["words"].map(len).all() else None

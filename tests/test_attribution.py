@@ -11,7 +11,12 @@ from pipelines.self_influence import attribution, self_influence
 from tests.test_pipelines import ROOT, tfmem_command
 from tfmem.attribution.integral import BlendInfluence, attributions, directions
 from tfmem.attribution.patches import Patches
-from tfmem.attribution.records import most_memorized, read_attributions, write_attributions
+from tfmem.attribution.records import (
+    is_complete,
+    most_memorized,
+    read_attributions,
+    write_attributions,
+)
 from tfmem.attribution.words import EncoderWords, TransformerWords
 from tfmem.config import Config, EncoderSettings, TrainingSettings, TransformerSettings, from_yaml
 from tfmem.encoders import as_arrays
@@ -259,7 +264,9 @@ def test_records_are_continued_and_made_anew_with_other_settings(float64, tmp_pa
     assert found["scores"][5].shape == (2, 2)
     np.testing.assert_allclose(found["memorization"][5], expected.memorization, rtol=1e-6)
     first, last = sorted(tmp_path.glob("*.tfrecord"))
+    assert is_complete(tmp_path)
     last.unlink()
+    assert not is_complete(tmp_path)
     with pytest.raises(InputError, match="found 1 of 2"):
         read_attributions(tmp_path)
     written = first.stat().st_mtime_ns

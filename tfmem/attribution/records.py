@@ -128,6 +128,12 @@ def _encode(attribution: Attribution) -> bytes:
     )
 
 
+def is_complete(folder: Path) -> bool:
+    """Whether all shards of attributions are there, and no work on them was stopped."""
+    paths = list(folder.glob(f"{_KIND}-*.tfrecord"))
+    return {named[2] for path in paths if (named := parse_shard_name(path.name))} == {len(paths)}
+
+
 def read_attributions(folder: str | os.PathLike[str]) -> pd.DataFrame:
     """Attribution records.
 
