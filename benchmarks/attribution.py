@@ -45,7 +45,8 @@ def main():
     model, _ = train_on_all(config, arrays, 0, models, Unwatched())
     inputs, labels = arrays.train_images.astype(np.float32), arrays.train_labels
     some = np.linspace(0, len(labels) - 1, options.curvature).astype(int)
-    objective = Objective(model, inputs, labels, None, config.training.weight_decay, some)
+    decay = config.training.weight_decay
+    objective = Objective(model, inputs, labels, None, decay, some, arrays.padded)
     # The least believed are among the most memorized.
     believed = objective.probabilities(inputs)[np.arange(len(labels)), labels]
     chosen = np.random.default_rng(0).choice(

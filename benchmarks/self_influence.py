@@ -50,6 +50,7 @@ def trained(config, data, models):
             data.train_labels,
             weight_decay=config.training.weight_decay,
             curvature_examples=curvature_examples,
+            padded=data.padded,
         )
 
     return objective

@@ -13,8 +13,9 @@ from sklearn.linear_model import LogisticRegression
 from pipelines.runner import run_chain
 from pipelines.self_influence import self_influence
 from tests.test_pipelines import ROOT, tfmem_command
-from tfmem.config import from_yaml
+from tfmem.config import TransformerSettings, from_yaml
 from tfmem.errors import InputError
+from tfmem.models import build
 from tfmem.run import read_memorization
 from tfmem.self_influence import (
     SOLVERS,
@@ -282,6 +283,25 @@ def test_the_sketch_and_the_rows_of_a_network_give_what_cg_does(monkeypatch):
         ExactSolver(Objective(model, inputs, labels))
     with pytest.raises(InputError, match="damping above 0"):
         ExactSolver(objective, 0.0)
+
+
+def test_padding_is_left_out_and_changes_nothing():
+    rng = np.random.default_rng(0)
+    ids = rng.integers(1, 30, (40, 12)).astype(np.int32)
+    ids[np.arange(12) >= rng.integers(1, 13, 40)[:, None]] = 0
+    settings = TransformerSettings(vocabulary=30, length=12, layers=1, width=8, heads=2)
+    keras.utils.set_random_seed(0)
+    model, y = build(settings, (12,), 3), rng.integers(3, size=40)
+    long, short = (Objective(model, ids, y, padded=padded) for padded in (False, True))
+    chosen = rng.permutation(40)[:30]
+    lengths = (ids[chosen[short.by_length(chosen)]] != 0).sum(axis=1)
+    assert (np.diff(lengths) >= 0).all()
+    assert (long.by_length(chosen) == np.arange(30)).all()
+    assert short._tensors(ids, np.array([7])).shape == (1, (ids[7] != 0).sum())
+    scores = [remove_scores(ExactSolver(each), chosen).values for each in (long, short)]
+    np.testing.assert_allclose(*scores, rtol=1e-3)
+    found = [influence(FastSolver(each), ids[:9], y[:9], chosen) for each in (long, short)]
+    np.testing.assert_allclose(*found, rtol=1e-3, atol=1e-3 * np.abs(found[0]).max())
 
 
 def test_what_has_not_converged_is_nan_and_is_said(float64):

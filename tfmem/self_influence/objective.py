@@ -15,6 +15,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tfmem.datasets.padding import lengths
 from tfmem.errors import InputError
 from tfmem.self_influence.tracing import safe_derivatives
 
@@ -44,6 +45,7 @@ class Objective:
       values: what the trained variables are, tensors.
       decay: `[p]`, the weight decay's share in the diagonal of the curvature.
       curvature_examples: int64, the training examples that the curvature is a mean over.
+      padded: whether the ends of inputs are left out where they are 0 in all of a batch.
     """
 
     def __init__(
@@ -54,6 +56,7 @@ class Objective:
         variables: Sequence[keras.Variable] | None = None,
         weight_decay: float = 0.0,
         curvature_examples: np.ndarray | None = None,
+        padded: bool = False,
     ) -> None:
         """Takes a trained model and what it was trained on.
 
@@ -66,6 +69,8 @@ class Objective:
             with float64 (and layers in float64) all is computed in it.
           weight_decay: coefficient of the L2 penalty that is part of the loss.
           curvature_examples: which examples the curvature is taken over, to save time; None is all.
+          padded: whether `inputs` is an array of sequences `[n, length, ...]` that end in zeros
+            which the model can do without.
 
         Raises:
           InputError: if arrays differ in length, a label has no logit, nothing is trained, or there
@@ -73,6 +78,7 @@ class Objective:
         """
         self.model = model
         self._inputs = inputs
+        self.padded = padded
         self.labels = np.asarray(labels)
         chosen = model.trainable_variables if variables is None else variables
         self._variables = list(chosen)
@@ -89,6 +95,7 @@ class Objective:
         self.decay = np.repeat(decays, self._sizes).astype(self.dtype)
         self.num_classes = int(model.output_shape[-1])
         self._check(inputs, self.labels)
+        self._lengths = lengths(inputs) if padded else np.zeros(len(self.labels), np.int64)
         everything = np.arange(len(self.labels))
         self.curvature_examples = everything if curvature_examples is None else curvature_examples
         if not np.isin(self.curvature_examples, everything).all() or not len(
@@ -98,17 +105,28 @@ class Objective:
                 f"curvature_examples: expected some of 0 to {len(everything) - 1}, received "
                 f"{self.curvature_examples}"
             )
-        self._rows_program = tf.function(self._rows, reduce_retracing=True)
-        self._logits_program = tf.function(lambda x: self._logits(self.values, x))
+        examples = keras.tree.map_structure(self._specification, inputs)
+        cotangents = tf.TensorSpec([None, self.num_classes], self.dtype)
+        classes = tf.TensorSpec([None], tf.int32)
+        vectors = tf.TensorSpec([None, self.num_parameters], self.dtype)
+        self._logits_program = tf.function(lambda x: self._logits(self.values, x), [examples])
+        self._rows_program = tf.function(self._rows, [examples, cotangents])
         self._product_programs = {
-            "hessian": tf.function(self._hessian_product, reduce_retracing=True),
-            "gauss_newton": tf.function(self._gauss_newton_product, reduce_retracing=True),
+            "hessian": tf.function(self._hessian_product, [examples, classes, vectors]),
+            "gauss_newton": tf.function(self._gauss_newton_product, [examples, classes, vectors]),
         }
         self._kept: tuple[np.ndarray, ...] | None = None
 
     def take(self, examples: np.ndarray) -> tuple[Any, np.ndarray]:
         """Inputs and labels of some training examples."""
         return _take(self._inputs, examples), self.labels[examples]
+
+    def by_length(self, examples: np.ndarray) -> np.ndarray:
+        """Positions in `examples` such that those of like length are together, the shortest first.
+
+        A batch costs what its longest example does. Without padding the order stays as it is.
+        """
+        return np.argsort(self._lengths[examples], kind="stable")
 
     @contextmanager
     def at(self, values: Sequence[tf.Tensor]) -> Iterator[None]:
@@ -129,7 +147,8 @@ class Objective:
         """What the model gives each class, float64 `[count, classes]`."""
         count = len(keras.tree.flatten(inputs)[0])
         logits = [
-            self._logits_program(_tensors(inputs, rows)).numpy() for rows in _batches(count, _BATCH)
+            self._logits_program(self._tensors(inputs, rows)).numpy()
+            for rows in _batches(count, _BATCH)
         ]
         shifted = np.concatenate(logits).astype(np.float64)
         shifted = np.exp(shifted - shifted.max(axis=1, keepdims=True))
@@ -167,7 +186,7 @@ class Objective:
             # A loop over a single row is vectorized wrongly (TensorFlow 2.21, reshapes): take two.
             taken = block if len(block) > 1 else block.repeat(2)
             u = tf.constant(cotangents[taken], self.dtype)
-            found = self._rows_program(_tensors(inputs, examples[taken]), u)
+            found = self._rows_program(self._tensors(inputs, examples[taken]), u)
             yield found[: len(block)].numpy()
 
     def curvature_rows(
@@ -180,7 +199,7 @@ class Objective:
         drawn from the model, whose mean is the same matrix (the Fisher information).
 
         Yields:
-          `[block, p]`, from row `first` on.
+          `[block, p]`, from row `first` on, always in the same order.
         """
         examples = self.curvature_examples
         p = self.probabilities(_take(self._inputs, examples))
@@ -188,8 +207,9 @@ class Objective:
             factors = _sampled_factors(p, most, np.random.default_rng(seed))
         else:
             factors = _covariance_factors(p)
-        factors = factors / np.sqrt(len(examples))
-        repeated = examples.repeat(factors.shape[1])
+        order = self.by_length(examples)
+        factors = factors[order] / np.sqrt(len(examples))
+        repeated = examples[order].repeat(factors.shape[1])
         factors = factors.reshape(-1, self.num_classes)
         yield from self.rows(self._inputs, repeated[first:], factors[first:])
 
@@ -213,9 +233,10 @@ class Objective:
                 out += (vectors @ rows.T) @ rows
             return out
         chosen = self.curvature_examples if examples is None else examples
+        chosen = chosen[self.by_length(chosen)]
         program = self._product_programs[curvature]
         for block in _batches(len(chosen), _BATCH):
-            inputs = _tensors(self._inputs, chosen[block])
+            inputs = self._tensors(self._inputs, chosen[block])
             labels = tf.constant(self.labels[chosen[block]], tf.int32)
             total = program(inputs, labels, tf.constant(vectors)).numpy()
             out += total / self.dtype.type(len(chosen))
@@ -245,6 +266,21 @@ class Objective:
                 f"labels: expected classes from 0 to {self.num_classes - 1}, received "
                 f"{labels.min()} to {labels.max()}"
             )
+
+    def _specification(self, array: Any) -> tf.TensorSpec:
+        """Of a batch of any number of examples, and of any length if that may be less."""
+        shape = list(np.shape(array))
+        shape[: 1 + self.padded] = [None] * (1 + self.padded)
+        return tf.TensorSpec(shape, np.asarray(array).dtype)
+
+    def _tensors(self, inputs: Any, rows: np.ndarray) -> Any:
+        def tensor(array: Any) -> tf.Tensor:
+            taken = np.asarray(array)[rows]
+            if self.padded:
+                taken = taken[:, : max(1, lengths(taken).max())]
+            return tf.constant(taken)
+
+        return keras.tree.map_structure(tensor, inputs)
 
     def _logits(self, values: Sequence[tf.Tensor], inputs: Any) -> tf.Tensor:
         with self.at(values):
@@ -347,7 +383,3 @@ def _take(inputs: Any, rows: np.ndarray) -> Any:
 def _batches(count: int, size: int) -> Iterator[np.ndarray]:
     for start in range(0, count, size):
         yield np.arange(start, min(start + size, count))
-
-
-def _tensors(inputs: Any, rows: np.ndarray) -> Any:
-    return keras.tree.map_structure(lambda array: tf.constant(np.asarray(array)[rows]), inputs)

@@ -125,6 +125,7 @@ def influence(
       InputError: if no solution has converged.
     """
     objective, chosen = solver.objective, _chosen(solver, examples)
+    order = objective.by_length(chosen)
     out = np.empty((len(chosen), len(test_labels)))
     converged: list[np.ndarray] = []
     done = 0
@@ -133,8 +134,8 @@ def influence(
         converged.extend(sound for _, sound in solved)
         tests = slice(done, done + len(paired))
         start = 0
-        for _, rows in objective.loss_gradients(*objective.take(chosen)):
-            out[start : start + len(rows), tests] = solver.project(rows) @ paired.T
+        for _, rows in objective.loss_gradients(*objective.take(chosen[order])):
+            out[order[start : start + len(rows)], tests] = solver.project(rows) @ paired.T
             start += len(rows)
         done += len(paired)
     sound = np.concatenate(converged)
@@ -171,8 +172,9 @@ def _within(
 
 def _scores(solver: Solver, baselines: Any, examples: np.ndarray | None) -> Scores:
     objective, chosen = solver.objective, _chosen(solver, examples)
+    order = objective.by_length(chosen)
     parts = []
-    for rows in _parts(np.arange(len(chosen)), solver.at_once):
+    for rows in _parts(order, solver.at_once):
         inputs, labels = objective.take(chosen[rows])
         found = list(objective.loss_gradients(inputs, labels))
         gradients = np.concatenate([block for _, block in found])
@@ -186,7 +188,7 @@ def _scores(solver: Solver, baselines: Any, examples: np.ndarray | None) -> Scor
         values = probabilities * np.einsum("ij,ij->i", solution.paired, paired, dtype=np.float64)
         parts.append((values, probabilities, solution.residuals, solution.converged))
     values, probabilities, residuals, converged = (
-        np.concatenate(part) for part in zip(*parts, strict=True)
+        np.concatenate(part)[np.argsort(order)] for part in zip(*parts, strict=True)
     )
     if baselines is None:
         converged &= values >= 0

@@ -109,6 +109,7 @@ def trained_objective(
         [v for name in settings.layers for v in model.get_layer(name).trainable_variables] or None,
         config.training.weight_decay,
         _curvature_examples(config, len(arrays.train_labels)),
+        arrays.padded,
     )
     return objective, float(outcome.test_correct.mean())
 

@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfmem.datasets import Dataset
+from tfmem.datasets.padding import lengths
 
 _SCALED_AT_ONCE = 256 << 20  # bytes; larger data sets are scaled batch by batch
 
@@ -30,7 +31,7 @@ class ResidentExamples:
         images = np.concatenate([dataset.train_images, dataset.test_images])
         self._lengths = None
         if dataset.padded and not fixed_shape:
-            self._lengths = tf.Variable(_lengths(images), trainable=False)
+            self._lengths = tf.Variable(lengths(images), trainable=False)
         self._scale = 1.0
         if 4 * images.size <= _SCALED_AT_ONCE:
             images = images.astype(np.float32) / np.float32(dataset.white)
@@ -73,9 +74,3 @@ class ResidentExamples:
         """All indices and labels of a split in index order."""
         first, end = (self.num_train, self.count) if test else (0, self.num_train)
         return self.batches(np.arange(first, end), batch_size)
-
-
-def _lengths(examples: np.ndarray) -> np.ndarray:
-    """Places up to the last one that is not 0, int64 `[examples]`."""
-    used = examples.reshape(*examples.shape[:2], -1).any(axis=2)
-    return np.where(used, np.arange(1, used.shape[1] + 1), 0).max(axis=1)
