@@ -41,8 +41,9 @@ from components.experiment import (
 )
 from tfmem.attribution.records import is_complete, read_attributions
 from tfmem.config import Config
-from tfmem.report import render, render_experiments, write_folder
-from tfmem.run import Run
+from tfmem.experiments_page import render_experiments
+from tfmem.report import render, write_folder
+from tfmem.run import Run, read_memorization
 
 _EXPERIMENTS: dict[str, type[Artifact]] = {
     "attribution": Attributions,
@@ -74,8 +75,15 @@ def Do(inputs: Paths, outputs: Paths, parameters: Parameters) -> None:
 
 
 def write_alone(inputs: Paths, outputs: Paths, parameters: Parameters) -> None:
-    """Renders the experiments of a folder that holds no run."""
-    page = render_experiments(Config.model_validate_json(parameters["config"]), inputs)
+    """Renders the experiments of a folder that holds no run, and the texts that they are of."""
+    config = Config.model_validate_json(parameters["config"])
+    experiments = {name: inputs[name] for name in _EXPERIMENTS if name in inputs}
+    examples = None
+    if "memorization" in inputs and config.dataset.of_texts:
+        from tfmem.datasets import load
+
+        examples = load(config.dataset), read_memorization(inputs["memorization"])
+    page = render_experiments(config, experiments, examples, _words(inputs))
     outputs["report"].write_text(page, encoding="utf-8")
 
 

@@ -76,7 +76,7 @@ def experiment(name: str, config: Config, out: Path, beam_args: Sequence[str] = 
         *(self_influence(config) if step.wired else []),
         *(attribution(config) if attributed else []),
         step,
-        page(config, there=not alone or (out / Figures.place).exists()),
+        page(config, not alone or (out / Figures.place).exists(), bool(step.wired)),
     ]
 
 
@@ -94,8 +94,15 @@ def step_of(name: str, config: Config) -> Step:
     return Step(component, {"config": config.model_dump_json()}, wired)
 
 
-def page(config: Config, there: bool) -> Step:
-    """The page of a run, or of experiments alone where there is none."""
+def page(config: Config, there: bool, one_model: bool = True) -> Step:
+    """The page of a run, or of experiments alone where there is none.
+
+    Args:
+      config: the settings.
+      there: whether there is a run.
+      one_model: whether there is the self-influence of one model.
+    """
     if there:
         return Step(REPORT, {})
-    return Step(EXPERIMENTS_ALONE, {"config": config.model_dump_json()})
+    wired = {"memorization": records(config)} if one_model else {}
+    return Step(EXPERIMENTS_ALONE, {"config": config.model_dump_json()}, wired)

@@ -26,7 +26,7 @@ def study(config: Config, out: Path, trials: bool, beam_args: Sequence[str] = ()
     Raises:
       InputError: if examples are no texts, or if estimates are asked for that need trials.
     """
-    if config.dataset.text is None and config.dataset.name != "treebank":
+    if not config.dataset.of_texts:
         raise InputError(
             f"dataset.name: expected texts (treebank, or dataset.text), received "
             f"{config.dataset.name}"

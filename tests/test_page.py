@@ -13,6 +13,7 @@ from tfmem.config import from_yaml
 from tfmem.datasets.dataset import Dataset
 from tfmem.datasets.text import TextDataset
 from tfmem.estimation.estimator import ClassCounts, TrainCounts
+from tfmem.experiments_page import render_experiments
 from tfmem.explorer import explore
 from tfmem.pairs import PairStatistics
 from tfmem.report import render, write_folder
@@ -215,18 +216,28 @@ def test_without_javascript_the_tables_remain(browser, addresses):
     assert all(browser.run(f"!!document.querySelector({link!r})") for link in links)
 
 
-def test_texts_are_read_searched_and_their_memorized_words_coloured(browser, known_run, tmp_path):
-    save_figures(tmp_path)
+def sentences(data):
+    """Texts in the place of images, and which words of the last are memorized."""
     strings = np.dtypes.StringDType()
     train = np.array([[f"<b>text</b> {k}", "odd" if k % 2 else "even"] for k in range(40)], strings)
     test = np.array([[f"test {k}", "too"] for k in range(5)], strings)
-    data = known_run.dataset
-    run = SimpleNamespace(**vars(known_run))
-    run.dataset = TextDataset(
-        "sentences", train, data.train_labels, test, data.test_labels, data.class_names
-    )
     words = {"words": [["good", "film"]], "scores": [40 * np.array([0.02, -0.016])]}
-    page = render(run, tmp_path, attributions=pd.DataFrame(words, index=[39]))
+    return TextDataset(
+        "sentences", train, data.train_labels, test, data.test_labels, data.class_names
+    ), pd.DataFrame(words, index=[39])
+
+
+def type_words(browser, letters):
+    browser.run("document.querySelector('#words').focus()")
+    for letter in letters:
+        browser.press(letter, ord(letter), letter)
+
+
+def test_texts_are_read_searched_and_their_memorized_words_coloured(browser, known_run, tmp_path):
+    save_figures(tmp_path)
+    run = SimpleNamespace(**vars(known_run))
+    run.dataset, attributions = sentences(known_run.dataset)
+    page = render(run, tmp_path, attributions=attributions)
     (tmp_path / "page.html").write_text(page, encoding="utf-8")
     for width in (390, 1280):
         browser.open((tmp_path / "page.html").as_uri(), width)
@@ -238,9 +249,7 @@ def test_texts_are_read_searched_and_their_memorized_words_coloured(browser, kno
     shown = browser.run(f"{marks}.map((e) => [e.title, e.innerText, e.style.background])")
     strong, weak = "rgba(230, 159, 0, 0.75)", "rgba(0, 114, 178, 0.6)"
     assert shown == 2 * [["+0.0200", "good", strong], ["-0.0160", "film", weak]]
-    browser.run("document.querySelector('#words').focus()")
-    for letter in "ODD 7":
-        browser.press(letter, ord(letter), letter)
+    type_words(browser, "ODD 7")
     assert [link for _, link in texts(browser, "#gallery a")] == [
         f"#train-{k}" for k in (37, 27, 17, 7)
     ]
@@ -250,4 +259,30 @@ def test_texts_are_read_searched_and_their_memorized_words_coloured(browser, kno
         ["test 2"],
         ["test 4"],
     ]
+    assert browser.errors == []
+
+
+def test_without_trials_the_page_has_the_memorized_texts(browser, known_run, tmp_path, monkeypatch):
+    monkeypatch.setattr("tfmem.experiments_page._MOST", 20)
+    monkeypatch.setattr("tfmem.experiments_page._LEAST", 5)
+    data, attributions = sentences(known_run.dataset)
+    examples = data, known_run.memorization
+    page = render_experiments(known_run.config, {}, examples, attributions)
+    (tmp_path / "page.html").write_text(page, encoding="utf-8")
+    for width in (1280, 390):
+        browser.open((tmp_path / "page.html").as_uri(), width)
+        assert browser.run("document.documentElement.scrollWidth") <= width
+    shown = "[...document.querySelectorAll('#memorized tr[data-index]')].filter((e) => !e.hidden)"
+    indices = f"{shown}.map((e) => Number(e.dataset.index))"
+    assert browser.run(indices) == [*range(39, 19, -1), *range(4, -1, -1)]
+    marks = browser.run(
+        "[...document.querySelectorAll('td mark')].map((e) => [e.title, e.innerText])"
+    )
+    assert marks == [["+0.0200", "good"], ["-0.0160", "film"]]
+    browser.click("#memorized th:first-child button")
+    browser.click("#memorized th:first-child button")
+    assert browser.run(indices) == [*range(5), *range(20, 40)]
+    type_words(browser, "ODD 3")
+    assert browser.run(indices) == [3, 23, 31, 33, 35, 37]
+    assert browser.run("document.querySelector('#status').innerText").startswith("6 of the 25")
     assert browser.errors == []

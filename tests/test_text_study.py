@@ -224,6 +224,7 @@ def test_without_trials_nothing_needs_a_run(toy, conducted_study, tmp_path):
     ]
     page = (folder / "report.html").read_text()
     assert '<figure id="removal">' in page
+    assert page.count("<tr data-index=") == 80
     assert "Explore" not in page
 
 

@@ -10,7 +10,6 @@ from typing import Any
 
 import pandas as pd
 
-from tfmem.config import Config
 from tfmem.datasets import TextDataset
 from tfmem.datasets.pictures import Pictures
 from tfmem.errors import InputError
@@ -102,23 +101,6 @@ def render(
         for split, sheets in shown.pictures.items()
     }
     return _page(run, figures, experiments or {}, explorer, shown, sources, inline=True)
-
-
-def render_experiments(config: Config, experiments: Mapping[str, Path]) -> str:
-    """Renders a page of experiments that need no run.
-
-    Args:
-      config: what they were conducted with.
-      experiments: their folders by name.
-
-    Returns:
-      HTML that needs nothing beside itself.
-    """
-    return template("experiments.html.j2").render(
-        name=config.dataset.name,
-        settings=config.to_yaml(),
-        experiments=_sections(experiments),
-    )
 
 
 def write_folder(
@@ -213,7 +195,7 @@ def _page(
             (name, title, text, data_uri((figures / f"{name}.png").read_bytes()))
             for name, title, text in _FIGURES
         ],
-        experiments=_sections(experiments),
+        experiments=sections(experiments),
         memorized=list(memorized.itertuples()),
         pairs=list(pairs.itertuples()),
         statistics=run.pair_statistics,
@@ -245,19 +227,19 @@ def _data(run: Run, explorer: Explorer, shown: _Shown) -> dict[str, Any]:
     }
 
 
-def _sections(experiments: Mapping[str, Path]) -> list[tuple[str, str, Sequence[str], str]]:
+def sections(experiments: Mapping[str, Path]) -> list[tuple[str, str, Sequence[str], str]]:
     """Name, title, sentences and figure of each experiment that has been conducted."""
-    sections: list[tuple[str, str, Sequence[str], str]] = []
+    found: list[tuple[str, str, Sequence[str], str]] = []
     for name, folder in experiments.items():
         if name in _EXPERIMENTS:
             file, title, text = _EXPERIMENTS[name]
             if (folder / file).exists():
-                sections.append((name, title, [text], data_uri((folder / file).read_bytes())))
+                found.append((name, title, [text], data_uri((folder / file).read_bytes())))
         elif (folder / FINDINGS_NAME).exists():
             outcome = load_outcome(folder)
             image = data_uri((folder / "figure.png").read_bytes())
-            sections.append((name, outcome.question, outcome.findings, image))
-    return sections
+            found.append((name, outcome.question, outcome.findings, image))
+    return found
 
 
 def _summary(run: Run) -> dict[str, Any]:

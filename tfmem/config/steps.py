@@ -72,9 +72,14 @@ class DatasetSettings(Settings):
     def _text_or_images(self) -> DatasetSettings:
         if self.text is not None and self.name in ("digits", "npz", "image_folder", "treebank"):
             raise ValueError(f"no key text with name: {self.name}")
-        if self.image_size and (self.text or self.name in ("text_files", "treebank")):
+        if self.image_size and self.of_texts:
             raise ValueError("image_size only where examples are images")
         return self
+
+    @property
+    def of_texts(self) -> bool:
+        """Whether examples are texts."""
+        return self.text is not None or self.name in ("text_files", "treebank")
 
     def identity(self) -> dict[str, Any]:
         """What decides the examples, wherever they lie."""
