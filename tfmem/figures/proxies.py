@@ -18,18 +18,19 @@ from tfmem.figures.style import (
     plain,
 )
 
-_STYLES = {
+_WINE = "#882255"  # Tol's, for the ninth
+_STYLES = {  # hollow: the same of probabilities
     "memorization": (VERMILION, "o-"),
-    "memorization of probability": (ORANGE, "o-"),
-    "consistency": (BLUE, "s--"),
-    "consistency of probability": (SKY, "s--"),
+    "memorization of probability": (VERMILION, "o--"),
+    "consistency": (BLUE, "s-"),
+    "consistency of probability": (BLUE, "s--"),
     "learning speed": (GREEN, "^-."),
     "confidence": (GREY, "v:"),
     "forgetting events": (PURPLE, "D-."),
-    "EL2N": ("black", "x:"),
-    "GraNd": (GREEN, "x:"),
-    "gradient norm": (BLUE, "x:"),
-    "self-influence": (VERMILION, "*:"),
+    "EL2N": (SKY, "X-"),
+    "GraNd": (ORANGE, "X:"),
+    "gradient norm": ("black", "P:"),
+    "self-influence": (_WINE, "*-."),
 }
 
 
@@ -55,7 +56,8 @@ def proxies_figure(table: pd.DataFrame) -> Figure:
             rows = table[table["score"] == name].sort_values("cost")
             if rows.empty:
                 continue
-            axes.plot(rows["cost"], rows[column], line, color=color, markersize=4, label=name)
+            inside = "white" if name.endswith("of probability") else color
+            axes.plot(rows["cost"], rows[column], line, c=color, ms=5, mfc=inside, label=name)
             axes.fill_between(
                 rows["cost"],
                 rows[f"{column}_low"],

@@ -33,7 +33,7 @@ def removal_figure(table: pd.DataFrame) -> Figure:
         above.plot(rows[level], rows["accuracy"], line, color=color, label=name)
         above.fill_between(rows[level], low, high, color=color, alpha=0.2, linewidth=0)
     above.set_ylabel("test accuracy (± 1 SD)")
-    above.yaxis.set_major_formatter(PercentFormatter(1, decimals=1))
+    above.yaxis.set_major_formatter(PercentFormatter(1))
     above.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0)
     rows = table[table["removal"] == "memorized"].sort_values(level)
     by_share = level == "share"
