@@ -270,7 +270,7 @@ def test_the_sketch_and_the_rows_of_a_network_give_what_cg_does(monkeypatch):
     with pytest.raises(InputError, match="too many for a sketch of 16"):
         FastSolver(objective, size=16)
     monkeypatch.setattr("tfmem.self_influence.exact._LARGEST", 100)
-    monkeypatch.setattr("tfmem.self_influence.exact._HELD_BYTES", 1)
+    monkeypatch.setattr("tfmem.self_influence.exact.holdable_bytes", lambda: 1)
     monkeypatch.setattr("tfmem.self_influence.objective._MOST_ROWS", 30)  # four blocks
     by_rows = ExactSolver(objective)
     exact = remove_scores(by_rows)

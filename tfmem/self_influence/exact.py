@@ -8,11 +8,10 @@ import numpy as np
 from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
 from tfmem.errors import InputError
-from tfmem.self_influence.objective import Curvature, Objective
+from tfmem.self_influence.objective import Curvature, Objective, holdable_bytes
 from tfmem.self_influence.solver import DAMPING, Solution, relative, vectors_within
 
 _LARGEST = 12_000  # two matrices of 1.2 GB
-_HELD_BYTES = 2 << 30  # rows that meet all others in one pass
 _RESIDUAL = 1e-6  # what Cholesky leaves of a well-posed problem is far below
 _RESIDUAL_BY_ROWS = 1e-4  # which come from float32
 
@@ -112,29 +111,29 @@ class _Rows:
                 f"received {damping:g}"
             )
         self._inverse_ridge = 1 / ridge
+        root = np.sqrt(self._inverse_ridge)
         matrix = np.eye(count)
         for start, held, others in self._pairs(count):
+            held *= root
             end = start + len(held)
-            matrix[start:end, start:end] += held @ (held * self._inverse_ridge).T
-            held *= self._inverse_ridge
+            matrix[start:end, start:end] += held @ held.T
             for rows in others:
                 part = slice(end, end + len(rows))
-                matrix[part, start : start + len(held)] = rows @ held.T
+                matrix[part, start : start + len(held)] = (rows * root) @ held.T
                 end += len(rows)
         self._factor = _factored(matrix, "gauss_newton", damping)
 
     def _pairs(self, count: int) -> Iterator[tuple[int, np.ndarray, Iterator[np.ndarray]]]:
         """Rows from `start` on, as many as may be held, and all later ones in blocks."""
-        start = 0
-        while start < count:
-            blocks = self._objective.curvature_rows(first=start)
-            held = [next(blocks)]
-            size = start + len(held[0])
-            while size < count and sum(block.nbytes for block in held) < _HELD_BYTES:
-                held.append(next(blocks))
-                size += len(held[-1])
-            yield start, np.concatenate(held), blocks
-            start = size
+        size, dtype = self._objective.num_parameters, self._objective.dtype
+        most = max(1, holdable_bytes() // (size * dtype.itemsize))
+        for start in range(0, count, most):
+            held = np.empty((min(most, count - start), size), dtype)
+            filled = 0
+            for rows in self._objective.curvature_rows(first=start, last=start + len(held)):
+                held[filled : filled + len(rows)] = rows
+                filled += len(rows)
+            yield start, held, self._objective.curvature_rows(first=start + len(held))
 
     def solve(self, vectors: np.ndarray) -> Solution:
         scaled = vectors * self._inverse_ridge

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from typing import Any, Literal
 
 import keras
 import numpy as np
+import psutil
 import tensorflow as tf
 
 from tfmem.datasets.padding import lengths
@@ -22,7 +24,6 @@ from tfmem.self_influence.tracing import safe_derivatives
 Curvature = Literal["gauss_newton", "hessian"]
 
 _ROW_BYTES = 1 << 28  # per-example gradients held at once
-_KEPT_BYTES = 1 << 30  # rows of the Gauss-Newton matrix that are kept between products
 _MOST_ROWS = 512
 _BATCH = 256  # examples of one product
 _FEW_CLASSES = 10
@@ -154,6 +155,11 @@ class Objective:
         shifted = np.exp(shifted - shifted.max(axis=1, keepdims=True))
         return shifted / shifted.sum(axis=1, keepdims=True)
 
+    @cached_property
+    def _believed(self) -> np.ndarray:
+        """What the model gives each class, for the examples that the curvature is a mean over."""
+        return self.probabilities(_take(self._inputs, self.curvature_examples))
+
     def loss_gradients(
         self, inputs: Any, labels: np.ndarray
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -190,7 +196,7 @@ class Objective:
             yield found[: len(block)].numpy()
 
     def curvature_rows(
-        self, most: int | None = None, seed: int = 0, first: int = 0
+        self, most: int | None = None, seed: int = 0, first: int = 0, last: int | None = None
     ) -> Iterator[np.ndarray]:
         """Rows `D` with `D.T @ D` the Gauss-Newton matrix of the mean cross entropy.
 
@@ -199,10 +205,10 @@ class Objective:
         drawn from the model, whose mean is the same matrix (the Fisher information).
 
         Yields:
-          `[block, p]`, from row `first` on, always in the same order.
+          `[block, p]`, rows `first` up to, and without, `last`, always in the same order.
         """
         examples = self.curvature_examples
-        p = self.probabilities(_take(self._inputs, examples))
+        p = self._believed
         if most is not None and self.num_classes - 1 > most:
             factors = _sampled_factors(p, most, np.random.default_rng(seed))
         else:
@@ -211,7 +217,7 @@ class Objective:
         factors = factors[order] / np.sqrt(len(examples))
         repeated = examples[order].repeat(factors.shape[1])
         factors = factors.reshape(-1, self.num_classes)
-        yield from self.rows(self._inputs, repeated[first:], factors[first:])
+        yield from self.rows(self._inputs, repeated[first:last], factors[first:last])
 
     def product(
         self, vectors: np.ndarray, curvature: Curvature, examples: np.ndarray | None = None
@@ -246,7 +252,7 @@ class Objective:
         """The rows of the Gauss-Newton matrix, from memory where they fit into it."""
         if self._kept is None:
             count = len(self.curvature_examples) * (self.num_classes - 1)
-            if count * self.num_parameters * self.dtype.itemsize > _KEPT_BYTES:
+            if count * self.num_parameters * self.dtype.itemsize > holdable_bytes():
                 yield from self.curvature_rows()
                 return
             self._kept = tuple(self.curvature_rows())
@@ -338,6 +344,11 @@ class Objective:
 
     def _flat(self, parts: Sequence[tf.Tensor]) -> tf.Tensor:
         return tf.concat([tf.reshape(part, [-1]) for part in parts], axis=0)
+
+
+def holdable_bytes() -> int:
+    """What rows of the Gauss-Newton matrix may take: a third of the memory that is free."""
+    return int(psutil.virtual_memory().available // 3)
 
 
 def _gradient(
