@@ -92,19 +92,16 @@ def keras_hubs(config, examples, tokens):
     return run
 
 
-def main():
-    """Prints seconds a step, and ratios."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("data", type=Path, help="folder with sst2")
-    parser.add_argument("--turns", type=int, default=7)
-    options = parser.parse_args()
+def compare(data, layers, turns):
+    """Prints seconds a step with so many trained layers, and ratios."""
     text = Path("configs/sst2.yaml").read_text(encoding="utf-8")
-    config = from_yaml(text, [f"dataset.data_dir={options.data / 'sst2'}"])
-    config = with_encoder_digest(config)
+    settings = f"dataset.data_dir={data / 'sst2'}", f"model.trained_layers={layers}"
+    config = with_encoder_digest(from_yaml(text, settings))
     dataset = load(config.dataset)
     start = time.perf_counter()
     examples = as_arrays(config, dataset)
-    print(f"activations: {time.perf_counter() - start:.1f} s (less if they were kept)")
+    spent = time.perf_counter() - start
+    print(f"{layers} layers trained; activations: {spent:.1f} s (less if they were kept)")
     encoder = load_encoder(config.model.preset)
     tokens = encode(encoder, dataset.train_texts, config.model)
     sides = {
@@ -115,7 +112,7 @@ def main():
     order = np.random.default_rng(0).permutation(len(examples.train_labels))
     count = 20 * config.training.batch_size
     times: dict[str, list[float]] = {name: [] for name in sides}
-    for turn in range(options.turns + 1):
+    for turn in range(turns + 1):
         for name, run in sides.items():
             start = time.perf_counter()
             run(order[turn * count : (turn + 1) * count])
@@ -123,7 +120,17 @@ def main():
     medians = {name: np.median(found[1:]) for name, found in times.items()}  # the first traces
     for name, seconds in medians.items():
         ratio = np.median(np.array(times[name][1:]) / np.array(times["kept activations"][1:]))
-        print(f"{name}: {1000 * seconds:.0f} ms a step, ratio {ratio:.2f}")
+        print(f"  {name}: {1000 * seconds:.0f} ms a step, ratio {ratio:.2f}", flush=True)
+
+
+def main():
+    """Compares with one and with two trained layers."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("data", type=Path, help="folder with sst2")
+    parser.add_argument("--turns", type=int, default=7)
+    options = parser.parse_args()
+    for layers in (1, 2):
+        compare(options.data, layers, options.turns)
 
 
 if __name__ == "__main__":
