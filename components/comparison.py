@@ -19,7 +19,7 @@ from tfmem.predictions import write_atomically
 
 NAME = "consistency"
 SUFFICIENT = 0.7  # the Jaccard similarity by which Feldman & Zhang (2020, Sec. 2) chose 0.15
-_LAST = "last_layer"
+_LAST = "/last-layer"  # no folder is called so
 
 
 class ComparisonPage(Artifact):

@@ -10,6 +10,7 @@ from tfmem.datasets import load
 from tfmem.experiments.label_errors import label_errors
 from tfmem.experiments.outcome import Outcome
 from tfmem.experiments.summed import records_in, sum_trials, trials_on
+from tfmem.experiments.training import with_trials
 from tfmem.figures.label_errors import label_errors_figure
 from tfmem.run import Run
 
@@ -21,8 +22,7 @@ def conduct(run: Run, config: Config, folder: Path) -> Outcome:
         settings = config.experiments.label_errors
         noise = config.dataset.model_copy(update={"label_noise": settings.noise})
         number = settings.trials or config.training.trials
-        training = config.training.model_copy(update={"trials": number})
-        config = config.model_copy(update={"dataset": noise, "training": training})
+        config = with_trials(config, number).model_copy(update={"dataset": noise})
         dataset = load(noise)
         trials = trials_on(config, dataset, folder)
     else:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from components.comparison import comparing
+from components.comparison import ComparisonPage, comparing
+from components.component import RunComparison
 from components.last_layer import LAST_LAYER
 from pipelines.memorization import conducted
 from pipelines.runner import Step, run_chain
@@ -57,6 +58,11 @@ def _check(configs: Mapping[str, Config], out: Path) -> None:
     if len(configs) < 2:
         raise InputError(f"expected two configurations to compare, received {len(configs)}")
     reference, *others = configs
+    if taken := {RunComparison.place, ComparisonPage.place} & configs.keys():
+        raise InputError(
+            f"{taken.pop()}.yaml: expected a file of another name, for runs get folders of these "
+            f"names in {out}, where the comparison has its own"
+        )
     for name in others:
         known = configs[reference].dataset.identity()
         if changed := differences(known, configs[name].dataset.identity()):

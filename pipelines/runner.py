@@ -1,8 +1,8 @@
 """Runs a chain of components in one folder, and skips what is unchanged.
 
-A step is skipped when its component's code, its parameters and the files of its inputs are those of
-the last time, and the files it wrote then are still there. Files are compared by name, size and
-time of change.
+A step is skipped when its component's code, its parameters and the files of its inputs and of its
+data set are those of the last time, and the files it wrote then are still there. Files are compared
+by name, size and time of change.
 """
 
 from __future__ import annotations
@@ -131,8 +131,16 @@ def _key(step: Step, folder: Path) -> str:
         "version": component.version,
         "parameters": dict(step.parameters),
         "inputs": {name: _files(path) for name, path in _inputs(step, folder).items()},
+        "data": _data(step),
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def _data(step: Step) -> list[list[Any]]:
+    """The files of a step's data set, if its settings say where that is."""
+    config = json.loads(step.parameters.get("config", "{}"))
+    named = config.get("dataset", {}).get("data_dir")
+    return _files(Path(named).expanduser()) if named else []
 
 
 def _inputs(step: Step, folder: Path) -> dict[str, Path]:

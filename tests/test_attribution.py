@@ -12,6 +12,7 @@ from tests.test_pipelines import ROOT, tfmem_command
 from tfmem.attribution.integral import BlendInfluence, attributions, directions
 from tfmem.attribution.patches import Patches
 from tfmem.attribution.records import (
+    chosen_examples,
     is_complete,
     most_memorized,
     read_attributions,
@@ -317,6 +318,7 @@ def test_mistakes_are_named():
         most_memorized(pd.Series([1.0]), 0)
     with pytest.raises(InputError, match="steps: expected at least 1"):
         next(attributions(None, None, [0], 0))
+    assert chosen_examples(pd.Series(np.zeros(9)), 0.1, [5, 2, 5]).tolist() == [5, 2]
 
 
 def test_the_command_continues_from_the_kept_model(tmp_path):

@@ -2,7 +2,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from components.component import Influence, Memorization, Predictions, SelectedPairs, Settings
+from components.comparison import ComparisonPage
+from components.component import (
+    Component,
+    Influence,
+    Memorization,
+    Predictions,
+    SelectedPairs,
+    Settings,
+)
 from components.experiment import Removal, experiment
 from pipelines.comparison import comparison
 from pipelines.experiments import experiment as chain
@@ -58,6 +66,9 @@ def test_architectures_and_a_last_layer_are_compared_and_done_once(tmp_path, cap
     noise = narrow.model_copy(update={"dataset": from_yaml("dataset: {label_noise: 0.1}").dataset})
     with pytest.raises(InputError, match=r"other: of other data than wide \(label_noise: 0.0"):
         comparison({"wide": wide, "other": noise}, tmp_path, last_layer=False)
+    for name in ("comparison", "comparison.html"):
+        with pytest.raises(InputError, match=rf"{name}\.yaml: expected a file of another name"):
+            comparison({"wide": wide, name: narrow}, tmp_path, last_layer=False)
     if CHROMIUM is None:
         return
     browser = Browser()
@@ -120,3 +131,21 @@ def test_an_outcome_stays_until_the_one_with_other_settings_is_complete(tmp_path
     stop = False
     conducted(3)
     assert said() == ("3",)
+
+
+def test_a_data_set_that_has_changed_is_looked_at_again(tmp_path):
+    made = []
+    component = Component(
+        name="once",
+        inputs={},
+        outputs={"page": ComparisonPage},
+        parameters={"config": str},
+        Do=lambda inputs, outputs, parameters: (made.append(1), outputs["page"].touch()),
+    )
+    data = tmp_path / "data.npz"
+    config = from_yaml(f"dataset: {{name: npz, data_dir: '{data}'}}").model_dump_json()
+    for content, count in (("a", 1), ("a", 1), ("as many", 2)):
+        if not data.exists() or data.read_text() != content:
+            data.write_text(content)
+        run_chain([Step(component, {"config": config})], tmp_path / "run", str)
+        assert len(made) == count

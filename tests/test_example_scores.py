@@ -56,6 +56,8 @@ def test_areas_are_scikit_learns_and_their_errors_those_of_repeated_draws():
     assert spread == pytest.approx(np.sqrt(np.var(differences, axis=1).mean()), rel=0.2)
     perfect = areas([np.arange(10.0)], np.arange(10) > 6)
     assert perfect.area[0] == 1
+    # Three of three: the lowest share at which that is not rarer than 2.5%, after Wilson.
+    assert perfect.interval(0) == (pytest.approx(3 / (3 + 1.96**2), abs=1e-4), 1)
 
 
 def test_sums_over_all_subsets_give_the_closed_form():

@@ -54,6 +54,10 @@ def test_removal_has_its_closed_form_for_a_lookup_learner(tmp_path, monkeypatch)
     outcome.save(tmp_path)
     again = load_outcome(tmp_path)
     assert again.findings == outcome.findings
+    by_share = from_yaml("", [*TINY, "experiments.removal.shares=[0.5]"])
+    some = np.where(np.arange(len(memorization)) < 3, memorization, np.nan)
+    with pytest.raises(InputError, match=r"removal\.shares: expected at most 0\.\d+, the share of"):
+        removal(by_share, None, some, tmp_path)
     assert again.table["accuracy"].tolist() == pytest.approx(outcome.table["accuracy"].tolist())
 
 
@@ -203,6 +207,8 @@ def test_models_are_trained_on_their_masks_whatever_their_order(tmp_path):
     assert stamp == {path: path.stat().st_mtime_ns for path in stamp}
     # Other masks go beside these, and what was there before is found again.
     train_on(config, data, masks[:2], tmp_path)
-    assert len(list(tmp_path.iterdir())) == 2
+    others = train_on(config, data, [~mask for mask in masks], tmp_path)
+    assert (others.test_correct != first.test_correct).any()
+    assert len(list(tmp_path.iterdir())) == 3
     train_on(config, data, masks, tmp_path)
     assert stamp == {path: path.stat().st_mtime_ns for path in stamp}

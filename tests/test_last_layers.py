@@ -89,10 +89,15 @@ def test_blocks_are_trained_above_a_network_that_saw_everything(tmp_path, digits
         "experiments: {layers: {trials: 2, epochs: 6}}"
     )
     folders = retrain(config, digits, (1, 3), tmp_path)
-    stamps = {path: path.stat().st_mtime_ns for path in tmp_path.glob("*/features.npz")}
+    stamps = {path: path.stat().st_mtime_ns for path in tmp_path.glob("*/*/features.npz")}
     assert retrain(config, digits, (1, 3), tmp_path) == folders
     assert stamps == {path: path.stat().st_mtime_ns for path in stamps}
     assert len(stamps) == 2
+    longer = config.model_copy(
+        update={"training": config.training.model_copy(update={"epochs": 1})}
+    )
+    retrain(longer, digits, (1,), tmp_path)  # is above another network
+    assert len(list(tmp_path.glob("last-layer/*/features.npz"))) == 2
     shapes = {1: ("train_features", (300, 5)), 3: ("train_images", (300, 4, 4, 3))}
     for depth, (name, shape) in shapes.items():
         with np.load(folders[depth].parent / "features.npz") as arrays:

@@ -52,7 +52,7 @@ def _rows(
 ) -> dict[str, Any]:
     known = memorization.dropna(subset="memorization")
     ranked = known.sort_values("memorization", ascending=False, kind="stable")
-    said = f"All {len(ranked):,} training examples."
+    said = f"{len(ranked):,} of {len(memorization):,} training examples."
     if len(ranked) > _MOST + _LEAST:
         said = (
             f"The {_MOST:,} most and the {_LEAST:,} least memorized of {len(memorization):,} "

@@ -112,6 +112,7 @@ def _chosen(
     memorized = ranked.index[ranked >= threshold].to_numpy(np.int64)
     paired = run.pairs["train_index"].drop_duplicates().to_numpy(np.int64)[: limit // 2]
     more = known.index.intersection(pd.Index(also)).to_numpy(np.int64)
+    more = more[: limit // 4]
     wanted = [paired, more, *sample, memorized]
     chosen = pd.unique(np.concatenate(wanted))[:limit]
     there = np.isin(memorized, chosen)

@@ -17,7 +17,8 @@ class Word(NamedTuple):
 
     Attributes:
       text: the word.
-      score: its part of the memorization; those of a text sum to it.
+      score: its part of `M_replace / n`, which is memorization in so far as the words of the text,
+        not the rest of it, are memorized; those of a text sum to it.
       strength: the same from -1 to 1, over the largest of the text.
     """
 
@@ -53,8 +54,8 @@ def texts(
       dataset: has them.
       split: which.
       index: which examples, in which order.
-      attributions: by index of an example its `words` and their `scores`, which sum to the number
-        of training examples times a memorization (see `read_attributions`); or None.
+      attributions: by index of an example its `words` and their `scores` (see
+        `read_attributions`); or None.
     """
     of_split = getattr(dataset, f"{split}_texts")
     sentences = tuple(tuple(str(text) for text in of_split[each]) for each in index)

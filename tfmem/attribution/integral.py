@@ -229,6 +229,8 @@ def attributions(
     for example, direction, removed in directions(solver, examples):
         parts, label = splitter.parts(example), int(solver.objective.labels[example])
         count = int(np.prod(parts.shape))
+        if not count:
+            raise InputError(f"training example {example}: nothing that the model reads of it")
         if np.isnan(removed):
             scores, replace = np.full(count, np.nan), np.nan
         else:

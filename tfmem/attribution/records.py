@@ -64,7 +64,7 @@ def chosen_examples(
             f"attribution.examples: expected numbers from 0 to {len(memorization) - 1}, received "
             f"{unknown[0]}"
         )
-    return np.array(examples, np.int64)
+    return np.array(list(dict.fromkeys(examples)), np.int64)
 
 
 def write_attributions(
@@ -143,9 +143,9 @@ def read_attributions(folder: str | os.PathLike[str]) -> pd.DataFrame:
     Returns:
       One row an example, by `index`: `words` (list of strings, empty for images) and `sentences`
       (int64 `[words]`, which sentence each is of); `scores`, float32 of the shape of the words or
-      of the grid of patches; `memorization`; `replace`, which the scores sum to but for `gap`, a
-      share of it, and which is `n` times larger than `memorization`; `steps`. NaN where the solver
-      has not converged.
+      of the grid of patches; `memorization`, `M_remove / n`; `replace`,
+      `M_replace`, which the scores sum to but for `gap`, a share of it; `steps`. NaN where the
+      solver has not converged.
 
     Raises:
       InputError: if there are none, some are missing, or a record lacks a feature.

@@ -194,8 +194,11 @@ class Agreement:
 
 
 def at_least(values: np.ndarray, threshold: float) -> np.ndarray:
-    """Which estimates are in the set of a threshold: bool, of the same shape; NaN are not."""
-    return values + _ROUNDING >= threshold
+    """Which estimates are in the set of a threshold: bool, of the same shape; NaN are not.
+
+    They are compared as float32, which is what records hold: one that equals the threshold is in.
+    """
+    return np.asarray(values, np.float32) >= np.float32(threshold)
 
 
 def _columns(values: np.ndarray) -> np.ndarray:

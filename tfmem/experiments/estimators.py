@@ -13,6 +13,7 @@ import pandas as pd
 
 from tfmem.config import Config
 from tfmem.errors import InputError
+from tfmem.estimation.agreement import at_least
 from tfmem.experiments.correlation import rank_correlation
 from tfmem.experiments.outcome import Outcome
 from tfmem.experiments.ranking import areas
@@ -60,7 +61,7 @@ def estimators(
     for name, reference in references.items():
         said.append(_correlation(name, self_influence, reference, [of[name] for of in of_halves]))
         said += _areas(name, self_influence, reference, config.selection.memorization)
-    memorized = references["memorization"] >= config.selection.memorization
+    memorized = at_least(references["memorization"], config.selection.memorization)
     table = pd.DataFrame(
         {
             "index": np.arange(len(labels)),
@@ -108,7 +109,7 @@ def _areas(name: str, score: np.ndarray, reference: np.ndarray, threshold: float
     top[np.argsort(-reference, kind="stable")[:size]] = True
     said = []
     for positive, what in (
-        (reference >= threshold, f"with memorization ≥ {threshold:g}"),
+        (at_least(reference, threshold), f"with memorization ≥ {threshold:g}"),
         (top, f"in the top {_TOP:.0%}"),
     ):
         found = f"{positive.sum():,} of {len(positive):,} examples {what}"

@@ -18,12 +18,11 @@ from tfmem.aggregation.held import hold_trials
 from tfmem.aggregation.reading import load_labels
 from tfmem.config import Config
 from tfmem.datasets import AnyDataset
-from tfmem.errors import InputError
+from tfmem.estimation.agreement import at_least
 from tfmem.estimation.estimator import count_train, memorization, train_samples, variance
 from tfmem.experiments.outcome import Outcome
-from tfmem.experiments.training import independent, workplace
+from tfmem.experiments.training import independent, train_alone, with_trials, workplace
 from tfmem.predictions import LABELS_NAME
-from tfmem.training import train
 
 QUESTION = "Which subset fraction gives the best estimates?"
 ERROR = "rmse_"  # columns of the table that begin so say for how many trials
@@ -103,18 +102,16 @@ def fraction(
 
 def _estimate(config: Config, dataset: AnyDataset, share: float, out: Path) -> Estimates:
     """Trains a run of a fraction, with a seed of its own, and counts it in memory."""
-    settings = {
-        "trials": config.experiments.fraction.trials,
-        "fraction": share,
-        **dict.fromkeys(("groups", "groups_digest", "subsets", "subsets_digest")),
-    }
-    training = config.training.model_copy(update=settings)
-    own = independent(config, round(share * 10**9)).model_copy(update={"training": training})
+    own = with_trials(
+        independent(config, round(share * 10**9)),
+        config.experiments.fraction.trials,
+        fraction=share,
+        groups=None,
+        groups_digest=None,
+    )
     out = workplace(out, own, dataset)
     out.mkdir(parents=True, exist_ok=True)
-    summary = train(own, dataset, out)
-    if summary.elsewhere:
-        raise InputError("other workers are still training; run this again when they are done")
+    train_alone(own, dataset, out)
     folder = out / "predictions"
     shards = [str(path) for path in sorted(folder.glob("predictions-*.tfrecord"))]
     labels = load_labels(str(folder / LABELS_NAME))
@@ -151,13 +148,14 @@ def _compare(
 
     every = np.arange(len(index))
     error = errors(every)
-    drawn = np.random.default_rng(config.seed).integers(len(index), size=(_RESAMPLES, len(index)))
+    rng = np.random.default_rng(config.seed)
+    drawn = (rng.integers(len(index), size=len(index)) for _ in range(_RESAMPLES))
     best = error.argmin(axis=0)
     again = np.mean([errors(each).argmin(axis=0) == best for each in drawn], axis=0)
     middle = squared.mean(axis=1)
     half = NormalDist().inv_cdf(0.975) * squared.std(axis=1, ddof=1) / np.sqrt(len(index))
     threshold = config.selection.memorization
-    memorized = [each.value >= threshold for each in found]
+    memorized = [at_least(each.value, threshold) for each in found]
     table = pd.DataFrame(
         {
             "fraction": shares,

@@ -12,6 +12,7 @@ import pandas as pd
 from tfmem.config import Config
 from tfmem.datasets import AnyDataset
 from tfmem.errors import InputError
+from tfmem.estimation.agreement import at_least
 from tfmem.experiments.correlation import rank_correlation
 from tfmem.experiments.gradients import (
     EARLY_NORM,
@@ -67,7 +68,7 @@ def proxies(
     spent = max(settings.trials)
     truth = _unseen(records(), labels, spent)
     known = ~np.isnan(truth.memorization)
-    memorized = truth.memorization[known] >= config.selection.memorization
+    memorized = at_least(truth.memorization[known], config.selection.memorization)
     if not 2 <= memorized.sum() <= len(memorized) - 2:
         raise InputError(
             f"selection.memorization: {memorized.sum()} of {len(memorized)} examples reach "

@@ -16,7 +16,7 @@ from tfmem.datasets import AnyDataset
 from tfmem.datasets.noise import replace_labels
 from tfmem.experiments.outcome import Outcome
 from tfmem.experiments.summed import Summed, trials_on
-from tfmem.experiments.training import draw
+from tfmem.experiments.training import draw, most_memorized, with_trials
 
 QUESTION = "What happens to memorization when labels are replaced at random?"
 
@@ -33,8 +33,7 @@ def random_labels(
     Args:
       config: model, recipe, seed, and `experiments.random_labels`.
       dataset: the examples with the labels that they have in the run.
-      memorization: float `[num_train]`, with these labels; examples with NaN are chosen at random
-        only.
+      memorization: float `[num_train]`, with these labels, by how often models are right.
       test_accuracy: float `[trials]`, likewise.
       out: folder for the trials; a call that was stopped is continued.
 
@@ -47,10 +46,11 @@ def random_labels(
     settings = config.experiments.random_labels
     count = len(memorization)
     number = min(max(1, round(settings.share * count)), count)
-    ranked = np.argsort(-np.nan_to_num(memorization, nan=-np.inf), kind="stable")
-    ways = {"memorized": ranked, "random": draw(config, count, 0)}
-    training = config.training.model_copy(update={"trials": settings.trials})
-    config = config.model_copy(update={"training": training})
+    ways = {
+        "memorized": most_memorized(memorization, number, "experiments.random_labels.share"),
+        "random": draw(config, count, 0),
+    }
+    config = with_trials(config, settings.trials)
     before = f"{test_accuracy.mean():.2%} ± {test_accuracy.std(ddof=1):.2%} (SD)"
     said = [
         f"With the labels as they are: test accuracy {before} in {len(test_accuracy):,} trials."

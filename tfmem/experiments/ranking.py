@@ -20,16 +20,23 @@ class Areas:
     Attributes:
       area: float64 `[scores]`.
       variance: float64 `[scores]`.
+      least: how many examples there are of the rarer kind.
     """
 
     area: np.ndarray
     variance: np.ndarray
+    least: int
 
     def interval(self, number: int) -> tuple[float, float]:
-        """95% interval of one area, on the scale of log odds, which keeps it within 0 and 1."""
+        """95% interval of one area, on the scale of log odds, which keeps it within 0 and 1.
+
+        Where all examples are in order, or none, it is Wilson's (1927) of as many trials as there
+        are examples of the rarer kind.
+        """
         area, variance = self.area[number], self.variance[number]
         if not 0 < area < 1:
-            return float(area), float(area)
+            reach = _Z**2 / (self.least + _Z**2)
+            return (float(1 - reach), 1.0) if area == 1 else (0.0, float(reach))
         middle = np.log(area / (1 - area))
         half = _Z * np.sqrt(variance) / (area * (1 - area))
         low, high = (1 / (1 + np.exp(-(middle + side * half))) for side in (-1, 1))
@@ -52,7 +59,8 @@ def areas(scores: Sequence[np.ndarray], positive: np.ndarray) -> Areas:
         below.append(1 - (rank[~positive] - rankdata(score[~positive])) / positive.sum())
     variance = np.var(above, axis=1, ddof=1) / positive.sum()
     variance += np.var(below, axis=1, ddof=1) / (~positive).sum()
-    return Areas(np.mean(above, axis=1), variance)
+    least = int(min(positive.sum(), (~positive).sum()))
+    return Areas(np.mean(above, axis=1), variance, least)
 
 
 def resampled(scores: Sequence[np.ndarray], positive: np.ndarray, seed: int = 0) -> np.ndarray:

@@ -17,6 +17,7 @@ from numpy.random import SeedSequence, default_rng
 
 from tfmem.attribution.integral import BlendInfluence, Splitter, directions
 from tfmem.config import Config
+from tfmem.errors import InputError
 from tfmem.experiments.outcome import Outcome
 from tfmem.predictions import write_atomically
 from tfmem.self_influence.solver import Solver
@@ -40,7 +41,7 @@ def reduction(
     Args:
       config: whose seed draws the random masks, and `experiments.reduction_rate`.
       prepare: gives the solver and the splitter; not called if all is done.
-      scores: attributions by index of the example, the most memorized first.
+      scores: attributions by index of the example.
       folder: to work in; a call that was stopped is continued.
 
     Returns:
@@ -51,6 +52,9 @@ def reduction(
     Raises:
       InputError: as `attributions` does.
     """
+    scores = scores[[bool(np.isfinite(each).all()) for each in scores]]
+    if scores.empty:
+        raise InputError("attribution: expected attributions, the solver has converged for none")
     chosen = scores.index.to_numpy(np.int64)
     repeats = config.experiments.reduction_rate.repeats
     made: list[tuple[Solver, Splitter]] = []
@@ -126,7 +130,7 @@ def _means(curves: pd.DataFrame) -> pd.DataFrame:
 
 def _findings(table: pd.DataFrame, count: int) -> tuple[str, ...]:
     said = [
-        f"{row['percent']:.0f}% of the words masked: the {count:,} most memorized examples lose "
+        f"{row['percent']:.0f}% of the words masked: the {count:,} attributed examples lose "
         f"{row['attributed']:.1%} ± {row['attributed_se']:.1%} (SE) of their self-influence by "
         f"attribution, {row['random']:.1%} ± {row['random_se']:.1%} at random."
         for row in table.to_dict("records")

@@ -13,8 +13,9 @@ import pandas as pd
 
 from tfmem.config import Config
 from tfmem.datasets import AnyDataset
+from tfmem.estimation.agreement import at_least
 from tfmem.experiments.outcome import Outcome
-from tfmem.experiments.training import draw, train_on
+from tfmem.experiments.training import draw, most_memorized, train_on
 
 QUESTION = "What is lost without memorized examples?"
 
@@ -33,17 +34,20 @@ def removal(config: Config, dataset: AnyDataset, memorization: np.ndarray, out: 
       for the whole set: how many are `removed`, the `remaining` share, mean and standard deviation
       of test accuracy over repeats, and its standard error; `least_memorization` is the lowest
       of those that are removed by it.
+
+    Raises:
+      InputError: if fewer have an estimate than are to be removed, or a model diverges.
     """
     settings = config.experiments.removal
     count = len(memorization)
-    ranked = np.argsort(-np.nan_to_num(memorization, nan=-np.inf), kind="stable")
     if settings.shares:
         levels = {share: round(share * count) for share in sorted(settings.shares)}
     else:
         levels = {
-            threshold: int((memorization >= threshold).sum())
+            threshold: int(at_least(memorization, threshold).sum())
             for threshold in sorted(settings.thresholds)
         }
+    ranked = most_memorized(memorization, max(levels.values()), "experiments.removal.shares")
     conditions: list[tuple[float, str, int]] = [(np.nan, "none", 0)]
     for level, removed in levels.items():
         if 0 < removed < count:

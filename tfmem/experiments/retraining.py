@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,9 +13,8 @@ from tfmem.config import AugmentationSettings, Config, DatasetSettings, TailSett
 from tfmem.datasets import AnyDataset, load
 from tfmem.encoders import as_arrays
 from tfmem.errors import InputError
-from tfmem.experiments.training import independent, workplace
+from tfmem.experiments.training import independent, train_alone, with_trials, workplace
 from tfmem.quiet import import_tensorflow
-from tfmem.training import train
 
 _FEATURES = "features.npz"
 
@@ -43,37 +43,36 @@ def retrain(
     """
     if isinstance(config.model, TailSettings):
         raise InputError("model.name: expected a whole network, received 'tail'")
-    files: dict[str | int, Path] = {depth: out / folder_name(depth) / _FEATURES for depth in depths}
+    depends = hashlib.sha256(config.digest() + dataset.fingerprint).hexdigest()[:12]
+    files: dict[str | int, Path] = {
+        depth: out / folder_name(depth) / f"network-{depends}" / _FEATURES for depth in depths
+    }
     missing = {depth: path for depth, path in files.items() if not path.exists()}
     if missing:
         _represent(config, dataset, missing)
     settings = config.experiments.layers
-    training = config.training.model_copy(
-        update={
-            "trials": settings.trials or config.training.trials,
-            "epochs": settings.epochs or config.training.epochs,
-            "augmentation": AugmentationSettings(),
-            "stack_size": 1 if config.training.trainer == "mirrored" else None,
-        }
+    changed = with_trials(
+        config,
+        settings.trials or config.training.trials,
+        epochs=settings.epochs or config.training.epochs,
+        augmentation=AugmentationSettings(),
+        stack_size=1 if config.training.trainer == "mirrored" else None,
     )
     shape = as_arrays(config, dataset).input_shape
     folders = {}
     for depth in depths:
         model = TailSettings(network=config.model, input_shape=shape, depth=depth)
-        of_depth = config.model_copy(
+        of_depth = changed.model_copy(
             update={
                 "seed": independent(config, 0, depth).seed,
                 "dataset": DatasetSettings(name="npz", data_dir=str(files[depth])),
                 "model": model,
-                "training": training,
             }
         )
-        say(f"{folder_name(depth)}: {training.trials:,} trials")
+        say(f"{folder_name(depth)}: {of_depth.training.trials:,} trials")
         outputs = load(of_depth.dataset)
         folders[depth] = workplace(files[depth].parent, of_depth, outputs)
-        summary = train(of_depth, outputs, folders[depth])
-        if summary.elsewhere:
-            raise InputError("other workers are still training; run this again when they are done")
+        train_alone(of_depth, outputs, folders[depth])
     return folders
 
 

@@ -13,10 +13,9 @@ from tfmem.config import Config
 from tfmem.datasets import AnyDataset
 from tfmem.errors import InputError
 from tfmem.estimation.estimator import TrainCounts, memorization
-from tfmem.experiments.training import workplace
+from tfmem.experiments.training import train_alone, workplace
 from tfmem.predictions import LABELS_NAME, TrialRecord
 from tfmem.subsets import unpack
-from tfmem.training import train
 
 
 @dataclass(frozen=True)
@@ -38,7 +37,7 @@ class Summed:
 
     @property
     def memorization(self) -> np.ndarray:
-        """As the run estimates it; NaN where an example was in all trials, or in none."""
+        """By how often models are right; NaN where an example was in all trials, or in none."""
         return memorization(self.counts).value
 
     @property
@@ -83,8 +82,7 @@ def trials_on(config: Config, dataset: AnyDataset, out: Path) -> Summed:
       InputError: if every trial diverges.
     """
     folder = workplace(out, config, dataset)
-    if train(config, dataset, folder).elsewhere:
-        raise InputError("other workers are still training; run this again when they are done")
+    train_alone(config, dataset, folder)
     return sum_trials(records_in(folder / "predictions"), dataset.train_labels)
 
 

@@ -7,6 +7,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -16,7 +17,7 @@ from tfmem.errors import InputError
 from tfmem.given import GivenSubsets
 from tfmem.predictions import read_shard, write_atomically
 from tfmem.subsets import random_order, unpack
-from tfmem.training import train
+from tfmem.training import TrialSummary, train
 
 _STACK = 64  # models trained together, at most; stacks that do not fit are halved
 _EXPERIMENT = 2**32 - 1  # first part of the spawn key of what experiments draw; no trial's number
@@ -72,12 +73,39 @@ def train_on(
     path = out / "subsets.npz"
     write_atomically(path, given.to_npz())
     training = training.model_copy(update={"subsets": str(path)})
-    summary = train(config.model_copy(update={"training": training}), dataset, out)
-    if summary.elsewhere:
-        raise InputError("other workers are still training; run this again when they are done")
+    summary = train_alone(config.model_copy(update={"training": training}), dataset, out)
     if summary.diverged:
         raise InputError(f"{out}: models {summary.diverged} diverged: see trials.csv")
     return _read(out / "predictions", order)
+
+
+def train_alone(config: Config, dataset: AnyDataset, out: Path) -> TrialSummary:
+    """Trains all trials of a folder, of which no other worker may be at any.
+
+    Args:
+      config: the settings.
+      dataset: the examples.
+      out: receives them.
+
+    Raises:
+      InputError: if every trial diverges, or other workers have not finished theirs.
+    """
+    summary = train(config, dataset, out)
+    if summary.elsewhere:
+        raise InputError("other workers are still training; run this again when they are done")
+    return summary
+
+
+def with_trials(config: Config, trials: int, **training: Any) -> Config:
+    """The settings with so many trials on subsets of their own, whatever subsets a run was given.
+
+    Args:
+      config: those of the run.
+      trials: how many.
+      training: other settings of the section `training` that differ.
+    """
+    changed = {"trials": trials, "subsets": None, "subsets_digest": None, **training}
+    return config.model_copy(update={"training": config.training.model_copy(update=changed)})
 
 
 def workplace(out: Path, config: Config, dataset: AnyDataset) -> Path:
@@ -94,6 +122,8 @@ def workplace(out: Path, config: Config, dataset: AnyDataset) -> Path:
     depends = hashlib.sha256(config.digest() + dataset.fingerprint)
     training = config.training
     depends.update(f"{training.trials} {training.trainer} {training.probabilities}".encode())
+    if training.subsets_digest is not None:
+        depends.update(training.subsets_digest.encode())
     return out / f"trials-{depends.hexdigest()[:12]}"
 
 
@@ -101,6 +131,26 @@ def draw(config: Config, count: int, *key: int) -> np.ndarray:
     """A random order of `range(count)`, int64; other keys give independent ones."""
     seed = np.random.SeedSequence(config.seed, spawn_key=(_EXPERIMENT, *key))
     return random_order(seed, count)
+
+
+def most_memorized(memorization: np.ndarray, number: int, key: str) -> np.ndarray:
+    """The examples with estimates, int64, the highest first.
+
+    Args:
+      memorization: float `[num_train]`, NaN where there is no estimate.
+      number: how many must have one.
+      key: the setting that asks for so many.
+
+    Raises:
+      InputError: if fewer have one.
+    """
+    known = np.flatnonzero(~np.isnan(memorization))
+    if len(known) < number:
+        raise InputError(
+            f"{key}: expected at most {len(known) / len(memorization):.3g}, the share of the "
+            f"examples that have an estimate of memorization, received {number:,} examples"
+        )
+    return known[np.argsort(-memorization[known], kind="stable")]
 
 
 def independent(config: Config, *key: int) -> Config:
