@@ -11,13 +11,13 @@ from components.component import (
     Predictions,
 )
 from tfmem.aggregation.jobs import estimate
-from tfmem.predictions import LABELS_NAME
+from tfmem.predictions import LABELS_NAME, shards_in
 
 
 def Do(inputs: Paths, outputs: Paths, parameters: Parameters) -> None:
     """Runs the Beam job on all shards of the predictions."""
     counters = estimate(
-        predictions=[str(path) for path in inputs["predictions"].glob("predictions-*.tfrecord")],
+        predictions=shards_in(inputs["predictions"]),
         labels=str(inputs["predictions"] / LABELS_NAME),
         folders={kind: str(outputs[kind]) for kind in ("memorization", "influence")},
         beam_args=parameters["beam_args"],

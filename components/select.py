@@ -14,7 +14,7 @@ from components.component import (
 from tfmem.aggregation.jobs import search_pairs, select_pairs
 from tfmem.aggregation.reading import read_selection
 from tfmem.config import Config
-from tfmem.predictions import LABELS_NAME
+from tfmem.predictions import LABELS_NAME, shards_in
 from tfmem.selection.settling import describe
 from tfmem.training import check_directory
 
@@ -27,9 +27,8 @@ def Do(inputs: Paths, outputs: Paths, parameters: Parameters) -> None:
     config = Config.model_validate_json(parameters["config"])
     labels, beam_args = str(inputs["predictions"] / LABELS_NAME), parameters["beam_args"]
     if config.selection.pairs == "all":
-        shards = [str(path) for path in inputs["predictions"].glob("predictions-*.tfrecord")]
         folders = {"pairs": str(outputs["pairs"])}
-        search_pairs(shards, labels, folders, config.selection, beam_args)
+        search_pairs(shards_in(inputs["predictions"]), labels, folders, config.selection, beam_args)
     else:
         files = [str(path) for path in inputs["influence"].glob("influence-*.tfrecord")]
         folder = str(outputs["pairs"])

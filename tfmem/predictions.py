@@ -205,6 +205,11 @@ class Labels:
         return cls(train, test, names, fingerprint.tobytes(), clean)
 
 
+def shards_in(folder: Path) -> list[str]:
+    """The prediction shards of a folder, in order."""
+    return [str(path) for path in sorted(folder.glob("predictions-*.tfrecord"))]
+
+
 def read_shard(path: str | os.PathLike[str]) -> Iterator[TrialRecord]:
     """Yields the records of a local shard."""
     with open(path, "rb") as file:

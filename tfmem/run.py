@@ -19,7 +19,7 @@ from tfmem.config import Config, Statistic, from_yaml
 from tfmem.datasets import AnyDataset, load
 from tfmem.errors import InputError
 from tfmem.estimation.estimator import ClassCounts, Difference, influence
-from tfmem.predictions import LABELS_NAME, Labels, read_shard
+from tfmem.predictions import LABELS_NAME, Labels, read_shard, shards_in
 from tfmem.records import decode_example, read_records
 from tfmem.subsets import unpack
 from tfmem.tables import decode_rows
@@ -212,7 +212,7 @@ class Run:
         `diverged` is whether estimates leave it out.
         """
         rows = []
-        for path in sorted(self._folders["predictions"].glob("predictions-*.tfrecord")):
+        for path in shards_in(self._folders["predictions"]):
             for record in read_shard(path):
                 mask = unpack(record.subset_mask, record.num_train)
                 correct = unpack(record.train_correct, record.num_train)

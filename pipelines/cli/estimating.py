@@ -171,7 +171,7 @@ def groups(
     from tfmem.aggregation.group_estimates import estimate_groups
     from tfmem.aggregation.reading import load_labels
     from tfmem.groups import GROUPS_NAME, read_groups
-    from tfmem.predictions import LABELS_NAME
+    from tfmem.predictions import LABELS_NAME, shards_in
 
     predictions = folder / "predictions"
     labels = str(predictions / LABELS_NAME)
@@ -181,9 +181,13 @@ def groups(
             f"{folder}: its subsets were not drawn by group; name a file with --groups"
         )
     known = read_groups(path, len(load_labels(labels).train_labels))
-    shards = [str(shard) for shard in predictions.glob("predictions-*.tfrecord")]
     tables = estimate_groups(
-        shards, labels, known, out or folder / "groups", least=least, parquet=parquet
+        shards_in(predictions),
+        labels,
+        known,
+        out or folder / "groups",
+        least=least,
+        parquet=parquet,
     )
     shown = table("group", "size", "in", "out", "memorization", "95% interval", "examples alone")
     ranked = tables.groups.sort_values("memorization", ascending=False, kind="stable").head(top)

@@ -12,7 +12,7 @@ from tfmem.aggregation.held import hold_trials
 from tfmem.aggregation.reading import load_labels
 from tfmem.estimation.kernels import co_occurrence, ones
 from tfmem.estimation.significance import p_values, q_values
-from tfmem.predictions import LABELS_NAME, Labels
+from tfmem.predictions import LABELS_NAME, Labels, shards_in
 
 _BLOCK = 1 << 22  # influences counted at once
 
@@ -40,9 +40,8 @@ def effects(
       InputError: if the trials cannot be read.
     """
     path = str(predictions / LABELS_NAME)
-    shards = [str(shard) for shard in predictions.glob("predictions-*.tfrecord")]
     labels = load_labels(path)
-    held = hold_trials(shards, path)
+    held = hold_trials(shards_in(predictions), path)
     bits, trials = held.turned(labels), len(held)
     correct = ones(bits.test_correct)
     size = max(1, _BLOCK // max(1, len(correct)))

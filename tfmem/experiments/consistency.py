@@ -22,7 +22,7 @@ from tfmem.errors import InputError
 from tfmem.estimation.agreement import Agreement, Curve, at_least
 from tfmem.estimation.estimator import Samples, class_samples, difference, train_samples, variance
 from tfmem.planning.power import lemma_bound
-from tfmem.predictions import LABELS_NAME, Labels, write_atomically
+from tfmem.predictions import LABELS_NAME, Labels, shards_in, write_atomically
 
 _THRESHOLDS = np.arange(1, 101) / 100
 _HALVES = "half 1", "half 2"
@@ -168,7 +168,7 @@ def _labels(run: Path) -> Labels:
 
 def _hold(run: Path) -> HeldTrials:
     folder = run / "predictions"
-    shards = [str(path) for path in folder.glob("predictions-*.tfrecord")]
+    shards = shards_in(folder)
     if not shards:
         raise InputError(f"{folder}: no prediction shards")
     return hold_trials(shards, str(folder / LABELS_NAME))

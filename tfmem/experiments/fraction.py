@@ -22,7 +22,7 @@ from tfmem.estimation.agreement import at_least
 from tfmem.estimation.estimator import count_train, memorization, train_samples, variance
 from tfmem.experiments.outcome import Outcome
 from tfmem.experiments.training import independent, train_alone, with_trials, workplace
-from tfmem.predictions import LABELS_NAME
+from tfmem.predictions import LABELS_NAME, shards_in
 
 QUESTION = "Which subset fraction gives the best estimates?"
 ERROR = "rmse_"  # columns of the table that begin so say for how many trials
@@ -113,9 +113,8 @@ def _estimate(config: Config, dataset: AnyDataset, share: float, out: Path) -> E
     out.mkdir(parents=True, exist_ok=True)
     train_alone(own, dataset, out)
     folder = out / "predictions"
-    shards = [str(path) for path in sorted(folder.glob("predictions-*.tfrecord"))]
     labels = load_labels(str(folder / LABELS_NAME))
-    held = hold_trials(shards, str(folder / LABELS_NAME))
+    held = hold_trials(shards_in(folder), str(folder / LABELS_NAME))
     bits = held.turned(labels)
     every = np.arange(len(labels.train_labels))
     counts = count_train(len(held), every, labels.train_labels, bits.masks, bits.train_correct)

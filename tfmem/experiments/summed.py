@@ -14,7 +14,7 @@ from tfmem.datasets import AnyDataset
 from tfmem.errors import InputError
 from tfmem.estimation.estimator import TrainCounts, memorization
 from tfmem.experiments.training import train_alone, workplace
-from tfmem.predictions import LABELS_NAME, TrialRecord
+from tfmem.predictions import LABELS_NAME, TrialRecord, shards_in
 from tfmem.subsets import unpack
 
 
@@ -88,10 +88,7 @@ def trials_on(config: Config, dataset: AnyDataset, out: Path) -> Summed:
 
 def records_in(predictions: Path) -> Iterator[TrialRecord]:
     """The trials of a folder that did not diverge, each once."""
-    return each_trial(
-        [str(path) for path in sorted(predictions.glob("predictions-*.tfrecord"))],
-        str(predictions / LABELS_NAME),
-    )
+    return each_trial(shards_in(predictions), str(predictions / LABELS_NAME))
 
 
 def sum_trials(records: Iterable[TrialRecord], labels: np.ndarray) -> Summed:

@@ -15,7 +15,7 @@ from tfmem.config import Config
 from tfmem.datasets import AnyDataset
 from tfmem.errors import InputError
 from tfmem.given import GivenSubsets
-from tfmem.predictions import read_shard, write_atomically
+from tfmem.predictions import read_shard, shards_in, write_atomically
 from tfmem.subsets import random_order, unpack
 from tfmem.training import TrialSummary, train
 
@@ -170,7 +170,7 @@ def _stack_size(sizes: np.ndarray) -> int | None:
 
 def _read(folder: Path, order: np.ndarray) -> Trained:
     train_correct, test_correct = {}, {}
-    for shard in sorted(folder.glob("predictions-*.tfrecord")):
+    for shard in shards_in(folder):
         for record in read_shard(shard):
             place = int(order[record.trial_id])
             train_correct[place] = unpack(record.train_correct, record.num_train)
