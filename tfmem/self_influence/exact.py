@@ -136,6 +136,19 @@ class _Rows:
             yield start, held, self._objective.curvature_rows(first=start + len(held))
 
     def solve(self, vectors: np.ndarray) -> Solution:
+        solved, residuals = np.zeros_like(vectors), np.ones(len(vectors))
+        left = vectors.copy()
+        for _ in range(2):  # the second time what the first has missed, as rows are float32
+            rows = np.flatnonzero(residuals > _RESIDUAL_BY_ROWS)
+            if not len(rows):
+                break
+            solved[rows] += self._apply(left[rows])
+            product = self._objective.product(solved[rows], "gauss_newton")
+            left[rows] = vectors[rows] - product - self._damping * solved[rows]
+            residuals[rows] = relative(left[rows], vectors[rows])
+        return Solution(solved, residuals, residuals <= _RESIDUAL_BY_ROWS)
+
+    def _apply(self, vectors: np.ndarray) -> np.ndarray:
         scaled = vectors * self._inverse_ridge
         seen = np.concatenate([rows @ scaled.T for rows in self._objective.curvature_rows()])
         weights = cho_solve(self._factor, seen.astype(np.float64)).T.astype(vectors.dtype)
@@ -144,10 +157,7 @@ class _Rows:
         for rows in self._objective.curvature_rows():
             solved -= weights[:, start : start + len(rows)] @ rows
             start += len(rows)
-        solved *= self._inverse_ridge
-        product = self._objective.product(solved, "gauss_newton") + self._damping * solved
-        residuals = relative(product - vectors, vectors)
-        return Solution(solved, residuals, residuals <= _RESIDUAL_BY_ROWS)
+        return solved * self._inverse_ridge
 
 
 def _factored(matrix: np.ndarray, curvature: str, damping: float) -> tuple[np.ndarray, bool]:
