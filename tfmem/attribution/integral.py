@@ -183,8 +183,7 @@ def directions(
         gradients = np.concatenate([rows for _, rows in found])
         probabilities = np.concatenate([p for p, _ in found])
         solution = solver.solve(gradients)
-        projected = solver.project(gradients)
-        removed = probabilities * np.einsum("ij,ij->i", solution.paired, projected, dtype=float)
+        removed = probabilities * solution.own
         converged = solution.converged & np.isfinite(removed) & (removed >= 0)
         solved.append(converged)
         for row, example in enumerate(chosen):

@@ -67,7 +67,7 @@ class ConjugateGradients:
             usable[rows] = sound
             residual[rows] = vectors[rows] - self._product(x[rows])
             residuals = relative(residual, vectors)
-        return Solution(x, residuals, usable & (residuals <= self._tolerance))
+        return Solution.of(x, vectors, residuals, usable & (residuals <= self._tolerance))
 
     def _descend(
         self, b: np.ndarray, vectors: np.ndarray, steps: int

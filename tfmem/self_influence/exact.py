@@ -95,7 +95,7 @@ class _Parameters:
         vectors = vectors.astype(np.float64)
         solved = cho_solve(self._factor, vectors.T).T
         residuals = relative(solved @ self._matrix - vectors, vectors)
-        return Solution(solved, residuals, residuals <= _RESIDUAL)
+        return Solution.of(solved, vectors, residuals, residuals <= _RESIDUAL)
 
 
 class _Rows:
@@ -146,7 +146,7 @@ class _Rows:
             product = self._objective.product(solved[rows], "gauss_newton")
             left[rows] = vectors[rows] - product - self._damping * solved[rows]
             residuals[rows] = relative(left[rows], vectors[rows])
-        return Solution(solved, residuals, residuals <= _RESIDUAL_BY_ROWS)
+        return Solution.of(solved, vectors, residuals, residuals <= _RESIDUAL_BY_ROWS)
 
     def _apply(self, vectors: np.ndarray) -> np.ndarray:
         scaled = vectors * self._inverse_ridge

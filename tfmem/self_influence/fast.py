@@ -17,6 +17,8 @@ is to be 1, `t` is `1 - d / k`; with 1, values would be too small by a share of 
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+
 import numpy as np
 from numba import njit, prange
 from scipy.linalg import LinAlgError, cho_factor, cho_solve, eigvalsh
@@ -85,9 +87,9 @@ class FastSolver:
         if self._places is not None:
             self.curvature += f", sketched to {size} of {count}"
         gram = np.zeros((self._size, self._size))
-        for rows in objective.curvature_rows(_ROWS, seed):
-            sketched = self.project(rows)
-            gram += sketched.T @ sketched
+        sketched = (self.project(rows) for rows in objective.curvature_rows(_ROWS, seed))
+        for rows in _joined(sketched, self._size // 4):  # to add to all of the matrix takes a while
+            gram += rows.T @ rows
         eigenvalues = eigvalsh(gram).clip(0)
         kept = 1.0
         if self._places is not None:
@@ -118,9 +120,10 @@ class FastSolver:
 
     def solve(self, vectors: np.ndarray) -> Solution:
         """See `Solver.solve`; there are no residuals, as nothing is iterated."""
-        paired = cho_solve(self._factor, self.project(vectors).T.astype(np.float64)).T
+        projected = self.project(vectors)
+        paired = cho_solve(self._factor, projected.T.astype(np.float64)).T
         nothing = np.full(len(vectors), np.nan)
-        return Solution(paired, nothing, np.isfinite(paired).all(axis=1))
+        return Solution.of(paired, projected, nothing, np.isfinite(paired).all(axis=1))
 
     def project(self, vectors: np.ndarray) -> np.ndarray:
         """See `Solver.project`."""
@@ -139,6 +142,18 @@ class FastSolver:
         out = np.empty((len(paired), self.objective.num_parameters), np.float32)
         _unsketch(paired, self._scales, self._places, out)
         return out
+
+
+def _joined(blocks: Iterable[np.ndarray], least: int) -> Iterator[np.ndarray]:
+    """The rows of blocks `[b, k]` in blocks of at least so many, but for the last."""
+    held: list[np.ndarray] = []
+    for block in blocks:
+        held.append(block)
+        if sum(map(len, held)) >= least:
+            yield np.concatenate(held)
+            held = []
+    if held:
+        yield np.concatenate(held)
 
 
 @njit(parallel=True, cache=True)

@@ -69,7 +69,7 @@ class Lissa:
             examples = self.objective.curvature_examples
             checked = rng.permutation(examples)[:_CHECKED]
             residuals = relative(self._product(solved, checked) - vectors, vectors)
-        return Solution(solved, residuals, residuals <= self._tolerance)
+        return Solution.of(solved, vectors, residuals, residuals <= self._tolerance)
 
     def _product(self, vectors: np.ndarray, examples: np.ndarray) -> np.ndarray:
         return self.objective.product(vectors, self._kind, examples) + self.damping * vectors

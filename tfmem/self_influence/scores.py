@@ -180,12 +180,13 @@ def _scores(solver: Solver, baselines: Any, examples: np.ndarray | None) -> Scor
         gradients = np.concatenate([block for _, block in found])
         probabilities = np.concatenate([p for p, _ in found])
         solution = solver.solve(gradients)
-        paired = solver.project(gradients)
+        against = solution.own
         if baselines is not None:
             others = keras.tree.map_structure(lambda a, rows=rows: np.asarray(a)[rows], baselines)
             blocks = [block for _, block in objective.loss_gradients(others, labels)]
-            paired = paired - solver.project(np.concatenate(blocks))
-        values = probabilities * np.einsum("ij,ij->i", solution.paired, paired, dtype=np.float64)
+            others = solver.project(np.concatenate(blocks))
+            against = against - np.einsum("ij,ij->i", solution.paired, others, dtype=np.float64)
+        values = probabilities * against
         parts.append((values, probabilities, solution.residuals, solution.converged))
     values, probabilities, residuals, converged = (
         np.concatenate(part)[np.argsort(order)] for part in zip(*parts, strict=True)

@@ -19,13 +19,23 @@ class Solution:
     Attributes:
       paired: `[k, d]`; `paired[i] @ project(u)` is `v[i]^T (H + damping)^-1 u`. Where `d` is the
         number of parameters it is the solution itself, and `project` changes nothing.
+      own: float64 `[k]`, `v[i]^T (H + damping)^-1 v[i]`.
       residuals: float64 `[k]`, `|(H + damping) x - v| / |v|`; NaN from a solver that has no `x`.
       converged: bool `[k]`; what has not must not be used.
     """
 
     paired: np.ndarray
+    own: np.ndarray
     residuals: np.ndarray
     converged: np.ndarray
+
+    @classmethod
+    def of(
+        cls, paired: np.ndarray, projected: np.ndarray, residuals: np.ndarray, converged: np.ndarray
+    ) -> Solution:
+        """What is made of vectors that are projected as `Solver.project` does, `[k, d]`."""
+        own = np.einsum("ij,ij->i", paired, projected, dtype=np.float64)
+        return cls(paired, own, residuals, converged)
 
 
 class Solver(Protocol):
