@@ -1,5 +1,7 @@
 """Attribution: closed forms, finite differences, completeness, words, records."""
 
+from dataclasses import replace
+
 import keras
 import numpy as np
 import pandas as pd
@@ -221,7 +223,7 @@ class Unsolved:
 
     def solve(self, vectors):
         found = ConjugateGradients(self.objective).solve(vectors)
-        return type(found)(found.paired, found.residuals, self._converged[: len(vectors)])
+        return replace(found, converged=self._converged[: len(vectors)])
 
     def project(self, vectors):
         return vectors
