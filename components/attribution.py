@@ -15,6 +15,7 @@ from tfmem.attribution.records import chosen_examples, read_attributions, write_
 from tfmem.config import Config
 from tfmem.datasets import AnyDataset, load
 from tfmem.datasets.pictures import Pictures
+from tfmem.errors import InputError
 from tfmem.figures.attribution import Highlighted, highlighted_patches, highlighted_words
 from tfmem.quiet import import_tensorflow
 from tfmem.run import read_memorization, read_summary
@@ -53,6 +54,11 @@ def Do(inputs: Paths, outputs: Paths, parameters: Parameters) -> None:
     with ExampleProgress(len(chosen)) as progress:
         write_attributions(attribute, chosen, noted, outputs["attributions"], progress.advance)
     found = read_attributions(outputs["attributions"]).dropna(subset="replace")
+    if found.empty:
+        raise InputError(
+            f"the solver has not converged for any of {len(chosen):,} examples: choose a larger "
+            "self_influence.damping, more steps, or curvature gauss_newton"
+        )
     figures.save(_drawn(found, dataset), outputs["attributions"], FIGURE_NAME)
 
 

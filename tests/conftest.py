@@ -1,4 +1,4 @@
-"""Data sets are prepared in a folder of the test session, never in the user's."""
+"""All that a test session writes lies in one folder, which goes with it: nothing of the user's."""
 
 import os
 import tempfile
@@ -7,8 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-os.environ["TFDS_DATA_DIR"] = tempfile.mkdtemp(prefix="tfmem-tests-")
-os.environ["TFMEM_CACHE"] = tempfile.mkdtemp(prefix="tfmem-tests-")
+# pytest's own folders stay where they would be: it keeps those of the last sessions, to look at.
+os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", tempfile.gettempdir())
+_SESSION = tempfile.TemporaryDirectory(prefix="tfmem-tests-", ignore_cleanup_errors=True)
+os.environ["TMPDIR"] = tempfile.tempdir = _SESSION.name
+os.environ["TFDS_DATA_DIR"] = f"{_SESSION.name}/tfds"
+os.environ["TFMEM_CACHE"] = f"{_SESSION.name}/cache"
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 
 WORDS = [f"w{i}" for i in range(40)]

@@ -1,5 +1,6 @@
 """Attribution: closed forms, finite differences, completeness, words, records."""
 
+import functools
 from dataclasses import replace
 
 import keras
@@ -124,6 +125,7 @@ def test_the_gap_falls_with_the_square_of_steps_in_the_middle_only(float64):
     objective = Objective(attending(), x, y, weight_decay=0.01)
     solver, splitter = ExactSolver(objective), Patches(objective.model, x, 3)
 
+    @functools.cache
     def gap(steps, rule="midpoint"):
         return np.median([a.gap for a in attributions(solver, splitter, range(3), steps, rule)])
 
@@ -241,8 +243,10 @@ def test_what_has_not_converged_is_not_attributed(float64):
         first, second = attributions(some, splitter, [3, 4], 5)
     assert np.isfinite(first.scores).all()
     assert np.isnan([*second.scores, second.replace, second.gap, second.memorization]).all()
-    with pytest.raises(InputError, match="has not converged for 2 of 2 examples"):
-        list(attributions(Unsolved(objective, np.zeros(2, bool)), splitter, [3, 4], 5))
+    # As for the last example of a call that was stopped: the others may have converged before.
+    with pytest.warns(UserWarning, match="has not converged for 1 of 1 examples"):
+        (only,) = attributions(Unsolved(objective, np.zeros(1, bool)), splitter, [4], 5)
+    assert np.isnan(only.replace)
 
 
 def test_records_are_continued_and_made_anew_with_other_settings(float64, tmp_path):

@@ -8,6 +8,8 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
 from tests.test_farm import shards
 
 
@@ -28,16 +30,17 @@ def kill(process):
     return process.wait() == -signal.SIGKILL
 
 
-def test_one_of_three_workers_killed_ten_times(tmp_path):
-    """Killed at random moments and started again, it ends in what one undisturbed worker makes."""
-    settings = ("trials=720", "stack_size=6", "epochs=12", "checkpoint_minutes=0")
+@pytest.mark.parametrize("kills", [3, pytest.param(10, marks=pytest.mark.slow)])
+def test_one_of_three_workers_is_killed_again_and_again(kills, tmp_path):
+    """At random moments, and started again, it ends in what one undisturbed worker makes."""
+    settings = (f"trials={72 * kills}", "stack_size=6", "epochs=12", "checkpoint_minutes=0")
     options = ["train", "configs/digits.yaml", *(f"--set=training.{s}" for s in settings)]
     seed = int.from_bytes(os.urandom(4), "little")
     rng = random.Random(seed)
     out = tmp_path / "shared"
     others = [start(out, *options, "--worker", f"{number}/3") for number in (0, 1)]
     killed = 0
-    while killed < 10:
+    while killed < kills:
         had = len(shards(out))
         process = start(out, *options, "--worker", "2/3")
         if killed % 3 == 2:
@@ -53,7 +56,7 @@ def test_one_of_three_workers_killed_ten_times(tmp_path):
     whole = tmp_path / "whole"
     assert start(whole, *options).wait() == 0
     assert shards(out) == shards(whole), f"seed {seed}"
-    assert len(shards(out)) == 120
+    assert len(shards(out)) == 12 * kills
     assert not [path for path in out.rglob(".*") if path.name != ".components"]
 
 
@@ -75,20 +78,21 @@ def everything(folder):
     return {str(p.relative_to(folder)): p.read_bytes() for p in paths if p.suffix not in timed}
 
 
-def test_a_whole_run_killed_at_random_moments_ends_with_the_same_bytes(tmp_path):
-    """Three kills while it starts or trains, two after that, and a last start to the end."""
+@pytest.mark.parametrize(("early", "late"), [(1, 1), pytest.param(3, 2, marks=pytest.mark.slow)])
+def test_a_whole_run_killed_at_random_moments_ends_with_the_same_bytes(early, late, tmp_path):
+    """Kills while it starts or trains, and after that, and a last start to the end."""
     settings = ("trials=240", "stack_size=12", "epochs=12")
     options = ["run", "configs/digits.yaml", *(f"--set=training.{s}" for s in settings)]
     seed = int.from_bytes(os.urandom(4), "little")
     rng = random.Random(seed)
     disturbed, whole = tmp_path / "disturbed", tmp_path / "whole"
-    for _ in range(3):
+    for _ in range(early):
         process = start(disturbed, *options)
         had = len(shards(disturbed))
         wait_for(lambda had=had: len(shards(disturbed)) > had, process)
         time.sleep(rng.uniform(0, 0.5))
         assert kill(process), f"the run ended before it was killed (seed {seed})"
-    for _ in range(2):
+    for _ in range(late):
         process = start(disturbed, *options)
         wait_for(lambda: (disturbed / ".components" / "train.json").exists(), process)
         time.sleep(rng.uniform(0, 3))

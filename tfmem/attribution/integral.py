@@ -24,7 +24,7 @@ import tensorflow as tf
 
 from tfmem.errors import InputError
 from tfmem.self_influence.objective import Objective
-from tfmem.self_influence.scores import check_converged
+from tfmem.self_influence.scores import solved, warn_of_failures
 from tfmem.self_influence.solver import Solver
 
 Rule = Literal["midpoint", "left", "right"]
@@ -144,10 +144,10 @@ class BlendInfluence:
     def _values(
         self, weights: tf.Tensor, tensors: Any, label: tf.Tensor, direction: tf.Tensor
     ) -> tf.Tensor:
-        values = self._objective.values
-        tangents = self._objective.split(direction)
-        with tf.autodiff.ForwardAccumulator(values, tangents) as forward:
-            with self._objective.at(values):
+        function = self._objective.function
+        tangents = function.split(direction)
+        with tf.autodiff.ForwardAccumulator(function.values, tangents) as forward:
+            with function.substituted():
                 logits = self._splitter.logits(weights, tensors)
             losses = -tf.nn.log_softmax(logits)[:, label]
         return forward.jvp(losses, unconnected_gradients=tf.UnconnectedGradients.ZERO)
@@ -171,29 +171,22 @@ def directions(
 
     Warns:
       UserWarning: after the last, if the solver has not converged for some.
-
-    Raises:
-      InputError: after the last, if it has converged for none.
     """
     examples = np.asarray(examples, np.int64)
-    solved = []
+    all_converged = [np.zeros(0, bool)]
     for start in range(0, len(examples), solver.at_once):
         chosen = examples[start : start + solver.at_once]
-        found = list(solver.objective.loss_gradients(*solver.objective.take(chosen)))
-        gradients = np.concatenate([rows for _, rows in found])
-        probabilities = np.concatenate([p for p, _ in found])
-        solution = solver.solve(gradients)
+        solution, probabilities = solved(solver, *solver.objective.take(chosen))
         removed = probabilities * solution.own
         converged = solution.converged & np.isfinite(removed) & (removed >= 0)
-        solved.append(converged)
+        all_converged.append(converged)
         for row, example in enumerate(chosen):
             if converged[row]:
                 direction = probabilities[row] * solver.lift(solution.paired[row : row + 1])[0]
                 yield int(example), direction, float(removed[row])
             else:
-                yield int(example), np.full(gradients.shape[1], np.nan), np.nan
-    if solved:
-        check_converged(solver, np.concatenate(solved))
+                yield int(example), np.full(solver.objective.num_parameters, np.nan), np.nan
+    warn_of_failures(solver, np.concatenate(all_converged))
 
 
 def attributions(
@@ -216,9 +209,11 @@ def attributions(
     Yields:
       One for each example, in order.
 
+    Warns:
+      UserWarning: after the last, if the solver has not converged for some.
+
     Raises:
-      InputError: if there is no step, an example has no parts to tell apart, or the solver has not
-        converged for any.
+      InputError: if there is no step, or an example has no parts to tell apart.
     """
     if steps < 1:
         raise InputError(f"steps: expected at least 1, received {steps}")

@@ -8,7 +8,6 @@ minimize. Everything is evaluated with `training=False`, at the values that the 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from functools import cached_property
 from typing import Any, Literal
 
@@ -19,7 +18,8 @@ import tensorflow as tf
 
 from tfmem.datasets.padding import lengths
 from tfmem.errors import InputError
-from tfmem.self_influence.tracing import safe_derivatives
+from tfmem.self_influence.factors import covariance_factors, sampled_factors
+from tfmem.self_influence.function import LogitFunction
 
 Curvature = Literal["gauss_newton", "hessian"]
 
@@ -39,11 +39,11 @@ class Objective:
 
     Attributes:
       model: the model itself.
+      function: its logits, as a function of the trained variables.
       labels: int64 `[n]`.
       num_classes: number of logits.
       num_parameters: `p`.
       dtype: of vectors.
-      values: what the trained variables are, tensors.
       decay: `[p]`, the weight decay's share in the diagonal of the curvature.
       curvature_examples: int64, the training examples that the curvature is a mean over.
       padded: whether the ends of inputs are left out where they are 0 in all of a batch.
@@ -77,24 +77,18 @@ class Objective:
           InputError: if arrays differ in length, a label has no logit, nothing is trained, or there
             are no examples for the curvature.
         """
-        self.model = model
-        self._inputs = inputs
-        self.padded = padded
-        self.labels = np.asarray(labels)
-        chosen = model.trainable_variables if variables is None else variables
-        self._variables = list(chosen)
-        if not self._variables:
-            raise InputError("variables: expected at least one that was trained, received none")
         if weight_decay < 0:
             raise InputError(f"weight_decay: expected at least 0, received {weight_decay}")
-        self._shapes = [tuple(v.shape) for v in self._variables]
-        self._sizes = [int(np.prod(shape)) for shape in self._shapes]
-        self.num_parameters = sum(self._sizes)
-        self.dtype = np.dtype(self._variables[0].dtype)
-        self.values = [tf.convert_to_tensor(v.value) for v in self._variables]
-        decays = [weight_decay if len(shape) > 1 else 0.0 for shape in self._shapes]
-        self.decay = np.repeat(decays, self._sizes).astype(self.dtype)
-        self.num_classes = int(model.output_shape[-1])
+        self.model, self.padded = model, padded
+        self._inputs = inputs
+        self.labels = np.asarray(labels)
+        trained = model.trainable_variables if variables is None else variables
+        examples = keras.tree.map_structure(self._specification, inputs)
+        self.function = LogitFunction(model, trained, examples)
+        self.num_parameters = self.function.num_parameters
+        self.num_classes = self.function.num_classes
+        self.dtype = self.function.dtype
+        self.decay = self.function.diagonal(weight_decay)
         self._check(inputs, self.labels)
         self._lengths = lengths(inputs) if padded else np.zeros(len(self.labels), np.int64)
         everything = np.arange(len(self.labels))
@@ -106,16 +100,6 @@ class Objective:
                 f"curvature_examples: expected some of 0 to {len(everything) - 1}, received "
                 f"{self.curvature_examples}"
             )
-        examples = keras.tree.map_structure(self._specification, inputs)
-        cotangents = tf.TensorSpec([None, self.num_classes], self.dtype)
-        classes = tf.TensorSpec([None], tf.int32)
-        vectors = tf.TensorSpec([None, self.num_parameters], self.dtype)
-        self._logits_program = tf.function(lambda x: self._logits(self.values, x), [examples])
-        self._rows_program = tf.function(self._rows, [examples, cotangents])
-        self._product_programs = {
-            "hessian": tf.function(self._hessian_product, [examples, classes, vectors]),
-            "gauss_newton": tf.function(self._gauss_newton_product, [examples, classes, vectors]),
-        }
         self._kept: tuple[np.ndarray, ...] | None = None
 
     def take(self, examples: np.ndarray) -> tuple[Any, np.ndarray]:
@@ -129,26 +113,11 @@ class Objective:
         """
         return np.argsort(self._lengths[examples], kind="stable")
 
-    @contextmanager
-    def at(self, values: Sequence[tf.Tensor]) -> Iterator[None]:
-        """Within it, layers have these values of the trained variables, and derivatives are right.
-
-        Whatever is made of the model's layers will do, not only the model itself.
-        """
-        mapping = list(zip(self._variables, values, strict=True))
-        with safe_derivatives(), keras.StatelessScope(state_mapping=mapping):
-            yield
-
-    def split(self, vector: tf.Tensor) -> list[tf.Tensor]:
-        """A vector `[p]` in the shapes of the trained variables."""
-        parts = tf.split(vector, self._sizes)
-        return [tf.reshape(*pair) for pair in zip(parts, self._shapes, strict=True)]
-
     def probabilities(self, inputs: Any) -> np.ndarray:
         """What the model gives each class, float64 `[count, classes]`."""
         count = len(keras.tree.flatten(inputs)[0])
         logits = [
-            self._logits_program(self._tensors(inputs, rows)).numpy()
+            self.function.logits(self._tensors(inputs, rows)).numpy()
             for rows in _batches(count, _BATCH)
         ]
         shifted = np.concatenate(logits).astype(np.float64)
@@ -192,7 +161,7 @@ class Objective:
             # A loop over a single row is vectorized wrongly (TensorFlow 2.21, reshapes): take two.
             taken = block if len(block) > 1 else block.repeat(2)
             u = tf.constant(cotangents[taken], self.dtype)
-            found = self._rows_program(self._tensors(inputs, examples[taken]), u)
+            found = self.function.rows(self._tensors(inputs, examples[taken]), u)
             yield found[: len(block)].numpy()
 
     def curvature_rows(
@@ -210,9 +179,9 @@ class Objective:
         examples = self.curvature_examples
         p = self._believed
         if most is not None and self.num_classes - 1 > most:
-            factors = _sampled_factors(p, most, np.random.default_rng(seed))
+            factors = sampled_factors(p, most, np.random.default_rng(seed))
         else:
-            factors = _covariance_factors(p)
+            factors = covariance_factors(p)
         order = self.by_length(examples)
         factors = factors[order] / np.sqrt(len(examples))
         repeated = examples[order].repeat(factors.shape[1])
@@ -240,7 +209,7 @@ class Objective:
             return out
         chosen = self.curvature_examples if examples is None else examples
         chosen = chosen[self.by_length(chosen)]
-        program = self._product_programs[curvature]
+        program = self.function.products[curvature]
         for block in _batches(len(chosen), _BATCH):
             inputs = self._tensors(self._inputs, chosen[block])
             labels = tf.constant(self.labels[chosen[block]], tf.int32)
@@ -288,103 +257,10 @@ class Objective:
 
         return keras.tree.map_structure(tensor, inputs)
 
-    def _logits(self, values: Sequence[tf.Tensor], inputs: Any) -> tf.Tensor:
-        with self.at(values):
-            return self.model(inputs, training=False)
-
-    def _rows(self, inputs: Any, cotangents: tf.Tensor) -> tf.Tensor:
-        def row(example: tuple[Any, tf.Tensor]) -> tf.Tensor:
-            one, cotangent = example
-            one = keras.tree.map_structure(lambda array: array[None], one)
-            with tf.GradientTape() as tape:
-                tape.watch(self.values)
-                logits = self._logits(self.values, one)
-            return self._flat(_gradient(tape, logits, self.values, cotangent[None]))
-
-        return tf.vectorized_map(row, (inputs, cotangents))
-
-    def _hessian_product(self, inputs: Any, labels: tf.Tensor, vectors: tf.Tensor) -> tf.Tensor:
-        """The Hessian of the sum of losses times each vector."""
-
-        def product(vector: tf.Tensor) -> tf.Tensor:
-            with tf.GradientTape() as outer:
-                outer.watch(self.values)
-                with tf.GradientTape() as inner:
-                    inner.watch(self.values)
-                    logits = self._logits(self.values, inputs)
-                    losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
-                    loss = tf.reduce_sum(losses)
-                along = tf.reduce_sum(self._flat(_gradient(inner, loss, self.values)) * vector)
-            return self._flat(_gradient(outer, along, self.values))
-
-        return tf.vectorized_map(product, vectors)
-
-    def _gauss_newton_product(
-        self, inputs: Any, labels: tf.Tensor, vectors: tf.Tensor
-    ) -> tf.Tensor:
-        """The Gauss-Newton matrix of the sum of losses times each vector."""
-        del labels  # the curvature of softmax does not depend on them
-
-        def product(vector: tf.Tensor) -> tf.Tensor:
-            with tf.GradientTape(persistent=True) as inner:
-                inner.watch(self.values)
-                logits = self._logits(self.values, inputs)
-            # The transposed Jacobian is linear in `zeros`: its derivative is the Jacobian.
-            zeros = tf.zeros_like(logits)
-            with tf.GradientTape() as outer:
-                outer.watch(zeros)
-                back = self._flat(_gradient(inner, logits, self.values, zeros))
-                along = tf.reduce_sum(back * vector)
-            moved = outer.gradient(along, zeros)
-            p = tf.nn.softmax(logits)
-            moved = p * (moved - tf.reduce_sum(p * moved, axis=-1, keepdims=True))
-            return self._flat(_gradient(inner, logits, self.values, moved))
-
-        return tf.vectorized_map(product, vectors)
-
-    def _flat(self, parts: Sequence[tf.Tensor]) -> tf.Tensor:
-        return tf.concat([tf.reshape(part, [-1]) for part in parts], axis=0)
-
 
 def holdable_bytes() -> int:
     """What rows of the Gauss-Newton matrix may take: a third of the memory that is free."""
     return int(psutil.virtual_memory().available // 3)
-
-
-def _gradient(
-    tape: tf.GradientTape,
-    target: tf.Tensor,
-    sources: Sequence[tf.Tensor],
-    cotangent: tf.Tensor | None = None,
-) -> list[tf.Tensor]:
-    """Dense gradients, 0 where the target does not depend on a source."""
-    zero = tf.UnconnectedGradients.ZERO
-    found = tape.gradient(target, sources, cotangent, unconnected_gradients=zero)
-    return [tf.convert_to_tensor(gradient) for gradient in found]
-
-
-def _covariance_factors(p: np.ndarray) -> np.ndarray:
-    """Vectors whose outer products sum to `diag(p) - p p^T`: `[n, classes - 1, classes]`.
-
-    They are those of its Cholesky decomposition, in closed form: a label is drawn class by class,
-    each against the rest, and the variances of these decisions add up.
-    """
-    n, classes = p.shape
-    rest = np.cumsum(p[:, ::-1], axis=1)[:, ::-1]  # probability of this class and later ones
-    rest = np.maximum(rest, np.finfo(np.float64).tiny)
-    factors = np.zeros((n, classes - 1, classes))
-    for c in range(classes - 1):
-        factors[:, c, c] = 1
-        factors[:, c, c + 1 :] = -p[:, c + 1 :] / rest[:, c + 1, None]
-        factors[:, c] *= np.sqrt(p[:, c] * rest[:, c + 1] / rest[:, c])[:, None]
-    return factors
-
-
-def _sampled_factors(p: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
-    """`count` vectors an example, whose outer products have that mean: `[n, count, classes]`."""
-    draws = rng.random((len(p), count, 1))
-    drawn = np.minimum((draws > np.cumsum(p, axis=1)[:, None]).sum(axis=2), p.shape[1] - 1)
-    return (p[:, None] - np.eye(p.shape[1])[drawn]) / np.sqrt(count)
 
 
 def _take(inputs: Any, rows: np.ndarray) -> Any:

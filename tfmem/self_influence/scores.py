@@ -24,7 +24,7 @@ import keras
 import numpy as np
 
 from tfmem.errors import InputError
-from tfmem.self_influence.solver import Solver
+from tfmem.self_influence.solver import Solution, Solver
 
 _SOLVED_BYTES = 1 << 29  # solutions for test examples that one pass over the others serves
 
@@ -138,9 +138,15 @@ def influence(
             out[order[start : start + len(rows)], tests] = solver.project(rows) @ paired.T
             start += len(rows)
         done += len(paired)
-    sound = np.concatenate(converged)
-    check_converged(solver, sound)
+    _check_converged(solver, np.concatenate(converged))
     return out
+
+
+def solved(solver: Solver, inputs: Any, labels: np.ndarray) -> tuple[Solution, np.ndarray]:
+    """Of examples, no more than the solver takes at once: `H^-1 g`, and `P`, `[k]`."""
+    found = list(solver.objective.loss_gradients(inputs, labels))
+    solution = solver.solve(np.concatenate([rows for _, rows in found]))
+    return solution, np.concatenate([probabilities for probabilities, _ in found])
 
 
 def _solved_tests(
@@ -149,9 +155,7 @@ def _solved_tests(
     """Of test examples, as many as the solver takes: `P_test g_test^T H^-1`, and if converged."""
     for tests in _parts(np.arange(len(labels)), solver.at_once):
         some = keras.tree.map_structure(lambda a, rows=tests: np.asarray(a)[rows], inputs)
-        found = list(solver.objective.loss_gradients(some, labels[tests]))
-        solution = solver.solve(np.concatenate([rows for _, rows in found]))
-        weights = np.concatenate([p for p, _ in found])
+        solution, weights = solved(solver, some, labels[tests])
         weights[~solution.converged] = np.nan
         yield solution.paired * weights.astype(solution.paired.dtype)[:, None], solution.converged
 
@@ -176,10 +180,7 @@ def _scores(solver: Solver, baselines: Any, examples: np.ndarray | None) -> Scor
     parts = []
     for rows in _parts(order, solver.at_once):
         inputs, labels = objective.take(chosen[rows])
-        found = list(objective.loss_gradients(inputs, labels))
-        gradients = np.concatenate([block for _, block in found])
-        probabilities = np.concatenate([p for p, _ in found])
-        solution = solver.solve(gradients)
+        solution, probabilities = solved(solver, inputs, labels)
         against = solution.own
         if baselines is not None:
             others = keras.tree.map_structure(lambda a, rows=rows: np.asarray(a)[rows], baselines)
@@ -194,7 +195,7 @@ def _scores(solver: Solver, baselines: Any, examples: np.ndarray | None) -> Scor
     if baselines is None:
         converged &= values >= 0
     converged &= np.isfinite(values)
-    check_converged(solver, converged)
+    _check_converged(solver, converged)
     return Scores(
         np.where(converged, values, np.nan),
         probabilities,
@@ -208,30 +209,26 @@ def _scores(solver: Solver, baselines: Any, examples: np.ndarray | None) -> Scor
     )
 
 
-def check_converged(solver: Solver, converged: np.ndarray) -> None:
-    """Says for how many examples a solver has not converged.
+def warn_of_failures(solver: Solver, converged: np.ndarray) -> None:
+    """Says for how many examples a solver has not converged, `[count]`, if there are some."""
+    if failed := int((~converged).sum()):
+        message = _failures(solver, failed, len(converged))
+        warnings.warn(f"{message} They are NaN.", stacklevel=3)
 
-    Args:
-      solver: which.
-      converged: bool `[count]`.
 
-    Warns:
-      UserWarning: if there are some.
+def _check_converged(solver: Solver, converged: np.ndarray) -> None:
+    """The same; an error if there is no other."""
+    if len(converged) and not converged.any():
+        raise InputError(_failures(solver, len(converged), len(converged)))
+    warn_of_failures(solver, converged)
 
-    Raises:
-      InputError: if it has converged for none.
-    """
-    failed = int((~converged).sum())
-    if not failed:
-        return
-    message = (
+
+def _failures(solver: Solver, failed: int, count: int) -> str:
+    return (
         f"solver {solver.name} ({solver.curvature}, damping {solver.damping:g}) has not converged "
-        f"for {failed:,} of {len(converged):,} examples"
+        f"for {failed:,} of {count:,} examples: choose a larger damping, more steps, or curvature "
+        "gauss_newton."
     )
-    advice = "choose a larger damping, more steps, or curvature gauss_newton"
-    if failed == len(converged):
-        raise InputError(f"{message}: {advice}")
-    warnings.warn(f"{message}, which are NaN: {advice}", stacklevel=3)
 
 
 def _chosen(solver: Solver, examples: np.ndarray | None) -> np.ndarray:
