@@ -57,7 +57,7 @@ def Do(inputs: Paths, outputs: Paths, parameters: Parameters) -> None:
     if found.empty:
         raise InputError(
             f"the solver has not converged for any of {len(chosen):,} examples: choose a larger "
-            "self_influence.damping, more steps, or curvature gauss_newton"
+            "self_influence.damping, curvature gauss_newton, or another solver"
         )
     figures.save(_drawn(found, dataset), outputs["attributions"], FIGURE_NAME)
 
@@ -69,7 +69,8 @@ def _drawn(found: pd.DataFrame, dataset: AnyDataset) -> Figure:
     classes = [dataset.class_names[label] for label in dataset.train_labels[first.index]]
     scores = first["scores"].tolist()
     if first["words"].map(len).any():
-        texts = zip(classes, first["memorization"], first["words"], scores, strict=True)
+        columns = first["memorization"], first["words"], scores, first["sentences"]
+        texts = zip(classes, *columns, strict=True)
         return highlighted_words([Highlighted(*text) for text in texts])
     pictures = Pictures(dataset, "train")
     numbers = zip(classes, first["memorization"], strict=True)

@@ -161,7 +161,7 @@ def experiment(
 def on_memorization(
     kind: type[Artifact],
     conduct: Callable[[pd.DataFrame, AnyDataset, Config, Path], Outcome],
-    draw: Callable[[pd.DataFrame], Figure],
+    draw: Callable[[pd.DataFrame, AnyDataset], Figure],
     source: type[Memorization] = Memorization,
 ) -> Component:
     """The component of an experiment that needs nothing of a run but memorization.
@@ -170,7 +170,7 @@ def on_memorization(
       kind: its outcome.
       conduct: the experiment itself, given memorization records, the examples, settings, and the
         folder to work in.
-      draw: the figure of its table.
+      draw: the figure of its table, which may show examples.
       source: whose memorization it is; by default that of any estimator.
     """
 
@@ -182,7 +182,8 @@ def on_memorization(
             raise InputError(f"{inputs['memorization']}: made with other data than {dataset.name}")
         outcome = conduct(memorization, dataset, config, folder)
         by = estimator_of(inputs["memorization"])
-        conclude(replace(outcome, findings=(*outcome.findings, by)), draw, folder)
+        outcome = replace(outcome, findings=(*outcome.findings, by))
+        conclude(outcome, lambda table: draw(table, dataset), folder)
 
     return Component(
         name=Path(kind.place).name,

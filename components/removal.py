@@ -21,4 +21,4 @@ def conduct(
     return removal(config, dataset, memorization["memorization"].to_numpy(float), folder)
 
 
-REMOVAL = on_memorization(Removal, conduct, removal_figure)
+REMOVAL = on_memorization(Removal, conduct, lambda table, _: removal_figure(table))

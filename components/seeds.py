@@ -34,4 +34,4 @@ def conduct(
     return seeds(config, classes, first, estimate)
 
 
-SEEDS = on_memorization(Seeds, conduct, seeds_figure, SelfInfluence)
+SEEDS = on_memorization(Seeds, conduct, lambda table, _: seeds_figure(table), SelfInfluence)

@@ -22,4 +22,4 @@ def conduct(
     return typicality(dataset, memorization["memorization"].to_numpy(float))
 
 
-TYPICALITY = on_memorization(Typicality, conduct, typicality_figure)
+TYPICALITY = on_memorization(Typicality, conduct, lambda table, _: typicality_figure(table))

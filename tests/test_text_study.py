@@ -14,12 +14,14 @@ from tests.oracle import example_learner
 from tests.test_pipelines import tfmem_command
 from tfmem.config import from_yaml
 from tfmem.datasets import load
+from tfmem.datasets.pictures import Pictures
 from tfmem.datasets.treebank import load_treebank
 from tfmem.errors import InputError
 from tfmem.experiments.estimators import estimators
 from tfmem.experiments.instances import instances
 from tfmem.experiments.seeds import overlap, seeds
 from tfmem.experiments.typicality import positive_fraction, typicality
+from tfmem.figures.galleries import ends_gallery
 from tfmem.figures.instances import instances_figure
 from tfmem.predictions import read_shard
 from tfmem.run import read_memorization
@@ -155,8 +157,16 @@ def test_instances_are_first_and_last_of_their_class(toy):
         {"class": ["a_b"], "end": ["top"], "index": [0], "memorization": [0.5], "text": ["$1 _ $x"]}
     )
     instances_figure(dollars).savefig("/dev/null", format="png")
-    with pytest.raises(InputError, match="data set of texts"):
-        instances(config, load(from_yaml("", []).dataset), memorization)
+
+
+def test_instances_of_images_are_shown_as_pictures(digits):
+    table = instances(from_yaml("", []), digits, np.arange(300) / 300).table
+    assert len(table) == 60
+    assert not table["text"].any()
+    top = table[table["end"] == "top"].groupby("class")["index"].first()
+    last = [np.flatnonzero(digits.train_labels == label)[-1] for label in range(10)]
+    assert top.tolist() == last
+    ends_gallery(Pictures(digits, "train"), table).savefig("/dev/null", format="png")
 
 
 @pytest.fixture(scope="module")

@@ -182,7 +182,7 @@ def _page(
     def text(split: str, index: int) -> tuple[str, ...]:
         return tuple(getattr(run.dataset, f"{split}_texts")[index]) if shown.texts else ()
 
-    def words(split: str, index: int) -> list[Word]:
+    def words(split: str, index: int) -> list[list[Word]]:
         return shown.texts[split].words.get(position(split, index), [])
 
     return template("report.html.j2").render(

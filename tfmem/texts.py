@@ -33,11 +33,11 @@ class Texts:
 
     Attributes:
       sentences: one or two an example.
-      words: the words of some examples, by position, in place of their sentences.
+      words: of some examples, by position, the words of each sentence.
     """
 
     sentences: tuple[tuple[str, ...], ...]
-    words: dict[int, list[Word]]
+    words: dict[int, list[list[Word]]]
 
     @property
     def data(self) -> dict[str, Any]:
@@ -54,12 +54,12 @@ def texts(
       dataset: has them.
       split: which.
       index: which examples, in which order.
-      attributions: by index of an example its `words` and their `scores` (see
-        `read_attributions`); or None.
+      attributions: by index of an example its `words`, their `scores`, and which of its `sentences`
+        each is of (see `read_attributions`); or None.
     """
     of_split = getattr(dataset, f"{split}_texts")
     sentences = tuple(tuple(str(text) for text in of_split[each]) for each in index)
-    words: dict[int, list[Word]] = {}
+    words: dict[int, list[list[Word]]] = {}
     count = len(dataset.train_texts)
     if attributions is not None:
         for position, each in enumerate(index):
@@ -67,8 +67,8 @@ def texts(
                 continue
             row = attributions.loc[each]
             largest = np.abs(row["scores"]).max(initial=0) or 1.0
-            words[position] = [
-                Word(word, round(float(score / count), 5), round(float(score / largest), 3))
-                for word, score in zip(row["words"], row["scores"], strict=True)
-            ]
+            words[position] = [[] for _ in sentences[position]]
+            for word, score, of in zip(row["words"], row["scores"], row["sentences"], strict=True):
+                numbers = round(float(score / count), 5), round(float(score / largest), 3)
+                words[position][of].append(Word(word, *numbers))
     return Texts(sentences, words)

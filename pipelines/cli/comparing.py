@@ -12,8 +12,6 @@ from pipelines.cli.options import Out, Set, app, done, examples, resumable, sett
 from tfmem.config import SelectionSettings
 from tfmem.errors import InputError
 
-_SELECTION = SelectionSettings()
-
 
 @app.command(
     epilog=examples(
@@ -37,11 +35,23 @@ def consistency(
         ),
     ] = None,
     memorization: Annotated[
-        float, typer.Option(help="Least memorization of a pair's training example.", min=0, max=1)
-    ] = _SELECTION.memorization,
+        float | None,
+        typer.Option(
+            help="Least memorization of a pair's training example; else that of the first run.",
+            min=0,
+            max=1,
+            show_default=False,
+        ),
+    ] = None,
     influence: Annotated[
-        float, typer.Option(help="Least influence of the pairs that are counted.", min=0, max=1)
-    ] = _SELECTION.influence,
+        float | None,
+        typer.Option(
+            help="Least influence of the pairs that are counted; else that of the first run.",
+            min=0,
+            max=1,
+            show_default=False,
+        ),
+    ] = None,
     condition: Annotated[
         bool,
         typer.Option(
@@ -67,7 +77,12 @@ def consistency(
     from pipelines.consistency import agreement_table, conclusion, error_table
     from tfmem.experiments.consistency import Rule, describe
 
-    rule = Rule(memorization, influence, condition)
+    settings = _selection(folders[0])
+    rule = Rule(
+        settings.memorization if memorization is None else memorization,
+        settings.influence if influence is None else influence,
+        condition,
+    )
     place = out or folders[0] / ("comparison" if len(folders) > 1 else "consistency")
     console = Console(highlight=False)
     for comparison in compare(folders, place, rule, other_inputs):
@@ -84,6 +99,15 @@ def consistency(
                 f"of one of {comparison.first.name} (the same seed): independent runs differ more"
             )
     done(place, "consistency.png, consistency.pdf, consistency.csv, errors.csv")
+
+
+def _selection(folder: Path) -> SelectionSettings:
+    """The thresholds of a run; of predictions that are no run's, those of the paper."""
+    from tfmem.run import load_run
+
+    if folder.is_dir() and (run := load_run(folder)).has_settings:
+        return run.config.selection
+    return SelectionSettings()
 
 
 @app.command(

@@ -19,7 +19,7 @@ from pipelines.cli.options import (
     resumable,
     settings_of,
 )
-from tfmem.config import Config
+from tfmem.config import Config, from_yaml
 from tfmem.errors import InputError
 
 ExperimentName = Literal[
@@ -98,7 +98,7 @@ def experiment(
     from pipelines.experiments import experiment as chain
     from pipelines.runner import run_chain
 
-    settings = settings_of(config, set)
+    settings = _on_a_run(settings_of(config, set), out, set)
     _begin(settings, out)
     with resumable():
         run_chain(chain(name, settings, out, beam or []), out)
@@ -131,7 +131,7 @@ def study(
     from pipelines.runner import run_chain
     from pipelines.text import study as chain
 
-    settings = settings_of(config, set)
+    settings = _on_a_run(settings_of(config, set), out, set)
     _begin(settings, out)
     with resumable():
         run_chain(chain(settings, out, trials, beam or []), out)
@@ -156,7 +156,7 @@ def audit(config: ConfigFile, out: Out, set: Set = [], beam: BeamArgs = None) ->
     from pipelines.audit import audit as chain
     from pipelines.runner import run_chain
 
-    settings = settings_of(config, set)
+    settings = _on_a_run(settings_of(config, set), out, set)
     _begin(settings, out)
     with resumable():
         run_chain(chain(settings, beam or []), out)
@@ -322,6 +322,22 @@ def figures(
     for number, subject, file in contents(folder):
         print(f"Fig. {number:4} {subject:44} {file}")
     done(folder / PaperFigures.place, "PNG and PDF")
+
+
+def _on_a_run(settings: Config, out: Path, overrides: list[str]) -> Config:
+    """The settings with all trials that a run has, where no number of them was asked for."""
+    from tfmem.predictions import CONFIG_NAME
+
+    path = out / "predictions" / CONFIG_NAME
+    asked = any(each.split("=")[0].strip() in ("training", "training.trials") for each in overrides)
+    if asked or not path.exists():
+        return settings
+    there = from_yaml(path.read_text(encoding="utf-8"), source=str(path)).training.trials
+    if there <= settings.training.trials:
+        return settings
+    print(f"{out} has {there:,} trials, which are all taken (else --set training.trials=NUMBER)")
+    training = settings.training.model_copy(update={"trials": there})
+    return settings.model_copy(update={"training": training})
 
 
 def _begin(settings: Config, out: Path) -> None:

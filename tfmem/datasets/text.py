@@ -100,8 +100,15 @@ def check_classes(dataset: TextDataset) -> TextDataset:
     """The data set itself.
 
     Raises:
-      InputError: naming a class that no training example has.
+      InputError: naming an example of a class that there is not, or a class without one.
     """
+    for split, labels in (("training", dataset.train_labels), ("test", dataset.test_labels)):
+        outside = (labels < 0) | (labels >= len(dataset.class_names))
+        for example in np.flatnonzero(outside)[:1]:
+            raise InputError(
+                f"{dataset.name}: {split} example {example}: expected a class from 0 to "
+                f"{len(dataset.class_names) - 1}, received {labels[example]}"
+            )
     counts = np.bincount(dataset.train_labels, minlength=len(dataset.class_names))
     if not counts.all():
         absent = int(np.argmin(counts))

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from tfmem.config import DatasetSettings, TextSettings
 from tfmem.datasets.text import TextDataset, as_texts, check_classes
@@ -72,7 +71,7 @@ def _read(path: Path, settings: TextSettings) -> _Table:
     columns = [*settings.columns, settings.label]
     try:
         rows = _json_rows(path) if path.suffix == ".jsonl" else _table_rows(path)
-    except (OSError, UnicodeDecodeError, pd.errors.ParserError) as error:
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{path}: cannot be read: {' '.join(str(error).split())}") from None
     for number, row in enumerate(rows):
         for key, column in zip(("columns",) * len(settings.columns) + ("label",), columns):  # noqa: B905
@@ -86,6 +85,11 @@ def _read(path: Path, settings: TextSettings) -> _Table:
                 raise InputError(
                     f"{path}: record {number}: {column}: expected a text, received {row[column]!r}"
                 )
+        if row[settings.label] is None or not str(row[settings.label]).strip():
+            raise InputError(
+                f"{path}: record {number}: {settings.label}: expected a label, received "
+                f"{row[settings.label]!r}"
+            )
     texts = [[row[column] for column in settings.columns] for row in rows]
     return _Table(
         path, as_texts(texts, settings.columns, str(path)), [row[settings.label] for row in rows]
@@ -93,16 +97,20 @@ def _read(path: Path, settings: TextSettings) -> _Table:
 
 
 def _table_rows(path: Path) -> list[dict[str, Any]]:
-    separated: dict[str, Any] = {"sep": "\t", "quoting": csv.QUOTE_NONE}
-    options = separated if path.suffix == ".tsv" else {}
-    try:
-        table = pd.read_csv(
-            path, dtype=str, keep_default_na=False, na_filter=False, encoding="utf-8-sig",
-            index_col=False, **options,
-        )  # fmt: skip
-    except pd.errors.EmptyDataError:
-        raise InputError(f"{path}: expected a header and records, received nothing") from None
-    return table.to_dict("records")
+    separated: dict[str, Any] = {"delimiter": "\t", "quoting": csv.QUOTE_NONE}
+    options = separated if path.suffix == ".tsv" else {"strict": True}
+    with open(path, encoding="utf-8-sig", newline="") as file:
+        header, *rows = [row for row in csv.reader(file, **options) if row] or [[]]
+    if not header:
+        raise InputError(f"{path}: expected a header and records, received nothing")
+    for number, row in enumerate(rows):
+        if len(row) != len(header):
+            raise InputError(
+                f"{path}: record {number}: expected {len(header)} columns, as in the header, "
+                f"received {len(row)}, the last of them {row[-1]!r}; texts with a separator or a "
+                "line break go in double quotes, in .csv"
+            )
+    return [dict(zip(header, row, strict=True)) for row in rows]
 
 
 def _json_rows(path: Path) -> list[dict[str, Any]]:

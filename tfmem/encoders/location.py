@@ -14,6 +14,7 @@ from tfmem.errors import InputError
 _PACKAGE = "package://"
 _WEIGHTS = (".safetensors", ".h5")
 _VOCABULARIES = ("tokenizer.json", "vocab.txt", "vocabulary.txt", "vocabulary.json", "merges.txt")
+_SETTINGS = ("config.json", "tokenizer_config.json")
 
 
 def with_encoder_digest(config: Config) -> Config:
@@ -28,7 +29,7 @@ def with_encoder_digest(config: Config) -> Config:
     folder = locate(model.preset)
     hashed = hashlib.sha256()
     for path in sorted(folder.rglob("*")):
-        if path.suffix in _WEIGHTS or path.name in (*_VOCABULARIES, "config.json"):
+        if path.suffix in _WEIGHTS or path.name in (*_VOCABULARIES, *_SETTINGS):
             hashed.update(path.relative_to(folder).as_posix().encode())
             with open(path, "rb") as file:
                 while block := file.read(1 << 20):

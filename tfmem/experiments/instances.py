@@ -1,4 +1,4 @@
-"""Which texts are memorized most, and which least (Zheng & Jiang 2022, Tables 2 and 3)?"""
+"""Which examples are memorized most, and which least (Zheng & Jiang 2022, Tables 2 and 3)?"""
 
 from __future__ import annotations
 
@@ -9,11 +9,10 @@ import pandas as pd
 
 from tfmem.config import Config
 from tfmem.datasets import AnyDataset, TextDataset
-from tfmem.errors import InputError
 from tfmem.experiments.outcome import Outcome
 from tfmem.experiments.training import draw
 
-QUESTION = "Which texts are memorized most, and which least?"
+QUESTION = "Which examples are memorized most, and which least?"
 _SAID = 160  # letters of a text in the findings
 
 
@@ -22,18 +21,14 @@ def instances(config: Config, dataset: AnyDataset, memorization: np.ndarray) -> 
 
     Args:
       config: seed and `experiments.instances`.
-      dataset: the texts.
+      dataset: the examples.
       memorization: float `[num_train]`; examples with NaN are left out.
 
     Returns:
       A row for each: `class`, `end` (`top` or `bottom`), `index`, `memorization`, and its
-      sentences as `text`.
-
-    Raises:
-      InputError: if examples are no texts.
+      sentences as `text`, empty where examples are no texts.
     """
-    if not isinstance(dataset, TextDataset):
-        raise InputError(f"instances: expected a data set of texts, received {dataset.name}")
+    texts = dataset.train_texts if isinstance(dataset, TextDataset) else None
     count = config.experiments.instances.count
     order = draw(config, len(memorization))
     known = order[~np.isnan(memorization[order])]
@@ -43,7 +38,7 @@ def instances(config: Config, dataset: AnyDataset, memorization: np.ndarray) -> 
         of_class = ranked[dataset.train_labels[ranked] == label]
         for end, chosen in {"top": of_class[:count], "bottom": of_class[::-1][:count]}.items():
             for index in chosen:
-                text = " / ".join(dataset.train_texts[index])
+                text = "" if texts is None else " / ".join(texts[index])
                 rows.append((name, end, int(index), float(memorization[index]), text))
     table = pd.DataFrame(rows, columns=["class", "end", "index", "memorization", "text"])
     return Outcome(QUESTION, _findings(table), table)
@@ -55,6 +50,7 @@ def _findings(table: pd.DataFrame) -> tuple[str, ...]:
     for name, rows in table.groupby("class", sort=False):
         for what, end in (("Most", "top"), ("Least", "bottom")):
             row = rows[rows["end"] == end].iloc[0]
-            text = textwrap.shorten(row["text"], _SAID, placeholder=" …")
+            example = f"training example {row['index']}"
+            text = textwrap.shorten(row["text"], _SAID, placeholder=" …") or example
             said.append(f"{what} memorized of {name} ({row['memorization']:.2g}): {text}")
     return tuple(said)

@@ -100,7 +100,7 @@ def _findings(table: pd.DataFrame) -> tuple[str, ...]:
         spread = np.hypot(memorized["accuracy_sd"], random["accuracy_sd"]) / np.sqrt(2)
         in_sds = f", {cost / spread:.1f} SD of a model" if spread > 0 else ""
         what = "the top" if level == "share" else "memorization ≥"
-        shown = f"{value:.0%}" if level == "share" else f"{value:g}"
+        shown = f"{100 * value:g}%" if level == "share" else f"{value:g}"
         said.append(
             f"Without {what} {shown} ({int(memorized['removed']):,} examples): "
             f"{memorized['accuracy']:.2%}, without as many random ones {random['accuracy']:.2%}: "

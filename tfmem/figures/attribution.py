@@ -30,12 +30,14 @@ class Highlighted:
       memorization: its estimate.
       words: in order.
       scores: float `[words]`.
+      sentences: int `[words]`, which sentence each word is of.
     """
 
     label: str
     memorization: float
     words: Sequence[str]
     scores: np.ndarray
+    sentences: np.ndarray
 
 
 def highlighted_words(texts: Sequence[Highlighted]) -> Figure:
@@ -44,7 +46,7 @@ def highlighted_words(texts: Sequence[Highlighted]) -> Figure:
     Under each word stands its share of the text's largest attribution, in percent; where that is
     NaN a word is left plain.
     """
-    laid = [_lines(text.words) for text in texts]
+    laid = [_lines(text.words, text.sentences) for text in texts]
     height = sum(len(lines) + 0.9 for lines in laid) * _HEIGHT + 0.3
     figure = Figure(figsize=(_LINE * _INCHES + 0.4, height))
     axes = figure.add_axes((0.02, 0.01, 0.96, 0.98))
@@ -63,13 +65,14 @@ def highlighted_words(texts: Sequence[Highlighted]) -> Figure:
     return figure
 
 
-def _lines(words: Sequence[str]) -> list[list[tuple[int, int]]]:
+def _lines(words: Sequence[str], sentences: np.ndarray) -> list[list[tuple[int, int]]]:
     """For each line its words, as the column where it begins and its number."""
     lines: list[list[tuple[int, int]]] = [[]]
     column = 0
     for number, word in enumerate(words):
         width = max(len(word), 3) + 1
-        if column + width > _LINE and lines[-1]:
+        begins = number > 0 and sentences[number] != sentences[number - 1]
+        if lines[-1] and (begins or column + width > _LINE):
             lines.append([])
             column = 0
         lines[-1].append((column, number))
@@ -92,7 +95,7 @@ def _word(axes: Axes, x: float, y: float, word: str, share: float) -> None:
     middle = x + max(len(word), 3) / 2
     axes.text(
         middle, y, word, fontsize=8, family="monospace", ha="center", va="center", color=ink,
-        bbox=box,
+        bbox=box, parse_math=False,
     )  # fmt: skip
     if not np.isnan(share):
         percent = f"{round(100 * share)}"

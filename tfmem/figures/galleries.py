@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
+import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
@@ -43,10 +44,8 @@ class _Sheet:
         y = 0.6 + row * _CELL + 0.25 + 0.5
         self._axes.text(x, y, text, ha="right", va="center", fontsize=9)
 
-    def picture(
-        self, x: float, row: int, image: np.ndarray, caption: float, name: str = ""
-    ) -> None:
-        """Shows an image, a name and a number above it; one channel is shown as ink on paper."""
+    def picture(self, x: float, row: int, image: np.ndarray, caption: str) -> None:
+        """Shows an image with a caption above it; one channel is shown as ink on paper."""
         top = 0.6 + row * _CELL + 0.25
         grey = image.shape[-1] == 1
         self._axes.imshow(
@@ -57,9 +56,11 @@ class _Sheet:
             extent=(x, x + 1, top + 1, top),
         )
         self._axes.add_patch(Rectangle((x, top), 1, 1, fill=False, edgecolor=FAINT, linewidth=0.8))
-        text = f"{round(float(caption), 2) + 0.0:.2f}"  # adding 0 turns -0.00 into 0.00
-        words = f"{name}  {text}" if name else text
-        self._axes.text(x + 0.5, top - 0.03, words, ha="center", va="bottom", fontsize=8.5)
+        self._axes.text(x + 0.5, top - 0.03, caption, ha="center", va="bottom", fontsize=8.5)
+
+
+def _two(value: float) -> str:
+    return f"{round(float(value), 2) + 0.0:.2f}"  # adding 0 turns -0.00 into 0.00
 
 
 def most_memorized(labels: np.ndarray, memorization: np.ndarray) -> list[int]:
@@ -102,9 +103,34 @@ def memorization_gallery(
             distance = np.where(labels == label, np.abs(memorization - level), np.nan)
             near = np.argsort(distance, kind="stable")[:examples]
             for column, index in enumerate(near[distance[near] <= _NEAR]):
-                sheet.picture(left + 1.15 * column, row, images[index], memorization[index])
+                caption = _two(memorization[index])
+                sheet.picture(left + 1.15 * column, row, images[index], caption)
     for row, label in enumerate(rows):
         sheet.label(margin - 0.15, row, class_names[label])
+    return sheet.figure
+
+
+def ends_gallery(images: Images, table: pd.DataFrame) -> Figure:
+    """The most and the least memorized examples, a row a class.
+
+    Args:
+      images: by index `[height, width, channels]`, values in [0, 1].
+      table: of `tfmem.experiments.instances`.
+    """
+    classes = table["class"].unique()
+    block = table.groupby(["class", "end"]).size().max() * 1.15 + 0.5
+    margin = 0.35 + 0.11 * max(len(name) for name in classes)
+    sheet = _Sheet(margin + 2 * block, len(classes), inches=0.72)
+    for number, (end, what) in enumerate({"top": "most", "bottom": "least"}.items()):
+        left = margin + number * block
+        sheet.heading(left + (block - 0.65) / 2, f"memorized {what}")
+        for row, name in enumerate(classes):
+            chosen = table[(table["class"] == name) & (table["end"] == end)]
+            for column, each in enumerate(chosen.itertuples()):
+                caption = f"{each.memorization:.2g}"
+                sheet.picture(left + 1.15 * column, row, images[each.index], caption)
+    for row, name in enumerate(classes):
+        sheet.label(margin - 0.15, row, name)
     return sheet.figure
 
 
@@ -164,8 +190,9 @@ def pair_gallery(
             middle = left + 2.0 + (examples * 1.15 - 0.15) / 2
             sheet.heading(middle, several if examples > 1 else one)
         train = train_images[row.train_index]
-        sheet.picture(left + 0.35, line, train, row.memorization, row.name)
+        caption = f"{row.name}  {_two(row.memorization)}".lstrip()
+        sheet.picture(left + 0.35, line, train, caption)
         for column, index in enumerate(row.test_index[:examples]):
             x = left + 2.0 + 1.15 * column
-            sheet.picture(x, line, test_images[index], row.influence[column])
+            sheet.picture(x, line, test_images[index], _two(row.influence[column]))
     return sheet.figure

@@ -50,7 +50,7 @@ def write_scores(scores: Scores, labels: np.ndarray, out: Path) -> Path:
                 "n_out": 0,
                 "memorization": float(value),
                 "residual": float(residual),
-                "probability": float(probability),
+                "label_probability": float(probability),
                 "estimator": name.encode(),
             }
         )

@@ -226,8 +226,8 @@ def _check_converged(solver: Solver, converged: np.ndarray) -> None:
 def _failures(solver: Solver, failed: int, count: int) -> str:
     return (
         f"solver {solver.name} ({solver.curvature}, damping {solver.damping:g}) has not converged "
-        f"for {failed:,} of {count:,} examples: choose a larger damping, more steps, or curvature "
-        "gauss_newton."
+        f"for {failed:,} of {count:,} examples: choose a larger damping, curvature gauss_newton, "
+        "or another solver."
     )
 
 

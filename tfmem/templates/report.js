@@ -25,9 +25,9 @@
     const {sentences, words} = DATA.texts[split];
     const known = words[position];
     if (!known) return made("span", {class: "text"}, ...sentences[position].map((each) => made("p", {}, each)));
-    const marks = known.flatMap(([word, score, strength]) => [
+    const marks = (sentence) => sentence.flatMap(([word, score, strength]) => [
       made("mark", {style: shade(strength), title: `${score > 0 ? "+" : ""}${score.toFixed(4)}`}, word), " "]);
-    return made("span", {class: "text"}, made("p", {}, ...marks));
+    return made("span", {class: "text"}, ...known.map((sentence) => made("p", {}, ...marks(sentence))));
   };
 
   // Whatever an example is, this alone knows how to show it.

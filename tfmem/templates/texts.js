@@ -3,7 +3,8 @@
   const byId = (id) => document.getElementById(id);
   const rows = [...document.querySelectorAll("#memorized tr[data-index]")];
   const inFull = byId("status").textContent;
-  const texts = new Map(rows.map((row) => [row, row.querySelector(".text").textContent.toLowerCase()]));
+  const said = ({dataset, textContent}) => (dataset.text ?? textContent).toLowerCase();
+  const texts = new Map(rows.map((row) => [row, said(row.querySelector(".text"))]));
 
   const filter = () => {
     const words = byId("words").value.toLowerCase().split(/\s+/).filter(Boolean);
