@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from components.component import (
     Artifact,
@@ -25,6 +26,7 @@ from components.experiment import FIGURE_NAME, LastLayer, Removal
 from tfmem import figures
 from tfmem.datasets.pictures import Pictures
 from tfmem.errors import InputError
+from tfmem.experiments.outcome import TABLE_NAME
 from tfmem.run import Run
 from tfmem.selection.settling import influence_thresholds
 
@@ -76,10 +78,18 @@ def Do(inputs: Paths, outputs: Paths, parameters: Parameters) -> None:
         figures.save(galleries["pair_gallery"], folder, "figure_3")
         figures.save(galleries["pair_gallery_spread"], folder, "figure_D5")
     for name, sources in _MADE_ELSEWHERE.items():
-        made = [inputs[key] / file for key, file in sources if key in inputs]
+        made = [inputs[key] / file for key, file in sources if _is_the_papers(inputs, key)]
         for source in [path for path in made if path.with_suffix(".png").exists()][:1]:
             for suffix in (".png", ".pdf"):
                 shutil.copyfile(source.with_suffix(suffix), folder / f"{name}{suffix}")
+
+
+def _is_the_papers(inputs: Paths, key: str) -> bool:
+    """Whether it is there, and no removal by shares, or of what one model memorizes."""
+    if key not in inputs or key != "removal":
+        return key in inputs
+    columns = pd.read_csv(inputs[key] / TABLE_NAME, nrows=1).columns
+    return columns[0] == "threshold"
 
 
 def _labels(names: Sequence[str], known: Sequence[str]) -> list[int]:

@@ -227,7 +227,8 @@ def test_the_estimator_is_its_own_best_proxy(tmp_path, monkeypatch):
     config = from_yaml(
         "",
         [
-            f"experiments.proxies.trials=[{all_subsets}]",
+            f"experiments.proxies.trials=[{all_subsets}, {all_subsets + 1}]",
+            f"training.trials={2 * all_subsets}",
             "experiments.proxies.trainings=[1, 2]",
             "selection.memorization=0.9",
             "training.epochs=4",
@@ -250,5 +251,7 @@ def test_the_estimator_is_its_own_best_proxy(tmp_path, monkeypatch):
     outcome = proxies(config, data, lambda: iter(learner.records() * 2), tmp_path)
     assert "self-influence" not in set(outcome.table["score"])
     assert "left out" in outcome.findings[-1]
-    with pytest.raises(InputError, match="fewer"):
-        proxies(config, data, lambda: iter(learner.records()), tmp_path)
+    assert set(outcome.table["trainings"]) == {1, 2, all_subsets}  # one more is above the half
+    few = config.model_copy(update={"training": from_yaml("", ["training.trials=50"]).training})
+    with pytest.raises(InputError, match="at most half of the 50 trials of the run"):
+        proxies(few, data, lambda: iter(learner.records()), tmp_path)

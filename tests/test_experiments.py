@@ -13,6 +13,7 @@ from tfmem.experiments import fraction as fraction_module
 from tfmem.experiments import leave_one_out as leave_one_out_module
 from tfmem.experiments import pair_utility as pair_utility_module
 from tfmem.experiments import removal as removal_module
+from tfmem.experiments import training as training_module
 from tfmem.experiments.fraction import Estimates, fraction
 from tfmem.experiments.leave_one_out import leave_one_out
 from tfmem.experiments.outcome import load_outcome
@@ -190,6 +191,35 @@ def test_runs_of_fractions_are_counted_and_trained_once(tmp_path):
     stamp = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.tfrecord")}
     assert fraction(config, data, None, tmp_path).table.equals(table)
     assert stamp == {path: path.stat().st_mtime_ns for path in stamp}
+
+
+def test_models_that_diverge_are_trained_again_with_other_seeds(tmp_path, monkeypatch):
+    """The second and fourth at first, the fourth again; with three seeds it is given up."""
+    config, data = from_yaml("", TINY), load(from_yaml("", []).dataset)
+    masks = [np.eye(5, dtype=bool)[k] for k in range(5)]
+    seeds = []
+
+    def train(config, dataset, masks, out, lost):
+        del dataset, out
+        seeds.append(config.seed)
+        assert len(masks) > 1
+        return Trained(
+            np.stack(masks), np.full((len(masks), 3), len(seeds) > 1), np.array(lost, np.int64)
+        )
+
+    def trained(*lost):
+        seeds.clear()
+        monkeypatch.setattr(
+            training_module, "_train_on", lambda *given: train(*given, lost[len(seeds)])
+        )
+        return train_on(config, data, masks, tmp_path)
+
+    found = trained([1, 3], [1], [])
+    assert (found.train_correct == np.eye(5, dtype=bool)).all()
+    assert found.test_accuracy.tolist() == [0, 1, 0, 1, 0]
+    assert len(set(seeds)) == 3
+    with pytest.raises(InputError, match="1 of 5 models diverged with 3 seeds"):
+        trained([1, 3], [1], [0])
 
 
 def test_models_are_trained_on_their_masks_whatever_their_order(tmp_path):

@@ -221,7 +221,11 @@ def sentences(data):
     strings = np.dtypes.StringDType()
     train = np.array([[f"<b>text</b> {k}", "odd" if k % 2 else "even"] for k in range(40)], strings)
     test = np.array([[f"test {k}", "too"] for k in range(5)], strings)
-    words = {"words": [["good", "film"]], "scores": [40 * np.array([0.02, -0.016])]}
+    words = {
+        "words": [["good", "film"]],
+        "scores": [40 * np.array([0.02, -0.016])],
+        "sentences": [np.array([0, 1])],
+    }
     return TextDataset(
         "sentences", train, data.train_labels, test, data.test_labels, data.class_names
     ), pd.DataFrame(words, index=[39])
@@ -279,10 +283,11 @@ def test_without_trials_the_page_has_the_memorized_texts(browser, known_run, tmp
         "[...document.querySelectorAll('td mark')].map((e) => [e.title, e.innerText])"
     )
     assert marks == [["+0.0200", "good"], ["-0.0160", "film"]]
+    assert browser.run("document.querySelectorAll('#memorized td p:has(mark)').length") == 2
     browser.click("#memorized th:first-child button")
     browser.click("#memorized th:first-child button")
     assert browser.run(indices) == [*range(5), *range(20, 40)]
     type_words(browser, "ODD 3")
-    assert browser.run(indices) == [3, 23, 31, 33, 35, 37]
-    assert browser.run("document.querySelector('#status').innerText").startswith("6 of the 25")
+    assert browser.run(indices) == [3, 23, 31, 33, 35, 37, 39]  # 39 is shown as its words
+    assert browser.run("document.querySelector('#status').innerText").startswith("7 of the 25")
     assert browser.errors == []

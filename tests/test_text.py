@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 
 from tfmem.config import DatasetSettings, TextSettings, from_yaml
-from tfmem.datasets import load
+from tfmem.datasets import TextDataset, load
 from tfmem.datasets.pictures import Pictures
+from tfmem.datasets.text import check_classes
 from tfmem.datasets.treebank import read_trees
 from tfmem.encoders.tokens import Words
 from tfmem.errors import InputError
@@ -101,6 +102,7 @@ def test_a_share_can_be_held_out_for_testing(tmp_path):
         ([("good", 2), ("bad", 0)], {}, r"class 1 \(1\) has none"),
         ([("good", 2)], {"class_names": ("no", "yes")}, "record 0: label: expected one of no, yes"),
         ([("good", -1), ("bad", 0)], {}, "record 0: label"),
+        ([("good", 1), ("bad", " ")], {}, "record 1: label: expected a label, received"),
         (ROWS, {"columns": ("text",)}, "dataset.text.columns: expected one of"),
         (ROWS, {"label": "class"}, "dataset.text.label: expected one of"),
         ([], {}, "at least one example"),
@@ -112,6 +114,26 @@ def test_what_is_wrong_is_said_in_one_line(tmp_path, kind, rows, text, message):
     write(tmp_path, kind, "test")
     with pytest.raises(InputError, match=message):
         load(settings(tmp_path, **text))
+
+
+@pytest.mark.parametrize(
+    ("suffix", "row"), [("csv", "good, but dull,1"), ("csv", "good"), ("tsv", "good\tbut\t1")]
+)
+def test_rows_longer_or_shorter_than_the_header_are_named(tmp_path, suffix, row):
+    between = "," if suffix == "csv" else "\t"
+    (tmp_path / f"train.{suffix}").write_text(f"sentence{between}label\nfine{between}0\n{row}\n")
+    write(tmp_path, "jsonl", "test")
+    with pytest.raises(
+        InputError, match="record 1: expected 2 columns, as in the header, received"
+    ):
+        load(settings(tmp_path))
+
+
+def test_a_label_outside_the_classes_is_named():
+    train, test = np.array([["a"], ["b"]], "T"), np.array([["c"]], "T")
+    data = TextDataset("t", train, np.arange(2), test, np.array([2]), ("no", "yes"))
+    with pytest.raises(InputError, match="t: test example 0: expected a class from 0 to 1, rec"):
+        check_classes(data)
 
 
 def test_files_that_are_missing_ambiguous_or_torn_are_named(tmp_path):

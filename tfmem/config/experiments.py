@@ -105,6 +105,7 @@ class ProxySettings(Settings):
     Attributes:
       trainings: models trained on everything that a score is averaged over.
       trials: of the run, first ones, that a score of subsets is made of; the others are the truth.
+        Numbers above half of the run's are left out.
       early: share of the epochs after which EL2N is read (Paul et al. 2021 read it at 20 of 200).
     """
 
@@ -164,7 +165,7 @@ class SeedsSettings(Settings):
 
 
 class InstancesSettings(Settings):
-    """Most and least memorized texts (Zheng & Jiang 2022, Tables 2 and 3).
+    """Most and least memorized examples (Zheng & Jiang 2022, Tables 2 and 3).
 
     Attributes:
       count: of either kind, for each class.

@@ -62,11 +62,17 @@ def proxies(
       gradients by its time, beside that of training one model in its stack.
 
     Raises:
-      InputError: if too few trials are left for the truth, or too few examples are memorized.
+      InputError: if the run has too few trials, or too few examples are memorized.
     """
     settings, labels = config.experiments.proxies, dataset.train_labels
-    spent = max(settings.trials)
-    truth = _unseen(records(), labels, spent)
+    numbers = [number for number in settings.trials if 2 * number <= config.training.trials]
+    if not numbers:
+        raise InputError(
+            "experiments.proxies.trials: expected some of at most half of the "
+            f"{config.training.trials} trials of the run, as the others are the truth; received "
+            f"{', '.join(map(str, settings.trials))}"
+        )
+    truth = sum_trials(islice(records(), max(numbers), None), labels)
     known = ~np.isnan(truth.memorization)
     memorized = at_least(truth.memorization[known], config.selection.memorization)
     if not 2 <= memorized.sum() <= len(memorized) - 2:
@@ -88,7 +94,7 @@ def proxies(
         ),
         *(
             (name, number, float(number), score)
-            for number in settings.trials
+            for number in numbers
             for name, score in _of_trials(sum_trials(islice(records(), number), labels)).items()
         ),
     ]
@@ -103,16 +109,6 @@ def proxies(
     table = pd.DataFrame(rows, columns=[*names, "auc", "auc_low", "auc_high"])
     said = _findings(config, table, truth, int(memorized.sum()))
     return Outcome(QUESTION, (*said, _cost(models)), table)
-
-
-def _unseen(records: Iterator[TrialRecord], labels: np.ndarray, spent: int) -> Summed:
-    """Sums over the trials after the first ones."""
-    try:
-        return sum_trials(islice(records, spent, None), labels)
-    except InputError:
-        raise InputError(
-            f"experiments.proxies.trials: expected fewer than the run has, received {spent}"
-        ) from None
 
 
 def _of_models(models: Dynamics, number: int, early: int) -> dict[str, np.ndarray]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,8 @@ from tfmem.predictions import read_shard, shards_in, write_atomically
 from tfmem.subsets import random_order, unpack
 from tfmem.training import TrialSummary, train
 
+_ATTEMPTS = 3  # seeds that a model has, one after the other, until it does not diverge
+_AGAIN = 2**31  # part of the keys of these seeds; no experiment's own
 _STACK = 64  # models trained together, at most; stacks that do not fit are halved
 _EXPERIMENT = 2**32 - 1  # first part of the spawn key of what experiments draw; no trial's number
 
@@ -30,15 +32,26 @@ class Trained:
     Attributes:
       train_correct: bool `[models, num_train]`, on all training examples.
       test_correct: bool `[models, num_test]`.
+      diverged: int64, the models that diverged; what `train_on` returns has none.
     """
 
     train_correct: np.ndarray
     test_correct: np.ndarray
+    diverged: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
 
     @property
     def test_accuracy(self) -> np.ndarray:
         """Float64 `[models]`."""
         return self.test_correct.mean(axis=1)
+
+    def replaced(self, others: Trained) -> Trained:
+        """With other models, the first ones, in the place of those that diverged."""
+        train_correct, test_correct = self.train_correct.copy(), self.test_correct.copy()
+        count = len(self.diverged)
+        train_correct[self.diverged] = others.train_correct[:count]
+        test_correct[self.diverged] = others.test_correct[:count]
+        left = others.diverged[others.diverged < count]
+        return Trained(train_correct, test_correct, self.diverged[left])
 
 
 def train_on(
@@ -47,7 +60,8 @@ def train_on(
     """Trains one model on the examples of each mask; what is there already is not trained again.
 
     Models of equal subset size are trained in stacks, as trials are. They differ in their seeds,
-    which are those of trials 0, 1, … in the order of subset sizes.
+    which are those of trials 0, 1, … in the order of subset sizes. One that diverges is trained
+    again with another seed: a run leaves such trials out of its estimates, too.
 
     Args:
       config: model, recipe and seed.
@@ -56,8 +70,27 @@ def train_on(
       out: receives a folder with predictions, trial table and subsets; see `workplace`.
 
     Raises:
-      InputError: if a model diverges.
+      InputError: if a model diverges with three seeds.
     """
+    trained = _train_on(config, dataset, masks, out)
+    for attempt in range(1, _ATTEMPTS):
+        if not len(trained.diverged):
+            return trained
+        again = [masks[place] for place in trained.diverged]
+        again += again[:1] if len(again) == 1 else []  # trials are at least two
+        other = independent(config, _AGAIN, attempt)
+        trained = trained.replaced(_train_on(other, dataset, again, out))
+    if len(trained.diverged):
+        raise InputError(
+            f"{out}: {len(trained.diverged)} of {len(masks)} models diverged with {_ATTEMPTS} "
+            "seeds: training.learning_rate is too large"
+        )
+    return trained
+
+
+def _train_on(
+    config: Config, dataset: AnyDataset, masks: Sequence[np.ndarray], out: Path
+) -> Trained:
     order = np.argsort([mask.sum() for mask in masks], kind="stable")
     given = GivenSubsets.of([masks[place] for place in order])
     settings = {
@@ -74,9 +107,8 @@ def train_on(
     write_atomically(path, given.to_npz())
     training = training.model_copy(update={"subsets": str(path)})
     summary = train_alone(config.model_copy(update={"training": training}), dataset, out)
-    if summary.diverged:
-        raise InputError(f"{out}: models {summary.diverged} diverged: see trials.csv")
-    return _read(out / "predictions", order)
+    trained = _read(out / "predictions", order)
+    return replace(trained, diverged=np.sort(order[list(summary.diverged)]))
 
 
 def train_alone(config: Config, dataset: AnyDataset, out: Path) -> TrialSummary:
