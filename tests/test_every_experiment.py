@@ -1,5 +1,6 @@
 """Each experiment at toy size, as `tfmem experiment` conducts it, on one run; and their page."""
 
+from pipelines.cli.running import on_a_run
 from pipelines.experiments import EXPERIMENTS, experiment
 from pipelines.runner import run_chain
 from tests.browser import CHROMIUM, Browser
@@ -47,3 +48,16 @@ def test_all_leave_table_findings_and_figure_and_their_page_fits(tmp_path):
         assert browser.errors == []
     finally:
         browser.close()
+
+
+def test_an_experiment_takes_all_trials_of_a_run_unless_told_otherwise(tmp_path):
+    settings = from_yaml("", TINY)
+    assert on_a_run(settings, tmp_path, []) == settings
+    (tmp_path / "predictions").mkdir()
+    more = ["training.trials=70"]
+    there = from_yaml("", [*TINY, *more])
+    (tmp_path / "predictions" / "config.yaml").write_text(there.to_yaml())
+    assert on_a_run(settings, tmp_path, ["seed=0"]).training.trials == 70
+    assert on_a_run(settings, tmp_path, ["training.trials=40"]) == settings
+    (tmp_path / "predictions" / "config.yaml").write_text(settings.to_yaml())
+    assert on_a_run(there, tmp_path, []) == there  # trials are added

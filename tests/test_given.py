@@ -42,6 +42,17 @@ def test_trials_are_trained_on_the_subsets_that_are_given(tmp_path, digits):
         train(other, digits, tmp_path / "run")
 
 
+def test_a_stack_that_is_chosen_never_mixes_sizes(tmp_path, digits):
+    count = len(digits.train_labels)
+    masks = [np.arange(count) < size for size in [100] * 8 + [90] * 4 + [80] * 6]
+    given = GivenSubsets.of(masks)
+    assert [given.unmixed(most) for most in (1, 3, 4, 7, 128)] == [1, 2, 4, 4, 4]
+    assert GivenSubsets.of(masks[:8]).unmixed(128) == 128
+    config = given_config(tmp_path / "s.npz", masks, "training.stack_size=null")
+    train(config, digits, tmp_path / "run")
+    assert len(list((tmp_path / "run" / "predictions").glob("*.tfrecord"))) in (5, 9, 18)
+
+
 def test_subsets_that_cannot_be_trained_are_refused(tmp_path, digits):
     count = len(digits.train_labels)
     masks = [np.arange(count) < size for size in (20, 21)]

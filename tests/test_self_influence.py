@@ -366,6 +366,11 @@ def test_the_command_keeps_its_model_and_takes_it_again(tmp_path):
     folder = tmp_path / "self_influence" / "exact"
     assert done.stdout.splitlines()[-1].startswith(f"Results: {folder}")
     assert "650 parameters" in done.stdout
+    shown = tfmem_command("show", folder, "--top", 1).stdout.splitlines()
+    assert shown[0].split() == ["index", "label", "memorization"]
+    most = read_memorization(folder)["memorization"].idxmax()
+    assert shown[1].split()[0] == str(most)
+    assert shown[-2].startswith("Memorization is that of self_influence/exact")
     first = (folder / "memorization-00000-of-00001.tfrecord").read_bytes()
     assert read_memorization(folder)["memorization"].between(0, 1).all()
     kept = tmp_path / "self_influence" / "models" / "whole-00000.npz"

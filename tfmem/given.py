@@ -54,6 +54,11 @@ class GivenSubsets:
         """How many examples each subset has, int64 `[trials]`."""
         return np.bitwise_count(self.masks).sum(axis=1, dtype=np.int64)
 
+    def unmixed(self, most: int) -> int:
+        """The largest stack, of at most so many trials, that never has subsets of two sizes."""
+        changes = np.flatnonzero(np.diff(self.sizes)) + 1
+        return next(size for size in range(most, 0, -1) if not (changes % size).any())
+
     def digest(self) -> str:
         """SHA-256 of all subsets."""
         found = hashlib.sha256(f"{self.num_train},{len(self)}\n".encode())

@@ -98,7 +98,7 @@ def experiment(
     from pipelines.experiments import experiment as chain
     from pipelines.runner import run_chain
 
-    settings = _on_a_run(settings_of(config, set), out, set)
+    settings = on_a_run(settings_of(config, set), out, set)
     _begin(settings, out)
     with resumable():
         run_chain(chain(name, settings, out, beam or []), out)
@@ -131,7 +131,7 @@ def study(
     from pipelines.runner import run_chain
     from pipelines.text import study as chain
 
-    settings = _on_a_run(settings_of(config, set), out, set)
+    settings = on_a_run(settings_of(config, set), out, set)
     _begin(settings, out)
     with resumable():
         run_chain(chain(settings, out, trials, beam or []), out)
@@ -156,7 +156,7 @@ def audit(config: ConfigFile, out: Out, set: Set = [], beam: BeamArgs = None) ->
     from pipelines.audit import audit as chain
     from pipelines.runner import run_chain
 
-    settings = _on_a_run(settings_of(config, set), out, set)
+    settings = on_a_run(settings_of(config, set), out, set)
     _begin(settings, out)
     with resumable():
         run_chain(chain(settings, beam or []), out)
@@ -324,7 +324,7 @@ def figures(
     done(folder / PaperFigures.place, "PNG and PDF")
 
 
-def _on_a_run(settings: Config, out: Path, overrides: list[str]) -> Config:
+def on_a_run(settings: Config, out: Path, overrides: list[str]) -> Config:
     """The settings with all trials that a run has, where no number of them was asked for."""
     from tfmem.predictions import CONFIG_NAME
 

@@ -11,7 +11,6 @@ from rich.console import Console
 from pipelines.cli.options import (
     DataDir,
     DatasetName,
-    RunFolder,
     app,
     dataset_settings,
     done,
@@ -27,17 +26,37 @@ if TYPE_CHECKING:
     from tfmem.run import Run
 
 
-@app.command(epilog=examples("tfmem show runs/digits", "tfmem show runs/digits --top 50"))
+@app.command(
+    epilog=examples(
+        "tfmem show runs/digits",
+        "tfmem show runs/digits --top 50",
+        "tfmem show runs/digits/self_influence/fast",
+    )
+)
 def show(
-    folder: RunFolder,
+    folder: Annotated[
+        Path,
+        typer.Argument(
+            metavar="DIR",
+            help="Output folder of a run, or memorization records of any estimator.",
+            show_default=False,
+        ),
+    ],
     top: Annotated[int, typer.Option(help="Rows of the table.", min=1)] = 20,
 ) -> None:
     """Show the most memorized training examples."""
-    from tfmem.run import load_run
+    from tfmem.run import estimator_of, load_run, read_memorization
 
+    if any(folder.glob("memorization-*.tfrecord")):
+        listed = table("index", "label", "memorization")
+        for row in _ranked(read_memorization(folder)).head(top).itertuples():
+            listed.add_row(str(row.Index), str(row.label), f"{row.memorization:.4g}")
+        Console().print(listed)
+        print(estimator_of(folder))
+        done(folder)
+        return
     run = load_run(folder)
-    estimates = run.memorization.dropna(subset="memorization")
-    ranked = estimates.sort_values("memorization", ascending=False, kind="stable").head(top)
+    ranked = _ranked(run.memorization).head(top)
     shown = "right" if run.statistic == "correctness" else "probability"
     listed = table(
         "index", "label", "memorization", "95% interval", f"in: {shown}", f"out: {shown}"
@@ -53,6 +72,11 @@ def show(
         )
     Console().print(listed)
     done(folder / "memorization")
+
+
+def _ranked(memorization: pd.DataFrame) -> pd.DataFrame:
+    known = memorization.dropna(subset="memorization")
+    return known.sort_values("memorization", ascending=False, kind="stable")
 
 
 @app.command(

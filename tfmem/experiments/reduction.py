@@ -102,7 +102,8 @@ def _curves(
             weights = np.concatenate([np.ones((1, count)), kept])
             label = int(solver.objective.labels[example])
             found = influence.values(weights, parts, label, direction)
-        rates = (1 - found[1:] / found[0]).reshape(1 + repeats, len(PERCENTAGES))
+        of = found[0] if found[0] else np.nan  # of a text that nothing rests on nothing is lost
+        rates = (1 - found[1:] / of).reshape(1 + repeats, len(PERCENTAGES))
         yield pd.DataFrame(
             {
                 "index": example,
@@ -130,9 +131,9 @@ def _means(curves: pd.DataFrame) -> pd.DataFrame:
 
 def _findings(table: pd.DataFrame, count: int) -> tuple[str, ...]:
     said = [
-        f"{row['percent']:.0f}% of the words masked: the {count:,} attributed examples lose "
-        f"{row['attributed']:.1%} ± {row['attributed_se']:.1%} (SE) of their self-influence by "
-        f"attribution, {row['random']:.1%} ± {row['random_se']:.1%} at random."
+        f"{row['percent']:.0f}% of the words (or patches) masked: the {count:,} attributed "
+        f"examples lose {row['attributed']:.1%} ± {row['attributed_se']:.1%} (SE) of their "
+        f"self-influence by attribution, {row['random']:.1%} ± {row['random_se']:.1%} at random."
         for row in table.to_dict("records")
         if row["percent"] in (10, 50)
     ]

@@ -44,7 +44,7 @@ def seeds(
         common, size = overlap(scores[one], scores[other])
         said.append(
             f"Trials {one[6:]} and {other[6:]}: Spearman {ranks.value:.3f} ({ranks.low:.3f} to "
-            f"{ranks.high:.3f}), within a class at least {np.nanmin(within):.3f}; "
+            f"{ranks.high:.3f}), within a class at least {pd.Series(within).min():.3f}; "
             f"{common / size:.0%} of the {size:,} examples in the top {TOP:.0%} are the same."
         )
     return Outcome(QUESTION, tuple(said), table)

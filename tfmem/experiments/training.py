@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -21,7 +20,6 @@ from tfmem.training import TrialSummary, train
 
 _ATTEMPTS = 3  # seeds that a model has, one after the other, until it does not diverge
 _AGAIN = 2**31  # part of the keys of these seeds; no experiment's own
-_STACK = 64  # models trained together, at most; stacks that do not fit are halved
 _EXPERIMENT = 2**32 - 1  # first part of the spawn key of what experiments draw; no trial's number
 
 
@@ -98,7 +96,7 @@ def _train_on(
         "groups": None,
         "groups_digest": None,
         "subsets_digest": given.digest(),
-        "stack_size": 1 if config.training.trainer == "mirrored" else _stack_size(given.sizes),
+        "stack_size": 1 if config.training.trainer == "mirrored" else None,
     }
     training = config.training.model_copy(update=settings)
     out = workplace(out, config.model_copy(update={"training": training}), dataset)
@@ -189,15 +187,6 @@ def independent(config: Config, *key: int) -> Config:
     """The same settings with another seed: models that share no random numbers with the run's."""
     seed = np.random.SeedSequence(config.seed, spawn_key=(_EXPERIMENT, *key))
     return config.model_copy(update={"seed": int(seed.generate_state(1, np.uint64)[0] >> 1)})
-
-
-def _stack_size(sizes: np.ndarray) -> int | None:
-    """The largest stack that never mixes subset sizes; None, the trainer's choice, for one size."""
-    _, counts = np.unique(sizes, return_counts=True)
-    if len(counts) == 1:
-        return None
-    common = math.gcd(*counts.tolist())
-    return max(size for size in range(1, min(common, _STACK) + 1) if common % size == 0)
 
 
 def _read(folder: Path, order: np.ndarray) -> Trained:

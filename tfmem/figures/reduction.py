@@ -18,8 +18,8 @@ def reduction_figure(table: pd.DataFrame) -> Figure:
     figure = new_figure(5, 3.5)
     axes = plain(figure.subplots())
     for way, colour, marker, name in (
-        ("attributed", VERMILION, "o", "words with the highest attributions"),
-        ("random", GREY, "s", "random words"),
+        ("attributed", VERMILION, "o", "those with the highest attributions"),
+        ("random", GREY, "s", "random ones"),
     ):
         errors = 1.96 * table[f"{way}_se"]
         axes.errorbar(
@@ -27,7 +27,7 @@ def reduction_figure(table: pd.DataFrame) -> Figure:
             capsize=3, markersize=4, label=name,
         )  # fmt: skip
     axes.axhline(1, color=GREY, linewidth=0.6, linestyle=":")
-    axes.set(xlabel="words masked", ylabel="self-influence lost (mean, 95%)")
+    axes.set(xlabel="words (or patches) masked", ylabel="self-influence lost (mean, 95%)")
     axes.xaxis.set_major_formatter(PercentFormatter(1))
     axes.yaxis.set_major_formatter(PercentFormatter(1))
     axes.legend(frameon=False, loc="lower right")

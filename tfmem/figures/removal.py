@@ -27,6 +27,8 @@ def removal_figure(table: pd.DataFrame) -> Figure:
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
     whole = table.iloc[0]
     above.axhline(whole["accuracy"], color=GREY, linewidth=1, label="all examples")
+    around = (whole["accuracy"] + sign * whole["accuracy_sd"] for sign in (-1, 1))
+    above.axhspan(*around, color=GREY, alpha=0.12, linewidth=0)
     for way, (color, line, name) in _WAYS.items():
         rows = table[table["removal"] == way].sort_values(level)
         low, high = (rows["accuracy"] + sign * rows["accuracy_sd"] for sign in (-1, 1))

@@ -90,7 +90,10 @@ def largest_stack(model: keras.Model, settings: TrainingSettings, lanes: int) ->
 
 
 def choose_stack_size(
-    make: Callable[[int], Sequence[StackedTrainer]], largest: int, settings: TrainingSettings
+    make: Callable[[int], Sequence[StackedTrainer]],
+    largest: int,
+    settings: TrainingSettings,
+    fitting: Callable[[int], int] = int,
 ) -> int:
     """1, or the largest stack that fits, whichever trains more models in a second.
 
@@ -98,6 +101,7 @@ def choose_stack_size(
       make: makes the trainers of all lanes for a stack size.
       largest: the stack to compare with one model at a time.
       settings: batch size.
+      fitting: the largest stack that is possible, of at most so many; any by default.
     """
     if largest == 1:
         return 1
@@ -109,7 +113,7 @@ def choose_stack_size(
         try:
             together = _seconds_per_model_step(make(largest), settings)
         except tf.errors.ResourceExhaustedError:
-            largest = -(-largest // 2)
+            largest = fitting(-(-largest // 2))
             continue
         return largest if together < alone else 1
     return 1

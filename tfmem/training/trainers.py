@@ -13,6 +13,7 @@ from tfmem.config import Config
 from tfmem.datasets import AnyDataset, ImageDataset, StreamedDataset
 from tfmem.encoders import as_arrays
 from tfmem.errors import InputError
+from tfmem.given import read_subsets
 from tfmem.models import build
 from tfmem.training.choosing import (
     choose_devices,
@@ -57,10 +58,13 @@ def make_trainers(config: Config, dataset: AnyDataset) -> Sequence[Trainer]:
         built = unused.pop() if unused else build_model()
         return StackedTrainer(built, resident[device], settings, size, device)
 
+    # Trials of a stack have subsets of one size.
+    fitting = read_subsets(settings.subsets).unmixed if settings.subsets else int
     size = settings.stack_size or choose_stack_size(
         lambda size: [make(device, size) for device in devices],
-        largest_stack(model, settings, len(devices)),
+        fitting(largest_stack(model, settings, len(devices))),
         settings,
+        fitting,
     )
     lanes = devices[: -(-settings.trials // size)]
     return [FittingTrainer(partial(make, device), size, settings, say) for device in lanes]
