@@ -15,10 +15,10 @@ from tfmem.errors import InputError
 from tfmem.experiments.consistency import Comparison, Rule, consistency, describe
 from tfmem.experiments.outcome import Outcome, load_outcome
 from tfmem.figures import Agreeing, agreement_figure, save
+from tfmem.figures.agreement import SUFFICIENT
 from tfmem.predictions import write_atomically
 
 NAME = "consistency"
-SUFFICIENT = 0.7  # the Jaccard similarity by which Feldman & Zhang (2020, Sec. 2) chose 0.15
 _LAST = "/last-layer"  # no folder is called so
 
 

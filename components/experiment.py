@@ -43,7 +43,7 @@ class Typicality(Artifact):
 
 
 class Instances(Artifact):
-    """Most and least memorized texts."""
+    """Most and least memorized examples."""
 
     place = "experiments/instances"
 
@@ -106,6 +106,12 @@ class MemInfl(Artifact):
     """Whether memorized examples have influence."""
 
     place = "experiments/mem-infl"
+
+
+class Halves(Artifact):
+    """Whether two halves of the trials find the same."""
+
+    place = "experiments/consistency"
 
 
 class LastLayer(Artifact):

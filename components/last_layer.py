@@ -8,7 +8,7 @@ from components.experiment import LastLayer, experiment
 from tfmem.config import Config
 from tfmem.experiments.last_layers import last_layer
 from tfmem.experiments.outcome import Outcome
-from tfmem.figures.last_layers import last_layer_figure
+from tfmem.figures.agreement import agreement_of_table
 from tfmem.run import Run
 
 
@@ -17,4 +17,4 @@ def conduct(run: Run, config: Config, folder: Path) -> Outcome:
     return last_layer(config, run.dataset, run.predictions.parent, folder)
 
 
-LAST_LAYER = experiment(LastLayer, conduct, last_layer_figure)
+LAST_LAYER = experiment(LastLayer, conduct, agreement_of_table)

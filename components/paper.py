@@ -22,7 +22,7 @@ from components.component import (
     SelectedPairs,
     Settings,
 )
-from components.experiment import FIGURE_NAME, LastLayer, Removal
+from components.experiment import FIGURE_NAME, Halves, LastLayer, Removal
 from tfmem import figures
 from tfmem.datasets.pictures import Pictures
 from tfmem.errors import InputError
@@ -41,7 +41,11 @@ class PaperFigures(Artifact):
 
 _MADE_ELSEWHERE = {
     "figure_2": (("removal", FIGURE_NAME),),
-    "figure_C2": (("comparison", "consistency"), ("consistency", "consistency")),
+    "figure_C2": (
+        ("comparison", "consistency"),
+        ("consistency", "consistency"),
+        ("halves", FIGURE_NAME),
+    ),
     "figure_C3": (("last_layer", FIGURE_NAME),),
 }
 
@@ -138,6 +142,7 @@ PAPER = Component(
         "removal": Removal,
         "consistency": Consistency,
         "comparison": RunComparison,
+        "halves": Halves,
         "last_layer": LastLayer,
     },
     outputs={"figures": PaperFigures},

@@ -25,6 +25,7 @@ from components.component import (
 from components.experiment import (
     Estimators,
     FractionChoice,
+    Halves,
     Instances,
     LabelErrors,
     LastKLayers,
@@ -57,6 +58,7 @@ _EXPERIMENTS: dict[str, type[Artifact]] = {
     "random-labels": RandomLabels,
     "proxies": Proxies,
     "mem-infl": MemInfl,
+    "halves": Halves,
     "last-layer": LastLayer,
     "last-k-layers": LastKLayers,
     "typicality": Typicality,

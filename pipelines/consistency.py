@@ -7,8 +7,8 @@ import math
 import numpy as np
 from rich.table import Table
 
-from components.comparison import SUFFICIENT
 from tfmem.experiments.consistency import Comparison, Errors, Rule
+from tfmem.figures.agreement import SUFFICIENT
 from tfmem.planning.power import lemma_bound
 
 _SHORT = {"memorization": "mem", "influence": "infl"}

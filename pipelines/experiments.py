@@ -15,6 +15,7 @@ from components.component import (
 )
 from components.estimators import ESTIMATORS
 from components.fraction import FRACTION
+from components.halves import HALVES
 from components.instances import INSTANCES
 from components.label_errors import LABEL_ERRORS
 from components.last_k_layers import LAST_K_LAYERS
@@ -46,6 +47,7 @@ EXPERIMENTS: dict[str, Component] = {
         RANDOM_LABELS,
         PROXIES,
         MEM_INFL,
+        HALVES,
         LAST_LAYER,
         LAST_K_LAYERS,
         TYPICALITY,

@@ -7,9 +7,12 @@ from tests.test_aggregation import write_run
 from tfmem.config import from_yaml
 from tfmem.errors import InputError
 from tfmem.experiments import last_layers
+from tfmem.experiments.consistency import Rule, consistency
+from tfmem.experiments.halves import halves
 from tfmem.experiments.last_layers import last_k_layers, last_layer
 from tfmem.experiments.retraining import representation_accuracy, retrain
-from tfmem.figures.last_layers import last_k_layers_figure, last_layer_figure
+from tfmem.figures.agreement import agreement_of_table
+from tfmem.figures.last_layers import last_k_layers_figure
 
 SELECTION = ["selection.memorization=0.5", "selection.influence=0.2"]
 EVERYTHING = set(range(8))
@@ -41,6 +44,22 @@ def runs_of_lookup_learners(tmp_path, monkeypatch):
     return tmp_path / "whole", tmp_path / "out"
 
 
+def test_halves_of_a_lookup_learner_find_the_same_by_heart(tmp_path):
+    whole = example_learner()
+    write_run(tmp_path / "run", whole.records(), whole.labels)
+    outcome = halves(from_yaml("", SELECTION), tmp_path / "run", tmp_path / "out")
+    memorized = int((whole.memorization() >= 0.5).sum())
+    assert outcome.findings[0].startswith(
+        f"Memorization ≥ 0.5: one half finds {memorized} examples, the other {memorized}, both "
+        f"{memorized}: J = 1.00"
+    )
+    (expected,) = consistency([tmp_path / "run"], tmp_path, Rule(0.5, 0.2))
+    influence = outcome.table[outcome.table["estimate"] == "influence"]
+    np.testing.assert_array_equal(influence["jaccard"], expected.influence.jaccard)
+    assert set(influence["selection"]) == {0.2}
+    agreement_of_table(outcome.table)
+
+
 def test_last_layer_has_its_closed_form_for_lookup_learners(runs_of_lookup_learners):
     run, out = runs_of_lookup_learners
     outcome = last_layer(from_yaml("", SELECTION), None, run, out)
@@ -58,7 +77,7 @@ def test_last_layer_has_its_closed_form_for_lookup_learners(runs_of_lookup_learn
         assert row["jaccard"] == (chosen[0] & chosen[1]).sum() / either.sum()
         assert row["difference"] == pytest.approx(np.abs(sides[0] - sides[1])[either].mean())
     assert "50.00%" in outcome.findings[0]
-    last_layer_figure(outcome.table)
+    agreement_of_table(outcome.table)
 
 
 def test_deeper_blocks_recover_what_they_memorize(runs_of_lookup_learners):

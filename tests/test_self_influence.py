@@ -163,8 +163,30 @@ def test_iterative_solvers_solve_quadratics_and_say_where_they_cannot():
     assert seen.converged.tolist() == [False, True]
 
 
-def test_derivatives_of_an_encoder_are_those_of_finite_differences_and_of_rows(float64):
-    model, (inputs, labels) = encoder(), sentences(n=12)
+def convolutional(classes=3):
+    """Convolution, batch normalization with statistics that are not its start, pooling."""
+    x = keras.Input((6, 6, 1), dtype=keras.config.dtype_policy().compute_dtype)
+    normalization = keras.layers.BatchNormalization()
+    y = normalization(keras.layers.Conv2D(4, 3, activation="gelu")(x))
+    y = keras.layers.Flatten()(keras.layers.AveragePooling2D(2)(y))
+    model = keras.Model(x, keras.layers.Dense(classes)(y))
+    normalization.moving_mean.assign(np.linspace(-0.2, 0.3, 4))
+    normalization.moving_variance.assign(np.linspace(0.5, 2, 4))
+    return model
+
+
+def pictures(n):
+    rng = np.random.default_rng(2)
+    return rng.normal(size=(n, 6, 6, 1)), rng.integers(0, 3, n)
+
+
+@pytest.mark.parametrize(
+    ("make", "examples"), [(encoder, sentences), (convolutional, pictures)], ids=["text", "images"]
+)
+def test_derivatives_of_a_network_are_those_of_finite_differences_and_of_rows(
+    make, examples, float64
+):
+    model, (inputs, labels) = make(), examples(n=12)
     objective = Objective(model, inputs, labels, weight_decay=DECAY)
     variables = model.trainable_variables
     vectors = np.random.default_rng(0).normal(size=(3, objective.num_parameters))

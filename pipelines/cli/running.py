@@ -31,6 +31,7 @@ ExperimentName = Literal[
     "random-labels",
     "proxies",
     "mem-infl",
+    "consistency",
     "last-layer",
     "last-k-layers",
     "typicality",

@@ -18,6 +18,7 @@ import pandas as pd
 from tfmem.aggregation.bits import Bits
 from tfmem.aggregation.held import HeldTrials, count_in_parts, hold_trials
 from tfmem.aggregation.reading import load_labels
+from tfmem.config import SelectionSettings
 from tfmem.errors import InputError
 from tfmem.estimation.agreement import Agreement, Curve, at_least
 from tfmem.estimation.estimator import Samples, class_samples, difference, train_samples, variance
@@ -158,6 +159,27 @@ def consistency(
         ]
     _write(comparisons, out)
     return comparisons
+
+
+def curves(comparison: Comparison, selection: SelectionSettings) -> pd.DataFrame:
+    """Agreement over thresholds as one table, with the thresholds of `selection`.
+
+    Returns:
+      A row for each estimate, `memorization` or `influence`, and threshold; see `Curve`.
+    """
+    return pd.concat(
+        [
+            pd.DataFrame(
+                {
+                    "estimate": estimate,
+                    "selection": getattr(selection, estimate),
+                    **vars(getattr(comparison, estimate)),
+                }
+            )
+            for estimate in ("memorization", "influence")
+        ],
+        ignore_index=True,
+    )
 
 
 def _labels(run: Path) -> Labels:

@@ -16,7 +16,7 @@ from scipy.stats import binomtest
 from tfmem.config import Config
 from tfmem.datasets import AnyDataset
 from tfmem.errors import InputError
-from tfmem.experiments.consistency import Comparison, Rule, Side, consistency
+from tfmem.experiments.consistency import Comparison, Rule, Side, consistency, curves
 from tfmem.experiments.outcome import Outcome
 from tfmem.experiments.retraining import representation_accuracy, retrain
 
@@ -54,17 +54,7 @@ def last_layer(config: Config, dataset: AnyDataset, run: Path, out: Path) -> Out
         f"a memorized training example: {conditioned.second.pairs:,} and "
         f"{conditioned.first.pairs:,}.",
     ]
-    curves = [
-        pd.DataFrame(
-            {
-                "estimate": estimate,
-                "selection": getattr(config.selection, estimate),
-                **vars(getattr(free, estimate)),
-            }
-        )
-        for estimate in ("memorization", "influence")
-    ]
-    table = pd.concat(curves, ignore_index=True)
+    table = curves(free, config.selection)
     names = {
         "first_name": _described("whole network", whole),
         "second_name": _described("last layer", last),

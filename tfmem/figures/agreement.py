@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -26,6 +27,7 @@ from tfmem.figures.style import (
     plain,
 )
 
+SUFFICIENT = 0.7  # the Jaccard similarity by which Feldman & Zhang (2020, Sec. 2) chose 0.15
 _SERIES = (
     (BLUE, "-"), (VERMILION, "--"), (GREEN, "-."), (PURPLE, ":"), (ORANGE, "-"), (SKY, "--"),
     (GREY, "-."),
@@ -46,6 +48,23 @@ class Agreeing:
     name: str
     memorization: Curve
     influence: Curve
+
+
+def agreement_of_table(table: pd.DataFrame) -> Figure:
+    """The same of two sides (Feldman & Zhang 2020, Fig. C.3 for a last layer).
+
+    Args:
+      table: of `tfmem.experiments.consistency.curves`, with `first_name` and `second_name`.
+    """
+    curves, thresholds = [], []
+    for estimate in ("memorization", "influence"):
+        rows = table[table["estimate"] == estimate]
+        curves.append(Curve(*(rows[each.name].to_numpy() for each in fields(Curve))))
+        thresholds.append(rows["selection"].iloc[0])
+    compared = Agreeing(table["second_name"].iloc[0], *curves)
+    return agreement_figure(
+        [compared], table["first_name"].iloc[0], (thresholds[0], thresholds[1]), SUFFICIENT
+    )
 
 
 def agreement_figure(

@@ -2,30 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
-
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from tfmem.estimation.agreement import Curve
-from tfmem.figures.agreement import Agreeing, agreement_figure
 from tfmem.figures.style import BLUE, GREY, ORANGE, VERMILION, new_figure, plain
-
-
-def last_layer_figure(table: pd.DataFrame) -> Figure:
-    """Agreement of last layers with whole networks (Feldman & Zhang 2020, Fig. C.3).
-
-    Args:
-      table: of `tfmem.experiments.last_layers.last_layer`.
-    """
-    curves, thresholds = [], []
-    for estimate in ("memorization", "influence"):
-        rows = table[table["estimate"] == estimate]
-        curves.append(Curve(*(rows[each.name].to_numpy() for each in fields(Curve))))
-        thresholds.append(rows["selection"].iloc[0])
-    compared = Agreeing(table["second_name"].iloc[0], *curves)
-    return agreement_figure([compared], table["first_name"].iloc[0], tuple(thresholds), 0.7)
 
 
 def last_k_layers_figure(table: pd.DataFrame) -> Figure:

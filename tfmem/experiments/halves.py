@@ -1,0 +1,51 @@
+"""Would other trials find the same (Feldman & Zhang 2020, App. C.1)? The halves of a run say."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from tfmem.config import Config
+from tfmem.experiments.consistency import Rule, consistency, curves, describe
+from tfmem.experiments.outcome import Outcome
+
+QUESTION = "Would other trials find the same?"
+
+
+def halves(config: Config, run: Path, out: Path) -> Outcome:
+    """Compares every second trial of a run with the others.
+
+    Args:
+      config: thresholds of selection.
+      run: folder with the run's `predictions`.
+      out: receives `consistency.csv` and `errors.csv`.
+
+    Returns:
+      Agreement of the two over thresholds; see `tfmem.experiments.consistency.curves`.
+
+    Raises:
+      InputError: if the run has fewer than 4 trials.
+    """
+    selection = config.selection
+    (found,) = consistency([run], out, Rule(selection.memorization, selection.influence))
+    said = []
+    for estimate, of in (("memorization", "examples"), ("influence", "pairs")):
+        curve, threshold = getattr(found, estimate), getattr(selection, estimate)
+        at = int(np.searchsorted(curve.threshold, threshold))
+        jaccard, low, high = (
+            getattr(curve, name)[at] for name in ("jaccard", "jaccard_low", "jaccard_high")
+        )
+        said.append(
+            f"{estimate.capitalize()} ≥ {threshold:g}: one half finds {curve.first[at]:,} {of}, "
+            f"the other {curve.second[at]:,}, both {curve.both[at]:,}: J = {jaccard:.2f} (95% "
+            f"interval {low:.2f} to {high:.2f}), D = {curve.difference[at]:.3f}."
+        )
+    errors = found.memorization_errors, found.influence_errors
+    said.append(
+        f"The error (RMS) of the estimates of all {found.first.trials + found.second.trials:,} "
+        f"trials, half of the halves' difference: {errors[0].difference / 2:.4f} of memorization, "
+        f"{errors[1].difference / 2:.4f} of influence within a class."
+    )
+    names = {"first_name": describe(found.first), "second_name": describe(found.second)}
+    return Outcome(QUESTION, tuple(said), curves(found, selection).assign(**names))
