@@ -24,6 +24,7 @@ from tfmem.training.resident import ResidentExamples
 from tfmem.training.stacked import StackedTrainer
 
 CONFIGS = sorted(Path("configs").glob("*.yaml"))
+slow = pytest.mark.slow  # tens of seconds to trace
 
 
 def cifar(folder, classes=100):
@@ -110,7 +111,13 @@ def prepared(settings, folder):
     return [f"dataset.data_dir={folder}"]
 
 
-@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def of_recipes(paths):
+    """Those whose networks take tens of seconds to trace are slow, but for one of them."""
+    deep = ("cifar100_densenet100", "imagenet_resnet50")
+    return [pytest.param(p, id=p.stem, marks=slow if p.stem in deep else ()) for p in paths]
+
+
+@pytest.mark.parametrize("path", of_recipes(CONFIGS))
 def test_every_recipe_takes_two_steps(path, tmp_path):
     text = path.read_text()
     changes = prepared(from_yaml(text), tmp_path)
@@ -132,7 +139,6 @@ def test_every_recipe_takes_two_steps(path, tmp_path):
     shutil.rmtree(out)
 
 
-slow = pytest.mark.slow  # tens of seconds to trace
 FAMILIES = {
     "dense": "{name: dense}",
     "cnn": "{name: cnn}",
