@@ -89,7 +89,7 @@ def Do(inputs: Paths, outputs: Paths, parameters: Parameters) -> None:
 
 
 def _is_the_papers(inputs: Paths, key: str) -> bool:
-    """Whether it is there, and no removal by shares, or of what one model memorizes."""
+    """Whether it is there, and no removal by shares, which is Zheng & Jiang's."""
     if key not in inputs or key != "removal":
         return key in inputs
     columns = pd.read_csv(inputs[key] / TABLE_NAME, nrows=1).columns

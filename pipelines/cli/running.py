@@ -333,7 +333,8 @@ def on_a_run(settings: Config, out: Path, overrides: list[str]) -> Config:
     asked = any(each.split("=")[0].strip() in ("training", "training.trials") for each in overrides)
     if asked or not path.exists():
         return settings
-    there = from_yaml(path.read_text(encoding="utf-8"), source=str(path)).training.trials
+    text = path.read_text(encoding="utf-8", errors="replace")
+    there = from_yaml(text, source=str(path)).training.trials
     if there <= settings.training.trials:
         return settings
     print(f"{out} has {there:,} trials, which are all taken (else --set training.trials=NUMBER)")

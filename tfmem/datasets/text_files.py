@@ -99,6 +99,7 @@ def _read(path: Path, settings: TextSettings) -> _Table:
 def _table_rows(path: Path) -> list[dict[str, Any]]:
     separated: dict[str, Any] = {"delimiter": "\t", "quoting": csv.QUOTE_NONE}
     options = separated if path.suffix == ".tsv" else {"strict": True}
+    csv.field_size_limit(2**31 - 1)  # texts of any length
     with open(path, encoding="utf-8-sig", newline="") as file:
         header, *rows = [row for row in csv.reader(file, **options) if row] or [[]]
     if not header:
