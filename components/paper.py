@@ -92,8 +92,8 @@ def _is_the_papers(inputs: Paths, key: str) -> bool:
     """Whether it is there, and no removal by shares, which is Zheng & Jiang's."""
     if key not in inputs or key != "removal":
         return key in inputs
-    columns = pd.read_csv(inputs[key] / TABLE_NAME, nrows=1).columns
-    return columns[0] == "threshold"
+    table = inputs[key] / TABLE_NAME
+    return table.exists() and pd.read_csv(table, nrows=1).columns[0] == "threshold"
 
 
 def _labels(names: Sequence[str], known: Sequence[str]) -> list[int]:

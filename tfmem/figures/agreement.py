@@ -51,7 +51,7 @@ class Agreeing:
 
 
 def agreement_of_table(table: pd.DataFrame) -> Figure:
-    """The same of two sides (Feldman & Zhang 2020, Fig. C.3 for a last layer).
+    """The figure of a table of two sides: the halves of a run, or a last layer (its Fig. C.3).
 
     Args:
       table: of `tfmem.experiments.consistency.curves`, with `first_name` and `second_name`.
