@@ -112,8 +112,8 @@ def prepared(settings, folder):
 
 
 def of_recipes(paths):
-    """Those whose networks take tens of seconds to trace are slow, but for one of them."""
-    deep = ("cifar100_densenet100", "imagenet_resnet50")
+    """Those whose networks take tens of seconds to trace are slow."""
+    deep = ("cifar100_densenet100", "cifar100_resnet50", "imagenet_resnet50")
     return [pytest.param(p, id=p.stem, marks=slow if p.stem in deep else ()) for p in paths]
 
 
