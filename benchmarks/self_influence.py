@@ -3,8 +3,8 @@
 Run as `python -m benchmarks.self_influence [--data FOLDER] [--only WORD]`.
 
 References are `cg` where it is cheap, and `exact` on the encoder, where each product with the
-curvature takes a pass over all gradients; that `cg` gives the same there is shown with the
-curvature of 500 sentences, whose gradients fit in memory. All have the same damping and the
+curvature takes a pass over all gradients; there `cg` is shown with the curvature of as many
+sentences as have gradients that fit in 4 GB. All have the same damping and the
 Gauss-Newton matrix of the same examples: all of them, or as many as --curvature-examples says,
 where `fast` is shown with that matrix and the whole one.
 LiSSA is as in the paper: 1,002 steps on batches of one, one example at a time.
@@ -35,8 +35,7 @@ from tfmem.training.whole import train_on_all
 
 SKETCH = 2048
 LISSA = 3  # examples that LiSSA is timed on
-BY_CG = 20  # examples on which cg is compared with exact
-CURVATURE_OF_CG = 500  # examples
+GRADIENTS_OF_CG = 4 << 30  # bytes that those of its curvature take on the encoder
 
 
 def trained(config, data, models):
@@ -135,12 +134,16 @@ def compare(name, objectives, damping, size, count, drawn, tests):
         flush=True,
     )
     if tests:
-        few, small = chosen[:BY_CG], objectives(sample(everything, CURVATURE_OF_CG))
-        by_cg, seconds = timed(lambda: remove_scores(ConjugateGradients(small, damping), few))
-        apart = np.abs(by_cg.values / remove_scores(ExactSolver(small, damping), few).values - 1)
+        held = GRADIENTS_OF_CG // (objective.num_parameters * objective.dtype.itemsize)
+        small = objectives(sample(everything, held))
+        by_cg, seconds = timed(lambda: remove_scores(ConjugateGradients(small, damping), chosen))
+        by_exact = remove_scores(ExactSolver(small, damping), chosen).values
+        same = remove_scores(FastSolver(small, damping, size), chosen).values
+        rank = spearmanr(same, by_cg.values, nan_policy="omit")[0]
         print(
-            f"  cg, curvature of {CURVATURE_OF_CG}: {seconds / BY_CG:.1f} s each, "
-            f"{by_cg.converged.sum()} of {BY_CG} converged, apart from exact by {apart.max():.1e}",
+            f"  cg, curvature of {held}: {seconds / count:.1f} s each, "
+            f"{by_cg.converged.sum()} of {count} converged, apart from exact by "
+            f"{np.nanmax(np.abs(by_cg.values / by_exact - 1)):.1e}, Spearman of fast {rank:.4f}",
             flush=True,
         )
         _, seconds = timed(lambda: influence(fast, *tests))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from components.component import (
     Artifact,
     Component,
@@ -9,14 +11,18 @@ from components.component import (
     Parameters,
     Paths,
     Predictions,
+    SelfInfluence,
     Settings,
 )
 from components.second_opinion import SecondOpinion
-from tfmem.audit.conclusion import audit, flagged
+from tfmem.audit.conclusion import Audit, audit, flagged
+from tfmem.audit.evidence import of_one_model, of_trials
 from tfmem.audit.opinion import read_opinion
 from tfmem.audit.page import render
 from tfmem.config import Config
-from tfmem.run import Run
+from tfmem.datasets import AnyDataset, load
+from tfmem.quiet import import_tensorflow
+from tfmem.run import Run, estimator_of, read_self_influence
 
 
 class AuditPage(Artifact):
@@ -31,14 +37,40 @@ class AuditTable(Artifact):
     place = "audit.csv"
 
 
-def Do(inputs: Paths, outputs: Paths, parameters: Parameters) -> None:
+def on_trials(inputs: Paths, outputs: Paths, parameters: Parameters) -> None:
     """Writes page and table, and says what was found."""
     config, run = Config.model_validate_json(parameters["config"]), Run(inputs)
+    evidence, data = of_trials(run, config), run.dataset
+    _write(audit(evidence, data, config, _opinion(inputs, config)), data, config, outputs)
+
+
+def on_one_model(inputs: Paths, outputs: Paths, parameters: Parameters) -> None:
+    """The same by one model, that of the self-influences."""
+    config, kept = Config.model_validate_json(parameters["config"]), inputs["memorization"]
+    data, opinion = load(config.dataset), _opinion(inputs, config)
+
+    def influences(chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        import_tensorflow()
+        from tfmem.self_influence.effects import test_effects
+
+        parts = list(test_effects(config, data, kept, chosen))
+        influence = np.concatenate([part.influence for part in parts], axis=1)
+        return influence, np.concatenate([part.correct for part in parts])
+
+    known, said = read_self_influence(kept), estimator_of(kept)
+    evidence = of_one_model(known, influences, data.test_labels, config, opinion, said)
+    _write(audit(evidence, data, config, opinion), data, config, outputs)
+
+
+def _opinion(inputs: Paths, config: Config) -> np.ndarray | None:
     asked = config.experiments.audit.folds and "opinion" in inputs
-    found = audit(run, config, read_opinion(inputs["opinion"]) if asked else None)
-    table = flagged(found, run.labels.class_names)
+    return read_opinion(inputs["opinion"]) if asked else None
+
+
+def _write(found: Audit, data: AnyDataset, config: Config, outputs: Paths) -> None:
+    table = flagged(found, data.class_names)
     table.to_csv(outputs["table"], index=False, float_format="%.5g")
-    outputs["page"].write_text(render(run, config, found), encoding="utf-8")
+    outputs["page"].write_text(render(data, config, found), encoding="utf-8")
     print("\n".join(found.summary))
 
 
@@ -48,5 +80,14 @@ AUDIT = Component(
     optional={"opinion": SecondOpinion},
     outputs={"page": AuditPage, "table": AuditTable},
     parameters={"config": str},
-    Do=Do,
+    Do=on_trials,
+)
+
+AUDIT_ONE_MODEL = Component(
+    name="audit-one-model",
+    inputs={"memorization": SelfInfluence},
+    optional={"opinion": SecondOpinion},
+    outputs={"page": AuditPage, "table": AuditTable},
+    parameters={"config": str},
+    Do=on_one_model,
 )

@@ -70,6 +70,12 @@ class SelectedPairs(Artifact):
     place = "pairs"
 
 
+class InfluencePairs(SelectedPairs):
+    """Records of pairs that one model selects, and their galleries."""
+
+    place = "self_influence/pairs"
+
+
 class Settings(Artifact):
     """The settings that the selected pairs, and all that they rest on, were made with."""
 

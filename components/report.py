@@ -13,6 +13,7 @@ from components.component import (
     Consistency,
     Figures,
     Influence,
+    InfluencePairs,
     Memorization,
     Page,
     Parameters,
@@ -44,10 +45,12 @@ from tfmem.attribution.records import is_complete, read_attributions
 from tfmem.config import Config
 from tfmem.experiments_page import render_experiments
 from tfmem.report import render, write_folder
-from tfmem.run import Run, read_memorization
+from tfmem.run import Run, read_memorization, read_pairs, read_rule, read_selection
+from tfmem.selection.settling import describe
 
 _EXPERIMENTS: dict[str, type[Artifact]] = {
     "attribution": Attributions,
+    "influence-pairs": InfluencePairs,
     "consistency": Consistency,
     "comparison": RunComparison,
     "removal": Removal,
@@ -85,7 +88,11 @@ def write_alone(inputs: Paths, outputs: Paths, parameters: Parameters) -> None:
         from tfmem.datasets import load
 
         examples = load(config.dataset), read_memorization(inputs["memorization"])
-    page = render_experiments(config, experiments, examples, _words(inputs))
+    pairs, selection = None, ""
+    if "influence-pairs" in inputs:
+        folder = inputs["influence-pairs"]
+        pairs, selection = read_pairs(folder), describe(read_rule(folder), read_selection(folder))
+    page = render_experiments(config, experiments, examples, _words(inputs), pairs, selection)
     outputs["report"].write_text(page, encoding="utf-8")
 
 

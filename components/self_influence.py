@@ -17,11 +17,11 @@ def Do(inputs: Paths, outputs: Paths, parameters: Parameters) -> None:
     dataset = load(config.dataset)
     import_tensorflow()
     from tfmem.self_influence.records import write_scores, write_summary
-    from tfmem.self_influence.trained import self_influence
+    from tfmem.self_influence.trained import MODELS, self_influence
 
     (place,) = outputs.values()
     trial = config.self_influence.trial
-    found = self_influence(config, dataset, trial, place.parent / "models")
+    found = self_influence(config, dataset, trial, place.parent / MODELS)
     more = {
         "seconds": found.seconds,
         "cpu_seconds": found.cpu_seconds,

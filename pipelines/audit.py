@@ -4,18 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from components.audit import AUDIT
+from components.audit import AUDIT, AUDIT_ONE_MODEL
 from components.second_opinion import SECOND_OPINION
 from pipelines.memorization import estimation, training
 from pipelines.runner import Step
+from pipelines.self_influence import records, self_influence
 from tfmem.config import Config
 
 
 def audit(config: Config, beam_args: Sequence[str] = ()) -> list[Step]:
-    """A run, and its audit; without a second opinion where models are trained one at a time."""
+    """The estimates of `experiments.estimator`, and their audit.
+
+    Where models are trained one at a time there is no second opinion.
+    """
     settings = {"config": config.model_dump_json()}
     asks = config.experiments.audit.folds and config.training.trainer == "stacked"
     opinion = [Step(SECOND_OPINION, settings)] if asks else []
+    if config.experiments.estimator == "self_influence":
+        wired = {"memorization": records(config)}
+        return [*self_influence(config), *opinion, Step(AUDIT_ONE_MODEL, settings, wired)]
     return [
         *training(config),
         *estimation(config, beam_args),

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from components.attribution import ATTRIBUTION
 from components.component import Artifact
+from components.influence_pairs import INFLUENCE_PAIRS
 from components.self_influence import SELF_INFLUENCE
 from pipelines.memorization import only_trials
 from pipelines.runner import Step
 from tfmem.config import Config, TrainingSettings
+from tfmem.selection.estimated import check_rule
 
 
 def self_influence(config: Config) -> list[Step]:
@@ -21,6 +23,18 @@ def attribution(config: Config) -> list[Step]:
     settings = _alone(config).model_copy(update={"attribution": config.attribution})
     wired = {"memorization": records(config)}
     return [Step(ATTRIBUTION, {"config": settings.model_dump_json()}, wired)]
+
+
+def influence_pairs(config: Config) -> list[Step]:
+    """Selects pairs by that memorization, and by influence in the same model.
+
+    Raises:
+      InputError: if the selection is by false discovery rate.
+    """
+    check_rule(config.selection)
+    settings = _alone(config).model_copy(update={"selection": config.selection})
+    wired = {"memorization": records(config)}
+    return [Step(INFLUENCE_PAIRS, {"config": settings.model_dump_json()}, wired)]
 
 
 def records(config: Config) -> type[Artifact]:

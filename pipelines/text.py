@@ -9,7 +9,7 @@ from components.component import Figures
 from pipelines.experiments import page, step_of
 from pipelines.memorization import run
 from pipelines.runner import Step
-from pipelines.self_influence import attribution, self_influence
+from pipelines.self_influence import attribution, influence_pairs, self_influence
 from tfmem.config import Config
 from tfmem.errors import InputError
 
@@ -44,6 +44,7 @@ def study(config: Config, out: Path, trials: bool, beam_args: Sequence[str] = ()
         *(run(config, beam_args) if trials else []),
         *self_influence(config),
         *attribution(config),
+        *(influence_pairs(config) if config.selection.fdr is None else []),
         *(step_of(name, config) for name in names),
         page(config, there=trials or (out / Figures.place).exists()),
     ]

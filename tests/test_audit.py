@@ -12,9 +12,11 @@ import pytest
 from tests.browser import CHROMIUM, Browser
 from tests.oracle import LookupLearner
 from tests.test_aggregation import write_run
-from tfmem.audit.conclusion import audit, flagged
+from tfmem.audit.conclusion import audit as audit_of
+from tfmem.audit.conclusion import flagged
 from tfmem.audit.effects import effects
-from tfmem.audit.findings import against_truth, candidates, examine
+from tfmem.audit.evidence import of_one_model, of_trials, refused
+from tfmem.audit.findings import against_truth, examine
 from tfmem.audit.page import render
 from tfmem.config import AuditSettings, from_yaml
 from tfmem.datasets import Dataset, TextDataset
@@ -65,6 +67,10 @@ def known_run(tmp_path_factory):
 
 
 CONFIG = from_yaml("", ["experiments.audit.similarity=1"])
+
+
+def audit(run, config, opinion):
+    return audit_of(of_trials(run, config), run.dataset, config, opinion)
 
 
 @pytest.fixture(scope="module")
@@ -166,11 +172,52 @@ def test_help_counts_within_the_class_and_harm_everywhere(tmp_path):
 def test_labels_that_models_refuse_to_learn_are_flagged_if_enough_models_left_them_out():
     columns = {"memorization": [0.0, 0.0, 0.9], "accuracy_out": 0.0, "n_out": [10, 9, 9],
                "label": 0}  # fmt: skip
-    table, settings = pd.DataFrame(columns), AuditSettings()
-    assert candidates(table, 0.25, settings).tolist() == [0, 2]
+    table = pd.DataFrame(columns)
+    known = refused(table, AuditSettings())
+    assert known.tolist() == [True, False, False]
     none = pd.DataFrame({"train_index": [], "influence": []})
-    rows = examine(table.loc[[0, 2]], none, None, None, settings)
+    rows = examine(table.loc[[0, 2]], none, known, None, None)
     assert rows["finding"].to_dict() == {0: "label", 2: "atypical"}
+
+
+@pytest.mark.parametrize("asked", [True, False])
+def test_one_model_tells_them_apart_by_its_influence_and_by_those_that_never_saw_them(
+    known_run, asked
+):
+    data, config = known_run.dataset, from_yaml("", ["experiments.audit.similarity=1"])
+    memorization = pd.DataFrame(
+        {
+            "label": data.train_labels, "label_probability": 0.95,
+            "memorization": [0.9, 0.6, 0.3, *[0.0] * 6],
+            **dict.fromkeys(("ci_low", "ci_high"), np.nan), "n_out": 0,
+        }
+    )  # fmt: skip
+    opinion = np.full((9, 3), 0.4)
+    opinion[4] = 0.05, 0.9, 0.05
+
+    def influences(chosen):
+        known = np.zeros((9, 3))
+        known[0] = 0.14, 0, -0.15  # helps test 0, not by enough; harms test 2, of another class
+        known[1] = 0.15, -0.14, 0
+        known[2] = 0.9, 0.9, 0  # of no class of its own
+        return known[chosen], np.array([True, False, True])
+
+    evidence = of_one_model(
+        memorization, influences, data.test_labels, config, opinion if asked else None, "By a test."
+    )
+    told = audit_of(evidence, data, config, opinion if asked else None)
+    found = told.examples["finding"].to_dict()
+    if asked:
+        assert found == {4: "label", 1: "useful", 0: "atypical", 2: "atypical"}
+    else:  # to first order the label of 0 would have a probability of 0.05
+        assert found == {0: "label", 1: "useful", 2: "atypical"}
+    assert told.examples.loc[0, "harms"] == 1
+    assert told.classes["test_accuracy"].dropna().tolist() == [0.5, 1]
+    page = render(data, config, told)
+    assert "One network" in page
+    assert "By a test." in page
+    assert "95% interval" not in page
+    assert "nan" not in page
 
 
 @pytest.fixture(scope="module")
@@ -191,7 +238,7 @@ def test_texts_are_shown_as_texts_and_compared_by_their_words(of_texts):
     run, told = of_texts
     pairs = told.duplicates[["split", "index", "other_index"]].to_numpy().tolist()
     assert pairs == [["test", 2, 1], ["train", 2, 3]]
-    page = render(run, CONFIG, told)
+    page = render(run.dataset, CONFIG, told)
     assert "A &lt;b&gt; &amp; c." in page
     assert "networks say" not in page
 
@@ -199,7 +246,7 @@ def test_texts_are_shown_as_texts_and_compared_by_their_words(of_texts):
 @pytest.fixture(scope="module")
 def address(known_run, found, tmp_path_factory):
     path = tmp_path_factory.mktemp("audit") / "audit.html"
-    path.write_text(render(known_run, CONFIG, found), encoding="utf-8")
+    path.write_text(render(known_run.dataset, CONFIG, found), encoding="utf-8")
     return path.as_uri()
 
 
@@ -246,12 +293,12 @@ def test_the_page_sorts_and_filters_at_a_laptops_and_a_phones_width(browser, add
 
 def test_texts_fit_a_phone(browser, of_texts, tmp_path):
     run, told = of_texts
-    (tmp_path / "audit.html").write_text(render(run, CONFIG, told), encoding="utf-8")
+    (tmp_path / "audit.html").write_text(render(run.dataset, CONFIG, told), encoding="utf-8")
     browser.open((tmp_path / "audit.html").as_uri(), 390)
     assert browser.run("document.documentElement.scrollWidth") <= 390
 
 
 def test_the_page_needs_nothing_beside_itself(address, known_run, found):
-    page = render(known_run, CONFIG, found)
+    page = render(known_run.dataset, CONFIG, found)
     assert not re.search(r"https?://|url\((?!data:image/png;base64,)|@import| src=", page)
     assert "b &lt;c&gt;" in page

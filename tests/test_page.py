@@ -271,7 +271,13 @@ def test_without_trials_the_page_has_the_memorized_texts(browser, known_run, tmp
     monkeypatch.setattr("tfmem.experiments_page._LEAST", 5)
     data, attributions = sentences(known_run.dataset)
     examples = data, known_run.memorization
-    page = render_experiments(known_run.config, {}, examples, attributions)
+    pairs = pd.DataFrame(
+        {
+            "train_index": [39, 3, 2], "test_index": [2, 0, 4], "label": [1, 1, 0],
+            "test_label": [1, 1, 0], "memorization": [0.3, 0.2, 0.1], "influence": 0.05,
+        }
+    )  # fmt: skip
+    page = render_experiments(known_run.config, {}, examples, attributions, pairs, "3 pairs")
     (tmp_path / "page.html").write_text(page, encoding="utf-8")
     for width in (1280, 390):
         browser.open((tmp_path / "page.html").as_uri(), width)
@@ -280,7 +286,7 @@ def test_without_trials_the_page_has_the_memorized_texts(browser, known_run, tmp
     indices = f"{shown}.map((e) => Number(e.dataset.index))"
     assert browser.run(indices) == [*range(39, 19, -1), *range(4, -1, -1)]
     marks = browser.run(
-        "[...document.querySelectorAll('td mark')].map((e) => [e.title, e.innerText])"
+        "[...document.querySelectorAll('#memorized td mark')].map((e) => [e.title, e.innerText])"
     )
     assert marks == [["+0.0200", "good"], ["-0.0160", "film"]]
     assert browser.run("document.querySelectorAll('#memorized td p:has(mark)').length") == 2
@@ -289,5 +295,13 @@ def test_without_trials_the_page_has_the_memorized_texts(browser, known_run, tmp
     assert browser.run(indices) == [*range(5), *range(20, 40)]
     type_words(browser, "ODD 3")
     assert browser.run(indices) == [3, 23, 31, 33, 35, 37, 39]  # 39 is shown as its words
-    assert browser.run("document.querySelector('#status').innerText").startswith("7 of the 25")
+    assert browser.run("document.querySelector('#status').innerText").startswith(
+        "7 of the 25 texts and 2 of the 3 pairs"
+    )
+    paired = "[...document.querySelectorAll('#influential tr[data-index]')]"
+    visible = f"{paired}.filter((e) => !e.hidden).map((e) => Number(e.dataset.index))"
+    assert browser.run(visible) == [39, 3]
+    assert browser.run(f"{paired}[0].querySelectorAll('mark').length") == 2
+    sides = f"[...{paired}[0].querySelectorAll('.text')].map((e) => e.innerText.split(/\\s+/)[1])"
+    assert browser.run(sides) == ["film", "2"]
     assert browser.errors == []

@@ -24,7 +24,9 @@ from tfmem.experiments.typicality import positive_fraction, typicality
 from tfmem.figures.galleries import ends_gallery
 from tfmem.figures.instances import instances_figure
 from tfmem.predictions import read_shard
-from tfmem.run import read_memorization
+from tfmem.run import read_memorization, read_pairs
+from tfmem.self_influence import influence
+from tfmem.self_influence.trained import in_memory, kept_solver
 from tfmem.subsets import unpack
 from tfmem.training.digests import with_digests
 
@@ -64,6 +66,7 @@ def settings(folder):
         "training.lanes=1",
         "experiments={estimator: self_influence, removal: {shares: [0.05], repeats: 2}}",
         "experiments.seeds.models=2",
+        "selection={memorization: 0.001, influence: 0.0001}",
     ]
 
 
@@ -197,6 +200,20 @@ def test_removal_takes_what_self_influence_says(conducted_study):
     assert "damping 0.005, 0 examples not converged" in said[-1]
 
 
+def test_pairs_of_one_model_are_its_influences(toy, conducted_study):
+    config = with_digests(from_yaml("", settings(toy)))
+    data, kept = load(config.dataset), conducted_study[0] / "self_influence" / "fast"
+    memorization = read_memorization(kept)["memorization"]
+    memorized = memorization.index[memorization >= 0.001].to_numpy()
+    solver, arrays = kept_solver(config, data, kept), in_memory(config, data)
+    known = influence(solver, arrays.test_images.astype(np.float32), data.test_labels, memorized)
+    known[data.train_labels[memorized][:, None] != data.test_labels] = 0
+    expected = np.sort(known[known / 80 >= 0.0001])[::-1] / 80
+    pairs = read_pairs(conducted_study[0] / "self_influence" / "pairs")
+    assert len(pairs) > 10
+    np.testing.assert_allclose(pairs["influence"], expected, rtol=1e-4)
+
+
 def test_the_study_compares_both_estimators_on_one_page(conducted_study):
     folder, done = conducted_study
     assert done.stdout.splitlines()[-1].startswith(f"Results: {folder / 'report.html'}")
@@ -204,7 +221,15 @@ def test_the_study_compares_both_estimators_on_one_page(conducted_study):
     run = read_memorization(folder / "memorization")["memorization"]
     np.testing.assert_allclose(table["memorization"], run, atol=1e-6)
     page = (folder / "report.html").read_text()
-    for name in ("removal", "instances", "seeds", "reduction-rate", "typicality", "estimators"):
+    for name in (
+        "influence-pairs",
+        "removal",
+        "instances",
+        "seeds",
+        "reduction-rate",
+        "typicality",
+        "estimators",
+    ):
         assert f'<figure id="{name}">' in page
 
 
@@ -222,6 +247,7 @@ def test_without_trials_nothing_needs_a_run(toy, conducted_study, tmp_path):
             for name in (
                 "self-influence-fast",
                 "attribution",
+                "influence-pairs",
                 "removal",
                 "instances",
                 "seeds",
@@ -234,7 +260,9 @@ def test_without_trials_nothing_needs_a_run(toy, conducted_study, tmp_path):
     ]
     page = (folder / "report.html").read_text()
     assert '<figure id="removal">' in page
-    assert page.count("<tr data-index=") == 80
+    pairs = read_pairs(folder / "self_influence" / "pairs")
+    assert page.count("<tr data-index=") == 80 + min(len(pairs), 200)
+    assert page.count('<table class="sortable memorized pairs"') == 1
     assert "Explore" not in page
 
 

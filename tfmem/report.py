@@ -58,6 +58,13 @@ _EXPERIMENTS = {
         "Most memorized examples of each class, by self-influence, and the parts of it that their "
         "words or patches have (Zheng & Jiang 2022, eq. 5): orange for, purple against.",
     ),
+    "influence-pairs": (
+        "pair_gallery.png",
+        "Whom do memorized examples influence, by one model?",
+        "Left a training example with its memorization, right up to four test examples that it "
+        "influences most, by self-influence of one model. The rows are spread evenly over the "
+        "selected pairs sorted by influence, each training example once.",
+    ),
     "consistency": (
         "consistency.png",
         "Would other trials find the same?",

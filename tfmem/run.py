@@ -15,7 +15,7 @@ import pandas as pd
 
 from tfmem import pairs as pair_selection
 from tfmem.aggregation.estimates import KINDS, parse_influence
-from tfmem.config import Config, Statistic, from_yaml
+from tfmem.config import Config, SelectionSettings, Statistic, from_yaml
 from tfmem.datasets import AnyDataset, load
 from tfmem.errors import InputError
 from tfmem.estimation.estimator import ClassCounts, Difference, influence
@@ -25,6 +25,7 @@ from tfmem.subsets import unpack
 from tfmem.tables import decode_rows
 
 SUMMARY_NAME = "self_influence.json"  # beside records of self-influence
+RULE_NAME = "selection.json"  # beside records of pairs of one model
 SUBSAMPLED = b"subsampled"  # the estimator of records that name none
 _MEMORIZATION = {
     **dict.fromkeys(("index", "label", "n_in", "n_out"), np.int64),
@@ -171,14 +172,12 @@ class Run:
     @cached_property
     def pairs(self) -> pd.DataFrame:
         """The selected pairs, most influential first."""
-        return _table(self._folders["pairs"], "pairs", _PAIRS)
+        return read_pairs(self._folders["pairs"])
 
     @cached_property
     def selection(self) -> dict[str, float]:
-        """What the pairs were selected from: `pairs`, `tested`, `expected_by_chance`."""
-        columns = {"pairs": np.int64, "tested": np.int64, "expected_by_chance": np.float32}
-        table = _table(self._folders["pairs"], "selection", columns)
-        return {name: table[name][0].item() for name in columns}
+        """What the pairs were selected from; see `read_selection`."""
+        return read_selection(self._folders["pairs"])
 
     @property
     def pair_statistics(self) -> pair_selection.PairStatistics:
@@ -241,6 +240,64 @@ def read_memorization(folder: str | os.PathLike[str]) -> pd.DataFrame:
     first = decode_example(*next(_records(Path(folder), "memorization")))
     table.attrs["estimator"] = first.get("estimator", SUBSAMPLED).decode()
     return table
+
+
+def read_self_influence(folder: str | os.PathLike[str]) -> pd.DataFrame:
+    """Memorization records of one model.
+
+    Args:
+      folder: for example `self_influence/fast` of a run.
+
+    Returns:
+      What `read_memorization` returns, with `label_probability`, what the model gives the label,
+      and `residual`, how far the solver has come.
+
+    Raises:
+      InputError: if there are no records, or one lacks a feature.
+    """
+    more = dict.fromkeys(("label_probability", "residual"), np.float32)
+    return _table(Path(folder), "memorization", _MEMORIZATION | more).set_index("index")
+
+
+def read_pairs(folder: str | os.PathLike[str]) -> pd.DataFrame:
+    """Records of selected pairs, whichever estimator they are from.
+
+    Args:
+      folder: `pairs` of a run, or its `self_influence/pairs`.
+
+    Returns:
+      One row a pair, most influential first: `train_index`, `test_index`, `label`, `test_label`,
+      `memorization`, `influence`, `stderr`, `ci_low`, `ci_high`, `p_value`, `q_value`; what an
+      estimator does not give is NaN.
+
+    Raises:
+      InputError: if there are no records, or one lacks a feature.
+    """
+    return _table(Path(folder), "pairs", _PAIRS)
+
+
+def read_selection(folder: str | os.PathLike[str]) -> dict[str, float]:
+    """What the pairs in a folder were selected from: `pairs`, `tested`, `expected_by_chance`.
+
+    Raises:
+      InputError: if that is not there.
+    """
+    columns = {"pairs": np.int64, "tested": np.int64, "expected_by_chance": np.float32}
+    table = _table(Path(folder), "selection", columns)
+    return {name: table[name][0].item() for name in columns}
+
+
+def read_rule(folder: str | os.PathLike[str]) -> SelectionSettings:
+    """The settings that the pairs of one model in a folder were selected by.
+
+    Raises:
+      InputError: if they are not there.
+    """
+    path = Path(folder) / RULE_NAME
+    try:
+        return SelectionSettings.model_validate_json(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: no rule of a selection: {error}") from None
 
 
 def read_summary(folder: Path) -> dict[str, Any]:

@@ -45,6 +45,8 @@ class CurvatureName(str, Enum):
         "tfmem self-influence configs/digits.yaml --out runs/digits --solver exact --layer logits",
         "tfmem self-influence configs/digits.yaml --out runs/digits --solver cg --damping 0.1",
         "tfmem self-influence configs/sst2.yaml --out runs/sst2 --set model.trained_layers=1",
+        "tfmem self-influence configs/digits.yaml --out runs/digits --pairs "
+        "--set selection.memorization=0.01 --set selection.top_k=1",
     )
 )
 def self_influence(
@@ -98,6 +100,14 @@ def self_influence(
         typer.Option(help="The trial whose seeds the model has.", min=0, show_default=False),
     ] = None,
     top: Annotated[int, typer.Option(help="Rows of the table.", min=1)] = 20,
+    pairs: Annotated[
+        bool,
+        typer.Option(
+            "--pairs",
+            help="Also select pairs by influence on test examples in the same model, with the "
+            "thresholds of selection, and draw them.",
+        ),
+    ] = False,
     set: Set = [],  # noqa: B006
 ) -> None:
     """Estimate memorization from one model, by influence functions.
@@ -106,8 +116,9 @@ def self_influence(
     believe in its label had it been left out. The model is kept: the same command continues, and
     another solver takes the model that is there.
     """
+    from components.component import InfluencePairs
     from pipelines.runner import run_chain
-    from pipelines.self_influence import records, self_influence
+    from pipelines.self_influence import influence_pairs, records, self_influence
     from tfmem.run import read_memorization, read_summary
 
     options = {
@@ -121,7 +132,8 @@ def self_influence(
     }
     settings = settings_of(config, [*set, *given("self_influence", options)])
     with resumable():
-        run_chain(self_influence(settings), out)
+        steps = influence_pairs(settings) if pairs else []
+        run_chain([*self_influence(settings), *steps], out)
     folder = out / records(settings).place
     summary = read_summary(folder)
     ranked = read_memorization(folder).dropna(subset="memorization")
@@ -135,4 +147,8 @@ def self_influence(
     )
     if summary["not_converged"]:
         warn(f"{summary['not_converged']:,} examples have not converged and are NaN")
+    if pairs:
+        found = out / InfluencePairs.place
+        done(found, f"pairs and their galleries; memorization records are in {folder}")
+        return
     done(folder, "memorization records, and how they were made in self_influence.json")

@@ -83,6 +83,7 @@ def _ranked(memorization: pd.DataFrame) -> pd.DataFrame:
     epilog=examples(
         "tfmem pairs runs/digits",
         "tfmem pairs runs/digits --top 5",
+        "tfmem pairs runs/digits/self_influence/pairs",
         "tfmem pairs cifar100_high_infl_pairs_infl0.15_mem0.25.npz",
         "tfmem pairs cifar100_high_infl_pairs_infl0.15_mem0.25.npz --dataset cifar100 "
         "--data-dir cifar-100-binary --out galleries",
@@ -93,7 +94,8 @@ def pairs(
         Path,
         typer.Argument(
             metavar="DIR|FILE.npz",
-            help="Output folder of a run, or a published file of pairs or class-wise matrices.",
+            help="Output folder of a run, records of pairs, or a published file of pairs or "
+            "class-wise matrices.",
             show_default=False,
         ),
     ],
@@ -118,7 +120,7 @@ def pairs(
     With the data set of a published file, whose order its index must be, galleries are drawn too.
     """
     from tfmem.published import open_pairs, pair_statistics
-    from tfmem.run import load_run
+    from tfmem.run import load_run, read_pairs
 
     options = (dataset, data_dir, out, memorization, influence)
     if source.is_dir() and any(option is not None for option in options):
@@ -126,17 +128,23 @@ def pairs(
     if (dataset is None) != (out is None) or (data_dir and not dataset):
         raise InputError("galleries need both --dataset and --out, and --data-dir goes with them")
     opened = None if source.is_dir() else open_pairs(source, memorization, influence)
-    found = opened.table if opened else load_run(source).pairs
+    of_records = any(source.glob("pairs-*.tfrecord"))
+    if opened is None:
+        found = read_pairs(source) if of_records else load_run(source).pairs
+    else:
+        found = opened.table
     _print_pairs(found, top)
     counted = pair_statistics(found)
     examples = f"{counted.unique_train} training and {counted.unique_test} test examples"
     print(f"{counted.pairs} pairs of {examples}")
-    if opened is None:
+    if of_records:
+        print(_by_one_model(source))
+    elif opened is None:
         print(_selected(load_run(source)))
     for influencers, tests in counted.influencers.items():
         print(f"{tests} test examples have exactly {influencers} influencer(s)")
     if opened is None or dataset is None or out is None:
-        done(source / "pairs" if opened is None else source)
+        done(source if opened or of_records else source / "pairs")
         return
     from tfmem.datasets import load
     from tfmem.figures import save_pair_galleries
@@ -156,7 +164,10 @@ def _print_pairs(pairs: pd.DataFrame, top: int) -> None:
                "memorization"]  # fmt: skip
     if "test_label" in pairs and (pairs["label"] != pairs["test_label"]).any():
         columns.insert(3, "test_label")
-    shown = pairs[[name for name in columns if name in pairs]].head(top)
+    known = [
+        name for name in columns if name in pairs and (pairs.empty or pairs[name].notna().any())
+    ]
+    shown = pairs[known].head(top)
     listed = table(*(names.get(name, name) for name in shown.columns))
     for row in shown.to_dict("records"):
         listed.add_row(*(_cell(str(name), value) for name, value in row.items()))
@@ -176,3 +187,10 @@ def _selected(run: Run) -> str:
     if run.has_settings:
         return describe(run.config.selection, run.selection)
     return "{pairs:,} pairs selected among {tested:,}".format(**run.selection)
+
+
+def _by_one_model(folder: Path) -> str:
+    from tfmem.run import read_rule, read_selection
+    from tfmem.selection.settling import describe
+
+    return describe(read_rule(folder), read_selection(folder))

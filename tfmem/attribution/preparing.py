@@ -12,7 +12,7 @@ from tfmem.datasets import AnyDataset, StreamedDataset, TextDataset
 from tfmem.errors import InputError
 from tfmem.self_influence import Objective
 from tfmem.self_influence.solver import Solver
-from tfmem.self_influence.trained import solver_of, trained_objective
+from tfmem.self_influence.trained import kept_solver
 
 
 def prepare(config: Config, dataset: AnyDataset, kept: Path) -> tuple[Solver, Splitter]:
@@ -26,9 +26,8 @@ def prepare(config: Config, dataset: AnyDataset, kept: Path) -> tuple[Solver, Sp
     Raises:
       InputError: as `splitter` does.
     """
-    trial = config.self_influence.trial
-    objective, _ = trained_objective(config, dataset, trial, kept.parent / "models")
-    return solver_of(config, objective), splitter(config, dataset, objective)
+    solver = kept_solver(config, dataset, kept)
+    return solver, splitter(config, dataset, solver.objective)
 
 
 def splitter(config: Config, dataset: AnyDataset, objective: Objective) -> Splitter:

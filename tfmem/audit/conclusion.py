@@ -1,4 +1,4 @@
-"""An audit of a run: everything found, as tables."""
+"""An audit: everything found, as tables."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from tfmem.audit.effects import effects
+from tfmem.audit.evidence import Evidence
 from tfmem.audit.findings import (
     ATYPICAL,
     DUPLICATE,
@@ -16,17 +16,14 @@ from tfmem.audit.findings import (
     USEFUL,
     action,
     against_truth,
-    candidates,
     class_table,
     duplicate_pairs,
     examine,
     only_near_duplicates,
 )
 from tfmem.config import Config
-from tfmem.datasets import StreamedDataset
+from tfmem.datasets import AnyDataset, StreamedDataset
 from tfmem.duplicates import find_duplicates
-from tfmem.experiments.summed import records_in, sum_trials
-from tfmem.run import Run
 
 
 @dataclass(frozen=True)
@@ -39,7 +36,7 @@ class Audit:
       duplicates: see `tfmem.audit.findings.duplicate_pairs`; None for streamed data, where they
         are not looked for.
       classes: see `tfmem.audit.findings.class_table`.
-      trials: how many trials it rests on.
+      evidence: what it rests on.
       asked: whether models of a cross-validation were asked what they take examples for.
       truth: how well wrong labels were found, if labels had been replaced at random.
     """
@@ -48,7 +45,7 @@ class Audit:
     effects: pd.DataFrame
     duplicates: pd.DataFrame | None
     classes: pd.DataFrame
-    trials: int
+    evidence: Evidence
     asked: bool
     truth: str | None
 
@@ -76,31 +73,31 @@ class Audit:
         ]
 
 
-def audit(run: Run, config: Config, opinion: np.ndarray | None) -> Audit:
-    """Examines the training examples of a run.
+def audit(
+    evidence: Evidence, data: AnyDataset, config: Config, opinion: np.ndarray | None
+) -> Audit:
+    """Examines the training examples that are memorized, or whose label models refuse.
 
     Args:
-      run: its memorization and trials.
-      config: thresholds of `selection`, and `experiments.audit`.
+      evidence: what is known of them.
+      data: the examples.
+      config: `selection.memorization`, and `experiments.audit`.
       opinion: `[num_train, classes]`; see `tfmem.audit.opinion`; None: no one was asked.
 
     Raises:
-      InputError: if the run cannot be read, or nearly all examples are alike.
+      InputError: if the evidence cannot be read, or nearly all examples are alike.
     """
-    settings, data = config.experiments.audit, run.dataset
-    memorization, threshold = run.memorization, config.selection.memorization
-    chosen = candidates(memorization, threshold, settings)
-    found, test_accuracy = effects(
-        run.predictions, chosen, config.selection.influence, settings.fdr
-    )
-    trials = sum_trials(records_in(run.predictions), data.train_labels)
-    confidence = trials.held_out_confidence
-    examined = examine(memorization.loc[chosen], found, confidence, opinion, settings)
+    memorization, threshold = evidence.memorization, config.selection.memorization
+    memorized = (memorization["memorization"] >= threshold).to_numpy()
+    chosen = np.flatnonzero(memorized | evidence.refused)
+    found, test_accuracy = evidence.effects(chosen)
+    confidence = evidence.confidence
+    examined = examine(memorization.loc[chosen], found, evidence.refused, confidence, opinion)
     names = data.class_names
     examined["action"] = [action(row, names) for _, row in examined.iterrows()]
     duplicates = None
     if not isinstance(data, StreamedDataset):
-        alike = find_duplicates(data, settings.similarity)
+        alike = find_duplicates(data, config.experiments.audit.similarity)
         duplicates = duplicate_pairs(alike, data.train_labels, data.test_labels)
         twins = only_near_duplicates(examined, found, alike.test)
         examined.loc[twins, "action"] = "it helps its near duplicate in the test set: see there"
@@ -111,7 +108,7 @@ def audit(run: Run, config: Config, opinion: np.ndarray | None) -> Audit:
         effects=found,
         duplicates=duplicates,
         classes=classes,
-        trials=trials.counts.num_trials,
+        evidence=evidence,
         asked=opinion is not None,
         truth=None if clean is None else against_truth(examined, data.train_labels, clean),
     )

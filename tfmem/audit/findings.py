@@ -13,56 +13,34 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from tfmem.config import AuditSettings
 from tfmem.duplicates import Duplicates
 
 LABEL, USEFUL, ATYPICAL, DUPLICATE = "label", "useful", "atypical", "duplicate"
-LEAST_TRIALS = 10  # without the example: with fewer, how often they are right says little
 _SURE = 0.5
-
-
-def candidates(memorization: pd.DataFrame, threshold: float, settings: AuditSettings) -> np.ndarray:
-    """Training examples that `examine` decides about: int64, ascending.
-
-    They are memorized, or of a label that models without them hardly ever predict.
-
-    Args:
-      memorization: of a run.
-      threshold: least memorization of memorized examples.
-      settings: the rule.
-    """
-    known = memorization["memorization"] >= threshold
-    return memorization.index[known | _refused(memorization, settings)].to_numpy(np.int64)
-
-
-def _refused(memorization: pd.DataFrame, settings: AuditSettings) -> pd.Series:
-    enough = memorization["n_out"] >= LEAST_TRIALS
-    return enough & (memorization["accuracy_out"] <= settings.held_out)
 
 
 def examine(
     memorization: pd.DataFrame,
     effects: pd.DataFrame,
+    refused: np.ndarray,
     confidence: np.ndarray | None,
     opinion: np.ndarray | None,
-    settings: AuditSettings,
 ) -> pd.DataFrame:
     """What each candidate is.
 
     - `useful`: it helps more test examples of its class than it harms of any. This comes first: a
       rare example, too, is hardly ever predicted without it.
-    - `label`: models without it predict its label in at most `settings.held_out` of the cases. The
-      label is wrong, or the example ambiguous. It need not be memorized: models may refuse to
-      learn a wrong label.
+    - `label`: it is refused, models without it hardly ever predict its label. The label is wrong,
+      or the example ambiguous. It need not be memorized: models may refuse to learn a wrong label.
     - `atypical`: it is memorized, and neither of these.
 
     Args:
-      memorization: rows of the candidates, by `index`.
+      memorization: rows of the candidates, by `index`; see `Evidence`.
       effects: of the candidates; see `tfmem.audit.effects`.
+      refused: bool `[num_train]`; see `Evidence`.
       confidence: `[num_train]`, mean probability of the label by models without the example; None
         where records have none.
       opinion: `[num_train, classes]`; see `tfmem.audit.opinion`; None if none was asked for.
-      settings: the rule.
 
     Returns:
       The rows, with `finding`, `helps` and `harms` (how many test examples), `helped` (sum of
@@ -77,8 +55,7 @@ def examine(
     helps, harms = (
         side.size().reindex(index, fill_value=0).to_numpy(np.int64) for side in (positive, negative)
     )
-    refused = _refused(memorization, settings).to_numpy()
-    finding = np.select([helps > harms, refused], [USEFUL, LABEL], ATYPICAL)
+    finding = np.select([helps > harms, refused[index]], [USEFUL, LABEL], ATYPICAL)
     given = (
         memorization["accuracy_out"].to_numpy(float) if confidence is None else confidence[index]
     )

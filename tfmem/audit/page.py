@@ -8,12 +8,12 @@ import numpy as np
 import pandas as pd
 
 from tfmem.audit.conclusion import Audit
-from tfmem.audit.findings import ATYPICAL, LABEL, LEAST_TRIALS, USEFUL
+from tfmem.audit.evidence import LEAST_TRIALS
+from tfmem.audit.findings import ATYPICAL, LABEL, USEFUL
 from tfmem.config import Config
-from tfmem.datasets import TextDataset
+from tfmem.datasets import AnyDataset, TextDataset
 from tfmem.datasets.pictures import Pictures
 from tfmem.html import data_uri, template
-from tfmem.run import Run
 from tfmem.sprites import Sprites, sprites
 
 _ROWS = {LABEL: 500, USEFUL: 300, ATYPICAL: 300}
@@ -22,18 +22,17 @@ _FIRST = 12
 _HELPED = 3
 
 
-def render(run: Run, config: Config, found: Audit) -> str:
+def render(data: AnyDataset, config: Config, found: Audit) -> str:
     """Renders the page as one file that needs nothing beside itself.
 
     Args:
-      run: labels, data and settings.
+      data: the examples.
       config: what the audit was made with.
       found: the audit; of each finding the first few hundred examples are shown.
     """
     examples = pd.concat([found.of(kind).head(rows) for kind, rows in _ROWS.items()])
     pairs = None if found.duplicates is None else found.duplicates.head(_PAIRS)
     helped = _helped(examples, found.effects)
-    data = run.dataset
     shown = {"train": {*examples.index}, "test": {j for tests in helped.values() for j, _ in tests}}
     if pairs is not None:
         shown["train"].update(pairs["other_index"])
@@ -52,7 +51,6 @@ def render(run: Run, config: Config, found: Audit) -> str:
     return template("audit.html.j2").render(
         data=data,
         config=config,
-        statistic=run.statistic,
         audit=found,
         examples=list(examples.itertuples()),
         first={kind: list(found.of(kind).head(_FIRST).itertuples()) for kind in _ROWS},

@@ -63,6 +63,10 @@ def _two(value: float) -> str:
     return f"{round(float(value), 2) + 0.0:.2f}"  # adding 0 turns -0.00 into 0.00
 
 
+def _short(value: float) -> str:
+    return _two(value) if abs(value) >= 0.1 else f"{float(value):.2g}"
+
+
 def most_memorized(labels: np.ndarray, memorization: np.ndarray) -> list[int]:
     """The classes, those with most examples of memorization 0.35 or more first."""
     present = np.unique(labels)
@@ -190,9 +194,9 @@ def pair_gallery(
             middle = left + 2.0 + (examples * 1.15 - 0.15) / 2
             sheet.heading(middle, several if examples > 1 else one)
         train = train_images[row.train_index]
-        caption = f"{row.name}  {_two(row.memorization)}".lstrip()
+        caption = f"{row.name}  {_short(row.memorization)}".lstrip()
         sheet.picture(left + 0.35, line, train, caption)
         for column, index in enumerate(row.test_index[:examples]):
             x = left + 2.0 + 1.15 * column
-            sheet.picture(x, line, test_images[index], _two(row.influence[column]))
+            sheet.picture(x, line, test_images[index], _short(row.influence[column]))
     return sheet.figure

@@ -138,8 +138,7 @@ class _Finder:
         if self._settings.top_k:
             self._raise_bounds(joined.take(by_rule))
         self._chosen = joined.take(by_rule | joined.significant)
-        if len(self._chosen.train_index) > _MOST:
-            raise _too_many()
+        check_count(len(self._chosen.train_index))
 
     def _raise_bounds(self, top: Candidates) -> None:
         column = np.searchsorted(self._tests.index, top.test_index)
@@ -197,6 +196,16 @@ def _spread(tests: TestCounts, trials: int) -> np.ndarray:
     if tests.uncertain is not None:
         squares = np.maximum(squares - trials * tests.uncertain, 0)
     return squares / max(trials - 1, 1)
+
+
+def check_count(pairs: int) -> None:
+    """Whether memory has room for so many pairs.
+
+    Raises:
+      InputError: if it has not.
+    """
+    if pairs > _MOST:
+        raise _too_many()
 
 
 def _too_many() -> InputError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -26,7 +27,7 @@ class Selection:
     Attributes:
       pairs: most influential first; ties by training, then by test index.
       tested: pairs that were looked at: those whose training example is memorized.
-      expected: how many of them reach the threshold of influence by chance.
+      expected: how many of them reach the threshold of influence by chance; NaN if that is unknown.
     """
 
     pairs: Pairs
@@ -102,9 +103,12 @@ def describe(settings: SelectionSettings, found: Mapping[str, float]) -> str:
         return f"{said}, at a false discovery rate of {settings.fdr:g}"
     if settings.top_k:
         return f"{said}, {settings.top_k} at most for a test example"
-    number = f"{expected:,.0f}" if expected >= 10 else f"{expected:.2g}"
     rule = {"positive": "influence >= ", "negative": "influence <= -", "both": "|influence| >= "}
-    said += f"; {number} with {rule[settings.sign]}{settings.influence:g} are expected by chance"
+    of_rule = f"with {rule[settings.sign]}{settings.influence:g}"
+    if math.isnan(expected):
+        return f"{said}, {of_rule}"
+    number = f"{expected:,.0f}" if expected >= 10 else f"{expected:.2g}"
+    said += f"; {number} {of_rule} are expected by chance"
     if expected > max(1.0, 0.05 * pairs):
         said += "\nwarning: with so few trials this threshold admits noise: select by "
         said += "selection.fdr (--fdr 0.05), or train more"

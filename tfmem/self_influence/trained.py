@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from tfmem.config import Config
-from tfmem.datasets import AnyDataset, StreamedDataset
+from tfmem.datasets import AnyDataset, Dataset, StreamedDataset
 from tfmem.encoders import as_arrays
 from tfmem.errors import InputError
 from tfmem.self_influence import SOLVERS
@@ -22,6 +22,7 @@ from tfmem.subsets import random_order
 from tfmem.training.progress import EpochProgress
 from tfmem.training.whole import train_on_all
 
+MODELS = "models"  # the folder of weights, beside those of records
 _CURVATURE = 2**32 - 2  # first part of the spawn key of its examples; no trial's number
 
 
@@ -77,6 +78,22 @@ def solver_of(config: Config, objective: Objective) -> Solver:
     return SOLVERS[settings.solver](objective, **chosen)
 
 
+def kept_solver(config: Config, dataset: AnyDataset, kept: Path) -> Solver:
+    """The solver that self-influences are from, on their model.
+
+    Args:
+      config: what they were made with.
+      dataset: the examples as they are loaded.
+      kept: the folder of their records, beside that of the models.
+
+    Raises:
+      InputError: as `trained_objective` does, or if the solver does not go with the objective.
+    """
+    trial = config.self_influence.trial
+    objective, _ = trained_objective(config, dataset, trial, kept.parent / MODELS)
+    return solver_of(config, objective)
+
+
 def trained_objective(
     config: Config, dataset: AnyDataset, trial_id: int, models: Path
 ) -> tuple[Objective, float]:
@@ -92,9 +109,7 @@ def trained_objective(
       InputError: if the data are not in memory, or there is no such layer.
     """
     settings = config.self_influence
-    arrays = as_arrays(config, dataset)
-    if isinstance(arrays, StreamedDataset):
-        raise InputError("dataset.image_size: self-influence needs a data set in memory")
+    arrays = in_memory(config, dataset)
     with EpochProgress(config.training.epochs) as progress:
         model, outcome = train_on_all(config, arrays, trial_id, models, progress)
     names = [layer.name for layer in model.layers if layer.trainable_variables]
@@ -112,6 +127,18 @@ def trained_objective(
         arrays.padded,
     )
     return objective, float(outcome.test_correct.mean())
+
+
+def in_memory(config: Config, dataset: AnyDataset) -> Dataset:
+    """The examples as the model takes them.
+
+    Raises:
+      InputError: if they are not in memory.
+    """
+    arrays = as_arrays(config, dataset)
+    if isinstance(arrays, StreamedDataset):
+        raise InputError("dataset.image_size: self-influence needs a data set in memory")
+    return arrays
 
 
 def _curvature_examples(config: Config, count: int) -> np.ndarray | None:

@@ -1,23 +1,27 @@
-// Rows of the table of texts are shown by words, class and index.
+// Rows of the tables of texts, and of pairs of them, are shown by words, class and index.
 (() => {
   const byId = (id) => document.getElementById(id);
-  const rows = [...document.querySelectorAll("#memorized tr[data-index]")];
+  const rowsOf = (name) => [...document.querySelectorAll(`#${name} tr[data-index]`)];
+  const tables = {texts: rowsOf("memorized"), pairs: rowsOf("influential")};
   const inFull = byId("status").textContent;
   const said = ({dataset, textContent}) => (dataset.text ?? textContent).toLowerCase();
-  const texts = new Map(rows.map((row) => [row, said(row.querySelector(".text"))]));
+  const sayings = (row) => [...row.querySelectorAll(".text")].map(said).join(" ");
+  const texts = new Map(Object.values(tables).flat().map((row) => [row, sayings(row)]));
 
   const filter = () => {
     const words = byId("words").value.toLowerCase().split(/\s+/).filter(Boolean);
     const label = byId("class").value, index = byId("index").value;
-    let shown = 0;
-    for (const row of rows) {
+    const shown = {texts: 0, pairs: 0};
+    for (const [kind, rows] of Object.entries(tables)) for (const row of rows) {
       row.hidden = !words.every((word) => texts.get(row).includes(word))
         || (label !== "" && row.dataset.label !== label)
         || (index !== "" && row.dataset.index !== index);
-      shown += !row.hidden;
+      shown[kind] += !row.hidden;
     }
     const all = !words.length && label === "" && index === "";
-    byId("status").textContent = all ? inFull : `${shown} of the ${rows.length} texts on this page.`;
+    const counts = Object.entries(tables).filter(([, rows]) => rows.length)
+      .map(([kind, rows]) => `${shown[kind]} of the ${rows.length} ${kind}`).join(" and ");
+    byId("status").textContent = all ? inFull : `${counts} on this page.`;
   };
 
   byId("controls").addEventListener("input", filter);

@@ -1,0 +1,74 @@
+"""Selects high-influence pairs by one model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+
+from components.component import (
+    Component,
+    InfluencePairs,
+    Parameters,
+    Paths,
+    SelfInfluence,
+)
+from tfmem.aggregation.estimates import pairs_table, selection_table
+from tfmem.config import Config
+from tfmem.datasets import load
+from tfmem.figures import save_pair_galleries
+from tfmem.predictions import write_atomically
+from tfmem.quiet import import_tensorflow
+from tfmem.records import shard_name
+from tfmem.run import RULE_NAME, read_memorization, read_pairs, read_selection
+from tfmem.selection.estimated import select_estimated
+from tfmem.selection.settling import describe
+from tfmem.tables import encode_rows
+
+
+def Do(inputs: Paths, outputs: Paths, parameters: Parameters) -> None:
+    """Takes the model and the solver that the self-influences are from."""
+    config = Config.model_validate_json(parameters["config"])
+    dataset, kept = load(config.dataset), inputs["memorization"]
+    memorization = read_memorization(kept)
+    memorized = memorization[memorization["memorization"] >= config.selection.memorization]
+    index = memorized.index.to_numpy(np.int64)
+
+    def blocks() -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        if len(index):
+            import_tensorflow()
+            from tfmem.self_influence.effects import test_effects
+
+            for each in test_effects(config, dataset, kept, index):
+                yield each.test_index, each.influence
+
+    selection = select_estimated(memorized, dataset.test_labels, blocks(), config.selection)
+    folder = outputs["pairs"]
+    for kind, columns in (
+        ("pairs", pairs_table(selection)),
+        ("selection", selection_table(selection)),
+    ):
+        write_atomically(folder / shard_name(kind, 0, 1), encode_rows(columns))
+    rule = config.selection.model_dump_json(indent=2).encode()
+    write_atomically(folder / RULE_NAME, rule + b"\n")
+    save_pair_galleries(read_pairs(folder), dataset, folder)
+    print(describe(config.selection, read_selection(folder)))
+    if not len(index):
+        print(_largest(memorization["memorization"], config.selection.memorization))
+
+
+def _largest(memorization: pd.Series, threshold: float) -> str:
+    return (
+        f"no example has memorization of {threshold:g} by this estimator, the largest is "
+        f"{memorization.max():.2g}: a lower selection.memorization finds some"
+    )
+
+
+INFLUENCE_PAIRS = Component(
+    name="influence-pairs",
+    inputs={"memorization": SelfInfluence},
+    outputs={"pairs": InfluencePairs},
+    parameters={"config": str},
+    Do=Do,
+)

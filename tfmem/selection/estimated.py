@@ -1,0 +1,99 @@
+"""Pairs from estimates without counts, as those of one model are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+import pandas as pd
+
+from tfmem.config import SelectionSettings
+from tfmem.errors import InputError
+from tfmem.pairs import Pairs
+from tfmem.selection.finding import check_count
+from tfmem.selection.settling import Selection
+
+
+def select_estimated(
+    train: pd.DataFrame,
+    test_labels: np.ndarray,
+    blocks: Iterable[tuple[np.ndarray, np.ndarray]],
+    settings: SelectionSettings,
+) -> Selection:
+    """Selects by the thresholds, or the strongest of each test example.
+
+    Args:
+      train: the training examples that may be in pairs, those with `memorization` of at least
+        `settings.memorization`, by index, which ascends; with their `label`.
+      test_labels: int64 `[num_test]`.
+      blocks: test examples `[tests]`, and the influence on them, `[train, tests]`; NaN is none.
+      settings: what is selected.
+
+    Returns:
+      The selection; nothing is known of errors and of what chance selects, which is NaN.
+
+    Raises:
+      InputError: if a false discovery rate is asked for, or there are too many pairs.
+    """
+    check_rule(settings)
+    labels = train["label"].to_numpy(np.int64)
+    found: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
+    tested = 0
+    for tests, influence in blocks:
+        may = np.ones(influence.shape, bool)
+        if settings.pairs == "same_class":
+            may = labels[:, None] == test_labels[tests]
+        tested += int(may.sum())
+        row, column = _chosen(np.where(may, influence, np.nan), settings)
+        found.append((row, tests[column], influence[row, column]))
+        check_count(sum(len(part[0]) for part in found))
+    row, test, value = (
+        np.concatenate([np.zeros(0, kind), *(part[place] for part in found)])
+        for place, kind in enumerate((np.int64, np.int64, np.float64))
+    )
+    index = train.index.to_numpy(np.int64)
+    order = np.lexsort((test, index[row], -_signed(value, settings)))
+    row, test, value = row[order], test[order], value[order]
+    unknown = np.full(len(row), np.nan)
+    pairs = Pairs(
+        train_index=index[row],
+        test_index=test,
+        label=labels[row],
+        test_label=test_labels[test],
+        memorization=train["memorization"].to_numpy(np.float64)[row],
+        influence=value,
+        **dict.fromkeys(("stderr", "ci_low", "ci_high", "p_value", "q_value"), unknown),
+    )
+    return Selection(pairs, tested, float("nan"))
+
+
+def check_rule(settings: SelectionSettings) -> None:
+    """Whether the rule is one that estimates without counts can follow.
+
+    Raises:
+      InputError: if it is a false discovery rate.
+    """
+    if settings.fdr is not None:
+        raise InputError(
+            f"selection.fdr: {settings.fdr:g}: one model gives no p-values; expected "
+            "selection.influence or selection.top_k"
+        )
+
+
+def _chosen(influence: np.ndarray, settings: SelectionSettings) -> tuple[np.ndarray, np.ndarray]:
+    """Rows and columns of the pairs; `influence` is NaN where there may be none."""
+    value = np.nan_to_num(_signed(influence, settings), nan=-np.inf)
+    chosen = value >= settings.influence
+    if settings.top_k:
+        order = np.argsort(-value, axis=0, kind="stable")[: settings.top_k]
+        chosen = np.zeros(value.shape, bool)
+        np.put_along_axis(chosen, order, True, axis=0)
+        chosen &= value > 0
+    row, column = np.nonzero(chosen)
+    return row, column
+
+
+def _signed(influence: np.ndarray, settings: SelectionSettings) -> np.ndarray:
+    if settings.sign == "both":
+        return np.abs(influence)
+    return -influence if settings.sign == "negative" else influence
