@@ -16,7 +16,9 @@ from tests.oracle import FINGERPRINT, LookupLearner, example_learner, random_rec
 from tests.test_aggregation import write_run
 from tfmem.errors import InputError
 from tfmem.experiments.consistency import Rule, consistency
-from tfmem.predictions import Labels
+from tfmem.experiments.record_consistency import record_consistency
+from tfmem.predictions import Labels, write_atomically
+from tfmem.records import encode_example
 from tfmem.subsets import unpack
 
 
@@ -201,3 +203,56 @@ def test_a_step_runs_again_when_an_optional_input_appears(tmp_path):
     (tmp_path / "figures").mkdir()
     run_chain([step], tmp_path, said.append)
     assert given == [["predictions"], ["figures", "predictions"]]
+
+
+def memorization_records(folder, values, labels, estimator):
+    folder.mkdir()
+    rows = [
+        encode_example(
+            {
+                "index": index, "label": int(label), "n_in": 0, "n_out": 0,
+                "memorization": float(value), "estimator": estimator,
+                "stderr": 0.0, "ci_low": 0.0, "ci_high": 0.0, "accuracy_in": 0.0,
+                "accuracy_out": 0.0,
+            }
+        )
+        for index, (value, label) in enumerate(zip(values, labels, strict=True))
+    ]  # fmt: skip
+    write_atomically(folder / "memorization-00000-of-00001.tfrecord", rows)
+    return folder
+
+
+def test_records_of_any_two_estimators_are_compared_by_threshold_and_by_rank(tmp_path):
+    """The second has half the values of the first, with its two highest exchanged for others."""
+    values = np.arange(100) / 100
+    other = values / 2
+    other[[99, 98, 0, 1]] = other[[0, 1, 99, 98]]
+    labels = np.arange(100) % 3
+    one = memorization_records(tmp_path / "one", values, labels, b"subsampled")
+    two = memorization_records(tmp_path / "two", other, labels, b"self_influence/fast")
+    said = CliRunner().invoke(
+        app, ["consistency", str(one), str(two), "--out", str(tmp_path / "c")]
+    )
+    assert said.exit_code == 0
+    assert "of the highest 10% of either J = 0.67" in said.stdout  # 8 of 12
+    assert (tmp_path / "c" / "consistency.png").stat().st_size > 5000
+    table = pd.read_csv(tmp_path / "c" / "consistency.csv").set_index(["by", "threshold"])
+    for share in (0.02, 0.1, 0.5):
+        top = [set(np.argsort(-side)[: round(100 * share)]) for side in (values, other)]
+        row = table.loc[("share", share)]
+        assert (row["both"], row["either"]) == (len(top[0] & top[1]), len(top[0] | top[1]))
+    for threshold in (0.25, 0.4):
+        sets = [set(np.flatnonzero(side >= threshold)) for side in (values, other)]
+        row = table.loc[("threshold", threshold)]
+        assert (row["first"], row["second"]) == tuple(map(len, sets))
+        assert row["jaccard"] == pytest.approx(
+            len(sets[0] & sets[1]) / len(sets[0] | sets[1]), rel=1e-5
+        )
+    others = memorization_records(tmp_path / "three", values, labels[::-1], b"subsampled")
+    for folders, expected in (
+        ([one, others], "expected records of the examples of"),
+        ([one], "records have no halves"),
+    ):
+        with pytest.raises(InputError, match=expected):
+            record_consistency(folders, tmp_path / "d", 0.25)
+    assert not (tmp_path / "d").exists()

@@ -17,6 +17,8 @@ from tfmem.errors import InputError
     epilog=examples(
         "tfmem consistency runs/digits",
         "tfmem consistency runs/resnet50 runs/resnet18 runs/densenet --out architectures",
+        "tfmem consistency runs/digits/memorization runs/digits/self_influence/fast "
+        "--out estimators",
         "tfmem consistency runs/resnet50 runs/last_layer --no-memorization-condition "
         "--other-inputs --out last_layer",
     )
@@ -24,7 +26,11 @@ from tfmem.errors import InputError
 def consistency(
     folders: Annotated[
         list[Path],
-        typer.Argument(metavar="DIR…", help="Output folders of runs.", show_default=False),
+        typer.Argument(
+            metavar="DIR…",
+            help="Output folders of runs; or of memorization records, of any estimator.",
+            show_default=False,
+        ),
     ],
     out: Annotated[
         Path | None,
@@ -71,8 +77,11 @@ def consistency(
     """Compare the estimates of the first run with those of each other, or of its two halves.
 
     J is the share of what either has at or above a threshold that both have, D the mean difference
-    over it.
+    over it. Records without trials are compared by rank, too; only --memorization counts there.
     """
+    if any(any(folder.glob("memorization-*.tfrecord")) for folder in folders):
+        _compare_records(folders, out, memorization)
+        return
     from components.comparison import compare
     from pipelines.consistency import agreement_table, conclusion, error_table
     from tfmem.experiments.consistency import Rule, describe
@@ -99,6 +108,21 @@ def consistency(
                 f"of one of {comparison.first.name} (the same seed): independent runs differ more"
             )
     done(place, "consistency.png, consistency.pdf, consistency.csv, errors.csv")
+
+
+def _compare_records(folders: list[Path], out: Path | None, threshold: float | None) -> None:
+    from tfmem.experiments.record_consistency import curves, record_consistency
+    from tfmem.figures import save
+    from tfmem.figures.records import records_figure
+
+    if out is None:
+        raise InputError("--out: expected a folder, as records are compared with each other")
+    least = SelectionSettings().memorization if threshold is None else threshold
+    compared = record_consistency(folders, out, least)
+    save(records_figure(curves(compared), least), out, "consistency")
+    for each in compared:
+        print(each.said)
+    done(out, "consistency.png, consistency.pdf, consistency.csv")
 
 
 def _selection(folder: Path) -> SelectionSettings:

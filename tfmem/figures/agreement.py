@@ -28,7 +28,7 @@ from tfmem.figures.style import (
 )
 
 SUFFICIENT = 0.7  # the Jaccard similarity by which Feldman & Zhang (2020, Sec. 2) chose 0.15
-_SERIES = (
+SERIES = (
     (BLUE, "-"), (VERMILION, "--"), (GREEN, "-."), (PURPLE, ":"), (ORANGE, "-"), (SKY, "--"),
     (GREY, "-."),
 )  # fmt: skip
@@ -86,14 +86,14 @@ def agreement_figure(
     figure = new_figure(9.5, 7)
     rows = figure.subplots(2, 2)
     estimates = "memorization", "influence"
-    styles = list(itertools.islice(itertools.cycle(_SERIES), len(compared)))
+    styles = list(itertools.islice(itertools.cycle(SERIES), len(compared)))
     for row, estimate, threshold in zip(rows, estimates, thresholds, strict=True):
         curves = [getattr(each, estimate) for each in compared]
         for axes, measure in zip(row, ("jaccard", "difference"), strict=True):
             for each, curve, style in zip(compared, curves, styles, strict=True):
-                _draw(axes, curve, measure, each.name, *style)
+                draw_curve(axes, curve, measure, each.name, *style)
             axes.axvline(threshold, **_GUIDE)
-            axes.set_xlim(0, max(_end(curve) for curve in curves))
+            axes.set_xlim(0, max(end_of(curve) for curve in curves))
             axes.set_xlabel(f"threshold of {estimate}")
             plain(axes)
         row[0].axhline(sufficient, **_GUIDE)
@@ -119,13 +119,14 @@ def agreement_figure(
     return figure
 
 
-def _draw(axes: Axes, curve: Curve, measure: str, name: str, colour: str, line: str) -> None:
+def draw_curve(axes: Axes, curve: Curve, measure: str, name: str, colour: str, line: str) -> None:
+    """Draws `jaccard` or `difference` over thresholds, with its interval as a shade."""
     value, low, high = (getattr(curve, measure + end) for end in ("", "_low", "_high"))
     axes.plot(curve.threshold, value, color=colour, linestyle=line, label=name)
     axes.fill_between(curve.threshold, low, high, color=colour, alpha=0.18, linewidth=0)
 
 
-def _end(curve: Curve) -> float:
+def end_of(curve: Curve) -> float:
     """A little beyond the last threshold that anything reaches."""
     reached = curve.threshold[curve.either > 0]
     return min(1.0, float(reached[-1]) * 1.05) if len(reached) else 1.0

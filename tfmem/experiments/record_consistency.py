@@ -1,0 +1,139 @@
+"""Do memorization records of any two estimators find the same?
+
+Estimators may differ in scale, as self-influence does from the subsampled estimator, so beside
+thresholds the comparison is by rank: what is among the highest of one, and of the other.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from scipy.stats import rankdata
+
+from tfmem.errors import InputError
+from tfmem.estimation.agreement import Agreement, Curve
+from tfmem.experiments.correlation import RankCorrelation, rank_correlation
+from tfmem.predictions import write_atomically
+from tfmem.run import read_memorization
+
+_THRESHOLDS = np.arange(1, 101) / 100
+_SHARES = np.arange(1, 101) / 100
+
+
+@dataclass(frozen=True)
+class RecordComparison:
+    """Two sides, and how far their memorization agrees.
+
+    Attributes:
+      first: name of the side that others are compared with.
+      second: of the other.
+      correlation: Spearman's, with interval.
+      by_threshold: agreement of those at or above a threshold.
+      by_share: agreement of the highest share of either side; its `threshold` is the share, which
+        ascends, its `difference` the mean difference of ranks, from 0 to 1.
+    """
+
+    first: str
+    second: str
+    correlation: RankCorrelation
+    by_threshold: Curve
+    by_share: Curve
+
+    @property
+    def said(self) -> str:
+        """The comparison in a sentence."""
+        at = int(np.searchsorted(self.by_share.threshold, 0.1))
+        curve = self.by_share
+        return (
+            f"{self.second} and {self.first}: Spearman {self.correlation}; of the highest 10% of "
+            f"either J = {curve.jaccard[at]:.2f} ({curve.jaccard_low[at]:.2f} to "
+            f"{curve.jaccard_high[at]:.2f}; by chance {0.1 / 1.9:.2f})."
+        )
+
+
+def record_consistency(
+    folders: Sequence[Path], out: Path, threshold: float
+) -> list[RecordComparison]:
+    """Compares the memorization records in the first folder with those in each other.
+
+    Args:
+      folders: two at least, with records of any estimator.
+      out: receives `consistency.csv`.
+      threshold: a threshold that is wanted among others.
+
+    Raises:
+      InputError: if records cannot be read, are of other examples, or `out` cannot be written.
+    """
+    if len(folders) < 2:
+        raise InputError(
+            f"{folders[0]}: records have no halves: expected records to compare them with, or a run"
+        )
+    tables = [read_memorization(folder) for folder in folders]
+    for folder, table in zip(folders, tables, strict=True):
+        if not table["label"].equals(tables[0]["label"]):
+            raise InputError(
+                f"{folder}: expected records of the examples of {folders[0]}, with their labels"
+            )
+    names = [
+        f"{folder} ({table.attrs['estimator']})"
+        for folder, table in zip(folders, tables, strict=True)
+    ]
+    values = [table["memorization"].to_numpy(np.float64) for table in tables]
+    found = [
+        _compared((names[0], name), (values[0], value), threshold)
+        for name, value in zip(names[1:], values[1:], strict=True)
+    ]
+    text = io.BytesIO()
+    curves(found).to_csv(text, index=False, float_format="%.6g")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        write_atomically(out / "consistency.csv", text.getvalue())
+    except OSError as error:
+        raise InputError(f"{out}: cannot be written: {error.strerror}") from None
+    return found
+
+
+def curves(found: Sequence[RecordComparison]) -> pd.DataFrame:
+    """Comparisons as one table.
+
+    Returns:
+      A row for each comparison, `by` (`threshold`, `share`) and threshold; see `Curve`.
+    """
+    return pd.concat(
+        [
+            pd.DataFrame(
+                {"first_name": each.first, "second_name": each.second, "by": name, **vars(curve)}
+            )
+            for each in found
+            for name, curve in (("threshold", each.by_threshold), ("share", each.by_share))
+        ],
+        ignore_index=True,
+    )
+
+
+def _compared(
+    names: tuple[str, str], sides: tuple[np.ndarray, np.ndarray], threshold: float
+) -> RecordComparison:
+    unknown = np.full(len(sides[0]), np.nan)
+    values = Agreement(np.union1d(_THRESHOLDS, [threshold]))
+    values.add(*sides, unknown)
+    known = ~np.isnan(sides[0]) & ~np.isnan(sides[1])
+    ranks = Agreement(1 - _SHARES[::-1])
+    ranks.add(_ranks(sides[0], known), _ranks(sides[1], known), unknown)
+    shares = {
+        name: _SHARES if name == "threshold" else column[::-1]
+        for name, column in vars(ranks.curve()).items()
+    }
+    return RecordComparison(*names, rank_correlation(*sides), values.curve(), Curve(**shares))
+
+
+def _ranks(values: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Which share lies below, from 0 up to 1; equal ones share theirs."""
+    ranks = np.full(len(values), np.nan)
+    ranks[known] = (rankdata(values[known]) - 0.5) / known.sum()
+    return ranks

@@ -1,0 +1,51 @@
+"""How far memorization records agree."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import fields
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from tfmem.estimation.agreement import Curve
+from tfmem.figures.agreement import SERIES, draw_curve, end_of
+from tfmem.figures.style import GREY, new_figure, plain
+
+
+def records_figure(table: pd.DataFrame, threshold: float) -> Figure:
+    """`J` of what is at or above a threshold (left), and of the highest share (right).
+
+    Args:
+      table: of `tfmem.experiments.record_consistency.curves`; more than seven sides that are
+        compared with the first repeat colours.
+      threshold: that of selection.
+    """
+    figure = new_figure(9.5, 4.4)
+    panels = dict(zip(("threshold", "share"), figure.subplots(1, 2), strict=True))
+    styles = dict(zip(table["second_name"].unique(), itertools.cycle(SERIES), strict=False))
+    end = 0.0
+    for (name, by), rows in table.groupby(["second_name", "by"], sort=False):
+        curve = Curve(*(rows[each.name].to_numpy() for each in fields(Curve)))
+        draw_curve(panels[str(by)], curve, "jaccard", str(name), *styles[name])
+        if by == "threshold":
+            end = max(end, end_of(curve))
+    panels["threshold"].axvline(threshold, color=GREY, linestyle=":", zorder=0)
+    panels["threshold"].set_xlim(0, end)
+    panels["threshold"].set_xlabel("threshold of memorization")
+    shares = np.linspace(0, 1, 101)
+    chance = shares / (2 - shares)  # of two rankings that have nothing to do with each other
+    panels["share"].plot(shares, chance, color=GREY, linestyle=":", label="by chance")
+    panels["share"].set_xlim(0, 0.5)
+    panels["share"].set_xlabel("share of the examples, of highest memorization")
+    for axes in panels.values():
+        axes.set_ylim(0, 1.02)
+        axes.set_ylabel("J (Jaccard similarity)")
+        plain(axes)
+    handles, names = panels["share"].get_legend_handles_labels()
+    figure.legend(
+        handles, names, title=f"compared with {table['first_name'].iloc[0]}",
+        loc="outside upper center", frameon=False,
+    )  # fmt: skip
+    return figure
