@@ -37,6 +37,18 @@ def digits():
     return data.keep(np.arange(300), np.arange(60))
 
 
+@pytest.fixture
+def float64():
+    """Keras computes in float64."""
+    import keras
+
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("float64")
+    keras.utils.set_random_seed(0)
+    yield
+    keras.config.set_dtype_policy(before)
+
+
 @pytest.fixture(scope="session")
 def photos(tmp_path_factory):
     """A folder of photographs."""

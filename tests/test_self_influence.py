@@ -1,8 +1,5 @@
 """Self-influence: closed forms, real retraining, conventions, and what is said of failures."""
 
-import json
-import shutil
-
 import keras
 import numpy as np
 import pytest
@@ -10,13 +7,9 @@ import tensorflow as tf
 from scipy.stats import pearsonr, spearmanr
 from sklearn.linear_model import LogisticRegression
 
-from pipelines.runner import run_chain
-from pipelines.self_influence import self_influence
-from tests.test_pipelines import ROOT, tfmem_command
-from tfmem.config import TransformerSettings, from_yaml
+from tfmem.config import TransformerSettings
 from tfmem.errors import InputError
 from tfmem.models import build
-from tfmem.run import read_memorization
 from tfmem.self_influence import (
     SOLVERS,
     ConjugateGradients,
@@ -28,19 +21,8 @@ from tfmem.self_influence import (
     remove_scores,
     replace_scores,
 )
-from tfmem.self_influence.records import write_scores, write_summary
-from tfmem.self_influence.solver import DAMPING
 
 DECAY = 0.02
-
-
-@pytest.fixture
-def float64():
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy("float64")
-    keras.utils.set_random_seed(0)
-    yield
-    keras.config.set_dtype_policy(before)
 
 
 def linear(weights, bias=None):
@@ -359,62 +341,3 @@ def test_mistakes_are_one_clear_error(float64):
         ExactSolver(wide, curvature="hessian")
     with pytest.raises(InputError, match="curvature_examples: expected some of 0 to 49"):
         Objective(model, x, y, curvature_examples=np.array([50]))
-
-
-def test_records_are_read_as_those_of_the_subsampled_estimator(float64, tmp_path):
-    x, y = some_features()
-    objective = Objective(linear(np.eye(5, 3)), x, y, weight_decay=DECAY)
-    solver = ExactSolver(objective)
-    scores = remove_scores(solver)
-    folder = write_scores(scores, y, tmp_path)
-    assert folder == tmp_path / "self_influence" / "exact"
-    table = read_memorization(folder)
-    assert table.attrs["estimator"] == "self_influence/exact"
-    np.testing.assert_allclose(table["memorization"], scores.values / 50, rtol=1e-6)
-    np.testing.assert_array_equal(table["label"], y)
-    assert (table[["n_in", "n_out"]] == 0).all().all()
-    assert table[["stderr", "ci_low", "ci_high", "accuracy_in", "accuracy_out"]].isna().all().all()
-    summary = write_summary(scores, solver, folder, {"trial_id": 3})
-    assert json.loads((folder / "self_influence.json").read_text()) == summary
-    assert (summary["damping"], summary["converged"], summary["trial_id"]) == (DAMPING, 50, 3)
-
-
-def test_the_command_keeps_its_model_and_takes_it_again(tmp_path):
-    settings = ["training.epochs=2"]
-    done = tfmem_command(
-        "self-influence", "configs/digits.yaml", "--out", tmp_path, "--set", *settings,
-        "--solver", "exact", "--layer", "logits", "--curvature-examples", 1000,
-    )  # fmt: skip
-    folder = tmp_path / "self_influence" / "exact"
-    assert done.stdout.splitlines()[-1].startswith(f"Results: {folder}")
-    assert "650 parameters" in done.stdout
-    shown = tfmem_command("show", folder, "--top", 1).stdout.splitlines()
-    assert shown[0].split() == ["index", "label", "memorization"]
-    most = read_memorization(folder)["memorization"].idxmax()
-    assert shown[1].split()[0] == str(most)
-    assert shown[-2].startswith("Memorization is that of self_influence/exact")
-    first = (folder / "memorization-00000-of-00001.tfrecord").read_bytes()
-    assert read_memorization(folder)["memorization"].between(0, 1).all()
-    kept = tmp_path / "self_influence" / "models" / "whole-00000.npz"
-    written = kept.stat().st_mtime_ns
-    asked = [
-        *settings,
-        "self_influence.solver=exact",
-        "self_influence.layers=[logits]",
-        "self_influence.curvature_examples=1000",
-    ]
-    steps = self_influence(from_yaml((ROOT / "configs/digits.yaml").read_text(), asked))
-    said = []
-    run_chain(steps, tmp_path, said.append)
-    assert said == ["[1/1] self-influence-exact: unchanged, skipped"]
-    shutil.rmtree(tmp_path / ".components")
-    run_chain(steps, tmp_path)
-    assert kept.stat().st_mtime_ns == written
-    assert (folder / "memorization-00000-of-00001.tfrecord").read_bytes() == first
-    wrong = from_yaml("", [*settings, "self_influence.layers=[last]"])
-    with pytest.raises(InputError, match=r"layers: expected some of .*logits, received 'last'"):
-        run_chain(self_influence(wrong), tmp_path)
-    for wrong, said in (("curvature=hessian", "curvature gauss_newton with solver: fast"),
-                        ("solver=exact,sketch=4096", "solver: fast with sketch")):  # fmt: skip
-        with pytest.raises(InputError, match=said):
-            from_yaml("", [f"self_influence.{each}" for each in wrong.split(",")])

@@ -16,8 +16,8 @@ order: what memorization is by definition (Feldman 2020), and what records hold.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import keras
@@ -77,7 +77,33 @@ def remove_scores(solver: Solver, examples: np.ndarray | None = None) -> Scores:
     Raises:
       InputError: if none has.
     """
+    return joined(solver, [some_remove_scores(solver, _chosen(solver, examples))])
+
+
+def some_remove_scores(solver: Solver, examples: np.ndarray) -> Scores:
+    """The same of some training examples, whether or not any has converged."""
     return _scores(solver, None, examples)
+
+
+def joined(solver: Solver, parts: Sequence[Scores]) -> Scores:
+    """Scores of different examples together, by index where there are several parts.
+
+    Warns:
+      UserWarning: once, if some have not converged.
+
+    Raises:
+      InputError: if none has.
+    """
+    found = parts[0]
+    if len(parts) > 1:
+        order = np.argsort(np.concatenate([part.examples for part in parts]))
+        arrays: dict[str, Any] = {
+            name: np.concatenate([getattr(part, name) for part in parts])[order]
+            for name in ("values", "probabilities", "residuals", "converged", "examples")
+        }
+        found = replace(found, **arrays)
+    _check_converged(solver, found.converged)
+    return found
 
 
 def replace_scores(solver: Solver, baselines: Any, examples: np.ndarray | None = None) -> Scores:
@@ -98,7 +124,7 @@ def replace_scores(solver: Solver, baselines: Any, examples: np.ndarray | None =
     Raises:
       InputError: if none has.
     """
-    return _scores(solver, baselines, examples)
+    return joined(solver, [_scores(solver, baselines, _chosen(solver, examples))])
 
 
 def influence(
@@ -174,8 +200,8 @@ def _within(
         yield held
 
 
-def _scores(solver: Solver, baselines: Any, examples: np.ndarray | None) -> Scores:
-    objective, chosen = solver.objective, _chosen(solver, examples)
+def _scores(solver: Solver, baselines: Any, chosen: np.ndarray) -> Scores:
+    objective = solver.objective
     order = objective.by_length(chosen)
     parts = []
     for rows in _parts(order, solver.at_once):
@@ -195,7 +221,6 @@ def _scores(solver: Solver, baselines: Any, examples: np.ndarray | None) -> Scor
     if baselines is None:
         converged &= values >= 0
     converged &= np.isfinite(values)
-    _check_converged(solver, converged)
     return Scores(
         np.where(converged, values, np.nan),
         probabilities,

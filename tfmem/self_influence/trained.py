@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 import warnings
 from dataclasses import dataclass
@@ -15,11 +16,12 @@ from tfmem.datasets import AnyDataset, Dataset, StreamedDataset
 from tfmem.encoders import as_arrays
 from tfmem.errors import InputError
 from tfmem.self_influence import SOLVERS
+from tfmem.self_influence.keeping import kept_scores
 from tfmem.self_influence.objective import Objective
-from tfmem.self_influence.scores import Scores, remove_scores
+from tfmem.self_influence.scores import Scores
 from tfmem.self_influence.solver import Solver
 from tfmem.subsets import random_order
-from tfmem.training.progress import EpochProgress
+from tfmem.training.progress import EpochProgress, ExampleProgress
 from tfmem.training.whole import train_on_all
 
 MODELS = "models"  # the folder of weights, beside those of records
@@ -52,7 +54,8 @@ def self_influence(config: Config, dataset: AnyDataset, trial_id: int, models: P
       config: model, recipe, and `self_influence`.
       dataset: the examples.
       trial_id: the trial whose seeds the model has.
-      models: folder for the weights; a model that is there is not trained again.
+      models: folder for the weights, and for scores while they are not complete; what is there is
+        not made again.
 
     Raises:
       InputError: if the data are not in memory, there is no such layer, the solver does not go with
@@ -63,9 +66,17 @@ def self_influence(config: Config, dataset: AnyDataset, trial_id: int, models: P
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # the summary counts what has not converged
         solver = solver_of(config, objective)
-        scores = remove_scores(solver)
+        kept = models / f"unfinished-{_identity(config, dataset, trial_id)}"
+        with ExampleProgress(len(objective.labels)) as progress:
+            scores = kept_scores(solver, kept, progress.advance)
     spent = time.perf_counter() - clock, time.process_time() - work
     return Estimated(scores, solver, test_accuracy, *spent)
+
+
+def _identity(config: Config, dataset: AnyDataset, trial_id: int) -> str:
+    settings = config.self_influence.model_dump_json().encode()
+    parts = settings, config.digest(), dataset.fingerprint, str(trial_id).encode()
+    return hashlib.sha256(b"".join(parts)).hexdigest()[:16]
 
 
 def solver_of(config: Config, objective: Objective) -> Solver:

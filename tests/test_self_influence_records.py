@@ -1,0 +1,115 @@
+"""Self-influence as records: what is kept while it goes on, what is read, the command."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from pipelines.runner import run_chain
+from pipelines.self_influence import self_influence
+from tests.test_pipelines import ROOT, tfmem_command
+from tests.test_self_influence import DECAY, linear, some_features
+from tfmem.config import from_yaml
+from tfmem.errors import InputError
+from tfmem.run import read_memorization
+from tfmem.self_influence import ConjugateGradients, ExactSolver, Objective, keeping, remove_scores
+from tfmem.self_influence.keeping import kept_scores
+from tfmem.self_influence.records import write_scores, write_summary
+from tfmem.self_influence.solver import DAMPING
+
+
+class Stopped(Exception):
+    """What ends a process, here."""
+
+
+def test_scores_that_were_stopped_continue_and_are_the_same(float64, tmp_path, monkeypatch):
+    monkeypatch.setattr(keeping, "_AT_ONCE", 1)
+    x, y = some_features()
+    objective = Objective(linear(np.eye(5, 3)), x, y, weight_decay=DECAY)
+    solver = ConjugateGradients(objective)
+    solver.at_once = 8
+    expected, told = remove_scores(solver), []
+    solve = solver.solve
+
+    def stopping(vectors):
+        if len(told) == 3:
+            raise Stopped
+        return solve(vectors)
+
+    monkeypatch.setattr(solver, "solve", stopping)
+    with pytest.raises(Stopped):
+        kept_scores(solver, tmp_path / "kept", told.append)
+    assert told == [8, 8, 8]
+    kept = sorted((tmp_path / "kept").iterdir())
+    assert [path.name for path in kept] == [f"scores-{number:05d}.npz" for number in range(3)]
+    kept[1].write_bytes(kept[1].read_bytes()[:-40])
+    solved = []
+    monkeypatch.setattr(
+        solver, "solve", lambda vectors: solved.append(len(vectors)) or solve(vectors)
+    )
+    found = kept_scores(solver, tmp_path / "kept", told.append)
+    assert solved == [8, 8, 8, 8, 2]  # the one that was cut off, and those that were not reached
+    assert sum(told[3:]) == 50
+    assert not (tmp_path / "kept").exists()
+    for name, value in vars(expected).items():
+        np.testing.assert_array_equal(getattr(found, name), value)
+
+
+def test_records_are_read_as_those_of_the_subsampled_estimator(float64, tmp_path):
+    x, y = some_features()
+    objective = Objective(linear(np.eye(5, 3)), x, y, weight_decay=DECAY)
+    solver = ExactSolver(objective)
+    scores = remove_scores(solver)
+    folder = write_scores(scores, y, tmp_path)
+    assert folder == tmp_path / "self_influence" / "exact"
+    table = read_memorization(folder)
+    assert table.attrs["estimator"] == "self_influence/exact"
+    np.testing.assert_allclose(table["memorization"], scores.values / 50, rtol=1e-6)
+    np.testing.assert_array_equal(table["label"], y)
+    assert (table[["n_in", "n_out"]] == 0).all().all()
+    assert table[["stderr", "ci_low", "ci_high", "accuracy_in", "accuracy_out"]].isna().all().all()
+    summary = write_summary(scores, solver, folder, {"trial_id": 3})
+    assert json.loads((folder / "self_influence.json").read_text()) == summary
+    assert (summary["damping"], summary["converged"], summary["trial_id"]) == (DAMPING, 50, 3)
+
+
+def test_the_command_keeps_its_model_and_takes_it_again(tmp_path):
+    settings = ["training.epochs=2"]
+    done = tfmem_command(
+        "self-influence", "configs/digits.yaml", "--out", tmp_path, "--set", *settings,
+        "--solver", "exact", "--layer", "logits", "--curvature-examples", 1000,
+    )  # fmt: skip
+    folder = tmp_path / "self_influence" / "exact"
+    assert done.stdout.splitlines()[-1].startswith(f"Results: {folder}")
+    assert "650 parameters" in done.stdout
+    shown = tfmem_command("show", folder, "--top", 1).stdout.splitlines()
+    assert shown[0].split() == ["index", "label", "memorization"]
+    most = read_memorization(folder)["memorization"].idxmax()
+    assert shown[1].split()[0] == str(most)
+    assert shown[-2].startswith("Memorization is that of self_influence/exact")
+    first = (folder / "memorization-00000-of-00001.tfrecord").read_bytes()
+    assert read_memorization(folder)["memorization"].between(0, 1).all()
+    kept = tmp_path / "self_influence" / "models" / "whole-00000.npz"
+    written = kept.stat().st_mtime_ns
+    asked = [
+        *settings,
+        "self_influence.solver=exact",
+        "self_influence.layers=[logits]",
+        "self_influence.curvature_examples=1000",
+    ]
+    steps = self_influence(from_yaml((ROOT / "configs/digits.yaml").read_text(), asked))
+    said = []
+    run_chain(steps, tmp_path, said.append)
+    assert said == ["[1/1] self-influence-exact: unchanged, skipped"]
+    shutil.rmtree(tmp_path / ".components")
+    run_chain(steps, tmp_path)
+    assert kept.stat().st_mtime_ns == written
+    assert (folder / "memorization-00000-of-00001.tfrecord").read_bytes() == first
+    wrong = from_yaml("", [*settings, "self_influence.layers=[last]"])
+    with pytest.raises(InputError, match=r"layers: expected some of .*logits, received 'last'"):
+        run_chain(self_influence(wrong), tmp_path)
+    for wrong, said in (("curvature=hessian", "curvature gauss_newton with solver: fast"),
+                        ("solver=exact,sketch=4096", "solver: fast with sketch")):  # fmt: skip
+        with pytest.raises(InputError, match=said):
+            from_yaml("", [f"self_influence.{each}" for each in wrong.split(",")])
