@@ -18,7 +18,7 @@ from tfmem.datasets.pictures import Pictures
 from tfmem.errors import InputError
 from tfmem.figures.attribution import Highlighted, highlighted_patches, highlighted_words
 from tfmem.quiet import import_tensorflow
-from tfmem.run import read_memorization, read_summary
+from tfmem.results import read_memorization, read_summary
 
 if TYPE_CHECKING:
     from tfmem.attribution.integral import Attribution

@@ -22,7 +22,8 @@ from tfmem.audit.page import render
 from tfmem.config import Config
 from tfmem.datasets import AnyDataset, load
 from tfmem.quiet import import_tensorflow
-from tfmem.run import Run, estimator_of, read_self_influence
+from tfmem.results import estimator_of, read_self_influence
+from tfmem.run import Run
 
 
 class AuditPage(Artifact):

@@ -19,7 +19,7 @@ from tfmem.experiments.estimators import estimators
 from tfmem.experiments.summed import records_in
 from tfmem.figures.estimators import estimators_figure
 from tfmem.predictions import LABELS_NAME, Labels
-from tfmem.run import read_memorization, read_summary
+from tfmem.results import read_memorization, read_summary
 
 
 def Do(inputs: Paths, outputs: Paths, parameters: Parameters) -> None:

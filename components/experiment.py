@@ -25,7 +25,8 @@ from tfmem.config import Config
 from tfmem.datasets import AnyDataset, load
 from tfmem.errors import InputError
 from tfmem.experiments.outcome import Outcome
-from tfmem.run import Run, estimator_of, read_memorization
+from tfmem.results import estimator_of, read_memorization
+from tfmem.run import Run
 
 FIGURE_NAME = "figure"
 

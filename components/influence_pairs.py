@@ -21,7 +21,7 @@ from tfmem.figures import save_pair_galleries
 from tfmem.predictions import write_atomically
 from tfmem.quiet import import_tensorflow
 from tfmem.records import shard_name
-from tfmem.run import RULE_NAME, read_memorization, read_pairs, read_selection
+from tfmem.results import RULE_NAME, read_memorization, read_pairs, read_selection
 from tfmem.selection.estimated import select_estimated
 from tfmem.selection.settling import describe
 from tfmem.tables import encode_rows

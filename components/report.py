@@ -45,7 +45,8 @@ from tfmem.attribution.records import is_complete, read_attributions
 from tfmem.config import Config
 from tfmem.experiments_page import render_experiments
 from tfmem.report import render, write_folder
-from tfmem.run import Run, read_memorization, read_pairs, read_rule, read_selection
+from tfmem.results import read_memorization, read_pairs, read_rule, read_selection
+from tfmem.run import Run
 from tfmem.selection.settling import describe
 
 _EXPERIMENTS: dict[str, type[Artifact]] = {

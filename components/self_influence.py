@@ -8,7 +8,7 @@ from components.component import Component, Parameters, Paths, SelfInfluence
 from tfmem.config import Config, SolverName
 from tfmem.datasets import load
 from tfmem.quiet import import_tensorflow
-from tfmem.run import estimator_of
+from tfmem.results import estimator_of
 
 
 def Do(inputs: Paths, outputs: Paths, parameters: Parameters) -> None:

@@ -10,7 +10,7 @@ import pytest
 from tests.test_pipelines import tfmem_command
 from tfmem.config import SelectionSettings
 from tfmem.errors import InputError
-from tfmem.run import read_pairs, read_selection
+from tfmem.results import read_pairs, read_selection
 from tfmem.selection.estimated import select_estimated
 from tfmem.selection.settling import describe
 

@@ -12,7 +12,7 @@ from tests.test_pipelines import ROOT, tfmem_command
 from tests.test_self_influence import DECAY, linear, some_features
 from tfmem.config import from_yaml
 from tfmem.errors import InputError
-from tfmem.run import read_memorization
+from tfmem.results import read_memorization
 from tfmem.self_influence import ConjugateGradients, ExactSolver, Objective, keeping, remove_scores
 from tfmem.self_influence.keeping import kept_scores
 from tfmem.self_influence.records import write_scores, write_summary

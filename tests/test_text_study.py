@@ -24,7 +24,7 @@ from tfmem.experiments.typicality import positive_fraction, typicality
 from tfmem.figures.galleries import ends_gallery
 from tfmem.figures.instances import instances_figure
 from tfmem.predictions import read_shard
-from tfmem.run import read_memorization, read_pairs
+from tfmem.results import read_memorization, read_pairs
 from tfmem.self_influence import influence
 from tfmem.self_influence.trained import in_memory, kept_solver
 from tfmem.subsets import unpack

@@ -2,44 +2,25 @@
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from tfmem import pairs as pair_selection
 from tfmem.aggregation.estimates import KINDS, parse_influence
-from tfmem.config import Config, SelectionSettings, Statistic, from_yaml
+from tfmem.config import Config, Statistic, from_yaml
 from tfmem.datasets import AnyDataset, load
 from tfmem.errors import InputError
 from tfmem.estimation.estimator import ClassCounts, Difference, influence
 from tfmem.predictions import LABELS_NAME, Labels, read_shard, shards_in
-from tfmem.records import decode_example, read_records
+from tfmem.records import decode_example
+from tfmem.results import read_memorization, read_pairs, read_selection, records_of
 from tfmem.subsets import unpack
-from tfmem.tables import decode_rows
-
-SUMMARY_NAME = "self_influence.json"  # beside records of self-influence
-RULE_NAME = "selection.json"  # beside records of pairs of one model
-SUBSAMPLED = b"subsampled"  # the estimator of records that name none
-_MEMORIZATION = {
-    **dict.fromkeys(("index", "label", "n_in", "n_out"), np.int64),
-    **dict.fromkeys(
-        ("memorization", "stderr", "ci_low", "ci_high", "accuracy_in", "accuracy_out"), np.float32
-    ),
-}
-_PAIRS = {
-    **dict.fromkeys(("train_index", "test_index", "label", "test_label"), np.int64),
-    **dict.fromkeys(
-        ("memorization", "influence", "stderr", "ci_low", "ci_high", "p_value", "q_value"),
-        np.float32,
-    ),
-}
 
 
 class InfluenceBlock:
@@ -161,7 +142,7 @@ class Run:
     @cached_property
     def statistic(self) -> Statistic:
         """What was averaged over models: `correctness`, or the `probability` of the true label."""
-        payload, source = next(_records(self._folders["memorization"], "memorization"))
+        payload, source = next(records_of(self._folders["memorization"], "memorization"))
         return "probability" if "probability" in decode_example(payload, source) else "correctness"
 
     @cached_property
@@ -182,14 +163,14 @@ class Run:
     @property
     def pair_statistics(self) -> pair_selection.PairStatistics:
         """Unique examples in the pairs, and how many influencers test examples have."""
-        columns = {name: self.pairs[name].to_numpy() for name in _PAIRS}
+        columns = {str(name): self.pairs[name].to_numpy() for name in self.pairs}
         return pair_selection.statistics(pair_selection.Pairs(**columns))
 
     @cached_property
     def influence(self) -> dict[int, InfluenceBlock]:
         """Influence blocks by class."""
         blocks = {}
-        for payload, source in _records(self._folders["influence"], "influence"):
+        for payload, source in records_of(self._folders["influence"], "influence"):
             counts = parse_influence(payload, source)
             if counts.statistic != self.statistic:
                 raise InputError(
@@ -220,128 +201,6 @@ class Run:
                 rows.append((record.trial_id, *accuracies, bool(record.diverged)))
         names = ["trial_id", "subset_accuracy", "held_out_accuracy", "test_accuracy", "diverged"]
         return pd.DataFrame(rows, columns=names).set_index("trial_id").sort_index()
-
-
-def read_memorization(folder: str | os.PathLike[str]) -> pd.DataFrame:
-    """Memorization records, whichever estimator wrote them.
-
-    Args:
-      folder: `memorization` of a run, or for example its `self_influence/fast`.
-
-    Returns:
-      One row a training example, by `index`: `label`, `n_in`, `n_out`, `memorization`, `stderr`,
-      `ci_low`, `ci_high`, `accuracy_in`, `accuracy_out`; what an estimator does not give is NaN, or
-      0 of counts. `attrs["estimator"]` names it: `subsampled` where records do not.
-
-    Raises:
-      InputError: if there are no records, or one lacks a feature.
-    """
-    table = _table(Path(folder), "memorization", _MEMORIZATION).set_index("index")
-    first = decode_example(*next(_records(Path(folder), "memorization")))
-    table.attrs["estimator"] = first.get("estimator", SUBSAMPLED).decode()
-    return table
-
-
-def read_self_influence(folder: str | os.PathLike[str]) -> pd.DataFrame:
-    """Memorization records of one model.
-
-    Args:
-      folder: for example `self_influence/fast` of a run.
-
-    Returns:
-      What `read_memorization` returns, with `label_probability`, what the model gives the label,
-      and `residual`, how far the solver has come.
-
-    Raises:
-      InputError: if there are no records, or one lacks a feature.
-    """
-    more = dict.fromkeys(("label_probability", "residual"), np.float32)
-    return _table(Path(folder), "memorization", _MEMORIZATION | more).set_index("index")
-
-
-def read_pairs(folder: str | os.PathLike[str]) -> pd.DataFrame:
-    """Records of selected pairs, whichever estimator they are from.
-
-    Args:
-      folder: `pairs` of a run, or its `self_influence/pairs`.
-
-    Returns:
-      One row a pair, most influential first: `train_index`, `test_index`, `label`, `test_label`,
-      `memorization`, `influence`, `stderr`, `ci_low`, `ci_high`, `p_value`, `q_value`; what an
-      estimator does not give is NaN.
-
-    Raises:
-      InputError: if there are no records, or one lacks a feature.
-    """
-    return _table(Path(folder), "pairs", _PAIRS)
-
-
-def read_selection(folder: str | os.PathLike[str]) -> dict[str, float]:
-    """What the pairs in a folder were selected from: `pairs`, `tested`, `expected_by_chance`.
-
-    Raises:
-      InputError: if that is not there.
-    """
-    columns = {"pairs": np.int64, "tested": np.int64, "expected_by_chance": np.float32}
-    table = _table(Path(folder), "selection", columns)
-    return {name: table[name][0].item() for name in columns}
-
-
-def read_rule(folder: str | os.PathLike[str]) -> SelectionSettings:
-    """The settings that the pairs of one model in a folder were selected by.
-
-    Raises:
-      InputError: if they are not there.
-    """
-    path = Path(folder) / RULE_NAME
-    try:
-        return SelectionSettings.model_validate_json(path.read_bytes())
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: no rule of a selection: {error}") from None
-
-
-def read_summary(folder: Path) -> dict[str, Any]:
-    """How the self-influence in a folder was obtained.
-
-    Raises:
-      InputError: if that is not there.
-    """
-    try:
-        summary: dict[str, Any] = json.loads((folder / SUMMARY_NAME).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{folder}: no summary of self-influence: {error}") from None
-    return summary
-
-
-def estimator_of(folder: Path) -> str:
-    """Which estimator the records in a folder are from, in a sentence, and how it went.
-
-    Raises:
-      InputError: if there are no records, or no summary beside those of self-influence.
-    """
-    payload, source = next(_records(folder, "memorization"))
-    name = decode_example(payload, source).get("estimator", SUBSAMPLED)
-    if name == SUBSAMPLED:
-        return "Memorization is that of the subsampled estimator."
-    summary = read_summary(folder)
-    return (
-        f"Memorization is that of {name.decode()}: {summary['curvature']}, damping "
-        f"{summary['damping']:g}, {summary['not_converged']:,} examples not converged; a model "
-        f"with test accuracy {summary['test_accuracy']:.2%}."
-    )
-
-
-def _records(folder: Path, kind: str) -> Iterator[tuple[bytes, str]]:
-    paths = sorted(folder.glob(f"{kind}-*.tfrecord"))
-    if not paths:
-        raise InputError(f"{folder}: no {kind} records; has the run finished?")
-    for path in paths:
-        with open(path, "rb") as file:
-            yield from read_records(file, str(path))
-
-
-def _table(folder: Path, kind: str, columns: Mapping[str, Any]) -> pd.DataFrame:
-    return pd.DataFrame(decode_rows(_records(folder, kind), columns))
 
 
 def load_run(folder: str | os.PathLike[str]) -> Run:

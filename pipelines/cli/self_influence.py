@@ -119,7 +119,7 @@ def self_influence(
     from components.component import InfluencePairs
     from pipelines.runner import run_chain
     from pipelines.self_influence import influence_pairs, records, self_influence
-    from tfmem.run import read_memorization, read_summary
+    from tfmem.results import read_memorization, read_summary
 
     options = {
         "solver": solver and solver.value,

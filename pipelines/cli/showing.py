@@ -45,7 +45,8 @@ def show(
     top: Annotated[int, typer.Option(help="Rows of the table.", min=1)] = 20,
 ) -> None:
     """Show the most memorized training examples."""
-    from tfmem.run import estimator_of, load_run, read_memorization
+    from tfmem.results import estimator_of, read_memorization
+    from tfmem.run import load_run
 
     if any(folder.glob("memorization-*.tfrecord")):
         listed = table("index", "label", "memorization")
@@ -120,7 +121,8 @@ def pairs(
     With the data set of a published file, whose order its index must be, galleries are drawn too.
     """
     from tfmem.published import open_pairs, pair_statistics
-    from tfmem.run import load_run, read_pairs
+    from tfmem.results import read_pairs
+    from tfmem.run import load_run
 
     options = (dataset, data_dir, out, memorization, influence)
     if source.is_dir() and any(option is not None for option in options):
@@ -190,7 +192,7 @@ def _selected(run: Run) -> str:
 
 
 def _by_one_model(folder: Path) -> str:
-    from tfmem.run import read_rule, read_selection
+    from tfmem.results import read_rule, read_selection
     from tfmem.selection.settling import describe
 
     return describe(read_rule(folder), read_selection(folder))

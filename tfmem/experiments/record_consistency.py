@@ -19,7 +19,7 @@ from tfmem.errors import InputError
 from tfmem.estimation.agreement import Agreement, Curve
 from tfmem.experiments.correlation import RankCorrelation, rank_correlation
 from tfmem.predictions import write_atomically
-from tfmem.run import read_memorization
+from tfmem.results import read_memorization
 
 _THRESHOLDS = np.arange(1, 101) / 100
 _SHARES = np.arange(1, 101) / 100

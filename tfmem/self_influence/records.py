@@ -11,7 +11,7 @@ import numpy as np
 
 from tfmem.predictions import write_atomically
 from tfmem.records import encode_example, shard_name
-from tfmem.run import SUMMARY_NAME
+from tfmem.results import SUMMARY_NAME
 from tfmem.self_influence.scores import Scores
 from tfmem.self_influence.solver import Solver
 
@@ -34,7 +34,7 @@ def write_scores(scores: Scores, labels: np.ndarray, out: Path) -> Path:
       out: the run's folder.
 
     Returns:
-      The folder with the records, which `tfmem.run.read_memorization` reads.
+      The folder with the records, which `tfmem.results.read_memorization` reads.
     """
     name = estimator_name(scores.solver)
     folder = out / name

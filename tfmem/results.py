@@ -1,0 +1,161 @@
+"""Estimates as they lie on disk, read back as pandas tables, and how they were made."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from tfmem.config import SelectionSettings
+from tfmem.errors import InputError
+from tfmem.records import decode_example, read_records
+from tfmem.tables import decode_rows
+
+SUMMARY_NAME = "self_influence.json"  # beside records of self-influence
+RULE_NAME = "selection.json"  # beside records of pairs of one model
+SUBSAMPLED = b"subsampled"  # the estimator of records that name none
+_MEMORIZATION = {
+    **dict.fromkeys(("index", "label", "n_in", "n_out"), np.int64),
+    **dict.fromkeys(
+        ("memorization", "stderr", "ci_low", "ci_high", "accuracy_in", "accuracy_out"), np.float32
+    ),
+}
+_PAIRS = {
+    **dict.fromkeys(("train_index", "test_index", "label", "test_label"), np.int64),
+    **dict.fromkeys(
+        ("memorization", "influence", "stderr", "ci_low", "ci_high", "p_value", "q_value"),
+        np.float32,
+    ),
+}
+
+
+def read_memorization(folder: str | os.PathLike[str]) -> pd.DataFrame:
+    """Memorization records, whichever estimator wrote them.
+
+    Args:
+      folder: `memorization` of a run, or for example its `self_influence/fast`.
+
+    Returns:
+      One row a training example, by `index`: `label`, `n_in`, `n_out`, `memorization`, `stderr`,
+      `ci_low`, `ci_high`, `accuracy_in`, `accuracy_out`; what an estimator does not give is NaN, or
+      0 of counts. `attrs["estimator"]` names it: `subsampled` where records do not.
+
+    Raises:
+      InputError: if there are no records, or one lacks a feature.
+    """
+    table = _table(Path(folder), "memorization", _MEMORIZATION).set_index("index")
+    first = decode_example(*next(records_of(Path(folder), "memorization")))
+    table.attrs["estimator"] = first.get("estimator", SUBSAMPLED).decode()
+    return table
+
+
+def read_self_influence(folder: str | os.PathLike[str]) -> pd.DataFrame:
+    """Memorization records of one model.
+
+    Args:
+      folder: for example `self_influence/fast` of a run.
+
+    Returns:
+      What `read_memorization` returns, with `label_probability`, what the model gives the label,
+      and `residual`, how far the solver has come.
+
+    Raises:
+      InputError: if there are no records, or one lacks a feature.
+    """
+    more = dict.fromkeys(("label_probability", "residual"), np.float32)
+    return _table(Path(folder), "memorization", _MEMORIZATION | more).set_index("index")
+
+
+def read_pairs(folder: str | os.PathLike[str]) -> pd.DataFrame:
+    """Records of selected pairs, whichever estimator they are from.
+
+    Args:
+      folder: `pairs` of a run, or its `self_influence/pairs`.
+
+    Returns:
+      One row a pair, most influential first: `train_index`, `test_index`, `label`, `test_label`,
+      `memorization`, `influence`, `stderr`, `ci_low`, `ci_high`, `p_value`, `q_value`; what an
+      estimator does not give is NaN.
+
+    Raises:
+      InputError: if there are no records, or one lacks a feature.
+    """
+    return _table(Path(folder), "pairs", _PAIRS)
+
+
+def read_selection(folder: str | os.PathLike[str]) -> dict[str, float]:
+    """What the pairs in a folder were selected from: `pairs`, `tested`, `expected_by_chance`.
+
+    Raises:
+      InputError: if that is not there.
+    """
+    columns = {"pairs": np.int64, "tested": np.int64, "expected_by_chance": np.float32}
+    table = _table(Path(folder), "selection", columns)
+    return {name: table[name][0].item() for name in columns}
+
+
+def read_rule(folder: str | os.PathLike[str]) -> SelectionSettings:
+    """The settings that the pairs of one model in a folder were selected by.
+
+    Raises:
+      InputError: if they are not there.
+    """
+    path = Path(folder) / RULE_NAME
+    try:
+        return SelectionSettings.model_validate_json(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: no rule of a selection: {error}") from None
+
+
+def read_summary(folder: Path) -> dict[str, Any]:
+    """How the self-influence in a folder was obtained.
+
+    Raises:
+      InputError: if that is not there.
+    """
+    try:
+        summary: dict[str, Any] = json.loads((folder / SUMMARY_NAME).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{folder}: no summary of self-influence: {error}") from None
+    return summary
+
+
+def estimator_of(folder: Path) -> str:
+    """Which estimator the records in a folder are from, in a sentence, and how it went.
+
+    Raises:
+      InputError: if there are no records, or no summary beside those of self-influence.
+    """
+    payload, source = next(records_of(folder, "memorization"))
+    name = decode_example(payload, source).get("estimator", SUBSAMPLED)
+    if name == SUBSAMPLED:
+        return "Memorization is that of the subsampled estimator."
+    summary = read_summary(folder)
+    return (
+        f"Memorization is that of {name.decode()}: {summary['curvature']}, damping "
+        f"{summary['damping']:g}, {summary['not_converged']:,} examples not converged; a model "
+        f"with test accuracy {summary['test_accuracy']:.2%}."
+    )
+
+
+def records_of(folder: Path, kind: str) -> Iterator[tuple[bytes, str]]:
+    """Records of a kind in a folder, each with what errors call it.
+
+    Raises:
+      InputError: if there are none.
+    """
+    paths = sorted(folder.glob(f"{kind}-*.tfrecord"))
+    if not paths:
+        raise InputError(f"{folder}: no {kind} records; has the run finished?")
+    for path in paths:
+        with open(path, "rb") as file:
+            yield from read_records(file, str(path))
+
+
+def _table(folder: Path, kind: str, columns: Mapping[str, Any]) -> pd.DataFrame:
+    return pd.DataFrame(decode_rows(records_of(folder, kind), columns))
