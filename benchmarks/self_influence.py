@@ -5,8 +5,8 @@ Run as `python -m benchmarks.self_influence [--data FOLDER] [--only WORD]`.
 References are `cg` where it is cheap, and `exact` on the encoder, where each product with the
 curvature takes a pass over all gradients; there `cg` is shown with the curvature of as many
 sentences as have gradients that fit in 4 GB. All have the same damping and the
-Gauss-Newton matrix of the same examples: all of them, or as many as --curvature-examples says,
-where `fast` is shown with that matrix and the whole one.
+Gauss-Newton matrix of the same examples: all of them, or as many as --curvature-examples says
+(with two layers by default 2,000), where `fast` is shown with that matrix and the whole one.
 LiSSA is as in the paper: 1,002 steps on batches of one, one example at a time.
 """
 
@@ -35,6 +35,7 @@ from tfmem.training.whole import train_on_all
 
 SKETCH = 2048
 LISSA = 3  # examples that LiSSA is timed on
+OF_TWO_LAYERS = 2000  # examples of the reference's curvature
 GRADIENTS_OF_CG = 4 << 30  # bytes that those of its curvature take on the encoder
 
 
@@ -76,7 +77,8 @@ def cases(folder, models, drawn):
         data = as_arrays(config, load(config.dataset))
         tests = data.test_images.astype(np.float32), data.test_labels
         name = f"SST-2, encoder, last {layers} and head"
-        yield name, lambda c=config, d=data: trained(c, d, models), layers * SKETCH, drawn, tests
+        some = drawn or (None if layers == 1 else OF_TWO_LAYERS)
+        yield name, lambda c=config, d=data: trained(c, d, models), layers * SKETCH, some, tests
 
 
 def sample(everything, count):
