@@ -18,7 +18,7 @@ from tfmem.datasets.pictures import Pictures
 from tfmem.errors import InputError
 from tfmem.figures.attribution import Highlighted, highlighted_patches, highlighted_words
 from tfmem.quiet import import_tensorflow
-from tfmem.results import read_memorization, read_summary
+from tfmem.results import read_identity, read_memorization
 
 if TYPE_CHECKING:
     from tfmem.attribution.integral import Attribution
@@ -37,9 +37,7 @@ def Do(inputs: Paths, outputs: Paths, parameters: Parameters) -> None:
     noted = {
         "config": config.digest().hex(),
         "attribution": wanted.model_dump(mode="json"),
-        "self_influence": {
-            name: value for name, value in read_summary(kept).items() if "seconds" not in name
-        },
+        "self_influence": read_identity(kept),
     }
 
     def attribute(rows: np.ndarray) -> Iterator[Attribution]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from components.component import (
@@ -17,12 +19,13 @@ from components.component import (
 from components.second_opinion import SecondOpinion
 from tfmem.audit.conclusion import Audit, audit, flagged
 from tfmem.audit.evidence import of_one_model, of_trials
-from tfmem.audit.opinion import read_opinion
+from tfmem.audit.opinion import asks, read_opinion
 from tfmem.audit.page import render
 from tfmem.config import Config
 from tfmem.datasets import AnyDataset, load
+from tfmem.pairs import ModelInfluence
 from tfmem.quiet import import_tensorflow
-from tfmem.results import estimator_of, read_self_influence
+from tfmem.results import check_labels, estimator_of, read_self_influence
 from tfmem.run import Run
 
 
@@ -50,22 +53,21 @@ def on_one_model(inputs: Paths, outputs: Paths, parameters: Parameters) -> None:
     config, kept = Config.model_validate_json(parameters["config"]), inputs["memorization"]
     data, opinion = load(config.dataset), _opinion(inputs, config)
 
-    def influences(chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def influences(chosen: np.ndarray) -> Iterator[ModelInfluence]:
         import_tensorflow()
         from tfmem.self_influence.effects import test_effects
 
-        parts = list(test_effects(config, data, kept, chosen))
-        influence = np.concatenate([part.influence for part in parts], axis=1)
-        return influence, np.concatenate([part.correct for part in parts])
+        return test_effects(config, data, kept, chosen)
 
     known, said = read_self_influence(kept), estimator_of(kept)
+    check_labels(known, data.train_labels, kept, data.name)
     evidence = of_one_model(known, influences, data.test_labels, config, opinion, said)
     _write(audit(evidence, data, config, opinion), data, config, outputs)
 
 
 def _opinion(inputs: Paths, config: Config) -> np.ndarray | None:
-    asked = config.experiments.audit.folds and "opinion" in inputs
-    return read_opinion(inputs["opinion"]) if asked else None
+    there = asks(config) and "opinion" in inputs
+    return read_opinion(inputs["opinion"]) if there else None
 
 
 def _write(found: Audit, data: AnyDataset, config: Config, outputs: Paths) -> None:

@@ -23,9 +23,8 @@ from components.component import (
 from tfmem import figures
 from tfmem.config import Config
 from tfmem.datasets import AnyDataset, load
-from tfmem.errors import InputError
 from tfmem.experiments.outcome import Outcome
-from tfmem.results import estimator_of, read_memorization
+from tfmem.results import check_labels, estimator_of, read_memorization
 from tfmem.run import Run
 
 FIGURE_NAME = "figure"
@@ -185,8 +184,7 @@ def on_memorization(
         config = Config.model_validate_json(parameters["config"])
         folder, dataset = outputs["outcome"], load(config.dataset)
         memorization = read_memorization(inputs["memorization"])
-        if memorization["label"].tolist() != dataset.train_labels.tolist():
-            raise InputError(f"{inputs['memorization']}: made with other data than {dataset.name}")
+        check_labels(memorization, dataset.train_labels, inputs["memorization"], dataset.name)
         outcome = conduct(memorization, dataset, config, folder)
         by = estimator_of(inputs["memorization"])
         outcome = replace(outcome, findings=(*outcome.findings, by))

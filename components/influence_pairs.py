@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterable
 
 import numpy as np
 import pandas as pd
@@ -18,10 +19,18 @@ from tfmem.aggregation.estimates import pairs_table, selection_table
 from tfmem.config import Config
 from tfmem.datasets import load
 from tfmem.figures import save_pair_galleries
+from tfmem.pairs import ModelInfluence
 from tfmem.predictions import write_atomically
 from tfmem.quiet import import_tensorflow
 from tfmem.records import shard_name
-from tfmem.results import RULE_NAME, read_memorization, read_pairs, read_selection
+from tfmem.results import (
+    RULE_NAME,
+    check_labels,
+    read_identity,
+    read_memorization,
+    read_pairs,
+    read_selection,
+)
 from tfmem.selection.estimated import select_estimated
 from tfmem.selection.settling import describe
 from tfmem.tables import encode_rows
@@ -32,26 +41,28 @@ def Do(inputs: Paths, outputs: Paths, parameters: Parameters) -> None:
     config = Config.model_validate_json(parameters["config"])
     dataset, kept = load(config.dataset), inputs["memorization"]
     memorization = read_memorization(kept)
+    check_labels(memorization, dataset.train_labels, kept, dataset.name)
     memorized = memorization[memorization["memorization"] >= config.selection.memorization]
     index = memorized.index.to_numpy(np.int64)
 
-    def blocks() -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        if len(index):
-            import_tensorflow()
-            from tfmem.self_influence.effects import test_effects
+    blocks: Iterable[ModelInfluence] = ()
+    if len(index):
+        import_tensorflow()
+        from tfmem.self_influence.effects import test_effects
 
-            for each in test_effects(config, dataset, kept, index):
-                yield each.test_index, each.influence
-
-    selection = select_estimated(memorized, dataset.test_labels, blocks(), config.selection)
+        blocks = test_effects(config, dataset, kept, index)
+    selection = select_estimated(memorized, dataset.test_labels, blocks, config.selection)
     folder = outputs["pairs"]
     for kind, columns in (
         ("pairs", pairs_table(selection)),
         ("selection", selection_table(selection)),
     ):
         write_atomically(folder / shard_name(kind, 0, 1), encode_rows(columns))
-    rule = config.selection.model_dump_json(indent=2).encode()
-    write_atomically(folder / RULE_NAME, rule + b"\n")
+    noted = {
+        "selection": config.selection.model_dump(mode="json"),
+        "self_influence": read_identity(kept),
+    }
+    write_atomically(folder / RULE_NAME, json.dumps(noted, indent=2).encode() + b"\n")
     save_pair_galleries(read_pairs(folder), dataset, folder)
     print(describe(config.selection, read_selection(folder)))
     if not len(index):

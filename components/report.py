@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pandas as pd
@@ -41,11 +42,19 @@ from components.experiment import (
     Seeds,
     Typicality,
 )
-from tfmem.attribution.records import is_complete, read_attributions
+from tfmem.attribution.records import SUMMARY_NAME, is_complete, read_attributions
 from tfmem.config import Config
+from tfmem.errors import InputError
 from tfmem.experiments_page import render_experiments
 from tfmem.report import render, write_folder
-from tfmem.results import read_memorization, read_pairs, read_rule, read_selection
+from tfmem.results import (
+    RULE_NAME,
+    read_identity,
+    read_memorization,
+    read_pairs,
+    read_rule,
+    read_selection,
+)
 from tfmem.run import Run
 from tfmem.selection.settling import describe
 
@@ -75,25 +84,26 @@ _EXPERIMENTS: dict[str, type[Artifact]] = {
 
 def Do(inputs: Paths, outputs: Paths, parameters: Parameters) -> None:
     """Renders one self-contained HTML file."""
-    experiments = {name: inputs[name] for name in _EXPERIMENTS if name in inputs}
-    page = render(Run(inputs), inputs["figures"], experiments, attributions=_words(inputs))
+    experiments = _experiments(inputs)
+    page = render(Run(inputs), inputs["figures"], experiments, attributions=_words(experiments))
     outputs["report"].write_text(page, encoding="utf-8")
 
 
 def write_alone(inputs: Paths, outputs: Paths, parameters: Parameters) -> None:
     """Renders the experiments of a folder that holds no run, and the texts that they are of."""
     config = Config.model_validate_json(parameters["config"])
-    experiments = {name: inputs[name] for name in _EXPERIMENTS if name in inputs}
+    experiments = _experiments(inputs, inputs.get("memorization"))
     examples = None
     if "memorization" in inputs and config.dataset.of_texts:
         from tfmem.datasets import load
 
         examples = load(config.dataset), read_memorization(inputs["memorization"])
     pairs, selection = None, ""
-    if "influence-pairs" in inputs:
-        folder = inputs["influence-pairs"]
+    if "influence-pairs" in experiments:
+        folder = experiments["influence-pairs"]
         pairs, selection = read_pairs(folder), describe(read_rule(folder), read_selection(folder))
-    page = render_experiments(config, experiments, examples, _words(inputs), pairs, selection)
+    words = _words(experiments)
+    page = render_experiments(config, experiments, examples, words, pairs, selection)
     outputs["report"].write_text(page, encoding="utf-8")
 
 
@@ -107,15 +117,42 @@ def write_beside(folder: Path, examples: int, out: Path) -> None:
     """
     kinds = {**REPORT.inputs, **REPORT.optional}
     paths = {name: folder / kind.place for name, kind in kinds.items()}
-    experiments = {name: paths[name] for name in _EXPERIMENTS if paths[name].exists()}
-    write_folder(Run(paths), paths["figures"], experiments, examples, out, _words(paths))
+    experiments = _experiments({name: path for name, path in paths.items() if path.exists()})
+    words = _words(experiments)
+    write_folder(Run(paths), paths["figures"], experiments, examples, out, words)
 
 
-def _words(places: Paths) -> pd.DataFrame | None:
+def _experiments(places: Paths, kept: Path | None = None) -> dict[str, Path]:
+    """Folders of experiments, but for what rests on other self-influence than is there now.
+
+    Args:
+      places: where things are, by name.
+      kept: the self-influence that the page is of; None: that which is noted, in the same run.
+    """
+    found = {name: places[name] for name in _EXPERIMENTS if name in places}
+    for name, file in (("attribution", SUMMARY_NAME), ("influence-pairs", RULE_NAME)):
+        if name in found:
+            folder = found[name]
+            run = folder.parents[len(Path(_EXPERIMENTS[name].place).parts) - 1]
+            if not _is_current(folder / file, run, kept):
+                print(f"{folder}: of other self-influence than is there now, left out of the page")
+                del found[name]
+    return found
+
+
+def _is_current(file: Path, run: Path, kept: Path | None) -> bool:
+    try:
+        noted = json.loads(file.read_bytes())["self_influence"]
+        return bool(noted == read_identity(kept or run / noted["estimator"]))
+    except (OSError, ValueError, KeyError, InputError):
+        return False
+
+
+def _words(experiments: Paths) -> pd.DataFrame | None:
     """Attributions to words, if there are any."""
-    if "attribution" not in places or not is_complete(places["attribution"]):
+    if "attribution" not in experiments or not is_complete(experiments["attribution"]):
         return None
-    found = read_attributions(places["attribution"])
+    found = read_attributions(experiments["attribution"])
     return found.dropna(subset="replace") if found["words"].map(len).all() else None
 
 

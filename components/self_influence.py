@@ -26,6 +26,8 @@ def Do(inputs: Paths, outputs: Paths, parameters: Parameters) -> None:
         "seconds": found.seconds,
         "cpu_seconds": found.cpu_seconds,
         "trial_id": trial,
+        "config_digest": config.digest().hex(),
+        "dataset_fingerprint": dataset.fingerprint.hex(),
         "layers": list(config.self_influence.layers),
         "test_accuracy": found.test_accuracy,
     }

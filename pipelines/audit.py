@@ -9,6 +9,7 @@ from components.second_opinion import SECOND_OPINION
 from pipelines.memorization import estimation, training
 from pipelines.runner import Step
 from pipelines.self_influence import records, self_influence
+from tfmem.audit.opinion import asks
 from tfmem.config import Config
 
 
@@ -18,8 +19,7 @@ def audit(config: Config, beam_args: Sequence[str] = ()) -> list[Step]:
     Where models are trained one at a time there is no second opinion.
     """
     settings = {"config": config.model_dump_json()}
-    asks = config.experiments.audit.folds and config.training.trainer == "stacked"
-    opinion = [Step(SECOND_OPINION, settings)] if asks else []
+    opinion = [Step(SECOND_OPINION, settings)] if asks(config) else []
     if config.experiments.estimator == "self_influence":
         wired = {"memorization": records(config)}
         return [*self_influence(config), *opinion, Step(AUDIT_ONE_MODEL, settings, wired)]

@@ -44,7 +44,13 @@ def study(config: Config, out: Path, trials: bool, beam_args: Sequence[str] = ()
         *(run(config, beam_args) if trials else []),
         *self_influence(config),
         *attribution(config),
-        *(influence_pairs(config) if config.selection.fdr is None else []),
+        *influence_pairs(_by_thresholds(config)),
         *(step_of(name, config) for name in names),
         page(config, there=trials or (out / Figures.place).exists()),
     ]
+
+
+def _by_thresholds(config: Config) -> Config:
+    """One model gives no p-values: pairs by its influences are not selected by them."""
+    selection = config.selection.model_copy(update={"fdr": None})
+    return config.model_copy(update={"selection": selection})

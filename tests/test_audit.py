@@ -21,6 +21,7 @@ from tfmem.audit.page import render
 from tfmem.config import AuditSettings, from_yaml
 from tfmem.datasets import Dataset, TextDataset
 from tfmem.experiments.summed import sum_trials
+from tfmem.pairs import ModelInfluence
 
 # 0 has a wrong label: no other example has it and looks like 0. 1 is rare and so is test 0, of the
 # same class. 2 and 3 are the same picture. 4 to 8 explain each other, and test 1. 0 is the same
@@ -193,14 +194,17 @@ def test_one_model_tells_them_apart_by_its_influence_and_by_those_that_never_saw
         }
     )  # fmt: skip
     opinion = np.full((9, 3), 0.4)
-    opinion[4] = 0.05, 0.9, 0.05
+    opinion[4] = opinion[5] = 0.05, 0.9, 0.05
+
+    memorization.loc[5, "memorization"] = np.nan  # as if the solver had not converged
 
     def influences(chosen):
         known = np.zeros((9, 3))
         known[0] = 0.14, 0, -0.15  # helps test 0, not by enough; harms test 2, of another class
         known[1] = 0.15, -0.14, 0
         known[2] = 0.9, 0.9, 0  # of no class of its own
-        return known[chosen], np.array([True, False, True])
+        for tests, right in ((np.array([0, 1]), [True, False]), (np.array([2]), [True])):
+            yield ModelInfluence(tests, np.array(right), known[chosen][:, tests])
 
     evidence = of_one_model(
         memorization, influences, data.test_labels, config, opinion if asked else None, "By a test."
@@ -208,7 +212,7 @@ def test_one_model_tells_them_apart_by_its_influence_and_by_those_that_never_saw
     told = audit_of(evidence, data, config, opinion if asked else None)
     found = told.examples["finding"].to_dict()
     if asked:
-        assert found == {4: "label", 1: "useful", 0: "atypical", 2: "atypical"}
+        assert found == {4: "label", 5: "label", 1: "useful", 0: "atypical", 2: "atypical"}
     else:  # to first order the label of 0 would have a probability of 0.05
         assert found == {0: "label", 1: "useful", 2: "atypical"}
     assert told.examples.loc[0, "harms"] == 1

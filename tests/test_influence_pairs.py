@@ -10,6 +10,7 @@ import pytest
 from tests.test_pipelines import tfmem_command
 from tfmem.config import SelectionSettings
 from tfmem.errors import InputError
+from tfmem.pairs import ModelInfluence
 from tfmem.results import read_pairs, read_selection
 from tfmem.selection.estimated import select_estimated
 from tfmem.selection.settling import describe
@@ -45,7 +46,8 @@ def test_pairs_are_those_of_the_definition_however_tests_are_divided(rule, sign,
     expected, tested = brute(train, labels, influence, settings)
     for size in (20, 7):
         parts = [np.arange(start, min(start + size, 20)) for start in range(0, 20, size)]
-        found = select_estimated(train, labels, [(j, influence[:, j]) for j in parts], settings)
+        blocks = [ModelInfluence(j, np.ones(len(j), bool), influence[:, j]) for j in parts]
+        found = select_estimated(train, labels, blocks, settings)
         chosen = found.pairs
         assert [*zip(chosen.train_index, chosen.test_index, strict=True)] == expected
         place = train.index.get_indexer(chosen.train_index)
@@ -81,7 +83,7 @@ def test_the_command_selects_draws_and_shows_pairs(tmp_path):
     assert len(pairs) == selection["pairs"] > 0
     assert pairs["memorization"].min() >= rule["memorization"]
     assert pairs["test_index"].is_unique
-    assert json.loads((folder / "selection.json").read_text())["top_k"] == 1
+    assert json.loads((folder / "selection.json").read_text())["selection"]["top_k"] == 1
     assert (folder / "pair_gallery.png").stat().st_size > 5000
     shown = tfmem_command("pairs", folder, "--top", 1).stdout.splitlines()
     assert shown[0].split() == ["train", "test", "label", "influence", "memorization"]

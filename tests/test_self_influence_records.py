@@ -39,21 +39,46 @@ def test_scores_that_were_stopped_continue_and_are_the_same(float64, tmp_path, m
 
     monkeypatch.setattr(solver, "solve", stopping)
     with pytest.raises(Stopped):
-        kept_scores(solver, tmp_path / "kept", told.append)
+        kept_scores(solver, b"", tmp_path / "kept", told.append)
     assert told == [8, 8, 8]
     kept = sorted((tmp_path / "kept").iterdir())
-    assert [path.name for path in kept] == [f"scores-{number:05d}.npz" for number in range(3)]
+    assert [path.name[-10:] for path in kept] == ["-00000.npz", "-00001.npz", "-00002.npz"]
     kept[1].write_bytes(kept[1].read_bytes()[:-40])
     solved = []
     monkeypatch.setattr(
         solver, "solve", lambda vectors: solved.append(len(vectors)) or solve(vectors)
     )
-    found = kept_scores(solver, tmp_path / "kept", told.append)
+    found = kept_scores(solver, b"", tmp_path / "kept", told.append)
     assert solved == [8, 8, 8, 8, 2]  # the one that was cut off, and those that were not reached
     assert sum(told[3:]) == 50
     assert not (tmp_path / "kept").exists()
+    assert found.seconds > 0
     for name, value in vars(expected).items():
-        np.testing.assert_array_equal(getattr(found, name), value)
+        np.testing.assert_array_equal(getattr(found.scores, name), value)
+
+
+def test_what_is_kept_of_another_model_or_solver_is_not_taken(float64, tmp_path, monkeypatch):
+    monkeypatch.setattr(keeping, "_AT_ONCE", 1)
+    x, y = some_features()
+    objective = Objective(linear(np.eye(5, 3)), x, y, weight_decay=DECAY)
+    told = []
+
+    def stop(_):
+        raise Stopped
+
+    for about, damping in ((b"a", 0.1), (b"b", 0.1), (b"b", 0.2)):
+        solver = ConjugateGradients(objective, damping)
+        solver.at_once = 30
+        with pytest.raises(Stopped):
+            kept_scores(solver, about, tmp_path, stop)
+        (kept,) = tmp_path.iterdir()
+        told.append(kept.name)
+    assert len(set(told)) == 3
+    (tmp_path / told[-1]).write_bytes(b"")
+    expected = remove_scores(solver).values
+    np.testing.assert_array_equal(
+        kept_scores(solver, b"b", tmp_path, lambda _: None).scores.values, expected
+    )
 
 
 def test_records_are_read_as_those_of_the_subsampled_estimator(float64, tmp_path):

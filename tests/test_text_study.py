@@ -25,7 +25,7 @@ from tfmem.figures.galleries import ends_gallery
 from tfmem.figures.instances import instances_figure
 from tfmem.predictions import read_shard
 from tfmem.results import read_memorization, read_pairs
-from tfmem.self_influence import influence
+from tfmem.self_influence import influence, remove_scores
 from tfmem.self_influence.trained import in_memory, kept_solver
 from tfmem.subsets import unpack
 from tfmem.training.digests import with_digests
@@ -52,7 +52,8 @@ def toy(tmp_path_factory):
         for number in range(count):
             positive = number % 2 == 0
             words = GOOD if positive ^ (split == "train" and number < 4) else BAD
-            lines.append(tree(positive, [str(word) for word in rng.choice(words, 3)]))
+            length = rng.integers(1, 7)  # what is solved in order of length ends in that of index
+            lines.append(tree(positive, [str(word) for word in rng.choice(words, length)]))
         (folder / f"{split}.txt").write_text("\n".join(lines) + "\n")
     return folder
 
@@ -198,6 +199,31 @@ def test_removal_takes_what_self_influence_says(conducted_study):
     said = json.loads((removal / "findings.json").read_text())["findings"]
     assert "self_influence/fast: gauss_newton" in said[-1]
     assert "damping 0.005, 0 examples not converged" in said[-1]
+
+
+def test_records_are_those_of_each_example(toy, conducted_study):
+    config = with_digests(from_yaml("", settings(toy)))
+    kept = conducted_study[0] / "self_influence" / "fast"
+    some = np.array([5, 70, 3, 41])
+    known = remove_scores(kept_solver(config, load(config.dataset), kept), some)
+    found = read_memorization(kept)
+    assert found.index.tolist() == [*range(80)]
+    np.testing.assert_allclose(found["memorization"][some], known.memorization, rtol=1e-3)
+
+
+def test_one_model_is_audited(toy, conducted_study, tmp_path):
+    """Of the four sentences with the words of the other class three or four are to be checked."""
+    folder = shutil.copytree(conducted_study[0], tmp_path / "copy")
+    options = [word for each in settings(toy) for word in ("--set", each)]
+    said = tfmem_command("audit", folder / "config.yaml", "--out", folder, *options).stdout
+    assert "self-influence-fast: unchanged, skipped" in said
+    table = pd.read_csv(folder / "audit.csv")
+    labels = table[table["reason"] == "label"]
+    assert {0, 1, 2, 3}.issuperset(labels["index"])
+    assert len(labels) >= 3
+    assert (labels["confidence_out"] <= 0.1).all()
+    assert (table["helps"] > 0).any()
+    assert "One network (transformer)" in (folder / "audit.html").read_text()
 
 
 def test_pairs_of_one_model_are_its_influences(toy, conducted_study):

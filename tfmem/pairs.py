@@ -39,6 +39,23 @@ class Pairs:
 
 
 @dataclass(frozen=True)
+class ModelInfluence:
+    """What some training examples do to a block of test examples, by one model.
+
+    Attributes:
+      test_index: int64 `[tests]`.
+      correct: bool `[tests]`, whether the model is right on them.
+      influence: float64 `[train, tests]`, to first order how much less the model would believe in
+        the label of a test example, had the training example been left out; NaN where that is not
+        known.
+    """
+
+    test_index: np.ndarray
+    correct: np.ndarray
+    influence: np.ndarray
+
+
+@dataclass(frozen=True)
 class PairStatistics:
     """What the paper reports of a selection (Sec. 3 and App. C).
 

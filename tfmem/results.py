@@ -54,6 +54,22 @@ def read_memorization(folder: str | os.PathLike[str]) -> pd.DataFrame:
     return table
 
 
+def check_labels(table: pd.DataFrame, labels: np.ndarray, folder: Path, name: str) -> None:
+    """Whether memorization records are of a data set.
+
+    Args:
+      table: of `read_memorization`.
+      labels: int64 `[num_train]`, the training labels of the data set.
+      folder: where the records are.
+      name: what the data set is called.
+
+    Raises:
+      InputError: if they are not of all its training examples, in index order.
+    """
+    if table.index.tolist() != [*range(len(labels))] or table["label"].tolist() != labels.tolist():
+        raise InputError(f"{folder}: made with other data than {name}")
+
+
 def read_self_influence(folder: str | os.PathLike[str]) -> pd.DataFrame:
     """Memorization records of one model.
 
@@ -107,8 +123,8 @@ def read_rule(folder: str | os.PathLike[str]) -> SelectionSettings:
     """
     path = Path(folder) / RULE_NAME
     try:
-        return SelectionSettings.model_validate_json(path.read_bytes())
-    except (OSError, ValueError) as error:
+        return SelectionSettings.model_validate(json.loads(path.read_bytes())["selection"])
+    except (OSError, ValueError, KeyError) as error:
         raise InputError(f"{path}: no rule of a selection: {error}") from None
 
 
@@ -123,6 +139,15 @@ def read_summary(folder: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise InputError(f"{folder}: no summary of self-influence: {error}") from None
     return summary
+
+
+def read_identity(folder: Path) -> dict[str, Any]:
+    """What tells the self-influence in a folder from another: all but the time that it took.
+
+    Raises:
+      InputError: if it is not there.
+    """
+    return {name: value for name, value in read_summary(folder).items() if "seconds" not in name}
 
 
 def estimator_of(folder: Path) -> str:

@@ -111,6 +111,7 @@ def consistency(
 
 
 def _compare_records(folders: list[Path], out: Path | None, threshold: float | None) -> None:
+    from components.component import Memorization
     from tfmem.experiments.record_consistency import curves, record_consistency
     from tfmem.figures import save
     from tfmem.figures.records import records_figure
@@ -118,7 +119,12 @@ def _compare_records(folders: list[Path], out: Path | None, threshold: float | N
     if out is None:
         raise InputError("--out: expected a folder, as records are compared with each other")
     least = SelectionSettings().memorization if threshold is None else threshold
-    compared = record_consistency(folders, out, least)
+    of_runs = [folder / Memorization.place for folder in folders]
+    places = [
+        of_run if of_run.is_dir() else folder
+        for folder, of_run in zip(folders, of_runs, strict=True)
+    ]
+    compared = record_consistency(places, out, least)
     save(records_figure(curves(compared), least), out, "consistency")
     for each in compared:
         print(each.said)

@@ -145,13 +145,16 @@ def study(
         "tfmem audit configs/digits.yaml --out runs/digits",
         "tfmem audit configs/digits.yaml --out runs/digits "
         "--set experiments.audit.similarity=0.9 --set experiments.audit.folds=0",
+        "tfmem audit configs/digits_audit.yaml --out runs/audit_one "
+        "--set experiments.estimator=self_influence --set selection.influence=0.02",
     )
 )
 def audit(config: ConfigFile, out: Out, set: Set = [], beam: BeamArgs = None) -> None:  # noqa: B006
     """Find likely label errors, rare examples to keep, and near duplicates.
 
-    Begins with the run in DIR, which is made first if it is not there. What is there and unchanged
-    is not made again, and what was stopped continues.
+    Begins with the run in DIR, which is made first if it is not there; with
+    experiments.estimator=self_influence with one model, and no run. What is there and unchanged is
+    not made again, and what was stopped continues.
     """
     from components.audit import AUDIT
     from pipelines.audit import audit as chain
@@ -331,13 +334,15 @@ def on_a_run(settings: Config, out: Path, overrides: list[str]) -> Config:
 
     path = out / "predictions" / CONFIG_NAME
     asked = any(each.split("=")[0].strip() in ("training", "training.trials") for each in overrides)
+    alone = settings.experiments.estimator == "self_influence"  # which may need no trials at all
     if asked or not path.exists():
         return settings
     text = path.read_text(encoding="utf-8", errors="replace")
     there = from_yaml(text, source=str(path)).training.trials
     if there <= settings.training.trials:
         return settings
-    print(f"{out} has {there:,} trials, which are all taken (else --set training.trials=NUMBER)")
+    if not alone:
+        print(f"{out} has {there:,} trials, all are taken (else --set training.trials=NUMBER)")
     training = settings.training.model_copy(update={"trials": there})
     return settings.model_copy(update={"training": training})
 

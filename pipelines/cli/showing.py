@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from tfmem.run import Run
 
 
+_AMONG = "{pairs:,} pairs selected among {tested:,}"
+
+
 @app.command(
     epilog=examples(
         "tfmem show runs/digits",
@@ -140,7 +143,7 @@ def pairs(
     examples = f"{counted.unique_train} training and {counted.unique_test} test examples"
     print(f"{counted.pairs} pairs of {examples}")
     if of_records:
-        print(_by_one_model(source))
+        print(_of_records(source))
     elif opened is None:
         print(_selected(load_run(source)))
     for influencers, tests in counted.influencers.items():
@@ -188,11 +191,14 @@ def _selected(run: Run) -> str:
 
     if run.has_settings:
         return describe(run.config.selection, run.selection)
-    return "{pairs:,} pairs selected among {tested:,}".format(**run.selection)
+    return _AMONG.format(**run.selection)
 
 
-def _by_one_model(folder: Path) -> str:
-    from tfmem.results import read_rule, read_selection
+def _of_records(folder: Path) -> str:
+    from tfmem.results import RULE_NAME, read_rule, read_selection
     from tfmem.selection.settling import describe
 
-    return describe(read_rule(folder), read_selection(folder))
+    found = read_selection(folder)
+    if not (folder / RULE_NAME).exists():  # of a run, whose settings are elsewhere
+        return _AMONG.format(**found)
+    return describe(read_rule(folder), found)

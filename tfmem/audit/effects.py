@@ -53,8 +53,29 @@ def effects(
     found = pd.concat([pd.DataFrame([], columns=columns, dtype=float), *parts])
     found["q_value"] = q_values(found.pop("p_value").to_numpy(), len(train_index) * len(correct))
     found = found[found["q_value"] <= fdr].astype({"train_index": int, "test_index": int})
-    ranked = found.sort_values("influence", key=np.abs, ascending=False, kind="stable")
-    return ranked.reset_index(drop=True), correct / trials
+    return ranked(found), correct / trials
+
+
+def ranked(found: pd.DataFrame) -> pd.DataFrame:
+    """Influences, the largest of either sign first."""
+    order = found.sort_values("influence", key=np.abs, ascending=False, kind="stable")
+    return order.reset_index(drop=True)
+
+
+def large(
+    influence: np.ndarray, train_labels: np.ndarray, test_labels: np.ndarray, least: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Rows and columns of those that count: within the class the positive, and all negative ones.
+
+    Args:
+      influence: `[train, test]`.
+      train_labels: int64 `[train]`.
+      test_labels: int64 `[test]`.
+      least: their least size.
+    """
+    same = train_labels[:, None] == test_labels
+    row, column = np.nonzero((same & (influence >= least)) | (influence <= -least))
+    return row, column
 
 
 def _large(rows: np.ndarray, bits: Bits, labels: Labels, least: float) -> pd.DataFrame:
@@ -65,8 +86,7 @@ def _large(rows: np.ndarray, bits: Bits, labels: Labels, least: float) -> pd.Dat
     with np.errstate(divide="ignore", invalid="ignore"):
         without = (correct - correct_in) / (trials - num_in)[:, None]
         influence = correct_in / num_in[:, None] - without
-    same = labels.train_labels[rows][:, None] == labels.test_labels
-    row, column = np.nonzero((same & (influence >= least)) | (influence <= -least))
+    row, column = large(influence, labels.train_labels[rows], labels.test_labels, least)
     p = p_values(correct_in[row, column], num_in[row], correct[column], trials, "both")
     return pd.DataFrame(
         {

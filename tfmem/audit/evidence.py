@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
-from tfmem.audit.effects import effects
+from tfmem.audit.effects import effects, large, ranked
 from tfmem.config import AuditSettings, Config
 from tfmem.experiments.summed import records_in, sum_trials
+from tfmem.pairs import ModelInfluence
 from tfmem.run import Run
 
 LEAST_TRIALS = 10  # without an example: with fewer, how often they are right says little
@@ -88,7 +89,7 @@ def refused(memorization: pd.DataFrame, settings: AuditSettings) -> np.ndarray:
 
 def of_one_model(
     memorization: pd.DataFrame,
-    influences: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]],
+    influences: Callable[[np.ndarray], Iterable[ModelInfluence]],
     test_labels: np.ndarray,
     config: Config,
     opinion: np.ndarray | None,
@@ -100,9 +101,9 @@ def of_one_model(
     never saw it; without these the model's own probability less memorization, to first order.
 
     Args:
-      memorization: records of self-influence, by `index`; with `label_probability`.
-      influences: of some training examples, the influence on all test examples `[some, num_test]`,
-        and which test examples the model is right on.
+      memorization: records of self-influence of all examples, in index order; with
+        `label_probability`.
+      influences: what some training examples do to test examples, in blocks of all of these.
       test_labels: int64 `[num_test]`.
       config: `selection.influence`, and `experiments.audit`.
       opinion: `[num_train, classes]`; see `tfmem.audit.opinion`; None: no one was asked.
@@ -115,20 +116,19 @@ def of_one_model(
     without = without if asked is None else asked
 
     def on_tests(chosen: np.ndarray) -> tuple[pd.DataFrame, np.ndarray]:
-        influence, right = influences(chosen)
-        same = labels[chosen][:, None] == test_labels
-        least = config.selection.influence
-        row, column = np.nonzero((same & (influence >= least)) | (influence <= -least))
-        table = pd.DataFrame(
-            {
-                "train_index": chosen[row],
-                "test_index": column,
-                "influence": influence[row, column],
-                "q_value": np.nan,
-            }
-        )
-        ranked = table.sort_values("influence", key=np.abs, ascending=False, kind="stable")
-        return ranked.reset_index(drop=True), right.astype(float)
+        columns = ("train_index", "test_index", "influence")
+        parts = [pd.DataFrame([], columns=columns, dtype=float)]
+        right = np.zeros(len(test_labels))
+        for block in influences(chosen):
+            tests = block.test_index
+            row, column = large(
+                block.influence, labels[chosen], test_labels[tests], config.selection.influence
+            )
+            values = chosen[row], tests[column], block.influence[row, column]
+            parts.append(pd.DataFrame(dict(zip(columns, values, strict=True))))
+            right[tests] = block.correct
+        found = pd.concat(parts).astype({"train_index": int, "test_index": int})
+        return ranked(found.assign(q_value=np.nan)), right
 
     return Evidence(
         memorization=memorization.assign(accuracy_in=own, accuracy_out=without),

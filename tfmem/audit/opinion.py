@@ -17,6 +17,11 @@ from tfmem.training.dynamics import follow
 _DRAW, _NAME = 2, "held_out.npy"
 
 
+def asks(config: Config) -> bool:
+    """Whether an audit asks them: not if there are to be none, nor one at a time."""
+    return config.experiments.audit.folds > 0 and config.training.trainer == "stacked"
+
+
 def ask(config: Config, dataset: AnyDataset, out: Path) -> None:
     """Trains a model for each of `experiments.audit.folds`, on all but its fold.
 

@@ -134,9 +134,10 @@ class AuditSettings(Settings):
     """What an audit looks for.
 
     Attributes:
-      held_out: a label is suspicious if models without the example predict it at most so often.
-      fdr: false discovery rate of the influences that tell useful from suspicious examples; their
-        least size is `selection.influence`.
+      held_out: a label is suspicious if models without the example predict it at most so often; of
+        one model, if it has at most this probability.
+      fdr: false discovery rate of the influences that tell useful from suspicious examples, where
+        they are from trials; their least size is `selection.influence`.
       folds: models of a cross-validation that say what they take suspicious examples for; 0: none.
         All of their answers are in memory, 4 bytes for each model, example and class.
       similarity: least similarity of near duplicates.
@@ -188,8 +189,8 @@ class ExperimentSettings(Settings):
     """Settings of each experiment.
 
     Attributes:
-      estimator: whose memorization those begin with that need nothing else: `subsampled` is the
-        run's, `self_influence` that of one model, which needs no trials.
+      estimator: whose memorization those begin with that need nothing else, and the audit:
+        `subsampled` is the run's, `self_influence` that of one model, which needs no trials.
     """
 
     estimator: Literal["subsampled", "self_influence"] = "subsampled"

@@ -47,13 +47,21 @@ class RecordComparison:
     @property
     def said(self) -> str:
         """The comparison in a sentence."""
-        at = int(np.searchsorted(self.by_share.threshold, 0.1))
         curve = self.by_share
+        at = int(np.searchsorted(curve.threshold, 0.1))
         return (
             f"{self.second} and {self.first}: Spearman {self.correlation}; of the highest 10% of "
-            f"either J = {curve.jaccard[at]:.2f} ({curve.jaccard_low[at]:.2f} to "
-            f"{curve.jaccard_high[at]:.2f}; by chance {0.1 / 1.9:.2f})."
+            f"either ({curve.second[at]:,} and {curve.first[at]:,} examples, equal ones all or "
+            f"none) J = {curve.jaccard[at]:.2f} ({curve.jaccard_low[at]:.2f} to "
+            f"{curve.jaccard_high[at]:.2f}; by chance {by_chance(curve)[at]:.2f})."
         )
+
+
+def by_chance(by_share: Curve) -> np.ndarray:
+    """`J` of sets of these sizes that have nothing to do with each other, `[shares]`."""
+    both = by_share.first * by_share.second / by_share.either[-1]  # all, at a share of 1
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return both / (by_share.first + by_share.second - both)
 
 
 def record_consistency(
@@ -102,18 +110,16 @@ def curves(found: Sequence[RecordComparison]) -> pd.DataFrame:
     """Comparisons as one table.
 
     Returns:
-      A row for each comparison, `by` (`threshold`, `share`) and threshold; see `Curve`.
+      A row for each comparison, `by` (`threshold`, `share`) and threshold; see `Curve`; `chance`
+      is what `J` would be of sets of a share's sizes that have nothing to do with each other.
     """
-    return pd.concat(
-        [
-            pd.DataFrame(
-                {"first_name": each.first, "second_name": each.second, "by": name, **vars(curve)}
-            )
-            for each in found
-            for name, curve in (("threshold", each.by_threshold), ("share", each.by_share))
-        ],
-        ignore_index=True,
-    )
+    tables = []
+    for each in found:
+        names = {"first_name": each.first, "second_name": each.second}
+        by_share = vars(each.by_share) | {"chance": by_chance(each.by_share)}
+        tables.append(pd.DataFrame({**names, "by": "threshold", **vars(each.by_threshold)}))
+        tables.append(pd.DataFrame({**names, "by": "share", **by_share}))
+    return pd.concat(tables, ignore_index=True)
 
 
 def _compared(

@@ -5,9 +5,9 @@ from __future__ import annotations
 import itertools
 from dataclasses import fields
 
-import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from tfmem.estimation.agreement import Curve
 from tfmem.figures.agreement import SERIES, draw_curve, end_of
@@ -31,12 +31,12 @@ def records_figure(table: pd.DataFrame, threshold: float) -> Figure:
         draw_curve(panels[str(by)], curve, "jaccard", str(name), *styles[name])
         if by == "threshold":
             end = max(end, end_of(curve))
+        else:
+            chance = rows["chance"]
+            panels["share"].plot(curve.threshold, chance, color=styles[name][0], linestyle=":")
     panels["threshold"].axvline(threshold, color=GREY, linestyle=":", zorder=0)
     panels["threshold"].set_xlim(0, end)
     panels["threshold"].set_xlabel("threshold of memorization")
-    shares = np.linspace(0, 1, 101)
-    chance = shares / (2 - shares)  # of two rankings that have nothing to do with each other
-    panels["share"].plot(shares, chance, color=GREY, linestyle=":", label="by chance")
     panels["share"].set_xlim(0, 0.5)
     panels["share"].set_xlabel("share of the examples, of highest memorization")
     for axes in panels.values():
@@ -44,6 +44,8 @@ def records_figure(table: pd.DataFrame, threshold: float) -> Figure:
         axes.set_ylabel("J (Jaccard similarity)")
         plain(axes)
     handles, names = panels["share"].get_legend_handles_labels()
+    handles.append(Line2D([], [], color=GREY, linestyle=":"))
+    names.append("J by chance, of sets of these sizes")
     figure.legend(
         handles, names, title=f"compared with {table['first_name'].iloc[0]}",
         loc="outside upper center", frameon=False,

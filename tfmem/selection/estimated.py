@@ -9,7 +9,7 @@ import pandas as pd
 
 from tfmem.config import SelectionSettings
 from tfmem.errors import InputError
-from tfmem.pairs import Pairs
+from tfmem.pairs import ModelInfluence, Pairs
 from tfmem.selection.finding import check_count
 from tfmem.selection.settling import Selection
 
@@ -17,7 +17,7 @@ from tfmem.selection.settling import Selection
 def select_estimated(
     train: pd.DataFrame,
     test_labels: np.ndarray,
-    blocks: Iterable[tuple[np.ndarray, np.ndarray]],
+    blocks: Iterable[ModelInfluence],
     settings: SelectionSettings,
 ) -> Selection:
     """Selects by the thresholds, or the strongest of each test example.
@@ -26,7 +26,7 @@ def select_estimated(
       train: the training examples that may be in pairs, those with `memorization` of at least
         `settings.memorization`, by index, which ascends; with their `label`.
       test_labels: int64 `[num_test]`.
-      blocks: test examples `[tests]`, and the influence on them, `[train, tests]`; NaN is none.
+      blocks: what they do to test examples.
       settings: what is selected.
 
     Returns:
@@ -39,7 +39,8 @@ def select_estimated(
     labels = train["label"].to_numpy(np.int64)
     found: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
     tested = 0
-    for tests, influence in blocks:
+    for block in blocks:
+        tests, influence = block.test_index, block.influence
         may = np.ones(influence.shape, bool)
         if settings.pairs == "same_class":
             may = labels[:, None] == test_labels[tests]

@@ -3,39 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from tfmem.config import Config
 from tfmem.datasets import AnyDataset
+from tfmem.pairs import ModelInfluence
 from tfmem.self_influence.scores import influence
 from tfmem.self_influence.trained import in_memory, kept_solver
 
-_BLOCK = 1 << 26  # influences that are held at once
-
-
-@dataclass(frozen=True)
-class TestEffects:
-    """Influence of some training examples on a block of test examples.
-
-    Attributes:
-      test_index: int64 `[tests]`.
-      correct: bool `[tests]`, whether the model is right on them.
-      influence: float64 `[train, tests]`, to first order how much less the model would believe in
-        the label of a test example, had the training example been left out; NaN where the solver
-        has not converged.
-    """
-
-    test_index: np.ndarray
-    correct: np.ndarray
-    influence: np.ndarray
+_BLOCK = 1 << 25  # influences that are held at once
 
 
 def test_effects(
     config: Config, dataset: AnyDataset, kept: Path, examples: np.ndarray
-) -> Iterator[TestEffects]:
+) -> Iterator[ModelInfluence]:
     """Influence on all test examples, by the model and the solver that self-influence is from.
 
     Args:
@@ -60,4 +43,4 @@ def test_effects(
         if len(examples):
             values = influence(solver, inputs, labels[tests], examples) / len(objective.labels)
         right = objective.probabilities(inputs).argmax(axis=1) == labels[tests]
-        yield TestEffects(tests, right, values)
+        yield ModelInfluence(tests, right, values)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
+import time
 import zipfile
 from collections.abc import Callable, Iterator
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
@@ -17,32 +19,67 @@ from tfmem.self_influence.solver import Solver
 _AT_ONCE = 512  # examples, or as many as the solver takes at once if those are more
 
 
-def kept_scores(solver: Solver, folder: Path, after_each: Callable[[int], None]) -> Scores:
+@dataclass(frozen=True)
+class Solved:
+    """Scores, and what they took.
+
+    Attributes:
+      scores: of all training examples, in index order.
+      seconds: by the clock, of all calls together.
+      cpu_seconds: likewise, of all cores.
+    """
+
+    scores: Scores
+    seconds: float
+    cpu_seconds: float
+
+
+def kept_scores(
+    solver: Solver, about: bytes, folder: Path, after_each: Callable[[int], None]
+) -> Solved:
     """`M_remove` of all training examples, as `remove_scores` has it.
 
     Args:
       solver: ready for the objective.
+      about: what tells this model and these data from others.
       folder: what is known already is taken from there, and what is found is kept there until all
-        is; it must be of the same solver, model and data.
+        is; what is there of another solver, model or code is deleted.
       after_each: told after some more examples how many they were.
 
     Raises:
       InputError: if no example has converged.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    names = [f"{_identity(solver, about)}-{number:05d}.npz" for number in range(_count(solver))]
+    for other in folder.iterdir():
+        if other.name not in names:
+            other.unlink()
     parts = []
-    for number, examples in enumerate(_chunks(solver)):
-        path = folder / f"scores-{number:05d}.npz"
-        part = _read(path)
+    for name, examples in zip(names, _chunks(solver), strict=True):
+        part = _read(folder / name)
         if part is None:
-            part = some_remove_scores(solver, examples)
-            with complete_file(path) as file:
-                np.savez(file, **vars(part))
+            clock, work = time.perf_counter(), time.process_time()
+            scores = some_remove_scores(solver, examples)
+            part = Solved(scores, time.perf_counter() - clock, time.process_time() - work)
+            _write(part, folder / name)
         parts.append(part)
         after_each(len(examples))
-    found = joined(solver, parts)
+    scores = joined(solver, [part.scores for part in parts])
     shutil.rmtree(folder)
-    return found
+    return Solved(
+        scores, sum(part.seconds for part in parts), sum(part.cpu_seconds for part in parts)
+    )
+
+
+def _identity(solver: Solver, about: bytes) -> str:
+    said = f"{solver.name} {solver.curvature} {solver.damping!r} {solver.at_once}".encode()
+    code = [path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py"))]
+    examples = solver.objective.curvature_examples.tobytes()
+    return hashlib.sha256(b"\0".join([said, about, examples, *code])).hexdigest()[:16]
+
+
+def _count(solver: Solver) -> int:
+    return sum(1 for _ in _chunks(solver))
 
 
 def _chunks(solver: Solver) -> Iterator[np.ndarray]:
@@ -53,10 +90,17 @@ def _chunks(solver: Solver) -> Iterator[np.ndarray]:
         yield order[start : start + size]
 
 
-def _read(path: Path) -> Scores | None:
+def _write(part: Solved, path: Path) -> None:
+    with complete_file(path) as file:
+        np.savez(file, seconds=part.seconds, cpu_seconds=part.cpu_seconds, **vars(part.scores))
+
+
+def _read(path: Path) -> Solved | None:
     try:
         with np.load(path, allow_pickle=False) as kept:
-            values = {field.name: kept[field.name] for field in fields(Scores)}
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile):  # nothing, or nothing whole
+            values = {name: kept[name] for name in kept.files}
+        scores = {field.name: values[field.name] for field in fields(Scores)}
+        took = float(values["seconds"]), float(values["cpu_seconds"])
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):  # nothing whole
         return None
-    return Scores(**{name: a if a.ndim else a.item() for name, a in values.items()})
+    return Solved(Scores(**{name: a if a.ndim else a.item() for name, a in scores.items()}), *took)

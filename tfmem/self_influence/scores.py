@@ -77,7 +77,7 @@ def remove_scores(solver: Solver, examples: np.ndarray | None = None) -> Scores:
     Raises:
       InputError: if none has.
     """
-    return joined(solver, [some_remove_scores(solver, _chosen(solver, examples))])
+    return _checked(solver, some_remove_scores(solver, _chosen(solver, examples)))
 
 
 def some_remove_scores(solver: Solver, examples: np.ndarray) -> Scores:
@@ -86,7 +86,7 @@ def some_remove_scores(solver: Solver, examples: np.ndarray) -> Scores:
 
 
 def joined(solver: Solver, parts: Sequence[Scores]) -> Scores:
-    """Scores of different examples together, by index where there are several parts.
+    """Scores of different examples together, in index order.
 
     Warns:
       UserWarning: once, if some have not converged.
@@ -94,14 +94,15 @@ def joined(solver: Solver, parts: Sequence[Scores]) -> Scores:
     Raises:
       InputError: if none has.
     """
-    found = parts[0]
-    if len(parts) > 1:
-        order = np.argsort(np.concatenate([part.examples for part in parts]))
-        arrays: dict[str, Any] = {
-            name: np.concatenate([getattr(part, name) for part in parts])[order]
-            for name in ("values", "probabilities", "residuals", "converged", "examples")
-        }
-        found = replace(found, **arrays)
+    order = np.argsort(np.concatenate([part.examples for part in parts]))
+    arrays: dict[str, Any] = {
+        name: np.concatenate([getattr(part, name) for part in parts])[order]
+        for name in ("values", "probabilities", "residuals", "converged", "examples")
+    }
+    return _checked(solver, replace(parts[0], **arrays))
+
+
+def _checked(solver: Solver, found: Scores) -> Scores:
     _check_converged(solver, found.converged)
     return found
 
@@ -124,7 +125,7 @@ def replace_scores(solver: Solver, baselines: Any, examples: np.ndarray | None =
     Raises:
       InputError: if none has.
     """
-    return joined(solver, [_scores(solver, baselines, _chosen(solver, examples))])
+    return _checked(solver, _scores(solver, baselines, _chosen(solver, examples)))
 
 
 def influence(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 import warnings
 from dataclasses import dataclass
@@ -36,7 +35,7 @@ class Estimated:
       scores: of all, in index order.
       solver: what they are from.
       test_accuracy: of the model.
-      seconds: what the solver took, by the clock.
+      seconds: what the solver took, by the clock, in all calls that it needed.
       cpu_seconds: likewise, of all cores together.
     """
 
@@ -62,21 +61,17 @@ def self_influence(config: Config, dataset: AnyDataset, trial_id: int, models: P
         the objective, or it has converged for no example.
     """
     objective, test_accuracy = trained_objective(config, dataset, trial_id, models)
+    about = config.digest() + dataset.fingerprint + str(trial_id).encode()
+    unfinished = models / f"unfinished-{config.self_influence.solver}-{trial_id:05d}"
     clock, work = time.perf_counter(), time.process_time()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # the summary counts what has not converged
         solver = solver_of(config, objective)
-        kept = models / f"unfinished-{_identity(config, dataset, trial_id)}"
+        spent = time.perf_counter() - clock, time.process_time() - work
         with ExampleProgress(len(objective.labels)) as progress:
-            scores = kept_scores(solver, kept, progress.advance)
-    spent = time.perf_counter() - clock, time.process_time() - work
-    return Estimated(scores, solver, test_accuracy, *spent)
-
-
-def _identity(config: Config, dataset: AnyDataset, trial_id: int) -> str:
-    settings = config.self_influence.model_dump_json().encode()
-    parts = settings, config.digest(), dataset.fingerprint, str(trial_id).encode()
-    return hashlib.sha256(b"".join(parts)).hexdigest()[:16]
+            found = kept_scores(solver, about, unfinished, progress.advance)
+    took = spent[0] + found.seconds, spent[1] + found.cpu_seconds
+    return Estimated(found.scores, solver, test_accuracy, *took)
 
 
 def solver_of(config: Config, objective: Objective) -> Solver:
