@@ -1,6 +1,7 @@
 """Learners with known answers compared with themselves, with each other, and by halves."""
 
 import math
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -249,6 +250,12 @@ def test_records_of_any_two_estimators_are_compared_by_threshold_and_by_rank(tmp
         assert row["jaccard"] == pytest.approx(
             len(sets[0] & sets[1]) / len(sets[0] | sets[1]), rel=1e-5
         )
+    run = tmp_path / "run"
+    run.mkdir()
+    shutil.copytree(one, run / "memorization")
+    (of_run,) = record_consistency([run / "memorization", two], tmp_path / "e", 0.25)
+    again = ["consistency", str(run), str(two), "--out", str(tmp_path / "e")]
+    assert of_run.said.split(": ")[1] in CliRunner().invoke(app, again).stdout
     others = memorization_records(tmp_path / "three", values, labels[::-1], b"subsampled")
     for folders, expected in (
         ([one, others], "expected records of the examples of"),

@@ -134,6 +134,8 @@ def test_tables_and_the_report_can_be_had_again(digits_run):
     done = tfmem_command("show", folder, "--top", 3)
     assert f"{run.memorization['memorization'].idxmax()} " in done.stdout
     assert done.stdout.splitlines()[-1] == f"Results: {folder / 'memorization'}"
+    done = tfmem_command("pairs", folder / "pairs", "--top", 3)
+    assert "pairs selected among" in done.stdout
     done = tfmem_command("pairs", folder, "--top", 3)
     found = run.pair_statistics
     assert f"{found.pairs} pairs of {found.unique_train} training" in done.stdout

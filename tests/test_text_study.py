@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from pipelines.experiments import page as experiments_page
 from pipelines.runner import run_chain
 from pipelines.text import study
 from tests.oracle import example_learner
@@ -290,6 +291,17 @@ def test_without_trials_nothing_needs_a_run(toy, conducted_study, tmp_path):
     assert page.count("<tr data-index=") == 80 + min(len(pairs), 200)
     assert page.count('<table class="sortable memorized pairs"') == 1
     assert "Explore" not in page
+    summary = folder / "self_influence" / "fast" / "self_influence.json"
+    summary.write_text(summary.read_text().replace('"damping": 0.005', '"damping": 0.05'))
+    said.clear()
+    run_chain(
+        [experiments_page(with_digests(from_yaml("", settings(toy))), False)], folder, said.append
+    )
+    page = (folder / "report.html").read_text()
+    for name in ("influence-pairs", "attribution"):  # of another estimate than is there now
+        assert f'<figure id="{name}">' not in page
+    assert '<figure id="removal">' in page
+    assert page.count("<tr data-index=") == 80
 
 
 def test_what_cannot_be_studied_is_said(toy, tmp_path):
