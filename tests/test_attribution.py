@@ -39,15 +39,6 @@ from tfmem.self_influence import (
 )
 
 
-@pytest.fixture
-def float64():
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy("float64")
-    keras.utils.set_random_seed(0)
-    yield
-    keras.config.set_dtype_policy(before)
-
-
 def pictures(n=12, height=4, width=6, channels=1, classes=3):
     rng = np.random.default_rng(0)
     return rng.normal(size=(n, height, width, channels)), rng.integers(classes, size=n)

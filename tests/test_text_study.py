@@ -31,6 +31,7 @@ from tfmem.self_influence.trained import in_memory, kept_solver
 from tfmem.subsets import unpack
 from tfmem.training.digests import with_digests
 
+CONDUCTED = "removal", "instances", "seeds", "reduction-rate", "typicality"
 GOOD, BAD = ("good", "fine", "great"), ("bad", "poor", "dull")
 
 
@@ -248,15 +249,7 @@ def test_the_study_compares_both_estimators_on_one_page(conducted_study):
     run = read_memorization(folder / "memorization")["memorization"]
     np.testing.assert_allclose(table["memorization"], run, atol=1e-6)
     page = (folder / "report.html").read_text()
-    for name in (
-        "influence-pairs",
-        "removal",
-        "instances",
-        "seeds",
-        "reduction-rate",
-        "typicality",
-        "estimators",
-    ):
+    for name in (*CONDUCTED, "influence-pairs", "estimators"):
         assert f'<figure id="{name}">' in page
 
 
@@ -271,16 +264,7 @@ def test_without_trials_nothing_needs_a_run(toy, conducted_study, tmp_path):
     assert [line.split("] ")[1] for line in said] == [
         *(
             f"{name}: unchanged, skipped"
-            for name in (
-                "self-influence-fast",
-                "attribution",
-                "influence-pairs",
-                "removal",
-                "instances",
-                "seeds",
-                "reduction-rate",
-                "typicality",
-            )
+            for name in ("self-influence-fast", "attribution", "influence-pairs", *CONDUCTED)
         ),
         "experiments-report …",
         said[-1].split("] ")[1],
