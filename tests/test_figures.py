@@ -69,9 +69,11 @@ def test_classes_with_most_memorized_come_first_and_any_may_be_shown():
 
 
 def test_the_pair_gallery_prints_memorization_and_influences():
-    rows = [figures.InfluenceRow(2, 0.75, np.array([1, 0, 3, 4]), np.array([0.5, 0.4, 0.1, 0.0]))]
+    rows = [
+        figures.InfluenceRow(2, 0.75, np.array([1, 0, 3, 4]), np.array([0.5, 0.4, 0.0123, 0.0]))
+    ]
     shown = texts(figures.pair_gallery(images(5), images(5), rows))
-    assert {"0.75", "0.50", "0.40", "0.10", "0.00"} <= set(shown)
+    assert {"0.75", "0.50", "0.40", "0.012", "0.00"} <= set(shown)
     assert len(figures.pair_gallery(images(1), images(1), []).axes) == 0
 
 

@@ -64,7 +64,7 @@ def _two(value: float) -> str:
 
 
 def _short(value: float) -> str:
-    return _two(value) if abs(value) >= 0.1 else f"{float(value):.2g}"
+    return f"{float(value):.2g}" if 0 < abs(value) < 0.1 else _two(value)
 
 
 def most_memorized(labels: np.ndarray, memorization: np.ndarray) -> list[int]:
