@@ -59,8 +59,8 @@ class RecordComparison:
 
 def by_chance(by_share: Curve) -> np.ndarray:
     """`J` of sets of these sizes that have nothing to do with each other, `[shares]`."""
-    both = by_share.first * by_share.second / by_share.either[-1]  # all, at a share of 1
     with np.errstate(divide="ignore", invalid="ignore"):
+        both = by_share.first * by_share.second / by_share.either[-1]  # all, at a share of 1
         return both / (by_share.first + by_share.second - both)
 
 
