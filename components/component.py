@@ -6,15 +6,13 @@ directories of its inputs, the directories to write to, and its parameters, and 
 
 from __future__ import annotations
 
-import hashlib
-import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
-from types import ModuleType
 from typing import Any, ClassVar
 
-import tfmem
+from components.code import code_version
 from tfmem.errors import InputError
 
 
@@ -125,6 +123,7 @@ class Component:
         outputs of other steps, give none.
       resumable: whether outputs are worked on in place, each file appearing when complete, so that
         a run that was killed is continued; other outputs appear only when all of them are complete.
+      parts: functions that `Do` was made from, where a factory made it.
     """
 
     name: str
@@ -134,10 +133,12 @@ class Component:
     Do: Callable[[Paths, Paths, Parameters], None]
     resumable: bool = False
     optional: Mapping[str, type[Artifact]] = field(default_factory=dict)
-    version: str = field(init=False)
+    parts: tuple[Callable[..., Any], ...] = ()
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "version", _code_version(inspect.getmodule(self.Do)))
+    @cached_property
+    def version(self) -> str:
+        """Hash of the code that the step runs; see `components.code`."""
+        return code_version((self.Do, *self.parts))
 
     def check_parameters(self, values: Parameters) -> None:
         """Checks names and types of parameters.
@@ -154,15 +155,3 @@ class Component:
                     f"component {self.name}: parameter {name!r}: expected {expected.__name__}, "
                     f"received {values.get(name)!r}"
                 )
-
-
-def _code_version(module: ModuleType | None) -> str:
-    """Hash of the component's own source and of the whole library below it."""
-    digest = hashlib.sha256()
-    library = Path(tfmem.__file__).parent
-    files = sorted(path for path in library.rglob("*") if path.suffix in (".py", ".j2", ".js"))
-    if module is not None and module.__file__:
-        files.append(Path(module.__file__))
-    for path in files:
-        digest.update(path.name.encode() + b"\0" + path.read_bytes())
-    return digest.hexdigest()

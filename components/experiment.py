@@ -161,6 +161,7 @@ def experiment(
         parameters={"config": str},
         Do=Do,
         resumable=True,
+        parts=(conduct, draw),
     )
 
 
@@ -197,6 +198,7 @@ def on_memorization(
         parameters={"config": str},
         Do=Do,
         resumable=True,
+        parts=(conduct, draw),
     )
 
 

@@ -1,13 +1,13 @@
 """Runs a chain of components in one folder, and skips what is unchanged.
 
 A step is skipped when its component's code, its parameters and the files of its inputs and of its
-data set are those of the last time, and the files it wrote then are still there. Files are compared
-by name, size and time of change.
+data set are those of the last time, and the files it wrote then are still there. Files, those in
+folders below included, are compared by name, size and time of change.
 """
 
 from __future__ import annotations
 
-import hashlib
+import functools
 import json
 import shutil
 import time
@@ -17,7 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from components.component import Artifact, Component
+from pipelines.unchanged import output_digests, step_key
 from tfmem.errors import InputError
+from tfmem.store.listing import listing_digest
 
 _STATE = ".components"
 
@@ -69,11 +71,12 @@ def run_chain(steps: Sequence[Step], folder: Path, say: Callable[[str], None] = 
                     "not there and no earlier step makes it"
                 )
         made |= set(step.component.outputs.values())
+    data = functools.cache(listing_digest)
     for number, step in enumerate(steps, start=1):
         head = f"[{number}/{len(steps)}] {step.component.name}"
         state = folder / _STATE / f"{step.component.name}.json"
-        key = _key(step, folder)
-        if _recorded(state) == {"key": key, "outputs": _outputs(step.component, folder)}:
+        key = step_key(step.component, step.parameters, _inputs(step, folder), data)
+        if _recorded(state) == {"key": key, "outputs": output_digests(step.component, folder)}:
             say(f"{head}: unchanged, skipped")
             continue
         say(f"{head} …")
@@ -89,7 +92,7 @@ def run_chain(steps: Sequence[Step], folder: Path, say: Callable[[str], None] = 
                 f"{message}"
             ) from error
         state.parent.mkdir(exist_ok=True)
-        record = {"key": key, "outputs": _outputs(step.component, folder)}
+        record = {"key": key, "outputs": output_digests(step.component, folder)}
         state.write_text(json.dumps(record, indent=1))
         say(f"{head}: done in {time.monotonic() - start:.1f} s")
 
@@ -125,38 +128,11 @@ def _publish(new: Path, final: Path, old: Path) -> None:
     new.replace(final)
 
 
-def _key(step: Step, folder: Path) -> str:
-    component = step.component
-    parts = {
-        "version": component.version,
-        "parameters": dict(step.parameters),
-        "inputs": {name: _files(path) for name, path in _inputs(step, folder).items()},
-        "data": _data(step),
-    }
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
-
-
-def _data(step: Step) -> list[list[Any]]:
-    """The files of a step's data set, if its settings say where that is."""
-    config = json.loads(step.parameters.get("config", "{}"))
-    named = config.get("dataset", {}).get("data_dir")
-    return _files(Path(named).expanduser()) if named else []
-
-
 def _inputs(step: Step, folder: Path) -> dict[str, Path]:
     """Where the inputs are, those of the optional ones that are there included."""
     optional = step.component.optional
     there = {name: kind for name, kind in optional.items() if (folder / kind.place).exists()}
     return {name: folder / kind.place for name, kind in {**step.inputs, **there}.items()}
-
-
-def _outputs(component: Component, folder: Path) -> dict[str, Any]:
-    return {name: _files(folder / kind.place) for name, kind in component.outputs.items()}
-
-
-def _files(path: Path) -> list[list[Any]]:
-    paths = [path] if path.is_file() else sorted(p for p in path.glob("*") if p.name[0] != ".")
-    return [[p.name, p.stat().st_size, p.stat().st_mtime_ns] for p in paths]
 
 
 def _recorded(state: Path) -> Any:

@@ -1,3 +1,4 @@
+import json
 import os
 import re
 import shutil
@@ -319,21 +320,20 @@ def test_a_failing_component_is_named_with_its_artifact_and_cause(tmp_path):
     assert not list(tmp_path.rglob("*unfinished*"))
 
 
-def test_what_is_skipped_depends_on_code_parameters_inputs_and_outputs(tmp_path):
+def test_what_is_skipped_depends_on_parameters_inputs_and_outputs(tmp_path):
     ran = []
 
     def make(inputs, outputs, parameters):
         ran.append("make")
-        (outputs["made"] / "x").write_text(str(parameters["value"]))
+        (outputs["made"] / "below").mkdir()
+        (outputs["made"] / "below" / "x").write_text(str(parameters["value"]))
 
     def read(inputs, outputs, parameters):
         ran.append("read")
-        (outputs["figures"] / "y").write_text((inputs["made"] / "x").read_text())
+        (outputs["figures"] / "y").write_text((inputs["made"] / "below" / "x").read_text())
 
-    def run(value=1, version=None):
+    def run(value=1):
         first = component("make", {}, {"made": Predictions}, make)
-        if version:
-            object.__setattr__(first, "version", version)
         second = component("read", {"made": Predictions}, {"figures": Figures}, read)
         ran.clear()
         run_chain([Step(first, {"value": value}), Step(second, {"value": 0})], tmp_path, str)
@@ -343,12 +343,85 @@ def test_what_is_skipped_depends_on_code_parameters_inputs_and_outputs(tmp_path)
     assert run() == []
     assert run(value=2) == ["make", "read"]
     assert (tmp_path / "figures" / "y").read_text() == "2"
-    assert run(value=2, version="other code") == ["make", "read"]
-    assert run(value=2, version="other code") == []
     (tmp_path / "figures" / "y").unlink()
-    assert run(value=2, version="other code") == ["read"]
-    (tmp_path / "predictions" / "x").write_text("changed by hand")
-    assert run(value=2, version="other code") == ["make", "read"]
+    assert run(value=2) == ["read"]
+    (tmp_path / "predictions" / "below" / "x").write_text("changed by hand")
+    assert run(value=2) == ["make", "read"]
+
+
+def test_data_are_looked_at_wherever_they_lie_in_their_folder(tmp_path):
+    """Two pictures swapped between classes; one more; a split outside; a link that goes round."""
+    ran = []
+    step = Component("read", {}, {}, {"config": str}, lambda *_: ran.append(1))
+    data, split = tmp_path / "data", tmp_path / "elsewhere"
+    pictures = [data / "train" / name / "1.png" for name in ("cat", "dog")]
+    for path in (*pictures, split / "cat" / "1.png"):
+        path.parent.mkdir(parents=True)
+        path.write_bytes(path.parent.name.encode())
+    (data / "round").symlink_to(data)
+
+    def run():
+        ran.clear()
+        settings = {"dataset": {"data_dir": str(data), "test_split": "../elsewhere"}}
+        run_chain([Step(step, {"config": json.dumps(settings)})], tmp_path / "run", str)
+        return len(ran)
+
+    (tmp_path / "run").mkdir()
+    assert (run(), run()) == (1, 0)
+    pictures[0].rename(data / "aside")
+    pictures[1].rename(pictures[0])
+    (data / "aside").rename(pictures[1])
+    assert (run(), run()) == (1, 0)
+    (data / "train" / "cat" / "2.png").write_bytes(b"")
+    assert (run(), run()) == (1, 0)
+    (split / "cat" / "1.png").write_bytes(b"another")
+    assert (run(), run()) == (1, 0)
+
+
+# Real steps but for their work: which would be run, at first and after each of some edits.
+CHAIN = """
+import sys
+from pathlib import Path
+from tfmem.config import from_yaml
+for edited in ["", *sys.argv[1:], ""]:
+    if edited:
+        with open(edited, "a") as file:
+            file.write("\\n")
+    for name in [name for name in sys.modules if name.partition(".")[0] in ("components", "tfmem",
+                                                                            "pipelines")]:
+        del sys.modules[name]
+    import pipelines.runner as runner
+    from components.audit import AUDIT
+    from components.removal import REMOVAL
+    from components.typicality import TYPICALITY
+    from pipelines.memorization import memorization
+    runner._run_step = lambda step, folder: None
+    config, said = from_yaml(""), []
+    steps = [runner.Step(each, {"config": "{}"}) for each in (REMOVAL, TYPICALITY, AUDIT)]
+    runner.run_chain([*memorization(config), *steps], Path("run"), said.append)
+    print(*(line.split()[1] for line in said if line.endswith("…")))
+"""
+
+
+def test_steps_whose_code_was_edited_are_run_anew(tmp_path):
+    for package in ("tfmem", "components", "pipelines"):
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(ROOT / package, tmp_path / package, ignore=ignored)
+    (tmp_path / "run").mkdir()
+    every = {"train", "estimate", "select", "figures", "report", "removal", "typicality", "audit"}
+    expected = {
+        "": every,
+        "components/typicality.py": {"typicality"},
+        "components/second_opinion.py": {"audit"},
+        "components/experiment.py": {"removal", "typicality", "report"},
+        "tfmem/templates/words.css": every,
+    }
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    command = [sys.executable, "-c", CHAIN, *list(expected)[1:]]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    ran = [set(line.split()) for line in done.stdout.splitlines()]
+    assert ran == [*expected.values(), set()]
 
 
 def test_chains_that_do_not_fit_are_refused_before_anything_runs(tmp_path):
