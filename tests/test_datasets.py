@@ -265,7 +265,7 @@ def test_npz_files_of_images_and_features(tmp_path):
         ({"train_images": np.full((6, 4), np.nan)}, "finite float32 numbers, example 0"),
         ({"train_images": np.ones((6, 4)), "test_images": np.full((3, 4), 1e300)}, "finite float"),
         ({"train_features": np.ones((6, 4, 2)), "test_features": np.ones(3)}, "examples, width"),
-        ({"train_labels": np.array([{}] * 6)}, "not a readable npz file of plain arrays"),
+        ({"train_labels": np.array([{}] * 6)}, r"train_labels: expected .* received object"),
     ],
 )  # fmt: skip
 def test_bad_npz_files_are_named(tmp_path, others, words):
@@ -281,7 +281,7 @@ def test_files_that_are_no_npz_are_refused(tmp_path):
     whole = path.read_bytes()
     for contents in (whole[:-30], whole[:200] + b"x" * 9 + whole[209:], b"hello", b""):
         path.write_bytes(contents)
-        with pytest.raises(InputError, match="not a readable npz file"):
+        with pytest.raises(InputError, match=r"not a readable npz file|cannot be read"):
             load(settings("npz", path))
     with pytest.raises(InputError, match="expected an npz file, there is none at"):
         load(settings("npz", tmp_path))

@@ -4,7 +4,6 @@ import io
 import random
 import struct
 import tracemalloc
-import zipfile
 
 import numpy as np
 import pytest
@@ -153,17 +152,3 @@ def test_no_payload_is_a_surprise(reader):
     assert all(message.startswith(f"{path}: record 0: ") for message in refused)
     assert {(len(record.subset_mask), len(record.test_correct)) for record in read} == {(26, 8)}
     assert min(len(read), len(refused)) > 30
-
-
-@pytest.mark.parametrize("count", [2**62, 2**58, 2**40])
-def test_labels_that_claim_to_be_huge_are_refused(count):
-    file = io.BytesIO()
-    with zipfile.ZipFile(file, "w") as archive:
-        for name in ("train_labels", "test_labels"):
-            array = io.BytesIO()
-            np.lib.format.write_array_header_1_0(
-                array, {"descr": "<i8", "fortran_order": False, "shape": (count,)}
-            )
-            archive.writestr(f"{name}.npy", array.getvalue() + bytes(80))
-    with pytest.raises(InputError, match=r"^labels\.npz: not a readable npz file"):
-        Labels.from_npz(file.getvalue(), "labels.npz")

@@ -129,7 +129,7 @@ def test_labels_round_trip_and_are_never_unpickled():
     array = io.BytesIO()
     np.save(array, np.zeros(3))
     for contents in (file.getvalue(), array.getvalue(), b"no zip", b"", labels.to_npz()[:100]):
-        with pytest.raises(InputError, match=r"somewhere: not a readable npz"):
+        with pytest.raises(InputError, match=r"^somewhere: "):
             Labels.from_npz(contents, "somewhere")
 
 

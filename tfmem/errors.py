@@ -12,3 +12,8 @@ class InputError(ValueError):
 
 class DryRun(Exception):
     """A job was described, as was asked, and not run; what would come after it cannot be done."""
+
+
+def reason(error: BaseException) -> str:
+    """What an exception says, in one line; its type where it says nothing."""
+    return " ".join(str(error).split()) or type(error).__name__

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import io
 import os
-import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ import numpy as np
 
 from tfmem.config import Config
 from tfmem.errors import InputError
+from tfmem.store.npz import NpzFile
 
 SUBSETS_NAME = "subsets.npz"  # of the copy beside the predictions
 
@@ -82,13 +82,11 @@ def parse_subsets(contents: bytes, source: str) -> GivenSubsets:
     Raises:
       InputError: if it is no file of subsets, or a subset is empty or has examples that are not.
     """
-    try:
-        with np.load(io.BytesIO(contents), allow_pickle=False) as arrays:
-            masks, num_train = arrays["masks"], int(arrays["num_train"])
-    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
-        raise InputError(f"{source}: not a file of subsets: {error}") from None
+    with NpzFile(contents, source) as arrays:
+        masks = arrays.array("masks", "u", ("trials", "bytes"))
+        num_train = int(arrays.array("num_train", "iu", ()))
     width = -(-num_train // 8)
-    if masks.dtype != np.uint8 or masks.ndim != 2 or masks.shape[1] != width or not len(masks):
+    if masks.dtype != np.uint8 or masks.shape[1] != width or not len(masks):
         raise InputError(
             f"{source}: expected masks uint8 [trials, {width}] for {num_train} training examples, "
             f"received {masks.dtype} {list(masks.shape)}"

@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import io
 import os
-import zipfile
-import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -20,21 +18,11 @@ import numpy as np
 
 from tfmem.errors import InputError
 from tfmem.records import decode_example, encode_example, feature, read_records, write_records
+from tfmem.store.npz import NpzFile
 
 LABELS_NAME = "labels.npz"
 CONFIG_NAME = "config.yaml"  # of the run that the predictions beside it are of
-_UNREADABLE = (  # what numpy raises for files that are damaged or something else
-    ValueError,
-    MemoryError,  # of an array that claims to be huge
-    OSError,
-    EOFError,
-    TypeError,
-    AttributeError,
-    KeyError,
-    NotImplementedError,
-    zipfile.BadZipFile,
-    zlib.error,
-)
+MOST_CLASSES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -168,41 +156,62 @@ class Labels:
 
     @classmethod
     def from_npz(cls, contents: bytes, source: str) -> Labels:
-        """Reads a `labels.npz`; `class_names` and `dataset_fingerprint` may be absent.
+        """Reads a `labels.npz`; all but `train_labels` and `test_labels` may be absent.
 
         Raises:
-          InputError: if it is no such file, or its labels are not those of classes 0, 1, ….
+          InputError: if it is no such file, has an array of another name, or its labels are not
+            those of classes 0, 1, ….
         """
-        try:
-            with np.load(io.BytesIO(contents), allow_pickle=False) as arrays:
-                found = {name: arrays[name] for name in arrays.files}
-        except _UNREADABLE as error:
-            raise InputError(f"{source}: not a readable npz file: {error}") from None
-        for name in ("train_labels", "test_labels"):
-            if name not in found:
-                raise InputError(f"{source}: expected an array {name!r}, found {sorted(found)}")
-            values = found[name]
-            if values.ndim != 1 or values.dtype.kind not in "iu" or (values < 0).any():
+        known = [field.name for field in fields(cls)]
+        with NpzFile(contents, source) as arrays:
+            if others := [name for name in arrays.names if name not in known]:
                 raise InputError(
-                    f"{source}: {name}: expected class numbers from 0, [count] int64; "
-                    f"received {values.dtype} {list(values.shape)}"
+                    f"{source}: expected arrays {', '.join(known)}, received {others[0]!r}"
                 )
-        train, test = (found[name].astype(np.int64) for name in ("train_labels", "test_labels"))
-        classes = int(max(train.max(initial=-1), test.max(initial=-1))) + 1
-        names = found.get("class_names", np.arange(classes))
-        if len(names) < classes:
-            raise InputError(
-                f"{source}: label {classes - 1} has no name ({len(names)} class_names)"
+            train, test = (
+                class_numbers(arrays.array(name, "iu", ("examples",)), f"{source}: {name}")
+                for name in ("train_labels", "test_labels")
             )
-        fingerprint = found.get("dataset_fingerprint", np.zeros(0, np.uint8))
-        clean = found.get("clean_train_labels")
-        if clean is not None and clean.shape != train.shape:
+            classes = int(max(train.max(initial=-1), test.max(initial=-1))) + 1
+            names: Iterable[object] = range(classes)
+            if "class_names" in arrays:
+                names = arrays.array("class_names", "iuU", ("classes",)).tolist()
+            fingerprint = b""
+            if "dataset_fingerprint" in arrays:
+                fingerprint = arrays.array("dataset_fingerprint", "u", ("bytes",)).tobytes()
+            clean = None
+            if "clean_train_labels" in arrays:
+                clean = class_numbers(
+                    arrays.array("clean_train_labels", "iu", train.shape),
+                    f"{source}: clean_train_labels",
+                )
+        class_names = tuple(map(str, names))
+        if len(class_names) < classes:
             raise InputError(
-                f"{source}: clean_train_labels: expected shape {list(train.shape)}, received "
-                f"{list(clean.shape)}"
+                f"{source}: label {classes - 1} has no name ({len(class_names)} class_names)"
             )
-        names = tuple(str(name) for name in names)
-        return cls(train, test, names, fingerprint.tobytes(), clean)
+        return cls(train, test, class_names, fingerprint, clean)
+
+
+def class_numbers(values: np.ndarray, where: str) -> np.ndarray:
+    """Class numbers as int64.
+
+    Args:
+      values: integers of any type and shape.
+      where: file and array, for the message.
+
+    Raises:
+      InputError: naming the first that is negative, or too large for anything to be counted by
+        class.
+    """
+    wrong = (values < 0) | (values >= MOST_CLASSES)
+    if wrong.any():
+        position = int(wrong.argmax())
+        raise InputError(
+            f"{where}: expected class numbers from 0, below {MOST_CLASSES:,}, received "
+            f"{values.flat[position]} at position {position}"
+        )
+    return values.astype(np.int64)
 
 
 def shards_in(folder: Path) -> list[str]:

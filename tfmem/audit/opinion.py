@@ -9,9 +9,9 @@ import numpy as np
 
 from tfmem.config import Config
 from tfmem.datasets import AnyDataset
-from tfmem.errors import InputError
 from tfmem.experiments.training import draw
 from tfmem.predictions import write_atomically
+from tfmem.store.npz import read_npy
 from tfmem.training.dynamics import follow
 
 _DRAW, _NAME = 2, "held_out.npy"
@@ -49,8 +49,4 @@ def read_opinion(folder: Path) -> np.ndarray:
     Raises:
       InputError: if `ask` has not left it there.
     """
-    try:
-        opinion: np.ndarray = np.load(folder / _NAME, allow_pickle=False)
-    except (OSError, ValueError) as error:
-        raise InputError(f"{folder / _NAME}: cannot be read: {error}") from None
-    return opinion
+    return read_npy(folder / _NAME, "f", ("examples", "classes"))

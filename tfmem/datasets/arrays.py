@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from pathlib import Path
 
 import numpy as np
 
 from tfmem.datasets.dataset import Dataset
 from tfmem.errors import InputError
+from tfmem.store.npz import read_npz
 
 
 def load_npz(path: Path) -> Dataset:
@@ -50,20 +49,7 @@ def load_npz(path: Path) -> Dataset:
 def _read(path: Path) -> dict[str, np.ndarray]:
     if not path.is_file():
         raise InputError(f"dataset.data_dir: expected an npz file, there is none at {path}")
-    try:
-        arrays = np.load(path, allow_pickle=False)
-        if isinstance(arrays, np.ndarray):
-            raise InputError(f"{path}: expected an npz file, received a single array")
-        with arrays:
-            names, found = arrays.files, {}
-            for name in names:
-                found[name] = arrays[name]
-            return found
-    except InputError:
-        raise
-    except (OSError, EOFError, ValueError, TypeError, zipfile.BadZipFile, zlib.error) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(f"{path}: not a readable npz file of plain arrays: {reason}") from None
+    return read_npz(path)
 
 
 def _inputs(path: Path, name: str, found: dict[str, np.ndarray]) -> np.ndarray:

@@ -7,13 +7,14 @@ import json
 import logging
 import os
 import tempfile
-import zipfile
-import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from tfmem.errors import InputError
+from tfmem.store.npz import read_npz
 
 Arrays = dict[str, np.ndarray]
 
@@ -57,9 +58,8 @@ def file_states(paths: list[str]) -> list[tuple[str, int, int]]:
 
 def _read(path: Path) -> Arrays | None:
     try:
-        with np.load(path, allow_pickle=False) as arrays:
-            return {name: arrays[name] for name in arrays.files}
-    except (OSError, EOFError, ValueError, TypeError, zipfile.BadZipFile, zlib.error):
+        return read_npz(path)
+    except InputError:
         return None
 
 

@@ -6,7 +6,6 @@ import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 from rich import print as say
 
 from tfmem.config import AugmentationSettings, Config, DatasetSettings, TailSettings
@@ -15,6 +14,7 @@ from tfmem.encoders import as_arrays
 from tfmem.errors import InputError
 from tfmem.experiments.training import independent, train_alone, with_trials, workplace
 from tfmem.quiet import import_tensorflow
+from tfmem.store.npz import NpzFile
 
 _FEATURES = "features.npz"
 
@@ -83,8 +83,8 @@ def folder_name(depth: int) -> str:
 
 def representation_accuracy(folder: Path) -> float:
     """Test accuracy of the network that gave the representation, for a folder of `retrain`."""
-    with np.load(folder.parent / _FEATURES, allow_pickle=False) as arrays:
-        return float(arrays["test_correct"].mean())
+    with NpzFile(folder.parent / _FEATURES) as arrays:
+        return float(arrays.array("test_correct", shape=("examples",)).mean())
 
 
 def _represent(config: Config, dataset: AnyDataset, files: dict[str | int, Path]) -> None:

@@ -1,8 +1,7 @@
-"""npz files of plain arrays: read without trusting them, written an array, or a part, at a time."""
+"""What published arrays must be, and npz files written an array, or a part, at a time."""
 
 from __future__ import annotations
 
-import math
 import zipfile
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -14,86 +13,6 @@ from tfmem.errors import InputError
 from tfmem.predictions import complete_file
 
 _COMPRESSION = 1  # estimates are noise in their last bits: more effort finds nothing
-_KINDS = {"iu": "integers", "f": "floats", "biuf": "numbers"}
-_HEADERS = {
-    (1, 0): np.lib.format.read_array_header_1_0,
-    (2, 0): np.lib.format.read_array_header_2_0,
-}
-
-
-class NpzFile:
-    """An npz file of which each array is read, and checked, when it is asked for."""
-
-    def __init__(self, path: Path) -> None:
-        """Opens the file.
-
-        Raises:
-          InputError: if there is none or it is no zip archive.
-        """
-        self.path = path
-        if not path.is_file():
-            raise InputError(f"{path}: no such file")
-        try:
-            self._archive = zipfile.ZipFile(path)
-        except (OSError, ValueError, NotImplementedError, zipfile.BadZipFile) as error:
-            raise InputError(f"{path}: not a readable npz file: {error}") from None
-        self.names = [n.removesuffix(".npy") for n in self._archive.namelist()]
-
-    def __enter__(self) -> NpzFile:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._archive.close()
-
-    def array(self, name: str, kinds: str, shape: tuple[int | str, ...]) -> np.ndarray:
-        """One array.
-
-        Args:
-          name: what it is called.
-          kinds: letters of the numpy kinds it may have: `iu`, `f` or `biuf`.
-          shape: the length of each axis, or a word for one that may have any.
-
-        Raises:
-          InputError: naming file and array, if it is missing, damaged, or of another kind or shape.
-            Nothing is unpickled, and nothing allocated that is not in the file.
-        """
-        if name not in self.names:
-            known = self.names if len(self.names) < 12 else [*self.names[:11], "…"]
-            raise InputError(f"{self.path}: expected an array {name!r}, found {known}")
-        where = f"{self.path}: {name}"
-        try:
-            return self._read(name, kinds, shape, where)
-        except InputError:
-            raise
-        except Exception as error:  # zipfile, zlib, numpy and tokenize each have their own
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise InputError(f"{where}: cannot be read: {reason}") from None
-
-    def _read(self, name: str, kinds: str, shape: tuple[int | str, ...], where: str) -> np.ndarray:
-        info = self._archive.getinfo(f"{name}.npy")
-        with self._archive.open(info) as file:
-            read_header = _HEADERS.get(np.lib.format.read_magic(file))
-            if read_header is None:
-                raise InputError(f"{where}: an npy header of an unknown version")
-            found, by_columns, kind = read_header(file)
-            fits = len(found) == len(shape) and all(
-                isinstance(expected, str) or length == expected
-                for length, expected in zip(found, shape, strict=False)
-            )
-            if kind.kind not in kinds or not fits:
-                raise InputError(
-                    f"{where}: expected {_KINDS[kinds]} [{', '.join(map(str, shape))}], received "
-                    f"{kind} {list(found)}"
-                )
-            size = kind.itemsize * math.prod(found)
-            if size != info.file_size - file.tell():
-                raise InputError(
-                    f"{where}: expected {size} bytes for {kind} {list(found)}, the file has "
-                    f"{info.file_size - file.tell()}"
-                )
-            contents = file.read()
-        flat = np.frombuffer(contents, kind)
-        return flat.reshape(found, order="F" if by_columns else "C")
 
 
 def check_index(values: np.ndarray, where: str, count: int | None = None) -> np.ndarray:
@@ -107,6 +26,15 @@ def check_index(values: np.ndarray, where: str, count: int | None = None) -> np.
     Raises:
       InputError: if an index is negative, too large, or there twice.
     """
+    checked = check_range(values, where, count)
+    ordered = np.sort(checked)
+    if (repeated := ordered[1:] == ordered[:-1]).any():
+        raise InputError(f"{where}: index {ordered[repeated.argmax()]} is there more than once")
+    return checked
+
+
+def check_range(values: np.ndarray, where: str, count: int | None = None) -> np.ndarray:
+    """Indices of examples as int64; see `check_index`, but that an example may be there twice."""
     limit = np.iinfo(np.int64).max if count is None else count
     wrong = (values < 0) | (values >= limit)
     if wrong.any():
@@ -114,9 +42,6 @@ def check_index(values: np.ndarray, where: str, count: int | None = None) -> np.
             f"{where}: expected indices from 0{'' if count is None else f' to {limit - 1}'}, "
             f"received {values[wrong.argmax()]} at position {wrong.argmax()}"
         )
-    ordered = np.sort(values)
-    if (repeated := ordered[1:] == ordered[:-1]).any():
-        raise InputError(f"{where}: index {ordered[repeated.argmax()]} is there more than once")
     return values.astype(np.int64)
 
 

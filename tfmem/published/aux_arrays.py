@@ -20,7 +20,8 @@ from pathlib import Path
 import numpy as np
 
 from tfmem.errors import InputError
-from tfmem.published.arrays import NpzFile, check_index
+from tfmem.published.arrays import check_index
+from tfmem.store.npz import NpzFile
 
 FILE_NAME = "aux_arrays.npz"
 
@@ -90,7 +91,7 @@ def _zeros_and_ones(file: NpzFile, name: str, count: int) -> np.ndarray:
     wrong = (values != 0) & (values != 1)
     if wrong.any():
         raise InputError(
-            f"{file.path}: {name}: expected only 0 and 1, received {values[wrong.argmax()]} at "
+            f"{file.source}: {name}: expected only 0 and 1, received {values[wrong.argmax()]} at "
             f"position {wrong.argmax()}"
         )
     return values.astype(bool)

@@ -13,10 +13,17 @@ from pathlib import Path
 import numpy as np
 
 from tfmem.errors import InputError
-from tfmem.predictions import LABELS_NAME, Labels, TrialRecord, write_atomically, write_shard
-from tfmem.published.arrays import NpzFile
+from tfmem.predictions import (
+    LABELS_NAME,
+    Labels,
+    TrialRecord,
+    class_numbers,
+    write_atomically,
+    write_shard,
+)
 from tfmem.published.aux_arrays import FILE_NAME, ReleasedRun, read_run
 from tfmem.records import shard_name
+from tfmem.store.npz import NpzFile
 from tfmem.subsets import pack
 
 _TRIALS_A_SHARD = 64
@@ -33,11 +40,9 @@ def read_labels(path: Path) -> Labels:
         if "tr_labels" not in file.names:
             return Labels.from_npz(path.read_bytes(), str(path))
         train, test = (
-            file.array(name, "iu", ("examples",)).astype(np.int64)
+            class_numbers(file.array(name, "iu", ("examples",)), f"{path}: {name}")
             for name in ("tr_labels", "tt_labels")
         )
-    if min(train.min(initial=0), test.min(initial=0)) < 0:
-        raise InputError(f"{path}: tr_labels, tt_labels: expected class numbers from 0")
     classes = int(max(train.max(initial=-1), test.max(initial=-1))) + 1
     return Labels(train, test, tuple(str(label) for label in range(classes)))
 

@@ -16,10 +16,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tfmem.published.arrays import NpzFile, Parts, check_estimates, write_npz
+from tfmem.published.arrays import Parts, check_estimates, write_npz
 from tfmem.published.matrices import ClassMatrix, labels_of
+from tfmem.store.npz import NpzFile
 
 _PART_BYTES = 64 << 20
+_NANS = 1100  # of many classes, nearly all of the matrix is NaN, and packed a thousand times
 
 
 class Demonstration(NamedTuple):
@@ -41,7 +43,7 @@ def load_demonstration(path: str | os.PathLike[str]) -> Demonstration:
       InputError: naming file and array, if one is missing, damaged, or of another kind or shape.
     """
     path = Path(path)
-    with NpzFile(path) as file:
+    with NpzFile(path, ratio=_NANS) as file:
         memorization = file.array("memorization", "f", ("num_train",))
         influence = file.array("influence", "f", ("num_test", len(memorization)))
     check_estimates(memorization, f"{path}: memorization")

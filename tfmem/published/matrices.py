@@ -18,8 +18,10 @@ import numpy as np
 import pandas as pd
 
 from tfmem.errors import InputError
-from tfmem.published.arrays import NpzFile, check_estimates, check_index, write_npz
+from tfmem.predictions import class_numbers
+from tfmem.published.arrays import check_estimates, check_index, write_npz
 from tfmem.published.pairs import most_influential_first
+from tfmem.store.npz import NpzFile
 
 
 @dataclass(frozen=True)
@@ -58,16 +60,18 @@ class Matrices:
     def __init__(self, path: Path) -> None:
         """Opens a file; `load_matrices` does so."""
         self._file = file = NpzFile(path)
-        found = (re.fullmatch(r"infl_matrix_class(\d+)", name) for name in file.names)
+        found = (re.fullmatch(r"infl_matrix_class(\d{1,7})", name) for name in file.names)
         self.labels = sorted(int(match[1]) for match in found if match)
         if not self.labels:
             raise InputError(f"{path}: expected arrays 'infl_matrix_class0', …, found {file.names}")
         self.train_labels, self.test_labels = (
-            file.array(name, "iu", ("examples",)).astype(np.int64) if name in file.names else None
+            class_numbers(file.array(name, "iu", ("examples",)), f"{path}: {name}")
+            if name in file
+            else None
             for name in ("tr_labels", "tt_labels")
         )
         self.memorization: np.ndarray | None = None
-        if "tr_mem" in file.names:
+        if "tr_mem" in file:
             count = "examples" if self.train_labels is None else len(self.train_labels)
             values = file.array("tr_mem", "f", (count,))
             self.memorization = check_estimates(values, f"{path}: tr_mem").astype(np.float64)
@@ -76,7 +80,7 @@ class Matrices:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._file.__exit__()
+        self._file.close()
 
     def __getitem__(self, label: int) -> ClassMatrix:
         """Reads the matrix of a class.
@@ -89,7 +93,7 @@ class Matrices:
         test = self._index(f"tt_classidx_{label}", self.test_labels, label)
         name = f"infl_matrix_class{label}"
         values = self._file.array(name, "f", (len(train), len(test)))
-        check_estimates(values, f"{self._file.path}: {name}")
+        check_estimates(values, f"{self._file.source}: {name}")
         return ClassMatrix(label, train, test, values.astype(np.float32))
 
     def __iter__(self) -> Iterator[ClassMatrix]:
@@ -97,7 +101,7 @@ class Matrices:
         return (self[label] for label in self.labels)
 
     def _index(self, name: str, labels: np.ndarray | None, label: int) -> np.ndarray:
-        where = f"{self._file.path}: {name}"
+        where = f"{self._file.source}: {name}"
         count = None if labels is None else len(labels)
         index = check_index(self._file.array(name, "iu", ("examples",)), where, count)
         if labels is not None and (other := labels[index] != label).any():
@@ -117,7 +121,7 @@ class Matrices:
         """
         if self.memorization is None:
             raise InputError(
-                f"{self._file.path}: has no 'tr_mem': pairs cannot be selected by memorization"
+                f"{self._file.source}: has no 'tr_mem': pairs cannot be selected by memorization"
             )
         tables = []
         for block in self:

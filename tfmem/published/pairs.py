@@ -15,7 +15,8 @@ import pandas as pd
 
 from tfmem.errors import InputError
 from tfmem.pairs import Pairs, PairStatistics, statistics
-from tfmem.published.arrays import NpzFile, check_estimates, write_npz
+from tfmem.published.arrays import check_estimates, check_range, write_npz
+from tfmem.store.npz import NpzFile
 
 _NAMES = {
     "train_index": "tr_idx",
@@ -60,9 +61,7 @@ def load_pairs(path: str | os.PathLike[str]) -> pd.DataFrame:
 def _checked(values: np.ndarray, where: str) -> np.ndarray:
     if values.dtype.kind == "f":
         return check_estimates(values, where).astype(np.float64)
-    if (values < 0).any():
-        raise InputError(f"{where}: expected indices from 0, received {values.min()}")
-    return values.astype(np.int64)
+    return check_range(values, where)
 
 
 def most_influential_first(pairs: pd.DataFrame) -> pd.DataFrame:

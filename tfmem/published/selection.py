@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 
 from tfmem.config import SelectionSettings
-from tfmem.published.arrays import NpzFile
 from tfmem.published.matrices import Matrices, load_matrices
 from tfmem.published.pairs import load_pairs
+from tfmem.store.npz import NpzFile
 
 
 @dataclass(frozen=True)

@@ -5,16 +5,18 @@ from __future__ import annotations
 import hashlib
 import shutil
 import time
-import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from tfmem.errors import InputError
 from tfmem.predictions import complete_file
 from tfmem.self_influence.scores import Scores, joined, some_remove_scores
 from tfmem.self_influence.solver import Solver
+from tfmem.store.npz import NpzFile
 
 _AT_ONCE = 512  # examples, or as many as the solver takes at once if those are more
 
@@ -97,10 +99,9 @@ def _write(part: Solved, path: Path) -> None:
 
 def _read(path: Path) -> Solved | None:
     try:
-        with np.load(path, allow_pickle=False) as kept:
-            values = {name: kept[name] for name in kept.files}
-        scores = {field.name: values[field.name] for field in fields(Scores)}
-        took = float(values["seconds"]), float(values["cpu_seconds"])
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):  # nothing whole
+        with NpzFile(path) as kept:
+            scores: dict[str, Any] = {f.name: kept.array(f.name) for f in fields(Scores)}
+            took = [float(kept.array(name, "f", ())) for name in ("seconds", "cpu_seconds")]
+    except InputError:  # nothing whole
         return None
     return Solved(Scores(**{name: a if a.ndim else a.item() for name, a in scores.items()}), *took)

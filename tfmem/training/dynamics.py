@@ -18,6 +18,7 @@ from tfmem.errors import InputError
 from tfmem.given import GivenSubsets
 from tfmem.predictions import write_atomically
 from tfmem.quiet import import_tensorflow
+from tfmem.store.npz import read_npz
 from tfmem.subsets import Trial
 
 if TYPE_CHECKING:
@@ -207,8 +208,4 @@ def _write(path: Path, seen: Mapping[str, np.ndarray]) -> None:
 
 
 def _read(path: Path) -> dict[str, np.ndarray]:
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            return dict(arrays)
-    except (OSError, ValueError, KeyError) as error:
-        raise InputError(f"{path}: not the predictions of a model: {error}") from None
+    return read_npz(path)
