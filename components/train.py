@@ -24,6 +24,8 @@ def describe(summary: TrialSummary) -> str:
         f"{summary.trials} trials ({summary.trained} trained now), "
         f"test accuracy {summary.accuracy:.2%} ± {summary.accuracy_sd:.2%} (SD)"
     ]
+    if summary.unlearned:
+        lines.append(summary.unlearned)
     if summary.diverged:
         listed = ", ".join(map(str, summary.diverged[:10]))
         more = ", …" if len(summary.diverged) > 10 else ""

@@ -41,7 +41,8 @@ class TrialRecord:
       config_digest: hash of the settings that decide the predictions.
       train_prob: float16 `[num_train]` probability of the true label, as bytes; may be empty.
       test_prob: float16 `[num_test]`, likewise.
-      diverged: 1 if the model did not learn; estimates leave such a trial out.
+      diverged: 1 if the loss was not finite, or the model is excluded because it learned nothing
+        (see `tfmem.training.learning`); estimates leave such a trial out.
     """
 
     trial_id: int

@@ -1,4 +1,4 @@
-"""What all settings are: frozen, strict, without unknown keys; and the types of their values."""
+"""What all settings are: frozen, strict, finite, without unknown keys; and their values' types."""
 
 from __future__ import annotations
 
@@ -17,4 +17,4 @@ Threshold = Annotated[float, Field(ge=-1, le=1)]
 class Settings(BaseModel):
     """A part of the tree."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)

@@ -140,7 +140,11 @@ class TrainingSettings(Settings):
       precision: Keras' dtype policy; mixed ones compute layers in 16 bits and keep weights and
         logits in float32.
       xla: whether programs are compiled by XLA.
-      probabilities: whether records also hold the probability of the true label (float16).
+      probabilities: whether records also hold how sure models are of the true label, as its margin
+        `log(p / (1 - p))` (float16), from which its probability `p` follows.
+      exclude_unlearned: whether estimates leave out trials whose model, on its own subset, is right
+        no more often than one that always answers with the most frequent class (and not always).
+        That selects trials by their outcome, so by default such trials count.
       checkpoint_minutes: least time between checkpoints within a trial, at the end of an epoch.
       keep_checkpoints: whether the weights of finished trials stay.
       tensorboard: whether losses and accuracies are also written as TensorBoard scalars.
@@ -169,6 +173,7 @@ class TrainingSettings(Settings):
     precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"
     xla: bool = False
     probabilities: bool = True
+    exclude_unlearned: bool = False
     checkpoint_minutes: Annotated[float, Field(ge=0)] = 5.0
     keep_checkpoints: bool = False
     tensorboard: bool = False

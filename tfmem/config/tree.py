@@ -91,6 +91,8 @@ class Config(Settings):
         for name in ("groups", "subsets"):  # which runs from before there were any do not have
             if getattr(self.training, name) is None:
                 del training[f"{name}_digest"]
+        if not self.training.exclude_unlearned:  # which runs from before there was a choice lack
+            del training["exclude_unlearned"]
         return {
             "seed": self.seed,
             "dataset": self.dataset.identity(),

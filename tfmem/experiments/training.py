@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from rich import print as say
+from rich.markup import escape
 
 from tfmem.config import Config
 from tfmem.datasets import AnyDataset
@@ -81,7 +83,7 @@ def train_on(
     if len(trained.diverged):
         raise InputError(
             f"{out}: {len(trained.diverged)} of {len(masks)} models diverged with {_ATTEMPTS} "
-            "seeds: training.learning_rate is too large"
+            "seeds: a smaller training.learning_rate may help"
         )
     return trained
 
@@ -123,6 +125,8 @@ def train_alone(config: Config, dataset: AnyDataset, out: Path) -> TrialSummary:
     summary = train(config, dataset, out)
     if summary.elsewhere:
         raise InputError("other workers are still training; run this again when they are done")
+    if summary.unlearned:
+        say(escape(f"{out}: {summary.unlearned}"))
     return summary
 
 

@@ -15,6 +15,7 @@ from tfmem.encoders import as_arrays
 from tfmem.errors import InputError
 from tfmem.models.tails import cut
 from tfmem.subsets import Trial
+from tfmem.training.learning import check_learned
 from tfmem.training.mirrored import MirroredTrainer
 from tfmem.training.outcome import Outcome, WatcherOf
 from tfmem.training.trainers import model_builder
@@ -42,13 +43,14 @@ def write_features(
       The model's predictions.
 
     Raises:
-      InputError: if there is no such layer, or a file cannot be written.
+      InputError: if there is no such layer, the model diverged, or a file cannot be written.
     """
     examples = as_arrays(config, dataset)
     trainer = MirroredTrainer(model_builder(config, examples), examples, config.training)
     layers = {_layer(trainer.model, key): path for key, path in files.items()}
     everything = np.arange(len(dataset.train_labels))
     (outcome,) = trainer.train([Trial(0, config.seed)], [everything], watch)
+    check_learned(outcome.loss, config.training)
     arrays = {
         "train_labels": dataset.train_labels,
         "test_labels": dataset.test_labels,

@@ -32,7 +32,7 @@ class TrialNote:
       train_accuracy: on its own subset.
       test_accuracy: on the test examples.
       final_loss: mean training loss over the last epoch.
-      diverged: 1 if it is kept out of the estimates (see `trials.has_diverged`).
+      diverged: 1 if it is kept out of the estimates (see `learning.is_left_out`).
     """
 
     trial: int

@@ -17,6 +17,7 @@ from tfmem.predictions import CONFIG_NAME, TrialRecord, parse_shard
 from tfmem.records import parse_shard_name, shard_name
 from tfmem.subsets import Trial, pack, subset_size, unpack
 from tfmem.training.grouping import kept_subsets, kept_units
+from tfmem.training.learning import is_left_out
 from tfmem.training.outcome import Outcome
 from tfmem.training.storage import Folder
 
@@ -138,10 +139,12 @@ class Shards:
 
     def record(self, trial: Trial, outcome: Outcome) -> TrialRecord:
         """What is kept of a trained trial."""
-        num_train = len(self._labels)
+        num_train, training = len(self._labels), self._config.training
+        subset = self.subset(trial)
         mask = np.zeros(num_train, bool)
-        mask[self.subset(trial)] = True
-        keep = self._config.training.probabilities
+        mask[subset] = True
+        keep = training.probabilities
+        seen = outcome.train_correct[subset], self._labels[subset]
         return TrialRecord(
             trial_id=trial.trial_id,
             seed=trial.run_seed,
@@ -154,7 +157,7 @@ class Shards:
             config_digest=self._config.digest(),
             train_prob=outcome.train_prob.astype("<f2").tobytes() if keep else b"",
             test_prob=outcome.test_prob.astype("<f2").tobytes() if keep else b"",
-            diverged=int(has_diverged(outcome, self._labels, self.subset(trial))),
+            diverged=int(is_left_out(outcome.loss, *seen, training)),
         )
 
     def accuracies(self, record: TrialRecord) -> tuple[float, float]:
@@ -162,13 +165,3 @@ class Shards:
         mask = unpack(record.subset_mask, record.num_train)
         train = unpack(record.train_correct, record.num_train)[mask]
         return float(train.mean()), float(unpack(record.test_correct, record.num_test).mean())
-
-
-def has_diverged(outcome: Outcome, labels: np.ndarray, subset: np.ndarray) -> bool:
-    """Whether a trial is kept out of the estimates, because its model did not learn.
-
-    That is so if its loss is not finite, or if on its own subset it is right no more often than one
-    that always answers with the most frequent class.
-    """
-    commonest = np.bincount(labels[subset]).max()
-    return not np.isfinite(outcome.loss) or outcome.train_correct[subset].sum() <= commonest

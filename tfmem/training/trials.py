@@ -19,8 +19,10 @@ from tfmem.records import parse_shard_name
 from tfmem.subsets import Trial
 from tfmem.training.checkpoints import Checkpoint
 from tfmem.training.claims import Claims, Worker
+from tfmem.training.earlier import mark_anew
 from tfmem.training.journal import TABLE_NAME, Journal, Scalars, TrialNote, to_csv
 from tfmem.training.lanes import work_in_lanes
+from tfmem.training.learning import describe_unlearned
 from tfmem.training.progress import TrialProgress
 from tfmem.training.shards import Shards
 from tfmem.training.storage import Folder
@@ -45,6 +47,7 @@ class TrialSummary:
       accuracy_sd: its standard deviation over trials.
       diverged: trials that are kept out of the estimates.
       elsewhere: trials that other workers are at, by worker.
+      unlearned: says how many models learned nothing, and why that may be; empty if all learned.
     """
 
     trials: int
@@ -53,6 +56,7 @@ class TrialSummary:
     accuracy_sd: float
     diverged: tuple[int, ...] = ()
     elsewhere: dict[str, int] = field(default_factory=dict)
+    unlearned: str = ""
 
 
 class Farm:
@@ -77,6 +81,7 @@ class Farm:
         """
         self.shards = Shards(config, dataset, folder, config.training.stack_size or 1)
         self._training = config.training
+        self._dataset = dataset
         self._make_trainers = make_trainers
         self._writer = writer
         self._digest = config.digest() + dataset.fingerprint
@@ -152,6 +157,9 @@ class Farm:
                 self._journal.write(shard, notes)
             # There may be more shards now than when it was written.
             folder.rename(name, self.shards.name(shard))
+            if not self._training.exclude_unlearned:
+                notes = mark_anew(self.shards, shard, notes, self._writer)
+                self._journal.write(shard, notes)
             self._notes[shard] = notes
         for name in folder.names():
             kind, shard, _ = parse_shard_name(name) or ("", 0, 0)
@@ -238,6 +246,7 @@ class Farm:
             accuracy_sd=float(accuracy.std(ddof=1)) if len(accuracy) > 1 else np.nan,
             diverged=tuple(note.trial for note in everyone if note.diverged),
             elsewhere=elsewhere,
+            unlearned=describe_unlearned(everyone, self._dataset, self._training),
         )
 
     def _everyone(self) -> list[TrialNote]:
@@ -296,8 +305,13 @@ class Farm:
             raise self._hopeless()
 
     def _hopeless(self) -> InputError:
+        reason = "their loss is not finite"
+        if self._training.exclude_unlearned:
+            reason += (
+                ", or on their own subset they are no better than the most frequent class, which "
+                "training.exclude_unlearned leaves out"
+            )
         return InputError(
-            "every trial diverged: their loss is not finite, or on their own subset they are no "
-            "better than the most frequent class; training.learning_rate is "
+            f"every trial diverged: {reason}; training.learning_rate is "
             f"{self._training.learning_rate}"
         )

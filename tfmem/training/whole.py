@@ -14,6 +14,7 @@ from tfmem.datasets import Dataset
 from tfmem.models import build
 from tfmem.subsets import Trial
 from tfmem.training.checkpoints import Checkpoint
+from tfmem.training.learning import check_learned
 from tfmem.training.mirrored import MirroredTrainer
 from tfmem.training.outcome import Outcome, Watcher
 from tfmem.training.storage import open_folder
@@ -63,6 +64,9 @@ def train_on_all(
 
     Returns:
       The model, in float32 whatever it was trained in; and its predictions.
+
+    Raises:
+      InputError: if it diverged.
     """
     settings = config.training
     trainer = MirroredTrainer(model_builder(config, dataset), dataset, settings)
@@ -77,6 +81,7 @@ def train_on_all(
     everything = np.arange(len(dataset.train_labels))
     trials = [Trial(trial_id, config.seed)]
     (outcome,) = trainer.train(trials, [everything], lambda trials: keeper)
+    check_learned(outcome.loss, settings)
     model = build(config.model, dataset.input_shape, len(dataset.class_names))
     model.set_weights(trainer.model.get_weights())
     return model, outcome

@@ -1,0 +1,59 @@
+"""Trials of versions that left out models of low accuracy: they are marked as this one does."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from rich import print as say
+
+from tfmem.predictions import TrialRecord
+from tfmem.training.journal import TrialNote
+from tfmem.training.shards import Shards
+
+
+def mark_anew(shards: Shards, shard: int, notes: list[TrialNote], writer: str) -> list[TrialNote]:
+    """Rewrites a shard in which trials with a finite loss are marked as diverged.
+
+    So one rule holds for all trials of a run that is continued.
+
+    Args:
+      shards: of a run that does not exclude models that learned nothing.
+      shard: its number.
+      notes: of its trials.
+      writer: see `Folder.write`.
+
+    Returns:
+      Notes of its trials, with their new marks.
+    """
+    if not any(note.diverged for note in notes):
+        return notes
+    name, losses = shards.name(shard), {note.trial: note.final_loss for note in notes}
+    records = shards.read(shard, name)
+    again = {
+        record.trial_id
+        for record in records
+        if _is_left_out_by_accuracy(record, losses.get(record.trial_id, np.nan))
+    }
+    if not again:
+        return notes
+    say(
+        f"{shards.folder.path(name)}: {len(again)} trials that an earlier version left out for "
+        "their accuracy count from now on (see training.exclude_unlearned)"
+    )
+    marked = (replace(r, diverged=int(r.diverged and r.trial_id not in again)) for r in records)
+    shards.folder.write(name, (record.to_example() for record in marked), writer)
+    return [replace(n, diverged=int(n.diverged and n.trial not in again)) for n in notes]
+
+
+def _is_left_out_by_accuracy(record: TrialRecord, loss: float) -> bool:
+    """Whether a record is marked as diverged although its loss was finite.
+
+    That is known by the loss in the trial table or, without it, by the probabilities of an earlier
+    version's record, which are NaN after a loss that is not finite.
+    """
+    if not record.diverged:
+        return False
+    if np.isfinite(loss) or not record.train_prob:
+        return bool(np.isfinite(loss))
+    return bool(np.isfinite(np.frombuffer(record.train_prob, "<f2")).all())

@@ -1,0 +1,110 @@
+"""Whether trained models learned: who is left out of estimates, and what is only said.
+
+A trial whose loss is not finite has diverged: there is no model. One that is merely bad is a model
+like any other, and to leave it out would select trials by their outcome, so that is done only
+where `training.exclude_unlearned` asks for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tfmem.config import TrainingSettings
+from tfmem.datasets import AnyDataset, Dataset
+from tfmem.errors import InputError
+
+if TYPE_CHECKING:
+    from tfmem.training.journal import TrialNote
+
+_SDS = 3  # of the most frequent class's share in a random subset
+
+
+def is_left_out(
+    loss: float, correct: np.ndarray, labels: np.ndarray, settings: TrainingSettings
+) -> bool:
+    """Whether a trial is marked as diverged, and so kept out of the estimates.
+
+    Args:
+      loss: mean training loss over the last epoch.
+      correct: bool `[m]`, whether the model is right on each example of its own subset.
+      labels: int64 `[m]`, of the same examples.
+      settings: whether models that learned nothing are left out, too.
+    """
+    if not np.isfinite(loss):
+        return True
+    return settings.exclude_unlearned and not has_learned(correct, labels)
+
+
+def check_learned(loss: float, settings: TrainingSettings) -> None:
+    """Makes sure that the one model that everything rests on has not diverged.
+
+    Args:
+      loss: mean training loss over the last epoch.
+      settings: what it was trained with.
+
+    Raises:
+      InputError: if the loss is not finite.
+    """
+    if not np.isfinite(loss):
+        raise InputError(
+            "the model that was trained on all training examples diverged, its loss is not finite: "
+            "expected a smaller training.learning_rate, or inputs of another scale, received "
+            f"training.learning_rate {settings.learning_rate:g}"
+        )
+
+
+def has_learned(correct: np.ndarray, labels: np.ndarray) -> bool:
+    """Whether a model is right more often than always answering with the most frequent class.
+
+    Who is right on all examples has learned what there is to learn, of one class too.
+
+    Args:
+      correct: bool `[m]`, whether the model is right on each example of its own subset.
+      labels: int64 `[m]`, of the same examples.
+    """
+    return bool(correct.all() or correct.sum() > np.bincount(labels).max())
+
+
+def describe_unlearned(
+    notes: Sequence[TrialNote], dataset: AnyDataset, settings: TrainingSettings
+) -> str:
+    """Says how many models learned nothing, with likely causes; nothing if all learned.
+
+    The share of the most frequent class in a trial's subset is taken to be that in the data set, up
+    to three standard deviations of random subsets.
+
+    Args:
+      notes: of all trials.
+      dataset: what they were trained on.
+      settings: what they were trained with.
+    """
+    counts = np.bincount(dataset.train_labels)
+    commonest, count = int(counts.argmax()), len(dataset.train_labels)
+    share = counts[commonest] / count
+    spread = np.sqrt(share * (1 - share) * (1 / settings.fraction - 1) / count)
+    known = [note.train_accuracy for note in notes if np.isfinite(note.train_accuracy)]
+    low = [each for each in known if each < 1 and each <= share + _SDS * spread]
+    if not low:
+        return ""
+    counted = "are left out of the estimates (training.exclude_unlearned)"
+    if not settings.exclude_unlearned:
+        counted = "count like any other (unless training.exclude_unlearned is set)"
+    return (
+        f"{len(low):,} of {len(known):,} models are right on {np.mean(low):.1%} of their own "
+        "subset, about as often as one that always answers with the most frequent class "
+        f"({dataset.class_names[commonest]!r}, {share:.1%} of the training examples); they "
+        f"{counted}. Likely causes: {_scale(dataset)}training.learning_rate "
+        f"({settings.learning_rate:g}) too high or too low, too few training.epochs "
+        f"({settings.epochs}), or very unequal classes"
+    )
+
+
+def _scale(dataset: AnyDataset) -> str:
+    """The scale of inputs as models see them, as a likely cause; nothing where it is not known."""
+    if not isinstance(dataset, Dataset) or dataset.train_images.dtype.kind not in "fu":
+        return ""
+    least, most = (f(dataset.train_images) / dataset.white + 0.0 for f in (np.min, np.max))
+    return f"the scale of the inputs (models see {least:.4g} to {most:.4g}), "
