@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from components.component import Component, Parameters, Paths, Predictions, TrialTable
 from tfmem.config import Config
-from tfmem.datasets import load
+from tfmem.datasets.summary import load_and_tell
 from tfmem.errors import InputError
 from tfmem.training import TrialSummary, train
 
@@ -12,7 +12,7 @@ from tfmem.training import TrialSummary, train
 def Do(inputs: Paths, outputs: Paths, parameters: Parameters) -> None:
     """Trains what the folder does not hold yet, and says how accurate the models are."""
     config = Config.model_validate_json(parameters["config"])
-    summary = train(config, load(config.dataset), outputs["predictions"].parent)
+    summary = train(config, load_and_tell(config.dataset), outputs["predictions"].parent)
     print(describe(summary))
     if summary.elsewhere:
         raise InputError("other workers are still training; run this again when they are done")

@@ -13,6 +13,7 @@ from tfmem.aggregation.launching import run_job
 from tfmem.aggregation.runners import job_options
 from tfmem.config import Config
 from tfmem.datasets import load
+from tfmem.datasets.summary import load_and_tell
 from tfmem.training import TrialSummary, open_farm
 from tfmem.training.storage import open_folder
 from tfmem.training.trials import Farm
@@ -95,7 +96,7 @@ def farm_out(
         reach it, or the job fails.
     """
     options = job_options(beam_args, [out])
-    farm = open_farm(config, load(config.dataset), out, f"beam-{uuid.uuid4().hex}")
+    farm = open_farm(config, load_and_tell(config.dataset), out, f"beam-{uuid.uuid4().hex}")
     missing = farm.missing()
     before = farm.known_trials
 

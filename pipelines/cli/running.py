@@ -207,7 +207,7 @@ def train(
     taken over, and none is counted twice.
     """
     from components.train import describe
-    from tfmem.datasets import load
+    from tfmem.datasets.summary import load_and_tell
     from tfmem.training import Worker, check_directory, train
     from tfmem.training.storage import open_folder
 
@@ -224,7 +224,7 @@ def train(
 
             summary = farm_out(settings, out, beam or [], accelerator)
         else:
-            summary = train(settings, load(settings.dataset), out, number)
+            summary = train(settings, load_and_tell(settings.dataset), out, number)
     print(describe(summary))
     done(folder.path("predictions"), "one line a trial: " + folder.path("trials.csv"))
 

@@ -44,6 +44,13 @@ class DatasetSettings(Settings):
       label_noise: fraction of training labels replaced by another class, drawn at random.
       label_noise_seed: decides which labels, and by which classes.
       test_split: the TFDS split, or folder or file, of test examples.
+      unlabelled: labels that mark rows without a class, such as -1 or '-'; '' is an empty label,
+        null or NaN. Such rows are left out and counted.
+      white: of an npz file, the value of full intensity; models see its arrays divided by it. None
+        is 255 for uint8, and 1 for floats.
+      channels: of an npz file, whether images are `[n, channels, height, width]` (`first`) or
+        `[n, height, width, channels]` (`last`); None takes `last` and refuses shapes that look like
+        `first`.
       text: columns of sentences and labels; None: examples are images, or trees.
       image_size: side of the square that models see. If it is set, images may have any size; they
         are read and decoded while training and never held in memory.
@@ -58,6 +65,9 @@ class DatasetSettings(Settings):
     label_noise: Share = 0.0
     label_noise_seed: NotNegative = 0
     test_split: str = "test"
+    unlabelled: Annotated[tuple[int | str, ...], Field(strict=False)] = ()
+    white: Positive | None = None
+    channels: Literal["first", "last"] | None = None
     text: TextSettings | None = None
     image_size: Positive | None = None
     resize: Positive | None = None
@@ -84,8 +94,9 @@ class DatasetSettings(Settings):
     def identity(self) -> dict[str, Any]:
         """What decides the examples, wherever they lie."""
         left_out = {"data_dir", "download"}
-        if self.text is None:
-            left_out.add("text")  # which runs from before there was text do not have
+        for name in ("text", "unlabelled", "white", "channels"):  # which older runs do not have
+            if getattr(self, name) == type(self).model_fields[name].default:
+                left_out.add(name)
         return self.model_dump(exclude=left_out)
 
 

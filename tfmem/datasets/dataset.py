@@ -25,6 +25,8 @@ class Dataset:
       clean_train_labels: int64 `[num_train]`, the training labels before some were replaced at
         random; None if none were.
       padded: whether examples are sequences that end in zeros, which batches need not carry along.
+      notes: what a run says at its start of how the examples were read, one sentence each: what
+        was left out, where and why, and what was changed.
     """
 
     name: str
@@ -36,6 +38,7 @@ class Dataset:
     white: int = 255
     clean_train_labels: np.ndarray | None = None
     padded: bool = False
+    notes: tuple[str, ...] = ()
 
     @property
     def input_shape(self) -> tuple[int, ...]:

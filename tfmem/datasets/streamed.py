@@ -30,6 +30,8 @@ class StreamedDataset:
       white: the pixel value of full intensity; models see images divided by it.
       clean_train_labels: int64 `[num_train]`, the training labels before some were replaced at
         random; None if none were.
+      notes: what a run says at its start of how the examples were read, one sentence each: what
+        was left out, where and why, and what was changed.
     """
 
     name: str
@@ -42,6 +44,7 @@ class StreamedDataset:
     resize: int
     white: int = 255
     clean_train_labels: np.ndarray | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def input_shape(self) -> tuple[int, ...]:

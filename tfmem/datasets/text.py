@@ -27,6 +27,8 @@ class TextDataset:
         random; None if none were.
       train_phrases: int64 `[num_train, 5]`, how many phrases of each polarity, from very negative
         to very positive, a training sentence has; None if the source does not say.
+      notes: what a run says at its start of how the examples were read, one sentence each: what
+        was left out, where and why, and what was changed.
     """
 
     name: str
@@ -37,6 +39,7 @@ class TextDataset:
     class_names: tuple[str, ...]
     clean_train_labels: np.ndarray | None = None
     train_phrases: np.ndarray | None = None
+    notes: tuple[str, ...] = ()
 
     @cached_property
     def texts_digest(self) -> bytes:

@@ -1,0 +1,43 @@
+"""What a run says at its start: the examples and classes that it read, and what it left out."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tfmem.config import DatasetSettings
+from tfmem.datasets import AnyDataset, load
+
+_CLASSES = 12  # that are listed; of more, only some
+_LETTERS = 40  # of a class name
+
+
+def load_and_tell(settings: DatasetSettings) -> AnyDataset:
+    """Loads a data set, as `tfmem.datasets.load` does, and prints its summary."""
+    dataset = load(settings)
+    print(summary(dataset), flush=True)
+    return dataset
+
+
+def summary(dataset: AnyDataset) -> str:
+    """Describes a data set: counts of examples, classes by name with theirs, and its notes."""
+    counts = np.bincount(dataset.train_labels, minlength=len(dataset.class_names))
+    listed = [
+        f"{_shown(name)} ({count:,})"
+        for name, count in zip(dataset.class_names[:_CLASSES], counts.tolist(), strict=False)
+    ]
+    if len(counts) > _CLASSES:
+        listed = [*listed[: _CLASSES - 2], f"… (each {counts.min():,} to {counts.max():,})"]
+    return "\n".join(
+        [
+            f"{_shown(dataset.name)}: {len(dataset.train_labels):,} training and "
+            f"{len(dataset.test_labels):,} test examples",
+            f"{len(counts):,} classes (training examples): {', '.join(listed)}",
+            *dataset.notes,
+        ]
+    )
+
+
+def _shown(name: str) -> str:
+    """A name as a terminal can show it, in one line."""
+    short = name if len(name) <= _LETTERS else name[: _LETTERS - 1] + "…"
+    return short if short.isprintable() else repr(short)
