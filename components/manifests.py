@@ -13,7 +13,7 @@ from pathlib import Path
 from tfmem.errors import InputError
 from tfmem.predictions import write_atomically
 
-MANIFEST_NAME = "manifest.json"
+MANIFEST_NAME = "listed.json"
 
 
 def write_manifest(artifact: Path, location: Path) -> None:

@@ -12,9 +12,9 @@ from components.component import (
     Settings,
 )
 from tfmem.aggregation.jobs import search_pairs, select_pairs
-from tfmem.aggregation.reading import read_selection
 from tfmem.config import Config
 from tfmem.predictions import LABELS_NAME, shards_in
+from tfmem.results import read_selection
 from tfmem.selection.settling import describe
 from tfmem.training import check_directory
 

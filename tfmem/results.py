@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,8 @@ import pandas as pd
 
 from tfmem.config import SelectionSettings
 from tfmem.errors import InputError
-from tfmem.records import decode_example, read_records
+from tfmem.records import decode_example
+from tfmem.store.sets import read_set
 from tfmem.tables import decode_rows
 
 SUMMARY_NAME = "self_influence.json"  # beside records of self-influence
@@ -48,8 +49,8 @@ def read_memorization(folder: str | os.PathLike[str]) -> pd.DataFrame:
     Raises:
       InputError: if there are no records, or one lacks a feature.
     """
-    table = _table(Path(folder), "memorization", _MEMORIZATION).set_index("index")
-    first = decode_example(*next(records_of(Path(folder), "memorization")))
+    table = _table(folder, "memorization", _MEMORIZATION).set_index("index")
+    first = decode_example(*next(read_set(folder, "memorization")))
     table.attrs["estimator"] = first.get("estimator", SUBSAMPLED).decode()
     return table
 
@@ -84,7 +85,7 @@ def read_self_influence(folder: str | os.PathLike[str]) -> pd.DataFrame:
       InputError: if there are no records, or one lacks a feature.
     """
     more = dict.fromkeys(("label_probability", "residual"), np.float32)
-    return _table(Path(folder), "memorization", _MEMORIZATION | more).set_index("index")
+    return _table(folder, "memorization", _MEMORIZATION | more).set_index("index")
 
 
 def read_pairs(folder: str | os.PathLike[str]) -> pd.DataFrame:
@@ -101,7 +102,7 @@ def read_pairs(folder: str | os.PathLike[str]) -> pd.DataFrame:
     Raises:
       InputError: if there are no records, or one lacks a feature.
     """
-    return _table(Path(folder), "pairs", _PAIRS)
+    return _table(folder, "pairs", _PAIRS)
 
 
 def read_selection(folder: str | os.PathLike[str]) -> dict[str, float]:
@@ -111,7 +112,7 @@ def read_selection(folder: str | os.PathLike[str]) -> dict[str, float]:
       InputError: if that is not there.
     """
     columns = {"pairs": np.int64, "tested": np.int64, "expected_by_chance": np.float32}
-    table = _table(Path(folder), "selection", columns)
+    table = _table(folder, "selection", columns)
     return {name: table[name][0].item() for name in columns}
 
 
@@ -156,7 +157,7 @@ def estimator_of(folder: Path) -> str:
     Raises:
       InputError: if there are no records, or no summary beside those of self-influence.
     """
-    payload, source = next(records_of(folder, "memorization"))
+    payload, source = next(read_set(folder, "memorization"))
     name = decode_example(payload, source).get("estimator", SUBSAMPLED)
     if name == SUBSAMPLED:
         return "Memorization is that of the subsampled estimator."
@@ -168,19 +169,5 @@ def estimator_of(folder: Path) -> str:
     )
 
 
-def records_of(folder: Path, kind: str) -> Iterator[tuple[bytes, str]]:
-    """Records of a kind in a folder, each with what errors call it.
-
-    Raises:
-      InputError: if there are none.
-    """
-    paths = sorted(folder.glob(f"{kind}-*.tfrecord"))
-    if not paths:
-        raise InputError(f"{folder}: no {kind} records; has the run finished?")
-    for path in paths:
-        with open(path, "rb") as file:
-            yield from read_records(file, str(path))
-
-
-def _table(folder: Path, kind: str, columns: Mapping[str, Any]) -> pd.DataFrame:
-    return pd.DataFrame(decode_rows(records_of(folder, kind), columns))
+def _table(folder: str | os.PathLike[str], kind: str, columns: Mapping[str, Any]) -> pd.DataFrame:
+    return pd.DataFrame(decode_rows(read_set(folder, kind), columns))

@@ -19,7 +19,8 @@ from tfmem.errors import InputError
 from tfmem.estimation.estimator import ClassCounts, Difference, influence
 from tfmem.predictions import LABELS_NAME, Labels, read_shard, shards_in
 from tfmem.records import decode_example
-from tfmem.results import read_memorization, read_pairs, read_selection, records_of
+from tfmem.results import read_memorization, read_pairs, read_selection
+from tfmem.store.sets import read_set
 from tfmem.subsets import unpack
 
 
@@ -142,7 +143,7 @@ class Run:
     @cached_property
     def statistic(self) -> Statistic:
         """What was averaged over models: `correctness`, or the `probability` of the true label."""
-        payload, source = next(records_of(self._folders["memorization"], "memorization"))
+        payload, source = next(read_set(self._folders["memorization"], "memorization"))
         return "probability" if "probability" in decode_example(payload, source) else "correctness"
 
     @cached_property
@@ -170,7 +171,7 @@ class Run:
     def influence(self) -> dict[int, InfluenceBlock]:
         """Influence blocks by class."""
         blocks = {}
-        for payload, source in records_of(self._folders["influence"], "influence"):
+        for payload, source in read_set(self._folders["influence"], "influence"):
             counts = parse_influence(payload, source)
             if counts.statistic != self.statistic:
                 raise InputError(

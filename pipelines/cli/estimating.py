@@ -77,7 +77,7 @@ def estimate(
     from tfmem.aggregation.counting import Room
     from tfmem.aggregation.jobs import estimate as run_job
     from tfmem.aggregation.jobs import search_pairs
-    from tfmem.aggregation.reading import read_selection
+    from tfmem.results import read_selection
     from tfmem.selection.settling import describe
 
     if (Path(out) / "config.yaml").exists():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import struct
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -22,6 +23,7 @@ class Identity(NamedTuple):
     """What must agree between records, and where a record stands."""
 
     trial_id: int
+    seed: int
     content: bytes
     config_digest: bytes
     dataset_fingerprint: bytes
@@ -29,17 +31,31 @@ class Identity(NamedTuple):
     diverged: bool
 
 
+class Checked(NamedTuple):
+    """Records that may be counted together.
+
+    Attributes:
+      trials: the number of different trials that did not diverge.
+      predictions: hash of what the records of all trials say, whatever files they lie in.
+    """
+
+    trials: int
+    predictions: str
+
+
 class Planned(NamedTuple):
     """The trials of a run, and the shards that are there to hold them.
 
     Attributes:
       settings: path of the run's settings.
+      seed: of the run.
       trials: how many trials they ask for.
       stack_size: how many of them a shard holds.
       shards: paths of all shards that are read.
     """
 
     settings: str
+    seed: int
     trials: int
     stack_size: int
     shards: Sequence[str]
@@ -63,14 +79,16 @@ def planned_trials(labels_path: str, shards: Sequence[str]) -> Planned | None:
             contents = file.read().decode(errors="replace")
     except (OSError, ValueError, BeamIOError) as error:
         raise InputError(f"{path}: settings cannot be read: {error}") from None
-    training = from_yaml(contents, source=path).training
-    return Planned(path, training.trials, training.stack_size or 1, shards)
+    config = from_yaml(contents, source=path)
+    training = config.training
+    return Planned(path, config.seed, training.trials, training.stack_size or 1, shards)
 
 
 def identify(record: TrialRecord, source: str) -> Identity:
     """The identity of a record, and where it stands."""
     return Identity(
         record.trial_id,
+        record.seed,
         hashlib.sha256(record.to_example()).digest()[:16],
         record.config_digest,
         record.dataset_fingerprint,
@@ -79,8 +97,8 @@ def identify(record: TrialRecord, source: str) -> Identity:
     )
 
 
-def check_identities(identities: Iterable[Identity], planned: Planned | None = None) -> int:
-    """The number of different trials that did not diverge, if all may be counted together.
+def check_identities(identities: Iterable[Identity], planned: Planned | None = None) -> Checked:
+    """What records are, if all may be counted together.
 
     Args:
       identities: of all records, those of trials that diverged too.
@@ -88,14 +106,20 @@ def check_identities(identities: Iterable[Identity], planned: Planned | None = N
 
     Raises:
       InputError: naming two records, if a trial is there twice with different content, or if
-        records come from different settings or data; naming shards, if a trial is missing; or if
-        there are fewer than two trials.
+        records come from different settings, seeds or data; naming a record, if it is of another
+        seed than the run; naming shards, if a trial is missing; or if there are fewer than two
+        trials.
     """
     by_trial: dict[int, Identity] = {}
     ordered = sorted(identities, key=lambda identity: identity.source)
     for identity in ordered:
         first = ordered[0]
-        for name in ("config_digest", "dataset_fingerprint"):
+        if planned and identity.seed != planned.seed:
+            raise InputError(
+                f"{identity.source}: expected seed {planned.seed} as in {planned.settings}, "
+                f"received {identity.seed}"
+            )
+        for name in ("seed", "config_digest", "dataset_fingerprint"):
             if getattr(identity, name) != getattr(first, name):
                 raise InputError(
                     f"{identity.source}: {name} differs from that of {first.source}: records of "
@@ -112,7 +136,10 @@ def check_identities(identities: Iterable[Identity], planned: Planned | None = N
     learned = sum(not identity.diverged for identity in by_trial.values())
     if learned < 2:
         raise InputError(f"expected at least 2 trials that did not diverge, received {learned}")
-    return learned
+    digest = hashlib.sha256()
+    for trial, identity in sorted(by_trial.items()):
+        digest.update(struct.pack("<q", trial) + identity.content)
+    return Checked(learned, digest.hexdigest())
 
 
 def _check_planned(there: Iterable[int], planned: Planned) -> None:

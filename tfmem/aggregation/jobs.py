@@ -1,7 +1,7 @@
 """The Beam jobs: predictions to estimates, predictions to pairs, influence records to pairs.
 
-All write to temporary folders within their outputs and move the files to their final names when
-the whole job has succeeded, on whatever filesystem that is.
+All write to folders of their own within their outputs; when the whole job has succeeded, all files
+become valid at once (see `tfmem.store.sets`), on whatever filesystem that is.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import operator
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import apache_beam as beam
 import numpy as np
@@ -24,6 +25,7 @@ from tfmem.aggregation.estimates import (
     selection_table,
 )
 from tfmem.aggregation.launching import Output, run_job
+from tfmem.aggregation.leftovers import new_name
 from tfmem.aggregation.memory import free_memory
 from tfmem.aggregation.parts import (
     Collect,
@@ -38,12 +40,14 @@ from tfmem.aggregation.runners import check_file_systems, job_options
 from tfmem.aggregation.summing import SumClasses
 from tfmem.aggregation.writing import WriteOrdered, WriteTable
 from tfmem.config import SelectionSettings, Statistic
+from tfmem.errors import InputError
 from tfmem.estimation.estimator import ClassCounts
 from tfmem.predictions import Labels, TrialRecord
-from tfmem.records import read_records
 from tfmem.selection.candidates import Candidates
 from tfmem.selection.finding import in_class
 from tfmem.selection.settling import settle
+from tfmem.store.sets import Found, check_together, read_counted, read_manifest
+from tfmem.store.sets import find_files as find_set
 
 _EXAMPLES_A_FILE = 65_536
 _CLASSES_A_FILE = 64
@@ -80,9 +84,16 @@ def estimate(
     """
     options = _options(beam_args, predictions, [labels, *folders.values()])
     source, known = find_source(predictions, labels)
-    memorization = _memorization_output(folders, known)
-    influence = Output(folders["influence"], "influence", len(known.class_names), _CLASSES_A_FILE)
-    pairs = _pairs_outputs(folders["pairs"]) if selection else []
+    made = _made_from(known, statistic)
+    memorization = _memorization_output(folders, known, made)
+    influence = Output(
+        folders["influence"],
+        "influence",
+        len(known.class_names),
+        _CLASSES_A_FILE,
+        made_from=made,
+    )
+    pairs = _pairs_outputs(folders["pairs"], selection, made) if selection else []
     parts = parts_of_classes(
         source.shards, known, statistic, influence.per_file, room.memory or free_memory(options)
     )
@@ -91,14 +102,14 @@ def estimate(
         count = functools.partial(
             _ClassesOfFiles, labels_path=labels, influence=influence, statistic=statistic
         )
-        counts = in_parts(pipeline, source, parts, count)
+        counts = in_parts(pipeline, source, parts, count, memorization.note)
         tables = from_parts(counts, "MemorizationTable", _train_table)
         _ = tables | "WriteMemorization" >> WriteTable(memorization)
         if selection:
             find = functools.partial(in_class, settings=selection, possible=known.pairs_in_class())
             _settle(from_parts(counts, "FindCandidates", find), selection, pairs)
 
-    return run_job(build, [memorization, influence, *pairs], options)
+    return run_job(build, [memorization, influence, *pairs], options, ["trials"])
 
 
 def search_pairs(
@@ -131,24 +142,25 @@ def search_pairs(
     """
     options = _options(beam_args, predictions, [labels, *folders.values()])
     source, known = find_source(predictions, labels)
-    outputs = _pairs_outputs(folders["pairs"])
-    pairs = list(outputs)
+    made = _made_from(known, "correctness")
+    pairs = _pairs_outputs(folders["pairs"], selection, made)
+    outputs = list(pairs)
     if "memorization" in folders:
-        outputs.append(_memorization_output(folders, known))
+        outputs.append(_memorization_output(folders, known, made))
     parts = parts_of_tiles(
         source.shards, known, room.tile, room.found, room.memory or free_memory(options)
     )
 
     def build(pipeline: beam.Pipeline) -> None:
         search = functools.partial(SearchTiles, labels_path=labels, room=room, settings=selection)
-        tiles = in_parts(pipeline, source, parts, search)
+        tiles = in_parts(pipeline, source, parts, search, outputs[0].note)
         if "memorization" in folders:
             tables = from_parts(tiles, "MemorizationTable", _train_table)
             _ = tables | "WriteMemorization" >> WriteTable(outputs[-1])
         candidates = from_parts(tiles, "Candidates", operator.attrgetter("candidates"))
         _settle(candidates, selection, pairs)
 
-    return run_job(build, outputs, options)
+    return run_job(build, outputs, options, ["trials"])
 
 
 def select_pairs(
@@ -175,8 +187,8 @@ def select_pairs(
     """
     options = _options(beam_args, influence, [labels, folder])
     known = load_labels(labels)
-    files = find_files(influence, "influence files")
-    outputs = _pairs_outputs(folder)
+    files = _in_sets(find_files(influence, "influence files"))
+    outputs = _pairs_outputs(folder, selection, _origin(files))
 
     def build(pipeline: beam.Pipeline) -> None:
         counts = (
@@ -200,14 +212,54 @@ def _options(
     return options
 
 
-def _memorization_output(folders: Mapping[str, str], labels: Labels) -> Output:
-    count = len(labels.train_labels)
-    return Output(folders["memorization"], "memorization", count, _EXAMPLES_A_FILE)
+def _made_from(labels: Labels, statistic: Statistic) -> dict[str, Any]:
+    """What is known of the estimates before any trial is read."""
+    return {
+        "statistic": statistic,
+        "num_train": len(labels.train_labels),
+        "num_test": len(labels.test_labels),
+        "dataset_fingerprint": labels.dataset_fingerprint.hex(),
+    }
 
 
-def _pairs_outputs(folder: str) -> list[Output]:
+def _memorization_output(
+    folders: Mapping[str, str], labels: Labels, made: Mapping[str, Any]
+) -> Output:
+    count, folder = len(labels.train_labels), folders["memorization"]
+    return Output(folder, "memorization", count, _EXAMPLES_A_FILE, made_from=made)
+
+
+def _pairs_outputs(
+    folder: str, selection: SelectionSettings, made: Mapping[str, Any]
+) -> list[Output]:
     """The pairs, in one file in order of influence; and what they were selected from."""
-    return [Output(folder, kind, 1, 1) for kind in ("pairs", "selection")]
+    made, work = {**made, "selection": selection.model_dump(mode="json")}, new_name()
+    return [Output(folder, kind, 1, 1, work, made) for kind in ("pairs", "selection")]
+
+
+def _in_sets(paths: Sequence[str]) -> list[Found]:
+    """Files of influence, with what the manifests in their folders, if any, say of them."""
+    split = [FileSystems.split(path) for path in paths]
+    folders = sorted({folder for folder, _ in split})
+    valid = {folder: {f.name: f for f in find_set(folder, "influence")} for folder in folders}
+    for folder, name in split:
+        if read_manifest(folder) and name not in valid[folder]:
+            raise InputError(f"{folder}: its manifest names no file {name}")
+    return [valid[folder].get(name) or Found(folder, name) for folder, name in split]
+
+
+def _origin(files: Sequence[Found]) -> dict[str, Any]:
+    """What files of influence are made from, as far as it is known; the same of all.
+
+    Raises:
+      InputError: if they are of different estimations.
+    """
+    known: dict[str, Mapping[str, Any]] = {}
+    for folder in sorted({file.folder for file in files}):
+        if manifest := read_manifest(folder):
+            known[folder] = manifest.made_from
+            check_together((folder, manifest.made_from), next(iter(known.items())))
+    return dict(next(iter(known.values()), {}))
 
 
 @beam.ptransform_fn
@@ -235,9 +287,9 @@ def _train_table(counts: ClassCounts | TileCounts) -> dict[str, np.ndarray]:
     return memorization_table(counts.train)
 
 
-def _read_counts(path: str) -> Iterator[ClassCounts]:
-    with FileSystems.open(path) as opened:
-        for payload, source in read_records(opened, path):
+def _read_counts(file: Found) -> Iterator[ClassCounts]:
+    with file.open() as opened:
+        for payload, source in read_counted(opened, file):
             yield parse_influence(payload, source)
 
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import re
 import shutil
 import sys
 import warnings
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import apache_beam as beam
 from apache_beam.io.filesystem import BeamIOError, CompressionTypes, FileMetadata
@@ -28,7 +30,10 @@ from google.protobuf.json_format import MessageToJson
 from tfmem.aggregation.leftovers import PREFIX, is_stale, new_name
 from tfmem.aggregation.runners import goes_to_dataflow
 from tfmem.errors import DryRun, InputError
-from tfmem.records import parse_shard_name, shard_name
+from tfmem.records import shard_name
+from tfmem.store.manifests import FileFacts, Manifest
+from tfmem.store.places import open_place
+from tfmem.store.sets import Member, is_needed, publish, settle
 
 
 @dataclass(frozen=True)
@@ -40,17 +45,22 @@ class Output:
       kind: first part of their names.
       keys: number of keys that records can have, from 0.
       per_file: keys a file.
-      unfinished: where they are written until the job has succeeded.
+      work: the folder in it where they are written until the job has succeeded; kinds that share a
+        folder share that too.
+      made_from: what is known of what they are made from, before the job is run.
     """
 
     folder: str
     kind: str
     keys: int
     per_file: int
-    unfinished: str = field(init=False)
+    work: str = field(default_factory=new_name)
+    made_from: Mapping[str, Any] = field(default_factory=dict)
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "unfinished", FileSystems.join(self.folder, new_name()))
+    @property
+    def unfinished(self) -> str:
+        """The path of the folder where files are written."""
+        return FileSystems.join(self.folder, self.work)
 
     @property
     def names(self) -> list[str]:
@@ -58,24 +68,20 @@ class Output:
         count = max(1, -(-self.keys // self.per_file))
         return [shard_name(self.kind, number, count) for number in range(count)]
 
-    def publish(self) -> None:
-        """Moves the files to their folder and removes those that an older job left there."""
-        names = self.names
-        FileSystems.rename(
-            [FileSystems.join(self.unfinished, name) for name in names],
-            [FileSystems.join(self.folder, name) for name in names],
-        )
-        older = [p for p in _listed(self.folder) if self._is_older(FileSystems.split(p)[1])]
-        if older:
-            _delete(older)
+    def note(self, name: str, known: Mapping[str, Any]) -> None:
+        """Leaves what a worker knows for the process that publishes."""
+        open_place(self.unfinished).write(f"{name}.json", json.dumps(known).encode())
 
-    def _is_older(self, name: str) -> bool:
-        parsed = parse_shard_name(name)
-        return bool(parsed and parsed[0] == self.kind and name not in self.names)
+    def noted(self, name: str) -> dict[str, Any]:
+        """What `note` has left."""
+        with open_place(self.unfinished).open(f"{name}.json") as file:
+            found: dict[str, Any] = json.loads(file.read())
+        return found
 
     def discard(self) -> None:
-        """Removes what is left of the unfinished files."""
-        _remove(self.unfinished)
+        """Removes what is left of the unfinished files, unless they became valid there."""
+        if not is_needed(self.folder, self.work):
+            _remove(self.unfinished)
 
     def discard_stale(self) -> None:
         """Removes unfinished files of jobs that were killed (see `leftovers.is_stale`)."""
@@ -90,7 +96,8 @@ class Output:
                 folder = FileSystems.split(file.path)[0]
                 changed[folder] = max(changed.get(folder, 0), file.last_updated_in_seconds)
         for folder, when in changed.items():
-            if is_stale(FileSystems.split(folder)[1], when):
+            name = FileSystems.split(folder)[1]
+            if is_stale(name, when) and not is_needed(self.folder, name):
                 with contextlib.suppress(OSError, BeamIOError):  # another job was faster
                     _remove(folder)
 
@@ -124,14 +131,18 @@ def _quoted(path: str) -> str:
 
 
 def run_job(
-    build: Callable[[beam.Pipeline], None], outputs: Sequence[Output], options: PipelineOptions
+    build: Callable[[beam.Pipeline], None],
+    outputs: Sequence[Output],
+    options: PipelineOptions,
+    noted: Sequence[str] = (),
 ) -> dict[str, int]:
-    """Builds and runs a pipeline, then publishes its outputs.
+    """Builds and runs a pipeline, then publishes its outputs as one set.
 
     Args:
       build: adds the steps; they write to `Output.unfinished`.
       outputs: what they write.
       options: as `job_options` returns them.
+      noted: names of the notes that steps leave with the first output, of what all are made from.
 
     Returns:
       The job's counters, where the runner has them.
@@ -142,8 +153,10 @@ def run_job(
     """
     try:
         for output in outputs:
+            settle(open_place(output.folder))
             output.discard_stale()
-            FileSystems.mkdirs(output.unfinished)
+        for folder in {output.unfinished for output in outputs}:
+            FileSystems.mkdirs(folder)
         pipeline = beam.Pipeline(options=options)
         build(pipeline)
         result = pipeline.run()
@@ -151,8 +164,7 @@ def run_job(
             raise DryRun(_described(pipeline, options.view_as(DebugOptions).dataflow_job_file))
         _say_where(result, options.view_as(GoogleCloudOptions))
         _wait(result)
-        for output in outputs:
-            output.publish()
+        _publish(outputs, noted)
         own = MetricsFilter().with_namespace("tfmem")
         counters: Counter[str] = Counter()
         for counter in result.metrics().query(own)["counters"]:
@@ -165,6 +177,20 @@ def run_job(
     finally:
         for output in outputs:
             output.discard()
+
+
+def _publish(outputs: Sequence[Output], noted: Sequence[str]) -> None:
+    """Makes all files valid at once, with what the job has found out that they are made from."""
+    known = {key: value for name in noted for key, value in outputs[0].noted(name).items()}
+    members: dict[str, Member] = {}
+    for output in outputs:
+        files = {name: FileFacts(**output.noted(name)) for name in output.names}
+        if output.folder in members:
+            files |= members[output.folder].manifest.files
+        manifest = Manifest({**known, **output.made_from}, files)
+        members[output.folder] = Member(output.folder, output.work, manifest)
+    if members:
+        publish(list(members.values()))
 
 
 def _described(pipeline: beam.Pipeline, path: str | None) -> str:
@@ -198,6 +224,8 @@ def _cause(error: Exception) -> InputError:
     """One line: the `InputError` of a worker, which Beam wraps in its words, or what it says."""
     if isinstance(error, InputError):
         return error
+    if isinstance(error, OSError) and error.filename:
+        return InputError(f"{error.filename}: {error.strerror}")
     said = str(error)
     if found := re.search(r"InputError: (.*?)(?: \[while running|\n|$)", said):
         return InputError(found[1])

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import apache_beam as beam
 import numpy as np
 
 from tfmem.aggregation.bits import BATCH
-from tfmem.aggregation.identities import Identity, Planned, check_identities, planned_trials
+from tfmem.aggregation.identities import (
+    Checked,
+    Identity,
+    Planned,
+    check_identities,
+    planned_trials,
+)
 from tfmem.aggregation.memory import divide, row_bytes
 from tfmem.aggregation.reading import ReadTrials, find_files, load_labels
 from tfmem.config import Statistic
@@ -108,8 +114,15 @@ def find_source(predictions: str | Sequence[str], labels: str) -> tuple[Source, 
 Count = Callable[[range, beam.pvalue.AsSingleton], "beam.PTransform[Any, Any]"]
 
 
+Note = Callable[[str, Mapping[str, Any]], None]
+
+
 def in_parts(
-    pipeline: beam.Pipeline, source: Source, parts: Sequence[range], count: Count
+    pipeline: beam.Pipeline,
+    source: Source,
+    parts: Sequence[range],
+    count: Count,
+    note: Note | None = None,
 ) -> list[beam.PCollection[Any]]:
     """Reads the trials anew for each part, and begins with none before the last is counted.
 
@@ -119,6 +132,7 @@ def in_parts(
       parts: what is counted together.
       count: makes the step from records to counts, given the part and the number of trials, which
         is there once all records are known to belong together.
+      note: is told which `trials` these are.
 
     Returns:
       The counts of each part.
@@ -129,7 +143,7 @@ def in_parts(
         read = ReadTrials(source.shards, source.labels, after)
         records, identities = pipeline | f"ReadTrials{number}" >> read
         if not found:
-            num_trials = _checked(identities, source.planned)
+            num_trials = _checked(identities, source.planned, note)
         found.append(records | f"Part{number}" >> count(part, num_trials))
         after = [beam.pvalue.AsIter(found[-1] | f"Done{number}" >> beam.Map(_nothing))]
     return found
@@ -148,11 +162,22 @@ def from_parts(
 
 
 def _checked(
-    identities: beam.PCollection[Identity], planned: Planned | None
+    identities: beam.PCollection[Identity], planned: Planned | None, note: Note | None
 ) -> beam.pvalue.AsSingleton:
     """The number of trials, once all records are known to belong together."""
     check = functools.partial(check_identities, planned=planned)
-    return beam.pvalue.AsSingleton(identities | "CheckTrials" >> Collect(check))
+    checked = identities | "CheckTrials" >> Collect(check)
+    if note:
+        _ = checked | "NoteTrials" >> beam.Map(_note, note)
+    return beam.pvalue.AsSingleton(checked | "NumTrials" >> beam.Map(_trials))
+
+
+def _note(checked: Checked, note: Note) -> None:
+    note("trials", checked._asdict())
+
+
+def _trials(checked: Checked) -> int:
+    return checked.trials
 
 
 @beam.ptransform_fn

@@ -15,7 +15,9 @@ from apache_beam.pvalue import TaggedOutput
 from tfmem.aggregation.identities import STILL_TRAINING, Identity, identify
 from tfmem.errors import InputError
 from tfmem.predictions import Labels, TrialRecord
-from tfmem.records import decode_example, parse_shard_name, read_records, shard_name
+from tfmem.records import read_records
+from tfmem.store.manifests import MANIFEST_NAME
+from tfmem.store.sets import check_complete
 
 
 def load_labels(path: str) -> Labels:
@@ -83,18 +85,6 @@ class _ReadShard(beam.DoFn):
                 yield record, source
 
 
-def read_selection(folder: str) -> dict[str, float]:
-    """What pairs were selected from: `pairs`, `tested`, `expected_by_chance`.
-
-    Args:
-      folder: of the pairs, on any Beam filesystem.
-    """
-    path = FileSystems.join(folder, shard_name("selection", 0, 1))
-    with FileSystems.open(path) as opened:
-        ((payload, source),) = read_records(opened, path)
-    return {name: value[0].item() for name, value in decode_example(payload, source).items()}
-
-
 @beam.ptransform_fn
 def ReadTrials(
     pipeline: beam.Pipeline,
@@ -137,7 +127,8 @@ def find_files(where: str | Sequence[str], what: str) -> list[str]:
     """
     if isinstance(where, str):
         try:
-            found = [m.path for match in FileSystems.match([where]) for m in match.metadata_list]
+            matched = [m.path for match in FileSystems.match([where]) for m in match.metadata_list]
+            found = [path for path in matched if FileSystems.split(path)[1] != MANIFEST_NAME]
         except (OSError, ValueError, BeamIOError) as error:
             raise InputError(f"{where}: {what} cannot be listed: {error}") from None
     else:
@@ -147,23 +138,6 @@ def find_files(where: str | Sequence[str], what: str) -> list[str]:
     for path in found:
         if os.path.isdir(path):
             raise InputError(f"{path}: expected files of {what}, received a folder")
-    _check_complete(found)
+    again = f"{STILL_TRAINING}, else run `tfmem train` again"
+    check_complete(found, again if what == "prediction shards" else "make them again")
     return sorted(found)
-
-
-def _check_complete(paths: Sequence[str]) -> None:
-    names = [(path, parse_shard_name(FileSystems.split(path)[1])) for path in paths]
-    sets: dict[tuple[str, str, int], set[int]] = {}
-    for path, name in names:
-        if name:
-            kind, shard, shards = name
-            sets.setdefault((FileSystems.split(path)[0], kind, shards), set()).add(shard)
-    for (folder, kind, shards), there in sets.items():
-        if len(there) < shards:
-            absent = next(shard for shard in range(shards) if shard not in there)
-            again = f"{STILL_TRAINING}, else run `tfmem train` again"
-            training = f"; {again}" if kind == "predictions" else ""
-            raise InputError(
-                f"{FileSystems.join(folder, shard_name(kind, absent, shards))}: not found, but "
-                f"{len(there)} of its {shards} shards are there{training}"
-            )

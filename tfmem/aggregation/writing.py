@@ -12,7 +12,8 @@ from apache_beam.io.filesystems import FileSystems
 from apache_beam.metrics import Metrics
 
 from tfmem.aggregation.launching import Output
-from tfmem.records import write_records
+from tfmem.errors import InputError
+from tfmem.store.sets import write_counted
 from tfmem.tables import encode_rows
 
 Table = Mapping[str, np.ndarray]
@@ -27,11 +28,17 @@ class _WriteFile(beam.DoFn):
 
     def process(self, element: tuple[int, Iterable[Any]]) -> Iterator[str]:
         number, parts = element
-        path = FileSystems.join(self._output.unfinished, self._output.names[number])
-        with FileSystems.create(path, compression_type=CompressionTypes.UNCOMPRESSED) as file:
-            self._written.inc(
-                write_records(file, self._payloads([part for part in parts if part is not None]))
-            )
+        name = self._output.names[number]
+        payloads = self._payloads([part for part in parts if part is not None])
+        path = FileSystems.join(self._output.unfinished, name)
+        try:
+            with FileSystems.create(path, compression_type=CompressionTypes.UNCOMPRESSED) as file:
+                facts = write_counted(file, payloads)
+            self._output.note(name, facts._asdict())
+        except OSError as error:
+            final = FileSystems.join(self._output.folder, name)
+            raise InputError(f"{final}: cannot be written: {error.strerror or error}") from None
+        self._written.inc(facts.records)
         yield path
 
     def _payloads(self, parts: list[tuple[int, bytes]]) -> Iterable[bytes]:

@@ -1,0 +1,327 @@
+"""Sets of files that are there as a whole or not at all, in folders and in buckets.
+
+No file system replaces several files at once. So the files of a set are written to a folder of
+their own first, and one write makes them valid: that of the manifest of the set's first folder.
+Only then are the files moved to their names, one by one. Whoever reads in between finds each file
+where it is, and whoever publishes next moves what a killed process has left; before that one write,
+readers find the older set, of which no file has been touched.
+
+Folders without a manifest, as older versions left them, are read by the names of their files, which
+say how many there must be.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, BinaryIO, TypeVar
+
+import google_crc32c
+
+from tfmem.errors import InputError
+from tfmem.records import parse_shard_name, read_records, shard_name, write_records
+from tfmem.store.manifests import (
+    MANIFEST_NAME,
+    MOST_BYTES,
+    FileFacts,
+    Manifest,
+    Publishing,
+    State,
+    parse_state,
+)
+from tfmem.store.places import Place, open_place
+
+Result = TypeVar("Result")
+_AGAIN = "make it again, with `tfmem run` or `tfmem estimate`"
+
+
+@dataclass(frozen=True)
+class Member:
+    """One folder's part of a set that is to be published.
+
+    Attributes:
+      folder: where the files are to be.
+      work: the name of the folder in it where they are now; no other set has one of this name.
+      manifest: which files.
+    """
+
+    folder: str
+    work: str
+    manifest: Manifest
+
+
+def write_counted(file: BinaryIO, payloads: Iterable[bytes]) -> FileFacts:
+    """Writes payloads with TFRecord framing; returns what is to be noted of the file."""
+    counted = _Counted(file)
+    records = write_records(counted, payloads)  # type: ignore[arg-type]
+    return FileFacts(counted.size, counted.crc32c, records)
+
+
+def publish(members: Sequence[Member]) -> None:
+    """Makes the files of a set valid, all in one moment, and moves them to their names.
+
+    Args:
+      members: a folder each, all on one file system.
+
+    Raises:
+      OSError: if something cannot be written; the set is then valid as a whole or not at all.
+    """
+    places = [open_place(member.folder) for member in members]
+    for place in places:
+        settle(place)
+    first, identity = places[0], members[0].work
+    others = tuple(first.towards(place) for place in places[1:])
+    for member, place in [*zip(members, places, strict=True)][::-1]:
+        head = place is first
+        made = Publishing(
+            identity,
+            member.work,
+            "." if head else place.towards(first),
+            others if head else (),
+            member.manifest,
+        )
+        current = _state(place)
+        place.write(MANIFEST_NAME, State(current.current, made).to_bytes())
+    settle(first)
+
+
+def settle(place: Place) -> None:
+    """Moves the files of a set that became valid to their names, in all of its folders."""
+    state = _state(place)
+    made = state.publishing
+    if not made or not _is_valid(place, made):
+        return
+    for other in made.others:
+        settle(place.beside(other))
+    for name in made.manifest.files:
+        place.move(f"{made.work}/{name}", name)
+    place.write(MANIFEST_NAME, State(made.manifest).to_bytes())
+    older = [name for name in place.names() if name not in made.manifest.files]
+    for name in older:
+        parsed = parse_shard_name(name)
+        if parsed and parsed[0] in made.manifest.kinds:
+            place.remove(name)
+
+
+def is_needed(folder: str | os.PathLike[str], work: str) -> bool:
+    """Whether files of a valid set are still in a folder that they were written to."""
+    return _found(open_place(folder))[1] == work
+
+
+def read_manifest(folder: str | os.PathLike[str]) -> Manifest | None:
+    """The manifest of the files that are valid in a folder; None if there is none.
+
+    Raises:
+      InputError: if it is damaged.
+    """
+    return _found(open_place(folder))[0]
+
+
+@dataclass(frozen=True)
+class Found:
+    """A file of a set.
+
+    Attributes:
+      folder: whose file it is.
+      name: its name there.
+      facts: what the manifest says of it; None where there is no manifest.
+      work: the folder in that folder where it is, or was, before it is moved to its name.
+    """
+
+    folder: str
+    name: str
+    facts: FileFacts | None = None
+    work: str = ""
+
+    @property
+    def path(self) -> str:
+        """What it is called."""
+        return open_place(self.folder).path(self.name)
+
+    def open(self) -> BinaryIO:
+        """The file, opened for reading."""
+        return self._reached(open_place(self.folder).open)
+
+    def size(self) -> int:
+        """Its length in bytes."""
+        return self._reached(open_place(self.folder).size)
+
+    def _reached(self, call: Callable[[str], Result]) -> Result:
+        if self.work:
+            with contextlib.suppress(FileNotFoundError):  # it has been moved
+                return call(f"{self.work}/{self.name}")
+        return call(self.name)
+
+
+def find_files(folder: str | os.PathLike[str], kind: str) -> list[Found]:
+    """The files of a kind that are valid in a folder, in order; none if none are.
+
+    Args:
+      folder: on this machine, or on a file system that Beam knows.
+      kind: first part of their names.
+
+    Raises:
+      InputError: naming the file, if one is missing or has another size than the manifest says.
+    """
+    place = open_place(folder)
+    manifest, work = _found(place)
+    if manifest is None:
+        parsed = [each for name in place.names() if (each := parse_shard_name(name))]
+        names = [shard_name(*each) for each in parsed if each[0] == kind]
+        check_complete([place.path(name) for name in names], _AGAIN)
+        return [Found(place.folder, name) for name in names]
+    files = [Found(place.folder, name, manifest.files[name], work) for name in manifest.names(kind)]
+    for file in files:
+        said = f"{place.path(MANIFEST_NAME)} names it: {_AGAIN}"
+        try:
+            size = file.size()
+        except FileNotFoundError:
+            raise InputError(f"{file.path}: not found, but {said}") from None
+        expected = manifest.files[file.name].size
+        if size != expected:
+            raise InputError(
+                f"{file.path}: expected {expected:,} bytes, received {size:,}, as {said}"
+            )
+    return files
+
+
+def read_set(folder: str | os.PathLike[str], kind: str) -> Iterator[tuple[bytes, str]]:
+    """Yields the records of a kind that are valid in a folder, each with what errors call it.
+
+    Raises:
+      InputError: if there are none, if a file is missing, damaged, or not the one that the manifest
+        names.
+    """
+    files = find_files(folder, kind)
+    if not files:
+        raise InputError(f"{folder}: no {kind} records; has the run finished?")
+    for file in files:
+        with file.open() as opened:
+            yield from read_counted(opened, file)
+
+
+def read_counted(opened: BinaryIO, file: Found) -> Iterator[tuple[bytes, str]]:
+    """Yields the records of an open file, and checks at its end that it is what it should be.
+
+    Raises:
+      InputError: naming file and record.
+    """
+    if file.facts is None:
+        yield from read_records(opened, file.path)
+        return
+    counted, number = _Counted(opened), 0
+    for record in read_records(counted, file.path):  # type: ignore[arg-type]
+        number += 1
+        yield record
+    received = FileFacts(counted.size, counted.crc32c, number)
+    if received != file.facts:
+        raise InputError(
+            f"{file.path}: expected {_told(file.facts)} as its manifest says, received "
+            f"{_told(received)}: {_AGAIN}"
+        )
+
+
+def check_complete(paths: Sequence[str], remedy: str) -> None:
+    """Checks that of files called `KIND-SSSSS-of-NNNNN.tfrecord` none is missing.
+
+    Args:
+      paths: of all files that there are.
+      remedy: what to do, for the message.
+
+    Raises:
+      InputError: naming the first that is missing.
+    """
+    sets: dict[tuple[str, str, int], set[int]] = {}
+    for path in paths:
+        folder, _, name = path.rpartition("/")
+        if parsed := parse_shard_name(name):
+            kind, shard, shards = parsed
+            sets.setdefault((folder, kind, shards), set()).add(shard)
+    for (folder, kind, shards), there in sets.items():
+        if len(there) < shards:
+            absent = next(shard for shard in range(shards) if shard not in there)
+            raise InputError(
+                f"{folder and folder + '/'}{shard_name(kind, absent, shards)}: not found, but "
+                f"{len(there)} of its {shards} shards are there; {remedy}"
+            )
+
+
+def check_together(
+    one: tuple[str, Mapping[str, Any]], other: tuple[str, Mapping[str, Any]]
+) -> None:
+    """Checks that two sets are of one estimation.
+
+    Args:
+      one: what a set is called, and what it is made from.
+      other: likewise.
+
+    Raises:
+      InputError: naming both, if they are made from different things.
+    """
+    (name, made), (beside, known) = one, other
+    for key in ("predictions", "statistic"):
+        if key in made and key in known and made[key] != known[key]:
+            raise InputError(
+                f"{name}: made from {key} {str(made[key])[:16]}, but {beside} from "
+                f"{str(known[key])[:16]}: they are of different estimations; {_AGAIN}"
+            )
+
+
+def _told(facts: FileFacts) -> str:
+    return f"{facts.records:,} records in {facts.size:,} bytes with checksum {facts.crc32c}"
+
+
+def _found(place: Place) -> tuple[Manifest | None, str]:
+    """The valid manifest of a folder, and the folder in it where files may still be."""
+    state = _state(place)
+    made = state.publishing
+    if made and _is_valid(place, made):
+        return made.manifest, made.work
+    return state.current, ""
+
+
+def _is_valid(place: Place, made: Publishing) -> bool:
+    if made.first == ".":
+        return True
+    head = _state(place.beside(made.first)).publishing
+    return bool(head and head.identity == made.identity and head.first == ".")
+
+
+def _state(place: Place) -> State:
+    path = place.path(MANIFEST_NAME)
+    try:
+        with place.open(MANIFEST_NAME) as file:
+            contents = file.read(MOST_BYTES + 1)
+    except (FileNotFoundError, NotADirectoryError):
+        return State(None)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None
+    if len(contents) > MOST_BYTES:
+        raise InputError(f"{path}: expected a manifest, received more than {MOST_BYTES:,} bytes")
+    return parse_state(contents, path)
+
+
+class _Counted:
+    """Counts what is read from, or written to, a file."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._checksum = google_crc32c.Checksum()
+        self.size = 0
+
+    @property
+    def crc32c(self) -> str:
+        return self._checksum.digest().hex()
+
+    def read(self, size: int) -> bytes:
+        return self._count(self._file.read(size))
+
+    def write(self, data: bytes) -> None:
+        self._file.write(self._count(data))
+
+    def _count(self, data: bytes) -> bytes:
+        self._checksum.update(data)
+        self.size += len(data)
+        return data
