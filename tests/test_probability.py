@@ -19,9 +19,9 @@ from tfmem.estimation.significance import mean_p_values
 from tfmem.predictions import write_shard
 from tfmem.records import shard_name
 from tfmem.run import load_run
-from tfmem.store.manifests import MANIFEST_NAME
 from tfmem.selection.finding import in_class
 from tfmem.selection.settling import settle
+from tfmem.store.manifests import MANIFEST_NAME
 from tfmem.subsets import unpack
 
 
