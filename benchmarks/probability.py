@@ -15,6 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from scipy.special import logit
 
 from benchmarks.estimation import SIZES, make, run
 from tfmem.estimation.significance import mean_p_values
@@ -42,7 +43,7 @@ def read(folder):
         for split in ("train", "test")
     ]  # fmt: skip
     probable = [
-        np.stack([np.frombuffer(getattr(one, f"{split}_prob"), np.float16) for one in records])
+        np.concatenate([one.confidence(split, "").probabilities() for one in records])
         for split in ("train", "test")
     ]
     values = [[x.astype(np.float64) for x in pair] for pair in (correct, probable)]
@@ -95,13 +96,13 @@ def cost(folder):
     """Time and memory of the whole estimation at CIFAR's size, by each statistic."""
     make(folder, *SIZES["cifar"])
     rng = np.random.default_rng(1)
-    chunk = rng.beta(0.2, 0.1, 1 << 20).astype(np.float16)
+    chunk = logit(rng.beta(0.2, 0.1, 1 << 20).clip(1e-12, 1 - 1e-12)).astype(np.float16)
     for path in sorted(folder.glob("*.tfrecord")):
         records = [
             replace(
                 one,
-                train_prob=np.roll(chunk, rng.integers(1 << 20))[: one.num_train].tobytes(),
-                test_prob=np.roll(chunk, rng.integers(1 << 20))[: one.num_test].tobytes(),
+                train_margin=np.roll(chunk, rng.integers(1 << 20))[: one.num_train].tobytes(),
+                test_margin=np.roll(chunk, rng.integers(1 << 20))[: one.num_test].tobytes(),
             )
             for one in read_shard(path)
         ]

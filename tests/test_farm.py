@@ -45,8 +45,8 @@ class Counted:
     def train(self, trials, subsets, watch):
         self.asked += [trial.trial_id for trial in trials]
         n, test = len(self.data.train_labels), len(self.data.test_labels)
-        prob = np.zeros(n, np.float16), np.zeros(test, np.float16)
-        return [Outcome(np.arange(n) % (2 + t.trial_id % 3) == 0, np.arange(test) % 2 == 0, *prob)
+        even, margins = np.arange(test) % 2 == 0, (np.zeros(n), np.zeros(test))
+        return [Outcome(np.arange(n) % (2 + t.trial_id % 3) == 0, even, *margins)
                 for t in trials]  # fmt: skip
 
 
@@ -80,7 +80,7 @@ def test_records_hold_subset_and_predictions(digits, tmp_path):
         correct = np.arange(300) % (2 + r.trial_id % 3) == 0
         np.testing.assert_array_equal(unpack(r.train_correct, 300), correct)
         assert (r.dataset_fingerprint, r.config_digest) == (digits.fingerprint, config.digest())
-        assert (len(r.train_prob), len(r.test_prob)) == (600, 120)
+        assert (len(r.train_margin), len(r.test_margin)) == (600, 120)
     rows = list(csv.DictReader((tmp_path / "trials.csv").open()))
     assert [int(row["trial"]) for row in rows] == list(range(6))
     columns = "seed", "worker", "test_accuracy", "diverged"

@@ -42,7 +42,7 @@ class Majority(Counted):
     """A trainer whose trial 1 has no loss, and whose trial 2 always answers 0."""
 
     def train(self, trials, subsets, watch):
-        lost = {"loss": np.nan, "train_prob": np.full(300, np.nan, np.float16)}
+        lost = {"loss": np.nan, "train_margin": np.full(300, np.nan, np.float32)}
         known = {1: lost, 2: {"train_correct": self.data.train_labels == 0}}
         outcomes = super().train(trials, subsets, watch)
         return [replace(o, **known.get(t.trial_id, {})) for t, o in zip(trials, outcomes)]  # noqa: B905
@@ -79,7 +79,10 @@ def test_an_older_run_that_is_continued_counts_what_was_left_out_for_accuracy(
             part.unlink()
         prob = np.full(300, 0.5, "<f2")
         earlier = [
-            replace(r, train_prob=(prob * (np.nan if r.trial_id == 1 else 1)).tobytes())
+            replace(
+                r.without_confidence(),
+                train_prob=(prob * (np.nan if r.trial_id == 1 else 1)).tobytes(),
+            )
             for r in read_shard(path)
         ]
         write_shard(path, earlier)

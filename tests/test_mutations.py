@@ -62,7 +62,7 @@ def forge_number(rng, records, whole):
 
 
 def other_length(rng, records, whole):
-    name = rng.choice(("subset_mask", "train_correct", "test_correct", "train_prob"))
+    name = rng.choice(("subset_mask", "train_correct", "test_correct", "train_prob", "test_margin"))
     length = rng.choice([n for n in range(90) if n not in (-(-TRAIN // 8), -(-TEST // 8))])
     return swap_features(rng, records, whole, **{name: rng.randbytes(length)})
 

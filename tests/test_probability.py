@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from scipy.special import expit
+from scipy.special import expit, logit
 from scipy.stats import t as student
 
 from tests.oracle import example_learner
@@ -21,17 +21,25 @@ from tfmem.records import shard_name
 from tfmem.run import load_run
 from tfmem.selection.finding import in_class
 from tfmem.selection.settling import settle
+from tfmem.store.confidence import Confidence
 from tfmem.store.manifests import MANIFEST_NAME
 from tfmem.subsets import unpack
 
 
 def with_probabilities(records, rng):
-    """The records with probabilities, many near 0 and 1."""
+    """The records with probabilities, many near 0 and 1; as margins in every other trial."""
+
+    def held(trial_id, count):
+        p = rng.beta(0.3, 0.2, count)
+        return (p if trial_id % 2 else logit(p.clip(1e-9, 1 - 1e-9))).astype(np.float16).tobytes()
+
     return [
         replace(
             one,
-            train_prob=rng.beta(0.3, 0.2, one.num_train).astype(np.float16).tobytes(),
-            test_prob=rng.beta(0.3, 0.2, one.num_test).astype(np.float16).tobytes(),
+            **{
+                f"{split}_{'prob' if one.trial_id % 2 else 'margin'}": held(one.trial_id, count)
+                for split, count in (("train", one.num_train), ("test", one.num_test))
+            },
         )
         for one in records
     ]
@@ -61,12 +69,16 @@ def reference(tmp_path_factory):
     return aggregate(folder)
 
 
+def confidence(p):
+    return Confidence(p.astype(np.float16), np.zeros(len(p), bool))
+
+
 def batches_of(masks, train, test, sizes):
     """Trials in batches of the class, as workers cut them."""
     cuts = np.cumsum(sizes)
     parts = [np.split(x, cuts) for x in (np.arange(len(masks)), masks, train, test)]
     return [
-        Batch(ids, packed(mask), p.astype(np.float16), q.astype(np.float16))
+        Batch(ids, packed(mask), confidence(p), confidence(q))
         for ids, mask, p, q in zip(*parts, strict=True)
         if len(ids)
     ]
@@ -286,7 +298,8 @@ def test_the_number_expected_by_chance_is_that_of_unrelated_subsets():
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"test_prob": b""}, "'test_prob', .* training.probabilities"),
+        ({"test_prob": b""}, "'test_margin' .* training.probabilities"),
+        ({"train_margin": np.full(40, np.nan, np.float16).tobytes()}, "train_margin: .* nan"),
         ({"train_prob": np.full(40, np.nan, np.float16).tobytes()}, "train_prob: .* received nan"),
         ({"test_prob": np.full(25, -0.5, np.float16).tobytes()}, "test_prob: .* received -0.5"),
     ],

@@ -10,19 +10,22 @@ import io
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Literal
 
 import numpy as np
 
 from tfmem.errors import InputError
 from tfmem.records import decode_example, encode_example, feature, read_records, write_records
+from tfmem.store.confidence import Confidence, from_bytes
 from tfmem.store.npz import NpzFile
 
 LABELS_NAME = "labels.npz"
 CONFIG_NAME = "config.yaml"  # of the run that the predictions beside it are of
 MOST_CLASSES = 1 << 20
+_CONFIDENCES = ("train_margin", "test_margin", "train_prob", "test_prob")
+Split = Literal["train", "test"]
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,11 @@ class TrialRecord:
       test_correct: packed `[num_test]`, likewise.
       dataset_fingerprint: hash of the data set.
       config_digest: hash of the settings that decide the predictions.
-      train_prob: float16 `[num_train]` probability of the true label, as bytes; may be empty.
+      train_margin: float16 `[num_train]`, how sure the model is of the true label, as bytes (see
+        `tfmem.store.confidence`); may be empty.
+      test_margin: float16 `[num_test]`, likewise.
+      train_prob: float16 `[num_train]`, of earlier versions: the probability of the true label in
+        place of its margin, as bytes.
       test_prob: float16 `[num_test]`, likewise.
       diverged: 1 if the loss was not finite, or the model is excluded because it learned nothing
         (see `tfmem.training.learning`); estimates leave such a trial out.
@@ -54,6 +61,8 @@ class TrialRecord:
     test_correct: bytes
     dataset_fingerprint: bytes
     config_digest: bytes
+    train_margin: bytes = b""
+    test_margin: bytes = b""
     train_prob: bytes = b""
     test_prob: bytes = b""
     diverged: int = 0
@@ -90,10 +99,10 @@ class TrialRecord:
                 numbers["num_test" if name == "test_correct" else "num_train"],
                 f"{source}: {name}",
             )
-        for name in ("train_prob", "test_prob"):
+        for name in _CONFIDENCES:
             if name in features:
                 blobs[name] = feature(features, name, bytes, source)
-                expected = 2 * numbers["num_train" if name == "train_prob" else "num_test"]
+                expected = 2 * numbers["num_train" if name.startswith("train") else "num_test"]
                 if len(blobs[name]) != expected:
                     raise InputError(
                         f"{source}: {name}: expected {expected} bytes of float16, "
@@ -104,6 +113,26 @@ class TrialRecord:
         if "diverged" in features:
             numbers["diverged"] = feature(features, "diverged", int, source)
         return cls(**numbers, **blobs)
+
+    def confidence(self, split: Split, source: str) -> Confidence | None:
+        """How sure the model is of true labels; None if the record does not say.
+
+        Args:
+          split: training or test examples.
+          source: what errors call the record.
+
+        Raises:
+          InputError: if a value is impossible.
+        """
+        for kind in ("margin", "prob"):
+            values: bytes = getattr(self, f"{split}_{kind}")
+            if values or not (self.num_train if split == "train" else self.num_test):
+                return from_bytes(values, kind == "margin", f"{source}: {split}_{kind}")
+        return None
+
+    def without_confidence(self) -> TrialRecord:
+        """The record without what only estimates of probabilities need."""
+        return replace(self, train_margin=b"", test_margin=b"", train_prob=b"", test_prob=b"")
 
 
 def _check_bits(packed: bytes, count: int, where: str) -> None:

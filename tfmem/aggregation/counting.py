@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
 from typing import Any, NamedTuple
 
 import apache_beam as beam
@@ -89,7 +88,7 @@ def BatchTrials(
 
 
 def _only_bits(record: TrialRecord, source: str) -> tuple[TrialRecord, str]:
-    return replace(record, train_prob=b"", test_prob=b""), source
+    return record.without_confidence(), source
 
 
 @beam.ptransform_fn

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable, Iterator
+from typing import Literal
 
 import apache_beam as beam
 import numpy as np
@@ -14,8 +15,7 @@ from tfmem.errors import InputError
 from tfmem.estimation.estimator import ClassCounts
 from tfmem.estimation.probabilities import Batch, sum_class
 from tfmem.predictions import TrialRecord
-
-_ONE = int(np.float16(1).view(np.uint16))
+from tfmem.store.confidence import Confidence
 
 
 class _CutProbabilities(WithGroups):
@@ -25,30 +25,25 @@ class _CutProbabilities(WithGroups):
         records = [record for record, _ in batch]
         trial_ids = np.array([record.trial_id for record in records], np.int64)
         masks = turned(records, "subset_mask", len(self._labels.train_labels))
-        train = _stack(batch, "train_prob", len(self._labels.train_labels))
-        test = _stack(batch, "test_prob", len(self._labels.test_labels))
+        train, test = _stack(batch, "train"), _stack(batch, "test")
         for key, group in self._groups.items():
-            yield (
-                key,
-                Batch(trial_ids, masks[group.train], train[:, group.train], test[:, group.test]),
-            )
+            confidences = train.examples(group.train), test.examples(group.test)
+            yield key, Batch(trial_ids, masks[group.train], *confidences)
 
 
-def _stack(batch: list[tuple[TrialRecord, str]], name: str, count: int) -> np.ndarray:
-    """Probabilities of a batch of trials, float16 `[batch, count]`."""
-    rows = []
+def _stack(batch: list[tuple[TrialRecord, str]], split: Literal["train", "test"]) -> Confidence:
+    """How sure the models of a batch of trials are."""
+    found = []
     for record, source in batch:
-        bits = np.frombuffer(getattr(record, name), "<u2")
-        if len(bits) != count:
+        confidence = record.confidence(split, source)
+        if confidence is None:
             raise InputError(
-                f"{source}: expected a feature {name!r}, which estimation.statistic: probability "
-                "needs, but there is none: it is written where training.probabilities is true"
+                f"{source}: expected a feature '{split}_margin' (or '{split}_prob' of earlier "
+                "versions), which estimation.statistic: probability needs, but there is none: it "
+                "is written where training.probabilities is true"
             )
-        if bits.max(initial=0) > _ONE:  # of what is not negative, bits are in the order of values
-            wrong = bits.view("<f2")[np.argmax(bits > _ONE)]
-            raise InputError(f"{source}: {name}: expected values from 0 to 1, received {wrong}")
-        rows.append(bits)
-    return np.stack(rows).astype(np.uint16, copy=False).view(np.float16)
+        found.append(confidence)
+    return Confidence.of(found)
 
 
 class _SumClass(WithGroups):

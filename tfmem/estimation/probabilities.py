@@ -1,7 +1,8 @@
 """Sums over trials of the probabilities of true labels, exact in any order.
 
-A float16 in [0, 1] is a multiple of 2^-24, so float64 holds sums of up to 2^29 of them exactly, and
-a matrix product with 0 and 1 is the same to the bit in whatever order, blocks or threads.
+All probabilities are multiples of 2^-32 (see `tfmem.store.confidence`), so float64 holds sums of up
+to 2^21 of them exactly, and a matrix product with 0 and 1 is the same to the bit in whatever order,
+blocks or threads.
 """
 
 from __future__ import annotations
@@ -12,8 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from tfmem.estimation.estimator import ClassCounts, TrainCounts
-
-_UNIT = 2.0**-32
+from tfmem.store.confidence import UNIT, Confidence
 
 
 class Batch(NamedTuple):
@@ -22,14 +22,14 @@ class Batch(NamedTuple):
     Attributes:
       trial_ids: int64 `[batch]`.
       masks: uint64 `[train, words]`, packed along the trials of the batch.
-      train: float16 `[batch, train]`, probability of the label.
-      test: float16 `[batch, test]`, likewise.
+      train: how sure models are of the label, `[batch, train]`.
+      test: likewise, `[batch, test]`.
     """
 
     trial_ids: np.ndarray
     masks: np.ndarray
-    train: np.ndarray
-    test: np.ndarray
+    train: Confidence
+    test: Confidence
 
 
 def uncertainty(probability: np.ndarray) -> np.ndarray:
@@ -37,7 +37,7 @@ def uncertainty(probability: np.ndarray) -> np.ndarray:
 
     Rounding down never makes an error smaller. The sums are exact over 2^23 trials.
     """
-    return np.floor(probability * (1 - probability) / _UNIT) * _UNIT
+    return np.floor(probability * (1 - probability) / UNIT) * UNIT
 
 
 def sum_class(
@@ -68,12 +68,12 @@ def sum_class(
             batch.masks.astype("<u8", copy=False).view(np.uint8), axis=1, bitorder="little"
         )
         masks = bits[:, first].astype(np.float64)
-        p = batch.train[first].astype(np.float64)
+        p = batch.train.trials(first).probabilities()
         both = np.stack([p, uncertainty(p)])
         num_in += bits[:, first].sum(axis=1, dtype=np.int64)
         train[::2] += both.sum(axis=1)
         train[1::2] += (both * masks.T).sum(axis=1)
-        p = batch.test[first].astype(np.float64)
+        p = batch.test.trials(first).probabilities()
         both = np.concatenate([p, uncertainty(p)], axis=1)
         test += both.sum(axis=0)
         test_in += masks @ both

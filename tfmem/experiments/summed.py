@@ -111,9 +111,10 @@ def sum_trials(records: Iterable[TrialRecord], labels: np.ndarray) -> Summed:
         num_in += mask
         correct += right
         correct_in += mask & right
-        complete &= bool(record.train_prob)
-        if complete:
-            probability = np.frombuffer(record.train_prob, np.float16).astype(np.float64)
+        sure = record.confidence("train", f"trial {record.trial_id}")
+        complete &= sure is not None
+        if sure is not None:
+            (probability,) = sure.probabilities()
             confidence += probability
             confidence_in += np.where(mask, probability, 0)
         accuracy.append(unpack(record.test_correct, record.num_test).mean())

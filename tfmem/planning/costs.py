@@ -70,8 +70,8 @@ class Sizes:
 def record_bytes(sizes: Sizes, probabilities: bool) -> int:
     """Bytes of one trial's prediction record on disk, within a hundred.
 
-    One bit for each training example's place in the subset, one for each prediction, and float16
-    probabilities of the true label if they are kept.
+    One bit for each training example's place in the subset, one for each prediction, and a float16
+    margin of the true label if those are kept.
     """
     bits = 2 * -(-sizes.num_train // 8) + -(-sizes.num_test // 8)
     floats = 2 * (sizes.num_train + sizes.num_test) if probabilities else 0

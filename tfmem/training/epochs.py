@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Protocol
 
 import numpy as np
@@ -48,8 +49,8 @@ class Machine(Protocol):
           Mean loss of each model, float `[models]`.
         """
 
-    def predict(self) -> Sequence[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]:
-        """Of each model: correctness on train and test, probabilities on train and test."""
+    def predict(self) -> Sequence[Outcome]:
+        """What each model predicts; its loss is left open."""
 
 
 def train_epochs(
@@ -80,8 +81,13 @@ def train_epochs(
         watcher.after_epoch(epoch, losses, machine.variables)
         if not np.isfinite(losses).any():
             break
-    predictions = machine.predict()
-    return [Outcome(*p, float(loss)) for p, loss in zip(predictions, losses, strict=True)]
+    predicted = zip(machine.predict(), losses, strict=True)
+    return [replace(outcome, loss=_loss(outcome, float(loss))) for outcome, loss in predicted]
+
+
+def _loss(outcome: Outcome, loss: float) -> float:
+    """The loss, or NaN if the last step has spoilt the weights, of which the loss cannot know."""
+    return float("nan") if np.isnan(outcome.train_margin).any() else loss
 
 
 def loss_scale(settings: TrainingSettings) -> float:
@@ -90,15 +96,19 @@ def loss_scale(settings: TrainingSettings) -> float:
 
 
 def read_predictions(logits: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Correctness and probability of the true label (float16), `[batch]` each.
+    """Correctness and margin of the true label (float32), `[batch]` each.
+
+    The margin `log(p / (1 - p))` is the label's logit less the logarithm of the sum of the others'
+    exponentials, so no digit of it is lost where `p` is near 1.
 
     Args:
-      logits: `[batch, classes]`.
+      logits: float32 `[batch, classes]`.
       labels: int32 `[batch]`.
     """
     correct = tf.equal(tf.argmax(logits, axis=-1, output_type=tf.int32), labels)
-    probability = tf.gather(tf.nn.softmax(logits), labels, axis=1, batch_dims=1)
-    return correct, tf.cast(probability, tf.float16)
+    own = tf.one_hot(labels, tf.shape(logits)[-1], on_value=True, off_value=False)
+    others = tf.reduce_logsumexp(tf.where(own, -np.inf, logits), axis=-1)
+    return correct, tf.gather(logits, labels, axis=1, batch_dims=1) - others
 
 
 def out_of_memory(settings: TrainingSettings) -> InputError:

@@ -174,18 +174,18 @@ class MirroredTrainer:
 
         return self._strategy.run(replica_predictions, (batch, labels))
 
-    def predict(self) -> list[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]:
+    def predict(self) -> list[Outcome]:
         """See `Machine.predict`."""
         train, test = (list(zip(*self._predicted(split), strict=True)) for split in (False, True))
-        (train_correct, train_prob), (test_correct, test_prob) = (
+        (train_correct, train_margin), (test_correct, test_margin) = (
             [np.concatenate(parts) for parts in found] for found in (train, test)
         )
-        return [(train_correct, test_correct, train_prob, test_prob)]
+        return [Outcome(train_correct, test_correct, train_margin, test_margin)]
 
     def _predicted(self, test: bool) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         for images, labels in self._examples.in_order(test, self._evaluation_batch):
-            correct, probability = self._predict_program(self._shares(images), self._shares(labels))
-            yield self._joined(correct)[: len(labels)], self._joined(probability)[: len(labels)]
+            correct, margin = self._predict_program(self._shares(images), self._shares(labels))
+            yield self._joined(correct)[: len(labels)], self._joined(margin)[: len(labels)]
 
     def activations(self, layer: str, test: bool) -> Iterator[np.ndarray]:
         """Outputs of a layer for a split in index order, float32, in blocks `[batch, ...]`."""

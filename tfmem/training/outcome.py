@@ -21,15 +21,15 @@ class Outcome:
     Attributes:
       train_correct: bool `[num_train]`.
       test_correct: bool `[num_test]`.
-      train_prob: float16 `[num_train]`, probability of the true label.
-      test_prob: float16 `[num_test]`.
+      train_margin: float32 `[num_train]`, `log(p / (1 - p))` of the probability of the true label.
+      test_margin: float32 `[num_test]`.
       loss: mean training loss over the last epoch; not finite if the trial diverged.
     """
 
     train_correct: np.ndarray
     test_correct: np.ndarray
-    train_prob: np.ndarray
-    test_prob: np.ndarray
+    train_margin: np.ndarray
+    test_margin: np.ndarray
     loss: float = 0.0
 
 

@@ -15,6 +15,7 @@ from tfmem.datasets import AnyDataset
 from tfmem.errors import InputError
 from tfmem.predictions import CONFIG_NAME, TrialRecord, parse_shard
 from tfmem.records import parse_shard_name, shard_name
+from tfmem.store.confidence import to_bytes
 from tfmem.subsets import Trial, pack, subset_size, unpack
 from tfmem.training.grouping import kept_subsets, kept_units
 from tfmem.training.learning import is_left_out
@@ -155,8 +156,8 @@ class Shards:
             test_correct=pack(outcome.test_correct),
             dataset_fingerprint=self._fingerprint,
             config_digest=self._config.digest(),
-            train_prob=outcome.train_prob.astype("<f2").tobytes() if keep else b"",
-            test_prob=outcome.test_prob.astype("<f2").tobytes() if keep else b"",
+            train_margin=to_bytes(outcome.train_margin) if keep else b"",
+            test_margin=to_bytes(outcome.test_margin) if keep else b"",
             diverged=int(is_left_out(outcome.loss, *seen, training)),
         )
 

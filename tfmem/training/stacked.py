@@ -192,7 +192,7 @@ class StackedTrainer:
         return tf.nest.map_structure(lambda value: tf.expand_dims(value, 0), function(alone))
 
     def _predictions(self, indices: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Correctness and probability of the true label, `[stack, len(indices)]`."""
+        """Correctness and margin of the true label, `[stack, len(indices)]`."""
         images = self._examples.scaled(self._examples.images(indices))
         labels = self._examples.labels(indices)
 
@@ -203,7 +203,7 @@ class StackedTrainer:
         values = [[v.read_value() for v in group] for group in (self._weights, self._state)]
         return self._mapped(one_model, tuple(values))
 
-    def predict(self) -> list[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]:
+    def predict(self) -> list[Outcome]:
         """See `Machine.predict`."""
         count, n = self._examples.count, self._examples.num_train
         indices = np.arange(count, dtype=np.int32)
@@ -211,8 +211,8 @@ class StackedTrainer:
             self._run(self._predictions, indices[start : start + EVALUATION_BATCH])
             for start in range(0, count, EVALUATION_BATCH)
         ]
-        correct, probability = (np.concatenate(part, axis=1) for part in zip(*parts, strict=True))
-        return [(c[:n], c[n:], p[:n], p[n:]) for c, p in zip(correct, probability, strict=True)]
+        correct, margin = (np.concatenate(part, axis=1) for part in zip(*parts, strict=True))
+        return [Outcome(c[:n], c[n:], m[:n], m[n:]) for c, m in zip(correct, margin, strict=True)]
 
     def probabilities(self) -> np.ndarray:
         """Probabilities of all classes for the training examples, `[stack, num_train, classes]`."""
