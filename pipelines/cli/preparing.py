@@ -19,7 +19,6 @@ from pipelines.cli.options import (
     settings_of,
 )
 from tfmem.errors import InputError
-from tfmem.planning import Question
 
 if TYPE_CHECKING:
     pass
@@ -85,6 +84,7 @@ def plan(
 ) -> None:
     """Say what a run will show and cost, before anything is trained."""
     from pipelines.plan import LEGEND, plan_run, plan_table, recommendation, write_plan
+    from tfmem.planning import Question
 
     settings = settings_of(config, set)
     question = Question(

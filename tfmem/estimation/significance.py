@@ -18,7 +18,9 @@ from __future__ import annotations
 from typing import Literal
 
 import numpy as np
-from scipy.stats import hypergeom, norm
+from scipy.special import ndtr, ndtri  # scipy.stats, which has them too, takes 0.7 s to import
+
+from tfmem.estimation.hypergeometric import log_at_least, log_at_most
 
 _KEPT_BY_CHANCE = 200_000  # p-values that are kept of tests without effect
 Sign = Literal["positive", "negative", "both"]
@@ -43,9 +45,9 @@ def p_values(
     size = num_trials + 1
     triples, where = np.unique((correct_in * size + num_in) * size + correct, return_inverse=True)
     both, included, right = triples // size**2, triples // size % size, triples % size
-    upper = hypergeom.sf(both - 1, num_trials, right, included) if sign != "negative" else 1.0
-    lower = hypergeom.cdf(both, num_trials, right, included) if sign != "positive" else 1.0
-    found = np.minimum(upper, lower) * (2 if sign == "both" else 1)
+    upper = log_at_least(both, num_trials, right, included) if sign != "negative" else 0.0
+    lower = log_at_most(both, num_trials, right, included) if sign != "positive" else 0.0
+    found = np.exp(np.minimum(upper, lower)) * (2 if sign == "both" else 1)
     return np.minimum(found, 1.0)[where]
 
 
@@ -63,7 +65,7 @@ def mean_p_values(covariance: np.ndarray, deviation: np.ndarray, sign: Sign) -> 
     """
     away = {"positive": covariance, "negative": -covariance, "both": np.abs(covariance)}[sign]
     score = np.divide(away, deviation, out=np.full(len(away), -np.inf), where=deviation > 0)
-    return np.minimum(norm.sf(score) * (2 if sign == "both" else 1), 1.0)
+    return np.minimum(ndtr(-score) * (2 if sign == "both" else 1), 1.0)
 
 
 def q_values(p: np.ndarray, tests: int) -> np.ndarray:
@@ -120,7 +122,7 @@ def normal_quantile(p: float) -> float:
 
     A little below the normal quantile, so that few exact p-values below `p` are missed.
     """
-    return -np.inf if p >= 0.3 else float(0.95 * norm.isf(p))
+    return -np.inf if p >= 0.3 else float(-0.95 * ndtri(p))
 
 
 def expected_by_chance(
@@ -142,9 +144,11 @@ def expected_by_chance(
     reach = threshold * num_in * (num_trials - num_in) / num_trials
     chance = np.zeros(len(right))
     if sign != "negative":
-        chance += hypergeom.sf(np.ceil(middle + reach - 1e-9) - 1, num_trials, right, num_in)
+        least = np.ceil(middle + reach - 1e-9)
+        chance += np.exp(log_at_least(least, num_trials, right, num_in))
     if sign != "positive":
-        chance += hypergeom.cdf(np.floor(middle - reach + 1e-9), num_trials, right, num_in)
+        most = np.floor(middle - reach + 1e-9)
+        chance += np.exp(log_at_most(most, num_trials, right, num_in))
     return float(tested[right] @ np.minimum(chance, 1.0))
 
 
@@ -165,5 +169,5 @@ def expected_means_by_chance(
     num_out = num_trials - num_in
     pooled = (step + 0.5) / (4 * max(num_trials - 1, 1))
     deviation = np.sqrt(pooled * num_trials / max(num_in * num_out, 1))
-    chance = norm.sf(threshold / deviation) * (2 if sign == "both" else 1)
+    chance = ndtr(-threshold / deviation) * (2 if sign == "both" else 1)
     return float(tested[step] @ np.minimum(chance, 1.0))
