@@ -20,6 +20,7 @@ from components.component import Artifact, Component
 from pipelines.unchanged import output_digests, step_key
 from tfmem.errors import InputError
 from tfmem.store.listing import listing_digest
+from tfmem.store.outputs import publish_outputs, settle_outputs
 
 _STATE = ".components"
 
@@ -61,6 +62,7 @@ def run_chain(steps: Sequence[Step], folder: Path, say: Callable[[str], None] = 
       ComponentError: if a step fails; what earlier steps made stays.
       InputError: if a step's inputs or parameters do not fit.
     """
+    settle_outputs(folder)
     made: set[type[Artifact]] = set()
     for step in steps:
         step.component.check_parameters(step.parameters)
@@ -115,17 +117,10 @@ def _run_step(step: Step, folder: Path) -> None:
             if not path.suffix:
                 path.mkdir()
         component.Do(inputs, outputs, step.parameters)
-        for name, path in outputs.items():
-            _publish(path, final[name], unfinished / f"old-{final[name].name}")
+        places = {path.name: component.outputs[name].place for name, path in outputs.items()}
+        publish_outputs(unfinished, folder, places)
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
-
-
-def _publish(new: Path, final: Path, old: Path) -> None:
-    """Puts a finished output in its place; directories cannot replace each other in one move."""
-    if final.is_dir():
-        final.rename(old)
-    new.replace(final)
 
 
 def _inputs(step: Step, folder: Path) -> dict[str, Path]:

@@ -12,12 +12,12 @@ from tests.browser import CHROMIUM, Browser
 from tfmem.config import from_yaml
 from tfmem.datasets.dataset import Dataset
 from tfmem.datasets.text import TextDataset
+from tfmem.estimation.blocks import InfluenceBlock
 from tfmem.estimation.estimator import ClassCounts, TrainCounts
 from tfmem.experiments_page import render_experiments
 from tfmem.explorer import explore
 from tfmem.pairs import PairStatistics
 from tfmem.report import render, write_folder
-from tfmem.run import InfluenceBlock
 from tfmem.sprites import sprites
 
 TRIALS = 100

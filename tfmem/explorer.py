@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tfmem.run import InfluenceBlock, Run
+from tfmem.estimation.blocks import InfluenceBlock
+from tfmem.run import Run
 
 EXAMPLES = 3_000
 LEAST, ERRORS, STRONGEST = 0.05, 2.0, 8

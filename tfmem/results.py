@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,9 @@ import pandas as pd
 
 from tfmem.config import SelectionSettings
 from tfmem.errors import InputError
-from tfmem.records import decode_example
+from tfmem.records import decode_example, feature
 from tfmem.store.sets import read_set
+from tfmem.store.validity import Rows, check_memorization, check_pairs, check_selection
 from tfmem.tables import decode_rows
 
 SUMMARY_NAME = "self_influence.json"  # beside records of self-influence
@@ -47,12 +49,26 @@ def read_memorization(folder: str | os.PathLike[str]) -> pd.DataFrame:
       0 of counts. `attrs["estimator"]` names it: `subsampled` where records do not.
 
     Raises:
-      InputError: if there are no records, or one lacks a feature.
+      InputError: if there are no records, one lacks a feature or cannot be, or one is missing.
     """
-    table = _table(folder, "memorization", _MEMORIZATION).set_index("index")
-    first = decode_example(*next(read_set(folder, "memorization")))
-    table.attrs["estimator"] = first.get("estimator", SUBSAMPLED).decode()
+    return _memorization(folder, _MEMORIZATION)
+
+
+def _memorization(folder: str | os.PathLike[str], columns: Mapping[str, Any]) -> pd.DataFrame:
+    estimator = _estimator(folder)
+    check = functools.partial(check_memorization, subsampled=estimator == SUBSAMPLED)
+    table = _table(folder, "memorization", columns, check).set_index("index").sort_index()
+    table.attrs["estimator"] = estimator.decode(errors="replace")
     return table
+
+
+def _estimator(folder: str | os.PathLike[str]) -> bytes:
+    """Which estimator the first record of memorization names."""
+    for payload, source in read_set(folder, "memorization"):
+        features = {"estimator": SUBSAMPLED, **decode_example(payload, source)}
+        name: bytes = feature(features, "estimator", bytes, source)
+        return name
+    raise InputError(f"{folder}: expected records of memorization, received empty files")
 
 
 def check_labels(table: pd.DataFrame, labels: np.ndarray, folder: Path, name: str) -> None:
@@ -82,10 +98,10 @@ def read_self_influence(folder: str | os.PathLike[str]) -> pd.DataFrame:
       and `residual`, how far the solver has come.
 
     Raises:
-      InputError: if there are no records, or one lacks a feature.
+      InputError: if there are no records, one lacks a feature or cannot be, or one is missing.
     """
     more = dict.fromkeys(("label_probability", "residual"), np.float32)
-    return _table(folder, "memorization", _MEMORIZATION | more).set_index("index")
+    return _memorization(folder, _MEMORIZATION | more)
 
 
 def read_pairs(folder: str | os.PathLike[str]) -> pd.DataFrame:
@@ -100,19 +116,30 @@ def read_pairs(folder: str | os.PathLike[str]) -> pd.DataFrame:
       estimator does not give is NaN.
 
     Raises:
-      InputError: if there are no records, or one lacks a feature.
+      InputError: if there are no records, one lacks a feature or cannot be, or if there are more or
+        fewer than the record of their selection says.
     """
-    return _table(folder, "pairs", _PAIRS)
+    of_one_model = os.path.exists(os.path.join(folder, RULE_NAME))
+    check = functools.partial(check_pairs, subsampled=not of_one_model)
+    table = _table(folder, "pairs", _PAIRS, check)
+    expected = read_selection(folder)["pairs"]
+    if len(table) != expected:
+        raise InputError(
+            f"{os.fspath(folder)}: expected {expected} pairs as its selection record says, "
+            f"received {len(table)}"
+        )
+    return table
 
 
 def read_selection(folder: str | os.PathLike[str]) -> dict[str, float]:
     """What the pairs in a folder were selected from: `pairs`, `tested`, `expected_by_chance`.
 
     Raises:
-      InputError: if that is not there.
+      InputError: if that is not there, or cannot be.
     """
     columns = {"pairs": np.int64, "tested": np.int64, "expected_by_chance": np.float32}
-    table = _table(folder, "selection", columns)
+    check = functools.partial(check_selection, folder=os.fspath(folder))
+    table = _table(folder, "selection", columns, check)
     return {name: table[name][0].item() for name in columns}
 
 
@@ -157,17 +184,30 @@ def estimator_of(folder: Path) -> str:
     Raises:
       InputError: if there are no records, or no summary beside those of self-influence.
     """
-    payload, source = next(read_set(folder, "memorization"))
-    name = decode_example(payload, source).get("estimator", SUBSAMPLED)
+    name = _estimator(folder)
     if name == SUBSAMPLED:
         return "Memorization is that of the subsampled estimator."
     summary = read_summary(folder)
     return (
-        f"Memorization is that of {name.decode()}: {summary['curvature']}, damping "
+        f"Memorization is that of {name.decode(errors='replace')}: {summary['curvature']}, damping "
         f"{summary['damping']:g}, {summary['not_converged']:,} examples not converged; a model "
         f"with test accuracy {summary['test_accuracy']:.2%}."
     )
 
 
-def _table(folder: str | os.PathLike[str], kind: str, columns: Mapping[str, Any]) -> pd.DataFrame:
-    return pd.DataFrame(decode_rows(read_set(folder, kind), columns))
+def _table(
+    folder: str | os.PathLike[str],
+    kind: str,
+    columns: Mapping[str, Any],
+    check: Callable[[Rows], None],
+) -> pd.DataFrame:
+    sources: list[str] = []
+
+    def records() -> Iterator[tuple[bytes, str]]:
+        for payload, source in read_set(folder, kind):
+            sources.append(source)
+            yield payload, source
+
+    rows = decode_rows(records(), columns)
+    check(Rows(rows, sources))
+    return pd.DataFrame(rows)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 
@@ -16,80 +15,21 @@ from tfmem.aggregation.estimates import KINDS, parse_influence
 from tfmem.config import Config, Statistic, from_yaml
 from tfmem.datasets import AnyDataset, load
 from tfmem.errors import InputError
-from tfmem.estimation.estimator import ClassCounts, Difference, influence
+from tfmem.estimation.blocks import InfluenceBlock
 from tfmem.predictions import LABELS_NAME, Labels, read_shard, shards_in
 from tfmem.records import decode_example
-from tfmem.results import read_memorization, read_pairs, read_selection
-from tfmem.store.sets import read_set
+from tfmem.results import (
+    SUBSAMPLED,
+    check_labels,
+    read_memorization,
+    read_pairs,
+    read_selection,
+)
+from tfmem.store.outputs import current_place
+from tfmem.store.sets import check_complete, check_together, read_manifest, read_set
 from tfmem.subsets import unpack
 
-
-class InfluenceBlock:
-    """Influence of the training on the test examples of one class.
-
-    Attributes:
-      label: the class.
-      statistic: `correctness`, or `probability` where its means were compared.
-      train_index: int64 `[train]`.
-      test_index: int64 `[test]`.
-      n_in: int64 `[train]`, trials with the training example in the subset.
-      n_out: int64 `[train]`, trials without it.
-      influence: float64 `[train, test]`; NaN where `n_in` or `n_out` is 0.
-    """
-
-    def __init__(self, counts: ClassCounts) -> None:
-        """Estimates from counts."""
-        self.label = counts.label
-        self.statistic = counts.statistic
-        self.train_index = counts.train.index
-        self.test_index = counts.test_index
-        self.n_in = counts.train.num_in
-        self.n_out = counts.train.num_out
-        self._counts = counts
-
-    @cached_property
-    def errors(self) -> Difference:
-        """Influence with `stderr` and the 95% interval from `low` to `high`, `[train, test]`."""
-        return influence(self._counts)
-
-    @property
-    def influence(self) -> np.ndarray:
-        """Influence, float64 `[train, test]`."""
-        return self.errors.value
-
-    @property
-    def test_accuracy(self) -> np.ndarray:
-        """How often models are right on each test example, float64 `[test]`.
-
-        Where the statistic is probability, the mean probability of its label.
-        """
-        return self._counts.test_correct / self._counts.train.num_trials
-
-    def of(self, train_index: np.ndarray) -> InfluenceBlock:
-        """The same for some training examples only, those of the class; takes less memory."""
-        counts, rows = self._counts, np.flatnonzero(np.isin(self.train_index, train_index))
-        both, uncertain = counts.test_correct_in, counts.test_uncertain_in
-        return InfluenceBlock(
-            replace(
-                counts,
-                train=counts.train.take(rows),
-                test_correct_in=both[rows],
-                test_uncertain_in=None if uncertain is None else uncertain[rows],
-            )
-        )
-
-    def most_influenced(self, train_index: int, count: int) -> tuple[np.ndarray, np.ndarray]:
-        """Test examples that a training example influences most, and by how much.
-
-        Raises:
-          InputError: if the training example is of another class.
-        """
-        row = np.flatnonzero(self.train_index == train_index)
-        if not len(row):
-            raise InputError(f"training example {train_index} is not of class {self.label}")
-        values = self.influence[row[0]]
-        best = np.argsort(-values, kind="stable")[:count]
-        return self.test_index[best], values[best]
+_NAMED = 20  # classes that a message names
 
 
 class Run:
@@ -143,18 +83,46 @@ class Run:
     @cached_property
     def statistic(self) -> Statistic:
         """What was averaged over models: `correctness`, or the `probability` of the true label."""
-        payload, source = next(read_set(self._folders["memorization"], "memorization"))
-        return "probability" if "probability" in decode_example(payload, source) else "correctness"
+        for payload, source in read_set(self._folders["memorization"], "memorization"):
+            found = decode_example(payload, source)
+            return "probability" if "probability" in found else "correctness"
+        raise InputError(f"{self._folders['memorization']}: expected records, received empty files")
 
     @cached_property
     def memorization(self) -> pd.DataFrame:
         """One row a training example, by `index`: label, counts, memorization with its errors."""
-        return read_memorization(self._folders["memorization"])
+        folder = self._folders["memorization"]
+        table = read_memorization(folder)
+        if self._has_labels:
+            check_labels(table, self.labels.train_labels, folder, str(self._folders["predictions"]))
+        return table
 
     @cached_property
     def pairs(self) -> pd.DataFrame:
         """The selected pairs, most influential first."""
-        return read_pairs(self._folders["pairs"])
+        folder = self._folders["pairs"]
+        self._check_origin("pairs")
+        table, known = read_pairs(folder), self.memorization
+        train, test = table["train_index"].to_numpy(), table["test_index"].to_numpy()
+        if (train >= len(known)).any():
+            raise InputError(
+                f"{folder}: expected training examples 0 to {len(known) - 1}, received {max(train)}"
+            )
+        rows = known.iloc[train]
+        fits = rows["label"].to_numpy() == table["label"].to_numpy()
+        if known.attrs["estimator"] == SUBSAMPLED.decode():
+            fits &= rows["memorization"].to_numpy() == table["memorization"].to_numpy()
+        if self._has_labels:
+            labels = self.labels.test_labels
+            fits &= test < len(labels)
+            fits[fits] = labels[test[fits]] == table["test_label"].to_numpy()[fits]
+        if not fits.all():
+            first = int(np.flatnonzero(~fits)[0])
+            raise InputError(
+                f"{folder}: pair {train[first]}, {test[first]}: label or memorization is not as in "
+                f"{self._folders['memorization']}: they are of different estimations"
+            )
+        return table
 
     @cached_property
     def selection(self) -> dict[str, float]:
@@ -169,8 +137,20 @@ class Run:
 
     @cached_property
     def influence(self) -> dict[int, InfluenceBlock]:
-        """Influence blocks by class."""
-        blocks = {}
+        """Influence blocks by class; another class is an `InputError` that says which there are."""
+        return _ByClass({block.label: block for block in self.influence_blocks()})
+
+    def influence_blocks(self) -> Iterator[InfluenceBlock]:
+        """Influence of one class after another, none held.
+
+        Raises:
+          InputError: naming a record that is not of the run's examples, or of another estimation;
+            or the class that is missing, after the last.
+        """
+        self._check_origin("influence")
+        known, there = self.memorization, dict[int, str]()
+        train_labels = known["label"].to_numpy()
+        test_labels = self.labels.test_labels if self._has_labels else None
         for payload, source in read_set(self._folders["influence"], "influence"):
             counts = parse_influence(payload, source)
             if counts.statistic != self.statistic:
@@ -178,8 +158,40 @@ class Run:
                     f"{source}: influence of {counts.statistic}, expected {self.statistic} as in "
                     f"{self._folders['memorization']}"
                 )
-            blocks[counts.label] = InfluenceBlock(counts)
-        return blocks
+            if counts.label in there:
+                raise InputError(f"{source}: class {counts.label} is also in {there[counts.label]}")
+            there[counts.label] = source
+            pairs = [("train_index", counts.train.index, train_labels)]
+            if test_labels is not None:
+                pairs.append(("test_index", counts.test_index, test_labels))
+            for name, index, labels in pairs:
+                if not np.array_equal(np.sort(index), np.flatnonzero(labels == counts.label)):
+                    raise InputError(f"{source}: {name}: expected all examples of its class")
+            n_in = known["n_in"].to_numpy()[counts.train.index]
+            if not np.array_equal(counts.train.num_in, n_in):
+                raise InputError(
+                    f"{source}: num_in: expected n_in of {self._folders['memorization']}: they are "
+                    "of different estimations"
+                )
+            yield InfluenceBlock(counts)
+        classes = set(train_labels.tolist())
+        if test_labels is not None:
+            classes |= set(test_labels.tolist())
+        if missing := sorted(classes - there.keys()):
+            raise InputError(f"{self._folders['influence']}: no record of class {missing[0]}")
+
+    @property
+    def _has_labels(self) -> bool:
+        """Whether there are labels: not beside estimates of predictions that lie elsewhere."""
+        return (self._folders["predictions"] / LABELS_NAME).exists()
+
+    def _check_origin(self, kind: str) -> None:
+        """Checks that estimates are of the same estimation as memorization, where that is known."""
+        folders = [self._folders[kind], self._folders["memorization"]]
+        found = [read_manifest(folder) for folder in folders]
+        if found[0] and found[1]:
+            one, other = found[0].made_from, found[1].made_from
+            check_together((str(folders[0]), one), (str(folders[1]), other))
 
     def most_influenced(self, train_index: int, count: int) -> tuple[np.ndarray, np.ndarray]:
         """Test examples of its class that a training example influences most, and by how much."""
@@ -193,7 +205,9 @@ class Run:
         `diverged` is whether estimates leave it out.
         """
         rows = []
-        for path in shards_in(self._folders["predictions"]):
+        shards = shards_in(self._folders["predictions"])
+        check_complete(shards, "if the run is not in training any more, run `tfmem train` again")
+        for path in shards:
             for record in read_shard(path):
                 mask = unpack(record.subset_mask, record.num_train)
                 correct = unpack(record.train_correct, record.num_train)
@@ -202,6 +216,15 @@ class Run:
                 rows.append((record.trial_id, *accuracies, bool(record.diverged)))
         names = ["trial_id", "subset_accuracy", "held_out_accuracy", "test_accuracy", "diverged"]
         return pd.DataFrame(rows, columns=names).set_index("trial_id").sort_index()
+
+
+class _ByClass(dict[int, InfluenceBlock]):
+    """Influence blocks by class."""
+
+    def __missing__(self, label: int) -> InfluenceBlock:
+        there = ", ".join(map(str, sorted(self)[:_NAMED]))
+        more = f" and {len(self) - _NAMED} more" if len(self) > _NAMED else ""
+        raise InputError(f"no influence of class {label!r}: there are {there}{more}")
 
 
 def load_run(folder: str | os.PathLike[str]) -> Run:
@@ -216,5 +239,5 @@ def load_run(folder: str | os.PathLike[str]) -> Run:
     folder = Path(folder)
     if not folder.is_dir():
         raise InputError(f"{folder}: no such run folder")
-    parts = {kind: folder / kind for kind in KINDS}
-    return Run({**parts, "settings": folder / "config.yaml"})
+    parts = {kind: current_place(folder, kind) for kind in KINDS}
+    return Run({**parts, "settings": current_place(folder, "config.yaml")})

@@ -19,6 +19,7 @@ from tfmem.selection.settling import Selection
 
 KINDS = ("predictions", "memorization", "influence", "pairs")  # folders of a run
 _NAMES = "train_index", "test_index", "num_in"
+_ROUNDING = 1e-9
 _COUNT_NAMES = "train_correct", "train_correct_in", "test_correct"
 
 
@@ -90,7 +91,7 @@ def parse_influence(payload: bytes, source: str) -> ClassCounts:
     """The counts, or sums of probabilities, in a record that `influence_record` made.
 
     Raises:
-      InputError: naming `source`, if a part is missing or of a wrong length.
+      InputError: naming `source`, if a part is missing, of a wrong length, or cannot be.
     """
     features = decode_example(payload, source)
     of_probability = "probability" in features
@@ -110,15 +111,53 @@ def parse_influence(payload: bytes, source: str) -> ClassCounts:
         block = _block(features, "test_correct_in", "<i4", (train, test), source)
         train_sums = [arrays["train_correct"], arrays["train_correct_in"]]
         test_sums = [arrays["test_correct"], block]
+    _block(features, "influence", "<f4", (train, test), source)
     label = feature(features, "label", int, source)
     num_trials = feature(features, "num_trials", int, source)
     labels = np.full(train, label, np.int64)
-    return ClassCounts(
+    counts = ClassCounts(
         label,
         TrainCounts(num_trials, arrays["train_index"], labels, arrays["num_in"], *train_sums),
         arrays["test_index"],
         *test_sums,
     )
+    _check_counts(counts, source)
+    return counts
+
+
+def _check_counts(counts: ClassCounts, source: str) -> None:
+    """Checks that no more models are right than there are, and so on."""
+    train, trials = counts.train, counts.train.num_trials
+
+    def check(name: str, wrong: np.ndarray | bool, expected: str) -> None:
+        if np.any(wrong):
+            raise InputError(f"{source}: {name}: expected {expected}")
+
+    check("label", counts.label < 0, f"a class number, received {counts.label}")
+    check("num_trials", trials < 0, f"at least 0, received {trials}")
+    for name, index in (("train_index", train.index), ("test_index", counts.test_index)):
+        ordered = np.sort(index)
+        check(name, ordered[:1] < 0, f"numbers of examples, received {ordered[:1].sum()}")
+        check(name, np.diff(ordered) == 0, "each example once")
+    check("num_in", _outside(train.num_in, trials), f"0 to {trials} trials")
+    sums = [
+        ("correct", train.correct_in, train.correct, train.num_in),
+        ("correct", counts.test_correct_in, counts.test_correct, train.num_in[:, None]),
+    ]
+    if train.uncertain is not None and train.uncertain_in is not None:
+        sums.append(("uncertain", train.uncertain_in, train.uncertain, train.num_in))
+    if counts.test_uncertain is not None and counts.test_uncertain_in is not None:
+        whole = counts.test_uncertain
+        sums.append(("uncertain", counts.test_uncertain_in, whole, train.num_in[:, None]))
+    for name, inside, whole, num_in in sums:
+        check(name, _outside(inside, num_in), "no more than there are trials with the example")
+        check(name, _outside(whole - inside, trials - num_in), "no more than there are trials")
+
+
+def _outside(values: np.ndarray, most: np.ndarray | int) -> np.ndarray:
+    """Which values are not from 0 to a greatest, but for the rounding of sums of probabilities."""
+    slack = _ROUNDING * (1 + np.abs(most)) if values.dtype.kind == "f" else 0
+    return ~((values >= -slack) & (values <= most + slack))
 
 
 def _block(

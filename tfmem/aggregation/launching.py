@@ -223,7 +223,7 @@ def _wait(result: PipelineResult) -> None:
 def _cause(error: Exception) -> InputError:
     """One line: the `InputError` of a worker, which Beam wraps in its words, or what it says."""
     if isinstance(error, InputError):
-        return error
+        return InputError(re.sub(r" \[while running.*", "", str(error)))
     if isinstance(error, OSError) and error.filename:
         return InputError(f"{error.filename}: {error.strerror}")
     said = str(error)

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Literal
 
-from tfmem.aggregation.estimates import parse_influence
+import pandas as pd
+
 from tfmem.errors import InputError
 from tfmem.published.demonstration import write_demonstration
 from tfmem.published.matrices import ClassMatrix, write_matrices
 from tfmem.published.pairs import write_pairs
-from tfmem.published.tables import TableFormat, long_influence, write_table
-from tfmem.records import read_records
-from tfmem.run import InfluenceBlock, load_run
+from tfmem.published.tables import TableFormat, long_influence, write_tables
+from tfmem.run import load_run
 
 Format = Literal["pairs-npz", "matrices-npz", "demo-npz", "parquet", "csv"]
 
@@ -69,33 +69,23 @@ def _demonstration(folder: Path, out: Path, influence: bool) -> list[Path]:
 def _tables(kind: TableFormat) -> Callable[[Path, Path, bool], list[Path]]:
     def write(folder: Path, out: Path, influence: bool) -> list[Path]:
         run = load_run(folder)
-        parts = {"memorization": [run.memorization.reset_index()], "pairs": [run.pairs]}
-        written = [out / f"{name}.{kind}" for name in parts]
-        for path, tables in zip(written, parts.values(), strict=True):
-            write_table(path, kind, tables)
+        parts: dict[str, Iterable[pd.DataFrame]] = {
+            "memorization": [run.memorization.reset_index()],
+            "pairs": [run.pairs],
+        }
         if influence:
-            written.append(out / f"influence.{kind}")
-            write_table(written[-1], kind, map(long_influence, _blocks(folder)))
-        return written
+            parts["influence"] = map(long_influence, run.influence_blocks())
+        tables = {out / f"{name}.{kind}": part for name, part in parts.items()}
+        write_tables(tables, kind)
+        return list(tables)
 
     return write
 
 
 def _class_matrices(folder: Path) -> Iterator[ClassMatrix]:
-    for block in _blocks(folder):
+    for block in load_run(folder).influence_blocks():
         values = block.influence.astype("float32")
         yield ClassMatrix(block.label, block.train_index, block.test_index, values)
-
-
-def _blocks(folder: Path) -> Iterator[InfluenceBlock]:
-    """The influence of one class after the other, none held."""
-    paths = sorted((folder / "influence").glob("influence-*.tfrecord"))
-    if not paths:
-        raise InputError(f"{folder / 'influence'}: no influence records; has the run finished?")
-    for path in paths:
-        with open(path, "rb") as file:
-            for payload, source in read_records(file, str(path)):
-                yield InfluenceBlock(parse_influence(payload, source))
 
 
 _WRITERS: dict[Format, Callable[[Path, Path, bool], list[Path]]] = {

@@ -2,48 +2,56 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import contextlib
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Literal
+from typing import BinaryIO, Literal
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from tfmem.estimation.blocks import InfluenceBlock
 from tfmem.predictions import complete_file
-from tfmem.run import InfluenceBlock
 
 TableFormat = Literal["parquet", "csv"]
+_ROWS = 1 << 17  # of a table that are text at a time
 
 
-def write_table(path: Path, kind: TableFormat, parts: Iterable[pd.DataFrame]) -> int:
-    """Writes a table part by part; the file appears under its name when it is complete.
+def write_tables(tables: Mapping[Path, Iterable[pd.DataFrame]], kind: TableFormat) -> None:
+    """Writes tables part by part; all files appear when all are complete, or none does.
 
     Args:
-      path: the file.
+      tables: by the file each goes to; there is a part at least, parts have the same columns, and
+        each is asked for when the one before has been written.
       kind: `parquet` (a row group for each part) or `csv` (NaN is an empty field).
-      parts: tables of the same columns, at least one; each is asked for when the one before has
-        been written.
-
-    Returns:
-      The number of rows.
     """
-    rows = 0
-    with complete_file(path) as file:
-        if kind == "csv":
-            for number, part in enumerate(parts):
-                part.to_csv(file, index=False, header=not number, lineterminator="\n")
-                rows += len(part)
-            return rows
-        writer = None
-        for part in parts:
-            table = pa.Table.from_pandas(part, preserve_index=False)
-            writer = writer or pq.ParquetWriter(file, table.schema, compression="zstd")
-            writer.write_table(table)
-            rows += len(part)
-        if writer:
-            writer.close()
-    return rows
+    with contextlib.ExitStack() as files:
+        for path, parts in tables.items():
+            file = files.enter_context(complete_file(path))
+            try:
+                (_write_csv if kind == "csv" else _write_parquet)(file, parts)
+                file.flush()
+            except OSError as error:  # of a full disk, it has no name
+                raise OSError(error.errno, error.strerror, str(path)) from None
+
+
+def _write_csv(file: BinaryIO, parts: Iterable[pd.DataFrame]) -> None:
+    for number, part in enumerate(parts):
+        for start in range(0, max(1, len(part)), _ROWS):
+            rows, header = part.iloc[start : start + _ROWS], not number and not start
+            # pandas would lose what a full disk refuses at the end of a file
+            file.write(rows.to_csv(index=False, header=header, lineterminator="\n").encode())
+
+
+def _write_parquet(file: BinaryIO, parts: Iterable[pd.DataFrame]) -> None:
+    writer = None
+    for part in parts:
+        table = pa.Table.from_pandas(part, preserve_index=False)
+        writer = writer or pq.ParquetWriter(file, table.schema, compression="zstd")
+        writer.write_table(table)
+    if writer:
+        writer.close()
 
 
 def long_influence(block: InfluenceBlock) -> pd.DataFrame:

@@ -1,0 +1,79 @@
+"""Influence of the training on the test examples of one class, from its counts."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cached_property
+
+import numpy as np
+
+from tfmem.errors import InputError
+from tfmem.estimation.estimator import ClassCounts, Difference, influence
+
+
+class InfluenceBlock:
+    """Influence of the training on the test examples of one class.
+
+    Attributes:
+      label: the class.
+      statistic: `correctness`, or `probability` where its means were compared.
+      train_index: int64 `[train]`.
+      test_index: int64 `[test]`.
+      n_in: int64 `[train]`, trials with the training example in the subset.
+      n_out: int64 `[train]`, trials without it.
+      influence: float64 `[train, test]`; NaN where `n_in` or `n_out` is 0.
+    """
+
+    def __init__(self, counts: ClassCounts) -> None:
+        """Estimates from counts."""
+        self.label = counts.label
+        self.statistic = counts.statistic
+        self.train_index = counts.train.index
+        self.test_index = counts.test_index
+        self.n_in = counts.train.num_in
+        self.n_out = counts.train.num_out
+        self._counts = counts
+
+    @cached_property
+    def errors(self) -> Difference:
+        """Influence with `stderr` and the 95% interval from `low` to `high`, `[train, test]`."""
+        return influence(self._counts)
+
+    @property
+    def influence(self) -> np.ndarray:
+        """Influence, float64 `[train, test]`."""
+        return self.errors.value
+
+    @property
+    def test_accuracy(self) -> np.ndarray:
+        """How often models are right on each test example, float64 `[test]`.
+
+        Where the statistic is probability, the mean probability of its label.
+        """
+        return self._counts.test_correct / self._counts.train.num_trials
+
+    def of(self, train_index: np.ndarray) -> InfluenceBlock:
+        """The same for some training examples only, those of the class; takes less memory."""
+        counts, rows = self._counts, np.flatnonzero(np.isin(self.train_index, train_index))
+        both, uncertain = counts.test_correct_in, counts.test_uncertain_in
+        return InfluenceBlock(
+            replace(
+                counts,
+                train=counts.train.take(rows),
+                test_correct_in=both[rows],
+                test_uncertain_in=None if uncertain is None else uncertain[rows],
+            )
+        )
+
+    def most_influenced(self, train_index: int, count: int) -> tuple[np.ndarray, np.ndarray]:
+        """Test examples that a training example influences most, and by how much.
+
+        Raises:
+          InputError: if the training example is of another class.
+        """
+        row = np.flatnonzero(self.train_index == train_index)
+        if not len(row):
+            raise InputError(f"training example {train_index} is not of class {self.label}")
+        values = self.influence[row[0]]
+        best = np.argsort(-values, kind="stable")[:count]
+        return self.test_index[best], values[best]

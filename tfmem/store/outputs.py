@@ -1,0 +1,69 @@
+"""Outputs of a step of a run, on this machine: all are replaced in one moment, or none.
+
+A step writes to a folder of its own. When it is done, one rename makes that folder valid; only then
+do its outputs replace the earlier ones, one by one. Whoever reads in between finds each output
+where it is.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+from tfmem.predictions import write_atomically
+
+_FINISHED = ".finished-"
+_PLACES = "places.json"
+
+
+def publish_outputs(made: Path, folder: Path, places: Mapping[str, str]) -> None:
+    """Puts what a step has made in its places.
+
+    Args:
+      made: the step's folder, within the run's and on the same file system; it is used up.
+      folder: the run's.
+      places: where each name in the step's folder is to be, relative to the run's.
+    """
+    write_atomically(made / _PLACES, json.dumps(dict(places)).encode())
+    finished = folder / f"{_FINISHED}{made.name.lstrip('.')}"
+    shutil.rmtree(finished, ignore_errors=True)
+    os.replace(made, finished)
+    _move(finished, folder)
+
+
+def settle_outputs(folder: Path) -> None:
+    """Puts in their places what a process that was killed had finished."""
+    for finished in sorted(folder.glob(f"{_FINISHED}*")):
+        _move(finished, folder)
+
+
+def current_place(folder: Path, place: str) -> Path:
+    """Where an output is: in its place in a run's folder, or not yet there."""
+    for finished in sorted(folder.glob(f"{_FINISHED}*")):
+        for name, final in _places(finished).items():
+            if final == place and (finished / name).exists():
+                return finished / name
+    return folder / place
+
+
+def _move(finished: Path, folder: Path) -> None:
+    for name, place in _places(finished).items():
+        new, final, old = finished / name, folder / place, finished / f"old-{name}"
+        if new.exists():
+            if final.is_dir():  # directories cannot replace each other in one move
+                shutil.rmtree(old, ignore_errors=True)
+                os.replace(final, old)
+            os.replace(new, final)
+    shutil.rmtree(finished, ignore_errors=True)
+
+
+def _places(finished: Path) -> dict[str, str]:
+    """Where things are to be; nothing if the folder is being removed."""
+    try:
+        places: dict[str, str] = json.loads((finished / _PLACES).read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return places

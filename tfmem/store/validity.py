@@ -1,0 +1,153 @@
+"""Which values the records of estimates can have: one function a kind of record.
+
+Each is given all records of a kind as columns, and names the first that cannot be.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from tfmem.errors import InputError
+
+_ROUNDING = 1e-5  # of a difference of two float32 numbers within [-1, 1]
+
+Columns = Mapping[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Records as columns.
+
+    Attributes:
+      columns: arrays `[records]`.
+      sources: what errors call each record.
+    """
+
+    columns: Columns
+    sources: Sequence[str]
+
+    def refuse(self, wrong: np.ndarray, said: str) -> None:
+        """Raises an `InputError` for the first record that is wrong, with what is said of it."""
+        if wrong.any():
+            raise InputError(f"{self.sources[int(np.flatnonzero(wrong)[0])]}: {said}")
+
+    def within(self, name: str, low: float, high: float, unknown: bool = True) -> None:
+        """Checks a column.
+
+        Args:
+          name: of the column.
+          low: least value.
+          high: greatest value.
+          unknown: whether NaN is a value, too.
+        """
+        values = self.columns[name]
+        fits = (values >= low) & (values <= high)
+        if unknown:
+            fits |= np.isnan(values)
+        if fits.all():
+            return
+        number = int(np.flatnonzero(~fits)[0])
+        allowed = f"at least {low:g}" if np.isinf(high) else f"{low:g} to {high:g}"
+        raise InputError(
+            f"{self.sources[number]}: {name}: expected {allowed}{' or NaN' if unknown else ''}, "
+            f"received {values[number]}"
+        )
+
+    def differ(self, *names: str) -> None:
+        """Checks that no two records are equal in some columns."""
+        order = np.lexsort([self.columns[name] for name in names[::-1]])
+        same = np.ones(max(0, len(order) - 1), bool)
+        for name in names:
+            same &= np.diff(self.columns[name][order]) == 0
+        if same.any():
+            place = int(np.flatnonzero(same)[0])
+            first, second = sorted(order[place : place + 2].tolist())
+            values = ", ".join(f"{name} {self.columns[name][second]}" for name in names)
+            raise InputError(f"{self.sources[second]}: {values} is also in {self.sources[first]}")
+
+
+def check_memorization(rows: Rows, subsampled: bool) -> None:
+    """Checks memorization records.
+
+    Args:
+      rows: `index`, `label`, `n_in`, `n_out`, `memorization`, `stderr`, `ci_low`, `ci_high`,
+        `accuracy_in`, `accuracy_out`.
+      subsampled: whether trials gave them; other estimates have no bounds and no counts.
+
+    Raises:
+      InputError: naming the record that cannot be, or the first index that is missing.
+    """
+    columns, count = rows.columns, len(rows.sources)
+    for name in ("index", "label", "n_in", "n_out"):
+        rows.within(name, 0, np.inf, unknown=False)
+    rows.within("stderr", 0, np.inf)
+    rows.differ("index")
+    if not subsampled:
+        return
+    if count and columns["index"].max() >= count:
+        absent = np.setdiff1d(np.arange(count), columns["index"])[0]
+        folder = rows.sources[0].rpartition("/")[0]
+        raise InputError(
+            f"{folder}: no record of training example {absent}, but of {columns['index'].max()}"
+        )
+    for name, low in (("memorization", -1), ("accuracy_in", 0), ("accuracy_out", 0)):
+        rows.within(name, low, 1)
+    trials = columns["n_in"] + columns["n_out"]
+    if count and (trials != trials[0]).any():
+        number = int(np.flatnonzero(trials != trials[0])[0])
+        rows.refuse(
+            trials != trials[0],
+            f"n_in + n_out: expected {trials[0]} trials as in {rows.sources[0]}, received "
+            f"{trials[number]}",
+        )
+    known = (columns["n_in"] > 0) & (columns["n_out"] > 0)
+    difference = columns["accuracy_in"] - columns["accuracy_out"]
+    with np.errstate(invalid="ignore"):
+        fits = np.abs(columns["memorization"] - difference) <= _ROUNDING
+    rows.refuse(known & ~fits, "memorization: expected accuracy_in - accuracy_out")
+    rows.refuse(
+        (trials > 0) & ~known & ~np.isnan(columns["memorization"]),
+        "memorization: expected NaN of an example that was in all trials, or in none",
+    )
+
+
+def check_pairs(rows: Rows, subsampled: bool) -> None:
+    """Checks records of pairs.
+
+    Args:
+      rows: `train_index`, `test_index`, `label`, `test_label`, `memorization`, `influence`,
+        `stderr`, `p_value`, `q_value`.
+      subsampled: whether trials gave them; other estimates have no bounds.
+
+    Raises:
+      InputError: naming the record that cannot be.
+    """
+    for name in ("train_index", "test_index", "label", "test_label"):
+        rows.within(name, 0, np.inf, unknown=False)
+    bound = 1 if subsampled else np.inf
+    for name in ("memorization", "influence"):
+        rows.within(name, -bound, bound, unknown=False)
+    rows.within("stderr", 0, np.inf)
+    for name in ("p_value", "q_value"):
+        rows.within(name, 0, 1)
+    rows.differ("train_index", "test_index")
+
+
+def check_selection(rows: Rows, folder: str) -> None:
+    """Checks the one record that says what pairs were selected from.
+
+    Args:
+      rows: `pairs`, `tested`, `expected_by_chance`.
+      folder: what it is called if there are none.
+
+    Raises:
+      InputError: if there is not one, or it cannot be.
+    """
+    if len(rows.sources) != 1:
+        raise InputError(f"{folder}: expected one selection record, received {len(rows.sources)}")
+    rows.within("pairs", 0, np.inf, unknown=False)
+    rows.within("tested", float(rows.columns["pairs"][0]), np.inf, unknown=False)
+    rows.within("expected_by_chance", 0, np.inf)
