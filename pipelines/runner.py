@@ -90,8 +90,7 @@ def run_chain(steps: Sequence[Step], folder: Path, say: Callable[[str], None] = 
             places = ", ".join(kind.place for kind in step.component.outputs.values())
             message = str(error) if isinstance(error, InputError) else repr(error)
             raise ComponentError(
-                f"component {step.component.name} failed while making {places} in {folder}: "
-                f"{message}"
+                f"{message} (component {step.component.name}, making {places} in {folder})"
             ) from error
         state.parent.mkdir(exist_ok=True)
         record = {"key": key, "outputs": output_digests(step.component, folder)}

@@ -1,5 +1,8 @@
+import tracemalloc
+
 import pytest
 
+from pipelines.cli.options import settings_of
 from tfmem.config import differences, from_yaml
 from tfmem.errors import InputError
 
@@ -20,6 +23,11 @@ PROBABILITY = "estimation: {statistic: probability}"
         ("model: {name: dense, hidden: [8, 0]}", (), ["model.hidden.1", "greater than 0", "0"]),
         ("model: {name: dense, hidden: []}", (), ["model.hidden", "at least 1 item", "[]"]),
         ("", ["seed.x=1"], ["seed", "integer", "{'x': 1}"]),
+        ("", ["dataset.classes=[cat]"], ["--set dataset.classes", "at least 2 items", "['cat']"]),
+        ("dataset: {classes: [a, 1.5]}", (), ["classes.1: expected a valid integer or a valid st"]),
+        ("dataset: {classes: cat}", (), ["dataset.classes: expected a list, received 'cat'"]),
+        ("1: 2", (), ["my.yaml: 1: expected a name"]),
+        ("training: {epochs: 0}", ["seed=x"], ["my.yaml: training.epochs", "--set seed: expected"]),
         ("", ["training.learning_rate=.inf"], ["training.learning_rate", "finite", "inf"]),
         ("", ["training.weight_decay=.nan"], ["training.weight_decay", "finite", "nan"]),
         ("", ["training.fraction=.nan"], ["training.fraction", "finite"]),
@@ -39,7 +47,7 @@ def test_a_mistake_is_one_line_that_names_the_key(text, override, words):
     with pytest.raises(InputError) as error:
         from_yaml(text, override, "my.yaml")
     message = str(error.value)
-    assert "\n" not in message
+    assert len(message.splitlines()) == 1 + (override == ["seed=x"])
     for word in words:
         assert word in message
 
@@ -74,3 +82,56 @@ def test_differences_name_every_changed_leaf():
     old, new = from_yaml("").trial_settings(), from_yaml("", ["training.epochs=3"]).trial_settings()
     assert differences(old, old) == []
     assert differences(old, new) == ["training.epochs: 30 -> 3"]
+
+
+BILLIONS = "a: &a [x, x]\n" + "".join(
+    f"{chr(98 + n)}: &{chr(98 + n)} [{', '.join(['*' + chr(97 + n)] * 9)}]\n" for n in range(9)
+)
+HOSTILE = [
+    BILLIONS, "&a [*a]", "a: &a {b: *a}", "[" * 5000, "{a: " * 5000, "- " * 3000, "9" * 5000,
+    "0x" + "f" * 5000, "2001-13-01", '"\\UFFFFFFFF"', '"\\ud800"', '"\\0"', "\x1b[2J", "!!int abc",
+    "!!bool x", "!!python/object:os.system x", "!foo x", "*x", "{? {a: b} : c}", "=", "{<<: 3}",
+    "--- 1\n--- 2", "%YAML 9.9\n---\n1", "x" * 2**21, ".nan", "[" + "a, " * 20_000 + "]",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", HOSTILE, ids=lambda text: ascii(text[:12]))
+def test_yaml_made_to_do_harm_is_one_short_line_and_takes_no_memory(text):
+    tracemalloc.start()
+    try:
+        for read in (
+            lambda: from_yaml(text, (), "my.yaml"),
+            lambda: from_yaml("", [f"seed={text}"]),
+        ):
+            with pytest.raises(InputError) as error:
+                read()
+            message = str(error.value)
+            assert "\n" not in message
+            assert len(message) < 400
+            assert message.startswith(("my.yaml: ", "--set seed: "))
+        assert tracemalloc.get_traced_memory()[1] < 2**27
+    finally:
+        tracemalloc.stop()
+
+
+def test_aliases_that_stay_small_are_taken_and_many_mistakes_are_counted():
+    config = from_yaml("training: {epochs: &n 7}\nexperiments: {layers: {epochs: *n}}")
+    assert config.experiments.layers.epochs == 7
+    with pytest.raises(InputError, match=r"my\.yaml: and 280 more") as error:
+        from_yaml("\n".join(f"k{n}: 1" for n in range(300)), source="my.yaml")
+    assert len(str(error.value).splitlines()) == 21
+
+
+def test_a_file_without_settings_is_refused_and_one_of_defaults_is_not(tmp_path):
+    path = tmp_path / "my.yaml"
+    for text in ("", "# nothing\n", "---\n"):
+        path.write_text(text)
+        with pytest.raises(InputError, match=r"my\.yaml: is empty"):
+            settings_of(path, ["seed=3"])
+    path.write_text("{}")
+    assert settings_of(path, ["seed=3"]).seed == 3
+    path.write_bytes(b"seed: \xff")
+    with pytest.raises(InputError, match=r"my\.yaml: expected a configuration in UTF-8"):
+        settings_of(path, [])
+    with pytest.raises(InputError, match=r"none\.yaml: cannot be read: No such file"):
+        settings_of(tmp_path / "none.yaml", [])

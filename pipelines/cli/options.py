@@ -14,6 +14,7 @@ from pydantic import ByteSize, TypeAdapter, ValidationError
 from rich.table import Table
 
 from tfmem.config import Config, DatasetSettings, from_yaml
+from tfmem.config.parsing import LONGEST, parse_yaml
 from tfmem.errors import InputError
 
 app = typer.Typer(
@@ -80,9 +81,16 @@ def settings_of(path: Path, overrides: list[str]) -> Config:
     from tfmem.training.digests import with_digests
 
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: the configuration cannot be read: {error}") from None
+        with path.open(encoding="utf-8") as file:
+            text = file.read(LONGEST + 1)
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: expected a configuration in UTF-8: {error}") from None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from None
+    if parse_yaml(text, str(path)) is None:
+        raise InputError(
+            f"{path}: is empty: expected settings (one that says {{}} takes all defaults)"
+        )
     return with_digests(from_yaml(text, overrides, str(path)))
 
 

@@ -6,17 +6,19 @@ import difflib
 from collections.abc import Mapping, Sequence
 from typing import Any, get_args
 
-import ruamel.yaml
 from pydantic import ValidationError
-from ruamel.yaml.error import YAMLError
 
 from tfmem.config.models import ModelSettings
+from tfmem.config.parsing import parse_yaml, shown
 from tfmem.config.tree import Config
 from tfmem.errors import InputError
 
 _MODELS = tuple(
     family.model_fields["name"].default for family in get_args(get_args(ModelSettings)[0])
 )
+
+
+_MOST_SAID = 20  # mistakes that are told at once
 
 
 def from_yaml(text: str, overrides: Sequence[str] = (), source: str = "configuration") -> Config:
@@ -30,18 +32,19 @@ def from_yaml(text: str, overrides: Sequence[str] = (), source: str = "configura
     Raises:
       InputError: with one line for each key that is unknown, of a wrong type or out of range.
     """
-    tree = _parse(text, source)
+    tree = parse_yaml(text, source)
     if tree is None:
         tree = {}
     if not isinstance(tree, dict):
-        raise InputError(f"{source}: expected a mapping of settings, received {tree!r}")
-    for override in overrides:
-        _override(tree, override)
+        raise InputError(f"{source}: expected a mapping of settings, received {shown(tree)}")
+    changed = [_override(tree, override) for override in overrides]
     try:
         return Config.model_validate(tree)
     except ValidationError as error:
-        problems = [p for p in error.errors() if p["type"] != "too_short" or p["input"] == []]
-        lines = [f"{source}: {_explain(problem)}" for problem in problems]
+        told = _told(error.errors())
+        lines = [f"{_origin(key, changed, source)}{key}: {told[key]}" for key in told]
+        if more := len(lines) - _MOST_SAID:
+            lines[_MOST_SAID:] = [f"{source}: and {more:,} more"] if more > 0 else []
         raise InputError("\n".join(lines)) from None
 
 
@@ -57,14 +60,8 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = ""
     return lines
 
 
-def _parse(text: str, source: str) -> Any:
-    try:
-        return ruamel.yaml.YAML(typ="safe", pure=True).load(text)
-    except YAMLError as error:
-        raise InputError(f"{source}: not valid YAML: {' '.join(str(error).split())}") from None
-
-
-def _override(tree: dict[str, Any], override: str) -> None:
+def _override(tree: dict[str, Any], override: str) -> str:
+    """Changes a value, and returns its dotted key."""
     key, separator, value = override.partition("=")
     if not separator or not key:
         raise InputError(f"--set: expected KEY=VALUE, received {override!r}")
@@ -74,25 +71,80 @@ def _override(tree: dict[str, Any], override: str) -> None:
         if not isinstance(child, dict):
             raise InputError(f"--set {key}: {parent!r} is a value, it has no keys below it")
         tree = child
-    tree[leaf] = _parse(value, f"--set {key}")
+    tree[leaf] = parse_yaml(value, f"--set {key}")
+    return key
 
 
-def _explain(problem: Any) -> str:
-    """One line for one pydantic error: the key, what was expected, what was received."""
-    path = [str(part) for part in problem["loc"]]
-    if len(path) > 1 and path[0] == "model" and path[1] in _MODELS:
-        del path[1]  # the tag of the union is not a key
-    key = ".".join(path) or "settings"
-    if problem["type"] == "extra_forbidden":
-        close = difflib.get_close_matches(path[-1], _keys_beside(problem["loc"]), n=1)
+def _origin(key: str, changed: Sequence[str], source: str) -> str:
+    """Where a wrong value was written, as the beginning of a line: in `--set`, or in the text."""
+    by_option = any(f"{key}.".startswith(f"{each}.") for each in changed)
+    return "--set " if by_option else f"{source}: "
+
+
+def _told(problems: Sequence[Any]) -> dict[str, str]:
+    """Says by key what is wrong; what any of several types would take is one sentence."""
+    keys = [_key(problem) for problem in problems]
+    told: dict[str, list[str]] = {}
+    received = {}
+    for key, problem in zip(keys, problems, strict=True):
+        short = problem["type"] == "too_short"
+        if short and any(other.startswith(f"{key}.") for other in keys):
+            continue  # what is wrong in it made it short
+        said, given = _explain(problem)
+        told.setdefault(key, []).append(said)
+        received[key] = given
+    return {key: _any_of(said) + received[key] for key, said in told.items()}
+
+
+def _any_of(said: Sequence[str]) -> str:
+    first, *others = dict.fromkeys(said)
+    return " or ".join([first, *(other.removeprefix("expected ") for other in others)])
+
+
+def _explain(problem: Any) -> tuple[str, str]:
+    """What was expected of one pydantic error, and what was received."""
+    kind, path = problem["type"], problem["loc"]
+    received = f", received {shown(problem['input'])}"
+    if kind == "extra_forbidden":
+        close = difflib.get_close_matches(str(path[-1]), _keys_beside(path), n=1)
         hint = f"; did you mean {close[0]!r}?" if close else ""
-        return f"{key}: unknown key{hint} (received {problem['input']!r})"
-    if problem["type"].startswith("union_tag"):
+        return f"unknown key{hint}", f" (received {shown(problem['input'])})"
+    if kind == "invalid_key":
+        return "expected a name as the key", received
+    if kind.startswith("union_tag"):
         name = problem["ctx"].get("tag")
-        return f"{key}.name: expected {_expected_tags(problem)}, received {name!r}"
+        return f"expected {_expected_tags(problem)}", f", received {shown(name)}"
+    if kind == "too_short":
+        least = problem["ctx"]["min_length"]
+        return f"expected a list of at least {least} item{'s'[: least > 1]}", received
+    if kind == "tuple_type":
+        return "expected a list", received
     message = problem["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
-    received = f", received {problem['input']!r}" if path else ""  # not the whole tree
-    return f"{key}: expected {message}{received}"
+    return f"expected {message}", received if path else ""  # not the whole tree
+
+
+def _key(problem: Any) -> str:
+    """The dotted key of an error; what pydantic calls the members of a union is no part of it."""
+    location = problem["loc"]
+    path: list[str] = []
+    settings: Any = Config
+    for place, part in enumerate(location):
+        if part in getattr(settings, "model_fields", {}):
+            path.append(str(part))
+            settings = settings.model_fields[part].annotation
+        elif isinstance(part, int) and path:
+            path.append(str(part))
+        elif tagged := [each for each in _members(settings) if _tag(each) == part]:
+            settings = tagged[0]
+        elif hasattr(settings, "model_fields") and place == len(location) - 1:
+            path.append(shown(part) if not isinstance(part, str) else part)  # it is unknown
+    if problem["type"].startswith("union_tag"):
+        path.append("name")
+    return ".".join(path) or "settings"
+
+
+def _members(settings: Any) -> tuple[Any, ...]:
+    return get_args(settings) or (settings,)
 
 
 def _expected_tags(problem: Any) -> str:
@@ -102,8 +154,7 @@ def _expected_tags(problem: Any) -> str:
 def _keys_beside(location: Sequence[Any]) -> list[str]:
     settings: Any = Config
     for part in location[:-1]:
-        candidates = get_args(settings) or (settings,)
-        tagged = [c for c in candidates if _tag(c) == part]
+        tagged = [each for each in _members(settings) if _tag(each) == part]
         if tagged:
             settings = tagged[0]
         elif part in getattr(settings, "model_fields", {}):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import difflib
 import io
 import logging
 import os
@@ -18,6 +19,8 @@ from tfmem.datasets.record_index import index_records
 from tfmem.datasets.streamed import AnyDataset, StreamedDataset, default_resize
 from tfmem.datasets.text import TextDataset, as_texts, check_classes
 from tfmem.errors import InputError
+
+_FROM_FILES = ("npz", "image_folder", "text_files", "treebank")  # names that are not of TFDS
 
 
 def load_tfds(settings: DatasetSettings) -> AnyDataset:
@@ -112,8 +115,9 @@ def _prepared(settings: DatasetSettings) -> Any:
     try:
         builder = tfds.builder(name, data_dir=settings.data_dir)
     except (tfds.core.registered.DatasetNotFoundError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise InputError(f"dataset.name: TFDS has no data set {name!r}: {reason}") from None
+        close = difflib.get_close_matches(name.lower(), [*_FROM_FILES, *tfds.list_builders()], n=1)
+        hint = f"did you mean {close[0]!r}?" if close else str(error).strip().splitlines()[0]
+        raise InputError(f"dataset.name: TFDS has no data set {name!r}: {hint}") from None
     if not builder.is_prepared():
         if name != "digits" and not settings.download:
             raise InputError(

@@ -1,0 +1,146 @@
+"""Reads YAML that anyone may have written: what it would become is bounded before it is built."""
+
+from __future__ import annotations
+
+import reprlib
+from typing import Any
+
+import ruamel.yaml
+from ruamel.yaml.constructor import ConstructorError, SafeConstructor
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.events import (
+    AliasEvent,
+    CollectionEndEvent,
+    CollectionStartEvent,
+    NodeEvent,
+    ScalarEvent,
+)
+
+from tfmem.errors import InputError
+
+LONGEST = 2**20  # characters of a document
+_DEEPEST = 32  # levels of nesting
+_MOST = 10_000  # values, each alias counted as all that it stands for
+_LARGEST = 256  # bits of an integer that is shown as it is
+
+
+def parse_yaml(text: str, source: str) -> Any:
+    """What a YAML document says, in plain Python values; None if it is empty.
+
+    Args:
+      text: the document.
+      source: what it is called in error messages.
+
+    Raises:
+      InputError: if it is not valid, or if it is longer, deeper or, with its aliases, larger than
+        settings are, has tags, or text that UTF-8 cannot hold.
+    """
+    if len(text) > LONGEST:
+        raise InputError(f"{source}: expected at most {LONGEST:,} characters, found {len(text):,}")
+    try:
+        _check(text)
+        yaml = ruamel.yaml.YAML(typ="safe", pure=True)
+        yaml.Constructor = _Constructor
+        return yaml.load(text)
+    except MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        where = source if mark is None else f"{source}: line {mark.line + 1}"
+        said = str(error.problem)
+        if said.startswith("but "):
+            said = f"{error.context}, {said}"
+        raise InputError(f"{where}: not valid YAML: {_one_line(said)}") from None
+    except YAMLError as error:
+        said = _one_line(error).replace('in "<unicode string>", ', "at ")
+        raise InputError(f"{source}: not valid YAML: {said}") from None
+    except (ValueError, OverflowError):  # of an escape, the one thing that the check lets through
+        raise InputError(
+            f"{source}: not valid YAML: an escape stands for a character that Unicode does not have"
+        ) from None
+
+
+def shown(value: object) -> str:
+    """A value as Python writes it, shortened where it is long: errors show what they received."""
+    return _SHORT.repr(value)
+
+
+class _Short(reprlib.Repr):
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxstring = self.maxother = 80
+        self.maxlevel = 3
+        self.maxdict = self.maxlist = self.maxtuple = 8
+
+    def repr_int(self, value: int, level: int) -> str:
+        if value.bit_length() > _LARGEST:  # Python writes no number of thousands of digits
+            return f"an integer of {value.bit_length():,} bits"
+        return repr(value)
+
+
+_SHORT = _Short()
+
+
+class _Constructor(SafeConstructor):
+    """Says where a value is that looks like a number or a date and is none."""
+
+    def construct_non_recursive_object(self, node: Any, tag: str | None = None) -> Any:
+        try:
+            return super().construct_non_recursive_object(node, tag)
+        except (ValueError, OverflowError) as error:
+            problem = f"{shown(node.value)} cannot be read: {str(error).split(';')[0]}"
+            raise ConstructorError(None, None, problem, node.start_mark) from None
+
+
+def _check(text: str) -> None:
+    """Follows a document without building it, and counts."""
+    sizes: dict[str | None, int] = {}  # of anchors: values that each stands for
+    opened: list[tuple[str | None, int]] = []  # collections: their anchor, values before them
+    total = 0
+    for event in ruamel.yaml.YAML(typ="safe", pure=True).parse(text):
+        if isinstance(event, CollectionEndEvent):
+            anchor, before = opened.pop()
+            if anchor is not None:
+                sizes[anchor] = total - before
+            continue
+        if not isinstance(event, NodeEvent):
+            continue
+        anchor = event.anchor
+        if isinstance(event, AliasEvent):
+            if any(anchor == each for each, _ in opened):
+                raise _refused(event, f"the alias {shown(anchor)} stands for what it is in")
+            total += sizes.get(anchor, 0)
+        else:
+            if isinstance(event, CollectionStartEvent):
+                opened.append((anchor, total))
+            elif isinstance(event, ScalarEvent):
+                _check_scalar(event)
+                sizes[anchor] = 1
+            _refuse_tag(event)
+            total += 1
+        if len(opened) > _DEEPEST:
+            raise _refused(event, f"expected at most {_DEEPEST} levels of nesting, found more")
+        if total > _MOST:
+            what = f"expected at most {_MOST:,} values, aliases expanded, found more"
+            raise _refused(event, what)
+
+
+def _refuse_tag(event: Any) -> None:
+    if event.tag is not None:
+        raise _refused(event, f"expected a value without a tag, received {shown(event.tag)}")
+
+
+def _check_scalar(event: ScalarEvent) -> None:
+    try:
+        event.value.encode()
+    except UnicodeEncodeError:
+        what = f"expected characters that UTF-8 has, received {ascii(event.value)[:80]}"
+        raise _refused(event, what) from None
+    if "\0" in event.value:
+        raise _refused(event, "expected text without the character of number 0")
+
+
+def _refused(event: NodeEvent, problem: str) -> YAMLError:
+    return MarkedYAMLError(problem=problem, problem_mark=event.start_mark)
+
+
+def _one_line(message: object) -> str:
+    return " ".join(str(message).split())
