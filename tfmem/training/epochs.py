@@ -18,10 +18,6 @@ from tfmem.training.schedules import learning_rates
 
 EVALUATION_BATCH = 512
 
-# Gradients are multiplied by this while they are in half precision, so that small ones do not
-# vanish. A constant suffices for most networks (Micikevicius et al. 2018, Sec. 3.2).
-_LOSS_SCALE = 1024.0
-
 
 class Machine(Protocol):
     """The programs of a trainer."""
@@ -32,7 +28,7 @@ class Machine(Protocol):
 
     @property
     def variables(self) -> Sequence[tf.Variable]:
-        """Weights and state, then velocities."""
+        """Weights and state, then velocities, then what scales losses."""
 
     def assign(self, values: Sequence[Sequence[np.ndarray]]) -> None:
         """Sets weights and state of each model, and velocities to 0."""
@@ -46,7 +42,8 @@ class Machine(Protocol):
           rates: float32 `[steps]`, the learning rate of each step.
 
         Returns:
-          Mean loss of each model, float `[models]`.
+          Mean loss of each model over the examples of the steps that it took, float `[models]`;
+          NaN if it took none.
         """
 
     def predict(self) -> Sequence[Outcome]:
@@ -87,12 +84,7 @@ def train_epochs(
 
 def _loss(outcome: Outcome, loss: float) -> float:
     """The loss, or NaN if the last step has spoilt the weights, of which the loss cannot know."""
-    return float("nan") if np.isnan(outcome.train_margin).any() else loss
-
-
-def loss_scale(settings: TrainingSettings) -> float:
-    """What losses are multiplied by before the backward pass, and gradients divided by after."""
-    return _LOSS_SCALE if settings.precision == "mixed_float16" else 1.0
+    return float("nan") if np.isnan(outcome.train_margin).all() else loss
 
 
 def read_predictions(logits: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -102,9 +94,10 @@ def read_predictions(logits: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, t
     exponentials, so no digit of it is lost where `p` is near 1.
 
     Args:
-      logits: float32 `[batch, classes]`.
+      logits: `[batch, classes]`.
       labels: int32 `[batch]`.
     """
+    logits = tf.cast(logits, tf.float32)
     correct = tf.equal(tf.argmax(logits, axis=-1, output_type=tf.int32), labels)
     own = tf.one_hot(labels, tf.shape(logits)[-1], on_value=True, off_value=False)
     others = tf.reduce_logsumexp(tf.where(own, -np.inf, logits), axis=-1)

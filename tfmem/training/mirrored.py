@@ -16,12 +16,12 @@ from tfmem.subsets import Trial
 from tfmem.training.augmentation import draw_boxes, draw_moves, move
 from tfmem.training.epochs import (
     EVALUATION_BATCH,
-    loss_scale,
     out_of_memory,
     read_predictions,
     train_epochs,
 )
 from tfmem.training.initialization import VariableInitializer
+from tfmem.training.loss_scale import LossScale, all_finite, scales_losses
 from tfmem.training.outcome import Outcome, WatcherOf
 from tfmem.training.resident import ResidentExamples
 from tfmem.training.streams import StreamedExamples
@@ -61,8 +61,10 @@ class MirroredTrainer:
                 "devices, received true"
             )
         self._settings = settings
-        self._scale = loss_scale(settings)
+        self._loss_scale = None
         with self._strategy.scope():
+            if scales_losses(settings):
+                self._loss_scale = LossScale(1)
             self.model = build_model()
             self._optimizer = keras.optimizers.SGD(
                 0.0, momentum=settings.momentum, nesterov=settings.nesterov
@@ -77,6 +79,9 @@ class MirroredTrainer:
         self._num_weights = len(weights)
         slots = [v for v in self._optimizer.variables if v is not self._optimizer.learning_rate]
         self.variables = [variable.value for variable in (*weights, *slots)]
+        self._num_moved = len(self.variables)
+        if self._loss_scale:
+            self.variables += self._loss_scale.variables
         compiled = {"reduce_retracing": True, "jit_compile": settings.xla or None}
         self._step_program = tf.function(self._step, **compiled)
         self._predict_program = tf.function(self._predictions, **compiled)
@@ -94,15 +99,17 @@ class MirroredTrainer:
         """See `Machine.assign`."""
         for variable, value in zip(self.variables, values[0], strict=False):
             variable.assign(value)
-        for variable in self.variables[self._num_weights :]:
+        for variable in self.variables[self._num_weights : self._num_moved]:
             variable.assign(np.zeros(variable.shape, variable.dtype.as_numpy_dtype))
+        if self._loss_scale:
+            self._loss_scale.reset()
 
     def run_epoch(self, orders: np.ndarray, draws: np.ndarray, rates: np.ndarray) -> np.ndarray:
         """One pass over the subset; the last batch may be smaller (see `Machine.run_epoch`)."""
         (order,), (draw,) = orders, draws
         moves = draw_moves(draw, self._settings.augmentation)
         boxes = draw_boxes(draw, self._settings.augmentation)
-        total = tf.constant(0.0)
+        total, examples = tf.constant(0.0), tf.constant(0.0)
         start = 0
         batches = self._examples.batches(order, self._settings.batch_size, boxes)
         for (images, labels), rate in zip(batches, rates, strict=True):
@@ -112,10 +119,12 @@ class MirroredTrainer:
             self._optimizer.learning_rate.assign(rate)
             chosen = None if moves is None else self._shares(moves[start : start + count])
             shares = self._shares(images), self._shares(labels)
-            total += count * self._step_program(*shares, chosen, np.float32(weight))
+            loss, taken = self._step_program(*shares, chosen, np.float32(weight))
+            total += count * loss
+            examples += count * taken
             start += count
         self._average_state()
-        return np.array([total]) / len(order)
+        return np.array([total / examples])
 
     def _average_state(self) -> None:
         """Gives all replicas the mean of the moving statistics that each has kept of its shares."""
@@ -136,35 +145,77 @@ class MirroredTrainer:
         )
 
     @tf.autograph.experimental.do_not_convert
-    def _step(self, batch: Any, labels: Any, moves: Any, weight: tf.Tensor) -> tf.Tensor:
-        """One step; `weight` is that of an example in the mean loss, which is returned."""
+    def _step(
+        self, batch: Any, labels: Any, moves: Any, weight: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """One step; `weight` is that of an example in the mean loss.
 
-        def replica_step(batch: tf.Tensor, labels: tf.Tensor, moves: tf.Tensor | None) -> tf.Tensor:
-            images = self._examples.images(batch)
-            if moves is not None:
-                images = move(images, moves, self._settings.augmentation.pad)
-            with tf.GradientTape() as tape:
-                logits = self.model(self._examples.scaled(images), training=True)
-                losses = tf.nn.sparse_softmax_cross_entropy_with_logits(
-                    labels=labels, logits=logits
-                )
-                loss = tf.reduce_sum(losses) * weight
-                scaled = loss * self._scale
-            weights = self.model.trainable_variables
-            gradients = tape.gradient(scaled, [w.value for w in weights])
-            self._optimizer.apply([self._finished(*pair) for pair in zip(gradients, weights)])  # noqa: B905
-            return loss
+        Returns:
+          The loss, and 1 if the step was taken; 0 and 0 if gradients of some replica overflowed.
+        """
+        run, shares = self._strategy.run, (batch, labels, moves)
+        if self._loss_scale is None:
 
-        per_replica = self._strategy.run(replica_step, (batch, labels, moves))
-        return self._strategy.reduce("SUM", per_replica, axis=None)
+            def replica_step(batch: tf.Tensor, labels: tf.Tensor, moves: Any) -> tf.Tensor:
+                loss, gradients = self._gradients(batch, labels, moves, weight, 1.0)
+                self._apply(gradients)
+                return loss
 
-    def _finished(self, gradient: tf.Tensor, weight: keras.Variable) -> tf.Tensor:
-        """A gradient without loss scale and with its share of the weight decay."""
-        if self._scale != 1.0:
-            gradient /= self._scale
+            return self._strategy.reduce("SUM", run(replica_step, shares), axis=None), tf.ones([])
+        scale = tf.convert_to_tensor(self._loss_scale.scales)[0]
+
+        def replica_gradients(batch: tf.Tensor, labels: tf.Tensor, moves: Any) -> Any:
+            state = [tf.identity(v.value) for v in self.model.non_trainable_variables]
+            loss, gradients = self._gradients(batch, labels, moves, weight, scale)
+            overflown = 1.0 - tf.cast(all_finite(gradients), tf.float32)
+            return loss, overflown, [gradient / scale for gradient in gradients], state
+
+        losses, overflown, gradients, state = run(replica_gradients, shares)
+        # Replicas meet within the optimizer, which they may only if all of them do.
+        finite = self._strategy.reduce("SUM", overflown, axis=None) == 0
+        tf.cond(
+            finite,
+            lambda: run(self._apply, (gradients,)),
+            lambda: run(self._restore, (state,)),
+        )
+        self._loss_scale.update(finite[None])
+        loss = self._strategy.reduce("SUM", losses, axis=None)
+        return tf.where(finite, loss, 0), tf.cast(finite, tf.float32)
+
+    def _gradients(
+        self,
+        batch: tf.Tensor,
+        labels: tf.Tensor,
+        moves: tf.Tensor | None,
+        weight: tf.Tensor,
+        scale: tf.Tensor | float,
+    ) -> tuple[tf.Tensor, list[tf.Tensor]]:
+        """The loss of a replica's share, and its gradients times the scale."""
+        images = self._examples.images(batch)
+        if moves is not None:
+            images = move(images, moves, self._settings.augmentation.pad)
+        with tf.GradientTape() as tape:
+            logits = tf.cast(self.model(self._examples.scaled(images), training=True), tf.float32)
+            losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits)
+            loss = tf.reduce_sum(losses) * weight
+            scaled = loss * scale
+        return loss, tape.gradient(scaled, [w.value for w in self.model.trainable_variables])
+
+    def _apply(self, gradients: Sequence[tf.Tensor]) -> None:
+        """Moves the model along the sum of all replicas' gradients."""
+        pairs = zip(gradients, self.model.trainable_variables)  # noqa: B905
+        self._optimizer.apply([self._decayed(*pair) for pair in pairs])
+
+    def _decayed(self, gradient: tf.Tensor, weight: keras.Variable) -> tf.Tensor:
+        """A gradient with its share of the weight decay."""
         if self._settings.weight_decay and len(weight.shape) > 1:
             gradient += self._settings.weight_decay / self._replicas * weight.value
         return gradient
+
+    def _restore(self, state: Sequence[tf.Tensor]) -> None:
+        """Undoes what a skipped step has done to moving statistics."""
+        for variable, value in zip(self.model.non_trainable_variables, state):  # noqa: B905
+            variable.assign(value)
 
     @tf.autograph.experimental.do_not_convert
     def _predictions(self, batch: Any, labels: Any) -> Any:

@@ -18,8 +18,9 @@ import tensorflow as tf
 from tfmem.config import TrainingSettings
 from tfmem.subsets import Trial
 from tfmem.training.augmentation import draw_moves, move
-from tfmem.training.epochs import EVALUATION_BATCH, loss_scale, read_predictions, train_epochs
+from tfmem.training.epochs import EVALUATION_BATCH, read_predictions, train_epochs
 from tfmem.training.initialization import VariableInitializer
+from tfmem.training.loss_scale import LossScale, all_finite, of_models, scales_losses
 from tfmem.training.outcome import Outcome, WatcherOf
 from tfmem.training.resident import ResidentExamples
 
@@ -56,7 +57,11 @@ class StackedTrainer:
         self._velocities = self._stacked(model.trainable_variables)
         self._state = self._stacked(model.non_trainable_variables)
         self.variables = [*self._weights, *self._state, *self._velocities]
-        self._scale = loss_scale(settings)
+        self._loss_scale = None
+        if scales_losses(settings):
+            with tf.device(device):
+                self._loss_scale = LossScale(stack_size)
+            self.variables += self._loss_scale.variables
         self._programs: dict[Any, Any] = {}
 
     def _stacked(self, variables: list[keras.Variable]) -> list[tf.Variable]:
@@ -78,6 +83,8 @@ class StackedTrainer:
             variable.assign(np.stack(drawn))
         for variable in self._velocities:
             variable.assign(tf.zeros_like(variable))
+        if self._loss_scale:
+            self._loss_scale.reset()
 
     def run_epoch(self, orders: np.ndarray, draws: np.ndarray, rates: np.ndarray) -> np.ndarray:
         """One pass over the subsets; the last batch may be smaller (see `Machine.run_epoch`)."""
@@ -85,7 +92,7 @@ class StackedTrainer:
         batch = self._settings.batch_size
         full = size // batch * batch
         moves = draw_moves(draws, self._settings.augmentation)
-        losses = np.zeros(models)
+        losses, examples = np.zeros(models), np.zeros(models)
         for part, length in ((slice(0, full), batch), (slice(full, size), size - full)):
             count = (part.stop - part.start) // length if length else 0
             if not count:
@@ -95,8 +102,10 @@ class StackedTrainer:
             part_moves = moves[:, part].reshape(*shape, 3) if moves is not None else None
             first = part.start // batch
             arguments = (batches, part_moves, rates[first : first + count])
-            losses += length * self._run(self._steps, *arguments, any_length=count).numpy()
-        return losses / size
+            sums, taken = self._run(self._steps, *arguments, any_length=count)
+            losses += length * sums.numpy()
+            examples += length * taken.numpy()
+        return np.divide(losses, examples, out=np.full(models, np.nan), where=examples > 0)
 
     def _run(self, function: Callable[..., Any], *arguments: Any, any_length: int = -1) -> Any:
         """Runs a program, which is traced when arguments of these shapes first come.
@@ -131,16 +140,30 @@ class StackedTrainer:
                     self._programs[key] = program.get_concrete_function(*specs)
             return self._programs[key](*tensors)
 
-    def _steps(self, batches: tf.Tensor, moves: tf.Tensor | None, rates: tf.Tensor) -> tf.Tensor:
-        """Steps on batches int32 `[stack, steps, batch]`; the sums of their losses, `[stack]`."""
-        losses = tf.zeros([self.stack_size])
+    def _steps(
+        self, batches: tf.Tensor, moves: tf.Tensor | None, rates: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Steps on batches int32 `[stack, steps, batch]`.
+
+        Returns:
+          Of each model the sum of the losses of the steps that it took, and how many: `[stack]`.
+        """
+        losses, taken = tf.zeros([self.stack_size]), tf.zeros([self.stack_size])
         for step in tf.range(tf.shape(batches)[1]):
             chosen = None if moves is None else moves[:, step]
-            losses += self._step(batches[:, step], chosen, rates[step])
-        return losses
+            step_losses, finite = self._step(batches[:, step], chosen, rates[step])
+            losses += step_losses
+            taken += tf.cast(finite, tf.float32)
+        return losses, taken
 
-    def _step(self, batch: tf.Tensor, moves: tf.Tensor | None, rate: tf.Tensor) -> tf.Tensor:
-        """One step of SGD with momentum for every model, `batch` int32 `[stack, batch]`."""
+    def _step(
+        self, batch: tf.Tensor, moves: tf.Tensor | None, rate: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """One step of SGD with momentum for every model, `batch` int32 `[stack, batch]`.
+
+        Returns:
+          Their losses, and whether each took the step, `[stack]`.
+        """
         indices = tf.reshape(batch, [-1])
         images = self._examples.images(indices)
         if moves is not None:
@@ -150,7 +173,25 @@ class StackedTrainer:
         images = tf.reshape(self._examples.scaled(images), shape)
         labels = tf.reshape(self._examples.labels(indices), batch.shape)
         values = [[v.read_value() for v in group] for group in (self._weights, self._state)]
-        gradients, state, losses = self._mapped(self._gradients, (*values, images, labels))
+        if self._loss_scale is None:
+            arguments = (*values, images, labels)
+            gradients, state, losses = self._mapped(self._gradients, arguments)
+            self._move(gradients, state, rate)
+            return losses, tf.ones([self.stack_size], tf.bool)
+        arguments = (*values, images, labels, tf.convert_to_tensor(self._loss_scale.scales))
+        gradients, state, losses, finite = self._mapped(self._scaled_gradients, arguments)
+        tf.cond(
+            tf.reduce_all(finite),
+            lambda: self._move(gradients, state, rate),
+            lambda: self._move_some(finite, gradients, state, rate),
+        )
+        self._loss_scale.update(finite)
+        return tf.where(finite, losses, 0), finite
+
+    def _move(
+        self, gradients: Sequence[tf.Tensor], state: Sequence[tf.Tensor], rate: tf.Tensor
+    ) -> None:
+        """Moves all models along their gradients."""
         for weight, velocity, gradient in zip(
             self._weights, self._velocities, gradients, strict=True
         ):
@@ -168,22 +209,42 @@ class StackedTrainer:
             )
         for variable, value in zip(self._state, state, strict=True):
             variable.assign(value)
-        return losses
 
-    def _gradients(self, arguments: Any) -> Any:
-        """Gradients, new state and loss of one model on one batch."""
+    def _move_some(
+        self,
+        chosen: tf.Tensor,
+        gradients: Sequence[tf.Tensor],
+        state: Sequence[tf.Tensor],
+        rate: tf.Tensor,
+    ) -> None:
+        """Moves the models that are chosen, bool `[stack]`, and leaves the others as they are."""
+        before = [v.read_value() for v in (*self._weights, *self._velocities)]
+        kept = [v.read_value() for v in self._state]
+        pairs = zip(state, kept, strict=True)
+        state = [tf.where(of_models(chosen, new), new, old) for new, old in pairs]
+        gradients = [tf.where(of_models(chosen, g), g, tf.zeros_like(g)) for g in gradients]
+        self._move(gradients, state, rate)
+        for variable, old in zip((*self._weights, *self._velocities), before, strict=True):
+            variable.assign(tf.where(of_models(chosen, old), variable.read_value(), old))
+
+    def _scaled_gradients(self, arguments: Any) -> Any:
+        """Gradients, new state and loss of one model, and whether all gradients are finite."""
+        *others, scale = arguments
+        gradients, state, loss = self._gradients(others, scale)
+        finite = all_finite(gradients)
+        return [gradient / scale for gradient in gradients], state, loss, finite
+
+    def _gradients(self, arguments: Any, scale: tf.Tensor | float = 1.0) -> Any:
+        """Gradients times the scale, new state and loss of one model on one batch."""
         weights, state, images, labels = arguments
         with tf.GradientTape() as tape:
             tape.watch(weights)
             logits, state = self._model.stateless_call(weights, state, images, training=True)
-            loss = tf.reduce_mean(
-                tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits)
-            )
-            scaled = loss * self._scale
-        gradients = tape.gradient(scaled, weights)
-        if self._scale != 1.0:
-            gradients = [gradient / self._scale for gradient in gradients]
-        return gradients, state, loss
+            logits = tf.cast(logits, tf.float32)
+            losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits)
+            loss = tf.reduce_mean(losses)
+            scaled = loss * scale
+        return tape.gradient(scaled, weights), state, loss
 
     def _mapped(self, function: Callable[[Any], Any], arguments: Any) -> Any:
         if self.stack_size > 1:

@@ -1,0 +1,70 @@
+"""Dynamic loss scaling, by which gradients in float16 neither vanish nor overflow.
+
+The loss is multiplied by a scale before the backward pass, and gradients are divided by it after. A
+step whose gradients are not finite is skipped and halves the scale; a number of good steps in
+succession doubles it (Micikevicius et al. 2018, Sec. 3.2). Initial scale and number of steps are
+those of Keras' `LossScaleOptimizer`, which neither stacks models nor runs under `MirroredStrategy`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import tensorflow as tf
+
+from tfmem.config import TrainingSettings
+
+INITIAL = 2.0**15
+GOOD_STEPS = 2000
+
+
+class LossScale:
+    """The scales of models that are trained together.
+
+    Attributes:
+      scales: float32 `[models]`.
+      good_steps: float32 `[models]`, steps since the scale last changed (GPUs hold no int32
+        variables).
+    """
+
+    def __init__(self, models: int) -> None:
+        """Begins at the initial scale."""
+        self.scales = tf.Variable(tf.fill([models], INITIAL), trainable=False)
+        self.good_steps = tf.Variable(tf.zeros([models]), trainable=False)
+
+    @property
+    def variables(self) -> list[tf.Variable]:
+        """What a checkpoint holds of it."""
+        return [self.scales, self.good_steps]
+
+    def reset(self) -> None:
+        """Begins at the initial scale again."""
+        self.scales.assign(tf.fill(self.scales.shape, INITIAL))
+        self.good_steps.assign(tf.zeros_like(self.good_steps))
+
+    def update(self, finite: tf.Tensor) -> None:
+        """Takes note of a step.
+
+        Args:
+          finite: bool `[models]`, whether all gradients of a model were.
+        """
+        scales = tf.convert_to_tensor(self.scales)
+        good = tf.where(finite, tf.convert_to_tensor(self.good_steps) + 1, 0)
+        grown = good >= GOOD_STEPS
+        self.scales.assign(tf.where(finite, tf.where(grown, 2 * scales, scales), scales / 2))
+        self.good_steps.assign(tf.where(grown, tf.zeros_like(good), good))
+
+
+def scales_losses(settings: TrainingSettings) -> bool:
+    """Whether losses are scaled: where gradients are in float16."""
+    return settings.precision == "mixed_float16"
+
+
+def all_finite(gradients: Sequence[tf.Tensor]) -> tf.Tensor:
+    """Whether all numbers of one model's gradients are finite: bool `[]`."""
+    return tf.reduce_all([tf.reduce_all(tf.math.is_finite(gradient)) for gradient in gradients])
+
+
+def of_models(finite: tf.Tensor, like: tf.Tensor) -> tf.Tensor:
+    """A value for each model, `[models]`, in a shape that goes with `[models, ...]`."""
+    return tf.reshape(finite, [-1] + [1] * (len(like.shape) - 1))
