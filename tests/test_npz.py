@@ -9,6 +9,7 @@ import zlib
 import numpy as np
 import pytest
 
+from tfmem.config import DatasetSettings
 from tfmem.datasets.arrays import load_npz
 from tfmem.errors import InputError
 from tfmem.given import read_subsets
@@ -29,7 +30,7 @@ READERS = {
         {"train_labels": NUMBERS, "test_labels": NUMBERS, "class_names": np.array(list("abcdef"))},
     ),
     "dataset": (
-        load_npz,
+        lambda path: load_npz(path, DatasetSettings(name="npz", data_dir=str(path))),
         {
             "train_images": np.zeros((6, 2, 2, 1), np.uint8),
             "train_labels": NUMBERS % 2,

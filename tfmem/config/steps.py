@@ -28,6 +28,13 @@ class TextSettings(Settings):
     test_share: Share = 0.0
 
 
+_OF_SOURCES = {  # keys that some sources alone have
+    "unlabelled": ("npz", "text_files"),
+    "white": ("npz",),
+    "channels": ("npz",),
+}
+
+
 class DatasetSettings(Settings):
     """Which examples, and where they are found.
 
@@ -82,6 +89,9 @@ class DatasetSettings(Settings):
     def _text_or_images(self) -> DatasetSettings:
         if self.text is not None and self.name in ("digits", "npz", "image_folder", "treebank"):
             raise ValueError(f"no key text with name: {self.name}")
+        for key, names in _OF_SOURCES.items():
+            if self.name not in names and getattr(self, key):
+                raise ValueError(f"no key {key} with name: {self.name}")
         if self.image_size and self.of_texts:
             raise ValueError("image_size only where examples are images")
         return self

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+
 from tfmem.config import DatasetSettings
 from tfmem.datasets.arrays import load_npz
 from tfmem.datasets.classes import keep_classes
@@ -40,6 +42,12 @@ def load(settings: DatasetSettings) -> AnyDataset:
     dataset = _load(settings)
     if settings.classes is not None:
         dataset = keep_classes(dataset, settings.classes)
+    if not np.ptp(dataset.train_labels):
+        name = dataset.class_names[dataset.train_labels[0]]
+        raise InputError(
+            f"{dataset.name}: expected training examples of at least 2 classes, all "
+            f"{len(dataset.train_labels):,} are of class {name!r}"
+        )
     if settings.label_noise:
         dataset = add_label_noise(dataset, settings.label_noise, settings.label_noise_seed)
     return dataset
@@ -53,7 +61,7 @@ def _load(settings: DatasetSettings) -> AnyDataset:
     if path is not None:
         if settings.name == "npz":
             _refuse_settings_of_streams(settings)
-            return load_npz(path)
+            return load_npz(path, settings)
         if not path.is_dir():
             raise InputError(f"dataset.data_dir: no such folder: {path}")
         if settings.name == "image_folder":

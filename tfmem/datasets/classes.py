@@ -19,7 +19,8 @@ def keep_classes(dataset: AnyDataset, classes: Sequence[int | str]) -> AnyDatase
 
     Args:
       dataset: what to reduce.
-      classes: names or numbers; the first becomes class 0.
+      classes: names, or numbers of classes that have no number as name; the first becomes class
+        0.
 
     Raises:
       InputError: naming a class that the data set does not have, or that is given twice.
@@ -45,9 +46,9 @@ def keep_classes(dataset: AnyDataset, classes: Sequence[int | str]) -> AnyDatase
 
 def _number(entry: int | str, dataset: AnyDataset) -> int:
     names = dataset.class_names
+    if str(entry) in names:  # classes of labels 1, 2, … have these names, whatever their numbers
+        return names.index(str(entry))
     if isinstance(entry, str):
-        if entry in names:
-            return names.index(entry)
         close = difflib.get_close_matches(entry, names, n=3)
         hint = f"; close to it are {', '.join(close)}" if close else ""
         raise InputError(f"dataset.classes: {dataset.name} has no class {entry!r}{hint}")

@@ -11,6 +11,8 @@ import numpy as np
 
 from tfmem.errors import InputError
 
+_LISTED = 8  # records in a message
+
 
 @dataclass(frozen=True)
 class TextDataset:
@@ -87,16 +89,24 @@ def as_texts(rows: Sequence[Sequence[str]], columns: Sequence[str], source: str)
       source: what the rows are called in error messages.
 
     Raises:
-      InputError: naming the first record with an empty sentence, or if there is no record.
+      InputError: naming the records with an empty sentence, or if there is no record.
     """
     texts = np.array([[text.strip() for text in row] for row in rows], np.dtypes.StringDType())
     if not len(rows):
         raise InputError(f"{source}: expected at least one example, received none")
-    for record, column in np.argwhere(texts == ""):
-        raise InputError(
-            f"{source}: record {record}: {columns[column]}: expected a text, received an empty one"
-        )
+    for number, column in enumerate(columns):
+        if len(empty := np.flatnonzero(texts[:, number] == "")):
+            raise InputError(
+                f"{source}: {rows_said(empty.tolist())}: {column}: expected a text, received an "
+                "empty one"
+            )
     return texts
+
+
+def rows_said(records: Sequence[int]) -> str:
+    """Names the first of some records, and counts the others."""
+    more = f" and {len(records) - _LISTED:,} more" if len(records) > _LISTED else ""
+    return f"record {', '.join(map(str, records[:_LISTED]))}{more}"
 
 
 def check_classes(dataset: TextDataset) -> TextDataset:

@@ -4,58 +4,74 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from tfmem.config import DatasetSettings, TextSettings
-from tfmem.datasets.text import TextDataset, as_texts, check_classes
-from tfmem.errors import InputError
+from tfmem.datasets.labels import Column, as_classes
+from tfmem.datasets.text import TextDataset, as_texts, check_classes, rows_said
+from tfmem.errors import InputError, reason
 
 _SUFFIXES = (".tsv", ".csv", ".jsonl")
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
 _HELD_OUT = 0x68656C64  # keeps these random numbers apart from those of any trial
 
 
 @dataclass(frozen=True)
 class _Table:
-    path: Path
     texts: np.ndarray
-    labels: list[Any]
+    labels: Column
+
+    def keep(self, rows: np.ndarray) -> np.ndarray:
+        """The texts of some rows."""
+        return self.texts if len(rows) == len(self.texts) else self.texts[rows]
 
 
 def load_text_files(folder: Path, settings: DatasetSettings) -> TextDataset:
     """Reads `train` and `dataset.test_split` of a folder, each a `.tsv`, `.csv` or `.jsonl` file.
 
     CSV is as spreadsheets write it, TSV without any quoting (as GLUE's). An example's index is its
-    place among the records of its file. With `dataset.text.test_share`, that share of the training
-    file, drawn at random but always the same, is the test set, both parts in the order of the file.
+    place among the records of its file that have a label. With `dataset.text.test_share`, that
+    share of the training file, drawn at random but always the same, is the test set, both parts in
+    the order of the file.
 
     Raises:
-      InputError: naming the file, the record and the column that is missing or wrong.
+      InputError: naming the file, the records and the column that is missing or wrong.
     """
     text = settings.text or TextSettings()
     splits = ["train"] if text.test_share else ["train", settings.test_split]
     tables = [_read(_find(folder, split), text) for split in splits]
-    class_names = text.class_names or _class_names([t for table in tables for t in table.labels])
-    labels = [_labels(table, text.label, class_names) for table in tables]
-    texts = [table.texts for table in tables]
-    if text.test_share:
-        drawn = np.random.PCG64(np.random.SeedSequence(_HELD_OUT)).random_raw(len(texts[0]))
-        count = round(text.test_share * len(drawn))
-        if not 0 < count < len(drawn):
-            raise InputError(
-                f"dataset.text.test_share: expected some of the {len(drawn)} examples and not all, "
-                f"received {text.test_share}"
-            )
-        held_out = np.zeros(len(drawn), bool)
-        held_out[np.argsort(drawn, kind="stable")[:count]] = True
-        texts, labels = ([both[0][~held_out], both[0][held_out]] for both in (texts, labels))
-    return check_classes(
-        TextDataset(folder.name, texts[0], labels[0], texts[1], labels[1], tuple(class_names))
+    classes = as_classes(
+        [table.labels for table in tables],
+        text.class_names,
+        settings.unlabelled,
+        "dataset.text.class_names",
     )
+    texts = [table.keep(rows) for table, rows in zip(tables, classes.kept, strict=True)]
+    labels = list(classes.numbers)
+    if text.test_share:
+        held_out = _held_out(len(texts[0]), text.test_share)
+        texts, labels = ([both[0][~held_out], both[0][held_out]] for both in (texts, labels))
+    dataset = TextDataset(folder.name, texts[0], labels[0], texts[1], labels[1], classes.names)
+    return check_classes(replace(dataset, notes=classes.notes))
+
+
+def _held_out(count: int, share: float) -> np.ndarray:
+    """Which examples are held out for testing, bool `[count]`."""
+    drawn = np.random.PCG64(np.random.SeedSequence(_HELD_OUT)).random_raw(count)
+    tests = round(share * count)
+    if not 0 < tests < count:
+        raise InputError(
+            f"dataset.text.test_share: expected some of the {count} examples and not all, received "
+            f"{share}"
+        )
+    held_out = np.zeros(count, bool)
+    held_out[np.argsort(drawn, kind="stable")[:tests]] = True
+    return held_out
 
 
 def _find(folder: Path, split: str) -> Path:
@@ -68,31 +84,29 @@ def _find(folder: Path, split: str) -> Path:
 
 
 def _read(path: Path, settings: TextSettings) -> _Table:
-    columns = [*settings.columns, settings.label]
     try:
         rows = _json_rows(path) if path.suffix == ".jsonl" else _table_rows(path)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path}: cannot be read: {' '.join(str(error).split())}") from None
-    for number, row in enumerate(rows):
-        for key, column in zip(("columns",) * len(settings.columns) + ("label",), columns):  # noqa: B905
-            if column not in row:
-                raise InputError(
-                    f"{path}: dataset.text.{key}: expected one of {sorted(map(str, row))}, "
-                    f"received {column!r} (record {number})"
-                )
-        for column in settings.columns:
-            if not isinstance(row[column], str):
-                raise InputError(
-                    f"{path}: record {number}: {column}: expected a text, received {row[column]!r}"
-                )
-        if row[settings.label] is None or not str(row[settings.label]).strip():
+        raise InputError(f"{path}: cannot be read: {reason(error)}") from None
+    wanted = [("columns", column) for column in settings.columns] + [("label", settings.label)]
+    for key, column in wanted:
+        lacking = [number for number, row in enumerate(rows) if column not in row]
+        if lacking:
             raise InputError(
-                f"{path}: record {number}: {settings.label}: expected a label, received "
-                f"{row[settings.label]!r}"
+                f"{path}: dataset.text.{key}: expected one of {sorted(map(str, rows[lacking[0]]))}"
+                f", received {column!r} ({rows_said(lacking)})"
+            )
+    for column in settings.columns:
+        wrong = [number for number, row in enumerate(rows) if not isinstance(row[column], str)]
+        if wrong:
+            raise InputError(
+                f"{path}: {rows_said(wrong)}: {column}: expected a text, received "
+                f"{str(rows[wrong[0]][column])[:60]!r}"
             )
     texts = [[row[column] for column in settings.columns] for row in rows]
     return _Table(
-        path, as_texts(texts, settings.columns, str(path)), [row[settings.label] for row in rows]
+        as_texts(texts, settings.columns, str(path)),
+        Column(f"{path}: {settings.label}", [row[settings.label] for row in rows], "record"),
     )
 
 
@@ -104,57 +118,30 @@ def _table_rows(path: Path) -> list[dict[str, Any]]:
         header, *rows = [row for row in csv.reader(file, **options) if row] or [[]]
     if not header:
         raise InputError(f"{path}: expected a header and records, received nothing")
-    for number, row in enumerate(rows):
-        if len(row) != len(header):
-            raise InputError(
-                f"{path}: record {number}: expected {len(header)} columns, as in the header, "
-                f"received {len(row)}, the last of them {row[-1]!r}; texts with a separator or a "
-                "line break go in double quotes, in .csv"
-            )
+    wrong = [number for number, row in enumerate(rows) if len(row) != len(header)]
+    if wrong:
+        row = rows[wrong[0]]
+        raise InputError(
+            f"{path}: {rows_said(wrong)}: expected {len(header)} columns, as in the header, "
+            f"received {len(row)}, the last of them {row[-1]!r}; texts with a separator or a "
+            "line break go in double quotes, in .csv"
+        )
     return [dict(zip(header, row, strict=True)) for row in rows]
 
 
 def _json_rows(path: Path) -> list[dict[str, Any]]:
     rows = []
-    for number, line in enumerate(path.read_text(encoding="utf-8-sig").split("\n")):
+    for number, line in enumerate(path.read_text(encoding="utf-8-sig").split("\n"), 1):
         if not line.strip():
             continue
+        where = f"{path}: line {number}"
         try:
             row = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise InputError(f"{path}: line {number + 1}: not JSON: {error.msg}") from None
+        except (ValueError, RecursionError) as error:  # numbers of 5,000 digits, 5,000 brackets
+            raise InputError(f"{where}: not JSON: {reason(error)}") from None
         if not isinstance(row, dict):
-            raise InputError(f"{path}: line {number + 1}: expected an object, received {row!r}")
+            raise InputError(f"{where}: expected an object, received {type(row).__name__}")
+        if any(isinstance(value, str) and _SURROGATE.search(value) for value in row.values()):
+            raise InputError(f"{where}: expected Unicode text, received half a surrogate pair")
         rows.append(row)
     return rows
-
-
-def _number(value: Any) -> int | None:
-    """The class number that a label is, if it is one."""
-    if isinstance(value, int) and not isinstance(value, bool):
-        return value
-    text = str(value).strip()
-    return int(text) if text.removeprefix("-").isdecimal() and text.isascii() else None
-
-
-def _class_names(values: Sequence[Any]) -> list[str]:
-    """Numbers from 0 to the largest if labels are numbers, else all labels, sorted."""
-    numbers = [_number(value) for value in values]
-    known = [number for number in numbers if number is not None]
-    if len(known) == len(values):
-        return [str(number) for number in range(max(known) + 1)]
-    return sorted({str(value).strip() for value in values})
-
-
-def _labels(table: _Table, column: str, names: Sequence[str]) -> np.ndarray:
-    labels = []
-    for record, value in enumerate(table.labels):
-        name = str(value).strip()
-        number = names.index(name) if name in names else _number(value)
-        if number is None or not 0 <= number < len(names):
-            raise InputError(
-                f"{table.path}: record {record}: {column}: expected one of {', '.join(names)} or "
-                f"its number from 0 to {len(names) - 1}, received {value!r}"
-            )
-        labels.append(number)
-    return np.array(labels, np.int64)

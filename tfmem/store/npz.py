@@ -171,6 +171,11 @@ def _read_array(
         raise InputError(f"{where}: an npy header of an unknown version, {version}")
     shape, by_columns, kind = _READ_HEADER[version](file, max_header_size=_HEADER)
     received = f"{kind} {list(shape)}"
+    if kind.hasobject:
+        raise InputError(
+            f"{where}: an array of Python objects, which is never unpickled; write it as "
+            "array.astype(str), or as numbers"
+        )
     if kind.kind not in kinds or min(shape, default=0) < 0 or not _fits(shape, expected):
         form = "" if expected is None else f" [{', '.join(map(str, expected))}]"
         words = " or ".join(word for letters, word in _WORDS.items() if set(letters) & set(kinds))
