@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from components.component import Component, Parameters, Paths, Predictions, TrialTable
 from tfmem.config import Config
 from tfmem.datasets.summary import load_and_tell
@@ -20,10 +22,9 @@ def Do(inputs: Paths, outputs: Paths, parameters: Parameters) -> None:
 
 def describe(summary: TrialSummary) -> str:
     """How training went, for people."""
-    lines = [
-        f"{summary.trials} trials ({summary.trained} trained now), "
-        f"test accuracy {summary.accuracy:.2%} ± {summary.accuracy_sd:.2%} (SD)"
-    ]
+    lines = [f"{summary.trials} trials ({summary.trained} trained now)"]
+    if not math.isnan(summary.accuracy):
+        lines[0] += f", test accuracy {summary.accuracy:.2%} ± {summary.accuracy_sd:.2%} (SD)"
     if summary.unlearned:
         lines.append(summary.unlearned)
     if summary.diverged:

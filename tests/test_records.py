@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.oracle import example_learner, record
+from tests.oracle import example_learner, random_records, record
 from tfmem.errors import InputError
 from tfmem.predictions import Labels, TrialRecord, read_shard, write_shard
 from tfmem.records import decode_example, encode_example, read_records, write_records
@@ -117,6 +117,13 @@ def test_other_payloads_are_refused_by_name():
         TrialRecord.from_example(b"\xff\xff\xff", "s")
     with pytest.raises(InputError, match=r"s: feature 'trial_id': expected int, received no such"):
         TrialRecord.from_example(encode_example({"a": 1}), "s")
+
+
+def test_a_trial_without_test_examples_is_a_record():
+    rng = np.random.default_rng(0)
+    (made,) = random_records(rng, 1, 9, 0)
+    assert TrialRecord.from_example(made.to_example(), "s") == made
+    assert made.test_correct == b""
 
 
 def test_labels_round_trip_and_are_never_unpickled():

@@ -69,7 +69,11 @@ class TrialRecord:
 
     def to_example(self) -> bytes:
         """The record as a serialized `tf.train.Example`."""
-        features = {name: value for name, value in vars(self).items() if value != b""}
+        features = {
+            name: value
+            for name, value in vars(self).items()
+            if value != b"" or name == "test_correct"  # which has no bits without test examples
+        }
         if not self.diverged:
             del features["diverged"]
         return encode_example(features)

@@ -212,7 +212,10 @@ class Run:
                 mask = unpack(record.subset_mask, record.num_train)
                 correct = unpack(record.train_correct, record.num_train)
                 test = unpack(record.test_correct, record.num_test)
-                accuracies = correct[mask].mean(), correct[~mask].mean(), test.mean()
+                accuracies = (
+                    bits.mean() if len(bits) else np.nan
+                    for bits in (correct[mask], correct[~mask], test)
+                )
                 rows.append((record.trial_id, *accuracies, bool(record.diverged)))
         names = ["trial_id", "subset_accuracy", "held_out_accuracy", "test_accuracy", "diverged"]
         return pd.DataFrame(rows, columns=names).set_index("trial_id").sort_index()

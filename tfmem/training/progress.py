@@ -71,7 +71,7 @@ class TrialProgress(_Bar):
         accuracy = np.array([note.test_accuracy for note in notes if not note.diverged])
         rate = (self._done - self._before) / (time.monotonic() - self._start) * 3600
         status = f"{rate:,.0f} an hour"
-        if len(accuracy) > 1:
+        if len(accuracy) > 1 and not np.isnan(accuracy).any():
             status = f"test {accuracy.mean():.2%} ± {accuracy.std(ddof=1):.2%}, {status}"
         self._bar.update(self._task, status=status)
         self._show()

@@ -165,4 +165,5 @@ class Shards:
         """Accuracy of a trial's model on its own subset and on the test examples."""
         mask = unpack(record.subset_mask, record.num_train)
         train = unpack(record.train_correct, record.num_train)[mask]
-        return float(train.mean()), float(unpack(record.test_correct, record.num_test).mean())
+        test = unpack(record.test_correct, record.num_test)
+        return float(train.mean()), float(test.mean()) if len(test) else float("nan")
