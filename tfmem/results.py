@@ -188,10 +188,12 @@ def estimator_of(folder: Path) -> str:
     if name == SUBSAMPLED:
         return "Memorization is that of the subsampled estimator."
     summary = read_summary(folder)
+    negative = summary.get("negative", 0)  # which earlier versions counted as not converged
+    negative = f", {negative:,} negative" if negative else ""
     return (
         f"Memorization is that of {name.decode(errors='replace')}: {summary['curvature']}, damping "
-        f"{summary['damping']:g}, {summary['not_converged']:,} examples not converged; a model "
-        f"with test accuracy {summary['test_accuracy']:.2%}."
+        f"{summary['damping']:g}, {summary['not_converged']:,} examples not converged{negative}; a "
+        f"model with test accuracy {summary['test_accuracy']:.2%}."
     )
 
 

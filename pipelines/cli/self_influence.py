@@ -147,6 +147,11 @@ def self_influence(
     )
     if summary["not_converged"]:
         warn(f"{summary['not_converged']:,} examples have not converged and are NaN")
+    if summary.get("negative"):
+        warn(
+            f"{summary['negative']:,} examples have converged to a negative value: the curvature "
+            "is not positive definite (take gauss_newton, or a larger damping)"
+        )
     if pairs:
         found = out / InfluencePairs.place
         done(found, f"pairs and their galleries; memorization records are in {folder}")

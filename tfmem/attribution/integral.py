@@ -167,7 +167,8 @@ def directions(
     """For each example `P H^-1 g`, whose product with another's `g` is that one's influence on it.
 
     Yields:
-      The example, `[p]`, and its `M_remove`; both NaN if the solver has not converged.
+      The example, `[p]`, and its `M_remove`, of either sign (see `tfmem.self_influence.scores`);
+      both NaN if the solver has not converged.
 
     Warns:
       UserWarning: after the last, if the solver has not converged for some.
@@ -178,7 +179,7 @@ def directions(
         chosen = examples[start : start + solver.at_once]
         solution, probabilities = solved(solver, *solver.objective.take(chosen))
         removed = probabilities * solution.own
-        converged = solution.converged & np.isfinite(removed) & (removed >= 0)
+        converged = solution.converged & np.isfinite(removed)
         all_converged.append(converged)
         for row, example in enumerate(chosen):
             if converged[row]:

@@ -47,11 +47,13 @@ def reduction(
     Returns:
       A row for each `percent` of the words, rounded up: reduction rates `attributed` and `random`,
       their `difference`, and standard errors over examples, `*_se`. Examples for which the solver
-      has not converged are left out.
+      has not converged, and those without a positive self-influence, of which there is no share to
+      lose, are left out of rates, errors and counts.
 
     Raises:
       InputError: as `attributions` does.
     """
+    asked = len(scores)
     scores = scores[[bool(np.isfinite(each).all()) for each in scores]]
     if scores.empty:
         raise InputError("attribution: expected attributions, the solver has converged for none")
@@ -76,8 +78,16 @@ def reduction(
                 write_atomically(path, found.to_csv(index=False).encode())
             curves.append(pd.read_csv(path))
             progress.advance(len(rows))
-    table = _means(pd.concat(curves))
-    return Outcome(QUESTION, _findings(table, len(chosen)), table)
+    used = pd.concat(curves).dropna()
+    if used.empty:
+        raise InputError("attribution: expected some positive self-influence, received none")
+    table, count = _means(used), used["index"].nunique()
+    left_out = (
+        f"{asked - count:,} of {asked:,} attributed examples are left out: the solver has not "
+        "converged, or their self-influence is not positive."
+    )
+    said = _findings(table, count)
+    return Outcome(QUESTION, (*said, left_out) if count < asked else said, table)
 
 
 def _curves(
@@ -102,7 +112,7 @@ def _curves(
             weights = np.concatenate([np.ones((1, count)), kept])
             label = int(solver.objective.labels[example])
             found = influence.values(weights, parts, label, direction)
-        of = found[0] if found[0] else np.nan  # of a text that nothing rests on nothing is lost
+        of = found[0] if found[0] > 0 else np.nan  # of a text that nothing rests on nothing is lost
         rates = (1 - found[1:] / of).reshape(1 + repeats, len(PERCENTAGES))
         yield pd.DataFrame(
             {
@@ -131,7 +141,7 @@ def _means(curves: pd.DataFrame) -> pd.DataFrame:
 
 def _findings(table: pd.DataFrame, count: int) -> tuple[str, ...]:
     said = [
-        f"{row['percent']:.0f}% of the words (or patches) masked: the {count:,} attributed "
+        f"{row['percent']:.0f}% of the words (or patches) masked: {count:,} attributed "
         f"examples lose {row['attributed']:.1%} ± {row['attributed_se']:.1%} (SE) of their "
         f"self-influence by attribution, {row['random']:.1%} ± {row['random_se']:.1%} at random."
         for row in table.to_dict("records")

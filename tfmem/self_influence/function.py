@@ -14,6 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfmem.errors import InputError
+from tfmem.models.logits import logits_of
 from tfmem.self_influence.tracing import safe_derivatives
 
 
@@ -40,7 +41,8 @@ class LogitFunction:
         """Takes a trained model.
 
         Args:
-          model: returns logits `[batch, classes]`; it is left as it is.
+          model: returns logits `[batch, classes]`, or their softmax if its last layer shows that
+            (see `tfmem.models.logits`); it is left as it is.
           variables: those that were trained, of one type.
           examples: a `tf.TensorSpec` for each of its inputs, of any number of examples.
 
@@ -78,7 +80,11 @@ class LogitFunction:
         Whatever is made of the model's layers will do, not only the model itself.
         """
         mapping = list(zip(self._variables, self.values, strict=True))
-        with safe_derivatives(), keras.StatelessScope(state_mapping=mapping):
+        with (
+            safe_derivatives(),
+            logits_of(self._model),
+            keras.StatelessScope(state_mapping=mapping),
+        ):
             yield
 
     def split(self, vector: tf.Tensor) -> list[tf.Tensor]:

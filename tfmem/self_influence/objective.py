@@ -27,6 +27,7 @@ _ROW_BYTES = 1 << 28  # per-example gradients held at once
 _MOST_ROWS = 512
 _BATCH = 256  # examples of one product
 _FEW_CLASSES = 10
+_LOOKED_AT = 32  # examples whose outputs show whether they are probabilities
 
 
 class Objective:
@@ -62,7 +63,8 @@ class Objective:
         """Takes a trained model and what it was trained on.
 
         Args:
-          model: returns logits `[batch, classes]`; it is left as it is.
+          model: returns logits `[batch, classes]`, or their softmax if its last layer shows that
+            (see `tfmem.models.logits`), which is then left out; it is left as it is.
           inputs: what the model takes: an array `[n, ...]`, or a tuple, list or dict of them
             (activations and their mask, say).
           labels: classes `[n]`.
@@ -74,8 +76,8 @@ class Objective:
             which the model can do without.
 
         Raises:
-          InputError: if arrays differ in length, a label has no logit, nothing is trained, or there
-            are no examples for the curvature.
+          InputError: if arrays differ in length, a label has no logit, nothing is trained, there
+            are no examples for the curvature, or the model returns probabilities.
         """
         if weight_decay < 0:
             raise InputError(f"weight_decay: expected at least 0, received {weight_decay}")
@@ -101,6 +103,7 @@ class Objective:
                 f"{self.curvature_examples}"
             )
         self._kept: tuple[np.ndarray, ...] | None = None
+        self._check_logits()
 
     def take(self, examples: np.ndarray) -> tuple[Any, np.ndarray]:
         """Inputs and labels of some training examples."""
@@ -240,6 +243,16 @@ class Objective:
             raise InputError(
                 f"labels: expected classes from 0 to {self.num_classes - 1}, received "
                 f"{labels.min()} to {labels.max()}"
+            )
+
+    def _check_logits(self) -> None:
+        """Of what a model computes in its own way only its outputs tell what they are."""
+        rows = np.arange(min(_LOOKED_AT, len(self.labels)))
+        found = self.function.logits(self._tensors(self._inputs, rows)).numpy()
+        if (found >= 0).all() and np.allclose(found.sum(axis=1), 1, atol=1e-3):
+            raise InputError(
+                f"model {self.model.name!r}: expected logits, received outputs that are 0 or more "
+                "and sum to 1 for each example, as probabilities do: leave the softmax out"
             )
 
     def _specification(self, array: Any) -> tf.TensorSpec:

@@ -89,6 +89,7 @@ def write_summary(
         "damping": scores.damping,
         "converged": int(scores.converged.sum()),
         "not_converged": int((~scores.converged).sum()),
+        "negative": int(scores.negative.sum()),
         "largest_residual": float(known.max()) if len(known) else None,
         "effective_dimension": getattr(solver, "effective_dimension", None),
         **more,

@@ -4,7 +4,12 @@ Conventions. `H` is the curvature of the objective (mean loss, weight decay incl
 solver's damping, `g` the gradient of an example's cross entropy, `P` the probability of its label.
 
 - `M_remove(z) = P g^T H^-1 g` (Zheng & Jiang 2022, eq. 2, as `grad P = -P g`): the rate at which
-  `P` falls when weight is taken from the example. Never negative for positive definite `H`.
+  `P` falls when weight is taken from the example. Never negative for positive definite `H`, which
+  the Gauss-Newton matrix with damping is. The Hessian of a network that is not at a minimum, or
+  whose damping is smaller than its most negative eigenvalue, is indefinite; a solver that reaches
+  its tolerance there gives what the formula says, and that may be negative: along such a direction
+  the loss falls on both sides, and the quadratic model that influence rests on has no minimum. So a
+  negative score is kept, counted apart from those that have not converged, and not memorization.
 - `M_replace(z) = P g^T H^-1 (g - g')` (eq. 4): likewise, when the weight goes to a baseline `z'`.
 - `influence(z, z_test) = P_test g_test^T H^-1 g` (eq. 18 with F = P): positive where the training
   example helps.
@@ -37,7 +42,7 @@ class Scores:
       values: float64 `[count]`; NaN where the solver has not converged.
       probabilities: float64 `[count]`, what the model gives the label.
       residuals: float64 `[count]`, see `Solution`.
-      converged: bool `[count]`.
+      converged: bool `[count]`, whether the solver reached its tolerance, whatever the sign.
       examples: int64 `[count]`, which training examples.
       num_train: examples in the objective's mean, `n`.
       solver: its name.
@@ -60,6 +65,11 @@ class Scores:
         """How much the probability falls when an example is left out, to first order."""
         return self.values / self.num_train
 
+    @property
+    def negative(self) -> np.ndarray:
+        """Bool `[count]`, which scores were solved and are negative."""
+        return self.converged & (self.values < 0)
+
 
 def remove_scores(solver: Solver, examples: np.ndarray | None = None) -> Scores:
     """`M_remove` of training examples (Zheng & Jiang 2022, eq. 2).
@@ -69,19 +79,21 @@ def remove_scores(solver: Solver, examples: np.ndarray | None = None) -> Scores:
       examples: which training examples; None is all.
 
     Returns:
-      Scores; a negative one means that the solver has not converged, and is NaN.
+      Scores; negative ones are possible where the curvature is not positive definite (see above).
 
     Warns:
-      UserWarning: once, if some have not converged.
+      UserWarning: once if some have not converged, and once if some are negative.
 
     Raises:
-      InputError: if none has.
+      InputError: if none has converged.
     """
-    return _checked(solver, some_remove_scores(solver, _chosen(solver, examples)))
+    found = _checked(solver, some_remove_scores(solver, _chosen(solver, examples)))
+    _warn_of_negative(solver, found)
+    return found
 
 
 def some_remove_scores(solver: Solver, examples: np.ndarray) -> Scores:
-    """The same of some training examples, whether or not any has converged."""
+    """`M_remove` of some training examples, whether or not any has converged."""
     return _scores(solver, None, examples)
 
 
@@ -219,8 +231,6 @@ def _scores(solver: Solver, baselines: Any, chosen: np.ndarray) -> Scores:
     values, probabilities, residuals, converged = (
         np.concatenate(part)[np.argsort(order)] for part in zip(*parts, strict=True)
     )
-    if baselines is None:
-        converged &= values >= 0
     converged &= np.isfinite(values)
     return Scores(
         np.where(converged, values, np.nan),
@@ -242,8 +252,19 @@ def warn_of_failures(solver: Solver, converged: np.ndarray) -> None:
         warnings.warn(f"{message} They are NaN.", stacklevel=3)
 
 
+def _warn_of_negative(solver: Solver, found: Scores) -> None:
+    if negative := int(found.negative.sum()):
+        message = (
+            f"solver {solver.name} ({solver.curvature}, damping {solver.damping:g}) has converged "
+            f"to negative scores for {negative:,} of {len(found.values):,} examples: the curvature "
+            "is not positive definite there; curvature gauss_newton is, as is any with a damping "
+            "that is large enough."
+        )
+        warnings.warn(message, stacklevel=3)
+
+
 def _check_converged(solver: Solver, converged: np.ndarray) -> None:
-    """The same; an error if there is no other."""
+    """Warns as `warn_of_failures` does; an error if none has converged."""
     if len(converged) and not converged.any():
         raise InputError(_failures(solver, len(converged), len(converged)))
     warn_of_failures(solver, converged)

@@ -12,6 +12,7 @@ import tensorflow as tf
 from tfmem.config import TrainingSettings
 from tfmem.datasets import ImageDataset, StreamedDataset
 from tfmem.errors import InputError
+from tfmem.models.logits import check_logits
 from tfmem.subsets import Trial
 from tfmem.training.augmentation import draw_boxes, draw_moves, move
 from tfmem.training.epochs import (
@@ -51,6 +52,10 @@ class MirroredTrainer:
           dataset: examples; in memory they are copied to every replica.
           settings: optimizer, schedule, augmentation.
           strategy: None is `MirroredStrategy` over all GPUs, or over the CPU where there is none.
+
+        Raises:
+          InputError: if the model returns probabilities or cannot be drawn anew for each trial, or
+            XLA is asked for over several devices.
         """
         gpus = [device.name for device in tf.config.list_logical_devices("GPU")]
         self._strategy = strategy or tf.distribute.MirroredStrategy(gpus or ["CPU:0"])
@@ -66,6 +71,7 @@ class MirroredTrainer:
             if scales_losses(settings):
                 self._loss_scale = LossScale(1)
             self.model = build_model()
+            check_logits(self.model)
             self._optimizer = keras.optimizers.SGD(
                 0.0, momentum=settings.momentum, nesterov=settings.nesterov
             )

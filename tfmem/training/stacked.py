@@ -16,6 +16,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfmem.config import TrainingSettings
+from tfmem.models.logits import check_logits
 from tfmem.subsets import Trial
 from tfmem.training.augmentation import draw_moves, move
 from tfmem.training.epochs import EVALUATION_BATCH, read_predictions, train_epochs
@@ -46,7 +47,11 @@ class StackedTrainer:
           settings: optimizer, schedule, augmentation.
           stack_size: models trained together.
           device: where all of it is; None leaves that to TensorFlow.
+
+        Raises:
+          InputError: if the model returns probabilities, or cannot be drawn anew for each trial.
         """
+        check_logits(model)
         self.stack_size = stack_size
         self._device = device
         self.initializer = VariableInitializer(model)
