@@ -94,15 +94,19 @@ def _pixels(picture: np.ndarray) -> np.ndarray:
     if pixels.shape[-1] == 1:
         pixels = 255 - pixels
     if max(pixels.shape[:2]) > _LARGEST:
-        small = Image.fromarray(pixels.squeeze())
+        small = _image(pixels)
         small.thumbnail((_LARGEST, _LARGEST))
         pixels = np.asarray(small).reshape(small.height, small.width, -1)
     return pixels
 
 
+def _image(pixels: np.ndarray) -> Image.Image:
+    return Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
+
+
 def _encode(image: np.ndarray, photograph: bool, columns: int, rows: int) -> Sheet:
     file = io.BytesIO()
-    picture = Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image)
+    picture = _image(image)
     if photograph:
         picture.save(file, "JPEG", quality=85)
     else:

@@ -1,4 +1,4 @@
-"""From an encoded image to the square of pixels that models see, as TensorFlow operations."""
+"""From encoded images, or parts of images, to the squares that models see, by TensorFlow."""
 
 from __future__ import annotations
 
@@ -8,17 +8,20 @@ import tensorflow as tf
 
 from tfmem.datasets.windows import RATIOS
 
-OTHER = len(RATIOS)  # added to `which` for an image that is not JPEG
+DECODED = len(RATIOS)  # in place of `which`, for pixels
 
 
-def decode(contents: tf.Tensor, which: tf.Tensor, window: tf.Tensor, image_size: int) -> tf.Tensor:
-    """Decodes a window of an image, and scales it (bilinear).
+def decode(contents: tf.Tensor, which: tf.Tensor, window: tf.Tensor, size: tf.Tensor,
+           image_size: int) -> tf.Tensor:  # fmt: skip
+    """Scales a window of an image (bilinear), and decodes it first if it is JPEG.
 
     Args:
-      contents: string, an encoded image; grey is made RGB.
-      which: int32, which of `RATIOS` is the side of the blocks that are averaged first (for JPEG
-        that happens in the decoder), plus `OTHER` if the image is not JPEG.
+      contents: string, an encoded JPEG image, of which grey is made RGB; or the pixels of the
+        window.
+      which: int32, which of `RATIOS` is the side of the blocks that the decoder of JPEG averages;
+        `DECODED` if `contents` are pixels.
       window: int32 `[4]`, top, left, height and width in such blocks.
+      size: int32 `[2]`, height and width of the whole image in such blocks, begun ones included.
       image_size: side of the result.
 
     Returns:
@@ -26,28 +29,25 @@ def decode(contents: tf.Tensor, which: tf.Tensor, window: tf.Tensor, image_size:
     """
 
     def jpeg(ratio: int) -> tf.Tensor:
-        return tf.io.decode_and_crop_jpeg(
-            contents, window, channels=3, ratio=ratio, dct_method="INTEGER_FAST"
+        # The decoder spreads colours over their neighbours, so it is given one more on all sides.
+        first = tf.maximum(window[:2] - 1, 0)
+        last = tf.minimum(window[:2] + window[2:] + 1, size)
+        wider = tf.io.decode_and_crop_jpeg(
+            contents,
+            tf.concat([first, last - first], 0),
+            channels=3,
+            ratio=ratio,
+            dct_method="INTEGER_ACCURATE",  # which Pillow takes
         )
+        return tf.slice(wider, [*tf.unstack(window[:2] - first), 0], [*tf.unstack(window[2:]), 3])
 
-    def other() -> tf.Tensor:
-        return _averaged(contents, tf.gather(RATIOS, which - OTHER), window)
+    def pixels() -> tf.Tensor:
+        return tf.reshape(tf.io.decode_raw(contents, tf.uint8), [window[2], window[3], 3])
 
-    branches = [*(partial(jpeg, ratio) for ratio in RATIOS.tolist()), other]
+    branches = [*(partial(jpeg, ratio) for ratio in RATIOS.tolist()), pixels]
     scaled = tf.raw_ops.ResizeBilinear(
-        images=tf.switch_case(tf.minimum(which, OTHER), branches)[None],
+        images=tf.switch_case(which, branches)[None],
         size=[image_size, image_size],
         half_pixel_centers=True,
     )
     return tf.ensure_shape(tf.cast(scaled[0] + 0.5, tf.uint8), [image_size, image_size, 3])
-
-
-def _averaged(contents: tf.Tensor, ratio: tf.Tensor, window: tf.Tensor) -> tf.Tensor:
-    """A window of an image that is not JPEG, in means over blocks: uint8, as JPEG's decoder."""
-    image = tf.io.decode_image(contents, expand_animations=False)
-    channels = tf.where(tf.shape(image)[2] < 3, [0, 0, 0], [0, 1, 2])
-    top, left, high, wide = tf.unstack(window)
-    pixels = image[top * ratio : (top + high) * ratio, left * ratio : (left + wide) * ratio]
-    pixels = tf.cast(tf.gather(pixels, channels, axis=2), tf.float32)
-    means = tf.reduce_mean(tf.reshape(pixels, [high, ratio, wide, ratio, 3]), axis=[1, 3])
-    return tf.cast(means + 0.5, tf.uint8)

@@ -3,184 +3,200 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import os
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
-from PIL import Image
+import psutil
 from rich.progress import track
 
 from tfmem.config import DatasetSettings
+from tfmem.datasets.bad_files import BadFiles
 from tfmem.datasets.cache import Arrays, cached
+from tfmem.datasets.class_folders import Listing, class_names, list_split
 from tfmem.datasets.dataset import Dataset
-from tfmem.datasets.encoded import DIGEST_BYTES, EncodedImages, describe
+from tfmem.datasets.encoded import EncodedImages, describe, described, read_file, shown
+from tfmem.datasets.pixels import SAID, Header, Trait, decode, read_header
 from tfmem.datasets.streamed import AnyDataset, StreamedDataset, default_resize
 from tfmem.errors import InputError
 
-_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp")
+_FORMAT = 1  # of the cached arrays
+_NAMES = {"sizes", "traits", "digests"}
+_CHUNK = 4096  # files whose descriptions are held as objects
 _BAR_FROM = 10_000  # files to be read from which on a progress bar is shown
 
-
-@dataclass(frozen=True)
-class _Listing:
-    """The image files of one split, sorted by class name and then by file name.
-
-    Attributes:
-      folder: the split's folder.
-      files: bytes `[num_files]`, `class/file` below it.
-      labels: int64 `[num_files]`.
-    """
-
-    folder: Path
-    files: np.ndarray
-    labels: np.ndarray
-
-    def paths(self) -> list[str]:
-        return [os.path.join(self.folder, os.fsdecode(file)) for file in self.files]
+T = TypeVar("T")
 
 
 def load_image_folder(root: Path, settings: DatasetSettings) -> AnyDataset:
-    """Reads `root/train/CLASS/*` and `root/TEST_SPLIT/CLASS/*` (png, jpg, jpeg and bmp).
+    """Reads `root/train/CLASS/*` and `root/TEST_SPLIT/CLASS/*`.
 
     Classes are the sorted names of the folders in `train`; an example's index is its rank by class
     name and file name. With `dataset.image_size` images stay on disk; otherwise they must be of
-    one size.
+    one size. The data set's notes say what was left out, and what was done to images.
 
     Raises:
-      InputError: naming the folder or file that is missing or wrong.
+      InputError: naming the folder that is missing or wrong, or all files that cannot be read.
     """
-    classes = _folders(root / "train")
-    train = _list(root / "train", classes)
-    test = _list(root / settings.test_split, classes)
+    classes = class_names(root / "train")
+    splits = [list_split(root / "train", classes), list_split(root / settings.test_split, classes)]
+    labels = [split.labels for split in splits]
+    name = shown(root.name)
     if settings.image_size is None:
-        images = _decode_all(train.paths() + test.paths())
-        count = len(train.labels)
+        paths = [split.paths() for split in splits]
+        images, traits = _decode_all([*paths[0], *paths[1]])
+        count = len(paths[0])
         return Dataset(
-            root.name, images[:count], train.labels, images[count:], test.labels, classes
-        )
+            name, images[:count], labels[0], images[count:], labels[1], classes,
+            notes=_notes(splits, [traits[:count], traits[count:]]),
+        )  # fmt: skip
+    train, test = _index_all(splits)
+    resize = settings.resize or default_resize(settings.image_size)
     return StreamedDataset(
-        root.name,
-        _index(train),
-        train.labels,
-        _index(test),
-        test.labels,
-        classes,
-        settings.image_size,
-        settings.resize or default_resize(settings.image_size),
-    )
+        name, train, labels[0], test, labels[1], classes, settings.image_size, resize,
+        notes=_notes(splits, [train.traits, test.traits]),
+    )  # fmt: skip
 
 
-def _folders(folder: Path) -> tuple[str, ...]:
-    """Names of the folders in a folder, sorted; hidden ones are none."""
-    try:
-        with os.scandir(folder) as entries:
-            names = [e.name for e in entries if e.is_dir() and not e.name.startswith(".")]
-    except OSError as error:
+def _notes(splits: Sequence[Listing], traits: Sequence[np.ndarray]) -> tuple[str, ...]:
+    notes = []
+    for split, found in zip(splits, traits, strict=True):
+        if note := split.note():
+            notes.append(note)
+        for trait, what in SAID.items():
+            if count := np.count_nonzero(found & trait):
+                images = "image is" if count == 1 else "images are"
+                notes.append(f"{shown(split.folder.name)}: {count:,} {images} {what}")
+    return tuple(notes)
+
+
+def _tried(work: Callable[[int], T], paths: Sequence[str]) -> Iterator[T | InputError]:
+    """What `work` gives for the number of each path, in order, or the error that it raised."""
+
+    def attempt(row: int) -> T | InputError:
+        try:
+            return work(row)
+        except InputError as error:
+            return error
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        yield from track(
+            pool.map(attempt, range(len(paths))),
+            "reading image files",
+            total=len(paths),
+            transient=True,
+            disable=len(paths) < _BAR_FROM,
+        )
+
+
+def _decode_all(paths: list[str]) -> tuple[np.ndarray, np.ndarray]:
+    """All images, uint8 `[num_paths, height, width, channels]`, and their traits.
+
+    There is 1 channel if all are grey. Sizes are compared before memory is taken for them.
+    """
+
+    def header(row: int) -> Header:
+        return read_header(read_file(paths[row]), shown(paths[row]))
+
+    def fill(row: int) -> None:
+        if row not in problems:
+            picture = decode(read_file(paths[row]), shown(paths[row]))
+            images[row] = np.asarray(picture.convert(mode)).reshape(images.shape[1:])
+
+    headers = list(_tried(header, paths))
+    good = [header for header in headers if isinstance(header, Header)]
+    problems = {row: str(e) for row, e in enumerate(headers) if isinstance(e, InputError)}
+    if not good:
+        raise BadFiles(list(problems.values()))
+    (size, count), *others = Counter((each.height, each.width) for each in good).most_common()
+    for row, each in enumerate(headers if others else ()):
+        if isinstance(each, Header) and (each.height, each.width) != size:
+            problems[row] = (
+                f"{shown(paths[row])}: expected images of one size, {size[0]}x{size[1]} as "
+                f"{count:,} are, received {each.height}x{each.width}; set dataset.image_size to "
+                "train on images of any size"
+            )
+    mode = "L" if all(each.traits & Trait.GREY for each in good) else "RGB"
+    images = _room(len(paths), *size, len(mode))
+    problems |= {
+        row: str(error) for row, error in enumerate(_tried(fill, paths)) if error is not None
+    }
+    if problems:
+        raise BadFiles([problems[row] for row in sorted(problems)])
+    return images, np.array([each.traits for each in good], np.uint8)
+
+
+def _room(*shape: int) -> np.ndarray:
+    needed, free = math.prod(shape), psutil.virtual_memory().available
+    if needed > free:
         raise InputError(
-            f"dataset.data_dir: expected a folder of class folders at {folder}: {error.strerror}"
-        ) from None
-    return tuple(sorted(names))
+            f"dataset.data_dir: {shape[0]:,} images of {shape[1]}x{shape[2]} take "
+            f"{needed / 2**30:.1f} GiB in memory, of which {free / 2**30:.1f} are free; set "
+            "dataset.image_size to read them while training"
+        )
+    return np.empty(shape, np.uint8)
 
 
-def _list(folder: Path, classes: tuple[str, ...]) -> _Listing:
-    files: list[bytes] = []
-    labels: list[int] = []
-    for name in _folders(folder):
-        if name not in classes:
-            raise InputError(
-                f"{folder / name}: expected only classes that 'train' has, received {name!r}"
-            )
-        with os.scandir(folder / name) as entries:
-            found = sorted(
-                entry.name
-                for entry in entries
-                if entry.name.lower().endswith(_SUFFIXES) and not entry.name.startswith(".")
-            )
-        if not found:
-            raise InputError(f"{folder / name}: expected image files ({', '.join(_SUFFIXES)})")
-        files += [os.fsencode(f"{name}/{file}") for file in found]
-        labels += [classes.index(name)] * len(found)
-    if not files:
-        raise InputError(f"{folder}: expected a folder for each class, found none")
-    return _Listing(folder, np.array(files), np.array(labels, np.int64))
+def _index_all(splits: Sequence[Listing]) -> list[EncodedImages]:
+    """Reads every file of all splits, once."""
+    found: list[EncodedImages] = []
+    problems: list[str] = []
+    for split in splits:
+        try:
+            found.append(_index(split))
+        except BadFiles as bad:
+            problems += bad.problems
+    if problems:
+        raise BadFiles(problems)
+    return found
 
 
-def _decode_all(paths: list[str]) -> np.ndarray:
-    """All images: uint8 `[num_paths, height, width, channels]`, 1 channel if all are grey."""
-    images, grey = np.empty((0, 0, 0, 0), np.uint8), True
-    with ThreadPoolExecutor() as pool:
-        for row, (pixels, is_grey) in enumerate(pool.map(_decode, paths)):
-            if row == 0:
-                images = np.empty((len(paths), *pixels.shape), np.uint8)
-            if pixels.shape != images.shape[1:]:
-                raise InputError(
-                    f"{paths[row]}: expected images of one size, {images.shape[1]}x"
-                    f"{images.shape[2]} as {paths[0]}, received {pixels.shape[0]}x"
-                    f"{pixels.shape[1]}; set dataset.image_size to train on images of any size"
-                )
-            images[row] = pixels
-            grey &= is_grey
-    return np.ascontiguousarray(images[..., :1]) if grey else images
-
-
-def _decode(path: str) -> tuple[np.ndarray, bool]:
-    try:
-        with Image.open(path) as image:
-            if image.mode.startswith(("I", "F")):
-                raise InputError(f"{path}: expected 8 bits a channel, received mode {image.mode}")
-            return np.asarray(image.convert("RGB")), image.mode in ("1", "L")
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(f"{path}: not an image that can be decoded: {error}") from None
-
-
-def _index(listing: _Listing) -> EncodedImages:
-    """Reads every file, once."""
+def _index(listing: Listing) -> EncodedImages:
     paths = listing.paths()
-    states = [os.stat(path) for path in paths]
-    lengths = np.array([state.st_size for state in states], np.int64)
+    states = np.array([_state(path) for path in paths], np.int64)
     files = hashlib.sha256(b"\0".join(listing.files.tolist())).hexdigest()
-    changed = np.array([state.st_mtime_ns for state in states], np.int64)
-    key = [str(listing.folder.resolve()), files, *(_hash(a) for a in (lengths, changed))]
+    changed = hashlib.sha256(states.tobytes()).hexdigest()
+    key = [_FORMAT, shown(str(listing.folder.resolve())), files, changed]
     kind = f"{listing.folder.parent.name}-{listing.folder.name}"
-    described = cached(kind, key, {"sizes", "digests"}, lambda: _describe_all(paths))
+    found = cached(kind, key, _NAMES, lambda: _describe_all(paths))
     count = len(paths)
     return EncodedImages(
         str(listing.folder),
         listing.files,
         np.arange(count, dtype=np.int32),
         np.zeros(count, np.int64),
-        lengths,
-        **described,
+        states[:, 0],
+        **found,
     )
 
 
-def _hash(array: np.ndarray) -> str:
-    return hashlib.sha256(array.tobytes()).hexdigest()
+def _state(path: str) -> tuple[int, int]:
+    """Size and time of change of a file; it is found later that a file cannot be read."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return -1, 0
+    return found.st_size, found.st_mtime_ns
 
 
 def _describe_all(paths: list[str]) -> Arrays:
-    def described(path: str) -> tuple[bytes, tuple[int, int]]:
-        try:
-            return describe(Path(path).read_bytes(), path)
-        except OSError as error:
-            raise InputError(f"{path}: cannot be read: {error.strerror}") from None
-
-    digests, sizes = bytearray(), []
-    with ThreadPoolExecutor() as pool:
-        for digest, size in track(
-            pool.map(described, paths),
-            "reading image files",
-            total=len(paths),
-            transient=True,
-            disable=len(paths) < _BAR_FROM,
-        ):
-            digests += digest
-            sizes.append(size)
-    return {
-        "digests": np.frombuffer(bytes(digests), np.uint8).reshape(-1, DIGEST_BYTES),
-        "sizes": np.array(sizes, np.int32),
-    }
+    parts: list[Arrays] = []
+    chunk: list[tuple[bytes, Header]] = []
+    problems = []
+    for found in _tried(lambda row: describe(read_file(paths[row]), shown(paths[row])), paths):
+        if isinstance(found, InputError):
+            problems.append(str(found))
+            continue
+        chunk.append(found)
+        if len(chunk) == _CHUNK:
+            parts.append(described(chunk))
+            chunk = []
+    if problems:
+        raise BadFiles(problems)
+    parts.append(described(chunk))
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import io
 import textwrap
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont, ImageOps
+from PIL import Image, ImageDraw, ImageFont
 
 from tfmem.datasets.dataset import Dataset
+from tfmem.datasets.squares import center_square
 from tfmem.datasets.streamed import AnyDataset, StreamedDataset
 from tfmem.datasets.text import TextDataset
 
+_HUGE = 1e300  # differences of such values are finite
 _PAGE, _FONT, _COLUMNS, _LINES = 240, 17, 24, 11  # pixels, pixels, letters, lines
 
 
@@ -27,22 +28,26 @@ class Pictures:
     def __getitem__(self, index: int) -> np.ndarray:
         """One example.
 
-        A text is a page of its first words, features are a square of greys from their least value
-        to the largest.
+        Images are what models see of them. A text is a page of its first words, features are a
+        square of greys from their least value to the largest.
         """
         match self._dataset:
             case TextDataset():
                 return _page(self._examples[index])
             case StreamedDataset() as streamed:
-                return _decoded(self._examples.read(index), streamed)
+                square = center_square(self._examples, index, streamed.image_size, streamed.resize)
+                return np.clip(square / streamed.white, 0.0, 1.0)
             case Dataset() as dataset:
                 return _array_picture(self._examples[index], dataset.white)
 
 
 def _array_picture(values: np.ndarray, white: int) -> np.ndarray:
-    example = np.asarray(values, np.float64)
-    if example.ndim == 3 and example.shape[-1] in (1, 3):
-        return np.clip(example / white, 0.0, 1.0)
+    """Infinite values are shown as the largest or least that there are, NaN as 0."""
+    example = np.clip(np.nan_to_num(np.asarray(values, np.float64)), -_HUGE, _HUGE)
+    if example.ndim == 2:
+        example = example[..., None]
+    if example.ndim == 3:
+        return _in_colour(np.clip(example / white, 0.0, 1.0))
     values = example.ravel() - example.min()
     side = int(np.ceil(np.sqrt(values.size)))
     square = np.zeros(side * side)
@@ -50,11 +55,15 @@ def _array_picture(values: np.ndarray, white: int) -> np.ndarray:
     return square.reshape(side, side, 1)
 
 
-def _decoded(encoded: bytes, dataset: StreamedDataset) -> np.ndarray:
-    image = Image.open(io.BytesIO(encoded)).convert("RGB")
-    side = dataset.image_size
-    pixels = np.asarray(ImageOps.fit(image, (side, side)), np.float64)
-    return np.clip(pixels / dataset.white, 0.0, 1.0)
+def _in_colour(picture: np.ndarray) -> np.ndarray:
+    """One or three channels: of four the last is taken as alpha, others are averaged."""
+    match picture.shape[-1]:
+        case 1 | 3:
+            return picture
+        case 4:
+            alpha = picture[..., 3:]
+            return picture[..., :3] * alpha + (1 - alpha)
+    return picture.mean(axis=-1, keepdims=True)
 
 
 def _page(sentences: np.ndarray) -> np.ndarray:

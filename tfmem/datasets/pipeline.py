@@ -12,13 +12,16 @@ from typing import Literal
 import numpy as np
 import tensorflow as tf
 
-from tfmem.datasets.decoding import OTHER, decode
+from tfmem.datasets.decoding import DECODED, decode
 from tfmem.datasets.encoded import EncodedImages
+from tfmem.datasets.pixels import Trait
+from tfmem.datasets.squares import part
 from tfmem.datasets.streamed import StreamedDataset
-from tfmem.datasets.windows import box_windows, center_windows, in_blocks
+from tfmem.datasets.windows import RATIOS, box_windows, center_windows, in_blocks
 from tfmem.errors import InputError
 
 Split = Literal["train", "test"]
+Told = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]  # arguments of `decode`
 
 _CHUNK = 32  # images that a thread reads and hands over at once
 _READERS = 8  # threads, each with one chunk under way
@@ -53,6 +56,7 @@ def batches(
         tf.TensorSpec([None], tf.string),
         tf.TensorSpec([None], tf.int32),
         tf.TensorSpec([None, 4], tf.int32),
+        tf.TensorSpec([None, 2], tf.int32),
     )
     return (
         tf.data.Dataset.from_generator(
@@ -96,13 +100,13 @@ def find_failure(dataset: StreamedDataset, split: Split, indices: np.ndarray) ->
     """
     images = _images(dataset, split)
     for index in indices.tolist():
-        (contents,), (which,), (window,) = _read(dataset, split, np.array([index]), None)
+        (contents,), (which,), (window,), (size,) = _read(dataset, split, np.array([index]), None)
         try:
-            decode(tf.constant(contents), which, window, dataset.image_size)
+            decode(tf.constant(contents), which, window, size, dataset.image_size)
         except tf.errors.OpError:
             raise InputError(
-                f"{dataset.name}: {split} example {index}: {images.path(index)}, "
-                f"{len(contents)} bytes at {images.offsets[index]}: an image that cannot be decoded"
+                f"{dataset.name}: {split} example {index}: {images.where(index)}: an image that "
+                "cannot be decoded"
             ) from None
 
 
@@ -112,25 +116,31 @@ def _images(dataset: StreamedDataset, split: Split) -> EncodedImages:
 
 def _read(
     dataset: StreamedDataset, split: Split, indices: np.ndarray, boxes: np.ndarray | None
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Encoded images, and what `decode` is told of each."""
+) -> Told:
+    """What `decode` is told of some images, `[len(indices)]` each."""
     images = _images(dataset, split)
-    contents = [images.read(index) for index in indices.tolist()]
     sizes = images.sizes[indices]
     if boxes is None:
         windows = center_windows(sizes, dataset.image_size, dataset.resize)
     else:
         windows = box_windows(sizes, boxes)
     which, windows = in_blocks(windows, sizes, dataset.image_size)
-    is_jpeg = np.array([encoded.startswith(b"\xff\xd8\xff") for encoded in contents])
-    return np.array(contents, object), which + np.where(is_jpeg, 0, np.int32(OTHER)), windows
+    ratios = RATIOS[which]
+    contents = np.empty(len(indices), object)
+    for row, index in enumerate(indices.tolist()):
+        if images.traits[index] & Trait.PLAIN:
+            contents[row] = images.read(index)
+        else:
+            contents[row] = part(images, index, int(ratios[row]), windows[row]).tobytes()
+            which[row] = DECODED
+    return contents, which, windows, -(-sizes // ratios[:, None])
 
 
 def _chunks(
     dataset: StreamedDataset, split: Split, indices: np.ndarray, boxes: np.ndarray | None
-) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+) -> Iterator[Told]:
     """What `_read` gives, in order, read by threads some chunks ahead."""
-    pending: deque[Future[tuple[np.ndarray, np.ndarray, np.ndarray]]] = deque()
+    pending: deque[Future[Told]] = deque()
     with ThreadPoolExecutor(_READERS) as pool:
         for start in range(0, len(indices), _CHUNK):
             rows = slice(start, start + _CHUNK)

@@ -11,13 +11,13 @@ import numpy as np
 from rich.progress import Progress
 
 from tfmem.datasets.cache import Arrays, cached, file_states
-from tfmem.datasets.encoded import DIGEST_BYTES, EncodedImages, describe
+from tfmem.datasets.encoded import EncodedImages, describe, described
 from tfmem.datasets.order import ORDER_FEATURES, index_order
 from tfmem.errors import InputError
 from tfmem.records import decode_example, feature, read_records
 
-_FORMAT = 1  # of the cached arrays
-_NAMES = {"file_numbers", "offsets", "lengths", "sizes", "digests", "labels"}
+_FORMAT = 2  # of the cached arrays
+_NAMES = {"file_numbers", "offsets", "lengths", "sizes", "traits", "digests", "labels"}
 _HEAD = 64  # bytes of an image by which it is searched for in its record
 _BAR_FROM = 1 << 28  # bytes to be read from which on a progress bar is shown
 
@@ -90,9 +90,9 @@ def _index_shard(
 ) -> dict[str, np.ndarray]:
     """Offsets, lengths, digests and labels of one shard's records, and what orders them."""
     columns: dict[str, list[Any]] = {
-        name: [] for name in ("offsets", "lengths", "labels", "sizes", *order_by)
+        name: [] for name in ("offsets", "lengths", "labels", *order_by)
     }
-    digests, last = bytearray(), 0
+    found, last = [], 0
     with open(path, "rb", buffering=1 << 20) as file:
         for payload, where in read_records(file, path):
             features = decode_example(payload, where)
@@ -110,17 +110,12 @@ def _index_shard(
                 value = features.get(name)
                 kind = bytes if isinstance(value, bytes) else int
                 columns[name].append(feature(features, name, kind, where))
-            digest, size = describe(image, where)
-            columns["sizes"].append(size)
-            digests += digest
+            found.append(describe(image, where))
             advance(end - last)
             last = end
     if len(columns["labels"]) != count:
         raise InputError(f"{path}: expected {count} records, received {len(columns['labels'])}")
-    arrays = {name: np.array(values) for name, values in columns.items()}
-    arrays["sizes"] = np.array(columns["sizes"], np.int32).reshape(-1, 2)
-    arrays["digests"] = np.frombuffer(bytes(digests), np.uint8).reshape(-1, DIGEST_BYTES)
-    return arrays
+    return {name: np.array(values) for name, values in columns.items()} | described(found)
 
 
 def _position(payload: bytes, image: bytes, where: str) -> int:

@@ -1,0 +1,164 @@
+"""Which files of class folders are examples, and what else lies there."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from tfmem.datasets.encoded import shown
+from tfmem.errors import InputError
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff")
+_KINDS = 8  # of files left out that are listed one by one
+_LETTERS = 12  # of a suffix
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The image files of one split, sorted by class name and then by file name.
+
+    Attributes:
+      folder: the split's folder.
+      files: bytes `[num_files]`, `class/file` below it.
+      labels: int64 `[num_files]`.
+      left_out: how many entries of each kind are no examples.
+    """
+
+    folder: Path
+    files: np.ndarray
+    labels: np.ndarray
+    left_out: Counter[str]
+
+    def paths(self) -> list[str]:
+        """The path of each file."""
+        return [os.path.join(self.folder, os.fsdecode(file)) for file in self.files]
+
+    def note(self) -> str | None:
+        """What is left out, as one sentence; None if nothing is."""
+        return (
+            f"{shown(self.folder.name)}: left out {_counts(self.left_out)}"
+            if self.left_out
+            else None
+        )
+
+
+def class_names(folder: Path) -> tuple[str, ...]:
+    """Sorted names of the class folders in a folder.
+
+    Raises:
+      InputError: if there is no such folder, or a name in it is not UTF-8.
+    """
+    return _names(_entries(folder), folder)
+
+
+def list_split(folder: Path, classes: tuple[str, ...]) -> Listing:
+    """The examples of a split, and what else lies in its folder and in those of its classes.
+
+    Hidden files and folders are no examples, nor are folders in a class folder.
+
+    Args:
+      folder: of the split.
+      classes: names of all classes, sorted.
+
+    Raises:
+      InputError: if a folder is missing, of no class or without images.
+    """
+    files: list[bytes] = []
+    labels: list[int] = []
+    beside = _entries(folder)
+    names = _names(beside, folder)
+    left_out = Counter(_kind(entry) for entry in beside if entry.name not in names)
+    for name in names:
+        if name not in classes:
+            raise InputError(
+                f"{shown(os.fspath(folder / name))}: expected only classes that 'train' has, "
+                f"received {name!r}"
+            )
+        found, others = [], Counter[str]()
+        for entry in _entries(folder / name):
+            if _is_image(entry):
+                found.append(entry.name)
+            else:
+                others[_kind(entry)] += 1
+        if not found:
+            instead = f", found {_counts(others)}" if others else ", found an empty folder"
+            raise InputError(
+                f"{folder / name}: expected image files ({', '.join(SUFFIXES)}){instead}"
+            )
+        files += [os.fsencode(f"{name}/{file}") for file in sorted(found)]
+        labels += [classes.index(name)] * len(found)
+        left_out += others
+    if not files:
+        raise InputError(f"{folder}: expected a folder for each class, found none")
+    return Listing(folder, np.array(files), np.array(labels, np.int64), left_out)
+
+
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as entries:
+            return list(entries)
+    except OSError as error:
+        raise InputError(
+            f"dataset.data_dir: expected a folder of class folders at {shown(os.fspath(folder))}: "
+            f"{error.strerror}"
+        ) from None
+
+
+def _names(entries: Iterable[os.DirEntry[str]], folder: Path) -> tuple[str, ...]:
+    names = sorted(e.name for e in entries if e.is_dir() and not e.name.startswith("."))
+    if unreadable := [os.fsencode(name) for name in names if not _is_text(name)]:
+        raise InputError(
+            f"{folder}: expected names of class folders in UTF-8, received "
+            f"{', '.join(map(repr, unreadable))}; rename them"
+        )
+    return tuple(names)
+
+
+def _is_text(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _is_image(entry: os.DirEntry[str]) -> bool:
+    hidden = entry.name.startswith(".")
+    return not hidden and entry.name.lower().endswith(SUFFIXES) and not entry.is_dir()
+
+
+def _kind(entry: os.DirEntry[str]) -> str:
+    """What an entry that is no example is called."""
+    if entry.name.startswith("."):
+        return "hidden"
+    if entry.is_dir():
+        return "folders"
+    suffix = os.path.splitext(entry.name)[1].lower()
+    plain = suffix.isprintable() and suffix.isascii() and len(suffix) <= _LETTERS
+    return suffix if plain else "other"
+
+
+def _counts(kinds: Counter[str]) -> str:
+    """Counts by kind, the most frequent first."""
+    listed = kinds.most_common(_KINDS)
+    words = [f"{count:,} {_called(kind, count)}" for kind, count in listed]
+    if rest := kinds.total() - sum(count for _, count in listed):
+        words.append(f"{rest:,} of other kinds")
+    return ", ".join(words)
+
+
+def _called(kind: str, count: int) -> str:
+    file = "file" if count == 1 else "files"
+    match kind:
+        case "folders":
+            return "folder" if count == 1 else "folders"
+        case "":
+            return f"{file} without a suffix"
+        case "hidden" | "other":
+            return f"{kind} {file}"
+    return f"{kind} {file}"

@@ -1,0 +1,237 @@
+"""The decoder of image files: upright, on white, 8 bits a channel, whatever the form and mode.
+
+What is in memory, what is streamed to models and what a page shows all come from here. (TensorFlow
+decodes JPEG images that need nothing done for models, where its pixels are the same to the bit.)
+"""
+
+from __future__ import annotations
+
+import io
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import IntFlag
+
+import numpy as np
+from PIL import Image, ImageFile, UnidentifiedImageError
+from PIL.ExifTags import Base as Tag
+
+from tfmem.errors import InputError, reason
+
+FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF")  # no others: EPS would start Ghostscript
+MOST_PIXELS = 89_478_485  # from which on Pillow, too, suspects a decompression bomb
+_FREE_TILE = 1 << 20  # pixels that a tile of a TIFF image may have, however small the image is
+_WORDS = "JPEG, PNG, BMP, GIF, WebP or TIFF"
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}  # by the value of EXIF's Orientation
+_SIDEWAYS = (5, 6, 7, 8)
+_JPEG = ("JPEG", "MPO")  # MPO: JPEG images one behind the other, as some cameras store them
+_JPEG_END = b"\xff\xd9"
+
+# Pillow warns of damaged EXIF data and the like, of which no pixel depends.
+warnings.filterwarnings("ignore", module=r"PIL\.")
+
+
+class Trait(IntFlag):
+    """What is special about an image file."""
+
+    PLAIN = 1  # JPEG, RGB or grey and stored upright
+    TURNED = 2
+    TRANSPARENT = 4
+    SIXTEEN = 8
+    FRAMES = 16
+    GREY = 32
+
+
+SAID = {
+    Trait.TURNED: "turned upright, as EXIF's orientation says",
+    Trait.TRANSPARENT: "put on white, for they have an alpha channel or transparent colours",
+    Trait.SIXTEEN: "of 16 bits a channel, of which the higher 8 are used",
+    Trait.FRAMES: "of several frames, of which the first is used",
+}  # continues "NUMBER images "
+
+
+@dataclass(frozen=True)
+class Header:
+    """What an image file says before it is decoded.
+
+    Attributes:
+      height: in pixels, of the upright image.
+      width: likewise.
+      traits: what is special about it.
+    """
+
+    height: int
+    width: int
+    traits: Trait
+
+
+def read_header(contents: bytes, where: str) -> Header:
+    """What an encoded image says of itself.
+
+    Raises:
+      InputError: naming `where`, if it is no image of a known form, or larger than `MOST_PIXELS`.
+    """
+    with _opened(contents, where) as image:
+        width, height = image.size
+        orientation = _orientation(image, contents)
+        if orientation in _SIDEWAYS and Tag.Orientation not in getattr(image, "tag_v2", ()):
+            width, height = height, width  # what TIFF's own tag says, Pillow has done
+        return Header(height, width, _traits(image, orientation))
+
+
+def check_whole(contents: bytes, where: str) -> None:
+    """Looks for a cut or damage; an image is decoded only if nothing quicker can tell.
+
+    Raises:
+      InputError: naming `where`.
+    """
+    with _opened(contents, where) as image:
+        if image.format == "PNG":
+            image.verify()  # all checksums
+            return
+        if image.format in _JPEG and contents.endswith(_JPEG_END):
+            return
+    decode(contents, where)
+
+
+def decode(contents: bytes, where: str, ratio: int = 1) -> Image.Image:
+    """An image's pixels, upright, in mode `L` if it is grey and `RGB` otherwise.
+
+    What is transparent is put on white. Of 16 bits the higher 8 are used (`v >> 8`): it is what
+    Pillow and TensorFlow do for colours, and what undoes the widening of 8 bits, be it by 256 or
+    by 257. Of several frames the first is used.
+
+    Args:
+      contents: an encoded image.
+      where: what error messages call it.
+      ratio: side of the blocks that are averaged, 1, 2, 4 or 8, by the decoder itself for JPEG;
+        only whole blocks are kept, so the sides are `height // ratio` and `width // ratio`.
+
+    Raises:
+      InputError: naming `where`, if it cannot be decoded.
+    """
+    with _opened(contents, where) as image:
+        turn = None if image.format == "TIFF" else _TURNS.get(_orientation(image, contents))
+        size = image.size
+        averaged = ratio > 1 and image.format in _JPEG
+        if averaged:
+            image.draft(None, (size[0] // ratio, size[1] // ratio))
+        picture = _on_white(image)
+    if averaged:
+        picture = picture.crop((0, 0, size[0] // ratio, size[1] // ratio))
+    if turn is not None:
+        picture = picture.transpose(turn)
+    if ratio > 1 and not averaged:
+        width, height = (side // ratio * ratio for side in picture.size)
+        picture = picture.reduce(ratio, box=(0, 0, width, height))
+    return picture
+
+
+@contextmanager
+def _opened(contents: bytes, where: str) -> Iterator[ImageFile.ImageFile]:
+    """An image of which only the header was read; whatever fails becomes an `InputError`."""
+    if not contents:
+        raise InputError(f"{where}: expected an image, received an empty file")
+    try:
+        _check_size(_webp_canvas(contents), where)
+        with Image.open(io.BytesIO(contents), formats=FORMATS) as image:
+            _check_size(image.size, where)
+            _check_tiles(image, where)
+            yield image
+    except InputError:
+        raise
+    except UnidentifiedImageError:
+        raise InputError(
+            f"{where}: expected an image in {_WORDS}, received {len(contents):,} bytes that begin "
+            f"{contents[:8]!r} and cannot be read as one"
+        ) from None
+    except Exception as error:  # there is little that Pillow does not raise on damaged files
+        raise InputError(f"{where}: an image that cannot be decoded: {reason(error)}") from error
+
+
+def _check_size(size: tuple[int, int], where: str) -> None:
+    if size[0] * size[1] > MOST_PIXELS:
+        raise InputError(
+            f"{where}: expected an image of at most {MOST_PIXELS:,} pixels, received one that "
+            f"says it has {size[0]} x {size[1]}"
+        )
+
+
+def _webp_canvas(contents: bytes) -> tuple[int, int]:
+    """Width and height of an extended WebP image, for which memory is taken as it is opened."""
+    if contents[:4] + contents[8:16] != b"RIFFWEBPVP8X":
+        return 0, 0
+    width, height = (int.from_bytes(contents[at : at + 3], "little") + 1 for at in (24, 27))
+    return width, height
+
+
+def _check_tiles(image: ImageFile.ImageFile, where: str) -> None:
+    """Memory is taken for a whole tile, and tiles can be larger than their image."""
+    tags = getattr(image, "tag_v2", {})
+    tile = tags.get(Tag.TileWidth, 1) * tags.get(Tag.TileLength, 1)
+    if tile > max(_FREE_TILE, 4 * image.width * image.height):
+        raise InputError(
+            f"{where}: expected tiles that fit an image of {image.width} x {image.height}, "
+            f"received tiles of {tags[Tag.TileWidth]} x {tags[Tag.TileLength]}"
+        )
+
+
+def _orientation(image: ImageFile.ImageFile, contents: bytes) -> int:
+    """EXIF's Orientation, 1 to 8; 1 where there is none, or EXIF data are damaged."""
+    try:
+        if image.format == "PNG" and b"eXIf" not in contents:
+            exif = Image.Image.getexif(image)  # else Pillow decodes the image to look behind it
+        else:
+            exif = image.getexif()
+        found = exif.get(Tag.Orientation, 1)
+        return found if found in _TURNS else 1
+    except Exception:  # as every viewer does
+        return 1
+
+
+def _traits(image: ImageFile.ImageFile, orientation: int) -> Trait:
+    traits = Trait(0)
+    jpeg = image.format in _JPEG
+    if jpeg and image.mode in ("L", "RGB") and orientation == 1:
+        traits |= Trait.PLAIN
+    if orientation != 1:
+        traits |= Trait.TURNED
+    if image.has_transparency_data:
+        traits |= Trait.TRANSPARENT
+    if image.mode.startswith("I;16") or ";16" in str(image.tile):
+        traits |= Trait.SIXTEEN
+    if getattr(image, "is_animated", False) and not jpeg:
+        traits |= Trait.FRAMES
+    if _is_grey(image):
+        traits |= Trait.GREY
+    return traits
+
+
+def _is_grey(image: Image.Image) -> bool:
+    return image.mode in ("1", "L", "LA") or image.mode.startswith("I;16")
+
+
+def _on_white(image: Image.Image) -> Image.Image:
+    """Mode `L` or `RGB`."""
+    if image.mode.startswith("I;16"):
+        values = np.asarray(image)
+        pixels = (values >> 8).astype(np.uint8)
+        pixels[values == image.info.get("transparency", -1)] = 255
+        return Image.fromarray(pixels)
+    if image.mode in ("I", "F"):
+        raise ValueError(f"expected 8 or 16 bits a channel, received mode {image.mode}")
+    grey = _is_grey(image)
+    if image.has_transparency_data:
+        over = image.convert("RGBA")
+        picture = Image.alpha_composite(Image.new("RGBA", over.size, "white"), over)
+        return picture.getchannel("R") if grey else picture.convert("RGB")
+    return image.convert("L" if grey else "RGB")
