@@ -102,7 +102,7 @@ def find_failure(dataset: StreamedDataset, split: Split, indices: np.ndarray) ->
     for index in indices.tolist():
         (contents,), (which,), (window,), (size,) = _read(dataset, split, np.array([index]), None)
         try:
-            decode(tf.constant(contents), which, window, size, dataset.image_size)
+            decode(tf.constant(contents), tf.constant(which), window, size, dataset.image_size)
         except tf.errors.OpError:
             raise InputError(
                 f"{dataset.name}: {split} example {index}: {images.where(index)}: an image that "
