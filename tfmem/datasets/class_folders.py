@@ -145,7 +145,7 @@ def _kind(entry: os.DirEntry[str]) -> str:
 
 def _counts(kinds: Counter[str]) -> str:
     """Counts by kind, the most frequent first."""
-    listed = kinds.most_common(_KINDS)
+    listed = sorted(kinds.items(), key=lambda each: (-each[1], each[0]))[:_KINDS]
     words = [f"{count:,} {_called(kind, count)}" for kind, count in listed]
     if rest := kinds.total() - sum(count for _, count in listed):
         words.append(f"{rest:,} of other kinds")
@@ -153,12 +153,7 @@ def _counts(kinds: Counter[str]) -> str:
 
 
 def _called(kind: str, count: int) -> str:
-    file = "file" if count == 1 else "files"
-    match kind:
-        case "folders":
-            return "folder" if count == 1 else "folders"
-        case "":
-            return f"{file} without a suffix"
-        case "hidden" | "other":
-            return f"{kind} {file}"
-    return f"{kind} {file}"
+    if kind == "folders":
+        return "folder" if count == 1 else kind
+    files = "file" if count == 1 else "files"
+    return f"{kind} {files}" if kind else f"{files} without a suffix"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tfmem.datasets.pixels import Header, check_whole, read_header
+from tfmem.datasets.pixels import Header, read_header
 from tfmem.errors import InputError
 
 DIGEST_BYTES = 16  # of SHA-256, kept for each image
@@ -96,8 +96,7 @@ def describe(contents: bytes, where: str) -> tuple[bytes, Header]:
     Raises:
       InputError: naming `where`, if it is no image that can be read, or was cut short.
     """
-    header = read_header(contents, where)
-    check_whole(contents, where)
+    header = read_header(contents, where, whole=True)
     return hashlib.sha256(contents).digest()[:DIGEST_BYTES], header
 
 

@@ -24,7 +24,7 @@ Split = Literal["train", "test"]
 Told = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]  # arguments of `decode`
 
 _CHUNK = 32  # images that a thread reads and hands over at once
-_READERS = 8  # threads, each with one chunk under way
+_READERS = max(8, os.cpu_count() or 1)  # threads, each with one chunk under way
 _AHEAD = 8 * (os.cpu_count() or 1)  # images being decoded, or waiting for one before them
 
 

@@ -74,33 +74,30 @@ class Header:
     traits: Trait
 
 
-def read_header(contents: bytes, where: str) -> Header:
+def read_header(contents: bytes, where: str, whole: bool = False) -> Header:
     """What an encoded image says of itself.
 
+    Args:
+      contents: an encoded image.
+      where: what error messages call it.
+      whole: whether cuts and damage are looked for; an image is then decoded if nothing quicker
+        can tell. (Of JPEG only the end is looked for.)
+
     Raises:
-      InputError: naming `where`, if it is no image of a known form, or larger than `MOST_PIXELS`.
+      InputError: naming `where`, if it is no image of a form and mode that can be read, is larger
+        than `MOST_PIXELS`, or is not whole.
     """
     with _opened(contents, where) as image:
         width, height = image.size
         orientation = _orientation(image, contents)
         if orientation in _SIDEWAYS and Tag.Orientation not in getattr(image, "tag_v2", ()):
             width, height = height, width  # what TIFF's own tag says, Pillow has done
-        return Header(height, width, _traits(image, orientation))
-
-
-def check_whole(contents: bytes, where: str) -> None:
-    """Looks for a cut or damage; an image is decoded only if nothing quicker can tell.
-
-    Raises:
-      InputError: naming `where`.
-    """
-    with _opened(contents, where) as image:
-        if image.format == "PNG":
+        header = Header(height, width, _traits(image, orientation))
+        if whole and image.format == "PNG":
             image.verify()  # all checksums
-            return
-        if image.format in _JPEG and contents.endswith(_JPEG_END):
-            return
-    decode(contents, where)
+        elif whole and not (image.format in _JPEG and contents.endswith(_JPEG_END)):
+            image.load()
+    return header
 
 
 def decode(contents: bytes, where: str, ratio: int = 1) -> Image.Image:
@@ -146,9 +143,17 @@ def _opened(contents: bytes, where: str) -> Iterator[ImageFile.ImageFile]:
         with Image.open(io.BytesIO(contents), formats=FORMATS) as image:
             _check_size(image.size, where)
             _check_tiles(image, where)
+            if image.mode in ("I", "F"):
+                raise InputError(
+                    f"{where}: expected 8 or 16 bits a channel, received 32 (mode {image.mode})"
+                )
             yield image
     except InputError:
         raise
+    except Image.DecompressionBombError as error:
+        raise InputError(
+            f"{where}: expected an image of at most {MOST_PIXELS:,} pixels: {reason(error)}"
+        ) from None
     except UnidentifiedImageError:
         raise InputError(
             f"{where}: expected an image in {_WORDS}, received {len(contents):,} bytes that begin "
@@ -227,8 +232,6 @@ def _on_white(image: Image.Image) -> Image.Image:
         pixels = (values >> 8).astype(np.uint8)
         pixels[values == image.info.get("transparency", -1)] = 255
         return Image.fromarray(pixels)
-    if image.mode in ("I", "F"):
-        raise ValueError(f"expected 8 or 16 bits a channel, received mode {image.mode}")
     grey = _is_grey(image)
     if image.has_transparency_data:
         over = image.convert("RGBA")
