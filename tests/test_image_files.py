@@ -103,12 +103,13 @@ def write_forms(folder):
 
 def test_forms_and_modes_are_read_alike_in_memory_streamed_and_for_pages(tmp_path):
     expected = write_forms(tmp_path / "train" / "a")
-    write_forms(tmp_path / "test" / "a")
+    for other in ("train/b", "test/a"):
+        write_forms(tmp_path / other)
     memory = load(settings("image_folder", tmp_path, image_size=None, resize=None))
     stream = load(settings("image_folder", tmp_path, image_size=SIDE, resize=SIDE))
     streamed = np.concatenate(decoded(stream, "train", range(len(expected))))
     pages = [Pictures(data, "train") for data in (memory, stream)]
-    assert len(memory.train_images) == len(expected)
+    assert len(memory.train_images) == 2 * len(expected)
     for row, name in enumerate(sorted(expected)):
         pixels = memory.train_images[row]
         np.testing.assert_array_equal(streamed[row], pixels, name)
@@ -119,7 +120,7 @@ def test_forms_and_modes_are_read_alike_in_memory_streamed_and_for_pages(tmp_pat
             np.testing.assert_allclose(pixels, expected[name], atol=0 if exact else 1, err_msg=name)
     assert stream.notes == memory.notes
     assert (
-        "train: 5 images are of 16 bits a channel, of which the higher 8 are used" in memory.notes
+        "train: 10 images are of 16 bits a channel, of which the higher 8 are used" in memory.notes
     )
 
 

@@ -10,6 +10,7 @@ from PIL import Image
 
 from tests.photographs import settings
 from tfmem.datasets import load
+from tfmem.datasets.image_folder import load_image_folder
 from tfmem.errors import InputError
 
 
@@ -48,17 +49,17 @@ def test_grey_folders_have_one_channel(tmp_path):
     for split in ("train", "test"):
         (tmp_path / split / "a").mkdir(parents=True)
         Image.fromarray(np.full((4, 4), 77, np.uint8)).save(tmp_path / split / "a" / "x.png")
-    data = load(settings("image_folder", tmp_path, image_size=None, resize=None))
+    data = in_memory(tmp_path)
     assert data.train_images.shape == (1, 4, 4, 1)
     assert (data.train_images == 77).all()
 
 
 def in_memory(folder):
-    return load(settings("image_folder", folder, image_size=None, resize=None))
+    return load_image_folder(folder, settings("image_folder", folder, image_size=None, resize=None))
 
 
 def streamed(folder):
-    return load(settings("image_folder", folder))
+    return load_image_folder(folder, settings("image_folder", folder))
 
 
 @pytest.fixture
