@@ -18,6 +18,7 @@ from components.component import (
 from tfmem.aggregation.estimates import pairs_table, selection_table
 from tfmem.config import Config
 from tfmem.datasets import load
+from tfmem.estimation.thresholds import at_least
 from tfmem.figures import save_pair_galleries
 from tfmem.pairs import ModelInfluence
 from tfmem.predictions import write_atomically
@@ -42,7 +43,7 @@ def Do(inputs: Paths, outputs: Paths, parameters: Parameters) -> None:
     dataset, kept = load(config.dataset), inputs["memorization"]
     memorization = read_memorization(kept)
     check_labels(memorization, dataset.train_labels, kept, dataset.name)
-    memorized = memorization[memorization["memorization"] >= config.selection.memorization]
+    memorized = memorization[at_least(memorization["memorization"], config.selection.memorization)]
     index = memorized.index.to_numpy(np.int64)
 
     blocks: Iterable[ModelInfluence] = ()

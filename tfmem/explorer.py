@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from tfmem.estimation.blocks import InfluenceBlock
+from tfmem.estimation.thresholds import at_least
 from tfmem.run import Run
 
 EXAMPLES = 3_000
@@ -110,7 +111,7 @@ def _chosen(
     of_class = max(1, limit // (4 * known["label"].nunique()))
     sample = [_spread(rows["memorization"], of_class) for _, rows in known.groupby("label")]
     ranked = known["memorization"].sort_values(ascending=False, kind="stable")
-    memorized = ranked.index[ranked >= threshold].to_numpy(np.int64)
+    memorized = ranked.index[at_least(ranked, threshold)].to_numpy(np.int64)
     paired = run.pairs["train_index"].drop_duplicates().to_numpy(np.int64)[: limit // 2]
     more = known.index.intersection(pd.Index(also)).to_numpy(np.int64)
     more = more[: limit // 4]

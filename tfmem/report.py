@@ -13,6 +13,7 @@ import pandas as pd
 from tfmem.datasets import TextDataset
 from tfmem.datasets.pictures import Pictures
 from tfmem.errors import InputError
+from tfmem.estimation.thresholds import at_least
 from tfmem.experiments.outcome import FINDINGS_NAME, load_outcome
 from tfmem.explorer import ERRORS, EXAMPLES, LEAST, STRONGEST, Explorer, explore
 from tfmem.html import data_uri, template
@@ -264,7 +265,7 @@ def _summary(run: Run) -> dict[str, Any]:
         "test": accuracy["test_accuracy"],
         "subset": accuracy["subset_accuracy"],
         "held_out": accuracy["held_out_accuracy"],
-        "memorized": int((memorization >= run.config.selection.memorization).sum()),
+        "memorized": int(at_least(memorization, run.config.selection.memorization).sum()),
         "unknown": int(memorization.isna().sum()),
         "stderr": float(run.memorization["stderr"].median()),
     }
@@ -279,7 +280,7 @@ def _classes(run: Run) -> list[dict[str, Any]]:
         {
             "name": run.labels.class_names[label],
             "examples": len(rows),
-            "memorized": int((rows["memorization"] >= threshold).sum()),
+            "memorized": int(at_least(rows["memorization"], threshold).sum()),
             "mean": float(rows["memorization"].mean()),
             "held_out": float(rows["accuracy_out"].mean()),
             "pairs": int(pairs.get(label, 0)),

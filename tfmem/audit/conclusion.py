@@ -24,6 +24,7 @@ from tfmem.audit.findings import (
 from tfmem.config import Config
 from tfmem.datasets import AnyDataset, StreamedDataset
 from tfmem.duplicates import find_duplicates
+from tfmem.estimation.thresholds import at_least
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,7 @@ def audit(
       InputError: if the evidence cannot be read, or nearly all examples are alike.
     """
     memorization, threshold = evidence.memorization, config.selection.memorization
-    memorized = (memorization["memorization"] >= threshold).to_numpy()
+    memorized = at_least(memorization["memorization"].to_numpy(), threshold)
     chosen = np.flatnonzero(memorized | evidence.refused)
     found, test_accuracy = evidence.effects(chosen)
     confidence = evidence.confidence

@@ -12,6 +12,7 @@ from tfmem.aggregation.held import hold_trials
 from tfmem.aggregation.reading import load_labels
 from tfmem.estimation.kernels import co_occurrence, ones
 from tfmem.estimation.significance import p_values, q_values
+from tfmem.estimation.thresholds import at_least
 from tfmem.predictions import LABELS_NAME, Labels, shards_in
 
 _BLOCK = 1 << 22  # influences counted at once
@@ -74,7 +75,7 @@ def large(
       least: their least size.
     """
     same = train_labels[:, None] == test_labels
-    row, column = np.nonzero((same & (influence >= least)) | (influence <= -least))
+    row, column = np.nonzero((same & at_least(influence, least)) | at_least(-influence, least))
     return row, column
 
 

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from tfmem.duplicates import Duplicates
+from tfmem.estimation.thresholds import at_least
 
 LABEL, USEFUL, ATYPICAL, DUPLICATE = "label", "useful", "atypical", "duplicate"
 _SURE = 0.5
@@ -190,7 +191,7 @@ def class_table(
             "examples": value.size(),
             "memorization": value.mean(),
             "stderr": value.sem(),
-            "memorized": value.agg(lambda each: int((each >= threshold).sum())),
+            "memorized": value.agg(lambda each: int(at_least(each, threshold).sum())),
             "accuracy_out": by_class["accuracy_out"].mean(),
         }
     )

@@ -23,7 +23,8 @@ from statistics import NormalDist
 import numpy as np
 from scipy.stats import t as student
 
-_ROUNDING = 1e-12  # 3/20 as a difference of quotients is at 0.15; other fractions are further off
+from tfmem.estimation.thresholds import levels
+
 _CONFIDENCE = 0.95
 
 
@@ -122,13 +123,11 @@ class Agreement:
         sure = known & ~np.isnan(_columns(variance))
         self._measured += int(sure.sum())
         self._squares += (apart**2).sum(where=sure), _columns(variance).sum(where=sure)
-        levels = [
-            np.searchsorted(self._thresholds, side + _ROUNDING, side="right") * known
-            for side in values
-        ]  # of how many sets, from that of the lowest threshold on, an estimate is a member
+        # Of how many sets, from that of the lowest threshold on, an estimate is a member.
+        member_of = [levels(side, self._thresholds) * known for side in values]
         if eligible is not None:
-            levels = [level * may[:, None] for level, may in zip(levels, eligible, strict=True)]
-        first_level, second_level = levels
+            member_of = [of * may[:, None] for of, may in zip(member_of, eligible, strict=True)]
+        first_level, second_level = member_of
         union = np.maximum(first_level, second_level)
         both = self._from(np.minimum(first_level, second_level))
         either = self._from(union)
@@ -191,14 +190,6 @@ class Agreement:
         products = self._products
         cross = products[which, which] - 2 * ratio * products[which, 1]
         return np.maximum(cross + ratio**2 * products[1, 1], 0)
-
-
-def at_least(values: np.ndarray, threshold: float) -> np.ndarray:
-    """Which estimates are in the set of a threshold: bool, of the same shape; NaN are not.
-
-    They are compared as float32, which is what records hold: one that equals the threshold is in.
-    """
-    return np.asarray(values, np.float32) >= np.float32(threshold)
 
 
 def _columns(values: np.ndarray) -> np.ndarray:

@@ -13,7 +13,7 @@ import pandas as pd
 
 from tfmem.config import Config
 from tfmem.errors import InputError
-from tfmem.estimation.agreement import at_least
+from tfmem.estimation.thresholds import at_least
 from tfmem.experiments.correlation import rank_correlation
 from tfmem.experiments.outcome import Outcome
 from tfmem.experiments.ranking import areas

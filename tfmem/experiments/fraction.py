@@ -18,8 +18,8 @@ from tfmem.aggregation.held import hold_trials
 from tfmem.aggregation.reading import load_labels
 from tfmem.config import Config
 from tfmem.datasets import AnyDataset
-from tfmem.estimation.agreement import at_least
 from tfmem.estimation.estimator import count_train, memorization, train_samples, variance
+from tfmem.estimation.thresholds import at_least
 from tfmem.experiments.outcome import Outcome
 from tfmem.experiments.training import independent, train_alone, with_trials, workplace
 from tfmem.predictions import LABELS_NAME, shards_in

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from tfmem.estimation.agreement import at_least
+from tfmem.estimation.thresholds import at_least
 from tfmem.experiments.correlation import rank_correlation
 from tfmem.experiments.outcome import Outcome
 from tfmem.run import Run

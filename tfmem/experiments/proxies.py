@@ -12,7 +12,7 @@ import pandas as pd
 from tfmem.config import Config
 from tfmem.datasets import AnyDataset
 from tfmem.errors import InputError
-from tfmem.estimation.agreement import at_least
+from tfmem.estimation.thresholds import at_least
 from tfmem.experiments.correlation import rank_correlation
 from tfmem.experiments.gradients import (
     EARLY_NORM,

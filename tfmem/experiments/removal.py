@@ -13,7 +13,7 @@ import pandas as pd
 
 from tfmem.config import Config
 from tfmem.datasets import AnyDataset
-from tfmem.estimation.agreement import at_least
+from tfmem.estimation.thresholds import at_least
 from tfmem.experiments.outcome import Outcome
 from tfmem.experiments.training import draw, most_memorized, train_on
 

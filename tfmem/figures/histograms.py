@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from tfmem.estimation.thresholds import at_least
 from tfmem.figures.style import BLUE, ORANGE, VERMILION, new_figure, plain
 
 
@@ -23,7 +24,7 @@ def memorization_histogram(memorization: np.ndarray, threshold: float) -> Figure
     axes = plain(figure.subplots())
     low = min(-0.1, np.floor(20 * known.min(initial=0)) / 20)
     bins = (np.arange(round(20 * low), 21) / 20).tolist()
-    memorized = known >= threshold
+    memorized = at_least(known, threshold)
     axes.hist(
         [known[~memorized], known[memorized]],
         bins=bins,

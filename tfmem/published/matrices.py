@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 
 from tfmem.errors import InputError
+from tfmem.estimation.thresholds import at_least
 from tfmem.predictions import class_numbers
 from tfmem.published.arrays import check_estimates, check_index, write_npz
 from tfmem.published.pairs import most_influential_first
@@ -126,7 +127,9 @@ class Matrices:
         tables = []
         for block in self:
             memorized = self.memorization[block.train_index]
-            chosen = (memorized >= memorization)[:, None] & (block.influence >= influence)
+            chosen = at_least(memorized, memorization)[:, None] & at_least(
+                block.influence, influence
+            )
             row, column = np.nonzero(chosen)
             tables.append(
                 pd.DataFrame(

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from tfmem.config import SelectionSettings
+from tfmem.estimation.thresholds import at_least
 from tfmem.published.matrices import Matrices, load_matrices
 from tfmem.published.pairs import load_pairs
 from tfmem.store.npz import NpzFile
@@ -56,7 +57,7 @@ def open_pairs(
     least = {"memorization": memorization, "influence": influence}
     for column, threshold in least.items():
         if threshold is not None:
-            table = table[table[column] >= threshold]
+            table = table[at_least(table[column], threshold)]
     return PublishedPairs(table.reset_index(drop=True), None)
 
 

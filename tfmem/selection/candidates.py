@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
-from fractions import Fraction
 from typing import Any
 
 import numpy as np
 
 from tfmem.config import SelectionSettings
+from tfmem.estimation.thresholds import counts_at_least
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,7 @@ def meets_rule(pairs: Candidates, settings: SelectionSettings) -> np.ndarray:
     if settings.fdr is not None:
         return np.zeros(len(pairs.train_index), bool)
     covariance = signed(pairs.covariance, settings)
-    return at_least(covariance, pairs.num_in * pairs.num_out, exact(settings.influence))
+    return counts_at_least(covariance, pairs.num_in * pairs.num_out, settings.influence)
 
 
 def signed(covariance: np.ndarray, settings: SelectionSettings) -> np.ndarray:
@@ -131,13 +131,3 @@ def _strongest(pairs: Candidates, settings: SelectionSettings) -> np.ndarray:
     chosen = np.zeros(len(test), bool)
     chosen[order] = rank < (settings.top_k or 0)
     return chosen & (value > 0)
-
-
-def exact(threshold: float) -> Fraction:
-    """A threshold as it was written, not as floating point has it."""
-    return Fraction(str(threshold)).limit_denominator(10**6)
-
-
-def at_least(covariance: np.ndarray, squares: np.ndarray, threshold: Fraction) -> np.ndarray:
-    """Whether `covariance / squares >= threshold`, in integers."""
-    return covariance * threshold.denominator >= threshold.numerator * squares

@@ -9,6 +9,7 @@ import pandas as pd
 
 from tfmem.config import SelectionSettings
 from tfmem.errors import InputError
+from tfmem.estimation.thresholds import at_least
 from tfmem.pairs import ModelInfluence, Pairs
 from tfmem.selection.finding import check_count
 from tfmem.selection.settling import Selection
@@ -84,7 +85,7 @@ def check_rule(settings: SelectionSettings) -> None:
 def _chosen(influence: np.ndarray, settings: SelectionSettings) -> tuple[np.ndarray, np.ndarray]:
     """Rows and columns of the pairs; `influence` is NaN where there may be none."""
     value = np.nan_to_num(_signed(influence, settings), nan=-np.inf)
-    chosen = value >= settings.influence
+    chosen = at_least(value, settings.influence)
     if settings.top_k:
         order = np.argsort(-value, axis=0, kind="stable")[: settings.top_k]
         chosen = np.zeros(value.shape, bool)

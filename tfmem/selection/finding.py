@@ -11,11 +11,10 @@ from tfmem.errors import InputError
 from tfmem.estimation.estimator import ClassCounts, TestCounts, TrainCounts, memorization
 from tfmem.estimation.search import Found, Search, TooMany
 from tfmem.estimation.significance import mean_p_values, normal_quantile, p_values
+from tfmem.estimation.thresholds import counts_at_least
 from tfmem.selection.candidates import (
     Candidates,
-    at_least,
     concatenate,
-    exact,
     meets_rule,
     signed,
     signed_influence,
@@ -101,11 +100,11 @@ class _Finder:
         self._settings = settings
         self._least_p = min(1.0, _FALSE_CANDIDATES / max(possible, 1))
         self._quantile = normal_quantile(self._least_p / (2 if settings.sign == "both" else 1))
-        threshold = exact(settings.memorization)
         covariance = train.num_trials * train.correct_in - train.num_in * train.correct
         estimated = (train.num_in > 0) & (train.num_out > 0)
         self.rows = np.flatnonzero(
-            estimated & at_least(covariance, train.num_in * train.num_out, threshold)
+            estimated
+            & counts_at_least(covariance, train.num_in * train.num_out, settings.memorization)
         )
         self._best = np.zeros(len(tests.index))  # signed influence that is not among the top
         self._value = memorization(train).value
