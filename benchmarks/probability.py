@@ -18,7 +18,7 @@ import numpy as np
 from scipy.special import logit
 
 from benchmarks.estimation import SIZES, make, run
-from tfmem.estimation.significance import mean_p_values
+from tfmem.estimation.significance import log_mean_p_values
 from tfmem.predictions import LABELS_NAME, Labels, read_shard, write_shard
 from tfmem.subsets import unpack
 
@@ -87,7 +87,7 @@ def chance(masks, test_values):
     deviation = np.sqrt(num_in * (half - num_in) * values.var(0) * half**2 / (half - 1))
     levels = [1e-2, 1e-3, 1e-4, 1e-5]
     for sign in ("positive", "negative"):
-        p = mean_p_values(covariance.ravel(), deviation.ravel(), sign)
+        p = np.exp(log_mean_p_values(covariance.ravel(), deviation.ravel(), sign))
         ratios = ", ".join(f"{np.mean(p <= level) / level:.2f}" for level in levels)
         print(f"p-values below 1e-2, 1e-3, 1e-4, 1e-5 by chance, {sign}, over nominal: {ratios}")
 

@@ -9,6 +9,7 @@ from tfmem.config import Config
 from tfmem.errors import InputError
 from tfmem.experiments.leave_one_out import leave_one_out
 from tfmem.experiments.outcome import Outcome
+from tfmem.experiments.summed import records_in
 from tfmem.figures.leave_one_out import leave_one_out_figure
 from tfmem.run import Run
 
@@ -20,7 +21,9 @@ def conduct(run: Run, config: Config, folder: Path) -> Outcome:
             "leave-one-out: compares how often models are right: expected estimates with "
             f"estimation.statistic: correctness, received {run.statistic}"
         )
-    return leave_one_out(config, run.dataset, run.memorization, folder)
+    return leave_one_out(
+        config, run.dataset, run.memorization, lambda: records_in(run.predictions), folder
+    )
 
 
 LEAVE_ONE_OUT = experiment(LeaveOneOut, conduct, leave_one_out_figure)

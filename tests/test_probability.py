@@ -15,7 +15,7 @@ from tfmem.config import SelectionSettings
 from tfmem.errors import InputError
 from tfmem.estimation.estimator import difference, influence, memorization
 from tfmem.estimation.probabilities import Batch, sum_class, uncertainty
-from tfmem.estimation.significance import mean_p_values
+from tfmem.estimation.significance import log_mean_p_values
 from tfmem.predictions import write_shard
 from tfmem.records import shard_name
 from tfmem.run import load_run
@@ -270,7 +270,7 @@ def test_p_values_are_as_frequent_as_they_say_and_selection_keeps_its_rate():
     spread = np.var(test.astype(np.float16).astype(float), axis=0) * trials**2 / (trials - 1)
     deviation = np.sqrt(num_in * (trials - num_in) * spread)
     for sign in ("positive", "negative", "both"):
-        p = mean_p_values(covariance[:, 20:].ravel(), deviation[:, 20:].ravel(), sign)
+        p = np.exp(log_mean_p_values(covariance[:, 20:].ravel(), deviation[:, 20:].ravel(), sign))
         assert np.mean(p <= 0.05) == pytest.approx(0.05, rel=0.1)
         assert np.mean(p <= 0.001) == pytest.approx(0.001, rel=0.6)
     settings = SelectionSettings(fdr=0.05)
@@ -278,9 +278,9 @@ def test_p_values_are_as_frequent_as_they_say_and_selection_keeps_its_rate():
     true = (found.train_index == found.test_index) & (found.test_index < 20)
     assert true.sum() == 20
     assert np.mean(~true) <= 0.2
-    p = mean_p_values(*(x[found.train_index, found.test_index] for x in (covariance, deviation)),
-                      "positive")  # fmt: skip
-    np.testing.assert_allclose(found.p_value, p, rtol=1e-3)
+    chosen = (x[found.train_index, found.test_index] for x in (covariance, deviation))
+    p = log_mean_p_values(*chosen, "positive")
+    np.testing.assert_allclose(found.p_value, np.exp(p), rtol=1e-3)
 
 
 def test_the_number_expected_by_chance_is_that_of_unrelated_subsets():

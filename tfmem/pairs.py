@@ -21,7 +21,9 @@ class Pairs:
       stderr: float64, standard error of the influence.
       ci_low: float64, lower end of the 95% interval of the influence.
       ci_high: float64, upper end.
-      p_value: float64, exact probability of such an influence if there is none.
+      p_value: float64, exact probability of such an influence if there is none; records hold it as
+        float32, which is 0 below 1e-45.
+      log10_p_value: float64, its decimal logarithm.
       q_value: float64, the false discovery rate at which the pair would be selected.
     """
 
@@ -35,6 +37,7 @@ class Pairs:
     ci_low: np.ndarray
     ci_high: np.ndarray
     p_value: np.ndarray
+    log10_p_value: np.ndarray
     q_value: np.ndarray
 
 

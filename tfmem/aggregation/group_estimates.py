@@ -21,7 +21,7 @@ from tfmem.estimation.group_effects import (
     example_memorization,
     group_influence,
     group_memorization,
-    group_p_values,
+    log_group_p_values,
     member_memorization,
 )
 from tfmem.estimation.significance import Evidence
@@ -48,7 +48,8 @@ class GroupTables:
       group_members: a row a member: `group`, `index`, `label`, then as in `groups`, from
         `memorization` to `example_memorization`.
       group_influence: a row for each of the test examples that a group influences most: `group`,
-        `test_index`, `label`, `influence`, `stderr`, `ci_low`, `ci_high`, `p_value`, and `q_value`,
+        `test_index`, `label`, `influence`, `stderr`, `ci_low`, `ci_high`, `p_value`, its
+        decimal logarithm `log10_p_value`, and `q_value`,
         the false discovery rate over all groups with all test examples.
     """
 
@@ -93,9 +94,9 @@ def estimate_groups(
             needed = trials_needed(counts, len(known.train_labels), tally.fraction, least)
             rows.append({**_group_row(counts), "trials_needed": needed})
             members.append(_member_rows(counts, known.train_labels))
-            p = group_p_values(counts)
-            evidence.add(p)
-            influence.append(_influence_rows(counts, p, known.test_labels, top))
+            log_p = log_group_p_values(counts)
+            evidence.add(np.exp(log_p))
+            influence.append(_influence_rows(counts, log_p, known.test_labels, top))
             yield group_example(counts)
 
     try:
@@ -224,11 +225,15 @@ def _member_rows(counts: GroupCounts, labels: np.ndarray) -> pd.DataFrame:
 
 
 def _influence_rows(
-    counts: GroupCounts, p: np.ndarray, labels: np.ndarray, top: int
+    counts: GroupCounts, log_p: np.ndarray, labels: np.ndarray, top: int
 ) -> pd.DataFrame:
     estimate = group_influence(counts)
-    best = np.argsort(-estimate.value, kind="stable")[: top if len(p) else 0]
-    columns = {**_columns("influence", estimate), "p_value": p}
+    best = np.argsort(-estimate.value, kind="stable")[: top if len(log_p) else 0]
+    columns = {
+        **_columns("influence", estimate),
+        "p_value": np.exp(log_p),
+        "log10_p_value": log_p / np.log(10),
+    }
     return pd.DataFrame(
         {
             "group": counts.name,

@@ -30,8 +30,9 @@ def effects(
       predictions: folder of the trials.
       train_index: int64 `[chosen]`, the training examples that are asked for.
       least: smallest size of an influence, of either sign.
-      fdr: false discovery rate over all of them with all test examples, by Fisher's exact test for
-        either sign.
+      fdr: false discovery rate over all training with all test examples, by Fisher's exact test for
+        either sign; pairs of training examples that are not asked for, and those with a smaller
+        influence, count as tests with the p-value 1, because the same trials decide which they are.
 
     Returns:
       A row for each: `train_index`, `test_index`, `influence`, `q_value`, the largest first; and
@@ -44,6 +45,7 @@ def effects(
     labels = load_labels(path)
     held = hold_trials(shards_in(predictions), path)
     bits, trials = held.turned(labels), len(held)
+    every = len(labels.train_labels) * len(labels.test_labels)
     correct = ones(bits.test_correct)
     size = max(1, _BLOCK // max(1, len(correct)))
     parts = [
@@ -52,7 +54,7 @@ def effects(
     ]
     columns = ("train_index", "test_index", "influence", "p_value")
     found = pd.concat([pd.DataFrame([], columns=columns, dtype=float), *parts])
-    found["q_value"] = q_values(found.pop("p_value").to_numpy(), len(train_index) * len(correct))
+    found["q_value"] = q_values(found.pop("p_value").to_numpy(), every)
     found = found[found["q_value"] <= fdr].astype({"train_index": int, "test_index": int})
     return ranked(found), correct / trials
 

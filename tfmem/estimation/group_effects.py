@@ -21,7 +21,7 @@ import numpy as np
 
 from tfmem.estimation.estimator import Difference, difference
 from tfmem.estimation.kernels import co_occurrence, transpose_bits
-from tfmem.estimation.significance import p_values
+from tfmem.estimation.significance import log_p_values
 
 _BLOCK = 1 << 20  # counts of influence made at once
 
@@ -204,8 +204,8 @@ def group_influence(counts: GroupCounts) -> Difference:
     )
 
 
-def group_p_values(counts: GroupCounts) -> np.ndarray:
-    """Exact probability of an influence as large on each test example, if the group has none.
+def log_group_p_values(counts: GroupCounts) -> np.ndarray:
+    """Natural logarithm of the exact probability of an influence as large, if the group has none.
 
     As for pairs, one-sided; the trials are those that do not split the group.
 
@@ -214,7 +214,7 @@ def group_p_values(counts: GroupCounts) -> np.ndarray:
     """
     if not (counts.num_in and counts.num_out):
         return np.zeros(0)
-    return p_values(
+    return log_p_values(
         counts.test_correct_in.astype(np.int64),
         np.asarray(counts.num_in),
         counts.test_correct_in.astype(np.int64) + counts.test_correct_out,

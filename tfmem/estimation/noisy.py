@@ -2,6 +2,10 @@
 
 Noise lowers a correlation, and the slope on what is noisy (Spearman 1904). Both measurements here
 come with the variance of their noise, so what it does is known (Fuller 1987, Sec. 1.2).
+
+All quantities may be measured on the same models, whose quality then moves them together. A common
+shift changes neither correlation nor slope, but it does not average out over quantities: the error
+of the mean difference has the variance between models beside that between quantities.
 """
 
 from __future__ import annotations
@@ -26,7 +30,7 @@ class Comparison:
       slope: of true `y` on true `x`: covariance over the variance of `x` that is no noise.
       slope_ci: its 95% interval, likewise.
       bias: mean of `x - y`.
-      bias_stderr: its standard error, over quantities.
+      bias_stderr: its standard error, over quantities and over the models that they share.
       rms: root mean square of `x - y`.
       rms_noise: what it would be by noise alone.
     """
@@ -43,9 +47,13 @@ class Comparison:
 
 
 def compare(
-    x: np.ndarray, y: np.ndarray, x_variance: np.ndarray, y_variance: np.ndarray
+    x: np.ndarray,
+    y: np.ndarray,
+    x_variance: np.ndarray,
+    y_variance: np.ndarray,
+    mean_variance: float | None = None,
 ) -> Comparison:
-    """Compares two measurements of the same quantities, whose noise is independent.
+    """Compares two measurements of the same quantities; noise of `x` and of `y` is independent.
 
     The slope allows for `y` that do not lie on a line for other reasons than noise, which
     orthogonal regression does not.
@@ -55,9 +63,13 @@ def compare(
       y: likewise.
       x_variance: estimates, right in the mean, of the variance of the noise in each `x`.
       y_variance: likewise of `y`.
+      mean_variance: likewise, of the noise in the mean of `x - y` over all quantities, with what
+        they share; None if the noise of different quantities is independent.
     """
     samples = np.stack([x, y, x_variance, y_variance])
-    apart = x - y
+    apart, count = x - y, len(x)
+    alone = float((x_variance + y_variance).sum()) / count**2
+    shared = 0.0 if mean_variance is None else max(mean_variance - alone, 0) * count / (count - 1)
     return Comparison(
         correlation=float(_correlation(samples)),
         correlation_ci=_interval(_correlation, samples),
@@ -65,7 +77,7 @@ def compare(
         slope=float(_slope(samples)),
         slope_ci=_interval(_slope, samples),
         bias=float(apart.mean()),
-        bias_stderr=float(apart.std(ddof=1) / np.sqrt(len(x))),
+        bias_stderr=float(np.sqrt(apart.var(ddof=1) / count + shared)),
         rms=float(np.sqrt((apart**2).mean())),
         rms_noise=float(np.sqrt((x_variance + y_variance).mean())),
     )

@@ -18,7 +18,11 @@ from __future__ import annotations
 from typing import Literal
 
 import numpy as np
-from scipy.special import ndtr, ndtri  # scipy.stats, which has them too, takes 0.7 s to import
+from scipy.special import (  # scipy.stats, which has them too, takes 0.7 s to import
+    log_ndtr,
+    ndtr,
+    ndtri,
+)
 
 from tfmem.estimation.hypergeometric import log_at_least, log_at_most
 
@@ -31,6 +35,17 @@ def p_values(
 ) -> np.ndarray:
     """Exact probability of an influence as large as this one, if there is none.
 
+    Returns:
+      float64 `[pairs]`, 0 where it is below 10^-323. Arguments are those of `log_p_values`.
+    """
+    return np.exp(log_p_values(correct_in, num_in, correct, num_trials, sign))
+
+
+def log_p_values(
+    correct_in: np.ndarray, num_in: np.ndarray, correct: np.ndarray, num_trials: int, sign: Sign
+) -> np.ndarray:
+    """Natural logarithm of the exact probability of an influence as large, if there is none.
+
     Args:
       correct_in: int64 `[pairs]`, trials that have the training example and are right on the test
         example.
@@ -40,32 +55,36 @@ def p_values(
       sign: `positive` and `negative` are one-sided tests, `both` is twice the smaller of them.
 
     Returns:
-      float64 `[pairs]`.
+      float64 `[pairs]`, at most 0.
     """
     size = num_trials + 1
     triples, where = np.unique((correct_in * size + num_in) * size + correct, return_inverse=True)
     both, included, right = triples // size**2, triples // size % size, triples % size
     upper = log_at_least(both, num_trials, right, included) if sign != "negative" else 0.0
     lower = log_at_most(both, num_trials, right, included) if sign != "positive" else 0.0
-    found = np.exp(np.minimum(upper, lower)) * (2 if sign == "both" else 1)
-    return np.minimum(found, 1.0)[where]
+    found = np.minimum(upper, lower) + _log_sides(sign)
+    return np.minimum(found, 0.0)[where]
 
 
-def mean_p_values(covariance: np.ndarray, deviation: np.ndarray, sign: Sign) -> np.ndarray:
-    """Approximate probability of a difference of means as large as this one, if there is none.
+def log_mean_p_values(covariance: np.ndarray, deviation: np.ndarray, sign: Sign) -> np.ndarray:
+    """Natural logarithm of about the probability of such a difference of means, if there is none.
 
     Args:
       covariance: float64 `[pairs]`, the difference of means times `num_in * num_out`.
       deviation: float64 `[pairs]`, its standard deviation without influence; where that is 0 there
-        is no evidence, and the result is 1.
-      sign: as for `p_values`.
+        is no evidence, and the result is 0.
+      sign: as for `log_p_values`.
 
     Returns:
-      float64 `[pairs]`.
+      float64 `[pairs]`, at most 0.
     """
     away = {"positive": covariance, "negative": -covariance, "both": np.abs(covariance)}[sign]
     score = np.divide(away, deviation, out=np.full(len(away), -np.inf), where=deviation > 0)
-    return np.minimum(ndtr(-score) * (2 if sign == "both" else 1), 1.0)
+    return np.minimum(log_ndtr(-score) + _log_sides(sign), 0.0)
+
+
+def _log_sides(sign: Sign) -> float:
+    return float(np.log(2)) if sign == "both" else 0.0
 
 
 def q_values(p: np.ndarray, tests: int) -> np.ndarray:

@@ -7,6 +7,7 @@ measured directly, for examples spread over the range of memorization.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
@@ -19,13 +20,19 @@ from tfmem.estimation.estimator import Samples, difference, variance
 from tfmem.estimation.noisy import Comparison, compare
 from tfmem.experiments.outcome import Outcome
 from tfmem.experiments.training import draw, independent, train_on
+from tfmem.predictions import TrialRecord
+from tfmem.subsets import unpack
 
 QUESTION = "Do the estimates agree with training again without one example?"
 _WITH = 1  # of the models on everything, whose seeds are not those of the models without
 
 
 def leave_one_out(
-    config: Config, dataset: AnyDataset, memorization: pd.DataFrame, out: Path
+    config: Config,
+    dataset: AnyDataset,
+    memorization: pd.DataFrame,
+    records: Callable[[], Iterable[TrialRecord]],
+    out: Path,
 ) -> Outcome:
     """Memorization of chosen examples by leave-one-out, beside the estimate.
 
@@ -36,12 +43,15 @@ def leave_one_out(
       config: model, recipe, seed, and `experiments.leave_one_out`.
       dataset: the examples.
       memorization: estimates by `index`, with `n_in`, `n_out`, `accuracy_in` and `accuracy_out`.
+      records: gives the trials that the estimates are from.
       out: folder for the models' predictions; a call that was stopped is continued.
 
     Returns:
       A row for each chosen example: its `index`, as what it was chosen (`choice`), its `estimate`
       and `leave_one_out`, each with a standard error (`_stderr`, never 0, as of all estimates) and
-      an unbiased estimate of its variance (`_variance`, 0 where all models agree).
+      an unbiased estimate of its variance (`_variance`, 0 where all models agree);
+      `mean_variance`, the same in all rows, is that of the mean difference of the two over these
+      examples, which share their models.
 
     Raises:
       InputError: if there are fewer than three examples with an estimate.
@@ -74,6 +84,9 @@ def leave_one_out(
         found = difference(*counts)
         columns |= {name: found.value, f"{name}_stderr": found.stderr}
         columns[f"{name}_variance"] = variance(*counts)
+    shared = _mean_variance(records(), index) + _of_mean(with_all[:, index].mean(axis=1))
+    alone = columns["leave_one_out_variance"] - _of_share(right_in, settings.repeats_with)
+    columns["mean_variance"] = np.full(len(index), shared + alone.sum() / len(index) ** 2)
     table = pd.DataFrame(columns)
     return Outcome(QUESTION, _findings(config, table), table)
 
@@ -83,7 +96,42 @@ def comparison(table: pd.DataFrame) -> Comparison:
     names = "estimate", "leave_one_out"
     values = [table[name].to_numpy(float) for name in names]
     noise = [table[f"{name}_variance"].to_numpy(float) for name in names]
-    return compare(values[0], values[1], noise[0], noise[1])
+    together = float(table["mean_variance"].iloc[0]) if "mean_variance" in table else None
+    return compare(*values, *noise, together)
+
+
+def _mean_variance(records: Iterable[TrialRecord], index: np.ndarray) -> float:
+    """Variance of the mean of the estimates of some examples, as trials and subsets vary.
+
+    Each trial moves the mean by the mean of its residuals, those of the trials with an example over
+    the number of these, less those of the trials without (the infinitesimal jackknife).
+
+    Args:
+      records: of all trials.
+      index: int64 `[chosen]`.
+    """
+    masks, right = [], []
+    for record in records:
+        masks.append(unpack(record.subset_mask, record.num_train)[index])
+        right.append(unpack(record.train_correct, record.num_train)[index])
+    inside, correct = np.array(masks, float), np.array(right, float)
+    moved = np.zeros(len(inside))
+    for side, sign in ((inside, 1), (1 - inside, -1)):
+        number = side.sum(axis=0)
+        residual = side * (correct - (side * correct).sum(axis=0) / number)
+        moved += sign * (residual / number).mean(axis=1)
+    trials = len(moved)
+    return float((moved**2).sum() * trials / (trials - 1))
+
+
+def _of_share(right: np.ndarray, number: int) -> np.ndarray:
+    """Unbiased variance of the share of models that are right."""
+    return right / number * (1 - right / number) / (number - 1)
+
+
+def _of_mean(values: np.ndarray) -> float:
+    """Variance of the mean of independent values."""
+    return float(values.var(ddof=1) / len(values))
 
 
 def _choose(config: Config, estimates: np.ndarray, count: int) -> dict[int, str]:
@@ -121,7 +169,8 @@ def _findings(config: Config, table: pd.DataFrame) -> tuple[str, ...]:
     low, high = found.correlation_ci
     slope_low, slope_high = found.slope_ci
     middle = table[table["choice"] == "middle"]
-    within = comparison(middle) if len(middle) > 2 else found
+    alone = middle.drop(columns="mean_variance")  # that is the mean of all
+    within = comparison(alone) if len(middle) > 2 else found
     middle_low, middle_high = within.correlation_ci
     return (
         f"{len(table)} examples with estimates from {table['estimate'].min():.2f} to "

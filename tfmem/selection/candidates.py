@@ -28,6 +28,8 @@ class Candidates:
       rows_in: sum of their `num_in`.
       tested: `[num_trials + 1]`, how many pairs were looked at, by the `correct` of their test
         example, or the variance of its probability: 0 to 1/4 in `num_trials` steps.
+      family: how many pairs there are whether their training example is memorized or not; false
+        discovery rates are over all of these (see `settle`).
       train_index: training examples.
       test_index: test examples.
       label: classes of the training examples.
@@ -36,7 +38,7 @@ class Candidates:
       correct: trials that predict the test example correctly.
       correct_in: those of them with the training example in the subset.
       memorization: float64, of the training examples.
-      p_value: float64 (see `p_values`).
+      log_p: float64, natural logarithm of the p-value (see `log_p_values`).
       significant: bool, whether it is so small that false discovery rates depend on it.
       uncertain: float64, sums of `p (1 - p)` of the test examples; None for correctness.
       uncertain_in: likewise over trials with the training example in the subset.
@@ -46,6 +48,7 @@ class Candidates:
     rows: int
     rows_in: int
     tested: np.ndarray
+    family: int
     train_index: np.ndarray
     test_index: np.ndarray
     label: np.ndarray
@@ -54,7 +57,7 @@ class Candidates:
     correct: np.ndarray
     correct_in: np.ndarray
     memorization: np.ndarray
-    p_value: np.ndarray
+    log_p: np.ndarray
     significant: np.ndarray
     uncertain: np.ndarray | None = None
     uncertain_in: np.ndarray | None = None
@@ -63,6 +66,11 @@ class Candidates:
     def num_out(self) -> np.ndarray:
         """Trials without the training example."""
         return self.num_trials - self.num_in
+
+    @property
+    def p_value(self) -> np.ndarray:
+        """Float64; 0 where it is below 10^-323."""
+        return np.exp(self.log_p)
 
     @property
     def covariance(self) -> np.ndarray:
@@ -79,7 +87,7 @@ class Candidates:
         return [name for name in _COLUMNS if getattr(self, name) is not None]
 
 
-_SUMS = "rows", "rows_in", "tested"
+_SUMS = "rows", "rows_in", "tested", "family"
 _COLUMNS = [f.name for f in fields(Candidates) if f.name not in ("num_trials", *_SUMS)]
 
 

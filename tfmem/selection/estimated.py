@@ -14,6 +14,8 @@ from tfmem.pairs import ModelInfluence, Pairs
 from tfmem.selection.finding import check_count
 from tfmem.selection.settling import Selection
 
+_UNKNOWN = "stderr", "ci_low", "ci_high", "p_value", "log10_p_value", "q_value"
+
 
 def select_estimated(
     train: pd.DataFrame,
@@ -64,7 +66,7 @@ def select_estimated(
         test_label=test_labels[test],
         memorization=train["memorization"].to_numpy(np.float64)[row],
         influence=value,
-        **dict.fromkeys(("stderr", "ci_low", "ci_high", "p_value", "q_value"), unknown),
+        **dict.fromkeys(_UNKNOWN, unknown),
     )
     return Selection(pairs, tested, float("nan"))
 

@@ -10,7 +10,7 @@ from tfmem.config import SelectionSettings
 from tfmem.errors import InputError
 from tfmem.estimation.estimator import ClassCounts, TestCounts, TrainCounts, memorization
 from tfmem.estimation.search import Found, Search, TooMany
-from tfmem.estimation.significance import mean_p_values, normal_quantile, p_values
+from tfmem.estimation.significance import log_mean_p_values, log_p_values, normal_quantile
 from tfmem.estimation.thresholds import counts_at_least
 from tfmem.selection.candidates import (
     Candidates,
@@ -102,6 +102,7 @@ class _Finder:
         self._quantile = normal_quantile(self._least_p / (2 if settings.sign == "both" else 1))
         covariance = train.num_trials * train.correct_in - train.num_in * train.correct
         estimated = (train.num_in > 0) & (train.num_out > 0)
+        self._estimated = int(estimated.sum())
         self.rows = np.flatnonzero(
             estimated
             & counts_at_least(covariance, train.num_in * train.num_out, settings.memorization)
@@ -152,15 +153,16 @@ class _Finder:
         covariance = trials * both - num_in * right
         deviation = np.sqrt(num_in * (trials - num_in) * self._spread[found.column])
         if tests.uncertain is None:
-            p = p_values(both, num_in, right, trials, self._settings.sign)
+            log_p = log_p_values(both, num_in, right, trials, self._settings.sign)
         else:
-            p = mean_p_values(covariance, deviation, self._settings.sign)
-        covariance = signed(covariance, self._settings)
+            log_p = log_mean_p_values(covariance, deviation, self._settings.sign)
+        far = signed(covariance, self._settings) >= self._quantile * deviation
         return Candidates(
             num_trials=trials,
             rows=0,
             rows_in=0,
             tested=np.zeros(trials + 1, np.int64),
+            family=0,
             train_index=train.index[found.row],
             test_index=tests.index[found.column],
             label=train.label[found.row],
@@ -169,8 +171,8 @@ class _Finder:
             correct=right,
             correct_in=both,
             memorization=self._value[found.row],
-            p_value=p,
-            significant=(p <= self._least_p) & (covariance >= self._quantile * deviation),
+            log_p=log_p,
+            significant=far & (np.exp(log_p) <= self._least_p),
             uncertain=None if tests.uncertain is None else tests.uncertain[found.column],
             uncertain_in=uncertain_in,
         )
@@ -186,6 +188,7 @@ class _Finder:
             rows=rows,
             rows_in=int(self._train.num_in[self.rows].sum()),
             tested=rows * np.bincount(by, minlength=trials + 1),
+            family=self._estimated * len(by),
         )
 
 

@@ -38,6 +38,13 @@ class Selection:
 def settle(parts: Iterable[Candidates], settings: SelectionSettings) -> Selection:
     """Chooses among all candidates.
 
+    False discovery rates are those of Benjamini & Hochberg over all pairs, where one whose training
+    example is not memorized counts as a test with the p-value 1. Memorization is estimated from the
+    same subsets as influence; were only the pairs of memorized examples counted, trials of uneven
+    quality would make false discoveries of them, for the same trials decide which examples seem
+    memorized and which pairs seem related (`benchmarks/power.py` measures it). A p-value that is
+    set to 1 by whatever rule is still valid, so that the selected pairs have the rate.
+
     Args:
       parts: at least one.
       settings: what is selected.
@@ -55,7 +62,7 @@ def settle(parts: Iterable[Candidates], settings: SelectionSettings) -> Selectio
     candidate = by_rule | found.significant
     found, by_rule = found.take(candidate), by_rule[candidate]
     tested = int(found.tested.sum())
-    q = q_values(found.p_value, tested)
+    q = q_values(found.p_value, int(found.family))
     chosen = np.flatnonzero(by_rule if settings.fdr is None else q <= settings.fdr)
     value = signed_influence(found, settings)[chosen]
     order = np.lexsort((found.test_index[chosen], found.train_index[chosen], -value))
@@ -80,6 +87,7 @@ def settle(parts: Iterable[Candidates], settings: SelectionSettings) -> Selectio
         ci_low=influence.low,
         ci_high=influence.high,
         p_value=kept.p_value,
+        log10_p_value=kept.log_p / math.log(10),
         q_value=q[chosen],
     )
     included = round(found.rows_in / max(found.rows, 1))
@@ -100,7 +108,7 @@ def describe(settings: SelectionSettings, found: Mapping[str, float]) -> str:
     pairs, expected = found["pairs"], found["expected_by_chance"]
     said = f"{pairs:,} pairs selected among {found['tested']:,}"
     if settings.fdr is not None:
-        return f"{said}, at a false discovery rate of {settings.fdr:g}"
+        return f"{said}, at a false discovery rate of {settings.fdr:g} over all pairs"
     if settings.top_k:
         return f"{said}, {settings.top_k} at most for a test example"
     rule = {"positive": "influence >= ", "negative": "influence <= -", "both": "|influence| >= "}
