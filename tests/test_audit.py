@@ -165,8 +165,8 @@ def test_help_counts_within_the_class_and_harm_everywhere(tmp_path):
         [0, 0, 1], [0, 2, -1]
     ]  # fmt: skip
     assert accuracy.tolist() == pytest.approx([2 / 3, 2 / 3, 1 / 3])
-    # Fisher's p-value of either sign, by Benjamini & Hochberg over six tests of which two are hits.
-    assert table["q_value"].tolist() == pytest.approx([2 / comb(15, 5) * 6 / 2] * 2)
+    # Fisher's p-value of either sign, by Benjamini & Hochberg over 6 x 3 tests with two hits.
+    assert table["q_value"].tolist() == pytest.approx([2 / comb(15, 5) * 18 / 2] * 2)
     assert effects(tmp_path / "predictions", np.array([1]), 0.5, 0.01)[0].empty
 
 

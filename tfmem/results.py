@@ -35,6 +35,7 @@ _PAIRS = {
         np.float32,
     ),
 }
+_LOG10_P = "log10_p_value"
 
 
 def read_memorization(folder: str | os.PathLike[str]) -> pd.DataFrame:
@@ -112,7 +113,8 @@ def read_pairs(folder: str | os.PathLike[str]) -> pd.DataFrame:
 
     Returns:
       One row a pair, most influential first: `train_index`, `test_index`, `label`, `test_label`,
-      `memorization`, `influence`, `stderr`, `ci_low`, `ci_high`, `p_value`, `q_value`; what an
+      `memorization`, `influence`, `stderr`, `ci_low`, `ci_high`, `p_value`, its decimal logarithm
+      `log10_p_value` (p-values below 1e-45 are 0 as float32), `q_value`; what an
       estimator does not give is NaN.
 
     Raises:
@@ -121,7 +123,12 @@ def read_pairs(folder: str | os.PathLike[str]) -> pd.DataFrame:
     """
     of_one_model = os.path.exists(os.path.join(folder, RULE_NAME))
     check = functools.partial(check_pairs, subsampled=not of_one_model)
-    table = _table(folder, "pairs", _PAIRS, check)
+    first = next((decode_example(*each) for each in read_set(folder, "pairs")), {})
+    known = {_LOG10_P: np.float32} if _LOG10_P in first else {}
+    table = _table(folder, "pairs", _PAIRS | known, check)
+    if not known:  # of earlier versions
+        with np.errstate(divide="ignore"):
+            table.insert(table.columns.get_loc("q_value"), _LOG10_P, np.log10(table["p_value"]))
     expected = read_selection(folder)["pairs"]
     if len(table) != expected:
         raise InputError(

@@ -97,7 +97,7 @@ def comparison(table: pd.DataFrame) -> Comparison:
     values = [table[name].to_numpy(float) for name in names]
     noise = [table[f"{name}_variance"].to_numpy(float) for name in names]
     together = float(table["mean_variance"].iloc[0]) if "mean_variance" in table else None
-    return compare(*values, *noise, together)
+    return compare(values[0], values[1], noise[0], noise[1], together)
 
 
 def _mean_variance(records: Iterable[TrialRecord], index: np.ndarray) -> float:
