@@ -12,7 +12,7 @@ import tfmem
 from tfmem.audit.effects import large
 from tfmem.config import SelectionSettings
 from tfmem.estimation.agreement import Agreement
-from tfmem.estimation.estimator import TestCounts, TrainCounts
+from tfmem.estimation import estimator
 from tfmem.estimation.thresholds import at_least, counts_at_least, levels
 from tfmem.pairs import ModelInfluence
 from tfmem.published.matrices import ClassMatrix, load_matrices, write_matrices
@@ -41,10 +41,10 @@ def by_counts(counts, values, threshold, folder):
 
 def by_finder(counts, values, threshold, folder):
     full = np.full(len(counts), IN)
-    train = TrainCounts(
+    train = estimator.TrainCounts(
         IN + OUT, np.arange(len(counts)), 0 * full, full, counts.sum(axis=1), counts[:, 0]
     )
-    none = TestCounts(*np.zeros((3, 0), np.int64), None)
+    none = estimator.TestCounts(*np.zeros((3, 0), np.int64), None)
     rows = _Finder(train, none, SelectionSettings(memorization=threshold), 1).rows
     return np.isin(np.arange(len(counts)), rows)
 
