@@ -11,8 +11,8 @@ import pytest
 import tfmem
 from tfmem.audit.effects import large
 from tfmem.config import SelectionSettings
-from tfmem.estimation.agreement import Agreement
 from tfmem.estimation import estimator
+from tfmem.estimation.agreement import Agreement
 from tfmem.estimation.thresholds import at_least, counts_at_least, levels
 from tfmem.pairs import ModelInfluence
 from tfmem.published.matrices import ClassMatrix, load_matrices, write_matrices
