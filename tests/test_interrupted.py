@@ -1,10 +1,12 @@
 """A job that is killed while it writes or publishes leaves the old estimates, or the new ones."""
 
 import os
+import resource
 import signal
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,8 @@ from tests.test_aggregation import KINDS, aggregate, random_run, write_run
 from tests.test_aggregation import reference as reference  # a fixture
 from tfmem.aggregation import leftovers
 from tfmem.aggregation.launching import Output
+from tfmem.errors import InputError
+from tfmem.published.exporting import export
 from tfmem.store.sets import read_set
 
 # A process that is killed in the middle of its file number N, or before its move number N.
@@ -107,3 +111,31 @@ def test_only_what_nobody_will_finish_is_removed(tmp_path, monkeypatch, place):
         assert {path.name for path in Path(folder).iterdir()} == {names[0], names[2], names[4]}
     else:
         assert {path.split("/")[4] for path in bucket.objects} == {*names} - {names[1]}
+
+
+@contextmanager
+def files_of_at_most(size):
+    """Lets the system refuse to make files longer, as a full disk does."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_disk_that_is_full_is_named_and_leaves_what_was_there(tmp_path):
+    """Of estimates the longest file, which is that of memorization, then one of an export."""
+    write_run(tmp_path, *random_run())
+    aggregate(tmp_path)
+    before, out = finished(tmp_path), tmp_path / "tables"
+    longest = max(before, key=lambda name: len(before[name]))
+    with files_of_at_most(len(before[longest]) - 1), pytest.raises(InputError) as error:
+        aggregate(tmp_path)
+    assert str(error.value) == f"{tmp_path / longest}: cannot be written: File too large"
+    assert finished(tmp_path) == before
+    assert not list(tmp_path.glob("*/.unfinished-*"))
+    with files_of_at_most(8000), pytest.raises(InputError, match=r"influence\.csv: File too large"):
+        export(tmp_path, "csv", out, influence=True)
+    assert not list(out.iterdir())
+    assert len(export(tmp_path, "csv", out, influence=True)) == len(list(out.iterdir())) == 3
