@@ -7,7 +7,14 @@ from pathlib import Path
 
 import pandas as pd
 
-from components.component import Artifact, Component, Parameters, Paths, RunComparison
+from components.component import (
+    Artifact,
+    Component,
+    Parameters,
+    Paths,
+    Predictions,
+    RunComparison,
+)
 from components.experiment import FIGURE_NAME, LastLayer
 from tfmem.comparison import comparison_table, in_words, last_layer_row, render
 from tfmem.config import Config
@@ -32,7 +39,7 @@ def compare(runs: Sequence[Path], out: Path, rule: Rule, other_inputs: bool) -> 
     """Compares, and writes tables (`consistency.csv`, `errors.csv`) and the figure.
 
     Args:
-      runs: see `tfmem.experiments.consistency.consistency`.
+      runs: folders with `predictions`; see `tfmem.experiments.consistency.consistency`.
       out: receives the files.
       rule: what is selected.
       other_inputs: whether runs may have been trained on different inputs.
@@ -40,7 +47,18 @@ def compare(runs: Sequence[Path], out: Path, rule: Rule, other_inputs: bool) -> 
     Raises:
       InputError: if a run cannot be read, is of other data, or `out` cannot be written.
     """
-    comparisons = consistency(runs, out, rule, other_inputs)
+    predictions = [run / Predictions.place for run in runs]
+    return _compare(predictions, out, rule, other_inputs, None)
+
+
+def _compare(
+    predictions: Sequence[Path],
+    out: Path,
+    rule: Rule,
+    other_inputs: bool,
+    names: Sequence[str] | None,
+) -> list[Comparison]:
+    comparisons = consistency(predictions, out, rule, other_inputs, names)
     drawn = [
         Agreeing(describe(each.second), each.memorization, each.influence) for each in comparisons
     ]
@@ -57,19 +75,20 @@ def Do(inputs: Paths, outputs: Paths, parameters: Parameters) -> None:
     """Compares runs with the first, and the halves of that, which says what noise allows."""
     config = Config.model_validate_json(parameters["config"])
     rule, names = Rule(config.selection.memorization, config.selection.influence), inputs.keys()
-    runs = [inputs[name].parent for name in names if name != _LAST]
+    runs = [name for name in names if name != _LAST]
+    predictions = [inputs[name] for name in runs]
     out = outputs["comparison"]
-    (halves,) = compare(runs[:1], out / "halves", rule, other_inputs=False)
-    others = compare(runs, out, rule, other_inputs=False)
+    (halves,) = _compare(predictions[:1], out / "halves", rule, False, None)
+    others = _compare(predictions, out, rule, False, runs)
     table = comparison_table(halves, others, rule)
     figures = {"runs": out / NAME}
     last: Outcome | None = None
     if _LAST in inputs:
         last = load_outcome(inputs[_LAST])
-        table = pd.concat([table, last_layer_row(last, runs[0].name)], ignore_index=True)
+        table = pd.concat([table, last_layer_row(last, runs[0])], ignore_index=True)
         figures["last_layer"] = inputs[_LAST] / FIGURE_NAME
     write_atomically(out / "table.csv", table.to_csv(index=False, float_format="%.6g").encode())
-    page = render(table, config, runs[0].name, figures, last)
+    page = render(table, config, runs[0], figures, last)
     outputs["page"].write_text(page, encoding="utf-8")
     print("\n".join(in_words(table)))
 

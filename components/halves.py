@@ -14,7 +14,7 @@ from tfmem.run import Run
 
 def conduct(run: Run, config: Config, folder: Path) -> Outcome:
     """Needs nothing beside the run's predictions."""
-    return halves(config, run.predictions.parent, folder)
+    return halves(config, run.predictions, folder)
 
 
 HALVES = experiment(Halves, conduct, agreement_of_table)

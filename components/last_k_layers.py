@@ -14,7 +14,7 @@ from tfmem.run import Run
 
 def conduct(run: Run, config: Config, folder: Path) -> Outcome:
     """Compares with the run's own trials."""
-    return last_k_layers(config, run.dataset, run.predictions.parent, folder)
+    return last_k_layers(config, run.dataset, run.predictions, folder)
 
 
 LAST_K_LAYERS = experiment(LastKLayers, conduct, last_k_layers_figure)

@@ -14,7 +14,7 @@ from tfmem.run import Run
 
 def conduct(run: Run, config: Config, folder: Path) -> Outcome:
     """Compares with the run's own trials."""
-    return last_layer(config, run.dataset, run.predictions.parent, folder)
+    return last_layer(config, run.dataset, run.predictions, folder)
 
 
 LAST_LAYER = experiment(LastLayer, conduct, agreement_of_table)

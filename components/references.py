@@ -1,4 +1,7 @@
-"""Names by which other processes find a component: `components.estimate:ESTIMATE`."""
+"""Names by which other processes find a component: `components.estimate:ESTIMATE`.
+
+Those of a table have its key: `components.self_influence:SELF_INFLUENCE.fast`.
+"""
 
 from __future__ import annotations
 
@@ -10,15 +13,19 @@ from tfmem.errors import InputError
 
 
 def reference(component: Component) -> str:
-    """The name of a component: its module, and what it is called there.
+    """The name of a component: a module, what it is called there, and a key if that is a table.
 
     Raises:
-      InputError: if it is no top-level name of the module that does its work.
+      InputError: if it has no such name in a module that its work is defined in.
     """
-    module = inspect.getmodule(component.Do)
-    for name, value in vars(module).items():
-        if value is component:
-            return f"{component.Do.__module__}:{name}"
+    modules = [inspect.getmodule(part) for part in (*component.parts, component.Do)]
+    for module in filter(None, modules):
+        for name, value in vars(module).items():
+            if value is component:
+                return f"{module.__name__}:{name}"
+            for key, each in value.items() if isinstance(value, dict) else ():
+                if each is component:
+                    return f"{module.__name__}:{name}.{key}"
     raise InputError(
         f"component {component.name}: expected a top-level name in {component.Do.__module__}"
     )
@@ -34,8 +41,10 @@ def referenced(name: str, version: str) -> Component:
     Raises:
       InputError: if this process has other code; its results would pass for the pipeline's.
     """
-    module, _, attribute = name.partition(":")
-    component: Component = getattr(importlib.import_module(module), attribute)
+    module, _, path = name.partition(":")
+    attribute, _, key = path.partition(".")
+    found = getattr(importlib.import_module(module), attribute)
+    component: Component = found[key] if key else found
     if component.version != version:
         raise InputError(
             f"component {component.name}: the pipeline was made with code {version[:16]}, here is "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
@@ -42,6 +43,7 @@ from components.experiment import (
     Seeds,
     Typicality,
 )
+from components.self_influence import SELF_INFLUENCE
 from tfmem.attribution.records import SUMMARY_NAME, is_complete, read_attributions
 from tfmem.config import Config
 from tfmem.errors import InputError
@@ -80,6 +82,7 @@ _EXPERIMENTS: dict[str, type[Artifact]] = {
     "estimators": Estimators,
     "reduction-rate": ReductionRate,
 }
+_KEPT = {each.name: each.outputs["memorization"] for each in SELF_INFLUENCE.values()}
 
 
 def Do(inputs: Paths, outputs: Paths, parameters: Parameters) -> None:
@@ -130,21 +133,19 @@ def _experiments(places: Paths, kept: Path | None = None) -> dict[str, Path]:
       kept: the self-influence that the page is of; None: that which is noted, in the same run.
     """
     found = {name: places[name] for name in _EXPERIMENTS if name in places}
+    there = {kind.place: places[name] for name, kind in _KEPT.items() if name in places}
     for name, file in (("attribution", SUMMARY_NAME), ("influence-pairs", RULE_NAME)):
-        if name in found:
-            folder = found[name]
-            run = folder.parents[len(Path(_EXPERIMENTS[name].place).parts) - 1]
-            if not _is_current(folder / file, run, kept):
-                print(f"{folder}: of other self-influence than is there now, left out of the page")
-                del found[name]
+        if name in found and not _is_current(found[name] / file, there, kept):
+            print(f"{found[name]}: of other self-influence than is there now, left out of the page")
+            del found[name]
     return found
 
 
-def _is_current(file: Path, run: Path, kept: Path | None) -> bool:
+def _is_current(file: Path, there: Mapping[str, Path], kept: Path | None) -> bool:
     try:
         noted = json.loads(file.read_bytes())["self_influence"]
-        return bool(noted == read_identity(kept or run / noted["estimator"]))
-    except (OSError, ValueError, KeyError, InputError):
+        return bool(noted == read_identity(kept or there[noted["estimator"]]))
+    except (OSError, ValueError, KeyError, TypeError, InputError):
         return False
 
 
@@ -166,7 +167,7 @@ REPORT = Component(
         "pairs": SelectedPairs,
         "figures": Figures,
     },
-    optional=_EXPERIMENTS,
+    optional={**_EXPERIMENTS, **_KEPT},
     outputs={"report": Page},
     parameters={},
     Do=Do,
@@ -175,7 +176,7 @@ REPORT = Component(
 EXPERIMENTS_ALONE = Component(
     name="experiments-report",
     inputs={},
-    optional=_EXPERIMENTS,
+    optional={**_EXPERIMENTS, **_KEPT},
     outputs={"report": Page},
     parameters={"config": str},
     Do=write_alone,

@@ -37,11 +37,9 @@ def Do(inputs: Paths, outputs: Paths, parameters: Parameters) -> None:
 
 
 def _with(solver: SolverName) -> Component:
-    class OfSolver(SelfInfluence):
-        """What this solver finds."""
-
-        place = f"{SelfInfluence.place}/{solver}"
-
+    OfSolver = type(
+        f"SelfInfluence_{solver}", (SelfInfluence,), {"place": f"{SelfInfluence.place}/{solver}"}
+    )
     return Component(
         name=f"self-influence-{solver}",
         inputs={},

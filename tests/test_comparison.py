@@ -34,7 +34,7 @@ def test_the_table_has_its_closed_form_for_lookup_learners(tmp_path):
     learners = {"whole": example_learner(), "same": example_learner(), "other": learner_of(1)}
     for name, learner in learners.items():
         write_run(tmp_path / name, learner.records(), learner.labels)
-    rule, runs = Rule(0.5, 0.2), [tmp_path / name for name in learners]
+    rule, runs = Rule(0.5, 0.2), [tmp_path / name / "predictions" for name in learners]
     (halves,) = consistency(runs[:1], tmp_path / "halves", rule)
     table = comparison_table(halves, consistency(runs, tmp_path, rule), rule).set_index("model")
     assert table.index.tolist() == ["whole", "same", "other"]

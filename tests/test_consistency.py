@@ -23,6 +23,10 @@ from tfmem.records import encode_example
 from tfmem.subsets import unpack
 
 
+def predictions_of(folder, *names):
+    return [folder / name / "predictions" for name in names]
+
+
 def renumbered(records):
     return [replace(each, trial_id=each.trial_id + 1000) for each in records]
 
@@ -45,7 +49,7 @@ def test_two_lookup_learners_agree_as_their_closed_forms(tmp_path, condition):
     for name, learner in zip("ab", sides, strict=True):
         write_run(tmp_path / name, learner.records(), learner.labels, shards=2)
     rule = Rule(0.25, 0.15, condition)
-    (found,) = consistency([tmp_path / "a", tmp_path / "b"], tmp_path / "out", rule)
+    (found,) = consistency(predictions_of(tmp_path, "a", "b"), tmp_path / "out", rule)
     truth = [(learner.memorization()[:, None], learner.influence()) for learner in sides]
     for at, threshold in enumerate(found.influence.threshold):
         sets = [
@@ -71,7 +75,7 @@ def test_a_run_agrees_with_itself_wholly(tmp_path):
     learner = example_learner()
     for name, records in (("a", learner.records()), ("b", renumbered(learner.records()))):
         write_run(tmp_path / name, records, learner.labels)
-    (found,) = consistency([tmp_path / "a", tmp_path / "b"], tmp_path / "out")
+    (found,) = consistency(predictions_of(tmp_path, "a", "b"), tmp_path / "out")
     for curve in (found.memorization, found.influence):
         reached = curve.either > 0
         assert reached.any()
@@ -96,7 +100,7 @@ def test_halves_of_pure_noise_agree_by_chance_and_within_the_lemma(tmp_path):
     much again for the lattice of its estimates: false alarms below 1e-8.
     """
     noise(tmp_path)
-    (found,) = consistency([tmp_path], tmp_path / "out", Rule(condition=False))
+    (found,) = consistency([tmp_path / "predictions"], tmp_path / "out", Rule(condition=False))
     spread = math.sqrt(0.6 * 0.4 * (1 / 350 + 1 / 150))  # of an influence in half of the trials
     errors = found.influence_errors
     assert errors.compared == 4000
@@ -124,7 +128,7 @@ def test_what_is_written_does_not_depend_on_shards_order_or_repetition(tmp_path)
     shuffled = [records[k] for k in order] + [records[7], diverged]
     write_run(tmp_path / "b", shuffled, labels, shards=5)
     for name in "ab":
-        consistency([tmp_path / name], tmp_path / name / "out")
+        consistency([tmp_path / name / "predictions"], tmp_path / name / "out")
     for name in ("consistency.csv", "errors.csv"):
         first, second = ((tmp_path / run / "out" / name).read_bytes() for run in "ab")
         assert first == second
@@ -141,7 +145,7 @@ def test_halves_are_every_second_trial_and_an_example_always_in_is_left_out(tmp_
     ]
     labels = Labels(np.zeros(10, np.int64), np.zeros(5, np.int64), ("a",), FINGERPRINT)
     write_run(tmp_path, changed, labels)
-    (found,) = consistency([tmp_path], tmp_path / "out")
+    (found,) = consistency([tmp_path / "predictions"], tmp_path / "out")
     assert (found.first.trials, found.second.trials) == (20, 20)
     assert (found.first.accuracy, found.second.accuracy) == pytest.approx((0.2, 0.4))
     assert (found.memorization_errors.compared, found.memorization_errors.missing) == (9, 1)
@@ -160,17 +164,21 @@ def test_what_cannot_be_compared_is_refused_in_one_line(tmp_path):
 
     def refusal(*names, **options):
         with pytest.raises(InputError) as error:
-            consistency([tmp_path / name for name in names], tmp_path / "out", **options)
+            consistency(predictions_of(tmp_path, *names), tmp_path / "out", **options)
         assert "\n" not in str(error.value)
         assert not (tmp_path / "out").exists()
         return str(error.value)
 
-    assert "b: is of other data than" in refusal("a", "b")
-    assert "c: train_labels differ" in refusal("a", "c")
-    assert "d: expected at least 4 trials, received 3" in refusal("d")
-    assert "e: expected the folder of a run" in refusal("a", "e")
-    assert "c: train_labels differ" in refusal("a", "c", other_inputs=True)
-    (found,) = consistency([tmp_path / "a", tmp_path / "b"], tmp_path / "out", other_inputs=True)
+    assert "b/predictions: is of other data than" in refusal("a", "b")
+    assert "c/predictions: train_labels differ" in refusal("a", "c")
+    assert "d/predictions: expected at least 4 trials, received 3" in refusal("d")
+    assert "e/predictions: expected the predictions of a run" in refusal("a", "e")
+    assert "c/predictions: train_labels differ" in refusal("a", "c", other_inputs=True)
+    (found,) = consistency(
+        predictions_of(tmp_path, "a", "b"),
+        tmp_path / "out",
+        other_inputs=True,
+    )
     assert found.influence.jaccard[0] == 1
 
 

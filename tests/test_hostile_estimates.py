@@ -125,6 +125,8 @@ def pick(**values):
     ("influence", pick(test_correct=131), "no more than there are trials"),
     ("influence", pick(train_index=-1), "record 0: train_index: expected numbers of examples"),
     ("influence", pick(test_index=2**40), "test_index: expected all examples of its class"),
+    ("influence", put(num_in=np.zeros(9)), "num_in: expected .* integers, received 9 float32"),
+    ("memorization", put(label=1.5), "feature 'label': expected an integer, received 1.5"),
     ("influence", put(influence=b""), "influence: expected .* bytes"),
     ("influence", lambda r: [*r, r[0]], "class 0 is also in .*record 0"),
     ("influence", lambda r: r[:-1], "no record of class 3"),

@@ -47,13 +47,13 @@ def runs_of_lookup_learners(tmp_path, monkeypatch):
 def test_halves_of_a_lookup_learner_find_the_same_by_heart(tmp_path):
     whole = example_learner()
     write_run(tmp_path / "run", whole.records(), whole.labels)
-    outcome = halves(from_yaml("", SELECTION), tmp_path / "run", tmp_path / "out")
+    outcome = halves(from_yaml("", SELECTION), tmp_path / "run" / "predictions", tmp_path / "out")
     memorized = int((whole.memorization() >= 0.5).sum())
     assert outcome.findings[0].startswith(
         f"Memorization ≥ 0.5: one half finds {memorized} examples, the other {memorized}, both "
         f"{memorized}: J = 1.00"
     )
-    (expected,) = consistency([tmp_path / "run"], tmp_path, Rule(0.5, 0.2))
+    (expected,) = consistency([tmp_path / "run" / "predictions"], tmp_path, Rule(0.5, 0.2))
     influence = outcome.table[outcome.table["estimate"] == "influence"]
     np.testing.assert_array_equal(influence["jaccard"], expected.influence.jaccard)
     assert set(influence["selection"]) == {0.2}
@@ -62,7 +62,7 @@ def test_halves_of_a_lookup_learner_find_the_same_by_heart(tmp_path):
 
 def test_last_layer_has_its_closed_form_for_lookup_learners(runs_of_lookup_learners):
     run, out = runs_of_lookup_learners
-    outcome = last_layer(from_yaml("", SELECTION), None, run, out)
+    outcome = last_layer(from_yaml("", SELECTION), None, run / "predictions", out)
     whole, last = example_learner(), learner_of(1)
     same = whole.labels.train_labels[:, None] == whole.labels.test_labels
     for estimate, threshold, sides in (
@@ -83,7 +83,7 @@ def test_last_layer_has_its_closed_form_for_lookup_learners(runs_of_lookup_learn
 def test_deeper_blocks_recover_what_they_memorize(runs_of_lookup_learners):
     run, out = runs_of_lookup_learners
     config = from_yaml("", [*SELECTION, "experiments.layers.depths=[5, 1]"])
-    table = last_k_layers(config, None, run, out).table
+    table = last_k_layers(config, None, run / "predictions", out).table
     memorized = example_learner().memorization() >= 0.5
     assert table["depth"][:2].tolist() == [1, 5]
     assert np.isnan(table["depth"][2])
@@ -97,7 +97,7 @@ def test_deeper_blocks_recover_what_they_memorize(runs_of_lookup_learners):
     learner = learner_of(0)
     write_run(run.parent / "nothing", learner.records(), learner.labels)
     with pytest.raises(InputError, match="the run memorizes no example"):
-        last_k_layers(none, None, run.parent / "nothing", out / "none")
+        last_k_layers(none, None, run.parent / "nothing" / "predictions", out / "none")
 
 
 def test_blocks_are_trained_above_a_network_that_saw_everything(tmp_path, digits):

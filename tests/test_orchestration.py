@@ -2,10 +2,14 @@
 
 import pytest
 
+from components.attribution import ATTRIBUTION
+from components.audit import AUDIT
 from components.gather import GATHER
 from components.manifests import resolve, write_manifest
 from components.references import reference, referenced
+from components.self_influence import SELF_INFLUENCE
 from components.train_worker import TRAIN_WORKER
+from pipelines.experiments import EXPERIMENTS
 from pipelines.memorization import memorization
 from tfmem.config import from_yaml
 from tfmem.errors import InputError
@@ -17,6 +21,8 @@ CONFIG = from_yaml(
 
 def test_components_are_found_by_name_and_other_code_is_refused():
     components = [step.component for step in memorization(CONFIG)] + [TRAIN_WORKER, GATHER]
+    components += [*EXPERIMENTS.values(), *SELF_INFLUENCE.values(), AUDIT, ATTRIBUTION]
+    assert len({reference(component) for component in components}) == len(components)
     for component in components:
         name = reference(component)
         assert referenced(name, component.version) is component

@@ -84,11 +84,16 @@ def decode_rows(
 
 
 def _numbers(payload: bytes, source: str, kinds: Mapping[str, Any]) -> dict[str, Any]:
-    """The features of a record; those of `kinds` are single numbers."""
+    """The features of a record; those of `kinds` are single numbers, integers where those are."""
     features = decode_example(payload, source)
-    for name in kinds:
-        if getattr(features.get(name), "shape", None) != (1,):
+    for name, kind in kinds.items():
+        value: Any = features.get(name)
+        if getattr(value, "shape", None) != (1,):
             raise InputError(f"{source}: feature {name!r}: expected one number")
+        if np.dtype(kind).kind == "i" and value.dtype.kind != "i":
+            raise InputError(
+                f"{source}: feature {name!r}: expected an integer, received {value[0]}"
+            )
     return features
 
 

@@ -100,8 +100,11 @@ def parse_influence(payload: bytes, source: str) -> ClassCounts:
     train, test = len(arrays["train_index"]), len(arrays["test_index"])
     for name, array in arrays.items():
         expected = test if name.startswith("test") else train
-        if len(array) != expected:
-            raise InputError(f"{source}: {name}: expected {expected} values, received {len(array)}")
+        if len(array) != expected or array.dtype.kind != "i":
+            raise InputError(
+                f"{source}: {name}: expected {expected} integers, received {len(array)} "
+                f"{array.dtype} values"
+            )
     if of_probability:
         train_sums = [*_block(features, "train_sums", "<f8", (4, train), source)]
         tests = _block(features, "test_sums", "<f8", (2, test), source)

@@ -122,10 +122,11 @@ class Rule:
 
 
 def consistency(
-    runs: Sequence[Path],
+    predictions: Sequence[Path],
     out: Path,
     rule: Rule = Rule(),
     other_inputs: bool = False,
+    names: Sequence[str] | None = None,
 ) -> list[Comparison]:
     """Compares the first run with each other, or the two halves of the only one.
 
@@ -133,16 +134,17 @@ def consistency(
     each; influence is compared class by class and never held.
 
     Args:
-      runs: folders with `predictions`.
+      predictions: of each run, the folder of its prediction shards and labels.
       out: receives `consistency.csv`, `J` and `D` over thresholds, and `errors.csv`.
       rule: what is selected.
       other_inputs: whether runs may have been trained on different inputs, such as features of the
         images; labels must agree in any case.
+      names: what the runs are called; None: as the folders that those of predictions lie in.
 
     Raises:
       InputError: if a run cannot be read, is of other data, or `out` cannot be written.
     """
-    first, *others = runs
+    first, *others = predictions
     labels = _labels(first)
     held = _hold(first)
     if not others:
@@ -153,7 +155,7 @@ def consistency(
     else:
         for other in others:
             _check_same_data(labels, first, _labels(other), other, other_inputs)
-        names = _names(runs)
+        names = names or _names(predictions)
         comparisons = [
             _compare(labels, (held, _hold(other)), (names[0], name), rule)
             for other, name in zip(others, names[1:], strict=True)
@@ -183,18 +185,17 @@ def curves(comparison: Comparison, selection: SelectionSettings) -> pd.DataFrame
     )
 
 
-def _labels(run: Path) -> Labels:
-    if not (run / "predictions").is_dir():
-        raise InputError(f"{run}: expected the folder of a run, with predictions; found none")
-    return load_labels(str(run / "predictions" / LABELS_NAME))
+def _labels(predictions: Path) -> Labels:
+    if not predictions.is_dir():
+        raise InputError(f"{predictions}: expected the predictions of a run; found none")
+    return load_labels(str(predictions / LABELS_NAME))
 
 
-def _hold(run: Path) -> HeldTrials:
-    folder = run / "predictions"
-    shards = shards_in(folder)
+def _hold(predictions: Path) -> HeldTrials:
+    shards = shards_in(predictions)
     if not shards:
-        raise InputError(f"{folder}: no prediction shards")
-    return hold_trials(shards, str(folder / LABELS_NAME))
+        raise InputError(f"{predictions}: no prediction shards")
+    return hold_trials(shards, str(predictions / LABELS_NAME))
 
 
 def _check_same_data(
@@ -215,7 +216,8 @@ def _check_same_data(
             )
 
 
-def _names(runs: Sequence[Path]) -> list[str]:
+def _names(predictions: Sequence[Path]) -> list[str]:
+    runs = [folder.parent for folder in predictions]
     names = [run.resolve().name for run in runs]
     return names if len(set(names)) == len(names) else [str(run) for run in runs]
 

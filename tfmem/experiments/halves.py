@@ -13,12 +13,12 @@ from tfmem.experiments.outcome import Outcome
 QUESTION = "Would other trials find the same?"
 
 
-def halves(config: Config, run: Path, out: Path) -> Outcome:
+def halves(config: Config, predictions: Path, out: Path) -> Outcome:
     """Compares every second trial of a run with the others.
 
     Args:
       config: thresholds of selection.
-      run: folder with the run's `predictions`.
+      predictions: the run's.
       out: receives `consistency.csv` and `errors.csv`.
 
     Returns:
@@ -28,7 +28,7 @@ def halves(config: Config, run: Path, out: Path) -> Outcome:
       InputError: if the run has fewer than 4 trials.
     """
     selection = config.selection
-    (found,) = consistency([run], out, Rule(selection.memorization, selection.influence))
+    (found,) = consistency([predictions], out, Rule(selection.memorization, selection.influence))
     said = []
     for estimate, of in (("memorization", "examples"), ("influence", "pairs")):
         curve, threshold = getattr(found, estimate), getattr(selection, estimate)

@@ -24,13 +24,13 @@ LAST_LAYER = "Does the last layer memorize?"
 LAST_K_LAYERS = "In which layers does memorization happen?"
 
 
-def last_layer(config: Config, dataset: AnyDataset, run: Path, out: Path) -> Outcome:
+def last_layer(config: Config, dataset: AnyDataset, predictions: Path, out: Path) -> Outcome:
     """The estimates of the last layer alone against those of the whole network.
 
     Args:
       config: the run's settings, thresholds of selection, and `experiments.layers`.
       dataset: the examples.
-      run: folder with the run's `predictions`.
+      predictions: the run's.
       out: folder to work in; a call that was stopped is continued.
 
     Returns:
@@ -39,7 +39,10 @@ def last_layer(config: Config, dataset: AnyDataset, run: Path, out: Path) -> Out
       `last_trials`, `last_accuracy`, `last_accuracy_sd`, `last_memorized` and `last_pairs`.
     """
     folder = retrain(config, dataset, (1,), out)[1]
-    conditioned, free = (_compared(config, [run, folder], folder, given) for given in (True, False))
+    conditioned, free = (
+        _compared(config, [predictions, folder / "predictions"], folder, given)
+        for given in (True, False)
+    )
     whole, last = free.first, free.second
     memorized, recovered = _recovered(free, config)
     said = [
@@ -64,13 +67,13 @@ def last_layer(config: Config, dataset: AnyDataset, run: Path, out: Path) -> Out
     return Outcome(LAST_LAYER, tuple(said), table.assign(**names, **alone))
 
 
-def last_k_layers(config: Config, dataset: AnyDataset, run: Path, out: Path) -> Outcome:
+def last_k_layers(config: Config, dataset: AnyDataset, predictions: Path, out: Path) -> Outcome:
     """How many of the memorized examples are found by training only the last blocks.
 
     Args:
       config: the run's settings, thresholds of selection, and `experiments.layers`.
       dataset: the examples.
-      run: folder with the run's `predictions`.
+      predictions: the run's.
       out: folder to work in; a call that was stopped is continued.
 
     Returns:
@@ -84,10 +87,10 @@ def last_k_layers(config: Config, dataset: AnyDataset, run: Path, out: Path) -> 
     depths = sorted(config.experiments.layers.depths)
     folders = retrain(config, dataset, depths, out)
     rows = [
-        {"depth": float(depth), **_row(config, [run, folder], folder)}
+        {"depth": float(depth), **_row(config, [predictions, folder / "predictions"], folder)}
         for depth, folder in folders.items()
     ]
-    halves = _row(config, [run], out / "halves")
+    halves = _row(config, [predictions], out / "halves")
     table = pd.DataFrame([*rows, {"depth": np.nan, **halves}])
     said = [
         f"{_blocks(row['depth'])}: {row['recovered']:,} of {row['expected']:,} memorized examples "
@@ -99,8 +102,8 @@ def last_k_layers(config: Config, dataset: AnyDataset, run: Path, out: Path) -> 
     return Outcome(LAST_K_LAYERS, tuple(said), table)
 
 
-def _row(config: Config, runs: list[Path], out: Path) -> dict[str, float]:
-    conditioned, free = (_compared(config, runs, out, given) for given in (True, False))
+def _row(config: Config, predictions: list[Path], out: Path) -> dict[str, float]:
+    conditioned, free = (_compared(config, predictions, out, given) for given in (True, False))
     expected, recovered = _recovered(free, config)
     found = binomtest(recovered, expected)
     interval = found.proportion_ci(method="wilson")
@@ -121,9 +124,9 @@ def _row(config: Config, runs: list[Path], out: Path) -> dict[str, float]:
     }
 
 
-def _compared(config: Config, runs: list[Path], out: Path, condition: bool) -> Comparison:
+def _compared(config: Config, predictions: list[Path], out: Path, condition: bool) -> Comparison:
     rule = Rule(config.selection.memorization, config.selection.influence, condition)
-    (comparison,) = consistency(runs, out, rule, other_inputs=True)
+    (comparison,) = consistency(predictions, out, rule, other_inputs=True)
     return comparison
 
 
