@@ -19,9 +19,9 @@ def Do(inputs: Paths, outputs: Paths, parameters: Parameters) -> None:
     from tfmem.self_influence.records import write_scores, write_summary
     from tfmem.self_influence.trained import MODELS, self_influence
 
-    (place,) = outputs.values()
+    folder = outputs["memorization"]
     trial = config.self_influence.trial
-    found = self_influence(config, dataset, trial, place.parent / MODELS)
+    found = self_influence(config, dataset, trial, folder.parent / MODELS)
     more = {
         "seconds": found.seconds,
         "cpu_seconds": found.cpu_seconds,
@@ -31,7 +31,7 @@ def Do(inputs: Paths, outputs: Paths, parameters: Parameters) -> None:
         "layers": list(config.self_influence.layers),
         "test_accuracy": found.test_accuracy,
     }
-    folder = write_scores(found.scores, dataset.train_labels, place.parents[1])
+    write_scores(found.scores, dataset.train_labels, folder)
     write_summary(found.scores, found.solver, folder, more)
     print(estimator_of(folder))
 

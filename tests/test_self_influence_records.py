@@ -86,7 +86,8 @@ def test_records_are_read_as_those_of_the_subsampled_estimator(float64, tmp_path
     objective = Objective(linear(np.eye(5, 3)), x, y, weight_decay=DECAY)
     solver = ExactSolver(objective)
     scores = remove_scores(solver)
-    folder = write_scores(scores, y, tmp_path)
+    folder = tmp_path / "self_influence" / scores.solver
+    write_scores(scores, y, folder)
     assert folder == tmp_path / "self_influence" / "exact"
     table = read_memorization(folder)
     assert table.attrs["estimator"] == "self_influence/exact"

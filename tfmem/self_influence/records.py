@@ -21,7 +21,7 @@ def estimator_name(solver: str) -> str:
     return f"self_influence/{solver}"
 
 
-def write_scores(scores: Scores, labels: np.ndarray, out: Path) -> Path:
+def write_scores(scores: Scores, labels: np.ndarray, folder: Path) -> None:
     """Writes one memorization record an example.
 
     `memorization` is `M_remove / n`, which estimates what the subsampled estimator does: how much
@@ -31,13 +31,9 @@ def write_scores(scores: Scores, labels: np.ndarray, out: Path) -> Path:
     Args:
       scores: of any training examples.
       labels: int64 `[n]`, of all training examples.
-      out: the run's folder.
-
-    Returns:
-      The folder with the records, which `tfmem.results.read_memorization` reads.
+      folder: receives the records, which `tfmem.results.read_memorization` reads.
     """
     name = estimator_name(scores.solver)
-    folder = out / name
     folder.mkdir(parents=True, exist_ok=True)
     unknown = dict.fromkeys(("stderr", "ci_low", "ci_high", "accuracy_in", "accuracy_out"), np.nan)
     payloads = [
@@ -63,7 +59,6 @@ def write_scores(scores: Scores, labels: np.ndarray, out: Path) -> Path:
         )
     ]
     write_atomically(folder / shard_name("memorization", 0, 1), payloads)
-    return folder
 
 
 def write_summary(
