@@ -1,18 +1,24 @@
 """Fresh variables for a built Keras model, from a trial's own seed.
 
 Building a model anew for each trial costs tens of milliseconds, more than training a small one in a
-stack. So a model is built once, and its layers' own initializers are run again with new seeds.
+stack. So a model is built once, and its layers' own initializers are run again with new seeds. What
+draws random numbers that no seed of a trial decides is refused.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 import numpy as np
 
 from tfmem.errors import InputError
 from tfmem.subsets import Purpose, Trial
+
+_KNOWN = ("keras.", "tfmem.")  # modules whose layers and initializers draw from seeds only
+_ANY_LENGTH = 8  # of an axis that a model leaves open
+_ROUNDING = 1e-3  # relative, of outputs that may be summed in another order
 
 
 class VariableInitializer:
@@ -22,24 +28,29 @@ class VariableInitializer:
         """Finds the initializer of each variable.
 
         Args:
-          model: a built model.
+          model: a built model; if it has layers of a user's own, its variables are set anew.
 
         Raises:
-          InputError: if a layer does not say how one of its variables is initialized.
+          InputError: if a layer does not say how one of its variables is initialized, or an
+            initializer or a layer draws random numbers that a trial's seed does not decide.
         """
         owners = {
             id(variable): layer for layer in model._flatten_layers() for variable in layer.variables
         }  # a layer comes after the layers that contain it, so the innermost owner stays
         self._variables = [*model.trainable_variables, *model.non_trainable_variables]
         self._initializers = [self._find(owners[id(v)], v) for v in self._variables]
+        if not all(_is_known(layer) for layer in model._flatten_layers(include_self=False)):
+            self._check_layers(model)
 
     @staticmethod
-    def _find(layer: keras.Layer, variable: keras.Variable) -> keras.Initializer | None:
+    def _find(layer: keras.Layer, variable: keras.Variable) -> Any:
         if variable.name == "seed_generator_state":
             return None  # not drawn but set: see __call__
         for name in (variable.name, variable.name.removesuffix("_kernel"), "depthwise"):
             initializer = getattr(layer, f"{name}_initializer", None)
             if initializer is not None:
+                if not _is_known(initializer):
+                    _check_initializer(initializer, layer, variable)
                 return initializer
         raise InputError(
             f"model: layer {layer.name!r} has no attribute '{variable.name}_initializer', so its "
@@ -56,8 +67,56 @@ class VariableInitializer:
             if initializer is None:
                 values.append(np.asarray(seed, variable.dtype))
                 continue
-            if hasattr(initializer, "seed"):
-                settings = {**initializer.get_config(), "seed": int(seed[0] >> 1)}
-                initializer = type(initializer).from_config(settings)
-            values.append(np.asarray(initializer(variable.shape, dtype=variable.dtype)))
+            values.append(_drawn(initializer, variable, int(seed[0] >> 1)))
         return values
+
+    def _check_layers(self, model: keras.Model) -> None:
+        """Compares what the model makes of the same examples twice, from the same variables."""
+        examples = [
+            np.ones([4, *(_ANY_LENGTH if n is None else n for n in each.shape[1:])], each.dtype)
+            for each in model.inputs
+        ]
+
+        def outputs() -> np.ndarray:
+            for variable, value in zip(self._variables, self(Trial(0, 0)), strict=True):
+                variable.assign(value)
+            found = model(examples if len(examples) > 1 else examples[0], training=True)
+            return np.asarray(keras.ops.convert_to_numpy(found), np.float64)
+
+        if not np.allclose(outputs(), outputs(), rtol=_ROUNDING, atol=_ROUNDING, equal_nan=True):
+            raise InputError(
+                f"model {model.name!r}: expected the same outputs from the same variables, "
+                "received others: a layer draws random numbers that no trial's seed decides; draw them with "
+                "keras.random from a keras.random.SeedGenerator that the layer keeps"
+            )
+
+
+def _is_known(thing: Any) -> bool:
+    if isinstance(thing, keras.layers.Lambda):
+        return False  # it calls a function of a user's
+    return type(thing).__module__.startswith(_KNOWN)
+
+
+def _drawn(initializer: Any, variable: keras.Variable, seed: int) -> np.ndarray:
+    if hasattr(initializer, "seed"):
+        settings = {**initializer.get_config(), "seed": seed}
+        initializer = type(initializer).from_config(settings)
+    return np.asarray(initializer(variable.shape, dtype=variable.dtype))
+
+
+def _check_initializer(initializer: Any, layer: keras.Layer, variable: keras.Variable) -> None:
+    """Makes sure that an initializer of a user's own gives the same values for the same seed."""
+    name = getattr(initializer, "__name__", type(initializer).__name__)
+    what = f"model: layer {layer.name!r}: the initializer {name!r} of {variable.path!r}"
+    try:
+        one, other = (_drawn(initializer, variable, 1) for _ in range(2))
+    except (AttributeError, NotImplementedError, TypeError) as error:
+        raise InputError(
+            f"{what}: expected one that takes (shape, dtype) and, if it has an attribute 'seed', "
+            f"get_config and from_config with it; received an error: {error}"
+        ) from None
+    if not np.array_equal(one, other):
+        raise InputError(
+            f"{what} draws other values each time, which no trial's seed decides: expected an "
+            "attribute 'seed' that decides them and is in its get_config"
+        )

@@ -1,0 +1,115 @@
+"""Everything random in a trial follows from its seed, or the model is refused."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.test_trainers import TRIALS, probabilities, small, subsets, unwatched
+from tfmem.errors import InputError
+from tfmem.subsets import Trial
+from tfmem.training.initialization import VariableInitializer
+from tfmem.training.mirrored import MirroredTrainer
+from tfmem.training.resident import ResidentExamples
+from tfmem.training.stacked import StackedTrainer
+
+
+def ambient(shape, dtype=None):
+    return keras.random.normal(shape, dtype=dtype)
+
+
+def constant(shape, dtype=None):
+    return keras.ops.full(shape, 0.25, dtype)
+
+
+class Ignoring(keras.initializers.Initializer):
+    """It has a seed, and does not use it."""
+
+    def __init__(self, seed=None):
+        self.seed = seed
+
+    def __call__(self, shape, dtype=None):
+        return tf.random.normal(shape, dtype=dtype)
+
+    def get_config(self):
+        return {"seed": self.seed}
+
+
+class Seeded(Ignoring):
+    def __call__(self, shape, dtype=None):
+        return keras.random.normal(shape, dtype=dtype, seed=self.seed)
+
+
+class Silent(Seeded):
+    def get_config(self):
+        raise NotImplementedError("no settings")
+
+
+def model_of(initializer="glorot_uniform", *layers):
+    x = inputs = keras.Input((8, 8, 1))
+    x = keras.layers.Flatten()(x)
+    for layer in layers:
+        x = layer(x)
+    return keras.Model(inputs, keras.layers.Dense(10, kernel_initializer=initializer)(x))
+
+
+@pytest.mark.parametrize(("initializer", "words"), [
+    (ambient, "the initializer 'ambient' of .* draws other values each time"),
+    (Ignoring(), "the initializer 'Ignoring' of .* draws other values each time"),
+    (Silent(), "get_config and from_config .* no settings"),
+])  # fmt: skip
+def test_initializers_that_no_seed_decides_are_refused(initializer, words):
+    with pytest.raises(InputError, match=words):
+        VariableInitializer(model_of(initializer))
+
+
+def test_initializers_of_a_user_are_drawn_from_the_trial():
+    draw = VariableInitializer(model_of(Seeded(3)))
+    one, again, other = (draw(Trial(k, 0))[0] for k in (1, 1, 2))
+    np.testing.assert_array_equal(one, again)
+    assert np.abs(one - other).max() > 1
+    assert (VariableInitializer(model_of(constant))(Trial(1, 0))[0] == 0.25).all()
+
+
+class Noise(keras.layers.Layer):
+    def __init__(self, draw):
+        super().__init__()
+        self.draw = draw
+        self.generator = keras.random.SeedGenerator(1)
+
+    def call(self, x, training=None):
+        return x + self.draw(keras.ops.shape(x), self.generator) if training else x
+
+
+@pytest.mark.parametrize("draw", [
+    lambda shape, generator: keras.random.normal(shape),
+    lambda shape, generator: tf.random.normal(shape),
+])  # fmt: skip
+def test_layers_that_draw_from_elsewhere_are_refused(draw):
+    for layer in (Noise(draw), keras.layers.Lambda(lambda x: x + draw(keras.ops.shape(x), None))):
+        with pytest.raises(InputError, match=r"a layer draws random numbers that no trial's seed"):
+            VariableInitializer(model_of("glorot_uniform", layer))
+
+
+@pytest.mark.parametrize("make", [
+    lambda: keras.layers.GaussianNoise(0.5),
+    lambda: keras.layers.AlphaDropout(0.3),
+    lambda: Noise(lambda shape, generator: keras.random.normal(shape, seed=generator)),
+])  # fmt: skip
+def test_random_layers_are_repeated_from_the_trial(digits, make):
+    config = small("training.epochs=1")
+    build = lambda: model_of("glorot_uniform", make())  # noqa: E731
+    trials = TRIALS[:2]
+    both = []
+    for _ in range(2):
+        keras.utils.set_random_seed(len(both))  # of what no trial depends on
+        trainer = StackedTrainer(build(), ResidentExamples(digits), config.training, 2)
+        both.append(probabilities(trainer.train(trials, subsets(trials), unwatched)))
+    np.testing.assert_array_equal(*both)
+    (alone,) = MirroredTrainer(build, digits, config.training).train(
+        trials[1:], subsets(trials[1:]), unwatched
+    )
+    np.testing.assert_allclose(probabilities([alone])[0], both[0][1], atol=2e-3)
+    plain = StackedTrainer(model_of(), ResidentExamples(digits), config.training, 2)
+    without = probabilities(plain.train(trials, subsets(trials), unwatched))
+    assert np.abs(without - both[0]).max() > 0.01
