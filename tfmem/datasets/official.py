@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import gzip
+import math
 import struct
-import zlib
 from pathlib import Path
 
 import numpy as np
 
 from tfmem.datasets.dataset import Dataset
 from tfmem.errors import InputError
+from tfmem.store.unpacking import read_gzip
 
 _CIFAR_PIXELS = 3 * 32 * 32
+_DIMENSIONS = 3  # at most, of an idx file that is used
 
 
 def load_official(name: str, folder: Path) -> Dataset | None:
@@ -67,22 +68,26 @@ def _mnist(name: str, folder: Path) -> Dataset | None:
 
 def _read_idx(path: Path) -> np.ndarray:
     """Reads an idx file of unsigned bytes (magic 0, 0, 8, dimensions; then sizes, big endian)."""
-    try:
-        contents = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    except (OSError, EOFError, zlib.error) as error:
-        raise InputError(f"{path}: cannot be read: {error}") from None
+    contents = read_gzip(path) if path.suffix == ".gz" else _read_whole(path)
     dimensions = contents[3] if contents[:3] == b"\0\0\x08" and len(contents) > 3 else 0
     header = 4 + 4 * dimensions
-    if not dimensions or len(contents) < header:
+    if not 0 < dimensions <= _DIMENSIONS or len(contents) < header:
         raise InputError(f"{path}: not an idx file of unsigned bytes: begins {contents[:4]!r}")
     shape = struct.unpack(f">{dimensions}I", contents[4:header])
-    expected = int(np.prod(shape, dtype=object))
+    expected = math.prod(shape)
     if len(contents) - header != expected:
         raise InputError(
             f"{path}: expected {expected} bytes for shape {list(shape)}, "
             f"received {len(contents) - header}"
         )
     return np.frombuffer(contents, np.uint8, offset=header).reshape(shape)
+
+
+def _read_whole(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from None
 
 
 def _cifar10(name: str, folder: Path) -> Dataset | None:
@@ -105,7 +110,7 @@ def _cifar(
     if absent:
         raise InputError(f"{test.parent}: {name}'s files are incomplete: {', '.join(absent)}")
     parts = [_read_cifar(path, label_bytes, classes) for path in files]
-    class_names = names.read_text().split() if names.exists() else map(str, range(classes))
+    class_names = _read_names(names, classes) if names.exists() else map(str, range(classes))
     return Dataset(
         name,
         np.concatenate([images for images, _ in parts[:-1]]),
@@ -115,9 +120,19 @@ def _cifar(
     )
 
 
+def _read_names(path: Path, classes: int) -> list[str]:
+    try:
+        names = _read_whole(path).decode().split()
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: expected names in UTF-8: {error}") from None
+    if len(names) != classes:
+        raise InputError(f"{path}: expected {classes} names of classes, received {len(names)}")
+    return names
+
+
 def _read_cifar(path: Path, label_bytes: int, classes: int) -> tuple[np.ndarray, np.ndarray]:
     """Records of label bytes (the last one is the fine label) and 3 planes of 32x32 pixels."""
-    contents = np.fromfile(path, np.uint8)
+    contents = np.frombuffer(_read_whole(path), np.uint8)
     size = label_bytes + _CIFAR_PIXELS
     if not len(contents) or len(contents) % size:
         raise InputError(

@@ -5,9 +5,9 @@ from __future__ import annotations
 import contextlib
 import difflib
 import io
-import logging
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -79,7 +79,7 @@ def _load_texts(builder: Any, settings: TextSettings, splits: Sequence[str]) -> 
             f"dataset.text.label: {name}: expected a column of classes, found "
             f"{features[settings.label]}"
         )
-    texts, labels = [], []
+    texts, labels, notes = [], [], []
     for split in splits:
         columns = _read(builder, split, wanted)
         for column in settings.columns:
@@ -95,15 +95,14 @@ def _load_texts(builder: Any, settings: TextSettings, splits: Sequence[str]) -> 
                 f"{sorted(builder.info.splits)}"
             )
         if left_out := int((~known).sum()):
-            logging.getLogger(__name__).warning(
-                "%s: %s: %d examples without a label are left out", name, split, left_out
-            )
+            notes.append(f"{name}: {split}: {left_out:,} examples without a label are left out")
         rows = zip(*(columns[column][known] for column in settings.columns), strict=True)
         decoded = [[text.decode() for text in row] for row in rows]
         texts.append(as_texts(decoded, settings.columns, f"{name}: {split}"))
         labels.append(columns[settings.label][known].astype(np.int64))
     names = settings.class_names or tuple(features[settings.label].names)
-    return check_classes(TextDataset(name, texts[0], labels[0], texts[1], labels[1], names))
+    dataset = TextDataset(name, texts[0], labels[0], texts[1], labels[1], names)
+    return check_classes(replace(dataset, notes=tuple(notes)))
 
 
 def _prepared(settings: DatasetSettings) -> Any:

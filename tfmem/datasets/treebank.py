@@ -12,16 +12,31 @@ from tfmem.datasets.text import TextDataset, as_texts, check_classes
 from tfmem.errors import InputError
 
 NEUTRAL = 2
+_POLARITIES = ("0", "1", "2", "3", "4")
 _TOKEN = re.compile(r"\(|\)|[^\s()]+")
 _ESCAPES = {"-LRB-": "(", "-RRB-": ")", r"\/": "/", r"\*": "*"}
 
 
 @dataclass(frozen=True)
 class Phrase:
-    """A node of a tree: its words, and its polarity from 0, very negative, to 4, very positive."""
+    """A node of a tree.
 
-    words: tuple[str, ...]
+    Attributes:
+      sentence: all words of the tree, which its phrases share.
+      start: place of the phrase's first word.
+      end: place after its last.
+      polarity: from 0, very negative, to 4, very positive.
+    """
+
+    sentence: tuple[str, ...]
+    start: int
+    end: int
     polarity: int
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The words of the phrase."""
+        return self.sentence[self.start : self.end]
 
     @property
     def text(self) -> str:
@@ -40,47 +55,50 @@ def read_trees(path: Path) -> list[list[Phrase]]:
       contain them: the last is the sentence.
 
     Raises:
-      InputError: naming the line that is no tree.
+      InputError: naming the lines that are no trees.
     """
     try:
         lines = path.read_text(encoding="utf-8").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: trees cannot be read: {error}") from None
-    return [_parse(line, f"{path}: line {number}") for number, line in enumerate(lines, 1) if line]
+    trees = {number: _parse(line) for number, line in enumerate(lines, 1) if line.strip()}
+    wrong = [number for number, tree in trees.items() if tree is None]
+    if wrong:
+        others = f" (and {len(wrong) - 1:,} more lines)" if len(wrong) > 1 else ""
+        raise InputError(
+            f"{path}: line {wrong[0]}{others}: expected a tree with a polarity from 0 to 4 at "
+            f"every phrase, received {lines[wrong[0] - 1][:60]!r}"
+        )
+    return [tree for tree in trees.values() if tree is not None]
 
 
-def _parse(line: str, where: str) -> list[Phrase]:
-    phrases: list[Phrase] = []
-    opened: list[tuple[int, list[str]]] = []  # polarity and words so far
-    tokens = _TOKEN.findall(line)
-    position = 0
-    while position < len(tokens):
-        token = tokens[position]
-        position += 1
+def _parse(line: str) -> list[Phrase] | None:
+    """The phrases of a tree; None if it is none. Time and memory grow as the line does."""
+    spans: list[tuple[int, int, int]] = []
+    opened: list[tuple[int, int]] = []  # polarity, and place of the first word
+    words: list[str] = []
+    tokens = iter(_TOKEN.findall(line))
+    for token in tokens:
         if token == "(":
-            polarity = tokens[position] if position < len(tokens) else ""
-            if polarity not in ("0", "1", "2", "3", "4") or (phrases and not opened):
-                break
-            opened.append((int(polarity), []))
-            position += 1
-        elif token == ")" and opened and opened[-1][1]:
-            closed, words = opened.pop()
-            phrases.append(Phrase(tuple(words), closed))
-            if opened:
-                opened[-1][1].extend(words)
-        elif token != ")" and opened:
+            polarity = next(tokens, "")
+            if polarity not in _POLARITIES or (spans and not opened):
+                return None
+            opened.append((_POLARITIES.index(polarity), len(words)))
+        elif token == ")":
+            if not opened or opened[-1][1] == len(words):
+                return None
+            closed, start = opened.pop()
+            spans.append((start, len(words), closed))
+        elif opened:
             for escape, character in _ESCAPES.items():
                 token = token.replace(escape, character)
-            opened[-1][1].append(token)
+            words.append(token)
         else:
-            break
-    else:
-        if phrases and not opened:
-            return phrases
-    raise InputError(
-        f"{where}: expected a tree with a polarity from 0 to 4 at every phrase, received "
-        f"{line[:60]!r}"
-    )
+            return None
+    if opened or not spans:
+        return None
+    sentence = tuple(words)
+    return [Phrase(sentence, *span) for span in spans]
 
 
 def load_treebank(folder: Path, test_split: str) -> TextDataset:

@@ -82,7 +82,7 @@ def import_keras_hub() -> Any:
 
 def _in_package(place: str) -> Path:
     package, _, inside = place.partition("/")
-    spec = importlib.util.find_spec(package)
+    spec = importlib.util.find_spec(package) if package.isidentifier() else None
     if spec is None or not spec.submodule_search_locations:
         name = package.replace("_", "-")
         raise InputError(

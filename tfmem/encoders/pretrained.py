@@ -12,7 +12,7 @@ import numpy as np
 
 from tfmem.encoders.location import import_keras_hub, locate
 from tfmem.encoders.tokens import Tokens, read_tokenizer
-from tfmem.errors import InputError
+from tfmem.errors import InputError, reason
 
 
 @dataclass(frozen=True)
@@ -55,9 +55,10 @@ class Encoder:
         self.tokenizer = read_tokenizer(folder)
         try:
             self._backbone = hub.models.Backbone.from_preset(str(folder), dtype="float32")
-        except (ValueError, KeyError, OSError) as error:
-            reason = " ".join(str(error).split())[:200]
-            raise InputError(f"model.preset: {folder}: cannot be read: {reason}") from None
+        except Exception as error:  # damaged files raise whatever Keras and safetensors run into
+            raise InputError(
+                f"model.preset: {folder}: cannot be read: {reason(error)[:200]}"
+            ) from None
         names = {layer.name for layer in self._backbone.layers}
         self.num_layers = getattr(self._backbone, "num_layers", 0)
         layers = [f"transformer_layer_{number}" for number in range(self.num_layers)]

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from tfmem.datasets import TextDataset
-from tfmem.errors import InputError
+from tfmem.errors import InputError, reason
 
 _WORD = re.compile(r"\w+|[^\w\s]")
 PADDING, UNKNOWN, FIRST, SEPARATOR = range(4)  # of `Words`
@@ -63,8 +63,19 @@ def read_tokenizer(folder: Path) -> Any:
         KerasHub (`assets/tokenizer` with a vocabulary of WordPiece or of byte pairs).
 
     Raises:
-      InputError: if there is none of these.
+      InputError: if there is none of these, or it cannot be read.
     """
+    try:
+        return _tokenizer(folder)
+    except InputError:
+        raise
+    except Exception as error:  # the library's own class is Exception
+        raise InputError(
+            f"model.preset: {folder}: the tokenizer cannot be read: {reason(error)[:200]}"
+        ) from None
+
+
+def _tokenizer(folder: Path) -> Any:
     from tokenizers import ByteLevelBPETokenizer, Tokenizer
     from tokenizers.implementations import BertWordPieceTokenizer
     from tokenizers.processors import RobertaProcessing
@@ -159,15 +170,23 @@ def mask_number(tokenizer: Any) -> int:
 
 def _encodings(tokenizer: Any, texts: np.ndarray, length: int) -> list[Any]:
     rows: list[Any] = [tuple(row) if len(row) > 1 else row[0] for row in texts.tolist()]
-    padding = next(
-        token for token in ("[PAD]", "<pad>") if tokenizer.token_to_id(token) is not None
-    )
+    number, token = _padding(tokenizer)
     tokenizer.enable_truncation(length, strategy="longest_first")
-    tokenizer.enable_padding(
-        length=length, pad_id=tokenizer.token_to_id(padding), pad_token=padding
-    )
+    tokenizer.enable_padding(length=length, pad_id=number, pad_token=token)
     encodings: list[Any] = tokenizer.encode_batch(rows)
     return encodings
+
+
+def _padding(tokenizer: Any) -> tuple[int, str]:
+    """The token that fills up short texts: of BERT, of RoBERTa, or that the tokenizer is set to."""
+    for token in ("[PAD]", "<pad>"):
+        if (number := tokenizer.token_to_id(token)) is not None:
+            return number, token
+    if (padding := tokenizer.padding) is not None:
+        return padding["pad_id"], padding["pad_token"]
+    raise InputError(
+        "model.preset: expected a tokenizer with a token for padding, [PAD] or <pad>, there is none"
+    )
 
 
 def warn_of_cut(cut: int, dataset: TextDataset, length: int) -> None:

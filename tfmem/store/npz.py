@@ -18,13 +18,12 @@ from typing import IO, Any
 import numpy as np
 
 from tfmem.errors import InputError, reason
+from tfmem.store.unpacking import RATIO, most
 
 PLAIN = "biufU"  # kinds of arrays: booleans, integers, floats, strings
 _WORDS = {"b": "booleans", "iu": "integers", "f": "floats", "c": "complex numbers", "U": "strings"}
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # bzip2 and LZMA unpack without a bound
 _ENCRYPTED = 1  # bit of a member's flags
-_FREE = 256 << 20  # bytes that any file may unpack to
-_RATIO = 100  # of unpacked to packed bytes above that; arrays of measurements stay far below
 _HEADER = 1024  # bytes of a header, which numpy evaluates; 30 axes fit
 _BLOCK = 1 << 22
 _SURROGATES = (0xD800, 0xDFFF)
@@ -46,7 +45,7 @@ class NpzFile:
     """
 
     def __init__(
-        self, file: str | os.PathLike[str] | bytes, source: str = "", ratio: int = _RATIO
+        self, file: str | os.PathLike[str] | bytes, source: str = "", ratio: int = RATIO
     ) -> None:
         """Opens a file.
 
@@ -113,7 +112,7 @@ class NpzFile:
 
     def _check_size(self, unpacked: int, ratio: int) -> None:
         packed = self._file.seek(0, os.SEEK_END)
-        if unpacked > max(_FREE, ratio * packed):
+        if unpacked > most(packed, ratio):
             raise InputError(
                 f"{self.source}: {packed:,} bytes say that they unpack to {unpacked:,}, more than "
                 f"{ratio} times as many; if that is right, write the arrays with numpy.savez, "
