@@ -23,7 +23,7 @@ from tfmem.experiments.consistency import Comparison, Rule, consistency, describ
 from tfmem.experiments.outcome import Outcome, load_outcome
 from tfmem.figures import Agreeing, agreement_figure, save
 from tfmem.figures.agreement import SUFFICIENT
-from tfmem.predictions import write_atomically
+from tfmem.store.files import write_atomically
 
 NAME = "consistency"
 _LAST = "/last-layer"  # no folder is called so

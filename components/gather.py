@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
-
 from components.component import Component, Parameters, Paths, Predictions, TrialTable
 from components.train import describe
 from tfmem.config import Config
@@ -21,7 +19,7 @@ def Do(inputs: Paths, outputs: Paths, parameters: Parameters) -> None:
     out = open_folder(parameters["folder"])
     if check_directory(out.path("predictions"), config) is None:
         raise InputError(f"{out}: no worker has begun here")
-    farm = open_farm(config, load(config.dataset), out.location, f"gather-{uuid.uuid4().hex}")
+    farm = open_farm(config, load(config.dataset), out.location)
     if missing := farm.missing():
         raise InputError(
             f"{out}: {len(missing)} of {farm.shards.count} shards are missing: run workers again"

@@ -21,7 +21,6 @@ from tfmem.datasets import load
 from tfmem.estimation.thresholds import at_least
 from tfmem.figures import save_pair_galleries
 from tfmem.pairs import ModelInfluence
-from tfmem.predictions import write_atomically
 from tfmem.quiet import import_tensorflow
 from tfmem.records import shard_name
 from tfmem.results import (
@@ -34,6 +33,7 @@ from tfmem.results import (
 )
 from tfmem.selection.estimated import select_estimated
 from tfmem.selection.settling import describe
+from tfmem.store.files import write_atomically
 from tfmem.tables import encode_rows
 
 

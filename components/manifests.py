@@ -11,7 +11,7 @@ import json
 from pathlib import Path
 
 from tfmem.errors import InputError
-from tfmem.predictions import write_atomically
+from tfmem.store.files import write_atomically
 
 MANIFEST_NAME = "listed.json"
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import uuid
 from collections.abc import Iterator, Sequence
 
 import apache_beam as beam
@@ -43,8 +42,7 @@ class _TrainShard(beam.DoFn):
             config = Config.model_validate_json(self._config)
             training = config.training.model_copy(update={"lanes": 1})
             config = config.model_copy(update={"training": training})
-            writer = f"beam-{uuid.uuid4().hex}"
-            _FARMS[key] = open_farm(config, load(config.dataset), self._out, writer)
+            _FARMS[key] = open_farm(config, load(config.dataset), self._out)
         return _FARMS[key]
 
 
@@ -96,7 +94,7 @@ def farm_out(
         reach it, or the job fails.
     """
     options = job_options(beam_args, [out])
-    farm = open_farm(config, load_and_tell(config.dataset), out, f"beam-{uuid.uuid4().hex}")
+    farm = open_farm(config, load_and_tell(config.dataset), out)
     missing = farm.missing()
     before = farm.known_trials
 

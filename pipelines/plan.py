@@ -14,7 +14,7 @@ from rich.table import Table
 from tfmem.config import Config
 from tfmem.errors import InputError
 from tfmem.planning import Plan, Question, Sizes, TrialTime, make_plan
-from tfmem.predictions import write_atomically
+from tfmem.store.files import write_atomically
 
 if TYPE_CHECKING:
     from tfmem.datasets import AnyDataset  # imports TFDS

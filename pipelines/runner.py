@@ -20,7 +20,7 @@ from components.component import Artifact, Component
 from pipelines.unchanged import output_digests, step_key
 from tfmem.errors import InputError
 from tfmem.store.listing import listing_digest
-from tfmem.store.outputs import publish_outputs, settle_outputs
+from tfmem.store.outputs import publish_outputs, settle_outputs, unfinished_folder
 
 _STATE = ".components"
 
@@ -107,11 +107,9 @@ def _run_step(step: Step, folder: Path) -> None:
             (path.parent if path.suffix else path).mkdir(parents=True, exist_ok=True)
         component.Do(inputs, final, step.parameters)
         return
-    unfinished = folder / f".unfinished-{component.name}"
-    shutil.rmtree(unfinished, ignore_errors=True)  # of a run that was killed
+    unfinished = unfinished_folder(folder, component.name)
     try:
         outputs = {name: unfinished / path.name for name, path in final.items()}
-        unfinished.mkdir(parents=True)
         for path in outputs.values():
             if not path.suffix:
                 path.mkdir()

@@ -18,8 +18,9 @@ from tests.test_aggregation import write_run
 from tfmem.errors import InputError
 from tfmem.experiments.consistency import Rule, consistency
 from tfmem.experiments.record_consistency import record_consistency
-from tfmem.predictions import Labels, write_atomically
+from tfmem.predictions import Labels
 from tfmem.records import encode_example
+from tfmem.store.files import write_atomically
 from tfmem.subsets import unpack
 
 

@@ -52,9 +52,9 @@ class Counted:
 
 def run_farm(config, data, out, size=4, lanes=1, worker=ALONE, trainers=None):
     trainers = trainers or [Counted(data, size) for _ in range(lanes)]
-    folder, writer = open_folder(f"{out}/predictions"), f"{worker.number}-of-{worker.count}"
-    settings, _ = open_directory(folder, config, data, writer, lambda config, data: trainers)
-    farm = Farm(settings, data, folder, lambda: trainers, writer)
+    folder = open_folder(f"{out}/predictions")
+    settings, _ = open_directory(folder, config, data, lambda config, data: trainers)
+    farm = Farm(settings, data, folder, lambda: trainers)
     summary = farm.run(worker, open_folder(out))
     return summary, [trial for trainer in trainers for trial in trainer.asked]
 
@@ -203,12 +203,12 @@ def test_the_first_of_two_that_begin_at_once_chooses_the_stack(digits, tmp_path)
         def trainers(config, data):
             if not made:
                 made.append(size)
-                open_directory(folder, small(), digits, "first", make(3))
+                open_directory(folder, small(), digits, make(3))
             return [Counted(data, size)]
 
         return trainers
 
-    settings, trainers = open_directory(folder, small(), digits, "second", make(5))
+    settings, trainers = open_directory(folder, small(), digits, make(5))
     assert (settings.training.stack_size, trainers) == (3, ())
 
 

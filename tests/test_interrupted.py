@@ -14,7 +14,6 @@ import pytest
 from tests.bucket import put_in_place
 from tests.test_aggregation import KINDS, aggregate, random_run, write_run
 from tests.test_aggregation import reference as reference  # a fixture
-from tfmem.aggregation import leftovers
 from tfmem.aggregation.launching import Output
 from tfmem.errors import InputError
 from tfmem.published.exporting import export
@@ -95,10 +94,11 @@ def test_only_what_nobody_will_finish_is_removed(tmp_path, monkeypatch, place):
     folder = f"{tmp_path}/x [1]*" if place == "folder" else "gs://bucket/x"
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()
-    here, name = leftovers._machine(), Output(folder, "pairs", 1, 1).unfinished.split("/")[-1]
-    start = ".unfinished-job-"
-    names = [name, f"{start}{here}-{gone.pid}-0", f"{start}elsewhere-{gone.pid}-0",
-             f"{start}elsewhere-{os.getpid()}-1", "mine"]  # fmt: skip
+    name = Output(folder, "pairs", 1, 1).unfinished.split("/")[-1]
+    start, (here, me, *rest) = ".unfinished-job-", name.removeprefix(".unfinished-job-").split("-")
+    assert int(me) == os.getpid()
+    others = [(here, gone.pid), ("0123456789ab", gone.pid), ("0123456789ab", me)]
+    names = [name, *("-".join([start + where, str(pid), *rest]) for where, pid in others), "mine"]
     for each in names:
         path = Path(folder, each, "pairs-00000-of-00001.tfrecord")
         bucket.objects[f"gs://bucket/x/{each}/{path.name}"] = b""

@@ -24,7 +24,7 @@ from scipy.sparse.csgraph import connected_components
 from tfmem.datasets import AnyDataset, Dataset, TextDataset
 from tfmem.errors import InputError
 from tfmem.groups import Groups, to_csv
-from tfmem.predictions import write_atomically
+from tfmem.store.files import write_atomically
 
 THRESHOLD = 0.85  # of 144 pairs of CIFAR-100 from here to 0.95, a dozen were different things
 _SIDE = 8

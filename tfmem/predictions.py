@@ -9,7 +9,6 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
@@ -17,8 +16,9 @@ from typing import Any, BinaryIO, Literal
 import numpy as np
 
 from tfmem.errors import InputError
-from tfmem.records import decode_example, encode_example, feature, read_records, write_records
+from tfmem.records import decode_example, encode_example, feature, read_records
 from tfmem.store.confidence import Confidence, from_bytes
+from tfmem.store.files import write_atomically
 from tfmem.store.npz import NpzFile
 
 LABELS_NAME = "labels.npz"
@@ -268,32 +268,3 @@ def parse_shard(file: BinaryIO, source: str) -> Iterator[TrialRecord]:
 def write_shard(path: Path, records: Iterable[TrialRecord]) -> None:
     """Writes a local shard; it appears under its name only when it is complete and on disk."""
     write_atomically(path, (record.to_example() for record in records))
-
-
-def write_atomically(path: Path, payloads: Iterable[bytes] | bytes, writer: str = "") -> None:
-    """Writes a file (TFRecords, or bytes as they are) under a temporary name, then renames it.
-
-    The temporary name holds the writer's, or that of the process.
-    """
-    with complete_file(path, writer) as file:
-        if isinstance(payloads, bytes):
-            file.write(payloads)
-        else:
-            write_records(file, payloads)
-
-
-@contextmanager
-def complete_file(path: Path, writer: str = "") -> Iterator[BinaryIO]:
-    """A file to write to; it gets its name when the block ends, and goes away if it fails.
-
-    The temporary name holds the writer's, or that of the process.
-    """
-    temporary = path.with_name(f".{path.name}.{writer or os.getpid()}.tmp")
-    try:
-        with open(temporary, "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -26,8 +26,8 @@ from tfmem.estimation.group_effects import (
 )
 from tfmem.estimation.significance import Evidence
 from tfmem.groups import Groups
-from tfmem.predictions import write_atomically
 from tfmem.records import decode_example, encode_example, feature, shard_name
+from tfmem.store.files import write_atomically
 
 LEAST_TRIALS = 10  # in, and out: with fewer, one standard error may exceed 0.22
 _NUMBERS = ("num_trials", "num_in", "num_out", "squares_in", "squares_out")

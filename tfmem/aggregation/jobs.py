@@ -24,8 +24,7 @@ from tfmem.aggregation.estimates import (
     parse_influence,
     selection_table,
 )
-from tfmem.aggregation.launching import Output, run_job
-from tfmem.aggregation.leftovers import new_name
+from tfmem.aggregation.launching import Output, run_job, unfinished_name
 from tfmem.aggregation.memory import free_memory
 from tfmem.aggregation.parts import (
     Collect,
@@ -233,7 +232,7 @@ def _pairs_outputs(
     folder: str, selection: SelectionSettings, made: Mapping[str, Any]
 ) -> list[Output]:
     """The pairs, in one file in order of influence; and what they were selected from."""
-    made, work = {**made, "selection": selection.model_dump(mode="json")}, new_name()
+    made, work = {**made, "selection": selection.model_dump(mode="json")}, unfinished_name()
     return [Output(folder, kind, 1, 1, work, made) for kind in ("pairs", "selection")]
 
 

@@ -27,13 +27,20 @@ from apache_beam.options.pipeline_options import (
 from apache_beam.runners.runner import PipelineResult, PipelineState
 from google.protobuf.json_format import MessageToJson
 
-from tfmem.aggregation.leftovers import PREFIX, is_stale, new_name
 from tfmem.aggregation.runners import goes_to_dataflow
 from tfmem.errors import DryRun, InputError
 from tfmem.records import shard_name
 from tfmem.store.manifests import FileFacts, Manifest
+from tfmem.store.owners import is_abandoned, new_owner
 from tfmem.store.places import open_place
 from tfmem.store.sets import Member, is_needed, publish, settle
+
+_PREFIX = ".unfinished-job-"
+
+
+def unfinished_name() -> str:
+    """A name for the folder of a job's unfinished files, which no other job has."""
+    return f"{_PREFIX}{new_owner()}"
 
 
 @dataclass(frozen=True)
@@ -54,7 +61,7 @@ class Output:
     kind: str
     keys: int
     per_file: int
-    work: str = field(default_factory=new_name)
+    work: str = field(default_factory=unfinished_name)
     made_from: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -84,20 +91,21 @@ class Output:
             _remove(self.unfinished)
 
     def discard_stale(self) -> None:
-        """Removes unfinished files of jobs that were killed (see `leftovers.is_stale`)."""
+        """Removes unfinished files of jobs that were killed (see `owners.is_abandoned`)."""
         changed: dict[str, float] = {}
         if os.path.isdir(self.folder):
             for entry in os.scandir(self.folder):
-                if entry.name.startswith(PREFIX):
+                if entry.name.startswith(_PREFIX):
                     with contextlib.suppress(OSError):
                         changed[entry.path] = entry.stat().st_mtime
         else:
-            for file in _match(FileSystems.join(_quoted(self.folder), f"{PREFIX}*", "*")):
+            for file in _match(FileSystems.join(_quoted(self.folder), f"{_PREFIX}*", "*")):
                 folder = FileSystems.split(file.path)[0]
                 changed[folder] = max(changed.get(folder, 0), file.last_updated_in_seconds)
         for folder, when in changed.items():
             name = FileSystems.split(folder)[1]
-            if is_stale(name, when) and not is_needed(self.folder, name):
+            owner = name.removeprefix(_PREFIX)
+            if is_abandoned(owner, when) and not is_needed(self.folder, name):
                 with contextlib.suppress(OSError, BeamIOError):  # another job was faster
                     _remove(folder)
 

@@ -8,7 +8,6 @@ end of the process, and pages of the file do not count as memory of the job.
 from __future__ import annotations
 
 import functools
-import glob
 import math
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
@@ -23,13 +22,12 @@ from apache_beam.metrics import Metrics
 from tfmem.aggregation.bits import Bits, Groups, WithGroups, join
 from tfmem.aggregation.counting import Room, WithTiles
 from tfmem.aggregation.launching import run_job
-from tfmem.aggregation.leftovers import is_stale, new_name
 from tfmem.aggregation.memory import free_memory
 from tfmem.aggregation.parts import find_source, in_parts, parts_of_tiles
 from tfmem.aggregation.runners import beam_options, goes_to_dataflow
 from tfmem.errors import InputError
 from tfmem.estimation.dense import DenseInfluence
-from tfmem.predictions import complete_file
+from tfmem.store.files import complete_file, remove_leftovers
 
 MatrixType = Literal["float32", "float16"]
 
@@ -76,8 +74,8 @@ def write_matrix(
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         _check_disk(path, shape, dtype)
-        _discard_stale(path)
-        with complete_file(path, new_name()) as file:
+        remove_leftovers(path.parent, path.name)
+        with complete_file(path) as file:
             write = functools.partial(_WriteTile, target=_lay_out(file, shape, dtype))
             count = functools.partial(WithTiles, labels_path=labels, tile=room.tile, count=write)
 
@@ -96,14 +94,6 @@ def _check_disk(path: Path, shape: tuple[int, int], dtype: MatrixType) -> None:
             f"{path}: {shape[0]:,} x {shape[1]:,} numbers of {dtype} need {needed / 1e9:,.1f} GB, "
             f"but {free / 1e9:,.1f} GB are free"
         )
-
-
-def _discard_stale(path: Path) -> None:
-    """Removes what a job that was killed has left of this matrix, which may be 256 GB."""
-    for left in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
-        name = left.name.removeprefix(f".{path.name}.")
-        if is_stale(name, left.stat().st_mtime):
-            left.unlink(missing_ok=True)
 
 
 class _Target(NamedTuple):

@@ -13,7 +13,6 @@ import numpy as np
 import pandas as pd
 
 from tfmem.errors import InputError
-from tfmem.predictions import write_atomically
 from tfmem.records import (
     decode_example,
     encode_example,
@@ -22,6 +21,7 @@ from tfmem.records import (
     read_records,
     shard_name,
 )
+from tfmem.store.files import write_atomically
 
 if TYPE_CHECKING:
     from tfmem.attribution.integral import Attribution

@@ -10,7 +10,7 @@ import numpy as np
 from tfmem.config import Config
 from tfmem.datasets import AnyDataset
 from tfmem.experiments.training import draw
-from tfmem.predictions import write_atomically
+from tfmem.store.files import write_atomically
 from tfmem.store.npz import read_npy
 from tfmem.training.dynamics import follow
 

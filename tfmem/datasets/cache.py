@@ -6,7 +6,6 @@ import hashlib
 import json
 import logging
 import os
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from tfmem.errors import InputError
+from tfmem.store.files import complete_file, remove_leftovers
 from tfmem.store.npz import read_npz
 
 Arrays = dict[str, np.ndarray]
@@ -65,10 +65,6 @@ def _read(path: Path) -> Arrays | None:
 
 def _write(path: Path, arrays: Arrays) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".tmp")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            np.savez(file, **arrays)  # type: ignore[arg-type]
-        os.replace(temporary, path)
-    finally:
-        Path(temporary).unlink(missing_ok=True)
+    remove_leftovers(path.parent)
+    with complete_file(path) as file:
+        np.savez(file, **arrays)  # type: ignore[arg-type]

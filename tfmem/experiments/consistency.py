@@ -24,7 +24,8 @@ from tfmem.estimation.agreement import Agreement, Curve
 from tfmem.estimation.estimator import Samples, class_samples, difference, train_samples, variance
 from tfmem.estimation.thresholds import at_least
 from tfmem.planning.power import lemma_bound
-from tfmem.predictions import LABELS_NAME, Labels, shards_in, write_atomically
+from tfmem.predictions import LABELS_NAME, Labels, shards_in
+from tfmem.store.files import write_atomically
 
 _THRESHOLDS = np.arange(1, 101) / 100
 _HALVES = "half 1", "half 2"

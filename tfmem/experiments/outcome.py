@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from tfmem.errors import InputError
-from tfmem.predictions import write_atomically
+from tfmem.store.files import write_atomically
 
 TABLE_NAME, FINDINGS_NAME = "table.csv", "findings.json"
 

@@ -18,8 +18,8 @@ from scipy.stats import rankdata
 from tfmem.errors import InputError
 from tfmem.estimation.agreement import Agreement, Curve
 from tfmem.experiments.correlation import RankCorrelation, rank_correlation
-from tfmem.predictions import write_atomically
 from tfmem.results import read_memorization
+from tfmem.store.files import write_atomically
 
 _THRESHOLDS = np.arange(1, 101) / 100
 _SHARES = np.arange(1, 101) / 100

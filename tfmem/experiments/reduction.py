@@ -19,8 +19,8 @@ from tfmem.attribution.integral import BlendInfluence, Splitter, directions
 from tfmem.config import Config
 from tfmem.errors import InputError
 from tfmem.experiments.outcome import Outcome
-from tfmem.predictions import write_atomically
 from tfmem.self_influence.solver import Solver
+from tfmem.store.files import write_atomically
 from tfmem.training.progress import ExampleProgress
 
 QUESTION = "Do the attributed words carry the self-influence?"

@@ -16,7 +16,8 @@ from tfmem.config import Config
 from tfmem.datasets import AnyDataset
 from tfmem.errors import InputError
 from tfmem.given import GivenSubsets
-from tfmem.predictions import read_shard, shards_in, write_atomically
+from tfmem.predictions import read_shard, shards_in
+from tfmem.store.files import write_atomically
 from tfmem.subsets import random_order, unpack
 from tfmem.training import TrialSummary, train
 

@@ -8,7 +8,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from tfmem.predictions import complete_file
+from tfmem.store.files import complete_file
 
 BLUE, ORANGE, VERMILION = "#0072B2", "#E69F00", "#D55E00"
 GREEN, PURPLE, SKY = "#009E73", "#CC79A7", "#56B4E9"

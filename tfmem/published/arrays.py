@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from tfmem.errors import InputError
-from tfmem.predictions import complete_file
+from tfmem.store.files import complete_file
 
 _COMPRESSION = 1  # estimates are noise in their last bits: more effort finds nothing
 

@@ -18,11 +18,11 @@ from tfmem.predictions import (
     Labels,
     TrialRecord,
     class_numbers,
-    write_atomically,
     write_shard,
 )
 from tfmem.published.aux_arrays import FILE_NAME, ReleasedRun, read_run
 from tfmem.records import shard_name
+from tfmem.store.files import write_atomically
 from tfmem.store.npz import NpzFile
 from tfmem.subsets import pack
 

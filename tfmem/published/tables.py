@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tfmem.estimation.blocks import InfluenceBlock
-from tfmem.predictions import complete_file
+from tfmem.store.files import complete_file
 
 TableFormat = Literal["parquet", "csv"]
 _ROWS = 1 << 17  # of a table that are text at a time

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from tfmem.errors import InputError
-from tfmem.predictions import complete_file
 from tfmem.self_influence.scores import Scores, joined, some_remove_scores
 from tfmem.self_influence.solver import Solver
+from tfmem.store.files import complete_file
 from tfmem.store.npz import NpzFile
 
 _AT_ONCE = 512  # examples, or as many as the solver takes at once if those are more

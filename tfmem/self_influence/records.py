@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from tfmem.predictions import write_atomically
 from tfmem.records import encode_example, shard_name
 from tfmem.results import SUMMARY_NAME
 from tfmem.self_influence.scores import Scores
 from tfmem.self_influence.solver import Solver
+from tfmem.store.files import write_atomically
 
 
 def estimator_name(solver: str) -> str:

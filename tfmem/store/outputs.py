@@ -7,16 +7,27 @@ where it is.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-from tfmem.predictions import write_atomically
+from tfmem.store.files import remove_leftovers, write_atomically
+from tfmem.store.owners import OWNER, is_abandoned, new_owner
 
+_UNFINISHED = ".unfinished-"
 _FINISHED = ".finished-"
 _PLACES = "places.json"
+
+
+def unfinished_folder(folder: Path, step: str) -> Path:
+    """A folder for what a step makes, in the run's, which no other program has; it is made."""
+    made = folder / f"{_UNFINISHED}{step}-{new_owner()}"
+    made.mkdir(parents=True)
+    return made
 
 
 def publish_outputs(made: Path, folder: Path, places: Mapping[str, str]) -> None:
@@ -35,9 +46,16 @@ def publish_outputs(made: Path, folder: Path, places: Mapping[str, str]) -> None
 
 
 def settle_outputs(folder: Path) -> None:
-    """Puts in their places what a process that was killed had finished."""
+    """Puts in their places what a process that was killed had finished; removes what it had not."""
     for finished in sorted(folder.glob(f"{_FINISHED}*")):
         _move(finished, folder)
+    for left in folder.glob(f"{_UNFINISHED}*"):
+        owner = re.search(f"(?:{OWNER})?$", left.name)
+        with contextlib.suppress(FileNotFoundError):  # another program was faster
+            if is_abandoned(owner[0] if owner else "", left.stat().st_mtime):
+                shutil.rmtree(left, ignore_errors=True)
+    for place in (folder, *(path for path in folder.glob("[!.]*") if path.is_dir())):
+        remove_leftovers(place)
 
 
 def current_place(folder: Path, place: str) -> Path:

@@ -9,7 +9,7 @@ import warnings
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from tfmem.predictions import write_atomically
+from tfmem.store.files import write_atomically
 
 
 def open_place(folder: str | os.PathLike[str]) -> Place:
@@ -64,10 +64,7 @@ class Place:
 
     def write(self, name: str, contents: bytes) -> None:
         """Writes a file, which appears, or replaces the one that is there, when it is complete."""
-        try:
-            write_atomically(Path(self.path(name)), contents)
-        except OSError as error:  # of a full disk, it has no name
-            raise OSError(error.errno, error.strerror, self.path(name)) from error
+        write_atomically(Path(self.path(name)), contents)
 
     def move(self, old: str, new: str) -> None:
         """Moves a file to another name in place of what has it; nothing if it is not there."""

@@ -40,27 +40,21 @@ def train(
       InputError: if the folder holds other trials or a damaged shard, or if every trial diverges.
     """
     worker = worker or Worker()
-    farm = open_farm(config, dataset, out, f"{worker.number}-of-{worker.count}")
-    return farm.run(worker, open_folder(out))
+    return open_farm(config, dataset, out).run(worker, open_folder(out))
 
 
-def open_farm(
-    config: Config, dataset: AnyDataset, out: str | os.PathLike[str], writer: str
-) -> Farm:
+def open_farm(config: Config, dataset: AnyDataset, out: str | os.PathLike[str]) -> Farm:
     """Prepares the folder as `train` does, and trains nothing yet.
 
     Args:
       config: the run's settings.
       dataset: the examples.
       out: the run's folder.
-      writer: part of temporary names; no two programs that are at work share one.
     """
     folder = open_folder(out).child("predictions")
     config = with_digests(config)
-    config, trainers = open_directory(folder, config, dataset, writer, _make_trainers)
-    return Farm(
-        config, dataset, folder, lambda: trainers or _make_trainers(config, dataset), writer
-    )
+    config, trainers = open_directory(folder, config, dataset, _make_trainers)
+    return Farm(config, dataset, folder, lambda: trainers or _make_trainers(config, dataset))
 
 
 def _make_trainers(config: Config, dataset: AnyDataset) -> Sequence[Trainer]:

@@ -25,9 +25,7 @@ class Checkpoint:
     their first axis.
     """
 
-    def __init__(
-        self, folder: Folder, name: str, digest: bytes, minutes: float, writer: str
-    ) -> None:
+    def __init__(self, folder: Folder, name: str, digest: bytes, minutes: float) -> None:
         """Names a checkpoint.
 
         Args:
@@ -35,13 +33,11 @@ class Checkpoint:
           name: of the file.
           digest: what the state depends on; a checkpoint with another one is not taken.
           minutes: least time between two.
-          writer: see `Folder.write`.
         """
         self._folder = folder
         self._name = name
         self._digest = digest
         self._seconds = 60 * minutes
-        self._writer = writer
         self._last = time.monotonic()
 
     def load(self, variables: Sequence[tf.Variable]) -> tuple[int, np.ndarray | None]:
@@ -74,7 +70,7 @@ class Checkpoint:
         digest = np.frombuffer(self._digest, np.uint8)
         np.savez(file, epoch=epoch + 1, losses=losses, digest=digest, **arrays)
         self._folder.make()
-        self._folder.write(self._name, file.getvalue(), self._writer)
+        self._folder.write(self._name, file.getvalue())
         self._last = time.monotonic()
 
     def remove(self) -> None:

@@ -139,7 +139,7 @@ class Claims:
             return ""
         if holder == self._holder or _is_dead(holder):
             return ""
-        self._folder.write(self._clock, b"", self._writer)  # read from the same clock
+        self._folder.write(self._clock, b"")  # read from the same clock
         now = self._folder.modified(self._clock) or touched
         return holder.split(" ")[0] if now - touched < _VOID_SECONDS else ""
 
@@ -157,7 +157,7 @@ class Claims:
                         self._touch(name)
 
     def _touch(self, name: str) -> None:
-        self._folder.write(name, self._holder.encode(), self._writer)
+        self._folder.write(name, self._holder.encode())
 
 
 def _machine() -> str:

@@ -61,7 +61,6 @@ def open_directory(
     folder: Folder,
     config: Config,
     dataset: AnyDataset,
-    writer: str,
     make_trainers: MakeTrainers,
 ) -> tuple[Config, Sequence[Trainer]]:
     """Makes a folder ready for shards.
@@ -70,7 +69,6 @@ def open_directory(
       folder: the predictions folder; made if needed.
       config: what is asked for.
       dataset: the examples.
-      writer: see `Folder.write`.
       make_trainers: makes one trainer a lane; chooses the stack size if the settings do not.
 
     Returns:
@@ -85,8 +83,8 @@ def open_directory(
     _check_sizes(config, dataset)
     _check_labels(folder, dataset)
     folder.make()
-    keep_groups(folder, config, len(dataset.train_labels), writer)
-    keep_subsets(folder, config, len(dataset.train_labels), writer)
+    keep_groups(folder, config, len(dataset.train_labels))
+    keep_subsets(folder, config, len(dataset.train_labels))
     trainers: Sequence[Trainer] = ()
     if begun:
         config = _with_stack_size(config, begun.training.stack_size)
@@ -100,14 +98,14 @@ def open_directory(
         dataset.fingerprint,
         dataset.clean_train_labels,
     )
-    _write_once(folder, LABELS_NAME, labels.to_npz(), writer)
+    _write_once(folder, LABELS_NAME, labels.to_npz())
     contents = config.to_yaml().encode()
     if begun:
-        _write_once(folder, CONFIG_NAME, contents, writer)
+        _write_once(folder, CONFIG_NAME, contents)
         return config, trainers
     # Two workers that begin at once may have measured differently: the first one's choice holds.
     asked = _with_stack_size(config, None)
-    chosen = _check(folder, folder.create(CONFIG_NAME, contents, writer), asked)
+    chosen = _check(folder, folder.create(CONFIG_NAME, contents), asked)
     if chosen.training.stack_size != config.training.stack_size:
         return _with_stack_size(config, chosen.training.stack_size), ()
     return config, trainers
@@ -118,9 +116,9 @@ def _with_stack_size(config: Config, stack_size: int | None) -> Config:
     return config.model_copy(update={"training": training})
 
 
-def _write_once(folder: Folder, name: str, contents: bytes, writer: str) -> None:
+def _write_once(folder: Folder, name: str, contents: bytes) -> None:
     if not folder.exists(name) or folder.read(name) != contents:
-        folder.write(name, contents, writer)
+        folder.write(name, contents)
 
 
 def _check_sizes(config: Config, dataset: AnyDataset) -> None:

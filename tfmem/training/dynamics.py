@@ -16,8 +16,8 @@ from tfmem.config import Config
 from tfmem.datasets import AnyDataset
 from tfmem.errors import InputError
 from tfmem.given import GivenSubsets
-from tfmem.predictions import write_atomically
 from tfmem.quiet import import_tensorflow
+from tfmem.store.files import write_atomically
 from tfmem.store.npz import read_npz
 from tfmem.subsets import Trial
 

@@ -12,7 +12,7 @@ from tfmem.training.journal import TrialNote
 from tfmem.training.shards import Shards
 
 
-def mark_anew(shards: Shards, shard: int, notes: list[TrialNote], writer: str) -> list[TrialNote]:
+def mark_anew(shards: Shards, shard: int, notes: list[TrialNote]) -> list[TrialNote]:
     """Rewrites a shard in which trials with a finite loss are marked as diverged.
 
     So one rule holds for all trials of a run that is continued.
@@ -21,7 +21,6 @@ def mark_anew(shards: Shards, shard: int, notes: list[TrialNote], writer: str) -
       shards: of a run that does not exclude models that learned nothing.
       shard: its number.
       notes: of its trials.
-      writer: see `Folder.write`.
 
     Returns:
       Notes of its trials, with their new marks.
@@ -42,7 +41,7 @@ def mark_anew(shards: Shards, shard: int, notes: list[TrialNote], writer: str) -
         "their accuracy count from now on (see training.exclude_unlearned)"
     )
     marked = (replace(r, diverged=int(r.diverged and r.trial_id not in again)) for r in records)
-    shards.folder.write(name, (record.to_example() for record in marked), writer)
+    shards.folder.write(name, (record.to_example() for record in marked))
     return [replace(n, diverged=int(n.diverged and n.trial not in again)) for n in notes]
 
 

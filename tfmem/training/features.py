@@ -14,6 +14,7 @@ from tfmem.datasets import AnyDataset
 from tfmem.encoders import as_arrays
 from tfmem.errors import InputError
 from tfmem.models.tails import cut
+from tfmem.store.files import complete_file
 from tfmem.subsets import Trial
 from tfmem.training.learning import check_learned
 from tfmem.training.mirrored import MirroredTrainer
@@ -75,9 +76,8 @@ def _write(
     trainer: MirroredTrainer, layer: str, arrays: Mapping[str, np.ndarray], path: Path
 ) -> None:
     kind = "features" if len(trainer.model.get_layer(layer).output.shape) == 2 else "images"
-    temporary = path.with_name(f".{path.name}.tmp")
     try:
-        with zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as file:
+        with complete_file(path) as opened, zipfile.ZipFile(opened, "w") as file:
             for name, array in arrays.items():
                 with file.open(f"{name}.npy", "w", force_zip64=True) as member:
                     np.lib.format.write_array(member, array, allow_pickle=False)
@@ -85,11 +85,8 @@ def _write(
                 count = len(arrays[f"{split}_labels"])
                 blocks = trainer.activations(layer, split == "test")
                 _write_blocks(file, f"{split}_{kind}.npy", count, blocks)
-        temporary.replace(path)
     except OSError as error:
         raise InputError(f"{path}: cannot be written: {error.strerror}") from None
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _write_blocks(

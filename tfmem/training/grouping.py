@@ -16,7 +16,7 @@ from tfmem.subsets import check_groups, subset_size
 from tfmem.training.storage import Folder
 
 
-def keep_groups(folder: Folder, config: Config, num_train: int, writer: str) -> None:
+def keep_groups(folder: Folder, config: Config, num_train: int) -> None:
     """Copies the file of groups into the folder of predictions, if the settings have one.
 
     A copy that is there is left if it is the settings'; another one is of a run that never began.
@@ -35,7 +35,7 @@ def keep_groups(folder: Folder, config: Config, num_train: int, writer: str) -> 
     _check(groups, config, path)
     sizes = [len(members) for members in units(groups, path)]
     check_groups(sizes, num_train, subset_size(num_train, config.training.fraction))
-    folder.write(GROUPS_NAME, to_csv(groups), writer)
+    folder.write(GROUPS_NAME, to_csv(groups))
 
 
 def kept_units(folder: Folder, config: Config, num_train: int) -> tuple[np.ndarray, ...]:
@@ -61,7 +61,7 @@ def _check(groups: Groups, config: Config, path: str) -> None:
         )
 
 
-def keep_subsets(folder: Folder, config: Config, num_train: int, writer: str) -> None:
+def keep_subsets(folder: Folder, config: Config, num_train: int) -> None:
     """Copies the file of subsets into the folder of predictions, if the settings have one.
 
     Raises:
@@ -72,7 +72,7 @@ def keep_subsets(folder: Folder, config: Config, num_train: int, writer: str) ->
         return
     given = read_subsets(path)
     _check_subsets(given, config, num_train, path)
-    folder.write(SUBSETS_NAME, given.to_npz(), writer)
+    folder.write(SUBSETS_NAME, given.to_npz())
 
 
 def kept_subsets(folder: Folder, config: Config, num_train: int) -> GivenSubsets | None:

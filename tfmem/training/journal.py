@@ -52,17 +52,16 @@ _COLUMNS = {field.name: _TYPES[str(field.type)] for field in fields(TrialNote)}
 class Journal:
     """The parts of the table, a file a shard."""
 
-    def __init__(self, folder: Folder, writer: str) -> None:
+    def __init__(self, folder: Folder) -> None:
         """Names the folder that holds the parts, which need not exist."""
         self.folder = folder
-        self._writer = writer
 
     def write(self, shard: int, notes: Sequence[TrialNote]) -> None:
         """Writes the part of a shard, unless it is what is there."""
         name, contents = f"{shard:05d}.csv", to_csv(notes)
         if not self.folder.exists(name) or self.folder.read(name) != contents:
             self.folder.make()
-            self.folder.write(name, contents, self._writer)
+            self.folder.write(name, contents)
 
     def notes(self, shard: int) -> list[TrialNote]:
         """The rows of a shard's part; none if there is no such part, or it is damaged."""

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from tfmem.errors import InputError
-from tfmem.predictions import write_atomically
 from tfmem.records import write_records
+from tfmem.store.files import is_leftover, temporary_name, write_atomically
 
 Result = TypeVar("Result")
 
@@ -84,25 +84,24 @@ class Folder:
         except FileNotFoundError:
             return None
 
-    def write(self, name: str, contents: Iterable[bytes] | bytes, writer: str = "") -> None:
+    def write(self, name: str, contents: Iterable[bytes] | bytes) -> None:
         """Writes a file (TFRecords, or bytes as they are), which appears when it is complete.
 
         Args:
           name: its name.
           contents: what to write.
-          writer: part of the temporary name; no two that write at the same time share one.
         """
         try:
-            self._told("cannot be written", self._write, name, contents, writer)
+            self._told("cannot be written", self._write, name, contents)
         except FileNotFoundError as error:
             raise InputError(f"{self.path(name)}: cannot be written: {error.strerror}") from None
 
-    def create(self, name: str, contents: bytes, writer: str) -> bytes:
+    def create(self, name: str, contents: bytes) -> bytes:
         """Writes a file unless it is there; the contents that it has then.
 
         A bucket has no exclusive writing: there the last of several that write at once wins.
         """
-        self._told("cannot be written", self._create, name, contents, writer)
+        self._told("cannot be written", self._create, name, contents)
         return self.read(name)
 
     def rename(self, old: str, new: str) -> None:
@@ -121,9 +120,9 @@ class Folder:
             self._told("cannot be removed", self._remove, name)
 
     def remove_temporary(self) -> None:
-        """Removes what writers that were killed left unfinished."""
+        """Removes what programs that are gone left unfinished."""
         for name in self.names():
-            if name.startswith(".") and name.endswith((".tmp", ".new")):
+            if name.startswith(".") and is_leftover(name, self.modified(name) or time.time()):
                 self.remove(name)
 
     def _told(self, what: str, function: Callable[..., Result], name: str, *more: Any) -> Result:
@@ -148,12 +147,12 @@ class Folder:
         found = os.stat(self.path(name))
         return found.st_size, found.st_mtime
 
-    def _write(self, name: str, contents: Iterable[bytes] | bytes, writer: str) -> None:
-        write_atomically(Path(self.path(name)), contents, writer)
+    def _write(self, name: str, contents: Iterable[bytes] | bytes) -> None:
+        write_atomically(Path(self.path(name)), contents)
 
-    def _create(self, name: str, contents: bytes, writer: str) -> None:
-        temporary = f".{name}.{writer}.new"
-        self._write(temporary, contents, writer)
+    def _create(self, name: str, contents: bytes) -> None:
+        temporary = temporary_name(name)
+        self._write(temporary, contents)
         try:
             os.link(self.path(temporary), self.path(name))
         except FileExistsError:
@@ -213,8 +212,8 @@ class RemoteFolder(Folder):
         found = self._files.stat(self.path(name))
         return found.length, found.mtime_nsec / 1e9
 
-    def _write(self, name: str, contents: Iterable[bytes] | bytes, writer: str) -> None:
-        temporary = self.path(f".{name}.{writer or os.getpid()}.tmp")
+    def _write(self, name: str, contents: Iterable[bytes] | bytes) -> None:
+        temporary = self.path(temporary_name(name))
         with self._files.GFile(temporary, "wb") as file:
             if isinstance(contents, bytes):
                 file.write(contents)
@@ -222,9 +221,9 @@ class RemoteFolder(Folder):
                 write_records(file, contents)
         self._files.rename(temporary, self.path(name), overwrite=True)
 
-    def _create(self, name: str, contents: bytes, writer: str) -> None:
+    def _create(self, name: str, contents: bytes) -> None:
         if not self.exists(name):
-            self._write(name, contents, writer)
+            self._write(name, contents)
             time.sleep(1)
 
     def _rename(self, old: str, new: str) -> None:

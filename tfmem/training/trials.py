@@ -68,7 +68,6 @@ class Farm:
         dataset: AnyDataset,
         folder: Folder,
         make_trainers: Callable[[], Sequence[Trainer]],
-        writer: str,
     ) -> None:
         """Opens a predictions folder.
 
@@ -77,15 +76,13 @@ class Farm:
           dataset: the examples.
           folder: holds, or will hold, the shards.
           make_trainers: makes one trainer for each lane, when there is something to train.
-          writer: see `Folder.write`.
         """
         self.shards = Shards(config, dataset, folder, config.training.stack_size or 1)
         self._training = config.training
         self._dataset = dataset
         self._make_trainers = make_trainers
-        self._writer = writer
         self._digest = config.digest() + dataset.fingerprint
-        self._journal = Journal(folder.child("journal"), writer)
+        self._journal = Journal(folder.child("journal"))
         self._checkpoints = folder.child("checkpoints")
         self._scalars = Scalars(folder.path("tensorboard")) if config.training.tensorboard else None
         self._notes: dict[int, list[TrialNote]] = {}
@@ -158,7 +155,7 @@ class Farm:
             # There may be more shards now than when it was written.
             folder.rename(name, self.shards.name(shard))
             if not self._training.exclude_unlearned:
-                notes = mark_anew(self.shards, shard, notes, self._writer)
+                notes = mark_anew(self.shards, shard, notes)
                 self._journal.write(shard, notes)
             self._notes[shard] = notes
         for name in folder.names():
@@ -202,7 +199,6 @@ class Farm:
                 f"{trials[0].trial_id:05d}-{len(trials)}.npz",
                 self._digest,
                 self._training.checkpoint_minutes,
-                self._writer,
             )
             watchers.append(
                 TrialWatcher(self._training, trials, checkpoint, self._scalars, show, self._stop)
@@ -216,7 +212,7 @@ class Farm:
             if trial.trial_id in shards.ids(shard) and trial.trial_id not in there:
                 records.append(shards.record(trial, outcome))
                 notes.append(self._note(records[-1], worker, seconds, outcome.loss))
-        shards.folder.write(name, (record.to_example() for record in records), self._writer)
+        shards.folder.write(name, (record.to_example() for record in records))
         self._journal.write(shard, notes)
         for watcher in watchers:
             watcher.end(notes)
@@ -235,7 +231,7 @@ class Farm:
         everyone = self._everyone()
         table = to_csv(everyone)
         if not out.exists(TABLE_NAME) or out.read(TABLE_NAME) != table:
-            out.write(TABLE_NAME, table, self._writer)
+            out.write(TABLE_NAME, table)
         accuracy = np.array([note.test_accuracy for note in everyone if not note.diverged])
         if everyone and not len(accuracy):
             raise self._hopeless()

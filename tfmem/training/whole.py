@@ -75,7 +75,6 @@ def train_on_all(
         f"whole-{trial_id:05d}.npz",
         config.digest() + dataset.fingerprint,
         settings.checkpoint_minutes,
-        str(os.getpid()),
     )
     keeper = _Keeper(checkpoint, settings.epochs, watcher)
     everything = np.arange(len(dataset.train_labels))

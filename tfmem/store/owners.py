@@ -1,0 +1,86 @@
+"""Which program something in a shared folder belongs to, and whether that program is gone.
+
+An owner is a text such as `1f3a5c7e9b0d-4711-88123-9e107d9d372bb6826bd81d3542a419d6`: a machine (or
+container), the number of a process in it, when that process began, and a number drawn at random. No
+two are equal, although process numbers are used again and containers share them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import hashlib
+import os
+import platform
+import re
+import time
+import uuid
+from pathlib import Path
+
+OWNER = "[0-9a-f]{12}-[0-9]{1,9}-[0-9]{1,19}-[0-9a-f]{32}"  # a regular expression
+_DAY = 86_400  # seconds
+
+
+def new_owner() -> str:
+    """A name that nothing else has, of this process."""
+    process = os.getpid()
+    return f"{_machine()}-{process}-{_start(process)}-{uuid.uuid4().hex}"
+
+
+def is_gone(owner: str) -> bool:
+    """Whether an owner is a process of this machine that has ended.
+
+    Of other machines, and of what no version of this program has written, that is not known.
+    """
+    if not re.fullmatch(OWNER, owner):
+        return False
+    machine, process, start, _ = owner.split("-")
+    if machine != _machine():
+        return False
+    return not _is_alive(int(process)) or _start(int(process)) not in (0, int(start))
+
+
+def is_abandoned(owner: str, changed: float) -> bool:
+    """Whether nobody will finish what an owner began.
+
+    That is so if the owner is gone, or if nothing was changed for a day.
+
+    Args:
+      owner: whose it is.
+      changed: when it was last changed, in seconds since 1970.
+    """
+    return is_gone(owner) or time.time() - changed > _DAY
+
+
+def process_number(owner: str) -> str:
+    """The number of an owner's process, for people; empty if it is not known."""
+    return owner.split("-")[1] if re.fullmatch(OWNER, owner) else ""
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except OSError:  # it is another user's
+        return True
+    return True
+
+
+def _start(process: int) -> int:
+    """When a process began, in ticks since its machine did; 0 where that cannot be known."""
+    try:
+        known = Path(f"/proc/{process}/stat").read_text(encoding="ascii", errors="replace")
+        return int(known.rpartition(")")[2].split()[19])  # field 22; the second ends with `)`
+    except (OSError, ValueError, IndexError):
+        return 0
+
+
+@functools.cache
+def _machine() -> str:
+    """What tells machines, and containers on one machine, apart: process numbers are theirs."""
+    known = platform.node()
+    with contextlib.suppress(OSError):  # only Linux has these
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii")
+        known += f" {boot}{os.stat('/proc/self/ns/pid').st_ino}"
+    return hashlib.sha256(known.encode()).hexdigest()[:12]
