@@ -159,7 +159,7 @@ class TrainingSettings(Settings):
       decay_factor: what it then multiplies the rate by.
       augmentation: random changes of training images.
       precision: Keras' dtype policy; mixed ones compute layers in 16 bits and keep weights and
-        logits in float32.
+        logits in float32; `mixed_float16` scales losses dynamically and skips steps that overflow.
       xla: whether programs are compiled by XLA.
       probabilities: whether records also hold how sure models are of the true label, as its margin
         `log(p / (1 - p))` (float16), from which its probability `p` follows.

@@ -86,8 +86,8 @@ class VariableInitializer:
         if not np.allclose(outputs(), outputs(), rtol=_ROUNDING, atol=_ROUNDING, equal_nan=True):
             raise InputError(
                 f"model {model.name!r}: expected the same outputs from the same variables, "
-                "received others: a layer draws random numbers that no trial's seed decides; draw them with "
-                "keras.random from a keras.random.SeedGenerator that the layer keeps"
+                "received others: a layer draws random numbers that no trial's seed decides; draw "
+                "them with keras.random from a keras.random.SeedGenerator that the layer keeps"
             )
 
 
