@@ -175,6 +175,8 @@ def test_labels_of_tables_are_whole_numbers_however_they_are_written(tmp_path):
     names = {"text": {"class_names": ("World", "Sports", "Business", "Science")}}
     data = table(tmp_path, [1, 2, 3, 4], [4], **names)
     assert data.class_names[data.test_labels[0]] == "Science"
+    data = table(tmp_path, [4, 2, 3, 1], [2, 4], **names)
+    assert [data.class_names[label] for label in data.test_labels] == ["Sports", "Science"]
     kept = table(tmp_path, [1, 2, 3, 4], [4, 2], classes=(4, 2))
     assert kept.class_names == ("4", "2")
 

@@ -35,6 +35,7 @@ from tfmem.config.steps import (
     SelfInfluenceSettings,
     SolverName,
     Statistic,
+    TableSettings,
     TextSettings,
     TrainingSettings,
 )
@@ -63,6 +64,7 @@ __all__ = [
     "SelfInfluenceSettings",
     "SolverName",
     "Statistic",
+    "TableSettings",
     "TailSettings",
     "TextSettings",
     "TrainingSettings",

@@ -28,8 +28,31 @@ class TextSettings(Settings):
     test_share: Share = 0.0
 
 
+class TableSettings(Settings):
+    """Which columns of a table are the inputs of models, and which is the label.
+
+    Attributes:
+      label: the column that has an example's class: a name, or a number.
+      class_names: by number; None: the labels that there are, sorted.
+      categories: columns that are categories although all their values are numbers.
+      leave_out: columns that are no inputs, such as names and numbers of rows.
+      most_categories: of one column; columns of texts with more are refused.
+      test_share: the share of the training examples that is held out for testing where there is no
+        file of test examples; 0: there is one.
+    """
+
+    label: str = "label"
+    class_names: Annotated[tuple[str, ...], Field(strict=False, min_length=2)] | None = None
+    categories: Annotated[tuple[str, ...], Field(strict=False)] = ()
+    leave_out: Annotated[tuple[str, ...], Field(strict=False)] = ()
+    most_categories: Positive = 32
+    test_share: Share = 0.0
+
+
+_WITHOUT_SENTENCES = ("digits", "npz", "image_folder", "treebank", "table")
 _OF_SOURCES = {  # keys that some sources alone have
-    "unlabelled": ("npz", "text_files"),
+    "unlabelled": ("npz", "text_files", "table"),
+    "table": ("table",),
     "white": ("npz",),
     "channels": ("npz",),
 }
@@ -40,8 +63,9 @@ class DatasetSettings(Settings):
 
     Attributes:
       name: `digits` (embedded), `npz` (a file of arrays), `image_folder` (a folder for each class),
-        `text_files` (tables), `treebank` (trees of the Stanford treebank), or the name of an image
-        classification set of TFDS, or of a text classification set if `text` is set.
+        `text_files` (tables of sentences), `table` (of numbers and categories), `treebank` (trees
+        of the Stanford treebank), or the name of an image classification set of TFDS, or of a text
+        classification set if `text` is set.
       data_dir: folder of official files (MNIST idx, CIFAR binary), the npz file, the folder of
         image folders, of tables or of trees, or a TFDS data folder; None is the default folder of
         TFDS.
@@ -59,6 +83,7 @@ class DatasetSettings(Settings):
         `[n, height, width, channels]` (`last`); None takes `last` and refuses shapes that look like
         `first`.
       text: columns of sentences and labels; None: examples are images, or trees.
+      table: columns of a table of numbers and categories.
       image_size: side of the square that models see. If it is set, images may have any size; they
         are read and decoded while training and never held in memory.
       resize: with `image_size`, the length to which the shorter side is brought before the centre
@@ -76,6 +101,7 @@ class DatasetSettings(Settings):
     white: Positive | None = None
     channels: Literal["first", "last"] | None = None
     text: TextSettings | None = None
+    table: TableSettings | None = None
     image_size: Positive | None = None
     resize: Positive | None = None
 
@@ -87,7 +113,13 @@ class DatasetSettings(Settings):
 
     @model_validator(mode="after")
     def _text_or_images(self) -> DatasetSettings:
-        if self.text is not None and self.name in ("digits", "npz", "image_folder", "treebank"):
+        if self.text is not None and self.name in (
+            "digits",
+            "npz",
+            "image_folder",
+            "treebank",
+            "table",
+        ):
             raise ValueError(f"no key text with name: {self.name}")
         for key, names in _OF_SOURCES.items():
             if self.name not in names and getattr(self, key):
@@ -104,7 +136,13 @@ class DatasetSettings(Settings):
     def identity(self) -> dict[str, Any]:
         """What decides the examples, wherever they lie."""
         left_out = {"data_dir", "download"}
-        for name in ("text", "unlabelled", "white", "channels"):  # which older runs do not have
+        for name in (
+            "text",
+            "table",
+            "unlabelled",
+            "white",
+            "channels",
+        ):  # which older runs do not have
             if getattr(self, name) == type(self).model_fields[name].default:
                 left_out.add(name)
         return self.model_dump(exclude=left_out)

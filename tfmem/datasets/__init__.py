@@ -17,6 +17,7 @@ from tfmem.datasets.image_folder import load_image_folder
 from tfmem.datasets.noise import add_label_noise
 from tfmem.datasets.official import load_official
 from tfmem.datasets.streamed import AnyDataset, ImageDataset, StreamedDataset
+from tfmem.datasets.table import load_table
 from tfmem.datasets.text import TextDataset
 from tfmem.datasets.text_files import load_text_files
 from tfmem.datasets.treebank import load_treebank
@@ -26,7 +27,7 @@ from tfmem.quiet import import_tensorflow
 __all__ = ["AnyDataset", "Dataset", "ImageDataset", "StreamedDataset", "TextDataset", "load"]
 
 
-_LOCAL = ("npz", "image_folder", "text_files", "treebank")
+_LOCAL = ("npz", "image_folder", "text_files", "table", "treebank")
 
 
 def load(settings: DatasetSettings) -> AnyDataset:
@@ -68,6 +69,8 @@ def _load(settings: DatasetSettings) -> AnyDataset:
             return load_image_folder(path, settings)
         if settings.name == "text_files":
             return load_text_files(path, settings)
+        if settings.name == "table":
+            return load_table(path, settings)
         if settings.name == "treebank":
             return load_treebank(path, settings.test_split)
         if (dataset := load_official(settings.name, path)) is not None:

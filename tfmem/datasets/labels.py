@@ -61,7 +61,7 @@ def as_classes(
 
     Without names, classes are the labels that there are: in the order of numbers if all are whole
     numbers, else in that of their names. With names, a label is a class's name, or its number from
-    0; from 1 if labels are exactly 1 to the number of names.
+    0; from 1 if one label is the number of names, and none is 0.
 
     Args:
       columns: the labels of each split; the first is that of training examples.
@@ -208,7 +208,7 @@ def _by_name(
 ) -> dict[str, int]:
     """The numbers of classes that are named."""
     known = {name: number for number, name in enumerate(names)}
-    first = int(labels == {str(number) for number in range(1, len(names) + 1)})
+    first = int(str(len(names)) in labels and "0" not in labels)
     for number in range(len(names)):
         known.setdefault(str(number + first), number)
     numbers = {label: known.get(label, known.get(_plain(label), -1)) for label in labels}

@@ -9,9 +9,8 @@ from functools import cached_property
 
 import numpy as np
 
+from tfmem.datasets.rows import rows_said
 from tfmem.errors import InputError
-
-_LISTED = 8  # records in a message
 
 
 @dataclass(frozen=True)
@@ -101,12 +100,6 @@ def as_texts(rows: Sequence[Sequence[str]], columns: Sequence[str], source: str)
                 "empty one"
             )
     return texts
-
-
-def rows_said(records: Sequence[int]) -> str:
-    """Names the first of some records, and counts the others."""
-    more = f" and {len(records) - _LISTED:,} more" if len(records) > _LISTED else ""
-    return f"record {', '.join(map(str, records[:_LISTED]))}{more}"
 
 
 def check_classes(dataset: TextDataset) -> TextDataset:

@@ -1,0 +1,124 @@
+"""Local tables as rows: TSV, CSV with named columns, or JSON lines; and which are held out."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tfmem.errors import InputError, reason
+
+_SUFFIXES = (".tsv", ".csv", ".jsonl")
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
+_HELD_OUT = 0x68656C64  # keeps these random numbers apart from those of any trial
+_LISTED = 8  # records in a message
+
+Rows = list[dict[str, Any]]
+
+
+def read_rows(folder: Path, split: str) -> tuple[Path, Rows]:
+    """Reads the one table of a split: `.csv`, `.tsv` or `.jsonl`.
+
+    CSV is as spreadsheets write it, TSV without any quoting (as GLUE's).
+
+    Returns:
+      The file, and a dictionary a record: of strings, from JSON of whatever it holds.
+
+    Raises:
+      InputError: naming the file and the records that are wrong, or if there is not one file.
+    """
+    path = _find(folder, split)
+    try:
+        return path, _json_rows(path) if path.suffix == ".jsonl" else _table_rows(path)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{path}: cannot be read: {reason(error)}") from None
+
+
+def check_columns(path: Path, rows: Rows, wanted: Sequence[tuple[str, str]]) -> None:
+    """Refuses a table without a column.
+
+    Args:
+      path: the file.
+      rows: its records.
+      wanted: pairs of a setting and the column that it names.
+    """
+    for setting, column in wanted:
+        if lacking := [number for number, row in enumerate(rows) if column not in row]:
+            raise InputError(
+                f"{path}: {setting}: expected one of {sorted(map(str, rows[lacking[0]]))}, "
+                f"received {column!r} ({rows_said(lacking)})"
+            )
+
+
+def held_out(count: int, share: float, setting: str) -> np.ndarray:
+    """Which examples are held out for testing, bool `[count]`: always the same, drawn at random.
+
+    Raises:
+      InputError: if those are none or all; `setting` is what the share is called.
+    """
+    drawn = np.random.PCG64(np.random.SeedSequence(_HELD_OUT)).random_raw(count)
+    tests = round(share * count)
+    if not 0 < tests < count:
+        raise InputError(
+            f"{setting}: expected some of the {count} examples and not all, received {share}"
+        )
+    chosen = np.zeros(count, bool)
+    chosen[np.argsort(drawn, kind="stable")[:tests]] = True
+    return chosen
+
+
+def rows_said(records: Sequence[int]) -> str:
+    """Names the first of some records, and counts the others."""
+    more = f" and {len(records) - _LISTED:,} more" if len(records) > _LISTED else ""
+    return f"record {', '.join(map(str, records[:_LISTED]))}{more}"
+
+
+def _find(folder: Path, split: str) -> Path:
+    found = [path for s in _SUFFIXES if (path := folder / f"{split}{s}").is_file()]
+    if len(found) != 1:
+        names = ", ".join(f"{split}{suffix}" for suffix in _SUFFIXES)
+        received = " and ".join(path.name for path in found) or "none of them"
+        raise InputError(f"{folder}: expected one of {names}, received {received}")
+    return found[0]
+
+
+def _table_rows(path: Path) -> Rows:
+    separated: dict[str, Any] = {"delimiter": "\t", "quoting": csv.QUOTE_NONE}
+    options = separated if path.suffix == ".tsv" else {"strict": True}
+    csv.field_size_limit(2**31 - 1)  # texts of any length
+    with open(path, encoding="utf-8-sig", newline="") as file:
+        header, *rows = [row for row in csv.reader(file, **options) if row] or [[]]
+    if not header:
+        raise InputError(f"{path}: expected a header and records, received nothing")
+    wrong = [number for number, row in enumerate(rows) if len(row) != len(header)]
+    if wrong:
+        row = rows[wrong[0]]
+        raise InputError(
+            f"{path}: {rows_said(wrong)}: expected {len(header)} columns, as in the header, "
+            f"received {len(row)}, the last of them {row[-1]!r}; texts with a separator or a "
+            "line break go in double quotes, in .csv"
+        )
+    return [dict(zip(header, row, strict=True)) for row in rows]
+
+
+def _json_rows(path: Path) -> Rows:
+    rows = []
+    for number, line in enumerate(path.read_text(encoding="utf-8-sig").split("\n"), 1):
+        if not line.strip():
+            continue
+        where = f"{path}: line {number}"
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError) as error:  # numbers of 5,000 digits, 5,000 brackets
+            raise InputError(f"{where}: not JSON: {reason(error)}") from None
+        if not isinstance(row, dict):
+            raise InputError(f"{where}: expected an object, received {type(row).__name__}")
+        if any(isinstance(value, str) and _SURROGATE.search(value) for value in row.values()):
+            raise InputError(f"{where}: expected Unicode text, received half a surrogate pair")
+        rows.append(row)
+    return rows

@@ -1,0 +1,169 @@
+"""Classification of the rows of a table: its numbers standardized, its categories one-hot."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tfmem.config import DatasetSettings, TableSettings
+from tfmem.datasets.dataset import Dataset
+from tfmem.datasets.labels import Column, as_classes
+from tfmem.datasets.rows import Rows, check_columns, held_out, read_rows, rows_said
+from tfmem.errors import InputError
+
+_MISSING = {"", "na", "n/a", "nan", "null", "none", "?"}  # in place of a number
+_LARGEST = 1e30  # a number; its square is one of float64 still
+
+
+def load_table(folder: Path, settings: DatasetSettings) -> Dataset:
+    """Reads `train` and `dataset.test_split` of a folder, each a `.csv`, `.tsv` or `.jsonl` file.
+
+    Inputs are the columns that are neither the label nor left out, in the order of the training
+    file. A column is of numbers if all training examples have numbers in it, or nothing: models see
+    it with the mean 0 and the standard deviation 1 over the training examples, with 0 where it is
+    missing, and, where that happens in training, a column more that is 1 there. Any other column is
+    of categories: models see a column for each value that training examples have, 1 where it is.
+    All training examples, in the subset of a trial or not, decide means, deviations and categories.
+
+    An example's index is its place among the records of its file that have a label.
+
+    Raises:
+      InputError: naming file, column and records that are wrong, or columns with too many values.
+    """
+    table = settings.table or TableSettings()
+    splits = ["train"] if table.test_share else ["train", settings.test_split]
+    read = [read_rows(folder, split) for split in splits]
+    named = [("dataset.table.label", table.label)]
+    named += [("dataset.table.categories", name) for name in table.categories]
+    named += [("dataset.table.leave_out", name) for name in table.leave_out]
+    for path, rows in read:
+        if not rows:
+            raise InputError(f"{path}: expected at least one example, received none")
+        inputs = [(f"a column of {read[0][0].name}", name) for name in read[0][1][0]]
+        check_columns(path, rows, [*named, *(pair for pair in inputs if pair[1] != table.label)])
+    classes = as_classes(
+        [Column(f"{path}: {table.label}", [r[table.label] for r in rows], "record")
+         for path, rows in read],
+        table.class_names,
+        settings.unlabelled,
+        "dataset.table.class_names",
+    )  # fmt: skip
+    kept = [[rows[i] for i in chosen] for (_, rows), chosen in zip(read, classes.kept, strict=True)]
+    labels = list(classes.numbers)
+    if table.test_share:
+        tests = held_out(len(kept[0]), table.test_share, "dataset.table.test_share")
+        kept = [[r for r, t in zip(kept[0], tests, strict=True) if t == test] for test in (0, 1)]
+        labels = [labels[0][~tests], labels[0][tests]]
+    paths = [read[0][0], read[-1][0]]
+    columns = _columns(paths[0], kept[0], table)
+    train, test = (
+        np.concatenate([column.encode(rows, path) for column in columns], axis=1, dtype=np.float32)
+        for rows, path in zip(kept, paths, strict=True)
+    )
+    notes = (*classes.notes, f"inputs: {', '.join(column.said() for column in columns)}")
+    return Dataset(
+        folder.name, train, labels[0], test, labels[1], classes.names, white=1, notes=notes
+    )
+
+
+@dataclass(frozen=True)
+class _Numbers:
+    name: str
+    mean: float
+    deviation: float
+    missing: int
+
+    def encode(self, rows: Rows, path: Path) -> np.ndarray:
+        """Standardized numbers `[rows, 1]`, or `[rows, 2]` with whether they are missing."""
+        values = [_number(row[self.name]) for row in rows]
+        if wrong := [number for number, value in enumerate(values) if value is None]:
+            raise InputError(
+                f"{path}: {self.name}: expected numbers, as in all training examples, received "
+                f"{str(rows[wrong[0]][self.name])[:40]!r} ({rows_said(wrong)})"
+            )
+        found = (np.array(values, np.float64) - self.mean) / self.deviation
+        missing = np.isnan(found)
+        columns = [np.where(missing, 0, found)] + [missing] * bool(self.missing)
+        return np.stack(columns, axis=1)
+
+    def said(self) -> str:
+        """What the column is."""
+        return f"{self.name} (number{f', {self.missing:,} missing' if self.missing else ''})"
+
+
+@dataclass(frozen=True)
+class _Categories:
+    name: str
+    values: tuple[str, ...]
+
+    def encode(self, rows: Rows, path: Path) -> np.ndarray:
+        """One-hot categories `[rows, values]`; zeros for one that no training example has."""
+        places = {value: place for place, value in enumerate(self.values)}
+        found = np.array([places.get(_category(row[self.name]), -1) for row in rows])
+        return found[:, None] == np.arange(len(places))
+
+    def said(self) -> str:
+        """What the column is."""
+        return f"{self.name} ({len(self.values)} categories)"
+
+
+def _columns(path: Path, rows: Rows, settings: TableSettings) -> list[_Numbers | _Categories]:
+    """The inputs, as training examples decide them."""
+    columns: list[_Numbers | _Categories] = []
+    too_many: dict[str, int] = {}
+    for name in rows[0]:
+        if name == settings.label or name in settings.leave_out:
+            continue
+        numbers = [_number(row[name]) for row in rows]
+        if name not in settings.categories and None not in numbers:
+            if (column := _standardized(name, np.array(numbers, np.float64))) is not None:
+                columns.append(column)
+            continue
+        values = sorted({_category(row[name]) for row in rows})
+        if len(values) > settings.most_categories:
+            too_many[name] = len(values)
+        columns.append(_Categories(name, tuple(values)))
+    if too_many:
+        listed = ", ".join(f"{name!r} ({count:,})" for name, count in too_many.items())
+        raise InputError(
+            f"{path}: expected at most {settings.most_categories} categories in a column "
+            f"(dataset.table.most_categories), received {listed}; "
+            f"dataset.table.leave_out={_quoted([*settings.leave_out, *too_many])} leaves them out"
+        )
+    if not columns:
+        raise InputError(f"{path}: expected a column of inputs that is not the same everywhere")
+    return columns
+
+
+def _standardized(name: str, values: np.ndarray) -> _Numbers | None:
+    """A column of numbers; None if there are not two different ones."""
+    known = values[~np.isnan(values)]
+    if not len(known) or not (deviation := float(known.std())) > 0:
+        return None
+    return _Numbers(name, float(known.mean()), deviation, len(values) - len(known))
+
+
+def _number(value: Any) -> float | None:
+    """A finite number; NaN where it is missing, None if there is something else."""
+    if value is None or (isinstance(value, str) and value.strip().lower() in _MISSING):
+        return math.nan
+    if isinstance(value, bool | list | dict):
+        return None
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        return None
+    return number if math.isnan(number) or abs(number) < _LARGEST else None
+
+
+def _category(value: Any) -> str:
+    return "" if value is None else str(value).strip()
+
+
+def _quoted(names: Sequence[str]) -> str:
+    return "[" + ", ".join(f"'{name}'" for name in names) + "]"
