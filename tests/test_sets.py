@@ -9,10 +9,10 @@ import pytest
 from tests.bucket import Bucket, put_in_place
 from tfmem.errors import InputError
 from tfmem.records import shard_name, write_records
-from tfmem.store import sets
-from tfmem.store.manifests import MANIFEST_NAME, Manifest
+from tfmem.store.manifests import MANIFEST_NAME, Manifest, Publishing, parse_state
 from tfmem.store.places import open_place
-from tfmem.store.sets import Member, find_files, publish, read_manifest, read_set, write_counted
+from tfmem.store.publishing import Member, publish
+from tfmem.store.sets import find_files, read_manifest, read_set, write_counted
 
 KINDS = {"memorization": 3, "influence": 2, "pairs": 1}  # with how many files each has
 
@@ -208,8 +208,8 @@ def test_an_attacker_can_not_point_a_manifest_elsewhere(tmp_path):
     (member, *_) = lay_down(tmp_path, "set", {"memorization": 1})
     publish([member])
     path = tmp_path / "memorization" / MANIFEST_NAME
-    state = sets.parse_state(path.read_bytes(), "x")
-    part = sets.Publishing("i", "../elsewhere", ".", (), state.current)
+    state = parse_state(path.read_bytes(), "x")
+    part = Publishing("i", "../elsewhere", ".", (), state.current)
     path.write_bytes(replace(state, publishing=part).to_bytes())
     with pytest.raises(InputError, match="publishing: expected names of folders"):
         read_manifest(path.parent)

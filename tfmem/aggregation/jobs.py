@@ -1,7 +1,7 @@
 """The Beam jobs: predictions to estimates, predictions to pairs, influence records to pairs.
 
 All write to folders of their own within their outputs; when the whole job has succeeded, all files
-become valid at once (see `tfmem.store.sets`), on whatever filesystem that is.
+become valid at once (see `tfmem.store.publishing`), on whatever filesystem that is.
 """
 
 from __future__ import annotations

@@ -33,7 +33,7 @@ from tfmem.records import shard_name
 from tfmem.store.manifests import FileFacts, Manifest
 from tfmem.store.owners import is_abandoned, new_owner
 from tfmem.store.places import open_place
-from tfmem.store.sets import Member, is_needed, publish, settle
+from tfmem.store.publishing import Member, is_needed, publish, settle
 
 _PREFIX = ".unfinished-job-"
 

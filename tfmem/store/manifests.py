@@ -8,7 +8,8 @@ A manifest is the JSON file `manifest.json` in the folder of its files:
       "files": {"pairs-00000-of-00001.tfrecord": {"size": 9216, "crc32c": "1f3a…", "records": 96}}
     }
 
-While a set is being published there is a part `publishing` beside these; see `tfmem.store.sets`.
+While a set is being published there is a part `publishing` beside these; see
+`tfmem.store.publishing`.
 """
 
 from __future__ import annotations

@@ -1,10 +1,4 @@
-"""Sets of files that are there as a whole or not at all, in folders and in buckets.
-
-No file system replaces several files at once. So the files of a set are written to a folder of
-their own first, and one write makes them valid: that of the manifest of the set's first folder.
-Only then are the files moved to their names, one by one. Whoever reads in between finds each file
-where it is, and whoever publishes next moves what a killed process has left; before that one write,
-readers find the older set, of which no file has been touched.
+"""Reads sets of files as they were published (see `tfmem.store.publishing`), and nothing else.
 
 Folders without a manifest, as older versions left them, are read by the names of their files, which
 say how many there must be.
@@ -22,34 +16,12 @@ import google_crc32c
 
 from tfmem.errors import InputError
 from tfmem.records import parse_shard_name, read_records, shard_name, write_records
-from tfmem.store.manifests import (
-    MANIFEST_NAME,
-    MOST_BYTES,
-    FileFacts,
-    Manifest,
-    Publishing,
-    State,
-    parse_state,
-)
-from tfmem.store.places import Place, open_place
+from tfmem.store.manifests import MANIFEST_NAME, FileFacts, Manifest
+from tfmem.store.places import open_place
+from tfmem.store.publishing import valid_manifest
 
 Result = TypeVar("Result")
 _AGAIN = "make it again, with `tfmem run` or `tfmem estimate`"
-
-
-@dataclass(frozen=True)
-class Member:
-    """One folder's part of a set that is to be published.
-
-    Attributes:
-      folder: where the files are to be.
-      work: the name of the folder in it where they are now; no other set has one of this name.
-      manifest: which files.
-    """
-
-    folder: str
-    work: str
-    manifest: Manifest
 
 
 def write_counted(file: BinaryIO, payloads: Iterable[bytes]) -> FileFacts:
@@ -59,64 +31,13 @@ def write_counted(file: BinaryIO, payloads: Iterable[bytes]) -> FileFacts:
     return FileFacts(counted.size, counted.crc32c, records)
 
 
-def publish(members: Sequence[Member]) -> None:
-    """Makes the files of a set valid, all in one moment, and moves them to their names.
-
-    Args:
-      members: a folder each, all on one file system.
-
-    Raises:
-      OSError: if something cannot be written; the set is then valid as a whole or not at all.
-    """
-    places = [open_place(member.folder) for member in members]
-    for place in places:
-        settle(place)
-    first, identity = places[0], members[0].work
-    others = tuple(first.towards(place) for place in places[1:])
-    for member, place in [*zip(members, places, strict=True)][::-1]:
-        head = place is first
-        made = Publishing(
-            identity,
-            member.work,
-            "." if head else place.towards(first),
-            others if head else (),
-            member.manifest,
-        )
-        current = _state(place)
-        place.write(MANIFEST_NAME, State(current.current, made).to_bytes())
-    settle(first)
-
-
-def settle(place: Place) -> None:
-    """Moves the files of a set that became valid to their names, in all of its folders."""
-    state = _state(place)
-    made = state.publishing
-    if not made or not _is_valid(place, made):
-        return
-    for other in made.others:
-        settle(place.beside(other))
-    for name in made.manifest.files:
-        place.move(f"{made.work}/{name}", name)
-    place.write(MANIFEST_NAME, State(made.manifest).to_bytes())
-    older = [name for name in place.names() if name not in made.manifest.files]
-    for name in older:
-        parsed = parse_shard_name(name)
-        if parsed and parsed[0] in made.manifest.kinds:
-            place.remove(name)
-
-
-def is_needed(folder: str | os.PathLike[str], work: str) -> bool:
-    """Whether files of a valid set are still in a folder that they were written to."""
-    return _found(open_place(folder))[1] == work
-
-
 def read_manifest(folder: str | os.PathLike[str]) -> Manifest | None:
     """The manifest of the files that are valid in a folder; None if there is none.
 
     Raises:
       InputError: if it is damaged.
     """
-    return _found(open_place(folder))[0]
+    return valid_manifest(open_place(folder))[0]
 
 
 @dataclass(frozen=True)
@@ -166,7 +87,7 @@ def find_files(folder: str | os.PathLike[str], kind: str) -> list[Found]:
       InputError: naming the file, if one is missing or has another size than the manifest says.
     """
     place = open_place(folder)
-    manifest, work = _found(place)
+    manifest, work = valid_manifest(place)
     if manifest is None:
         parsed = [each for name in place.names() if (each := parse_shard_name(name))]
         names = [shard_name(*each) for each in parsed if each[0] == kind]
@@ -271,36 +192,6 @@ def check_together(
 
 def _told(facts: FileFacts) -> str:
     return f"{facts.records:,} records in {facts.size:,} bytes with checksum {facts.crc32c}"
-
-
-def _found(place: Place) -> tuple[Manifest | None, str]:
-    """The valid manifest of a folder, and the folder in it where files may still be."""
-    state = _state(place)
-    made = state.publishing
-    if made and _is_valid(place, made):
-        return made.manifest, made.work
-    return state.current, ""
-
-
-def _is_valid(place: Place, made: Publishing) -> bool:
-    if made.first == ".":
-        return True
-    head = _state(place.beside(made.first)).publishing
-    return bool(head and head.identity == made.identity and head.first == ".")
-
-
-def _state(place: Place) -> State:
-    path = place.path(MANIFEST_NAME)
-    try:
-        with place.open(MANIFEST_NAME) as file:
-            contents = file.read(MOST_BYTES + 1)
-    except (FileNotFoundError, NotADirectoryError):
-        return State(None)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None
-    if len(contents) > MOST_BYTES:
-        raise InputError(f"{path}: expected a manifest, received more than {MOST_BYTES:,} bytes")
-    return parse_state(contents, path)
 
 
 class _Counted:
