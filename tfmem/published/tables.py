@@ -29,11 +29,7 @@ def write_tables(tables: Mapping[Path, Iterable[pd.DataFrame]], kind: TableForma
     with contextlib.ExitStack() as files:
         for path, parts in tables.items():
             file = files.enter_context(complete_file(path))
-            try:
-                (_write_csv if kind == "csv" else _write_parquet)(file, parts)
-                file.flush()
-            except OSError as error:  # of a full disk, it has no name
-                raise OSError(error.errno, error.strerror, str(path)) from None
+            (_write_csv if kind == "csv" else _write_parquet)(file, parts)
 
 
 def _write_csv(file: BinaryIO, parts: Iterable[pd.DataFrame]) -> None:
