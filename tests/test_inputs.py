@@ -217,6 +217,13 @@ def test_rows_of_tables_without_a_label_are_left_out(labels, suffix, mark, tmp_p
     assert data.notes[0].endswith(f"train.{suffix}: label: 1 records without a label are left out")
 
 
+def test_a_class_called_dash_is_said_unless_there_is_plus(tmp_path):
+    (note,) = table(tmp_path, ["a", "-", "b"], ["a"]).notes
+    assert note.startswith("'-' is a class; ")
+    assert note.endswith("dataset.unlabelled=['-'] leaves them out")
+    assert table(tmp_path, ["+", "-"], ["+"]).notes == ()
+
+
 @pytest.mark.parametrize(
     "line", ["[" * 100_000, '{"a": ' * 20_000, "1" * 5_000, '{"label": ' + "9" * 5000 + "}"]
 )

@@ -16,6 +16,7 @@ from tfmem.errors import InputError
 _WHOLE = re.compile(r"-?[0-9]{1,15}(\.0*)?", re.ASCII)
 _LISTED = 8
 _LETTERS = 40
+_DASH = "-"  # which marks rows without a label in SNLI, and negative ones beside "+"
 _SIGNS = {"-1", "1"}  # of two classes, as support vector machines want them
 
 
@@ -94,6 +95,11 @@ def as_classes(
         notes.append(
             f"labels are {listed(numbers)}: classes are numbered from 0 in their order, and have "
             "these names"
+        )
+    if names is None and _DASH in numbers and "+" not in numbers:
+        notes.append(
+            f"{_DASH!r} is a class; if it marks rows without a label, "
+            f"dataset.unlabelled=[{_DASH!r}] leaves them out"
         )
     kept, classes = [], []
     for each in coded:
