@@ -168,7 +168,7 @@ def test_tensorflow_decodes_plain_jpeg_to_the_same_bit(photos):
     import tensorflow as tf
 
     from tfmem.datasets.decoding import decode as decode_by_tensorflow
-    from tfmem.datasets.windows import RATIOS
+    from tfmem.datasets.windows import RATIOS, widened
 
     rng = np.random.default_rng(0)
     source = Image.open(next((photos / "train" / "china").iterdir())).convert("RGB")
@@ -184,9 +184,9 @@ def test_tensorflow_decodes_plain_jpeg_to_the_same_bit(photos):
             for _ in range(3):
                 corner = rng.integers(0, whole)
                 window = np.int32([*corner, *rng.integers(1, whole - corner + 1)])
-                size = np.int32(-(-images.sizes[index] // ratio))
+                whole_part, inner = widened(window[None], -(-images.sizes[[index]] // ratio))
                 theirs = decode_by_tensorflow(
-                    tf.constant(jpeg), tf.constant(which), window, size, 10
+                    tf.constant(jpeg), tf.constant(which), whole_part[0], inner[0], 10
                 )
                 ours = scaled(part(images, index, ratio, window), 10)
                 np.testing.assert_array_equal(ours, theirs.numpy(), f"{index} {ratio} {window}")

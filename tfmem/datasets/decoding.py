@@ -11,17 +11,18 @@ from tfmem.datasets.windows import RATIOS
 DECODED = len(RATIOS)  # in place of `which`, for pixels
 
 
-def decode(contents: tf.Tensor, which: tf.Tensor, window: tf.Tensor, size: tf.Tensor,
-           image_size: int) -> tf.Tensor:  # fmt: skip
+@tf.function
+def decode(
+    contents: tf.Tensor, which: tf.Tensor, part: tf.Tensor, window: tf.Tensor, image_size: int
+) -> tf.Tensor:
     """Scales a window of an image (bilinear), and decodes it first if it is JPEG.
 
     Args:
-      contents: string, an encoded JPEG image, of which grey is made RGB; or the pixels of the
-        window.
+      contents: string, an encoded JPEG image, of which grey is made RGB; or the pixels of `part`.
       which: int32, which of `RATIOS` is the side of the blocks that the decoder of JPEG averages;
         `DECODED` if `contents` are pixels.
-      window: int32 `[4]`, top, left, height and width in such blocks.
-      size: int32 `[2]`, height and width of the whole image in such blocks, begun ones included.
+      part: int32 `[4]`, top, left, height and width in such blocks of what is decoded.
+      window: int32 `[4]`, likewise within that part, of what is scaled.
       image_size: side of the result.
 
     Returns:
@@ -29,24 +30,22 @@ def decode(contents: tf.Tensor, which: tf.Tensor, window: tf.Tensor, size: tf.Te
     """
 
     def jpeg(ratio: int) -> tf.Tensor:
-        # The decoder spreads colours over their neighbours, so it is given one more on all sides.
-        first = tf.maximum(window[:2] - 1, 0)
-        last = tf.minimum(window[:2] + window[2:] + 1, size)
-        wider = tf.io.decode_and_crop_jpeg(
+        return tf.io.decode_and_crop_jpeg(
             contents,
-            tf.concat([first, last - first], 0),
+            part,
             channels=3,
             ratio=ratio,
             dct_method="INTEGER_ACCURATE",  # which Pillow takes
         )
-        return tf.slice(wider, [*tf.unstack(window[:2] - first), 0], [*tf.unstack(window[2:]), 3])
 
     def pixels() -> tf.Tensor:
-        return tf.reshape(tf.io.decode_raw(contents, tf.uint8), [window[2], window[3], 3])
+        return tf.reshape(tf.io.decode_raw(contents, tf.uint8), [part[2], part[3], 3])
 
     branches = [*(partial(jpeg, ratio) for ratio in RATIOS.tolist()), pixels]
+    decoded = tf.switch_case(which, branches)
+    sides = tf.concat([window[2:], [3]], 0)
     scaled = tf.raw_ops.ResizeBilinear(
-        images=tf.switch_case(which, branches)[None],
+        images=tf.slice(decoded, tf.concat([window[:2], [0]], 0), sides)[None],
         size=[image_size, image_size],
         half_pixel_centers=True,
     )

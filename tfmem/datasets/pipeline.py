@@ -17,7 +17,7 @@ from tfmem.datasets.encoded import EncodedImages
 from tfmem.datasets.pixels import Trait
 from tfmem.datasets.squares import part
 from tfmem.datasets.streamed import StreamedDataset
-from tfmem.datasets.windows import RATIOS, box_windows, center_windows, in_blocks
+from tfmem.datasets.windows import RATIOS, box_windows, center_windows, in_blocks, widened
 from tfmem.errors import InputError
 
 Split = Literal["train", "test"]
@@ -56,7 +56,7 @@ def batches(
         tf.TensorSpec([None], tf.string),
         tf.TensorSpec([None], tf.int32),
         tf.TensorSpec([None, 4], tf.int32),
-        tf.TensorSpec([None, 2], tf.int32),
+        tf.TensorSpec([None, 4], tf.int32),
     )
     return (
         tf.data.Dataset.from_generator(
@@ -100,9 +100,9 @@ def find_failure(dataset: StreamedDataset, split: Split, indices: np.ndarray) ->
     """
     images = _images(dataset, split)
     for index in indices.tolist():
-        (contents,), (which,), (window,), (size,) = _read(dataset, split, np.array([index]), None)
+        (contents,), (which,), (whole,), (window,) = _read(dataset, split, np.array([index]), None)
         try:
-            decode(tf.constant(contents), tf.constant(which), window, size, dataset.image_size)
+            decode(tf.constant(contents), tf.constant(which), whole, window, dataset.image_size)
         except tf.errors.OpError:
             raise InputError(
                 f"{dataset.name}: {split} example {index}: {images.where(index)}: an image that "
@@ -126,14 +126,15 @@ def _read(
         windows = box_windows(sizes, boxes)
     which, windows = in_blocks(windows, sizes, dataset.image_size)
     ratios = RATIOS[which]
+    parts, inner = widened(windows, -(-sizes // ratios[:, None]))
     contents = np.empty(len(indices), object)
     for row, index in enumerate(indices.tolist()):
         if images.traits[index] & Trait.PLAIN:
             contents[row] = images.read(index)
         else:
             contents[row] = part(images, index, int(ratios[row]), windows[row]).tobytes()
-            which[row] = DECODED
-    return contents, which, windows, -(-sizes // ratios[:, None])
+            which[row], parts[row], inner[row, :2] = DECODED, windows[row], 0
+    return contents, which, parts, inner
 
 
 def _chunks(

@@ -53,7 +53,7 @@ class Trait(IntFlag):
 
 SAID = {
     Trait.TURNED: "turned upright, as EXIF's orientation says",
-    Trait.TRANSPARENT: "put on white, for they have an alpha channel or transparent colours",
+    Trait.TRANSPARENT: "put on white, having an alpha channel or a transparent colour",
     Trait.SIXTEEN: "of 16 bits a channel, of which the higher 8 are used",
     Trait.FRAMES: "of several frames, of which the first is used",
 }  # continues "NUMBER images "

@@ -75,6 +75,25 @@ def in_blocks(
     return which, np.hstack([corners, sides]).astype(np.int32)
 
 
+def widened(windows: np.ndarray, sizes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Windows with one more block on each side, where the image has one.
+
+    The decoder of JPEG spreads colours over neighbouring pixels; at the rim of the part that it
+    decodes it would take them for the rim of the image.
+
+    Args:
+      windows: int32 `[count, 4]`.
+      sizes: int `[count, 2]`, heights and widths of the images, in blocks.
+
+    Returns:
+      int32 `[count, 4]`, the wider windows; and int32 `[count, 4]`, where the old ones are in them.
+    """
+    first = np.maximum(windows[:, :2] - 1, 0)
+    last = np.minimum(windows[:, :2] + windows[:, 2:] + 1, sizes)
+    inner = np.hstack([windows[:, :2] - first, windows[:, 2:]])
+    return np.hstack([first, last - first]).astype(np.int32), inner.astype(np.int32)
+
+
 def _nearest(lengths: np.ndarray, unit: np.ndarray | int) -> np.ndarray:
     """Lengths in whole units."""
     return (lengths + unit // 2) // unit
