@@ -3,6 +3,7 @@
 import io
 import struct
 import zlib
+from functools import partial
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from tfmem.datasets.encoded import described
 from tfmem.datasets.pictures import Pictures
 from tfmem.datasets.pixels import Trait, decode, read_header
 from tfmem.datasets.squares import part, scaled
+from tfmem.errors import InputError
 from tfmem.sprites import sprites
 
 SIDE = 13
@@ -210,6 +212,26 @@ def test_images_are_averaged_over_whole_blocks_of_the_upright_image(ratio):
     np.testing.assert_array_equal(part(images, 1, ratio, window), stored.reduce(ratio, box))
     crop = upright.crop((left, top, left + wide, top + high))
     np.testing.assert_array_equal(part(images, 0, ratio, window), crop)
+
+
+def test_damaged_images_are_refused_by_name_or_decoded():
+    rng, image = np.random.default_rng(7), picture("RGB")
+    forms = [("PNG", {}), ("JPEG", {}), ("BMP", {}), ("GIF", {}), ("WEBP", {})]
+    forms += [("TIFF", {"compression": each}) for each in ("raw", "tiff_lzw", "jpeg")]
+    refused = 0
+    for form, options in forms:
+        whole = encoded(image, form, **options)
+        for _ in range(40):
+            damaged = bytearray(whole[: rng.integers(1, 2 * len(whole))])
+            for place in rng.integers(0, min(len(damaged), 200), rng.integers(1, 6)):
+                damaged[place] = rng.integers(256)
+            for read in (partial(read_header, whole=True), partial(decode, ratio=2)):
+                try:
+                    read(bytes(damaged), "this.png")
+                except InputError as error:
+                    assert str(error).startswith("this.png: ")
+                    refused += 1
+    assert 100 < refused < 640
 
 
 def test_values_that_no_picture_can_show_are_shown_without_a_warning(recwarn):

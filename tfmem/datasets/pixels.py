@@ -119,6 +119,10 @@ def decode(contents: bytes, where: str, ratio: int = 1) -> Image.Image:
     with _opened(contents, where) as image:
         turn = None if image.format == "TIFF" else _TURNS.get(_orientation(image, contents))
         size = image.size
+        if min(size) < ratio:
+            raise InputError(
+                f"{where}: expected sides of at least {ratio} pixels, received {size[0]} x {size[1]}"
+            )
         averaged = ratio > 1 and image.format in _JPEG
         if averaged:
             image.draft(None, (size[0] // ratio, size[1] // ratio))
