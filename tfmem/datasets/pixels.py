@@ -121,7 +121,8 @@ def decode(contents: bytes, where: str, ratio: int = 1) -> Image.Image:
         size = image.size
         if min(size) < ratio:
             raise InputError(
-                f"{where}: expected sides of at least {ratio} pixels, received {size[0]} x {size[1]}"
+                f"{where}: expected sides of at least {ratio} pixels, received {size[0]} x "
+                f"{size[1]}"
             )
         averaged = ratio > 1 and image.format in _JPEG
         if averaged:
