@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tfmem.aggregation.bits import BATCH, Bits, by_class, join, turned
+from tfmem.aggregation.bits import by_class, turned
 from tfmem.aggregation.counting import count_class
 from tfmem.aggregation.estimates import influence_record
 from tfmem.aggregation.reading import load_labels
@@ -45,15 +45,9 @@ def main():
     trials = len(records)
     print(f"  t={trials}, {train:,} x {test:,}, load {os.getloadavg()[0]:.1f}")
     with step("transposing"):
-        batches = []
-        for start in range(0, trials, BATCH):
-            batch = records[start : start + BATCH]
-            ids = np.array([record.trial_id for record in batch])
-            names = ("subset_mask", train), ("train_correct", train), ("test_correct", test)
-            batches.append(Bits(ids, *(turned(batch, name, count) for name, count in names)))
+        features = ("subset_mask", train), ("train_correct", train), ("test_correct", test)
+        masks, train_correct, test_correct = (turned(records, *each) for each in features)
         del records
-        masks, train_correct, test_correct = join(batches)
-        del batches
     with step("counting, same class"):
         counts = [
             count_class(

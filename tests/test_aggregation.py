@@ -11,9 +11,10 @@ from apache_beam.coders import VarIntCoder
 from apache_beam.runners.pipeline_context import PipelineContext
 
 from tests.oracle import FINGERPRINT, example_learner, random_records
-from tfmem.aggregation import jobs, memory
+from tfmem.aggregation import bits, jobs, memory
 from tfmem.aggregation.counting import Room
 from tfmem.aggregation.jobs import estimate, search_pairs, select_pairs
+from tfmem.aggregation.runners import kernel_threads
 from tfmem.config import SelectionSettings
 from tfmem.errors import InputError
 from tfmem.predictions import Labels, TrialRecord, write_shard
@@ -374,3 +375,43 @@ def test_trials_that_diverged_are_read_and_not_counted(tmp_path, reference):
     aggregate(tmp_path)
     made = {name: data for name, data in contents(tmp_path).items() if "manifest" not in name}
     assert made == {name: data for name, data in reference.items() if "manifest" not in name}
+
+
+def test_bits_travel_densely_however_small_bundles_are():
+    """Records that are cut one by one take a bit an example, and give the same counts."""
+    records, labels = random_run(70)
+    cut = bits._Cut("", bits.by_class)
+    cut._labels, cut._groups = labels, bits.by_class(labels)
+    whole = dict(cut.process([(record, "") for record in records]))
+    pieces = {key: [] for key in whole}
+    for record in reversed(records):
+        for key, rows in cut.process([(record, "")]):
+            pieces[key].append(rows)
+            group = cut._groups[key]
+            size = sum(part.nbytes for part in rows[1:])
+            assert size <= 2 * -(-len(group.train) // 8) + -(-len(group.test) // 8)
+    for key, rows in whole.items():
+        group = cut._groups[key]
+        together, apart = bits.join([rows], group), bits.join([*pieces[key], rows], group)
+        for one, other in zip(together, apart, strict=True):
+            np.testing.assert_array_equal(one, other)
+
+
+def test_a_process_counts_with_the_threads_that_its_runner_leaves_it():
+    from apache_beam.options.pipeline_options import PipelineOptions
+
+    local = PipelineOptions(["--runner=FnApiRunner"])
+    assert kernel_threads(None, local) is None
+    assert kernel_threads(3, local) == 3
+    for elsewhere in (MULTI_PROCESS, ["--runner=FlinkRunner"]):
+        assert kernel_threads(None, PipelineOptions(elsewhere)) == 1
+        assert kernel_threads(2, PipelineOptions(elsewhere)) == 2
+
+
+def test_memory_is_planned_for_files_whatever_is_in_their_names(tmp_path):
+    records, labels = random_run(40)
+    sizes = []
+    for name in ("run", "run[1]", "run*?"):
+        folder = write_run(tmp_path / name, records, labels, shards=2)
+        sizes.append(memory.row_bytes([str(path) for path in sorted(folder.glob("*.tfrecord"))]))
+    assert sizes[0] == sizes[1] == sizes[2] > 0

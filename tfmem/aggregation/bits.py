@@ -1,6 +1,8 @@
-"""Cuts batches of trials into the bits of groups of examples, turned along the trials.
+"""Cuts batches of trials into the bits of groups of examples.
 
-Everything of a group then meets in one place and is counted once, whatever the number of workers.
+Everything of a group then meets in one place, is turned along the trials and counted once, whatever
+the number of workers. What travels is packed along the examples, so that it has one bit for each
+example and trial however few trials a bundle brings.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from tfmem.aggregation.reading import load_labels
 from tfmem.estimation.kernels import transpose_bits
 from tfmem.predictions import Labels, TrialRecord
 
-BATCH = 256  # trials: few words of 64 are then less than full
+BATCH = 256  # trials that are turned together
 
 
 class Group(NamedTuple):
@@ -28,12 +30,28 @@ class Group(NamedTuple):
 Groups = Callable[[Labels], Mapping[int, Group]]
 
 
-class Bits(NamedTuple):
-    """The bits of one group's examples in a batch of trials.
+class Rows(NamedTuple):
+    """The bits of one group's examples in a batch of trials, packed along the examples.
 
     Attributes:
       trial_ids: int64 `[batch]`.
-      masks: uint64 `[train, words]`, packed along the trials of the batch.
+      masks: uint8 `[batch, ceil(train / 8)]`.
+      train_correct: uint8 `[batch, ceil(train / 8)]`.
+      test_correct: uint8 `[batch, ceil(test / 8)]`.
+    """
+
+    trial_ids: np.ndarray
+    masks: np.ndarray
+    train_correct: np.ndarray
+    test_correct: np.ndarray
+
+
+class Bits(NamedTuple):
+    """The bits of one group's examples, packed along the trials: what is counted.
+
+    Attributes:
+      trial_ids: int64 `[trials]`, ascending.
+      masks: uint64 `[train, words]`.
       train_correct: uint64 `[train, words]`.
       test_correct: uint64 `[test, words]`.
     """
@@ -92,7 +110,7 @@ class WithGroups(beam.DoFn):
 class _Cut(WithGroups):
     """A batch of records into the bits of each group."""
 
-    def process(self, batch: list[tuple[TrialRecord, str]]) -> Iterator[tuple[int, Bits]]:
+    def process(self, batch: list[tuple[TrialRecord, str]]) -> Iterator[tuple[int, Rows]]:
         records = [record for record, _ in batch]
         trial_ids = np.array([record.trial_id for record in records], np.int64)
         train = any(len(group.train) for group in self._groups.values())
@@ -108,11 +126,11 @@ class _Cut(WithGroups):
         for key, group in self._groups.items():
             yield (
                 key,
-                Bits(
+                Rows(
                     trial_ids,
-                    masks[group.train],
-                    train_correct[group.train],
-                    test_correct[group.test],
+                    _along_examples(masks[group.train], len(records)),
+                    _along_examples(train_correct[group.train], len(records)),
+                    _along_examples(test_correct[group.test], len(records)),
                 ),
             )
 
@@ -125,38 +143,35 @@ def turned(records: list[TrialRecord], name: str, count: int) -> np.ndarray:
     return transpose_bits(packed, count)
 
 
-def join(batches: Iterable[Bits]) -> tuple[np.ndarray, ...]:
-    """Masks, train and test correctness of all batches; the same order of trials for every group.
+def _along_examples(bits: np.ndarray, trials: int) -> np.ndarray:
+    """Turns uint64 `[examples, words]` back: uint8 `[trials, ceil(examples / 8)]`."""
+    if not len(bits):
+        return np.zeros((trials, 0), np.uint8)
+    rows = transpose_bits(bits.astype("<u8", copy=False).view(np.uint8), trials)
+    return rows.astype("<u8", copy=False).view(np.uint8)[:, : -(-len(bits) // 8)]
 
-    A trial that comes again (with equal content) has its bits cleared.
+
+def join(batches: Iterable[Rows], group: Group) -> Bits:
+    """The bits of a group in all batches; a trial that comes again, equal to itself, counts once.
+
+    Args:
+      batches: those of the group.
+      group: its examples.
     """
-    ordered = sorted(batches, key=lambda batch: batch.trial_ids.tolist())
-    trial_ids = np.concatenate([batch.trial_ids for batch in ordered])
-    first = np.zeros(len(trial_ids), bool)
-    first[np.unique(trial_ids, return_index=True)[1]] = True
-    if not first.all():
-        ends = np.cumsum([len(batch.trial_ids) for batch in ordered])
-        parts = np.split(first, ends[:-1])
-        ordered = [_kept(batch, keep) for batch, keep in zip(ordered, parts, strict=True)]
-    _, masks, train_correct, test_correct = zip(*ordered, strict=True)
-    return tuple(np.concatenate(x, axis=1) for x in (masks, train_correct, test_correct))
-
-
-def _kept(batch: Bits, keep: np.ndarray) -> Bits:
-    """The bits of some trials; those of others are cleared."""
-    bits = np.zeros(batch.masks.shape[1] * 64, np.uint8)
-    bits[: len(keep)] = keep
-    word = np.packbits(bits, bitorder="little").view("<u8").astype(np.uint64)
-    return Bits(batch.trial_ids, *(values & word for values in batch[1:]))
+    trial_ids, *parts = (np.concatenate(part) for part in zip(*batches, strict=True))
+    known, first = np.unique(trial_ids, return_index=True)
+    counts = len(group.train), len(group.train), len(group.test)
+    turned = (transpose_bits(part[first], count) for part, count in zip(parts, counts, strict=True))
+    return Bits(known, *turned)
 
 
 @beam.ptransform_fn
 def GatherBits(
     batches: beam.PCollection[list[tuple[TrialRecord, str]]], labels_path: str, groups: Groups
-) -> beam.PCollection[tuple[int, Iterable[Bits]]]:
+) -> beam.PCollection[tuple[int, Iterable[Rows]]]:
     """All bits of each group."""
     return (
         batches
-        | "Cut" >> beam.ParDo(_Cut(labels_path, groups)).with_output_types(tuple[int, Bits])
+        | "Cut" >> beam.ParDo(_Cut(labels_path, groups)).with_output_types(tuple[int, Rows])
         | "GatherGroup" >> beam.GroupByKey()
     )

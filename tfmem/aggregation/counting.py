@@ -12,10 +12,10 @@ from apache_beam.metrics import Metrics
 
 from tfmem.aggregation.bits import (
     BATCH,
-    Bits,
     GatherBits,
     Group,
     Groups,
+    Rows,
     WithGroups,
     by_class,
     by_tile,
@@ -35,16 +35,20 @@ from tfmem.selection.finding import in_all_classes
 class _CountClass(WithGroups):
     """All bits of a class into its counts; `num_trials` is there once the records are checked."""
 
-    def __init__(self, labels_path: str, groups: Groups) -> None:
+    def __init__(self, labels_path: str, groups: Groups, threads: int | None) -> None:
         super().__init__(labels_path, groups)
+        self._threads = threads
         self._counted = Metrics.counter("tfmem", "classes_counted")
 
     def process(
-        self, element: tuple[int, Iterable[Bits]], num_trials: int
+        self, element: tuple[int, Iterable[Rows]], num_trials: int
     ) -> Iterator[ClassCounts]:
         label, batches = element
         self._counted.inc()
-        yield count_class(label, self._groups[label], num_trials, *join(batches))
+        group = self._groups[label]
+        bits = join(batches, group)
+        correct = bits.train_correct, bits.test_correct
+        yield count_class(label, group, num_trials, bits.masks, *correct, self._threads)
 
 
 def count_class(
@@ -54,6 +58,7 @@ def count_class(
     masks: np.ndarray,
     train_correct: np.ndarray,
     test_correct: np.ndarray,
+    threads: int | None = None,
 ) -> ClassCounts:
     """Counts over trials for examples of one class.
 
@@ -64,6 +69,7 @@ def count_class(
       masks: uint64 `[train, words]`, which trials have the example in their subset.
       train_correct: uint64 `[train, words]`, which predict it correctly.
       test_correct: uint64 `[test, words]`, likewise.
+      threads: how many to count with; None is one for each core.
     """
     labels = np.full(len(group.train), label, np.int64)
     return ClassCounts(
@@ -71,7 +77,7 @@ def count_class(
         train=count_train(num_trials, group.train, labels, masks, train_correct),
         test_index=group.test,
         test_correct=ones(test_correct),
-        test_correct_in=co_occurrence(masks, test_correct),
+        test_correct_in=co_occurrence(masks, test_correct, threads),
     )
 
 
@@ -79,7 +85,7 @@ def count_class(
 def BatchTrials(
     records: beam.PCollection[tuple[TrialRecord, str]],
 ) -> beam.PCollection[list[tuple[TrialRecord, str]]]:
-    """Records in batches that fill words of 64 trials, without what is not counted."""
+    """Records in batches, without what is not counted."""
     return (
         records
         | "OnlyBits" >> beam.MapTuple(_only_bits)
@@ -97,6 +103,7 @@ def CountClasses(
     part: range,
     num_trials: beam.pvalue.AsSingleton,
     labels_path: str,
+    threads: int | None,
 ) -> beam.PCollection[ClassCounts]:
     """Counts over trials for each class of a part that has examples."""
     groups = functools.partial(within, part, by_class)
@@ -104,7 +111,7 @@ def CountClasses(
         records
         | "BatchTrials" >> BatchTrials()
         | "GatherClasses" >> GatherBits(labels_path, groups)
-        | "CountClass" >> beam.ParDo(_CountClass(labels_path, groups), num_trials)
+        | "CountClass" >> beam.ParDo(_CountClass(labels_path, groups, threads), num_trials)
     )
 
 
@@ -116,11 +123,14 @@ class Room(NamedTuple):
         most of what is free, or no limit with runners that share the work among machines.
       tile: training examples whose bits are searched together.
       found: pairs that one step of a search can find.
+      threads: how many a process counts with; None is one for each core in a job that this process
+        runs itself, else one: other runners start a process for each core of a machine.
     """
 
     memory: int | None = None
     tile: int = 65_536
     found: int = 4_000_000
+    threads: int | None = None
 
 
 class TileCounts(NamedTuple):
@@ -134,32 +144,38 @@ class _SearchTile(WithGroups):
     """All bits of a tile into its counts and candidates."""
 
     def __init__(
-        self, labels_path: str, groups: Groups, capacity: int, settings: SelectionSettings
+        self,
+        labels_path: str,
+        groups: Groups,
+        capacity: int,
+        threads: int | None,
+        settings: SelectionSettings,
     ) -> None:
         super().__init__(labels_path, groups)
         self._capacity = capacity
+        self._threads = threads
         self._settings = settings
         self._searched = Metrics.counter("tfmem", "tiles_searched")
 
     def process(
-        self, element: tuple[int, Iterable[Bits]], num_trials: int, test_bits: Iterable[Bits]
+        self, element: tuple[int, Iterable[Rows]], num_trials: int, test_bits: Iterable[Rows]
     ) -> Iterator[TileCounts]:
         tile, batches = element
         index, labels = self._groups[tile].train, self._labels
-        masks, train_correct, _ = join(batches)
-        _, _, test_correct = join(test_bits)
+        masks, train_correct = join(batches, self._groups[tile])[1:3]
+        test_correct = join(test_bits, only_tests(labels)[0]).test_correct
         train = count_train(num_trials, index, labels.train_labels[index], masks, train_correct)
         tests = TestCounts(
             np.arange(len(labels.test_labels)), labels.test_labels, ones(test_correct)
         )
-        search = Search(test_correct, num_trials, self._capacity)
+        search = Search(test_correct, num_trials, self._capacity, self._threads)
         possible = len(labels.train_labels) * len(labels.test_labels)
         found = in_all_classes(train, masks, tests, search, self._settings, possible)
         self._searched.inc()
         yield TileCounts(train, found)
 
 
-def _listed(_: int, bits: Iterable[Bits]) -> list[Bits]:
+def _listed(_: int, bits: Iterable[Rows]) -> list[Rows]:
     return list(bits)
 
 
@@ -173,7 +189,9 @@ def SearchTiles(
     settings: SelectionSettings,
 ) -> beam.PCollection[TileCounts]:
     """Counts, and candidates among all pairs, for each tile of training examples of a part."""
-    search = functools.partial(_SearchTile, capacity=room.found, settings=settings)
+    search = functools.partial(
+        _SearchTile, capacity=room.found, threads=room.threads, settings=settings
+    )
     return records | "Search" >> WithTiles(part, num_trials, labels_path, room.tile, search)
 
 

@@ -35,7 +35,7 @@ from tfmem.aggregation.parts import (
     parts_of_tiles,
 )
 from tfmem.aggregation.reading import find_files, load_labels
-from tfmem.aggregation.runners import check_file_systems, job_options
+from tfmem.aggregation.runners import check_file_systems, job_options, kernel_threads
 from tfmem.aggregation.summing import SumClasses
 from tfmem.aggregation.writing import WriteOrdered, WriteTable
 from tfmem.config import SelectionSettings, Statistic
@@ -93,13 +93,18 @@ def estimate(
         made_from=made,
     )
     pairs = _pairs_outputs(folders["pairs"], selection, made) if selection else []
+    threads = kernel_threads(room.threads, options)
     parts = parts_of_classes(
         source.shards, known, statistic, influence.per_file, room.memory or free_memory(options)
     )
 
     def build(pipeline: beam.Pipeline) -> None:
         count = functools.partial(
-            _ClassesOfFiles, labels_path=labels, influence=influence, statistic=statistic
+            _ClassesOfFiles,
+            labels_path=labels,
+            influence=influence,
+            statistic=statistic,
+            threads=threads,
         )
         counts = in_parts(pipeline, source, parts, count, memorization.note)
         tables = from_parts(counts, "MemorizationTable", _train_table)
@@ -146,6 +151,7 @@ def search_pairs(
     outputs = list(pairs)
     if "memorization" in folders:
         outputs.append(_memorization_output(folders, known, made))
+    room = room._replace(threads=kernel_threads(room.threads, options))
     parts = parts_of_tiles(
         source.shards, known, room.tile, room.found, room.memory or free_memory(options)
     )
@@ -269,11 +275,12 @@ def _ClassesOfFiles(
     labels_path: str,
     influence: Output,
     statistic: Statistic,
+    threads: int | None,
 ) -> beam.PCollection[ClassCounts]:
     """Counts over trials for the classes of some influence files, which it writes."""
     classes = range(files.start * influence.per_file, files.stop * influence.per_file)
     count = SumClasses if statistic == "probability" else CountClasses
-    counts = records | "CountClasses" >> count(classes, num_trials, labels_path)
+    counts = records | "CountClasses" >> count(classes, num_trials, labels_path, threads)
     _ = (
         counts
         | "InfluenceRecord" >> beam.Map(influence_record)

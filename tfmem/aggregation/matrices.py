@@ -19,12 +19,12 @@ import numpy as np
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.metrics import Metrics
 
-from tfmem.aggregation.bits import Bits, Groups, WithGroups, join
+from tfmem.aggregation.bits import Groups, Rows, WithGroups, join, only_tests
 from tfmem.aggregation.counting import Room, WithTiles
 from tfmem.aggregation.launching import run_job
 from tfmem.aggregation.memory import free_memory
 from tfmem.aggregation.parts import find_source, in_parts, parts_of_tiles
-from tfmem.aggregation.runners import beam_options, goes_to_dataflow
+from tfmem.aggregation.runners import beam_options, goes_to_dataflow, kernel_threads
 from tfmem.errors import InputError
 from tfmem.estimation.dense import DenseInfluence
 from tfmem.store.files import complete_file, remove_leftovers
@@ -76,7 +76,9 @@ def write_matrix(
         _check_disk(path, shape, dtype)
         remove_leftovers(path.parent, path.name)
         with complete_file(path) as file:
-            write = functools.partial(_WriteTile, target=_lay_out(file, shape, dtype))
+            threads = kernel_threads(room.threads, options)
+            target = _lay_out(file, shape, dtype)
+            write = functools.partial(_WriteTile, target=target, threads=threads)
             count = functools.partial(WithTiles, labels_path=labels, tile=room.tile, count=write)
 
             def build(pipeline: beam.Pipeline) -> None:
@@ -116,19 +118,22 @@ def _lay_out(file: BinaryIO, shape: tuple[int, int], dtype: MatrixType) -> _Targ
 class _WriteTile(WithGroups):
     """All bits of a tile into its rows of the file; yields how many they are."""
 
-    def __init__(self, labels_path: str, groups: Groups, target: _Target) -> None:
+    def __init__(
+        self, labels_path: str, groups: Groups, target: _Target, threads: int | None
+    ) -> None:
         super().__init__(labels_path, groups)
         self._target = target
+        self._threads = threads
         self._written = Metrics.counter("tfmem", "rows_written")
         self._unknown = Metrics.counter("tfmem", "rows_of_nan")
 
     def process(
-        self, element: tuple[int, Iterable[Bits]], num_trials: int, test_bits: Iterable[Bits]
+        self, element: tuple[int, Iterable[Rows]], num_trials: int, test_bits: Iterable[Rows]
     ) -> Iterator[int]:
         tile, batches = element
-        masks, _, _ = join(batches)
-        _, _, test_correct = join(test_bits)
-        estimate = DenseInfluence(test_correct, num_trials)
+        masks = join(batches, self._groups[tile]).masks
+        test_correct = join(test_bits, only_tests(self._labels)[0]).test_correct
+        estimate = DenseInfluence(test_correct, num_trials, self._threads)
         kind = np.dtype(self._target.dtype)
         step = max(1, _PAIRS // max(1, estimate.num_test))
         with open(self._target.path, "r+b") as file:

@@ -8,6 +8,7 @@ import psutil
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
 
+from tfmem.aggregation.runners import LOCAL_RUNNERS
 from tfmem.errors import InputError
 from tfmem.records import read_records
 
@@ -17,7 +18,6 @@ _PROGRAM = 450 * 2**20
 _COPIES = 5
 _COPIES_OF_A_BATCH = 14
 _MOST = 0.8  # of what is free
-_LOCAL = {"FnApiRunner", "DirectRunner", "BundleBasedDirectRunner"}
 _FRAME = 16  # bytes of a TFRecord beside its payload
 
 
@@ -28,7 +28,7 @@ def free_memory(options: PipelineOptions) -> int | None:
       options: of the job.
     """
     runner = options.view_as(StandardOptions).runner.rsplit(".", 1)[-1]
-    return int(_MOST * psutil.virtual_memory().available) if runner in _LOCAL else None
+    return int(_MOST * psutil.virtual_memory().available) if runner in LOCAL_RUNNERS else None
 
 
 def divide(held: Sequence[int], batch: int, working: int, memory: int | None) -> list[range]:
@@ -82,10 +82,15 @@ def row_bytes(shards: Sequence[str]) -> int:
         with FileSystems.open(shard) as opened:
             first = next(iter(read_records(opened, shard)), None)
         if first:
-            matches = [match for shard in shards for match in FileSystems.match([shard])]
-            total = sum(found.size_in_bytes for match in matches for found in match.metadata_list)
+            total = sum(_size(shard) for shard in shards)
             return 8 * -(-total // (64 * (len(first[0]) + _FRAME)))
     raise InputError(f"{shards[0]}: no records")
+
+
+def _size(path: str) -> int:
+    """Bytes of one file, whatever is in its name: `match` would read it as a glob."""
+    filesystem = FileSystems.get_filesystem(path)
+    return int(filesystem.size(path))
 
 
 def _shown(size: int) -> str:

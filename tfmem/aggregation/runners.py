@@ -22,6 +22,7 @@ from apache_beam.options.pipeline_options_validator import PipelineOptionsValida
 
 from tfmem.errors import InputError
 
+LOCAL_RUNNERS = {"FnApiRunner", "DirectRunner", "BundleBasedDirectRunner"}
 INSTALL_GCP = "pip install 'tfmem[gcp]' (Python 3.11 or later)"
 
 
@@ -60,6 +61,25 @@ def job_options(beam_args: Sequence[str], places: Iterable[str]) -> PipelineOpti
     options = beam_options(beam_args)
     _check_reachable(options, places)
     return options
+
+
+def kernel_threads(wanted: int | None, options: PipelineOptions) -> int | None:
+    """How many threads a process counts with; None is one for each core.
+
+    Args:
+      wanted: the setting; None leaves it to the runner.
+      options: of the job.
+    """
+    if wanted or runs_in_process(options):
+        return wanted
+    return 1
+
+
+def runs_in_process(options: PipelineOptions) -> bool:
+    """Whether this process does all the work itself."""
+    runner = options.view_as(StandardOptions).runner.rsplit(".", 1)[-1]
+    mode = options.view_as(DirectOptions).direct_running_mode
+    return runner in LOCAL_RUNNERS and mode in (None, "in_memory")
 
 
 def goes_to_dataflow(options: PipelineOptions) -> bool:

@@ -68,8 +68,10 @@ def SumClasses(
     part: range,
     num_trials: beam.pvalue.AsSingleton,
     labels_path: str,
+    threads: int | None,
 ) -> beam.PCollection[ClassCounts]:
     """Sums of probabilities over trials for each class of a part that has examples."""
+    del threads  # numpy sums
     groups = functools.partial(within, part, by_class)
     return (
         records
