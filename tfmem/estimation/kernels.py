@@ -11,28 +11,9 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
-from numba import njit
 
-from tfmem.estimation.tiles import COLUMNS, ROWS, aligned, as_panels, count_tile, padded
-
-_BLOCK = 64  # rows that pass over one panel of columns while it is in cache
-
-
-@njit(nogil=True, cache=True)
-def count_rows(rows: np.ndarray, panels: np.ndarray, out: np.ndarray) -> None:
-    """Counts of rows and panels, int32 `out`; shapes and alignment are those of `tiles`."""
-    words, columns = rows.shape[1], out.shape[1]
-    row_start, panel_start, out_start = rows.ctypes.data, panels.ctypes.data, out.ctypes.data
-    for block in range(0, rows.shape[0], _BLOCK):
-        for panel in range(panels.shape[0]):
-            for row in range(block, min(block + _BLOCK, rows.shape[0]), ROWS):
-                count_tile(  # type: ignore[call-arg]
-                    row_start + row * words * 8,
-                    words,
-                    panel_start + panel * words * COLUMNS * 8,
-                    out_start + (row * columns + panel * COLUMNS) * 4,
-                    columns,
-                )
+from tfmem.estimation.compiling import compiled
+from tfmem.estimation.tiles import COLUMNS, ROWS, aligned, as_panels, count_rows, padded
 
 
 def co_occurrence(rows: np.ndarray, columns: np.ndarray, threads: int | None = None) -> np.ndarray:
@@ -80,7 +61,7 @@ def transpose_bits(packed: np.ndarray, count: int) -> np.ndarray:
     return out[:count].astype(np.uint64, copy=False)
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _transpose(packed: np.ndarray, out: np.ndarray) -> None:
     """Squares of 8 x 8 bits at a time, 64 bytes of a row one after the other."""
     trials, width = packed.shape

@@ -10,12 +10,10 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
 from tfmem.estimation.kernels import ones, shares
-from tfmem.estimation.tiles import COLUMNS, ROWS, aligned, as_panels, padded, search_tile
+from tfmem.estimation.tiles import COLUMNS, ROWS, as_panels, padded, search_rows
 
-_BLOCK = 64  # rows that pass over one panel of columns while it is in cache
 _NEVER = 1e12  # no count comes near
 _SLACK = 1e-3  # of a count: rounding must not lose a pair; who asks compares exactly
 
@@ -85,9 +83,8 @@ class Search:
 
         def search(part: slice) -> np.ndarray:
             found = np.empty((room, 3), np.int32)
-            scratch = aligned(ROWS, COLUMNS)
             end = min(part.stop, len(rows)) - part.start
-            count = _search(bits[part], values[part], end, self._panels, bounds, found, scratch)
+            count = search_rows(bits[part], values[part], end, self._panels, bounds, found)
             if count > room:
                 raise TooMany
             found = found[:count]
@@ -100,7 +97,7 @@ class Search:
         return Found(*found[order].T)
 
     def _bounds(self, low: np.ndarray, high: np.ndarray) -> np.ndarray:
-        """What `search_tile` takes, float64 `[panels, 3, 16]`."""
+        """What `search_rows` takes, float64 `[panels, 3, 16]`."""
         base, slope = np.full((2, len(self._panels) * COLUMNS), _NEVER)
         width = np.full(len(base), 3 * _NEVER)
         count = len(self.column_ones)
@@ -111,43 +108,3 @@ class Search:
         width[:count] = upper - lower
         panels = np.stack([base, slope, width]).reshape(3, -1, COLUMNS)
         return np.ascontiguousarray(panels.transpose(1, 0, 2))
-
-
-@njit(nogil=True, cache=True)
-def _search(
-    rows: np.ndarray,
-    values: np.ndarray,
-    num_rows: int,
-    panels: np.ndarray,
-    bounds: np.ndarray,
-    found: np.ndarray,
-    scratch: np.ndarray,
-) -> int:
-    """Writes row, column and count of pairs beyond their bounds; how many there are."""
-    words, count = rows.shape[1], 0
-    for block in range(0, rows.shape[0], _BLOCK):
-        for panel in range(panels.shape[0]):
-            for row in range(block, min(block + _BLOCK, rows.shape[0]), ROWS):
-                hit: int = search_tile(  # type: ignore[call-arg]
-                    rows.ctypes.data + row * words * 8,
-                    words,
-                    panels.ctypes.data + panel * words * COLUMNS * 8,
-                    values.ctypes.data + row * 8,
-                    bounds.ctypes.data + panel * 3 * COLUMNS * 8,
-                    scratch.ctypes.data,
-                )
-                if hit == 0:
-                    continue
-                for i in range(min(ROWS, num_rows - row)):
-                    for j in range(COLUMNS):
-                        upper = bounds[panel, 0, j] + bounds[panel, 1, j] * values[row + i]
-                        both = scratch[i, j]
-                        if both >= upper or both <= upper - bounds[panel, 2, j]:
-                            if count < found.shape[0]:
-                                found[count, 0] = row + i
-                                found[count, 1] = panel * COLUMNS + j
-                                found[count, 2] = both
-                            count += 1
-        if count > found.shape[0]:
-            break
-    return count

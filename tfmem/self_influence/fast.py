@@ -18,13 +18,15 @@ is to be 1, `t` is `1 - d / k`; with 1, values would be too small by a share of 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import partial
 
 import numpy as np
-from numba import njit, prange
+from numba import prange
 from scipy.linalg import LinAlgError, cho_factor, cho_solve, eigvalsh
 from scipy.optimize import brentq
 
 from tfmem.errors import InputError
+from tfmem.estimation.compiling import compiled
 from tfmem.self_influence.objective import Objective
 from tfmem.self_influence.solver import DAMPING, Solution, vectors_within
 
@@ -156,7 +158,7 @@ def _joined(blocks: Iterable[np.ndarray], least: int) -> Iterator[np.ndarray]:
         yield np.concatenate(held)
 
 
-@njit(parallel=True, cache=True)
+@partial(compiled, parallel=True)
 def _sketch(vectors: np.ndarray, scales: np.ndarray, places: np.ndarray, out: np.ndarray) -> None:
     """Adds each scaled number to the sums that `places // 2` names, with the sign of its parity."""
     for row in prange(vectors.shape[0]):
@@ -167,7 +169,7 @@ def _sketch(vectors: np.ndarray, scales: np.ndarray, places: np.ndarray, out: np
                 out[row, place >> 1] += value if place & 1 else -value
 
 
-@njit(parallel=True, cache=True)
+@partial(compiled, parallel=True)
 def _unsketch(sums: np.ndarray, scales: np.ndarray, places: np.ndarray, out: np.ndarray) -> None:
     """The transpose of `_sketch`: each number is the signed sum of those that it went into."""
     for row in prange(out.shape[0]):
