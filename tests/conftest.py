@@ -52,7 +52,7 @@ def float64():
 @pytest.fixture(scope="session")
 def photos(tmp_path_factory):
     """A folder of photographs."""
-    from tests.photographs import write_photos
+    from tests.helpers.photographs import write_photos
 
     folder = tmp_path_factory.mktemp("files")
     write_photos(folder)

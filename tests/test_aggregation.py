@@ -10,7 +10,7 @@ import pytest
 from apache_beam.coders import VarIntCoder
 from apache_beam.runners.pipeline_context import PipelineContext
 
-from tests.oracle import FINGERPRINT, example_learner, random_records
+from tests.helpers.oracle import FINGERPRINT, example_learner, random_records
 from tfmem.aggregation import bits, jobs, memory
 from tfmem.aggregation.counting import Room
 from tfmem.aggregation.jobs import estimate, search_pairs, select_pairs

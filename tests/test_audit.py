@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.browser import CHROMIUM, Browser
-from tests.oracle import LookupLearner
+from tests.helpers.browser import CHROMIUM, Browser
+from tests.helpers.oracle import LookupLearner
 from tests.test_aggregation import write_run
 from tfmem.audit.conclusion import audit as audit_of
 from tfmem.audit.conclusion import flagged

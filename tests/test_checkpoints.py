@@ -6,7 +6,7 @@ from typer.testing import CliRunner
 
 import tfmem
 from pipelines.cli import app
-from tests.oracle import example_learner, random_records
+from tests.helpers.oracle import example_learner, random_records
 from tfmem import published
 from tfmem.errors import InputError
 from tfmem.predictions import Labels, read_shard

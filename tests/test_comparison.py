@@ -15,8 +15,8 @@ from components.experiment import Removal, experiment
 from pipelines.comparison import comparison
 from pipelines.experiments import experiment as chain
 from pipelines.runner import ComponentError, Step, run_chain
-from tests.browser import CHROMIUM, Browser
-from tests.oracle import example_learner
+from tests.helpers.browser import CHROMIUM, Browser
+from tests.helpers.oracle import example_learner
 from tests.test_aggregation import write_run
 from tests.test_last_layers import learner_of
 from tfmem.comparison import comparison_table, in_words

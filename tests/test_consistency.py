@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from components.component import Component, Figures, Page, Predictions
 from pipelines.cli import app
 from pipelines.runner import Step, run_chain
-from tests.oracle import FINGERPRINT, LookupLearner, example_learner, random_records, record
+from tests.helpers.oracle import FINGERPRINT, LookupLearner, example_learner, random_records, record
 from tests.test_aggregation import write_run
 from tfmem.errors import InputError
 from tfmem.experiments.consistency import Rule, consistency

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.photographs import RESIZE, SIZE, decoded, photo_paths, settings
+from tests.helpers.photographs import RESIZE, SIZE, decoded, photo_paths, settings
 from tfmem.datasets import load
 from tfmem.datasets.windows import RATIOS, box_windows, center_windows, in_blocks
 

@@ -16,8 +16,8 @@ import pytest
 
 from pipelines import farm
 from pipelines.cli import main
-from tests.bucket import put_in_place
-from tests.oracle import FINGERPRINT, random_records
+from tests.helpers.bucket import put_in_place
+from tests.helpers.oracle import FINGERPRINT, random_records
 from tests.test_aggregation import KINDS, SELECTION, aggregate, contents, random_run, write_run
 from tfmem.aggregation.jobs import estimate, search_pairs, select_pairs
 from tfmem.aggregation.runners import beam_options, goes_to_dataflow, job_options

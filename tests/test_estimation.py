@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from tests.oracle import example_learner
+from tests.helpers.oracle import example_learner
 from tfmem.config import SelectionSettings
 from tfmem.estimation.estimator import (
     ClassCounts,

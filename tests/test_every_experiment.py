@@ -3,7 +3,7 @@
 from pipelines.cli.running import on_a_run
 from pipelines.experiments import EXPERIMENTS, experiment
 from pipelines.runner import run_chain
-from tests.browser import CHROMIUM, Browser
+from tests.helpers.browser import CHROMIUM, Browser
 from tfmem.config import from_yaml
 from tfmem.experiments.outcome import load_outcome
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from tests.oracle import LookupLearner, example_learner, random_records
+from tests.helpers.oracle import LookupLearner, example_learner, random_records
 from tfmem.config import from_yaml
 from tfmem.datasets import Dataset, load
 from tfmem.datasets.noise import add_label_noise

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.oracle import example_learner, record
+from tests.helpers.oracle import example_learner, record
 from tfmem.config import from_yaml
 from tfmem.datasets import load
 from tfmem.errors import InputError

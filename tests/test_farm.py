@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.oracle import record
+from tests.helpers.oracle import record
 from tfmem import training
 from tfmem.config import from_yaml
 from tfmem.errors import InputError

@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import false_discovery_control, fisher_exact
 
 from pipelines.cli import estimating, preparing
-from tests.oracle import LookupLearner, example_learner, random_records
+from tests.helpers.oracle import LookupLearner, example_learner, random_records
 from tests.test_aggregation import random_run, write_run
 from tests.test_estimation import brute_force
 from tfmem.aggregation.group_estimates import (

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.photographs import decoded, settings
+from tests.helpers.photographs import decoded, settings
 from tfmem.datasets import load
 from tfmem.datasets.encoded import described
 from tfmem.datasets.pictures import Pictures

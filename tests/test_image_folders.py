@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.photographs import settings
+from tests.helpers.photographs import settings
 from tfmem.datasets import load
 from tfmem.datasets.image_folder import load_image_folder
 from tfmem.errors import InputError

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.bucket import put_in_place
+from tests.helpers.bucket import put_in_place
 from tests.test_aggregation import KINDS, aggregate, random_run, write_run
 from tests.test_aggregation import reference as reference  # a fixture
 from tfmem.aggregation.launching import Output

@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.oracle import LookupLearner, example_learner
+from tests.helpers.oracle import LookupLearner, example_learner
 from tests.test_aggregation import write_run
 from tfmem.config import from_yaml
 from tfmem.errors import InputError

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from pipelines.cli import app
-from tests.oracle import FINGERPRINT, example_learner, record
+from tests.helpers.oracle import FINGERPRINT, example_learner, record
 from tests.test_aggregation import MULTI_PROCESS, aggregate, damage_flipped, write_run
 from tests.test_estimation import brute_force
 from tfmem.aggregation import matrices, memory

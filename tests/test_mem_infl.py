@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
-from tests.oracle import LookupLearner
+from tests.helpers.oracle import LookupLearner
 from tests.test_aggregation import SELECTION, aggregate, write_run
 from tfmem.config import Config
 from tfmem.experiments.correlation import rank_correlation

@@ -8,7 +8,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from tests.oracle import FINGERPRINT, random_records
+from tests.helpers.oracle import FINGERPRINT, random_records
 from tfmem.aggregation.reading import _ReadShard
 from tfmem.errors import InputError
 from tfmem.predictions import Labels

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from tests.browser import CHROMIUM, Browser
+from tests.helpers.browser import CHROMIUM, Browser
 from tfmem.config import from_yaml
 from tfmem.datasets.dataset import Dataset
 from tfmem.datasets.text import TextDataset

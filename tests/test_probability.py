@@ -7,7 +7,7 @@ import pytest
 from scipy.special import expit, logit
 from scipy.stats import t as student
 
-from tests.oracle import example_learner
+from tests.helpers.oracle import example_learner
 from tests.test_aggregation import KINDS, MULTI_PROCESS, SELECTION, contents, random_run, write_run
 from tests.test_estimation import packed
 from tfmem.aggregation.jobs import estimate, select_pairs

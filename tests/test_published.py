@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 import tfmem
-from tests.oracle import example_learner
+from tests.helpers.oracle import example_learner
 from tfmem import published
 from tfmem.aggregation.jobs import estimate
 from tfmem.config import DatasetSettings, SelectionSettings

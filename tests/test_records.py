@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.oracle import example_learner, random_records, record
+from tests.helpers.oracle import example_learner, random_records, record
 from tfmem.errors import InputError
 from tfmem.predictions import Labels, TrialRecord, read_shard, write_shard
 from tfmem.records import decode_example, encode_example, read_records, write_records

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.bucket import Bucket, put_in_place
+from tests.helpers.bucket import Bucket, put_in_place
 from tfmem.errors import InputError
 from tfmem.records import shard_name, write_records
 from tfmem.store.manifests import MANIFEST_NAME, Manifest, Publishing, parse_state

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.photographs import CLASSES, SIZE, decoded, photo_paths, settings
+from tests.helpers.photographs import CLASSES, SIZE, decoded, photo_paths, settings
 from tfmem.config import DatasetSettings
 from tfmem.datasets import cache, load, record_index
 from tfmem.errors import InputError
