@@ -27,6 +27,8 @@ from tfmem.pairs import ModelInfluence
 from tfmem.quiet import import_tensorflow
 from tfmem.results import check_labels, estimator_of, read_self_influence
 from tfmem.run import Run
+from tfmem.store.spreadsheets import to_csv
+from tfmem.terminal import say
 
 
 class AuditPage(Artifact):
@@ -72,9 +74,9 @@ def _opinion(inputs: Paths, config: Config) -> np.ndarray | None:
 
 def _write(found: Audit, data: AnyDataset, config: Config, outputs: Paths) -> None:
     table = flagged(found, data.class_names)
-    table.to_csv(outputs["table"], index=False, float_format="%.5g")
+    outputs["table"].write_bytes(to_csv(table, "%.5g"))
     outputs["page"].write_text(render(data, config, found), encoding="utf-8")
-    print("\n".join(found.summary))
+    say("\n".join(found.summary))
 
 
 AUDIT = Component(

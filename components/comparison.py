@@ -24,6 +24,8 @@ from tfmem.experiments.outcome import Outcome, load_outcome
 from tfmem.figures import Agreeing, agreement_figure, save
 from tfmem.figures.agreement import SUFFICIENT
 from tfmem.store.files import write_atomically
+from tfmem.store.spreadsheets import to_csv
+from tfmem.terminal import say
 
 NAME = "consistency"
 _LAST = "/last-layer"  # no folder is called so
@@ -87,10 +89,10 @@ def Do(inputs: Paths, outputs: Paths, parameters: Parameters) -> None:
         last = load_outcome(inputs[_LAST])
         table = pd.concat([table, last_layer_row(last, runs[0])], ignore_index=True)
         figures["last_layer"] = inputs[_LAST] / FIGURE_NAME
-    write_atomically(out / "table.csv", table.to_csv(index=False, float_format="%.6g").encode())
+    write_atomically(out / "table.csv", to_csv(table, "%.6g"))
     page = render(table, config, runs[0], figures, last)
     outputs["page"].write_text(page, encoding="utf-8")
-    print("\n".join(in_words(table)))
+    say("\n".join(in_words(table)))
 
 
 def comparing(names: Sequence[str], last_layer: bool) -> Component:

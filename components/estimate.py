@@ -12,6 +12,7 @@ from components.component import (
 )
 from tfmem.aggregation.jobs import estimate
 from tfmem.predictions import LABELS_NAME, shards_in
+from tfmem.terminal import say
 
 
 def Do(inputs: Paths, outputs: Paths, parameters: Parameters) -> None:
@@ -23,7 +24,7 @@ def Do(inputs: Paths, outputs: Paths, parameters: Parameters) -> None:
         beam_args=parameters["beam_args"],
         statistic=parameters["statistic"],
     )
-    print(f"{counters.get('records_read', 'all'):,} trials read")
+    say(f"{counters.get('records_read', 'all'):,} trials read")
 
 
 ESTIMATE = Component(

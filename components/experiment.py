@@ -26,6 +26,7 @@ from tfmem.datasets import AnyDataset, load
 from tfmem.experiments.outcome import Outcome
 from tfmem.results import check_labels, estimator_of, read_memorization
 from tfmem.run import Run
+from tfmem.terminal import say
 
 FIGURE_NAME = "figure"
 
@@ -206,4 +207,4 @@ def conclude(outcome: Outcome, draw: Callable[[pd.DataFrame], Figure], folder: P
     """Leaves figure, table and findings, and says what was found."""
     figures.save(draw(outcome.table), folder, FIGURE_NAME)
     outcome.save(folder)
-    print("\n".join(outcome.findings))
+    say("\n".join(outcome.findings))

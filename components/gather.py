@@ -8,6 +8,7 @@ from tfmem.config import Config
 from tfmem.datasets import load
 from tfmem.errors import InputError
 from tfmem.predictions import CONFIG_NAME, LABELS_NAME
+from tfmem.terminal import say
 from tfmem.training import check_directory, open_farm
 from tfmem.training.journal import TABLE_NAME
 from tfmem.training.storage import open_folder
@@ -24,7 +25,7 @@ def Do(inputs: Paths, outputs: Paths, parameters: Parameters) -> None:
         raise InputError(
             f"{out}: {len(missing)} of {farm.shards.count} shards are missing: run workers again"
         )
-    print(describe(farm.finish(out, 0, {})))
+    say(describe(farm.finish(out, 0, {})))
     outputs["table"].write_bytes(out.read(TABLE_NAME))
     trained = farm.shards.folder
     shards = [farm.shards.name(shard) for shard in range(farm.shards.count)]

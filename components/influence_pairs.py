@@ -35,6 +35,7 @@ from tfmem.selection.estimated import select_estimated
 from tfmem.selection.settling import describe
 from tfmem.store.files import write_atomically
 from tfmem.tables import encode_rows
+from tfmem.terminal import say
 
 
 def Do(inputs: Paths, outputs: Paths, parameters: Parameters) -> None:
@@ -65,9 +66,9 @@ def Do(inputs: Paths, outputs: Paths, parameters: Parameters) -> None:
     }
     write_atomically(folder / RULE_NAME, json.dumps(noted, indent=2).encode() + b"\n")
     save_pair_galleries(read_pairs(folder), dataset, folder)
-    print(describe(config.selection, read_selection(folder)))
+    say(describe(config.selection, read_selection(folder)))
     if not len(index):
-        print(_largest(memorization["memorization"], config.selection.memorization))
+        say(_largest(memorization["memorization"], config.selection.memorization))
 
 
 def _largest(memorization: pd.Series, threshold: float) -> str:

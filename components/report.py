@@ -59,6 +59,7 @@ from tfmem.results import (
 )
 from tfmem.run import Run
 from tfmem.selection.settling import describe
+from tfmem.terminal import say
 
 _EXPERIMENTS: dict[str, type[Artifact]] = {
     "attribution": Attributions,
@@ -136,7 +137,7 @@ def _experiments(places: Paths, kept: Path | None = None) -> dict[str, Path]:
     there = {kind.place: places[name] for name, kind in _KEPT.items() if name in places}
     for name, file in (("attribution", SUMMARY_NAME), ("influence-pairs", RULE_NAME)):
         if name in found and not _is_current(found[name] / file, there, kept):
-            print(f"{found[name]}: of other self-influence than is there now, left out of the page")
+            say(f"{found[name]}: of other self-influence than is there now, left out of the page")
             del found[name]
     return found
 

@@ -15,6 +15,7 @@ from tfmem.experiments.outcome import Outcome
 from tfmem.experiments.seeds import seeds
 from tfmem.figures.seeds import seeds_figure
 from tfmem.quiet import import_tensorflow
+from tfmem.terminal import say
 
 
 def conduct(
@@ -26,7 +27,7 @@ def conduct(
 
     def estimate(trial: int) -> np.ndarray:
         found = self_influence(config, dataset, trial, folder / "models")
-        print(f"trial {trial}: test accuracy {found.test_accuracy:.2%}")
+        say(f"trial {trial}: test accuracy {found.test_accuracy:.2%}")
         return found.scores.memorization
 
     first = memorization["memorization"].to_numpy(float)

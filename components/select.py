@@ -16,6 +16,7 @@ from tfmem.config import Config
 from tfmem.predictions import LABELS_NAME, shards_in
 from tfmem.results import read_selection
 from tfmem.selection.settling import describe
+from tfmem.terminal import say
 from tfmem.training import check_directory
 
 
@@ -36,7 +37,7 @@ def Do(inputs: Paths, outputs: Paths, parameters: Parameters) -> None:
     begun = check_directory(inputs["predictions"], config)
     resolved = config.model_copy(update={"training": (begun or config).training})
     outputs["settings"].write_text(resolved.to_yaml(), encoding="utf-8")
-    print(describe(config.selection, read_selection(str(outputs["pairs"]))))
+    say(describe(config.selection, read_selection(str(outputs["pairs"]))))
 
 
 SELECT = Component(

@@ -9,6 +9,7 @@ from tfmem.config import Config, SolverName
 from tfmem.datasets import load
 from tfmem.quiet import import_tensorflow
 from tfmem.results import estimator_of
+from tfmem.terminal import say
 
 
 def Do(inputs: Paths, outputs: Paths, parameters: Parameters) -> None:
@@ -33,7 +34,7 @@ def Do(inputs: Paths, outputs: Paths, parameters: Parameters) -> None:
     }
     write_scores(found.scores, dataset.train_labels, folder)
     write_summary(found.scores, found.solver, folder, more)
-    print(estimator_of(folder))
+    say(estimator_of(folder))
 
 
 def _with(solver: SolverName) -> Component:

@@ -8,6 +8,7 @@ from components.component import Component, Parameters, Paths, Predictions, Tria
 from tfmem.config import Config
 from tfmem.datasets.summary import load_and_tell
 from tfmem.errors import InputError
+from tfmem.terminal import say
 from tfmem.training import TrialSummary, train
 
 
@@ -15,7 +16,7 @@ def Do(inputs: Paths, outputs: Paths, parameters: Parameters) -> None:
     """Trains what the folder does not hold yet, and says how accurate the models are."""
     config = Config.model_validate_json(parameters["config"])
     summary = train(config, load_and_tell(config.dataset), outputs["predictions"].parent)
-    print(describe(summary))
+    say(describe(summary))
     if summary.elsewhere:
         raise InputError("other workers are still training; run this again when they are done")
 

@@ -6,6 +6,7 @@ from components.component import Component, Parameters, Paths
 from components.train import describe
 from tfmem.config import Config
 from tfmem.datasets.summary import load_and_tell
+from tfmem.terminal import say
 from tfmem.training import Worker, train
 
 
@@ -13,7 +14,7 @@ def Do(inputs: Paths, outputs: Paths, parameters: Parameters) -> None:
     """Trains the worker's share and what nobody is at, as `tfmem train --worker` does."""
     config = Config.model_validate_json(parameters["config"])
     worker = Worker.parse(parameters["worker"])
-    print(describe(train(config, load_and_tell(config.dataset), parameters["folder"], worker)))
+    say(describe(train(config, load_and_tell(config.dataset), parameters["folder"], worker)))
 
 
 TRAIN_WORKER = Component(

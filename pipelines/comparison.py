@@ -12,6 +12,7 @@ from pipelines.memorization import conducted
 from pipelines.runner import Step, run_chain
 from tfmem.config import Config, differences
 from tfmem.errors import InputError
+from tfmem.terminal import say
 from tfmem.training import check_directory
 
 
@@ -34,10 +35,10 @@ def comparison(configs: Mapping[str, Config], out: Path, last_layer: bool) -> No
     _check(configs, out)
     reference, *others = configs
     for name in (reference, *others):
-        print(f"--- {name}")
+        say(f"--- {name}")
         experiments = (LAST_LAYER,) if last_layer and name == reference else ()
         run_chain(conducted(experiments, configs[name]), out / name)
-    print("--- comparison")
+    say("--- comparison")
     step = Step(
         comparing(list(configs), last_layer), {"config": configs[reference].model_dump_json()}
     )

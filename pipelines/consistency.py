@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from rich.table import Table
 
 from tfmem.experiments.consistency import Comparison, Errors, Rule
 from tfmem.figures.agreement import SUFFICIENT
 from tfmem.planning.power import lemma_bound
+from tfmem.terminal import PlainTable
 
 _SHORT = {"memorization": "mem", "influence": "infl"}
 _SHOWN = {
@@ -18,11 +18,11 @@ _SHOWN = {
 }
 
 
-def agreement_table(comparison: Comparison, rule: Rule) -> Table:
+def agreement_table(comparison: Comparison, rule: Rule) -> PlainTable:
     """Sizes of the sets, `J` and `D` at a few thresholds."""
-    table = Table(box=None, pad_edge=False)
-    for name in ("at or above", "first", "second", "both", "J (95% interval)", "D (95% interval)"):
-        table.add_column(name, justify="right")
+    table = PlainTable(
+        "at or above", "first", "second", "both", "J (95% interval)", "D (95% interval)"
+    )
     for estimate, shown in _SHOWN.items():
         curve = getattr(comparison, estimate)
         for threshold in sorted({*shown, getattr(rule, estimate)}):
@@ -30,7 +30,7 @@ def agreement_table(comparison: Comparison, rule: Rule) -> Table:
             sizes = curve.first[at], curve.second[at], curve.both[at]
             jaccard = curve.jaccard, curve.jaccard_low, curve.jaccard_high
             difference = curve.difference, curve.difference_low, curve.difference_high
-            table.add_row(
+            table.add(
                 f"{_SHORT[estimate]} {threshold:g}",
                 *(f"{size:,}" for size in sizes),
                 *(_with_interval(*(part[at] for part in each)) for each in (jaccard, difference)),
@@ -44,18 +44,17 @@ def _with_interval(value: float, low: float, high: float) -> str:
     return f"{value:.3f}" + ("" if math.isnan(low) else f" ({low:.3f}, {high:.3f})")
 
 
-def error_table(comparison: Comparison, halves: bool) -> Table:
+def error_table(comparison: Comparison, halves: bool) -> PlainTable:
     """How far the estimates are apart, or wrong, and what the theory says."""
     first, second = comparison.first, comparison.second
     bound = math.hypot(first.lemma_bound, second.lemma_bound)
     kinds = comparison.memorization_errors, comparison.influence_errors
-    table = Table(box=None, pad_edge=False)
-    for name in ("root mean square", "memorization", "influence", "Lemma 2.1 allows"):
-        table.add_column(name, justify="left" if name.startswith("root") else "right")
+    names = "root mean square", "memorization", "influence", "Lemma 2.1 allows"
+    table = PlainTable(*names, left=1)
 
     def add(name: str, part: str, scale: float, allowed: float | None = None) -> None:
         numbers = [f"{getattr(kind, part) * scale:.4f}" for kind in kinds]
-        table.add_row(name, *numbers, "" if allowed is None else f"{allowed:.4f}")
+        table.add(name, *numbers, "" if allowed is None else f"{allowed:.4f}")
 
     if not halves:
         add("difference", "difference", 1, bound)

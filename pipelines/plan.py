@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from rich.table import Table
 
 from tfmem.config import Config
 from tfmem.errors import InputError
 from tfmem.planning import Plan, Question, Sizes, TrialTime, make_plan
 from tfmem.store.files import write_atomically
+from tfmem.terminal import PlainTable
 
 if TYPE_CHECKING:
     from tfmem.datasets import AnyDataset  # imports TFDS
@@ -27,7 +27,7 @@ def plan_run(
     question: Question,
     trials: Sequence[int],
     fractions: Sequence[float],
-    examples: Sequence[int] | None = None,
+    sizes: Sequence[int] | None = None,
     time_trials: int = 0,
     trial_hours: float | None = None,
     machines: int = 1,
@@ -39,7 +39,7 @@ def plan_run(
       question: what is to be found.
       trials: numbers of trials to compare with.
       fractions: subset fractions to compare with.
-      examples: numbers of training examples, test examples and classes, instead of the data.
+      sizes: numbers of training examples, test examples and classes, instead of the data.
       time_trials: how many trials to train for their time; 0 trains none.
       trial_hours: what a trial takes, if it is known and not to be measured.
       machines: how many train side by side.
@@ -47,24 +47,20 @@ def plan_run(
     Raises:
       InputError: if an option is wrong, or if there are neither data nor sizes.
     """
-    if examples is not None and len(examples) != 3:
-        raise InputError(
-            f"--examples: expected TRAIN,TEST,CLASSES, received {len(examples)} numbers"
-        )
-    if time_trials and (examples is not None or trial_hours is not None):
-        raise InputError(
-            "--time-trials goes without --examples (it needs the data) and --trial-hours"
-        )
+    if sizes is not None and len(sizes) != 3:
+        raise InputError(f"--sizes: expected TRAIN,TEST,CLASSES, received {len(sizes)} numbers")
+    if time_trials and (sizes is not None or trial_hours is not None):
+        raise InputError("--time-trials goes without --sizes (it needs the data) and --trial-hours")
     if trial_hours is not None and not 0 < trial_hours < math.inf:
         raise InputError(f"--trial-hours: expected more than 0, received {trial_hours}")
     training = config.training
-    if examples is not None:
-        sizes = Sizes.of_equal_classes(*examples)
+    if sizes is not None:
+        known = Sizes.of_equal_classes(*sizes)
     else:
         dataset = _load(config)
-        sizes = Sizes.of_labels(dataset.train_labels, dataset.test_labels)
+        known = Sizes.of_labels(dataset.train_labels, dataset.test_labels)
     plan = make_plan(
-        sizes,
+        known,
         question,
         (training.trials, training.fraction),
         trials,
@@ -86,17 +82,15 @@ def _load(config: Config) -> AnyDataset:
     try:
         return load(config.dataset)
     except InputError as error:
-        raise InputError(f"{error} (--examples TRAIN,TEST,CLASSES plans without data)") from None
+        raise InputError(f"{error} (--sizes TRAIN,TEST,CLASSES plans without data)") from None
 
 
-def plan_table(plan: Plan) -> Table:
+def plan_table(plan: Plan) -> PlainTable:
     """One line a candidate; that of the configuration is marked with >."""
-    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
     threshold = f"{plan.question.influence:g}"
     columns = ["trials", "m/n", "SE\n½", "SE\n0.9", "SE\nmem", "Lem.\n2.1", "infl\n50%",
                "infl\n90%", f"≥{threshold} by\nchance", "disk", "mem-\nory"]  # fmt: skip
-    for name in [*columns, *(["hours", "mach-\nines"] if plan.time else [])]:
-        table.add_column(name, justify="right", no_wrap=True)
+    table = PlainTable(*columns, *(["hours", "mach-\nines"] if plan.time else []), gap=1)
     for row in plan.rows:
         cells = [f"{'>' if row.configured else ''}{row.trials}", f"{row.fraction:g}"]
         errors = row.stderr_worst, row.stderr_typical, row.stderr_memorization, row.lemma_bound
@@ -108,7 +102,7 @@ def plan_table(plan: Plan) -> Table:
         )]  # fmt: skip
         if plan.time:
             cells += [_short(number) for number in (row.hours, row.machines_for_a_day or 1)]
-        table.add_row(*cells, style="bold" if row.configured else None)
+        table.add(*cells, bold=row.configured)
     return table
 
 
@@ -124,7 +118,22 @@ LEGEND = (
 
 
 def recommendation(plan: Plan) -> str:
-    """How many trials the question asks for, and what the configured ones find."""
+    """How many trials to run, in a sentence."""
+    row, influence = plan.configured, plan.question.influence
+    needed = plan.needed[row.fraction]
+    if needed is None:
+        said = f"To find an influence of {influence:g} 9 times in 10 takes more than 100,000 trials"
+    else:
+        said = f"With {needed:,} trials an influence of {influence:g} is found 9 times in 10"
+    if needed is not None and row.trials >= needed:
+        return f"{said}: the configured {row.trials:,} are enough."
+    if math.isnan(row.detected_90):
+        return f"{said}; with the configured {row.trials:,} none is."
+    return f"{said}; with the configured {row.trials:,}, one of {row.detected_90:.2f}."
+
+
+def details(plan: Plan) -> str:
+    """What the recommendation rests on, and what the configured trials find."""
     row, question = plan.configured, plan.question
     known = {number: fraction for fraction, number in plan.needed.items() if number}
     needed = _needed(plan.needed[row.fraction], row.fraction)

@@ -21,6 +21,7 @@ from pipelines.unchanged import output_digests, step_key
 from tfmem.errors import InputError
 from tfmem.store.listing import listing_digest
 from tfmem.store.outputs import publish_outputs, settle_outputs, unfinished_folder
+from tfmem.terminal import say
 
 _STATE = ".components"
 
@@ -50,7 +51,7 @@ class Step:
         return {**self.component.inputs, **self.wired}
 
 
-def run_chain(steps: Sequence[Step], folder: Path, say: Callable[[str], None] = print) -> None:
+def run_chain(steps: Sequence[Step], folder: Path, say: Callable[[str], None] = say) -> None:
     """Runs steps one after the other.
 
     Args:

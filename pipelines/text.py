@@ -33,7 +33,7 @@ def study(config: Config, out: Path, trials: bool, beam_args: Sequence[str] = ()
         )
     if not trials and config.experiments.estimator == "subsampled":
         raise InputError(
-            "--no-trials: expected experiments.estimator self_influence, received subsampled"
+            "--no-subsampled: expected experiments.estimator self_influence, received subsampled"
         )
     names = ["removal", "instances", "seeds", "reduction-rate"]
     if config.dataset.name == "treebank":

@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from pipelines.cli import main
-from pipelines.cli.options import BeamArgs, ConfigFile, Out, Set, done, examples, settings_of
+from pipelines.cli.commands import epilog
+from pipelines.cli.options import BeamArgs, ConfigFile, Out, Set, done, settings_of
 from tfmem.config import Config
 from tfmem.errors import InputError
+from tfmem.terminal import say
 
 if TYPE_CHECKING:
     from components.component import Artifact
@@ -62,7 +64,7 @@ def run_under_tfx(config: Config, out: Path, beam_args: Sequence[str] = ()) -> l
 
 
 @app.command(
-    epilog=examples(
+    epilog=epilog(
         "python -m pipelines.tfx_local configs/digits.yaml --out runs/tfx",
         "python -m pipelines.tfx_local configs/digits.yaml --out runs/tfx -- "
         "--direct_running_mode=multi_processing --direct_num_workers=2",
@@ -83,7 +85,7 @@ def command(config: ConfigFile, out: Out, set: Set = [], beam: BeamArgs = None) 
             for artifacts in (step.inputs, step.outputs)
         )
         served = " (served)" if step.cached else ""
-        print(f"{step.component}{served}: {given or 'settings'} -> {made}")
+        say(f"{step.component}{served}: {given or 'settings'} -> {made}")
     done(folders["report"] / Page.place, f"lineage in {out / 'metadata.sqlite'}")
 
 

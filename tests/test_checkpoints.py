@@ -76,7 +76,7 @@ def test_from_checkpoints_to_estimates_and_published_pairs(tmp_path, monkeypatch
          "--out", "estimates", "--memorization", "0.1", "--influence", "0.05")  # fmt: skip
     run = tfmem.load_run("estimates")
     np.testing.assert_allclose(run.memorization["memorization"], LEARNER.memorization(), atol=1e-6)
-    call("export", "estimates", "--format", "pairs-npz", "--out", "pairs.npz")
+    call("export", "estimates", "--format", "pairs-npz", "--file", "pairs.npz")
     shown = call("pairs", "pairs.npz", "--influence", "0.3")
     pairs = run.pairs[run.pairs["influence"] >= 0.3]
     assert 0 < len(pairs) < len(run.pairs)

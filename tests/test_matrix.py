@@ -130,7 +130,7 @@ main()
 def test_a_killed_job_leaves_nothing_under_the_final_name(tmp_path):
     make_run(tmp_path)
     shards, labels = paths(tmp_path)
-    words = ["matrix", shards, "--labels", labels, "--out", str(tmp_path / "influence.npy")]
+    words = ["matrix", shards, "--labels", labels, "--file", str(tmp_path / "influence.npy")]
     assert subprocess.run([sys.executable, "-c", KILLED, *words]).returncode == -signal.SIGKILL
     (unfinished,) = left(tmp_path)
     assert unfinished.startswith(".influence.npy.")

@@ -206,7 +206,7 @@ def test_estimate_alone_writes_the_same_records(digits_run, tmp_path):
 def test_features_of_one_model_are_what_a_last_layer_is_trained_on(tmp_path):
     """Features in index order; trained on all of them, a linear layer is as good as the network."""
     path = tmp_path / "features.npz"
-    digits = ("features", "configs/digits.yaml", "--out", path)
+    digits = ("features", "configs/digits.yaml", "--file", path)
     done = tfmem_command(*digits, "--set", "training.epochs=12")
     assert done.stdout.splitlines()[-1].startswith(f"Results: {path}")
     with np.load(path, allow_pickle=False) as arrays:

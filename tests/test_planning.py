@@ -149,7 +149,7 @@ def test_trials_are_timed_by_the_trainers_of_a_run(digits):
 
 
 def test_a_plan_without_data_says_what_is_needed(tmp_path):
-    done = command("configs/imagenet_resnet50.yaml", "--examples", "1281167,50000,1000",
+    done = command("configs/imagenet_resnet50.yaml", "--sizes", "1281167,50000,1000",
                    "--pairs", "all", "--trials", "500,1000", "--fractions", "0.5", "--out",
                    tmp_path / "new" / "plan", "--trial-hours", "1")  # fmt: skip
     assert done.exit_code == 0, done.output
@@ -188,18 +188,18 @@ def test_the_table_fits_in_80_columns_and_says_where_nothing_is_found():
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--examples", "10,x,2"], ["--examples", "'10,x,2'"]),
-        (["--examples", "10,5"], ["--examples", "TRAIN,TEST,CLASSES", "2 numbers"]),
-        (["--examples", "10,5,6"], ["examples", "10, 5, 6"]),
-        (["--examples", "100,50,2", "--time-trials", "3"], ["--time-trials", "--examples"]),
-        (["--examples", "100,50,2", "--trial-hours", "nan"], ["--trial-hours", "nan"]),
-        (["--examples", "100,50,2", "--trial-hours", "1", "--machines", "0"], ["machines", "0"]),
-        (["--examples", "100,50,2", "--fdr", "1"], ["fdr", "1.0"]),
-        (["--examples", "100,50,2", "--influence", "0"], ["influence", "0.0"]),
-        (["--examples", "100,50,2", "--trials", "1"], ["trials", "1"]),
-        (["--examples", "100,50,2", "--fractions", "0.5,0.999"], ["fraction", "0.999"]),
-        (["--examples", "100,50,2", "--expected-pairs", "2501"], ["discoveries", "2,500", "2501"]),
-        (["--set", "dataset.name=npz"], ["dataset.data_dir", "--examples"]),
+        (["--sizes", "10,x,2"], ["--sizes", "'10,x,2'"]),
+        (["--sizes", "10,5"], ["--sizes", "TRAIN,TEST,CLASSES", "2 numbers"]),
+        (["--sizes", "10,5,6"], ["examples", "10, 5, 6"]),
+        (["--sizes", "100,50,2", "--time-trials", "3"], ["--time-trials", "--sizes"]),
+        (["--sizes", "100,50,2", "--trial-hours", "nan"], ["--trial-hours", "nan"]),
+        (["--sizes", "100,50,2", "--trial-hours", "1", "--machines", "0"], ["machines", "0"]),
+        (["--sizes", "100,50,2", "--fdr", "1"], ["fdr", "1.0"]),
+        (["--sizes", "100,50,2", "--influence", "0"], ["influence", "0.0"]),
+        (["--sizes", "100,50,2", "--trials", "1"], ["trials", "1"]),
+        (["--sizes", "100,50,2", "--fractions", "0.5,0.999"], ["fraction", "0.999"]),
+        (["--sizes", "100,50,2", "--expected-pairs", "2501"], ["discoveries", "2,500", "2501"]),
+        (["--set", "dataset.name=npz"], ["dataset.data_dir", "--sizes"]),
     ],
 )
 def test_bad_input_is_one_line(options, words):
@@ -210,7 +210,7 @@ def test_bad_input_is_one_line(options, words):
 
 def test_a_folder_that_cannot_be_made_is_refused(tmp_path):
     (tmp_path / "file").write_text("")
-    message = refusal(*SMALL, "--examples", "100,50,2", "--out", tmp_path / "file" / "plan")
+    message = refusal(*SMALL, "--sizes", "100,50,2", "--out", tmp_path / "file" / "plan")
     assert "--out" in message
 
 

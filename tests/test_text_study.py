@@ -292,5 +292,5 @@ def test_what_cannot_be_studied_is_said(toy, tmp_path):
     with pytest.raises(InputError, match="expected texts"):
         study(from_yaml("", []), tmp_path, trials=True)
     config = from_yaml("", [*settings(toy), "experiments.estimator=subsampled"])
-    with pytest.raises(InputError, match=r"--no-trials: expected experiments\.estimator"):
+    with pytest.raises(InputError, match=r"--no-subsampled: expected experiments\.estimator"):
         study(config, tmp_path, trials=False)

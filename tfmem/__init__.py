@@ -8,10 +8,14 @@ if TYPE_CHECKING:
     from tfmem.published import load_matrices, load_pairs
     from tfmem.run import Run, load_run
 
-__all__ = ["Run", "load_matrices", "load_pairs", "load_run"]
+__all__ = ["Run", "__version__", "load_matrices", "load_pairs", "load_run"]
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("tfmem")
     # Beam workers import this package: what is not asked for must cost them nothing.
     if name in __all__:
         from tfmem import run

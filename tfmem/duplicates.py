@@ -24,6 +24,7 @@ from scipy.sparse.csgraph import connected_components
 from tfmem.datasets import AnyDataset, Dataset, TextDataset
 from tfmem.errors import InputError
 from tfmem.groups import Groups, to_csv
+from tfmem.store import spreadsheets
 from tfmem.store.files import write_atomically
 
 THRESHOLD = 0.85  # of 144 pairs of CIFAR-100 from here to 0.95, a dozen were different things
@@ -195,7 +196,7 @@ def write_duplicates(found: Duplicates, path: Path) -> None:
     tables = {"pairs": found.train, "test": found.test}
     try:
         for name, table in tables.items():
-            contents = table.to_csv(index=False, float_format="%.4f").encode()
+            contents = spreadsheets.to_csv(table, "%.4f")
             write_atomically(path.with_name(f"{path.stem}-{name}.csv"), contents)
         write_atomically(path, to_csv(found.groups))
     except OSError as error:

@@ -18,6 +18,7 @@ import numpy as np
 
 from tfmem.config import Config
 from tfmem.errors import InputError
+from tfmem.store.spreadsheets import harmless, plain
 
 GROUPS_NAME = "groups.csv"  # of the copy beside the predictions of a run drawn by group
 HEADER = ["index", "group"]
@@ -85,7 +86,7 @@ def _member(row: Sequence[str], where: str, num_train: int | None) -> tuple[int,
         )
     if not name:
         raise InputError(f"{where}: group: expected a name, received nothing")
-    return int(index), name
+    return int(index), plain(name)
 
 
 def to_csv(groups: Groups) -> bytes:
@@ -94,7 +95,7 @@ def to_csv(groups: Groups) -> bytes:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(HEADER)
     for name, members in groups.items():
-        writer.writerows((index, name) for index in members.tolist())
+        writer.writerows((index, harmless(name)) for index in members.tolist())
     return text.getvalue().encode()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from urllib.parse import quote
 
 import jinja2
 
@@ -17,7 +18,13 @@ def template(name: str) -> jinja2.Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["beside"] = beside
     return environment.get_template(name)
+
+
+def beside(name: str) -> str:
+    """An address relative to the page, of a file or folder that users named, whatever the name."""
+    return f"./{quote(name, safe='')}"
 
 
 def data_uri(image: bytes, suffix: str = "png") -> str:

@@ -8,9 +8,11 @@ import io
 import logging
 import os
 import sys
+import traceback
 
 import typer
 
+import tfmem
 from pipelines.cli import (
     attribution,
     comparing,
@@ -21,8 +23,10 @@ from pipelines.cli import (
     self_influence,
     showing,
 )
-from pipelines.cli.options import app
+from pipelines.cli.commands import app
+from pipelines.runner import ComponentError
 from tfmem.errors import DryRun, InputError
+from tfmem.terminal import is_verbose, printable, tell
 
 __all__ = [
     "app",
@@ -41,21 +45,49 @@ __all__ = [
 def main(commands: typer.Typer = app) -> None:
     """Runs a command line; a mistake is one line and exit code 1.
 
-    With `TFMEM_TRACEBACK=1` in the environment the line comes with its traceback.
+    With `--verbose`, or with `TFMEM_TRACEBACK=1` in the environment, the line comes after its
+    traceback. A mistake of tfmem itself is said to be one, and its traceback is always shown.
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
     logging.basicConfig(level=logging.WARNING, format="%(message)s", force=True)
-    for name in ("absl", "apache_beam", "tensorflow", "root"):
-        logging.getLogger(name).setLevel(logging.ERROR)
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(_log_as_text)
     atexit.register(gc.freeze)  # at the end no search for cycles among a million objects: 0.4 s
     try:
         commands()
     except DryRun as described:
-        print(described)
-    except InputError as error:
-        if os.environ.get("TFMEM_TRACEBACK"):
-            raise
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(1)
+        print(printable(described))
+    except Exception as error:
+        sys.exit(_told(error))
+
+
+def _told(error: Exception) -> int:
+    """Says what ended a command, and returns the exit code."""
+    cause = error.__cause__ if isinstance(error, ComponentError) else error
+    if not isinstance(cause, InputError | OSError | MemoryError):
+        tell(
+            f"error: this is a bug in tfmem {tfmem.__version__}, please report it with what "
+            f"follows: {type(cause).__name__}: {cause}"
+        )
+        tell("".join(traceback.format_exception(error)).rstrip())
+        return 1
+    if is_verbose() or os.environ.get("TFMEM_TRACEBACK"):
+        tell("".join(traceback.format_exception(error)).rstrip())
+    tell(f"error: {_said(error)}")
+    return 1
+
+
+def _said(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    if isinstance(error, MemoryError):
+        return f"there is not enough memory{f': {error}' if str(error) else ''}"
+    return str(error)
+
+
+def _log_as_text(record: logging.LogRecord) -> bool:
+    """Makes text of users in a line of a log harmless, as all else that is written."""
+    record.msg, record.args = printable(record.getMessage()), ()
+    return True

@@ -6,30 +6,25 @@ from typing import Annotated
 
 import numpy as np
 import typer
-from rich.console import Console
 
+from pipelines.cli.commands import command
 from pipelines.cli.options import (
     ConfigFile,
     Out,
     Set,
-    app,
     done,
-    examples,
     given,
     resumable,
     settings_of,
-    table,
-    warn,
 )
+from tfmem.terminal import PlainTable, present, warn
 
 _SHOWN = 10
 
 
-@app.command(
-    epilog=examples(
-        "tfmem attribute configs/text_small.yaml --out runs/text_small --share 0.01",
-        "tfmem attribute configs/digits.yaml --out runs/digits --examples 5,17 --patch 2",
-    )
+@command(
+    "tfmem attribute configs/text_small.yaml --out runs/text_small --share 0.01",
+    "tfmem attribute configs/digits.yaml --out runs/digits --examples 5,17 --patch 2",
 )
 def attribute(
     config: ConfigFile,
@@ -74,13 +69,13 @@ def attribute(
         run_chain([*self_influence(settings), *attribution(settings)], out)
     folder = out / Attributions.place
     found = read_attributions(folder)
-    listed = table("index", "memorization", "gap", "highest scores")
+    listed = PlainTable("index", "memorization", "gap", "highest scores")
     for index, row in found.nlargest(_SHOWN, "memorization").iterrows():
         values = f"{row['memorization']:.4f}", f"{row['gap']:.1%}"
-        listed.add_row(str(index), *values, _top(row["words"], row["scores"]))
-    Console().print(listed)
+        listed.add(str(index), *values, _top(row["words"], row["scores"]))
+    present(listed)
     median, of = found["gap"].median(), settings.attribution.steps
-    print(f"{len(found):,} examples, median gap {median:.2%} at {of} steps")
+    present(f"{len(found):,} examples, median gap {median:.2%} at {of} steps")
     if missing := int(found["replace"].isna().sum()):
         warn(f"{missing:,} examples have not converged and are NaN")
     done(folder, "attribution records")

@@ -6,22 +6,20 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
-from pipelines.cli.options import Out, Set, app, done, examples, resumable, settings_of, warn
+from pipelines.cli.commands import command
+from pipelines.cli.options import Out, Set, done, resumable, settings_of
 from tfmem.config import SelectionSettings
 from tfmem.errors import InputError
+from tfmem.terminal import present, warn
 
 
-@app.command(
-    epilog=examples(
-        "tfmem consistency runs/digits",
-        "tfmem consistency runs/resnet50 runs/resnet18 runs/densenet --out architectures",
-        "tfmem consistency runs/digits/memorization runs/digits/self_influence/fast "
-        "--out estimators",
-        "tfmem consistency runs/resnet50 runs/last_layer --no-memorization-condition "
-        "--other-inputs --out last_layer",
-    )
+@command(
+    "tfmem consistency runs/digits",
+    "tfmem consistency runs/resnet50 runs/resnet18 runs/densenet --out architectures",
+    "tfmem consistency runs/digits/memorization runs/digits/self_influence/fast --out estimators",
+    "tfmem consistency runs/resnet50 runs/last_layer --no-memorization-condition "
+    "--other-inputs --out last_layer",
 )
 def consistency(
     folders: Annotated[
@@ -93,15 +91,14 @@ def consistency(
         condition,
     )
     place = out or folders[0] / ("comparison" if len(folders) > 1 else "consistency")
-    console = Console(highlight=False)
     for comparison in compare(folders, place, rule, other_inputs):
-        print(f"first: {describe(comparison.first)}\nsecond: {describe(comparison.second)}\n")
-        console.print(agreement_table(comparison, rule))
-        print()
-        console.print(error_table(comparison, halves=len(folders) == 1))
-        print()
+        present(f"first: {describe(comparison.first)}\nsecond: {describe(comparison.second)}\n")
+        present(agreement_table(comparison, rule))
+        present("")
+        present(error_table(comparison, halves=len(folders) == 1))
+        present("")
         for line in conclusion(comparison):
-            print(line)
+            present(line)
         if comparison.shared_subsets and len(folders) > 1:
             warn(
                 f"{comparison.shared_subsets:,} trials of {comparison.second.name} have the subset "
@@ -127,7 +124,7 @@ def _compare_records(folders: list[Path], out: Path | None, threshold: float | N
     compared = record_consistency(places, out, least)
     save(records_figure(curves(compared), least), out, "consistency")
     for each in compared:
-        print(each.said)
+        present(each.said)
     done(out, "consistency.png, consistency.pdf, consistency.csv")
 
 
@@ -140,13 +137,11 @@ def _selection(folder: Path) -> SelectionSettings:
     return SelectionSettings()
 
 
-@app.command(
-    epilog=examples(
-        "tfmem compare configs/digits.yaml configs/digits_cnn.yaml --out runs/comparison "
-        "--set training.trials=400",
-        "tfmem compare configs/cifar100_resnet50.yaml configs/cifar100_resnet18.yaml "
-        "configs/cifar100_densenet100.yaml --out runs/architectures --set dataset.data_dir=FOLDER",
-    )
+@command(
+    "tfmem compare configs/digits.yaml configs/digits_cnn.yaml --out runs/comparison "
+    "--set training.trials=400",
+    "tfmem compare configs/cifar100_resnet50.yaml configs/cifar100_resnet18.yaml "
+    "configs/cifar100_densenet100.yaml --out runs/architectures --set dataset.data_dir=FOLDER",
 )
 def compare(
     configs: Annotated[

@@ -7,36 +7,32 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
-from rich.console import Console
 
+from pipelines.cli.commands import command
 from pipelines.cli.options import (
     BeamArgs,
     Memory,
     RunFolder,
-    app,
     done,
-    examples,
-    table,
 )
 from tfmem.config import SelectionSettings, from_yaml
 from tfmem.errors import InputError
+from tfmem.terminal import PlainTable, present, say
 
 _SELECTION = SelectionSettings()
 
 
-@app.command(
-    epilog=examples(
-        "tfmem estimate 'runs/digits/predictions/*.tfrecord' --labels "
-        "runs/digits/predictions/labels.npz --out estimates",
-        "tfmem estimate '*.tfrecord' --labels labels.npz --out estimates --pairs all --fdr 0.05",
-        "tfmem estimate '*.tfrecord' --labels labels.npz --out estimates --statistic probability",
-        "tfmem estimate '*.tfrecord' --labels labels.npz --out estimates --influence 0.1 -- "
-        "--direct_running_mode=multi_processing --direct_num_workers=2",
-        "tfmem estimate 'gs://bucket/run/predictions/*.tfrecord' --labels "
-        "gs://bucket/run/predictions/labels.npz --out gs://bucket/estimates -- "
-        "--runner=DataflowRunner --project=… --region=… --temp_location=gs://bucket/tmp "
-        "--sdk_container_image=…",
-    )
+@command(
+    "tfmem estimate 'runs/digits/predictions/*.tfrecord' --labels "
+    "runs/digits/predictions/labels.npz --out estimates",
+    "tfmem estimate '*.tfrecord' --labels labels.npz --out estimates --pairs all --fdr 0.05",
+    "tfmem estimate '*.tfrecord' --labels labels.npz --out estimates --statistic probability",
+    "tfmem estimate '*.tfrecord' --labels labels.npz --out estimates --influence 0.1 -- "
+    "--direct_running_mode=multi_processing --direct_num_workers=2",
+    "tfmem estimate 'gs://bucket/run/predictions/*.tfrecord' --labels "
+    "gs://bucket/run/predictions/labels.npz --out gs://bucket/estimates -- "
+    "--runner=DataflowRunner --project=… --region=… --temp_location=gs://bucket/tmp "
+    "--sdk_container_image=…",
 )
 def estimate(
     predictions: Annotated[str, typer.Argument(help="Path or glob of shards.", show_default=False)],
@@ -102,22 +98,23 @@ def estimate(
     else:
         counters = run_job(predictions, labels, folders, selection, beam or [], statistic, room)
     for name, value in sorted(counters.items()):
-        print(f"{name.replace('_', ' ')}: {value:,}")
-    print(describe(selection, read_selection(folders["pairs"])))
+        say(f"{name.replace('_', ' ')}: {value:,}")
+    say(describe(selection, read_selection(folders["pairs"])))
     done(out, ", ".join(kinds))
 
 
-@app.command(
-    epilog=examples(
-        "tfmem matrix 'runs/digits/predictions/*.tfrecord' --labels "
-        "runs/digits/predictions/labels.npz --out influence.npy",
-        "tfmem matrix '*.tfrecord' --labels labels.npz --out influence.npy --dtype float16",
-    )
+@command(
+    "tfmem matrix 'runs/digits/predictions/*.tfrecord' --labels "
+    "runs/digits/predictions/labels.npz --file influence.npy",
+    "tfmem matrix '*.tfrecord' --labels labels.npz --file influence.npy --dtype float16",
+    renamed={"--out": "--file"},
 )
 def matrix(
     predictions: Annotated[str, typer.Argument(help="Path or glob of shards.", show_default=False)],
     labels: Annotated[str, typer.Option(help="The labels.npz beside them.", show_default=False)],
-    out: Annotated[str, typer.Option(help="Local .npy file.", show_default=False)],
+    file: Annotated[
+        str, typer.Option(help="The local .npy file to write.", metavar="FILE", show_default=False)
+    ],
     dtype: Annotated[
         Literal["float32", "float16"], typer.Option(help="4 or 2 bytes a pair.")
     ] = "float32",
@@ -134,18 +131,16 @@ def matrix(
     from tfmem.aggregation.runners import check_file_systems
 
     check_file_systems([predictions, labels])
-    counters = write_matrix(predictions, labels, out, dtype, beam or [], Room(memory=memory))
+    counters = write_matrix(predictions, labels, file, dtype, beam or [], Room(memory=memory))
     for name, value in sorted(counters.items()):
-        print(f"{name.replace('_', ' ')}: {value:,}")
-    done(out, 'np.load(…, mmap_mode="r")')
+        say(f"{name.replace('_', ' ')}: {value:,}")
+    done(file, 'np.load(…, mmap_mode="r")')
 
 
-@app.command(
-    epilog=examples(
-        "tfmem groups runs/digits --groups groups.csv",
-        "tfmem run configs/digits.yaml --out runs/groups --set training.groups=groups.csv",
-        "tfmem groups runs/groups",
-    )
+@command(
+    "tfmem groups runs/digits --groups groups.csv",
+    "tfmem run configs/digits.yaml --out runs/groups --set training.groups=groups.csv",
+    "tfmem groups runs/groups",
 )
 def groups(
     folder: RunFolder,
@@ -189,32 +184,34 @@ def groups(
         least=least,
         parquet=parquet,
     )
-    shown = table("group", "size", "in", "out", "memorization", "95% interval", "examples alone")
+    shown = PlainTable(
+        "group", "size", "in", "out", "memorization", "95% interval", "examples alone"
+    )
     ranked = tables.groups.sort_values("memorization", ascending=False, kind="stable").head(top)
     for row in ranked.to_dict("records"):
-        shown.add_row(
+        shown.add(
             *(str(row[name]) for name in ("group", "size", "n_in", "n_out")),
             f"{row['memorization']:.3f}",
             f"{row['ci_low']:.3f} to {row['ci_high']:.3f}",
             f"{row['example_memorization']:.3f}",
         )
-    Console().print(shown)
-    print("Test examples that they influence most (± SE, false discovery rate q):")
+    present(shown)
+    present("Test examples that they influence most (± SE, false discovery rate q):")
     for name in ranked["group"]:
         rows = tables.group_influence.query("group == @name").head(5)
-        columns = (rows[name] for name in ("test_index", "influence", "stderr", "q_value"))
-        numbers = zip(*columns, strict=True)
+        found = (rows[name] for name in ("test_index", "influence", "stderr", "q_value"))
+        numbers = zip(*found, strict=True)
         shown_tests = (f"{j} {value:.2f} ± {se:.2f} (q {q:.2g})" for j, value, se, q in numbers)
-        print(f"  {name}: " + ", ".join(shown_tests))
+        present(f"  {name}: " + ", ".join(shown_tests))
     if len(short := tables.groups.query("trials_needed > 0")):
         worst = short.sort_values("trials_needed", ascending=False, kind="stable").head(5)
-        print(
+        present(
             f"{len(short)} of {len(tables.groups)} groups were wholly in, or wholly out, in fewer "
             f"than {least} trials; draw subsets by group (training.groups), or train more:"
         )
         for row in worst.to_dict("records"):
             needed = f"{row['trials_needed']:,.0f}"
-            print(
+            present(
                 f"  {row['group']} ({row['size']} examples): {row['n_in']} in, {row['n_out']} out, "
                 f"expected to be enough with {needed} trials"
             )

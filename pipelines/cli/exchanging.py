@@ -9,17 +9,16 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
+from pipelines.cli.commands import command
 from pipelines.cli.options import (
     DataDir,
     DatasetName,
     RunFolder,
-    app,
     dataset_settings,
     done,
-    examples,
-    warn,
 )
 from tfmem.errors import InputError
+from tfmem.terminal import say, tell, warn
 
 if TYPE_CHECKING:
     pass
@@ -27,12 +26,11 @@ if TYPE_CHECKING:
 Format = Literal["pairs-npz", "matrices-npz", "demo-npz", "parquet", "csv"]
 
 
-@app.command(
-    epilog=examples(
-        "tfmem export runs/digits --format pairs-npz --out pairs.npz",
-        "tfmem export runs/digits --format matrices-npz --out infl_matrix.npz",
-        "tfmem export runs/digits --format parquet --out tables --influence",
-    )
+@command(
+    "tfmem export runs/digits --format pairs-npz --file pairs.npz",
+    "tfmem export runs/digits --format matrices-npz --file infl_matrix.npz",
+    "tfmem export runs/digits --format parquet --out tables --with-influence",
+    renamed={"--influence": "--with-influence"},
 )
 def export(
     folder: RunFolder,
@@ -40,12 +38,15 @@ def export(
         Format,
         typer.Option("--format", help="What to write, see below.", show_default=False),
     ],
+    file: Annotated[
+        Path | None, typer.Option(help="The npz file to write.", metavar="FILE", show_default=False)
+    ] = None,
     out: Annotated[
-        Path,
-        typer.Option(help="The npz file, or the folder of the tables.", show_default=False),
-    ],
-    influence: Annotated[
-        bool, typer.Option("--influence", help="With tables: one of influence, a row a pair, too.")
+        Path | None, typer.Option(help="Folder for the tables.", show_default=False)
+    ] = None,
+    with_influence: Annotated[
+        bool,
+        typer.Option("--with-influence", help="With tables: one of influence, a row a pair, too."),
     ] = False,
 ) -> None:
     """Write estimates in a format that others read: those of the paper's authors, Parquet, CSV.
@@ -57,17 +58,21 @@ def export(
     """
     from tfmem.published import export
 
-    written = export(folder, form, out, influence)
-    done(out, "" if written == [out] else ", ".join(path.name for path in written))
+    if form.endswith("-npz") and out and not file:
+        tell(f"note: --out is now called --file with --format {form}")
+        file, out = out, None
+    wanted, place = ("--file", file) if form.endswith("-npz") else ("--out", out)
+    if place is None or (file and out):
+        raise InputError(f"--format {form}: expected {wanted} and no other place")
+    written = export(folder, form, place, with_influence)
+    done(place, "" if written == [place] else ", ".join(path.name for path in written))
 
 
-@app.command(
-    "import",
-    epilog=examples(
-        "tfmem import imagenet-resnet50/0.7 --labels imagenet_index.npz --out predictions",
-        "tfmem import checkpoints/0.7 --dataset mnist --data-dir mnist --out predictions",
-        "tfmem estimate 'predictions/*.tfrecord' --labels predictions/labels.npz --out estimates",
-    ),
+@command(
+    "tfmem import imagenet-resnet50/0.7 --labels imagenet_index.npz --out predictions",
+    "tfmem import checkpoints/0.7 --dataset mnist --data-dir mnist --out predictions",
+    "tfmem estimate 'predictions/*.tfrecord' --labels predictions/labels.npz --out estimates",
+    name="import",
 )
 def import_(
     folder: Annotated[
@@ -106,11 +111,11 @@ def import_(
         found = import_checkpoints(
             folder, out, known, lambda done, of: bar.update(task, completed=done, total=of)
         )
-    print(
+    say(
         f"{found.trials} trials on {found.subset_size:,} of {found.num_train:,} training examples, "
         f"{found.num_test:,} test examples"
     )
-    print(
+    say(
         f"accuracy: {found.subset_accuracy:.2%} on subsets, {found.held_out_accuracy:.2%} on the "
         f"other training examples, {found.test_accuracy:.2%} on test examples"
     )

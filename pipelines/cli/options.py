@@ -1,9 +1,8 @@
-"""What the commands have in common: arguments, settings, tables, the last line."""
+"""Arguments and options that several commands have, and the settings that they name."""
 
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,22 +10,27 @@ from typing import Annotated, Any
 
 import typer
 from pydantic import ByteSize, TypeAdapter, ValidationError
-from rich.table import Table
 
 from tfmem.config import Config, DatasetSettings, from_yaml
 from tfmem.config.parsing import LONGEST, parse_yaml
 from tfmem.errors import InputError
+from tfmem.terminal import say, tell
 
-app = typer.Typer(
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
-    add_completion=False,
-    help="What has my model memorized, and which training examples does each prediction rest on?",
-)
+
+def _checked(words: list[str] | None) -> list[str] | None:
+    """Refuses options that Beam does not have before anything else is done."""
+    if words:
+        from tfmem.aggregation.runners import beam_options
+
+        beam_options(words)
+    return words
+
 
 ConfigFile = Annotated[Path, typer.Argument(help="Settings in YAML.", show_default=False)]
 Out = Annotated[Path, typer.Option("--out", help="Folder for all outputs.", show_default=False)]
+ResultFile = Annotated[
+    Path, typer.Option("--file", help="The file to write.", metavar="FILE", show_default=False)
+]
 Set = Annotated[
     list[str],
     typer.Option("--set", metavar="KEY=VALUE", help="Change a setting; may be repeated."),
@@ -34,7 +38,10 @@ Set = Annotated[
 BeamArgs = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="[-- BEAM OPTIONS]", help="Passed on to Apache Beam.", show_default=False
+        metavar="[-- BEAM OPTIONS]",
+        help="Passed on to Apache Beam.",
+        show_default=False,
+        callback=_checked,
     ),
 ]
 
@@ -69,11 +76,6 @@ DataDir = Annotated[
     str | None,
     typer.Option("--data-dir", help="Where the data set is.", show_default=False),
 ]
-
-
-def examples(*commands: str) -> str:
-    """The epilog of a command: commands to copy."""
-    return "Examples:\n\n" + "\n\n".join(f"  [cyan]{command}[/cyan]" for command in commands)
 
 
 def settings_of(path: Path, overrides: list[str]) -> Config:
@@ -114,23 +116,10 @@ def resumable() -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        print("stopped; the same command continues", file=sys.stderr)
+        tell("stopped; the same command continues")
         raise typer.Exit(130) from None
-
-
-def table(*columns: str) -> Table:
-    """A table to print."""
-    made = Table(box=None, pad_edge=False)
-    for column in columns:
-        made.add_column(column, justify="right")
-    return made
-
-
-def warn(message: str) -> None:
-    """Says what the user should know, beside the results."""
-    print(f"warning: {message}", file=sys.stderr)
 
 
 def done(place: str | Path, more: str = "") -> None:
     """The last line: where the results are."""
-    print(f"Results: {place}" + (f" ({more})" if more else ""))
+    say(f"Results: {place}" + (f" ({more})" if more else ""))

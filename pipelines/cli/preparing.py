@@ -8,17 +8,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
-from rich.console import Console
 
+from pipelines.cli.commands import command
 from pipelines.cli.options import (
     ConfigFile,
+    ResultFile,
     Set,
-    app,
     done,
-    examples,
     settings_of,
 )
 from tfmem.errors import InputError
+from tfmem.terminal import present, say
 
 if TYPE_CHECKING:
     pass
@@ -33,14 +33,13 @@ class CandidatePairs(str, Enum):
     ALL = "all"
 
 
-@app.command(
-    epilog=examples(
-        "tfmem plan configs/digits.yaml --time-trials 100 --out plans/digits",
-        "tfmem plan configs/cifar100_resnet50.yaml --examples 50000,10000,100 "
-        "--expected-pairs 1000 --influence 0.1",
-        "tfmem plan configs/imagenet_resnet50.yaml --examples 1281167,50000,1000 --pairs all "
-        "--trial-hours 50 --machines 64",
-    )
+@command(
+    "tfmem plan configs/digits.yaml --time-trials 100 --out plans/digits",
+    "tfmem plan configs/cifar100_resnet50.yaml --sizes 50000,10000,100 "
+    "--expected-pairs 1000 --influence 0.1",
+    "tfmem plan configs/imagenet_resnet50.yaml --sizes 1281167,50000,1000 --pairs all "
+    "--trial-hours 50 --machines 64",
+    renamed={"--examples": "--sizes"},
 )
 def plan(
     config: ConfigFile,
@@ -48,7 +47,7 @@ def plan(
         Path | None, typer.Option(help="Folder for plan.json and the figure.", show_default=False)
     ] = None,
     set: Set = [],  # noqa: B006
-    examples: Annotated[
+    sizes: Annotated[
         str | None,
         typer.Option(
             metavar="TRAIN,TEST,CLASSES",
@@ -83,7 +82,7 @@ def plan(
     machines: Annotated[int, typer.Option(help="Machines that train side by side.")] = 1,
 ) -> None:
     """Say what a run will show and cost, before anything is trained."""
-    from pipelines.plan import LEGEND, plan_run, plan_table, recommendation, write_plan
+    from pipelines.plan import LEGEND, details, plan_run, plan_table, recommendation, write_plan
     from tfmem.planning import Question
 
     settings = settings_of(config, set)
@@ -98,14 +97,15 @@ def plan(
         question,
         trials=_numbers("--trials", trials, int),
         fractions=_numbers("--fractions", fractions, float),
-        examples=_numbers("--examples", examples, int) if examples is not None else None,
+        sizes=_numbers("--sizes", sizes, int) if sizes is not None else None,
         time_trials=time_trials,
         trial_hours=trial_hours,
         machines=machines,
     )
-    Console().print(plan_table(made))
-    Console(highlight=False).print(LEGEND)
-    print(recommendation(made))
+    present(recommendation(made) + "\n")
+    present(plan_table(made))
+    present(LEGEND)
+    present(details(made))
     if out:
         write_plan(made, out)
         done(out / "plan.json", "and plan.png, plan.pdf")
@@ -118,19 +118,15 @@ def _numbers(option: str, text: str, kind: Callable[[str], Number]) -> list[Numb
         raise InputError(f"{option}: expected numbers between commas, received {text!r}") from None
 
 
-@app.command(
-    epilog=examples(
-        "tfmem duplicates configs/digits.yaml --out digits-groups.csv --threshold 0.9",
-        "tfmem duplicates configs/cifar100_resnet50.yaml --out cifar-groups.csv "
-        "--set dataset.data_dir=~/cifar-100-binary",
-    )
+@command(
+    "tfmem duplicates configs/digits.yaml --file digits-groups.csv --threshold 0.9",
+    "tfmem duplicates configs/cifar100_resnet50.yaml --file cifar-groups.csv "
+    "--set dataset.data_dir=~/cifar-100-binary",
+    renamed={"--out": "--file"},
 )
 def duplicates(
     config: ConfigFile,
-    out: Annotated[
-        Path,
-        typer.Option(help="CSV file of groups to write.", metavar="FILE.csv", show_default=False),
-    ],
+    file: ResultFile,
     threshold: Annotated[
         float, typer.Option(help="Least similarity of near duplicates.", min=0.01, max=1)
     ] = 0.85,
@@ -147,18 +143,18 @@ def duplicates(
     from tfmem.duplicates import find_duplicates, write_duplicates
 
     settings = settings_of(config, set)
-    if out.suffix != ".csv" or not out.absolute().parent.is_dir():
-        raise InputError(f"--out {out}: expected a file called .csv in a folder that is there")
+    if file.suffix != ".csv" or not file.absolute().parent.is_dir():
+        raise InputError(f"--file {file}: expected a file called .csv in a folder that is there")
     dataset = load(settings.dataset)
     found = find_duplicates(dataset, threshold)
-    write_duplicates(found, out)
+    write_duplicates(found, file)
     labels = dataset.train_labels
     mixed = sum(np.ptp(labels[members]) > 0 for members in found.groups.values())
     largest = max(map(len, found.groups.values()), default=0)
     joined = sum(map(len, found.groups.values()))
-    print(
+    say(
         f"{len(found.train):,} pairs of training examples, in {len(found.groups):,} groups of "
         f"{joined:,} examples (the largest has {largest:,}); {mixed:,} groups have several labels"
     )
-    print(f"{found.test['test_index'].nunique():,} test examples are like a training example")
-    done(out, "index,group; the pairs are beside it")
+    say(f"{found.test['test_index'].nunique():,} test examples are like a training example")
+    done(file, "index,group; the pairs are beside it")

@@ -7,20 +7,21 @@ from typing import Annotated, Literal
 
 import typer
 
+from pipelines.cli.commands import command
 from pipelines.cli.options import (
     BeamArgs,
     ConfigFile,
     Out,
+    ResultFile,
     RunFolder,
     Set,
-    app,
     done,
-    examples,
     resumable,
     settings_of,
 )
 from tfmem.config import Config, from_yaml
 from tfmem.errors import InputError
+from tfmem.terminal import say
 
 ExperimentName = Literal[
     "removal",
@@ -42,13 +43,11 @@ ExperimentName = Literal[
 ]
 
 
-@app.command(
-    epilog=examples(
-        "tfmem run configs/digits.yaml --out runs/digits",
-        "tfmem run configs/digits.yaml --out runs/small --set training.trials=500",
-        "tfmem run configs/mnist_demo.yaml --out runs/mnist --set dataset.data_dir=~/mnist -- "
-        "--direct_running_mode=multi_processing --direct_num_workers=2",
-    )
+@command(
+    "tfmem run configs/digits.yaml --out runs/digits",
+    "tfmem run configs/digits.yaml --out runs/small --set training.trials=500",
+    "tfmem run configs/mnist_demo.yaml --out runs/mnist --set dataset.data_dir=~/mnist -- "
+    "--direct_running_mode=multi_processing --direct_num_workers=2",
 )
 def run(config: ConfigFile, out: Out, set: Set = [], beam: BeamArgs = None) -> None:  # noqa: B006
     """Train, estimate, select pairs, draw figures and write a page.
@@ -71,14 +70,12 @@ def run(config: ConfigFile, out: Out, set: Set = [], beam: BeamArgs = None) -> N
     done(out / "report.html", "figures, TFRecords and settings are beside it")
 
 
-@app.command(
-    epilog=examples(
-        "tfmem experiment removal configs/digits.yaml --out runs/digits",
-        "tfmem experiment removal configs/digits.yaml --out runs/digits "
-        "--set experiments.removal.repeats=50",
-        "tfmem experiment removal configs/digits.yaml --out runs/digits-one "
-        "--set experiments.estimator=self_influence",
-    )
+@command(
+    "tfmem experiment removal configs/digits.yaml --out runs/digits",
+    "tfmem experiment removal configs/digits.yaml --out runs/digits "
+    "--set experiments.removal.repeats=50",
+    "tfmem experiment removal configs/digits.yaml --out runs/digits-one "
+    "--set experiments.estimator=self_influence",
 )
 def experiment(
     name: Annotated[ExperimentName, typer.Argument(help="Which experiment.", show_default=False)],
@@ -107,17 +104,16 @@ def experiment(
     done(out / place, f"table.csv, figure.png, figure.pdf; also in {out / 'report.html'}")
 
 
-@app.command(
-    epilog=examples(
-        "tfmem study configs/sst2.yaml --out runs/sst2 --set dataset.data_dir=sst2 --no-trials",
-        "tfmem study configs/sst2_head.yaml --out runs/sst2_head --set dataset.data_dir=sst2",
-    )
+@command(
+    "tfmem study configs/sst2.yaml --out runs/sst2 --set dataset.data_dir=sst2 --no-subsampled",
+    "tfmem study configs/sst2_head.yaml --out runs/sst2_head --set dataset.data_dir=sst2",
+    renamed={"--trials": "--subsampled", "--no-trials": "--no-subsampled"},
 )
 def study(
     config: ConfigFile,
     out: Out,
     set: Set = [],  # noqa: B006
-    trials: Annotated[
+    subsampled: Annotated[
         bool,
         typer.Option(help="Also run the subsampled estimator, and compare self-influence with it."),
     ] = True,
@@ -135,19 +131,17 @@ def study(
     settings = on_a_run(settings_of(config, set), out, set)
     _begin(settings, out)
     with resumable():
-        run_chain(chain(settings, out, trials, beam or []), out)
+        run_chain(chain(settings, out, subsampled, beam or []), out)
     done(out / "report.html", "tables and figures are in experiments beside it")
 
 
-@app.command(
-    epilog=examples(
-        "tfmem audit configs/digits_audit.yaml --out runs/digits_audit",
-        "tfmem audit configs/digits.yaml --out runs/digits",
-        "tfmem audit configs/digits.yaml --out runs/digits "
-        "--set experiments.audit.similarity=0.9 --set experiments.audit.folds=0",
-        "tfmem audit configs/digits_audit.yaml --out runs/audit_one "
-        "--set experiments.estimator=self_influence --set selection.influence=0.02",
-    )
+@command(
+    "tfmem audit configs/digits_audit.yaml --out runs/digits_audit",
+    "tfmem audit configs/digits.yaml --out runs/digits",
+    "tfmem audit configs/digits.yaml --out runs/digits "
+    "--set experiments.audit.similarity=0.9 --set experiments.audit.folds=0",
+    "tfmem audit configs/digits_audit.yaml --out runs/audit_one "
+    "--set experiments.estimator=self_influence --set selection.influence=0.02",
 )
 def audit(config: ConfigFile, out: Out, set: Set = [], beam: BeamArgs = None) -> None:  # noqa: B006
     """Find likely label errors, rare examples to keep, and near duplicates.
@@ -168,15 +162,13 @@ def audit(config: ConfigFile, out: Out, set: Set = [], beam: BeamArgs = None) ->
     done(page, f"a row for each example and reason in {table}")
 
 
-@app.command(
-    epilog=examples(
-        "tfmem train configs/digits.yaml --out runs/digits",
-        "tfmem train configs/digits.yaml --out runs/digits --set training.trials=4000",
-        "tfmem train configs/cifar100_resnet50.yaml --out gs://bucket/run --worker 3/64",
-        "tfmem train configs/cifar100_resnet50.yaml --out gs://bucket/run --beam "
-        "--accelerator 'type:nvidia-tesla-t4;count:1;install-nvidia-driver' -- "
-        "--runner=DataflowRunner --project=… --region=…",
-    )
+@command(
+    "tfmem train configs/digits.yaml --out runs/digits",
+    "tfmem train configs/digits.yaml --out runs/digits --set training.trials=4000",
+    "tfmem train configs/cifar100_resnet50.yaml --out gs://bucket/run --worker 3/64",
+    "tfmem train configs/cifar100_resnet50.yaml --out gs://bucket/run --beam "
+    "--accelerator 'type:nvidia-tesla-t4;count:1;install-nvidia-driver' -- "
+    "--runner=DataflowRunner --project=… --region=…",
 )
 def train(
     config: ConfigFile,
@@ -225,20 +217,19 @@ def train(
             summary = farm_out(settings, out, beam or [], accelerator)
         else:
             summary = train(settings, load_and_tell(settings.dataset), out, number)
-    print(describe(summary))
+    say(describe(summary))
     done(folder.path("predictions"), "one line a trial: " + folder.path("trials.csv"))
 
 
-@app.command(
-    epilog=examples(
-        "tfmem features configs/cifar100_resnet50.yaml --out features.npz",
-        "tfmem run configs/cifar100_last_layer.yaml --out runs/last_layer "
-        "--set dataset.data_dir=features.npz",
-    )
+@command(
+    "tfmem features configs/cifar100_resnet50.yaml --file features.npz",
+    "tfmem run configs/cifar100_last_layer.yaml --out runs/last_layer "
+    "--set dataset.data_dir=features.npz",
+    renamed={"--out": "--file"},
 )
 def features(
     config: ConfigFile,
-    out: Annotated[Path, typer.Option(help="The npz file to write.", show_default=False)],
+    file: ResultFile,
     layer: Annotated[str, typer.Option(help="The layer whose outputs are kept.")] = "features",
     set: Set = [],  # noqa: B006
 ) -> None:
@@ -248,23 +239,22 @@ def features(
     from tfmem.training.progress import EpochProgress
 
     settings = settings_of(config, set)
-    if out.suffix != ".npz" or not out.absolute().parent.is_dir():
-        raise InputError(f"--out {out}: expected a file called .npz in a folder that is there")
+    if file.suffix != ".npz" or not file.absolute().parent.is_dir():
+        raise InputError(f"--file {file}: expected a file called .npz in a folder that is there")
     dataset = load(settings.dataset)
     import_tensorflow()
     from tfmem.training.features import write_features
 
     with EpochProgress(settings.training.epochs) as progress:
-        outcome = write_features(settings, dataset, {layer: out}, lambda trials: progress)
-    print(f"test accuracy {outcome.test_correct.mean():.2%}")
-    done(out, f"train_features and test_features: the outputs of {layer!r}")
+        outcome = write_features(settings, dataset, {layer: file}, lambda trials: progress)
+    say(f"test accuracy {outcome.test_correct.mean():.2%}")
+    done(file, f"train_features and test_features: the outputs of {layer!r}")
 
 
-@app.command(
-    epilog=examples(
-        "tfmem report runs/digits",
-        "tfmem report runs/mnist --out pages/mnist --examples 60000",
-    )
+@command(
+    "tfmem report runs/digits",
+    "tfmem report runs/mnist --out pages/mnist --max-examples 60000",
+    renamed={"--examples": "--max-examples"},
 )
 def report(
     folder: RunFolder,
@@ -276,7 +266,7 @@ def report(
             show_default=False,
         ),
     ] = None,
-    examples: Annotated[
+    max_examples: Annotated[
         int,
         typer.Option(help="With --out: training, and test, examples on the page at most.", min=1),
     ] = 20_000,
@@ -295,15 +285,13 @@ def report(
     if out is None:
         done(folder / "report.html")
     else:
-        write_beside(folder, examples, out)
+        write_beside(folder, max_examples, out)
         done(out / "index.html", "with the files beside it")
 
 
-@app.command(
-    epilog=examples(
-        "tfmem figures runs/digits",
-        "tfmem figures runs/cifar100 --classes bee,beaver,bottle",
-    )
+@command(
+    "tfmem figures runs/digits",
+    "tfmem figures runs/cifar100 --classes bee,beaver,bottle",
 )
 def figures(
     folder: RunFolder,
@@ -324,7 +312,7 @@ def figures(
     names = [name.strip() for name in classes.split(",") if name.strip()]
     run_chain([Step(PAPER, {"classes": names})], folder)
     for number, subject, file in contents(folder):
-        print(f"Fig. {number:4} {subject:44} {file}")
+        say(f"Fig. {number:4} {subject:44} {file}")
     done(folder / PaperFigures.place, "PNG and PDF")
 
 
@@ -342,7 +330,7 @@ def on_a_run(settings: Config, out: Path, overrides: list[str]) -> Config:
     if there <= settings.training.trials:
         return settings
     if not alone:
-        print(f"{out} has {there:,} trials, all are taken (else --set training.trials=NUMBER)")
+        say(f"{out} has {there:,} trials, all are taken (else --set training.trials=NUMBER)")
     training = settings.training.model_copy(update={"trials": there})
     return settings.model_copy(update={"training": training})
 

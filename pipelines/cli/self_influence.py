@@ -6,21 +6,18 @@ from enum import Enum
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
+from pipelines.cli.commands import command
 from pipelines.cli.options import (
     ConfigFile,
     Out,
     Set,
-    app,
     done,
-    examples,
     given,
     resumable,
     settings_of,
-    table,
-    warn,
 )
+from tfmem.terminal import PlainTable, present, warn
 
 
 class SolverName(str, Enum):
@@ -39,15 +36,13 @@ class CurvatureName(str, Enum):
     HESSIAN = "hessian"
 
 
-@app.command(
-    epilog=examples(
-        "tfmem self-influence configs/digits.yaml --out runs/digits",
-        "tfmem self-influence configs/digits.yaml --out runs/digits --solver exact --layer logits",
-        "tfmem self-influence configs/digits.yaml --out runs/digits --solver cg --damping 0.1",
-        "tfmem self-influence configs/sst2.yaml --out runs/sst2 --set model.trained_layers=1",
-        "tfmem self-influence configs/digits.yaml --out runs/digits --pairs "
-        "--set selection.memorization=0.01 --set selection.top_k=1",
-    )
+@command(
+    "tfmem self-influence configs/digits.yaml --out runs/digits",
+    "tfmem self-influence configs/digits.yaml --out runs/digits --solver exact --layer logits",
+    "tfmem self-influence configs/digits.yaml --out runs/digits --solver cg --damping 0.1",
+    "tfmem self-influence configs/sst2.yaml --out runs/sst2 --set model.trained_layers=1",
+    "tfmem self-influence configs/digits.yaml --out runs/digits --pairs "
+    "--set selection.memorization=0.01 --set selection.top_k=1",
 )
 def self_influence(
     config: ConfigFile,
@@ -137,11 +132,11 @@ def self_influence(
     folder = out / records(settings).place
     summary = read_summary(folder)
     ranked = read_memorization(folder).dropna(subset="memorization")
-    listed = table("index", "label", "memorization")
+    listed = PlainTable("index", "label", "memorization")
     for row in ranked.nlargest(top, "memorization").itertuples():
-        listed.add_row(str(row.Index), str(row.label), f"{row.memorization:.4f}")
-    Console().print(listed)
-    print(
+        listed.add(str(row.Index), str(row.label), f"{row.memorization:.4f}")
+    present(listed)
+    present(
         f"test accuracy {summary['test_accuracy']:.2%}; {summary['num_parameters']:,} parameters, "
         f"{summary['curvature']}, damping {summary['damping']:g}, {summary['seconds']:.1f} s"
     )

@@ -6,19 +6,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
+from pipelines.cli.commands import command
 from pipelines.cli.options import (
     DataDir,
     DatasetName,
-    app,
     dataset_settings,
     done,
-    examples,
-    table,
-    warn,
 )
 from tfmem.errors import InputError
+from tfmem.terminal import PlainTable, present, warn
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,12 +26,10 @@ if TYPE_CHECKING:
 _AMONG = "{pairs:,} pairs selected among {tested:,}"
 
 
-@app.command(
-    epilog=examples(
-        "tfmem show runs/digits",
-        "tfmem show runs/digits --top 50",
-        "tfmem show runs/digits/self_influence/fast",
-    )
+@command(
+    "tfmem show runs/digits",
+    "tfmem show runs/digits --top 50",
+    "tfmem show runs/digits/self_influence/fast",
 )
 def show(
     folder: Annotated[
@@ -52,21 +47,21 @@ def show(
     from tfmem.run import load_run
 
     if any(folder.glob("memorization-*.tfrecord")):
-        listed = table("index", "label", "memorization")
+        listed = PlainTable("index", "label", "memorization")
         for row in _ranked(read_memorization(folder)).head(top).itertuples():
-            listed.add_row(str(row.Index), str(row.label), f"{row.memorization:.4g}")
-        Console().print(listed)
-        print(estimator_of(folder))
+            listed.add(str(row.Index), str(row.label), f"{row.memorization:.4g}")
+        present(listed)
+        present(estimator_of(folder))
         done(folder)
         return
     run = load_run(folder)
     ranked = _ranked(run.memorization).head(top)
     shown = "right" if run.statistic == "correctness" else "probability"
-    listed = table(
+    listed = PlainTable(
         "index", "label", "memorization", "95% interval", f"in: {shown}", f"out: {shown}"
     )
     for row in ranked.itertuples():
-        listed.add_row(
+        listed.add(
             str(row.Index),
             str(row.label),
             f"{row.memorization:.3f}",
@@ -74,7 +69,7 @@ def show(
             f"{row.accuracy_in:.1%} of {row.n_in}",
             f"{row.accuracy_out:.1%} of {row.n_out}",
         )
-    Console().print(listed)
+    present(listed)
     done(folder / "memorization")
 
 
@@ -83,15 +78,13 @@ def _ranked(memorization: pd.DataFrame) -> pd.DataFrame:
     return known.sort_values("memorization", ascending=False, kind="stable")
 
 
-@app.command(
-    epilog=examples(
-        "tfmem pairs runs/digits",
-        "tfmem pairs runs/digits --top 5",
-        "tfmem pairs runs/digits/self_influence/pairs",
-        "tfmem pairs cifar100_high_infl_pairs_infl0.15_mem0.25.npz",
-        "tfmem pairs cifar100_high_infl_pairs_infl0.15_mem0.25.npz --dataset cifar100 "
-        "--data-dir cifar-100-binary --out galleries",
-    )
+@command(
+    "tfmem pairs runs/digits",
+    "tfmem pairs runs/digits --top 5",
+    "tfmem pairs runs/digits/self_influence/pairs",
+    "tfmem pairs cifar100_high_infl_pairs_infl0.15_mem0.25.npz",
+    "tfmem pairs cifar100_high_infl_pairs_infl0.15_mem0.25.npz --dataset cifar100 "
+    "--data-dir cifar-100-binary --out galleries",
 )
 def pairs(
     source: Annotated[
@@ -141,13 +134,13 @@ def pairs(
     _print_pairs(found, top)
     counted = pair_statistics(found)
     examples = f"{counted.unique_train} training and {counted.unique_test} test examples"
-    print(f"{counted.pairs} pairs of {examples}")
+    present(f"{counted.pairs} pairs of {examples}")
     if of_records:
-        print(_of_records(source))
+        present(_of_records(source))
     elif opened is None:
-        print(_selected(load_run(source)))
+        present(_selected(load_run(source)))
     for influencers, tests in counted.influencers.items():
-        print(f"{tests} test examples have exactly {influencers} influencer(s)")
+        present(f"{tests} test examples have exactly {influencers} influencer(s)")
     if opened is None or dataset is None or out is None:
         done(source if opened or of_records else source / "pairs")
         return
@@ -156,7 +149,7 @@ def pairs(
 
     data = load(dataset_settings(dataset, data_dir))
     within = save_pair_galleries(found, data, out, opened.most_influenced)
-    print(f"{within} of {len(found)} pairs are of examples of one class of {data.name}")
+    present(f"{within} of {len(found)} pairs are of examples of one class of {data.name}")
     if within < len(found):
         warn("if pairs were selected within classes, these are other data or in another order")
     done(out, "PNG and PDF")
@@ -173,10 +166,10 @@ def _print_pairs(pairs: pd.DataFrame, top: int) -> None:
         name for name in columns if name in pairs and (pairs.empty or pairs[name].notna().any())
     ]
     shown = pairs[known].head(top)
-    listed = table(*(names.get(name, name) for name in shown.columns))
+    listed = PlainTable(*(names.get(name, name) for name in shown.columns))
     for row in shown.to_dict("records"):
-        listed.add_row(*(_cell(str(name), value) for name, value in row.items()))
-    Console().print(listed)
+        listed.add(*(_cell(str(name), value) for name, value in row.items()))
+    present(listed)
 
 
 def _cell(name: str, value: object) -> str:

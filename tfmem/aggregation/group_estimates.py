@@ -28,6 +28,7 @@ from tfmem.estimation.significance import Evidence
 from tfmem.groups import Groups
 from tfmem.records import decode_example, encode_example, feature, shard_name
 from tfmem.store.files import write_atomically
+from tfmem.store.spreadsheets import to_csv
 
 LEAST_TRIALS = 10  # in, and out: with fewer, one standard error may exceed 0.22
 _NUMBERS = ("num_trials", "num_in", "num_out", "squares_in", "squares_out")
@@ -254,7 +255,7 @@ def _write(stem: Path, table: pd.DataFrame, parquet: bool) -> None:
     if parquet:
         table.to_parquet(file, index=False)
     else:
-        table.to_csv(file, index=False, float_format="%.6g")
+        file.write(to_csv(table, "%.6g"))
     suffixes = (".parquet", ".csv") if parquet else (".csv", ".parquet")
     write_atomically(stem.with_suffix(suffixes[0]), file.getvalue())
     stem.with_suffix(suffixes[1]).unlink(missing_ok=True)

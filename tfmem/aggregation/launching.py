@@ -7,7 +7,6 @@ import json
 import os
 import re
 import shutil
-import sys
 import warnings
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -34,6 +33,7 @@ from tfmem.store.manifests import FileFacts, Manifest
 from tfmem.store.owners import is_abandoned, new_owner
 from tfmem.store.places import open_place
 from tfmem.store.publishing import Member, is_needed, publish, settle
+from tfmem.terminal import tell
 
 _PREFIX = ".unfinished-job-"
 
@@ -214,7 +214,7 @@ def _say_where(result: PipelineResult, cloud: GoogleCloudOptions) -> None:
     """Prints the page of a job on Dataflow, which goes on for minutes to hours."""
     if job_id := getattr(result, "job_id", None):
         page = f"https://console.cloud.google.com/dataflow/jobs/{cloud.region}/{job_id()}"
-        print(f"Dataflow job: {page}?project={cloud.project}", file=sys.stderr)
+        tell(f"Dataflow job: {page}?project={cloud.project}")
 
 
 def _wait(result: PipelineResult) -> None:

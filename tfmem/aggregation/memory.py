@@ -11,6 +11,7 @@ from apache_beam.options.pipeline_options import PipelineOptions, StandardOption
 from tfmem.aggregation.runners import LOCAL_RUNNERS
 from tfmem.errors import InputError
 from tfmem.records import read_records
+from tfmem.terminal import say
 
 # Measured with the in-process runner: what it shuffles is there encoded, grouped and decoded, and
 # the allocator does not give back all that batches of records took.
@@ -63,8 +64,10 @@ def divide(held: Sequence[int], batch: int, working: int, memory: int | None) ->
             total = fixed
         total += size
     found = [range(*ends) for ends in zip(starts, [*starts[1:], len(held)], strict=True)]
-    times = f", in {len(found)} parts" if len(found) > 1 else ""
-    print(f"memory: at most {_shown(memory)}{times}")
+    if len(found) > 1:
+        say(f"memory: at most {_shown(memory)}, in {len(found)} parts")
+    else:
+        say(f"memory: about {_shown(total)}")
     return found
 
 

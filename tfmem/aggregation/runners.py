@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import difflib
 import io
 from collections.abc import Iterable, Sequence
 
@@ -32,8 +33,8 @@ def beam_options(beam_args: Sequence[str]) -> PipelineOptions:
     `DirectRunner` is not the default because it first tries to download another runner.
 
     Raises:
-      InputError: if a word is no option, names a way of running that is known to lose data, or if
-        something that Dataflow needs is missing.
+      InputError: if a word is no option or one that Beam does not have, names a way of running
+        that is known to lose data, or if something that Dataflow needs is missing.
     """
     for before, word in zip(["", *beam_args], beam_args, strict=False):
         if not word.startswith("--") and (not before.startswith("--") or "=" in before):
@@ -42,6 +43,7 @@ def beam_options(beam_args: Sequence[str]) -> PipelineOptions:
     standard = options.view_as(StandardOptions)
     if standard.runner is None:
         standard.runner = "FnApiRunner"
+    _refuse_unknown(options)
     _refuse_what_loses_data(options)
     if goes_to_dataflow(options):
         _check_dataflow(options)
@@ -124,6 +126,20 @@ def _parsed(beam_args: Sequence[str]) -> PipelineOptions:
         reason = said.getvalue().strip().rsplit("error: ", 1)[-1]
         raise InputError(f"Beam options: {reason}") from None
     return options
+
+
+def _refuse_unknown(options: PipelineOptions) -> None:
+    """Refuses options that no runner has, which Beam drops; a job server may know more of them."""
+    runner = options.view_as(StandardOptions).runner.rsplit(".", 1)[-1]
+    if runner not in LOCAL_RUNNERS and not goes_to_dataflow(options):
+        return
+    known, given = (
+        options.get_all_options(retain_unknown_options=retained) for retained in (False, True)
+    )
+    if unknown := sorted(given.keys() - known.keys()):
+        close = difflib.get_close_matches(unknown[0], known, n=1)
+        hint = f"; did you mean --{close[0]}?" if close else ""
+        raise InputError(f"Beam options: Beam has no option --{unknown[0]}{hint}")
 
 
 def _refuse_what_loses_data(options: PipelineOptions) -> None:

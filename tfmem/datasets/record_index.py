@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
+from rich.markup import escape
 from rich.progress import Progress
 
 from tfmem.datasets.cache import Arrays, cached, file_states
@@ -67,7 +68,7 @@ def _build(
 ) -> Arrays:
     size = sum(map(os.path.getsize, paths))
     with Progress(transient=True, disable=size < _BAR_FROM) as bar:
-        task = bar.add_task(f"indexing {title}", total=size)
+        task = bar.add_task(escape(f"indexing {title}"), total=size)
 
         def index(path: str, count: int) -> dict[str, np.ndarray]:
             advance = lambda done: bar.advance(task, done)  # noqa: E731

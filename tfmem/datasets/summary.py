@@ -6,6 +6,7 @@ import numpy as np
 
 from tfmem.config import DatasetSettings
 from tfmem.datasets import AnyDataset, load
+from tfmem.terminal import say
 
 _CLASSES = 12  # that are listed; of more, only some
 _LETTERS = 40  # of a class name
@@ -14,7 +15,7 @@ _LETTERS = 40  # of a class name
 def load_and_tell(settings: DatasetSettings) -> AnyDataset:
     """Loads a data set, as `tfmem.datasets.load` does, and prints its summary."""
     dataset = load(settings)
-    print(summary(dataset), flush=True)
+    say(summary(dataset))
     return dataset
 
 

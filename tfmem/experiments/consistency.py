@@ -6,7 +6,6 @@ selection is more than noise; runs of different architectures say what depends o
 
 from __future__ import annotations
 
-import io
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,6 +25,7 @@ from tfmem.estimation.thresholds import at_least
 from tfmem.planning.power import lemma_bound
 from tfmem.predictions import LABELS_NAME, Labels, shards_in
 from tfmem.store.files import write_atomically
+from tfmem.store.spreadsheets import to_csv
 
 _THRESHOLDS = np.arange(1, 101) / 100
 _HALVES = "half 1", "half 2"
@@ -307,8 +307,6 @@ def _write(comparisons: Sequence[Comparison], out: Path) -> None:
     try:
         out.mkdir(parents=True, exist_ok=True)
         for name, table in tables.items():
-            text = io.BytesIO()
-            table.to_csv(text, index=False, float_format="%.6g")
-            write_atomically(out / f"{name}.csv", text.getvalue())
+            write_atomically(out / f"{name}.csv", to_csv(table, "%.6g"))
     except OSError as error:
         raise InputError(f"{out}: cannot be written: {error.strerror}") from None

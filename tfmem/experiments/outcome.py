@@ -10,6 +10,7 @@ import pandas as pd
 
 from tfmem.errors import InputError
 from tfmem.store.files import write_atomically
+from tfmem.store.spreadsheets import read_csv, to_csv
 
 TABLE_NAME, FINDINGS_NAME = "table.csv", "findings.json"
 
@@ -31,7 +32,7 @@ class Outcome:
     def save(self, folder: Path) -> None:
         """Writes `table.csv` and `findings.json`."""
         said = {"question": self.question, "findings": list(self.findings)}
-        write_atomically(folder / TABLE_NAME, self.table.to_csv(index=False).encode())
+        write_atomically(folder / TABLE_NAME, to_csv(self.table))
         write_atomically(folder / FINDINGS_NAME, json.dumps(said, indent=1).encode())
 
 
@@ -43,7 +44,7 @@ def load_outcome(folder: Path) -> Outcome:
     """
     try:
         said = json.loads((folder / FINDINGS_NAME).read_text(encoding="utf-8"))
-        table = pd.read_csv(folder / TABLE_NAME)
+        table = read_csv(str(folder / TABLE_NAME))
         return Outcome(said["question"], tuple(said["findings"]), table)
     except (OSError, ValueError, KeyError) as error:
         raise InputError(f"{folder}: no outcome of an experiment: {error}") from None

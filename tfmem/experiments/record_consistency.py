@@ -6,7 +6,6 @@ thresholds the comparison is by rank: what is among the highest of one, and of t
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from tfmem.estimation.agreement import Agreement, Curve
 from tfmem.experiments.correlation import RankCorrelation, rank_correlation
 from tfmem.results import read_memorization
 from tfmem.store.files import write_atomically
+from tfmem.store.spreadsheets import to_csv
 
 _THRESHOLDS = np.arange(1, 101) / 100
 _SHARES = np.arange(1, 101) / 100
@@ -96,11 +96,10 @@ def record_consistency(
         _compared((names[0], name), (values[0], value), threshold)
         for name, value in zip(names[1:], values[1:], strict=True)
     ]
-    text = io.BytesIO()
-    curves(found).to_csv(text, index=False, float_format="%.6g")
+    text = to_csv(curves(found), "%.6g")
     try:
         out.mkdir(parents=True, exist_ok=True)
-        write_atomically(out / "consistency.csv", text.getvalue())
+        write_atomically(out / "consistency.csv", text)
     except OSError as error:
         raise InputError(f"{out}: cannot be written: {error.strerror}") from None
     return found

@@ -21,6 +21,7 @@ from tfmem.errors import InputError
 from tfmem.experiments.outcome import Outcome
 from tfmem.self_influence.solver import Solver
 from tfmem.store.files import write_atomically
+from tfmem.store.spreadsheets import read_csv, to_csv
 from tfmem.training.progress import ExampleProgress
 
 QUESTION = "Do the attributed words carry the self-influence?"
@@ -75,8 +76,8 @@ def reduction(
             rows = chosen[start : start + _EXAMPLES]
             if not path.exists():
                 found = pd.concat(_curves(*ready(), rows, scores, config.seed, repeats))
-                write_atomically(path, found.to_csv(index=False).encode())
-            curves.append(pd.read_csv(path))
+                write_atomically(path, to_csv(found))
+            curves.append(read_csv(str(path)))
             progress.advance(len(rows))
     used = pd.concat(curves).dropna()
     if used.empty:

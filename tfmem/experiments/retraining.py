@@ -6,8 +6,6 @@ import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich import print as say
-
 from tfmem.config import AugmentationSettings, Config, DatasetSettings, TailSettings
 from tfmem.datasets import AnyDataset, load
 from tfmem.encoders import as_arrays
@@ -15,6 +13,7 @@ from tfmem.errors import InputError
 from tfmem.experiments.training import independent, train_alone, with_trials, workplace
 from tfmem.quiet import import_tensorflow
 from tfmem.store.npz import NpzFile
+from tfmem.terminal import say
 
 _FEATURES = "features.npz"
 

@@ -23,10 +23,12 @@ from tfmem.figures.style import (
     PURPLE,
     SKY,
     VERMILION,
+    literal,
     new_figure,
     plain,
 )
 
+NAME = 120  # characters of the name of a run, with what it found
 SUFFICIENT = 0.7  # the Jaccard similarity by which Feldman & Zhang (2020, Sec. 2) chose 0.15
 SERIES = (
     (BLUE, "-"), (VERMILION, "--"), (GREEN, "-."), (PURPLE, ":"), (ORANGE, "-"), (SKY, "--"),
@@ -91,7 +93,7 @@ def agreement_figure(
         curves = [getattr(each, estimate) for each in compared]
         for axes, measure in zip(row, ("jaccard", "difference"), strict=True):
             for each, curve, style in zip(compared, curves, styles, strict=True):
-                draw_curve(axes, curve, measure, each.name, *style)
+                draw_curve(axes, curve, measure, literal(each.name, NAME), *style)
             axes.axvline(threshold, **_GUIDE)
             axes.set_xlim(0, max(end_of(curve) for curve in curves))
             axes.set_xlabel(f"threshold of {estimate}")
@@ -113,8 +115,8 @@ def agreement_figure(
         + f"; J = {sufficient:g}"
     )
     figure.legend(
-        handles, names, title=f"compared with {reference}", loc="outside upper center",
-        frameon=False, ncols=2 if len(compared) > 3 else 1,
+        handles, names, title=f"compared with {literal(reference, NAME)}",
+        loc="outside upper center", frameon=False, ncols=2 if len(compared) > 3 else 1,
     )  # fmt: skip
     return figure
 

@@ -13,7 +13,8 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from tfmem.figures.galleries import Images
-from tfmem.figures.style import GREY, new_figure
+from tfmem.figures.style import GREY, literal, new_figure
+from tfmem.terminal import printable
 
 _SCALE = "PuOr_r"  # orange above 0, purple below: told apart by every kind of colour vision
 _LINE = 84  # characters of a line
@@ -54,7 +55,7 @@ def highlighted_words(texts: Sequence[Highlighted]) -> Figure:
     axes.set_axis_off()
     y = 0.5
     for text, lines in zip(texts, laid, strict=True):
-        heading = f"{text.label}, memorization {text.memorization:.3f}"
+        heading = f"{literal(text.label)}, memorization {text.memorization:.3f}"
         axes.text(0, y, heading, fontsize=8, color=GREY, va="center")
         shares = _shares(text.scores)
         for line in lines:
@@ -94,8 +95,8 @@ def _word(axes: Axes, x: float, y: float, word: str, share: float) -> None:
     box = {"facecolor": colour, "edgecolor": "none", "boxstyle": "square,pad=0.15"}
     middle = x + max(len(word), 3) / 2
     axes.text(
-        middle, y, word, fontsize=8, family="monospace", ha="center", va="center", color=ink,
-        bbox=box, parse_math=False,
+        middle, y, printable(word), fontsize=8, family="monospace", ha="center", va="center",
+        color=ink, bbox=box, parse_math=False,
     )  # fmt: skip
     if not np.isnan(share):
         percent = f"{round(100 * share)}"
@@ -128,7 +129,7 @@ def highlighted_patches(
         height, width = image.shape[:2]
         grey = image.mean(axis=-1)
         above.imshow(image if image.shape[-1] == 3 else 1 - grey, cmap="gray", vmin=0, vmax=1)
-        above.set_title(titles[number], fontsize=8)
+        above.set_title(literal(titles[number]), fontsize=8)
         patch = -(-height // values.shape[0])
         shown = _shares(values).repeat(patch, axis=0).repeat(patch, axis=1)[:height, :width]
         below.imshow(1 - grey, cmap="gray", vmin=0, vmax=1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -11,10 +11,11 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from tfmem.figures.style import FAINT, GREY
+from tfmem.figures.style import FAINT, GREY, literal
 
 _LEVELS = (0.0, 0.5, 1.0)
 _NEAR = 0.15
+_NAME = 18  # characters of a class that a picture's caption has room for
 _CELL = 1.3  # height of a picture, one unit, with its caption
 
 
@@ -59,6 +60,11 @@ class _Sheet:
         self._axes.text(x + 0.5, top - 0.03, caption, ha="center", va="bottom", fontsize=8.5)
 
 
+def _margin(names: Iterable[str]) -> float:
+    """The width that names to the left of a sheet's rows take."""
+    return 0.35 + 0.11 * max(map(len, names), default=0)
+
+
 def _two(value: float) -> str:
     return f"{round(float(value), 2) + 0.0:.2f}"  # adding 0 turns -0.00 into 0.00
 
@@ -97,7 +103,8 @@ def memorization_gallery(
     """
     if rows is None:
         rows = sorted(most_memorized(labels, memorization)[:6])
-    margin = 0.35 + 0.11 * max((len(class_names[row]) for row in rows), default=0)
+    names = {row: literal(class_names[row]) for row in rows}
+    margin = _margin(names.values())
     block = examples * 1.15 + 0.5
     sheet = _Sheet(margin + len(_LEVELS) * block, len(rows), inches=0.72)
     for number, level in enumerate(_LEVELS):
@@ -110,7 +117,7 @@ def memorization_gallery(
                 caption = _two(memorization[index])
                 sheet.picture(left + 1.15 * column, row, images[index], caption)
     for row, label in enumerate(rows):
-        sheet.label(margin - 0.15, row, class_names[label])
+        sheet.label(margin - 0.15, row, names[label])
     return sheet.figure
 
 
@@ -123,7 +130,7 @@ def ends_gallery(images: Images, table: pd.DataFrame) -> Figure:
     """
     classes = table["class"].unique()
     block = table.groupby(["class", "end"]).size().max() * 1.15 + 0.5
-    margin = 0.35 + 0.11 * max(len(name) for name in classes)
+    margin = _margin(map(literal, classes))
     sheet = _Sheet(margin + 2 * block, len(classes), inches=0.72)
     for number, (end, what) in enumerate({"top": "most", "bottom": "least"}.items()):
         left = margin + number * block
@@ -134,7 +141,7 @@ def ends_gallery(images: Images, table: pd.DataFrame) -> Figure:
                 caption = f"{each.memorization:.2g}"
                 sheet.picture(left + 1.15 * column, row, images[each.index], caption)
     for row, name in enumerate(classes):
-        sheet.label(margin - 0.15, row, name)
+        sheet.label(margin - 0.15, row, literal(name))
     return sheet.figure
 
 
@@ -194,7 +201,7 @@ def pair_gallery(
             middle = left + 2.0 + (examples * 1.15 - 0.15) / 2
             sheet.heading(middle, several if examples > 1 else one)
         train = train_images[row.train_index]
-        caption = f"{row.name}  {_short(row.memorization)}".lstrip()
+        caption = f"{literal(row.name, _NAME)}  {_short(row.memorization)}".lstrip()
         sheet.picture(left + 0.35, line, train, caption)
         for column, index in enumerate(row.test_index[:examples]):
             x = left + 2.0 + 1.15 * column

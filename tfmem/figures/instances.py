@@ -7,7 +7,8 @@ import textwrap
 import pandas as pd
 from matplotlib.figure import Figure
 
-from tfmem.figures.style import BLUE, FAINT, GREY, VERMILION
+from tfmem.figures.style import BLUE, FAINT, GREY, VERMILION, literal
+from tfmem.terminal import printable
 
 _COLUMNS, _LINES = 110, 4  # letters in a line, lines of a text
 _LINE = 0.19  # inches
@@ -26,10 +27,10 @@ def instances_figure(table: pd.DataFrame) -> Figure:
     at = 0.5
     for (name, end), rows in table.groupby(["class", "end"], sort=False):
         what, color = _ENDS[str(end)]
-        lines.append((at, f"{name}, {what}", "", color, True))
+        lines.append((at, f"{literal(str(name))}, {what}", "", color, True))
         at += 1.4
         for row in rows.itertuples():
-            parts = textwrap.wrap(str(row.text), _COLUMNS, max_lines=_LINES, placeholder=" …")
+            parts = textwrap.wrap(printable(row.text), _COLUMNS, max_lines=_LINES, placeholder=" …")
             lines.append((at, f"{row.memorization:.2g}", "\n".join(parts), GREY, False))
             at += len(parts) + 0.4
         at += 0.6
@@ -42,7 +43,6 @@ def instances_figure(table: pd.DataFrame) -> Figure:
             axes.text(0.015, place, first, color=color, fontsize=10, va="top", weight="bold")
             axes.plot([0.015, 0.985], [place + 1.25] * 2, color=FAINT, linewidth=0.8)
         else:
-            # A dollar sign would begin a formula.
             axes.text(
                 0.09, place, first, color=color, fontsize=9, va="top", ha="right", linespacing=1.25
             )

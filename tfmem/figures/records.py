@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from tfmem.estimation.agreement import Curve
-from tfmem.figures.agreement import SERIES, draw_curve, end_of
-from tfmem.figures.style import GREY, new_figure, plain
+from tfmem.figures.agreement import NAME, SERIES, draw_curve, end_of
+from tfmem.figures.style import GREY, literal, new_figure, plain
 
 
 def records_figure(table: pd.DataFrame, threshold: float) -> Figure:
@@ -28,7 +28,7 @@ def records_figure(table: pd.DataFrame, threshold: float) -> Figure:
     end = 0.0
     for (name, by), rows in table.groupby(["second_name", "by"], sort=False):
         curve = Curve(*(rows[each.name].to_numpy() for each in fields(Curve)))
-        draw_curve(panels[str(by)], curve, "jaccard", str(name), *styles[name])
+        draw_curve(panels[str(by)], curve, "jaccard", literal(str(name), NAME), *styles[name])
         if by == "threshold":
             end = max(end, end_of(curve))
         else:
@@ -47,7 +47,7 @@ def records_figure(table: pd.DataFrame, threshold: float) -> Figure:
     handles.append(Line2D([], [], color=GREY, linestyle=":"))
     names.append("J by chance, of sets of these sizes")
     figure.legend(
-        handles, names, title=f"compared with {table['first_name'].iloc[0]}",
+        handles, names, title=f"compared with {literal(table['first_name'].iloc[0], NAME)}",
         loc="outside upper center", frameon=False,
     )  # fmt: skip
     return figure

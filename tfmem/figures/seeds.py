@@ -13,6 +13,7 @@ from tfmem.figures.style import (
     PURPLE,
     SKY,
     VERMILION,
+    literal,
     new_figure,
     plain,
 )
@@ -36,7 +37,7 @@ def seeds_figure(table: pd.DataFrame) -> Figure:
         for number, (name, rows) in enumerate(ranks.groupby(table["class"])):
             axes.plot(
                 rows[first], rows[other], ".", color=_COLORS[number % len(_COLORS)], alpha=0.4,
-                markersize=4, markeredgewidth=0, rasterized=True, label=str(name),
+                markersize=4, markeredgewidth=0, rasterized=True, label=literal(str(name)),
             )  # fmt: skip
         axes.set_title(f"Spearman {ranks[first].corr(ranks[other]):.3f}", fontsize=10)
         axes.set_xlabel(f"rank of self-influence, trial {first[6:]}")

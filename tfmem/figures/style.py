@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from tfmem.store.files import complete_file
+from tfmem.terminal import printable
 
 BLUE, ORANGE, VERMILION = "#0072B2", "#E69F00", "#D55E00"
 GREEN, PURPLE, SKY = "#009E73", "#CC79A7", "#56B4E9"
@@ -18,6 +19,22 @@ GREY, FAINT = "#555555", "#c8c8c8"
 def new_figure(width: float, height: float) -> Figure:
     """A figure of a size in inches, laid out so that nothing is cut off."""
     return Figure(figsize=(width, height), layout="constrained")
+
+
+def literal(text: str, most: int = 40) -> str:
+    """A text that users wrote, so that a figure shows it as it is: for titles, labels and legends.
+
+    Matplotlib reads what is between dollar signs as a formula, and leaves out of a legend what
+    begins with an underscore. A line end would move what stands around it.
+
+    Args:
+      text: such as the name of a class or of a run.
+      most: characters that there is room for; what is longer ends in an ellipsis.
+    """
+    shown = printable(text.replace("\n", " ").replace("\t", " "))
+    if len(shown) > most:
+        shown = f"{shown[: most - 1]}…"
+    return (" " if shown.startswith("_") else "") + shown.replace("$", r"\$")
 
 
 def plain(axes: Axes) -> Axes:

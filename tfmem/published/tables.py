@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 
 from tfmem.estimation.blocks import InfluenceBlock
 from tfmem.store.files import complete_file
+from tfmem.store.spreadsheets import to_csv
 
 TableFormat = Literal["parquet", "csv"]
 _ROWS = 1 << 17  # of a table that are text at a time
@@ -37,7 +38,7 @@ def _write_csv(file: BinaryIO, parts: Iterable[pd.DataFrame]) -> None:
         for start in range(0, max(1, len(part)), _ROWS):
             rows, header = part.iloc[start : start + _ROWS], not number and not start
             # pandas would lose what a full disk refuses at the end of a file
-            file.write(rows.to_csv(index=False, header=header, lineterminator="\n").encode())
+            file.write(to_csv(rows, header=header))
 
 
 def _write_parquet(file: BinaryIO, parts: Iterable[pd.DataFrame]) -> None:

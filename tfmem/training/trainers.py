@@ -7,7 +7,6 @@ from functools import partial
 
 import keras
 import tensorflow as tf
-from rich import print as say
 
 from tfmem.config import Config
 from tfmem.datasets import AnyDataset, ImageDataset, StreamedDataset
@@ -15,6 +14,7 @@ from tfmem.encoders import as_arrays
 from tfmem.errors import InputError
 from tfmem.given import read_subsets
 from tfmem.models import build
+from tfmem.terminal import say
 from tfmem.training.choosing import (
     choose_devices,
     choose_stack_size,

@@ -1,0 +1,161 @@
+"""What all commands have in common: their place in the help, examples, options and old names."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import logging
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, TypeVar
+
+import typer
+from rich.markup import escape
+from typer.core import TyperCommand, TyperGroup
+
+import tfmem
+from tfmem.terminal import is_quiet, is_verbose, set_loudness, tell
+
+# In the order of the work.
+PANELS = {
+    "Start": ("plan", "run", "train", "estimate"),
+    "Look": ("show", "pairs", "report", "figures", "audit"),
+    "Go deeper": (
+        "self-influence", "attribute", "experiment", "study", "consistency", "compare", "groups",
+        "duplicates", "features",
+    ),
+    "Exchange with other programs": ("export", "import", "matrix"),
+}  # fmt: skip
+_ORDER = [name for names in PANELS.values() for name in names]
+_WIDTH = 78  # of an example's line
+_EXAMPLES: dict[str, tuple[str, ...]] = {}
+_RENAMED: dict[str, Mapping[str, str]] = {}
+Function = TypeVar("Function", bound=Callable[..., None])
+
+Verbose = Annotated[
+    bool, typer.Option("--verbose", "-v", help="Show where errors arise, and what libraries log.")
+]
+Quiet = Annotated[
+    bool, typer.Option("--quiet", "-q", help="Show results, warnings and errors, no progress.")
+]
+
+
+class _Group(TyperGroup):
+    def list_commands(self, ctx: Any) -> list[str]:
+        return sorted(self.commands, key=_ORDER.index)
+
+
+class _Command(TyperCommand):
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        end = args.index("--") if "--" in args else len(args)
+        renamed = _RENAMED[self.name or ""]
+        for place, word in enumerate(args[:end]):
+            option, *value = word.split("=", 1)
+            if option in renamed:
+                tell(f"note: {option} is now called {renamed[option]}")
+                args[place] = "=".join([renamed[option], *value])
+        return super().parse_args(ctx, args)
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        super().format_help(ctx, formatter)
+        print(" Examples:\n")  # not through the formatter, which breaks lines that are to be pasted
+        for example in examples_of(self.name or ""):
+            print(_broken(example))
+
+
+app = typer.Typer(
+    cls=_Group,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["--help", "-h"]},
+    help="What has my model memorized, and which training examples does each prediction rest on?",
+)
+
+
+def command(
+    *examples: str, name: str | None = None, renamed: Mapping[str, str] | None = None
+) -> Callable[[Function], Function]:
+    """Registers a function as a command, listed where `PANELS` has its name.
+
+    Args:
+      examples: commands to paste, shown below the help.
+      name: what it is called; else as the function.
+      renamed: options by what they were called, which is still understood, with a note.
+    """
+
+    def register(function: Function) -> Function:
+        called = name or function.__name__.replace("_", "-")
+        _EXAMPLES[called], _RENAMED[called] = examples, renamed or {}
+        panel = next(panel for panel, names in PANELS.items() if called in names)
+        app.command(called, cls=_Command, rich_help_panel=panel)(_with_loudness(function))
+        return function
+
+    return register
+
+
+def examples_of(name: str) -> tuple[str, ...]:
+    """The examples of a command."""
+    return _EXAMPLES[name]
+
+
+def epilog(*commands: str) -> str:
+    """Examples below the help of a program that is no command of `tfmem`."""
+    return "Examples:\n\n" + "\n\n".join(escape(each) for each in commands)
+
+
+def _with_loudness(function: Callable[..., None]) -> Callable[..., None]:
+    """The same function with two options more, which typer reads from its signature."""
+
+    @functools.wraps(function)
+    def run(*, verbose: bool, quiet: bool, **given: Any) -> None:
+        _be_loud(quiet or is_quiet(), verbose or is_verbose())
+        function(**given)
+
+    more = {"verbose": Verbose, "quiet": Quiet}
+    known = inspect.signature(function, eval_str=True)
+    parameters = [
+        *known.parameters.values(),
+        *(
+            inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=False, annotation=kind)
+            for name, kind in more.items()
+        ),
+    ]
+    run.__signature__ = known.replace(parameters=parameters)  # type: ignore[attr-defined]
+    run.__annotations__ = {each.name: each.annotation for each in parameters}
+    return run
+
+
+def _broken(command: str) -> str:
+    """An example in lines that a shell joins again, broken before options."""
+    lines = ["  tfmem"]
+    for part in command.removeprefix("tfmem").replace(" -", "\0-").split("\0"):
+        if len(lines[-1]) + len(part) + 3 > _WIDTH:
+            lines[-1] += " \\"
+            lines.append("     ")
+        lines[-1] += part if lines[-1] == "  tfmem" else f" {part}"
+    return "\n".join(lines) + "\n"
+
+
+def _say_version(asked: bool) -> None:
+    if asked:
+        print(f"tfmem {tfmem.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _everywhere(
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Show the version.", callback=_say_version, is_eager=True),
+    ] = False,
+    verbose: Verbose = False,
+    quiet: Quiet = False,
+) -> None:
+    _be_loud(quiet, verbose)
+
+
+def _be_loud(quiet: bool, verbose: bool) -> None:
+    set_loudness(quiet, verbose)
+    level = logging.WARNING if verbose else logging.CRITICAL
+    for name in ("absl", "apache_beam", "tensorflow", "root"):
+        logging.getLogger(name).setLevel(level)

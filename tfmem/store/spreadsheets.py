@@ -1,0 +1,72 @@
+"""Tables as CSV that spreadsheets open and do not execute.
+
+A spreadsheet takes a cell that begins with `=`, `+`, `-`, `@`, a tab or a carriage return for a
+formula, which may fetch addresses and start programs (OWASP, "CSV Injection"). Such a text gets an
+apostrophe in front, which spreadsheets hide; a text that begins with apostrophes and then one of
+these gets one more, so that `plain` gives back what was written. Numbers, and texts that are
+numbers, stay as they are.
+"""
+
+from __future__ import annotations
+
+import re
+
+import pandas as pd
+
+_FORMULA = re.compile(r"'*[=+\-@\t\r\uff0b\uff0d\uff1d\uff20]")
+_NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]*)?([eE][+-]?[0-9]+)?")
+
+
+def harmless(text: str) -> str:
+    """A text that no spreadsheet takes for a formula.
+
+    Args:
+      text: any text.
+
+    Returns:
+      The text, with an apostrophe in front where it would be taken for one.
+    """
+    return f"'{text}" if _FORMULA.match(text) and not _NUMBER.fullmatch(text) else text
+
+
+def plain(text: str) -> str:
+    """The text that `harmless` made this of.
+
+    Args:
+      text: what it returned.
+    """
+    return text[1:] if text[:1] == "'" and _FORMULA.match(text) else text
+
+
+def to_csv(table: pd.DataFrame, float_format: str | None = None, header: bool = True) -> bytes:
+    """A table as CSV in UTF-8, without its index; NaN is an empty field.
+
+    Args:
+      table: its texts, and the names of its columns, become `harmless`.
+      float_format: of the numbers, such as `%.6g`; None writes all their digits.
+      header: whether the first line has the names of the columns.
+    """
+    made = table.copy(deep=False)
+    for name in made.columns[[not pd.api.types.is_numeric_dtype(kind) for kind in made.dtypes]]:
+        made[name] = [harmless(each) if isinstance(each, str) else each for each in made[name]]
+    made.columns = [harmless(str(name)) for name in made.columns]
+    text: str = made.to_csv(
+        index=False, header=header, float_format=float_format, lineterminator="\n"
+    )
+    return text.encode()
+
+
+def read_csv(path: str) -> pd.DataFrame:
+    """The table that `to_csv` wrote; `None` and `NA` are texts like others.
+
+    Args:
+      path: the file.
+
+    Raises:
+      OSError: if it cannot be read.
+      ValueError: if it is no table.
+    """
+    table = pd.read_csv(path, keep_default_na=False, na_values=[""])
+    for name in table.columns[[not pd.api.types.is_numeric_dtype(kind) for kind in table.dtypes]]:
+        table[name] = [plain(each) if isinstance(each, str) else each for each in table[name]]
+    return table.rename(columns=plain)
