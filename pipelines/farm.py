@@ -13,6 +13,7 @@ from tfmem.aggregation.runners import job_options
 from tfmem.config import Config
 from tfmem.datasets import load
 from tfmem.datasets.summary import load_and_tell
+from tfmem.errors import InputError
 from tfmem.training import TrialSummary, open_farm
 from tfmem.training.storage import open_folder
 from tfmem.training.trials import Farm
@@ -103,5 +104,9 @@ def farm_out(
 
     if missing:
         run_job(build, [], options)
-    farm.missing()
+    if left := farm.missing():
+        raise InputError(
+            f"{out}: the job ended, and {len(left)} of {farm.shards.count} shards are missing: run "
+            "it again"
+        )
     return farm.finish(open_folder(out), farm.known_trials - before, {})

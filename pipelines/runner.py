@@ -17,8 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from components.component import Artifact, Component
+from pipelines.turns import check_turn, turn
 from pipelines.unchanged import output_digests, step_key
 from tfmem.errors import InputError
+from tfmem.store.files import write_atomically
 from tfmem.store.listing import listing_digest
 from tfmem.store.outputs import publish_outputs, settle_outputs, unfinished_folder
 from tfmem.terminal import say
@@ -59,10 +61,25 @@ def run_chain(steps: Sequence[Step], folder: Path, say: Callable[[str], None] = 
       folder: the run's folder; artifacts are made at their places in it.
       say: told what is run and what is skipped.
 
+    Only one chain is at work in a folder: another one waits, and says for whom.
+
     Raises:
       ComponentError: if a step fails; what earlier steps made stays.
-      InputError: if a step's inputs or parameters do not fit.
+      InputError: if a step's inputs or parameters do not fit, or the folder cannot be written to.
     """
+    try:
+        with turn(folder, say) as is_ours:
+            _run_steps(steps, folder, say, is_ours)
+    except OSError as error:
+        raise InputError(f"{error.filename or folder}: {error.strerror or error}") from error
+
+
+def _run_steps(
+    steps: Sequence[Step],
+    folder: Path,
+    say: Callable[[str], None],
+    is_ours: Callable[[], bool],
+) -> None:
     settle_outputs(folder)
     made: set[type[Artifact]] = set()
     for step in steps:
@@ -82,24 +99,27 @@ def run_chain(steps: Sequence[Step], folder: Path, say: Callable[[str], None] = 
         if _recorded(state) == {"key": key, "outputs": output_digests(step.component, folder)}:
             say(f"{head}: unchanged, skipped")
             continue
+        check_turn(folder, is_ours)
         say(f"{head} …")
         start = time.monotonic()
         state.unlink(missing_ok=True)
         try:
-            _run_step(step, folder)
+            _run_step(step, folder, is_ours)
         except Exception as error:
             places = ", ".join(kind.place for kind in step.component.outputs.values())
             message = str(error) if isinstance(error, InputError) else repr(error)
+            if isinstance(error, OSError) and error.filename:
+                message = f"{error.filename}: {error.strerror}"
             raise ComponentError(
                 f"{message} (component {step.component.name}, making {places} in {folder})"
             ) from error
         state.parent.mkdir(exist_ok=True)
         record = {"key": key, "outputs": output_digests(step.component, folder)}
-        state.write_text(json.dumps(record, indent=1))
+        write_atomically(state, json.dumps(record, indent=1).encode())
         say(f"{head}: done in {time.monotonic() - start:.1f} s")
 
 
-def _run_step(step: Step, folder: Path) -> None:
+def _run_step(step: Step, folder: Path, is_ours: Callable[[], bool]) -> None:
     component = step.component
     inputs = _inputs(step, folder)
     final = {name: folder / kind.place for name, kind in component.outputs.items()}
@@ -116,6 +136,7 @@ def _run_step(step: Step, folder: Path) -> None:
                 path.mkdir()
         component.Do(inputs, outputs, step.parameters)
         places = {path.name: component.outputs[name].place for name, path in outputs.items()}
+        check_turn(folder, is_ours)
         publish_outputs(unfinished, folder, places)
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)

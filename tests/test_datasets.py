@@ -1,4 +1,5 @@
 import gzip
+import os
 import struct
 
 import numpy as np
@@ -299,3 +300,20 @@ def test_official_files_have_their_own_splits(tmp_path):
         load(settings("mnist", tmp_path))
     with pytest.raises(InputError, match=r"dataset.test_split: .*received 'validation'"):
         load(DatasetSettings(name="mnist", data_dir=str(tmp_path), test_split="validation"))
+
+
+def test_two_programs_prepare_a_data_set_at_once(tmp_path, monkeypatch):
+    """The second finds the folder of the first when it gives its own the same name."""
+    import tensorflow_datasets as tfds
+
+    folders, real = [], os.rename
+
+    def rename(old, new):
+        if not folders and str(tmp_path) in os.fspath(new) and "incomplete" in os.fspath(old):
+            folders.append(new)
+            tfds.builder("digits", data_dir=str(tmp_path)).download_and_prepare()
+        real(old, new)
+
+    monkeypatch.setattr(os, "rename", rename)
+    data = load(DatasetSettings(data_dir=str(tmp_path)))
+    assert (len(folders), len(data.train_labels)) == (1, 1437)

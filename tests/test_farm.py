@@ -3,7 +3,9 @@
 import csv
 import errno
 import os
+import re
 import signal
+import socket
 import subprocess
 import sys
 from dataclasses import replace
@@ -20,12 +22,11 @@ from tfmem.errors import InputError
 from tfmem.predictions import read_shard, write_shard
 from tfmem.records import shard_name
 from tfmem.subsets import Trial, unpack
-from tfmem.training import claims as claims_module
-from tfmem.training import trials
+from tfmem.training import storage, trials
 from tfmem.training.claims import Claims, Worker
 from tfmem.training.directory import open_directory
 from tfmem.training.outcome import Outcome
-from tfmem.training.storage import open_folder
+from tfmem.training.storage import Folder, open_folder
 from tfmem.training.trials import Farm
 from tfmem.training.watching import TrialWatcher
 
@@ -157,42 +158,26 @@ def test_no_other_worker_is_accepted(text):
         Worker.parse(text)
 
 
-def test_workers_share_the_work_in_any_file_system(digits, tmp_path):
+def test_workers_share_the_work_in_any_file_system(digits, tmp_path, monkeypatch):
     """Two workers in turn; the second finds nothing to do but what the first left."""
+    monkeypatch.setattr(storage, "_SETTLED_SECONDS", 0)
     config = small("training.trials=20")
     run_farm(config, digits, tmp_path / "alone", size=2)
     for place in (str(tmp_path / "shared"), "ram://shared"):
         with Claims(open_folder(place).child("predictions/claims"), Worker(1, 2)) as other:
-            other.take(3)
-            other.take(4)
+            other.take("00003")
+            other.take("00004")
+            by_other = f"1/2 (process {os.getpid()} on {socket.gethostname()})"
             first, asked = run_farm(config, digits, place, size=2, worker=Worker(0, 2))
             own = [trial for shard in (0, 2, 6, 8) for trial in (2 * shard, 2 * shard + 1)]
             others = [trial for shard in (9, 7, 5, 1) for trial in (2 * shard, 2 * shard + 1)]
-            assert (sorted(asked), first.elsewhere) == (sorted(own + others), {"1/2": 4})
+            assert (sorted(asked), first.elsewhere) == (sorted(own + others), {by_other: 4})
             assert asked[: len(own)] == own
         second, asked = run_farm(config, digits, place, size=2, worker=Worker(1, 2))
         assert (asked, second.trials, second.elsewhere) == ([6, 7, 8, 9], 20, {})
         folder = open_folder(place).child("predictions")
         names = [name for name in folder.names() if name.startswith("predictions")]
         assert {name: folder.read(name) for name in names} == shards(tmp_path / "alone")
-
-
-def test_a_claim_of_a_worker_that_is_gone_is_void(tmp_path):
-    folder = open_folder(tmp_path)
-    with Claims(folder, Worker(0, 2)) as mine, Claims(folder, Worker(1, 2)) as other:
-        folder.write("00007", b"1/2 elsewhere 1 abc")  # as if from another machine
-        assert (mine.holder(7), mine.take(7)) == ("1/2", False)
-        os.utime(tmp_path / "00007", (0, 0))
-        assert mine.take(7)
-        assert (other.holder(7), other.take(7)) == ("0/2", False)
-        mine.release(7)
-        assert other.take(7)
-        dead = subprocess.Popen(["true"])
-        dead.wait()
-        folder.write("00008", f"1/2 {claims_module._machine()} {dead.pid} abc".encode())
-        assert mine.take(8)
-        folder.write("00009", b"")  # cut short
-        assert mine.take(9)
 
 
 def test_the_first_of_two_that_begin_at_once_chooses_the_stack(digits, tmp_path):
@@ -241,6 +226,46 @@ def test_a_shard_whose_journal_was_lost_is_not_trained_again(digits, tmp_path, m
     part.write_text("\n".join(part.read_text().splitlines()[:2]) + "\n")
     summary, asked = run_farm(small("training.trials=10"), digits, tmp_path)
     assert (summary.trials, summary.trained, asked) == (10, 0, [])
+
+
+def test_a_worker_killed_between_journal_and_shard_loses_neither(digits, tmp_path, monkeypatch):
+    """The journal of ten trials is there, the shard still holds two of them, and says so."""
+    run_farm(small("training.trials=10"), digits, tmp_path / "whole")
+    monkeypatch.setattr(trials, "_READ_AT_START", 0)  # as in a run of gigabytes
+    run_farm(small(), digits, tmp_path)
+    real = Folder.write
+
+    def killed(self, name, contents):
+        if name.startswith("predictions-00001"):
+            raise KeyboardInterrupt
+        real(self, name, contents)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Folder, "write", killed)
+        with pytest.raises(KeyboardInterrupt):
+            run_farm(small("training.trials=10"), digits, tmp_path)
+    part = (tmp_path / "predictions" / "journal" / "00001.csv").read_text()
+    assert len(part.splitlines()) == 2 + 4
+    summary, asked = run_farm(small("training.trials=10"), digits, tmp_path)
+    assert (summary.trials, asked) == (10, [4, 5, 6, 7, 8, 9, 10, 11])
+    assert shards(tmp_path) == shards(tmp_path / "whole")
+    tables = [(out / "trials.csv").read_text() for out in (tmp_path, tmp_path / "whole")]
+    without_times = [re.sub(r"/1,[^,]*", "", table) for table in tables]
+    assert without_times[0] == without_times[1]
+
+
+def test_shards_that_a_worker_left_without_a_word_are_trained_after_all(digits, tmp_path):
+    """A worker that is seen alive goes while this one is at work: nothing is left untrained."""
+    with Claims(open_folder(tmp_path / "predictions/claims"), Worker(1, 2)) as other:
+
+        class Trainer(Counted):
+            def train(self, trials, subsets, watch):
+                other.release("00001")
+                return super().train(trials, subsets, watch)
+
+        other.take("00001")
+        summary, asked = run_farm(small(), digits, tmp_path, trainers=[Trainer(digits, 4)])
+    assert (summary.trials, summary.elsewhere, asked) == (6, {}, list(range(8)))
 
 
 def test_files_that_cannot_be_used_are_one_line(digits, tmp_path):

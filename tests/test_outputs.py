@@ -3,7 +3,8 @@
 import os
 
 from components.component import Component, Memorization, Page, SelectedPairs
-from pipelines.runner import ComponentError, Step, run_chain
+from pipelines.runner import Step, run_chain
+from tfmem.errors import InputError
 from tfmem.store.outputs import current_place
 
 KINDS = {"memorization": Memorization, "pairs": SelectedPairs, "page": Page}
@@ -49,7 +50,7 @@ def test_a_fault_at_any_step_leaves_the_old_outputs_or_the_new_ones(tmp_path, mo
                 patch.setattr(os, "replace", faulty)
                 try:
                     run_chain([Step(STEP, {"word": "new"})], folder, str)
-                except ComponentError:
+                except InputError:  # also of what is written before a step begins
                     outcomes.append(words(folder))
                     assert outcomes[-1] in ([before] * 3, ["new"] * 3)
             assert words(folder) in ([before] * 3, ["new"] * 3)

@@ -397,7 +397,7 @@ for edited in ["", *sys.argv[1:], ""]:
     from components.removal import REMOVAL
     from components.typicality import TYPICALITY
     from pipelines.memorization import memorization
-    runner._run_step = lambda step, folder: None
+    runner._run_step = lambda step, folder, is_ours: None
     config, said = from_yaml(""), []
     steps = [runner.Step(each, {"config": "{}"}) for each in (REMOVAL, TYPICALITY, AUDIT)]
     runner.run_chain([*memorization(config), *steps], Path("run"), said.append)

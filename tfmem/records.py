@@ -159,6 +159,11 @@ def parse_shard_name(name: str) -> tuple[str, int, int] | None:
     return (match[1], int(match[2]), int(match[3])) if match else None
 
 
+def framed_size(payload: bytes) -> int:
+    """How many bytes of a TFRecord file a payload takes."""
+    return len(payload) + 16
+
+
 def write_records(file: BinaryIO, payloads: Iterable[bytes]) -> int:
     """Writes payloads with TFRecord framing; returns how many."""
     count = 0

@@ -24,6 +24,7 @@ from pipelines.cli import (
     showing,
 )
 from pipelines.cli.commands import app
+from pipelines.cli.stopping import leave
 from pipelines.runner import ComponentError
 from tfmem.errors import DryRun, InputError
 from tfmem.terminal import is_verbose, printable, tell
@@ -50,13 +51,16 @@ def main(commands: typer.Typer = app) -> None:
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")
+            stream.reconfigure(errors="replace", line_buffering=True)
     logging.basicConfig(level=logging.WARNING, format="%(message)s", force=True)
     for handler in logging.getLogger().handlers:
         handler.addFilter(_log_as_text)
     atexit.register(gc.freeze)  # at the end no search for cycles among a million objects: 0.4 s
     try:
         commands()
+    except SystemExit as end:
+        leave(end.code)
+        raise
     except DryRun as described:
         print(printable(described))
     except Exception as error:

@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from pipelines.cli.commands import command
-from pipelines.cli.options import Out, Set, done, resumable, settings_of
+from pipelines.cli.options import Out, Set, done, settings_of
+from pipelines.cli.stopping import resumable
 from tfmem.config import SelectionSettings
 from tfmem.errors import InputError
 from tfmem.terminal import present, warn

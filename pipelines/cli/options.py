@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,7 +13,7 @@ from pydantic import ByteSize, TypeAdapter, ValidationError
 from tfmem.config import Config, DatasetSettings, from_yaml
 from tfmem.config.parsing import LONGEST, parse_yaml
 from tfmem.errors import InputError
-from tfmem.terminal import say, tell
+from tfmem.terminal import say
 
 
 def _checked(words: list[str] | None) -> list[str] | None:
@@ -108,16 +107,6 @@ def given(section: str, options: Mapping[str, Any]) -> list[str]:
 def dataset_settings(name: str, data_dir: str | None) -> DatasetSettings:
     """Settings of a data set that options name."""
     return DatasetSettings(name=name, data_dir=data_dir)
-
-
-@contextmanager
-def resumable() -> Iterator[None]:
-    """Says what to do when the user stops the program."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        tell("stopped; the same command continues")
-        raise typer.Exit(130) from None
 
 
 def done(place: str | Path, more: str = "") -> None:

@@ -16,9 +16,9 @@ from pipelines.cli.options import (
     RunFolder,
     Set,
     done,
-    resumable,
     settings_of,
 )
+from pipelines.cli.stopping import resumable
 from tfmem.config import Config, from_yaml
 from tfmem.errors import InputError
 from tfmem.terminal import say

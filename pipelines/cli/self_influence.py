@@ -14,9 +14,9 @@ from pipelines.cli.options import (
     Set,
     done,
     given,
-    resumable,
     settings_of,
 )
+from pipelines.cli.stopping import resumable
 from tfmem.terminal import PlainTable, present, warn
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import errno
 import io
 import os
 from collections.abc import Sequence
@@ -21,6 +22,7 @@ from tfmem.datasets.text import TextDataset, as_texts, check_classes
 from tfmem.errors import InputError
 
 _FROM_FILES = ("npz", "image_folder", "text_files", "treebank")  # names that are not of TFDS
+_THERE = (errno.EEXIST, errno.ENOTEMPTY)  # of a folder that is to get a name that is taken
 
 
 def load_tfds(settings: DatasetSettings) -> AnyDataset:
@@ -124,7 +126,13 @@ def _prepared(settings: DatasetSettings) -> Any:
                 f"dataset.data_dir to a folder with its official files or to a TFDS folder that "
                 f"has it, or let TFDS fetch it with dataset.download=true"
             )
-        _prepare(builder, quietly=name == "digits")
+        try:
+            _prepare(builder, quietly=name == "digits")
+        except OSError as error:
+            if error.errno not in _THERE and not isinstance(error, FileExistsError):
+                raise
+            # Another program has prepared it meanwhile.
+            builder = tfds.builder(name, data_dir=settings.data_dir)
     return builder
 
 

@@ -32,7 +32,7 @@ def is_gone(owner: str) -> bool:
 
     Of other machines, and of what no version of this program has written, that is not known.
     """
-    if not re.fullmatch(OWNER, owner):
+    if not is_owner(owner):
         return False
     machine, process, start, _ = owner.split("-")
     if machine != _machine():
@@ -52,9 +52,14 @@ def is_abandoned(owner: str, changed: float) -> bool:
     return is_gone(owner) or time.time() - changed > _DAY
 
 
+def is_owner(text: str) -> bool:
+    """Whether a text is an owner's, of whatever machine."""
+    return re.fullmatch(OWNER, text) is not None
+
+
 def process_number(owner: str) -> str:
     """The number of an owner's process, for people; empty if it is not known."""
-    return owner.split("-")[1] if re.fullmatch(OWNER, owner) else ""
+    return owner.split("-")[1] if is_owner(owner) else ""
 
 
 def _is_alive(process: int) -> bool:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import io
+import sys
 import time
-import zipfile
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tfmem.errors import InputError
+from tfmem.store.npz import PLAIN, NpzFile
 from tfmem.training.storage import Folder
 
 if TYPE_CHECKING:
@@ -45,18 +46,21 @@ class Checkpoint:
         if not self._folder.exists(self._name):
             return 0, None
         try:
-            contents = io.BytesIO(self._folder.read(self._name))
-            with np.load(contents, allow_pickle=False) as arrays:
-                if arrays["digest"].tobytes() != self._digest:
+            contents = self._folder.read(self._name)
+        except FileNotFoundError:  # another worker has finished
+            return 0, None
+        try:
+            with NpzFile(contents, self._folder.path(self._name)) as arrays:
+                if arrays.array("digest", "u", ("bytes",)).tobytes() != self._digest:
                     return 0, None
-                values = [arrays[f"v{i}"] for i in range(len(variables))]
-                epoch, losses = int(arrays["epoch"]), arrays["losses"]
-        except (FileNotFoundError, ValueError, KeyError, EOFError, zipfile.BadZipFile, InputError):
-            return 0, None  # damaged: the trial begins anew
-        if [v.shape for v in values] != [tuple(v.shape) for v in variables]:
+                values = [_value(arrays, f"v{i}", v) for i, v in enumerate(variables)]
+                epoch = int(arrays.array("epoch", "iu", ()))
+                losses = arrays.array("losses", "f", ("trials",))
+        except InputError as error:
+            print(f"{error}: its trials begin anew", file=sys.stderr)
             return 0, None
         for variable, value in zip(variables, values, strict=True):
-            variable.assign(value.view(variable.dtype.as_numpy_dtype))
+            variable.assign(value)
         return epoch, losses
 
     def save_if_due(
@@ -76,3 +80,12 @@ class Checkpoint:
     def remove(self) -> None:
         """Removes the file."""
         self._folder.remove(self._name)
+
+
+def _value(arrays: NpzFile, name: str, variable: tf.Variable) -> np.ndarray:
+    """What a variable held; numpy knows types such as bfloat16 by their size only."""
+    kind = np.dtype(variable.dtype.as_numpy_dtype)
+    value = arrays.array(name, PLAIN + "V", tuple(variable.shape))
+    if value.dtype != kind and (value.dtype.kind, value.itemsize) != ("V", kind.itemsize):
+        raise InputError(f"{arrays.source}: {name}: expected {kind}, received {value.dtype}")
+    return value.view(kind)

@@ -1,25 +1,34 @@
-"""Which worker is at work on which shard, so that no two do the same work.
+"""Which program is at work on which part of a shared folder, so that no two do the same work.
 
-A claim is a small file that its holder touches while it works; one that has not been touched for
-two minutes is void. Claims only save work: whoever trains a shard writes the same records, so that
-a claim that is overlooked does no harm.
+A claim is a small file that says whose it is, and that is never changed. Its owner shows that it is
+alive by a file of its own, `alive-OWNER`, which it writes anew again and again; when that has not
+happened for two minutes, or the file is not there, the owner's claims are void. A program that
+slept meanwhile does not get back what another one has taken.
+
+Claims of shards only save work: whoever trains a shard writes the same records, so that a claim
+that is overlooked does no harm.
 """
 
 from __future__ import annotations
 
 import contextlib
-import os
 import socket
 import threading
-import uuid
+import time
 from dataclasses import dataclass
 from types import TracebackType
+from typing import NamedTuple
 
 from tfmem.errors import InputError
+from tfmem.store.files import temporary_name
+from tfmem.store.owners import is_gone, is_owner, new_owner, process_number
 from tfmem.training.storage import Folder
 
-_TOUCH_SECONDS = 20.0
+_BEAT_SECONDS = 20.0
 _VOID_SECONDS = 120.0
+_LOOKS = 20  # at a claim that others take and release
+_ALIVE = "alive-"
+_EARLIER = "clock-"  # begins the names of files by which earlier versions told the time
 
 
 @dataclass(frozen=True)
@@ -54,21 +63,51 @@ class Worker:
         return f"{self.number}/{self.count}"
 
 
-class Claims:
-    """The claims of the workers of a run, as one of them sees and makes them."""
+class Holder(NamedTuple):
+    """A program that holds a claim: what it calls itself, its machine, and its identity."""
 
-    def __init__(self, folder: Folder, worker: Worker) -> None:
-        """Opens the claims in a folder, which is made."""
+    name: str
+    host: str
+    owner: str
+
+    @classmethod
+    def parse(cls, claim: str) -> Holder | None:
+        """Reads the contents of a claim; None if no version of this program writes such a one."""
+        parts = claim.split(" ")
+        return cls(parts[0], parts[1], parts[-1]) if len(parts) in (3, 4) else None
+
+    @property
+    def where(self) -> str:
+        """Process and machine, for people."""
+        process = process_number(self.owner)
+        return f"process {process} on {self.host}" if process else f"a process on {self.host}"
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.where})"
+
+
+class Claims:
+    """The claims in a folder, as one program sees and makes them."""
+
+    def __init__(self, folder: Folder, name: object) -> None:
+        """Opens the claims in a folder, which is made.
+
+        Args:
+          folder: where they are.
+          name: what this program calls itself, without spaces.
+        """
         self._folder = folder
-        self._holder = f"{worker} {_machine()} {os.getpid()} {uuid.uuid4().hex}"
-        self._writer = f"{worker.number}-of-{worker.count}"
+        self._owner = new_owner()
+        self._mine = f"{name} {socket.gethostname()} {self._owner}"
         self._held: set[str] = set()
+        self._ahead = 0.0  # of the folder's clock before that of this process
         self._lock = threading.Lock()
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._keep_touching, daemon=True)
+        self._thread = threading.Thread(target=self._keep_beating, daemon=True)
 
     def __enter__(self) -> Claims:
         self._folder.make()
+        self._beat()
         self._thread.start()
         return self
 
@@ -80,105 +119,122 @@ class Claims:
     ) -> None:
         self._stop.set()
         self._thread.join()
-        for name in sorted(self._held):
-            self._folder.remove(name)
-        self._folder.remove(self._clock)
+        with contextlib.suppress(InputError):
+            for name in sorted(self._held):
+                self._take_away(name, self._mine)
+        with contextlib.suppress(InputError):  # without it claims are void, too
+            self._folder.remove(_ALIVE + self._owner)
 
-    @property
-    def _clock(self) -> str:
-        return f"clock-{self._writer}"
+    def take(self, name: str) -> bool:
+        """Claims something, unless another program holds it.
 
-    def take(self, shard: int) -> bool:
-        """Claims a shard, unless another worker holds it."""
-        name = f"{shard:05d}"
-        with self._lock:
-            if self._other(name):
-                return False
-            try:
-                self._touch(name)
-            except InputError:  # another worker, when all is done, removes unfinished files
-                self._touch(name)
-            self._held.add(name)
-        return True
-
-    def release(self, shard: int) -> None:
-        """Gives a shard back."""
-        name = f"{shard:05d}"
-        with self._lock:
-            self._held.discard(name)
-            self._folder.remove(name)
-
-    def holder(self, shard: int) -> str:
-        """The other worker that holds a shard, as `number/count`; empty if none does."""
-        with self._lock:
-            return self._other(f"{shard:05d}")
-
-    def clear(self) -> bool:
-        """Removes claims that are void, and unfinished ones if no other worker holds anything.
-
-        Returns:
-          Whether no other worker holds anything.
+        Raises:
+          InputError: if the folder cannot be written to.
         """
         with self._lock:
-            names = [name for name in self._folder.names() if name.isdecimal()]
-            void = [name for name in names if name not in self._held and not self._other(name)]
-            for name in void:
-                self._folder.remove(name)
-            alone = len(void) == len([name for name in names if name not in self._held])
-            if alone:
-                self._folder.remove_temporary()
-            return alone
+            there = self._read(name)
+            if there is not None and there != self._mine and self._is_void(name, there):
+                self._take_away(name, there)
+                there = None
+            if there is None:
+                there = self._create(name)
+            if there != self._mine:
+                return False
+            self._held.add(name)
+            return True
 
-    def _other(self, name: str) -> str:
-        touched = self._folder.modified(name)
-        if touched is None:
-            return ""
-        try:
-            holder = self._folder.read(name).decode(errors="replace")
-        except FileNotFoundError:  # released just now
-            return ""
-        if holder == self._holder or _is_dead(holder):
-            return ""
-        self._folder.write(self._clock, b"")  # read from the same clock
-        now = self._folder.modified(self._clock) or touched
-        return holder.split(" ")[0] if now - touched < _VOID_SECONDS else ""
-
-    def _names_held(self) -> list[str]:
+    def release(self, name: str) -> bool:
+        """Gives something back; whether it was still this program's."""
         with self._lock:
-            return sorted(self._held)
+            self._held.discard(name)
+            return self._take_away(name, self._mine)
 
-    def _keep_touching(self) -> None:
-        while not self._stop.wait(_TOUCH_SECONDS):
-            for name in self._names_held():
-                with self._lock:
-                    if name not in self._held:
-                        continue
-                    with contextlib.suppress(InputError):  # it may fail for a moment
-                        self._touch(name)
+    def holds(self, name: str) -> bool:
+        """Whether this program still holds what it took; not if it slept and another took it."""
+        with self._lock:
+            return name in self._held and self._read(name) == self._mine
 
-    def _touch(self, name: str) -> None:
-        self._folder.write(name, self._holder.encode())
+    def holder(self, name: str) -> Holder | None:
+        """The other program that holds something; None if none does."""
+        with self._lock:
+            there = self._read(name)
+            if there is None or there == self._mine or self._is_void(name, there):
+                return None
+            return Holder.parse(there)
 
+    def clear(self) -> None:
+        """Removes what programs that are gone have left of claims."""
+        with self._lock:
+            for name in self._folder.names():
+                if name.startswith((_ALIVE, _EARLIER)):
+                    owner = name.removeprefix(_ALIVE)
+                    if owner != self._owner and (is_gone(owner) or not self._is_recent(name)):
+                        self._folder.remove(name)
+                elif not name.startswith("."):
+                    there = self._read(name) or self._mine
+                    if there != self._mine and self._is_void(name, there):
+                        self._take_away(name, there)
+        self._folder.remove_temporary()
 
-def _machine() -> str:
-    """The machine, or the container, in which process numbers mean what they say."""
-    try:
-        return f"{socket.gethostname()}-{os.readlink('/proc/self/ns/pid')}"
-    except OSError:
-        return socket.gethostname()
+    def _read(self, name: str) -> str | None:
+        try:
+            return self._folder.read(name).decode(errors="replace")
+        except FileNotFoundError:
+            return None
 
+    def _create(self, name: str) -> str:
+        """Writes a claim unless it is there; the claim that is there then."""
+        for _ in range(_LOOKS):
+            try:
+                return self._folder.create(name, self._mine.encode()).decode(errors="replace")
+            except FileNotFoundError:  # released just now; or the folder was removed
+                self._folder.make()
+        raise InputError(f"{self._folder.path(name)}: cannot be written")
 
-def _is_dead(holder: str) -> bool:
-    """Whether a holder was a process of this machine that is no more, or is no holder at all."""
-    parts = holder.split(" ")
-    if len(parts) != 4 or not parts[2].isdecimal():
-        return True
-    if parts[1] != _machine():
-        return False
-    try:
-        os.kill(int(parts[2]), 0)
-    except ProcessLookupError:
-        return True
-    except PermissionError:
-        pass
-    return False
+    def _take_away(self, name: str, there: str) -> bool:
+        """Removes a claim if it is still what it was; whether it was."""
+        if self._read(name) != there:
+            return False
+        aside = temporary_name(name)
+        try:
+            self._folder.rename(name, aside)
+            found = self._folder.read(aside)
+        except FileNotFoundError:  # another program was faster
+            return False
+        if found.decode(errors="replace") != there:  # made since it was read
+            with contextlib.suppress(FileNotFoundError):
+                self._folder.create(name, found)
+        self._folder.remove(aside)
+        return found.decode(errors="replace") == there
+
+    def _is_void(self, name: str, there: str) -> bool:
+        holder = Holder.parse(there)
+        if holder is None or is_gone(holder.owner):
+            return True
+        # Earlier versions wrote the claim itself again and again.
+        sign = _ALIVE + holder.owner if is_owner(holder.owner) else name
+        if self._is_recent(sign):
+            return False
+        self._beat()  # this machine may have slept, and its clock be behind
+        return not self._is_recent(sign)
+
+    def _is_recent(self, name: str) -> bool:
+        """Whether a file was written lately.
+
+        A date in the future is no sign of life: it would be one for as long as it is ahead.
+        """
+        now = time.monotonic() + self._ahead
+        date = self._folder.modified(name)
+        return date is not None and abs(now - date) < _VOID_SECONDS
+
+    def _keep_beating(self) -> None:
+        while not self._stop.wait(_BEAT_SECONDS):
+            with contextlib.suppress(InputError):  # it may fail for a moment
+                self._beat()
+
+    def _beat(self) -> None:
+        """Shows that this program is alive, and reads the clock of the folder."""
+        name = _ALIVE + self._owner
+        self._folder.write(name, b"")
+        date = self._folder.modified(name)
+        self._ahead = (time.time() if date is None else date) - time.monotonic()

@@ -1,13 +1,17 @@
 """How each trial went: a table for people, and scalars for TensorBoard.
 
 Times and workers differ from run to run, so none of this is in prediction records. Every shard has
-a part of the table beside it, and the parts are joined when a worker ends.
+a part of the table beside it, and the parts are joined when a worker ends. A part is written before
+its shard, and says how large that is: so a shard is never without its part, and a part that is not
+the shard's is noticed. Of such a part only times, workers and losses are taken, trial by trial; all
+else follows from the records.
 """
 
 from __future__ import annotations
 
 import csv
 import io
+import re
 import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import astuple, dataclass, fields
@@ -18,6 +22,7 @@ import numpy as np
 from tfmem.training.storage import Folder
 
 TABLE_NAME = "trials.csv"
+_OF = "# of a shard in bytes: "
 
 
 @dataclass(frozen=True)
@@ -56,26 +61,38 @@ class Journal:
         """Names the folder that holds the parts, which need not exist."""
         self.folder = folder
 
-    def write(self, shard: int, notes: Sequence[TrialNote]) -> None:
-        """Writes the part of a shard, unless it is what is there."""
-        name, contents = f"{shard:05d}.csv", to_csv(notes)
+    def write(self, shard: int, notes: Sequence[TrialNote], size: int) -> None:
+        """Writes the part of a shard, unless it is what is there.
+
+        Args:
+          shard: its number.
+          notes: of its trials.
+          size: of the shard in bytes. The part is written before the shard: until the shard has
+            this size, the part is not yet its own.
+        """
+        name, contents = f"{shard:05d}.csv", f"{_OF}{size}\n".encode() + to_csv(notes)
         if not self.folder.exists(name) or self.folder.read(name) != contents:
             self.folder.make()
             self.folder.write(name, contents)
 
-    def notes(self, shard: int) -> list[TrialNote]:
-        """The rows of a shard's part; none if there is no such part, or it is damaged."""
+    def read(self, shard: int) -> tuple[list[TrialNote], int]:
+        """The rows of a shard's part, and the size of the shard that they are all rows of.
+
+        There are none if there is no such part, or it is damaged; of earlier versions' parts the
+        size is not known, and -1.
+        """
         name = f"{shard:05d}.csv"
-        if not self.folder.exists(name):
-            return []
         try:
-            rows = csv.DictReader(io.StringIO(self.folder.read(name).decode()), strict=True)
-            return [
+            text = self.folder.read(name).decode()
+            known = re.match(rf"{_OF}([0-9]{{1,18}})\n", text)
+            rows = csv.DictReader(io.StringIO(text[known.end() :] if known else text), strict=True)
+            notes = [
                 TrialNote(*(parse(row[column]) for column, parse in _COLUMNS.items()))
                 for row in rows
             ]
         except (FileNotFoundError, ValueError, KeyError, TypeError, csv.Error):
-            return []
+            return [], -1
+        return notes, int(known[1]) if known else -1
 
 
 def to_csv(notes: Iterable[TrialNote]) -> bytes:

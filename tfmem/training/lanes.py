@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
 Lane = TypeVar("Lane")
 Job = TypeVar("Job")
+_STOP_SECONDS = 20.0  # to come to the end of an epoch; Slurm and Kubernetes give 30 in all
 
 
 def work_in_lanes(
@@ -25,12 +27,13 @@ def work_in_lanes(
       stop: is set, and no further job begun, when one fails or the program is interrupted.
 
     Raises:
-      The first exception of a job, when all lanes have ended.
+      The first exception of a job, when all lanes have ended; or `KeyboardInterrupt`, when they
+      have or have had the time for it.
     """
     drawing = threading.Lock()
     failures: list[BaseException] = []
 
-    def run(lane: Lane) -> None:
+    def run(lane: Lane, ended: threading.Event) -> None:
         try:
             while not stop.is_set():
                 with drawing:
@@ -41,16 +44,22 @@ def work_in_lanes(
         except BaseException as error:  # raised again below, in the main thread
             failures.append(error)
             stop.set()
+        finally:
+            ended.set()
 
-    threads = [threading.Thread(target=run, args=(lane,), daemon=True) for lane in lanes]
-    for thread in threads:
-        thread.start()
+    # Events, because Python takes a thread for ended when waiting for it is interrupted.
+    ends = [threading.Event() for _ in lanes]
+    for lane, ended in zip(lanes, ends, strict=True):
+        threading.Thread(target=run, args=(lane, ended), daemon=True).start()
     try:
-        for thread in threads:
-            while thread.is_alive():
-                thread.join(0.2)
+        for ended in ends:
+            while not ended.wait(0.2):
+                pass
     except KeyboardInterrupt:
         stop.set()
+        limit = time.monotonic() + _STOP_SECONDS
+        for ended in ends:
+            ended.wait(max(0.0, limit - time.monotonic()))
         raise
     if failures:
         raise failures[0]

@@ -1,13 +1,15 @@
-"""The progress bar of a farm of trials."""
+"""How far long work is: a bar in a terminal, and a line every minute anywhere else."""
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Sequence
 from types import TracebackType
 from typing import Any
 
 import numpy as np
+from rich import get_console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -20,11 +22,23 @@ from typing_extensions import Self
 
 from tfmem.training.journal import TrialNote
 
+_LINE_SECONDS = 60.0
+_UNITS = ((86_400, "days"), (3_600, "hours"), (60, "minutes"), (1, "seconds"))
+
 
 class _Bar:
-    """A bar that counts one kind of thing, shown within a `with` block."""
+    """A bar that counts one kind of thing, shown within a `with` block.
+
+    Where the output is no terminal, lines say the same, each of them at once.
+    """
 
     def __init__(self, what: str, total: int, done: int = 0) -> None:
+        self._what = what
+        self._first = done
+        self._began = time.monotonic()
+        self._end = threading.Event()
+        self._thread = threading.Thread(target=self._keep_telling, daemon=True)
+        self._lines = not get_console().is_terminal
         self._bar = Progress(
             TextColumn(what),
             BarColumn(),
@@ -33,10 +47,13 @@ class _Bar:
             TimeElapsedColumn(),
             TextColumn("left"),
             TimeRemainingColumn(),
+            disable=self._lines,
         )
         self._task = self._bar.add_task(what, total=total, completed=done, status="")
 
     def __enter__(self) -> Self:
+        if self._lines:
+            self._thread.start()
         self._bar.start()
         return self
 
@@ -47,6 +64,25 @@ class _Bar:
         trace: TracebackType | None,
     ) -> None:
         self._bar.stop()
+        if self._lines:
+            self._end.set()
+            self._thread.join()
+            self._tell()
+
+    def _keep_telling(self) -> None:
+        while not self._end.wait(_LINE_SECONDS):
+            self._tell()
+
+    def _tell(self) -> None:
+        task = self._bar.tasks[0]
+        done, total = int(task.completed), int(task.total or 0)
+        words = [f"{self._what}: {done:,} of {total:,}", task.fields["status"]]
+        elapsed = time.monotonic() - self._began
+        if self._first < done < total:
+            words.append(f"{_time((total - done) * elapsed / (done - self._first))} left")
+        else:
+            words.append(f"in {_time(elapsed)}")
+        print(", ".join(filter(None, words)), flush=True)
 
 
 class TrialProgress(_Bar):
@@ -106,3 +142,11 @@ class ExampleProgress(_Bar):
     def advance(self, examples: int) -> None:
         """So many more are done."""
         self._bar.advance(self._task, examples)
+
+
+def _time(seconds: float) -> str:
+    """A time for people, in the largest unit of which there are two."""
+    for size, name in _UNITS:
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {name}"
+    return f"{seconds:.1f} seconds"

@@ -15,6 +15,7 @@ from tfmem.records import write_records
 from tfmem.store.files import is_leftover, temporary_name, write_atomically
 
 Result = TypeVar("Result")
+_SETTLED_SECONDS = 1.0  # after which a bucket shows the last of several writes
 
 
 def open_folder(location: str | os.PathLike[str]) -> Folder:
@@ -224,7 +225,7 @@ class RemoteFolder(Folder):
     def _create(self, name: str, contents: bytes) -> None:
         if not self.exists(name):
             self._write(name, contents)
-            time.sleep(1)
+            time.sleep(_SETTLED_SECONDS)
 
     def _rename(self, old: str, new: str) -> None:
         self._files.rename(self.path(old), self.path(new), overwrite=True)

@@ -15,7 +15,7 @@ from tfmem.config import Config
 from tfmem.datasets import AnyDataset
 from tfmem.errors import InputError
 from tfmem.predictions import TrialRecord
-from tfmem.records import parse_shard_name
+from tfmem.records import framed_size, parse_shard_name
 from tfmem.subsets import Trial
 from tfmem.training.checkpoints import Checkpoint
 from tfmem.training.claims import Claims, Worker
@@ -113,11 +113,12 @@ class Farm:
                 Claims(self.shards.folder.child("claims"), worker) as claims,
                 TrialProgress(self._training.trials, self.known_trials) as progress,
             ):
-                self._work(missing, worker, claims, progress)
-                elsewhere = self._elsewhere(claims)
-                if claims.clear() and not elsewhere:
-                    for folder in (self.shards.folder, self._checkpoints, self._journal.folder):
-                        folder.remove_temporary()
+                while missing:
+                    self._work(missing, worker, claims, progress)
+                    missing, elsewhere = self._left(claims)
+                claims.clear()
+        for folder in (self.shards.folder, self._checkpoints, self._journal.folder):
+            folder.remove_temporary()
         return self.finish(out, self._trained, elsewhere)
 
     def missing(self) -> list[int]:
@@ -148,15 +149,15 @@ class Farm:
         for shard, name in found.items():
             if self._is_done(shard):
                 continue
-            notes = self._journal.notes(shard)
-            if not notes or total <= _READ_AT_START:
+            notes, size = self._journal.read(shard)
+            whole = size == folder.size(name) and len(notes) == len(self.shards.ids(shard))
+            if not whole or total <= _READ_AT_START:
                 notes = self._matched(self.shards.read(shard, name), notes)
-                self._journal.write(shard, notes)
             # There may be more shards now than when it was written.
             folder.rename(name, self.shards.name(shard))
             if not self._training.exclude_unlearned:
                 notes = mark_anew(self.shards, shard, notes)
-                self._journal.write(shard, notes)
+            self._journal.write(shard, notes, folder.size(self.shards.name(shard)))
             self._notes[shard] = notes
         for name in folder.names():
             kind, shard, _ = parse_shard_name(name) or ("", 0, 0)
@@ -165,9 +166,9 @@ class Farm:
                 folder.remove(name)  # it has no trial that the new one has not
 
     def _matched(self, records: list[TrialRecord], notes: list[TrialNote]) -> list[TrialNote]:
-        """A note for each record, from the journal if it has one."""
-        known = {note.trial: note for note in notes}
-        return [known.get(record.trial_id) or self._note(record) for record in records]
+        """A note for each record, with what the journal alone knows."""
+        known = {note.trial: (note.worker, note.seconds, note.final_loss) for note in notes}
+        return [self._note(record, *known.get(record.trial_id, ())) for record in records]
 
     def train_shard(
         self, shard: int, trainer: Trainer, worker: str, show: Callable[[float], None]
@@ -187,7 +188,7 @@ class Farm:
         shards.check_settings()
         records = shards.read(shard, name) if shards.folder.exists(name) else []
         there = {record.trial_id for record in records}
-        notes = self._matched(records, self._journal.notes(shard))
+        notes = self._matched(records, self._journal.read(shard)[0])
         if len(there) == len(shards.ids(shard)):
             return notes  # another worker was faster
         start = time.perf_counter()
@@ -212,8 +213,9 @@ class Farm:
             if trial.trial_id in shards.ids(shard) and trial.trial_id not in there:
                 records.append(shards.record(trial, outcome))
                 notes.append(self._note(records[-1], worker, seconds, outcome.loss))
+        size = sum(framed_size(record.to_example()) for record in records)
+        self._journal.write(shard, notes, size)
         shards.folder.write(name, (record.to_example() for record in records))
-        self._journal.write(shard, notes)
         for watcher in watchers:
             watcher.end(notes)
         with self._lock:
@@ -268,7 +270,8 @@ class Farm:
         def train(shard: int, trainer: Trainer) -> None:
             show = partial(progress.partly, shard)
             notes = self.train_shard(shard, trainer, str(worker), show)
-            claims.release(shard)
+            if not claims.release(_claim(shard)):
+                print(f"shard {shard}: another worker took it over while this one slept")
             with self._lock:
                 self._notes[shard] = notes
                 progress.finished(shard, self._everyone())
@@ -284,16 +287,21 @@ class Farm:
             written = self.shards.folder.exists(self.shards.name(shard))
             if written and shard not in self._notes:
                 continue  # by another worker, since this one looked
-            if claims.take(shard):
+            if claims.take(_claim(shard)):
                 yield shard
 
-    def _elsewhere(self, claims: Claims) -> dict[str, int]:
-        """How many trials are left with each other worker."""
-        left: dict[str, int] = {}
+    def _left(self, claims: Claims) -> tuple[list[int], dict[str, int]]:
+        """The shards that nobody is at any more, and how many trials each other worker is at."""
+        free: list[int] = []
+        elsewhere: dict[str, int] = {}
         for shard in self.missing():
-            holder = claims.holder(shard) or "that is gone"
-            left[holder] = left.get(holder, 0) + len(self.shards.ids(shard))
-        return left
+            holder = claims.holder(_claim(shard))
+            if holder:
+                trials = elsewhere.get(str(holder), 0) + len(self.shards.ids(shard))
+                elsewhere[str(holder)] = trials
+            else:
+                free.append(shard)
+        return free, elsewhere
 
     def _check_hope(self) -> None:
         everyone = self._everyone()
@@ -311,3 +319,8 @@ class Farm:
             f"every trial diverged: {reason}; training.learning_rate is "
             f"{self._training.learning_rate}"
         )
+
+
+def _claim(shard: int) -> str:
+    """The name of a shard's claim."""
+    return f"{shard:05d}"

@@ -57,10 +57,11 @@ class TrialWatcher:
         Raises:
           KeyboardInterrupt: if training is to end.
         """
-        if self._stop.is_set():
-            raise KeyboardInterrupt
+        stopped = self._stop.is_set()
         keep = self._keep and epoch + 1 == self._epochs
-        self._checkpoint.save_if_due(epoch, losses, variables, force=keep)
+        self._checkpoint.save_if_due(epoch, losses, variables, force=keep or stopped)
+        if stopped:
+            raise KeyboardInterrupt
         self._show(len(self._trials) * (epoch + 1) / (self._epochs + 1))
         if self._scalars:
             for trial, loss in zip(self._trials, losses, strict=True):

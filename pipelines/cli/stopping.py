@@ -1,0 +1,62 @@
+"""How a command ends that is stopped: by Ctrl-C, or by SIGTERM as Slurm and Kubernetes send it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import typer
+
+from tfmem.terminal import tell
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class _Stopped(KeyboardInterrupt):
+    """A signal asked for the end."""
+
+    def __init__(self, number: int) -> None:
+        self.code = 128 + number
+
+
+@contextmanager
+def resumable() -> Iterator[None]:
+    """Says what to do when the program is stopped, and ends it as a shell expects.
+
+    That is with exit code 130 after Ctrl-C, and 143 after SIGTERM.
+    """
+    before = {number: signal.signal(number, _stop) for number in _SIGNALS}
+    try:
+        yield
+    except KeyboardInterrupt as stopped:
+        tell("stopped; the same command continues")
+        raise typer.Exit(getattr(stopped, "code", 130)) from None
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def leave(code: object) -> None:
+    """Ends a program that was stopped, if threads are still at work in TensorFlow.
+
+    They would make the interpreter abort while it shuts down, and that would be the exit code.
+
+    Args:
+      code: the exit code; nothing is done for one of a program that was not stopped.
+    """
+    if code in [128 + number for number in _SIGNALS] and threading.active_count() > 1:
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError, ValueError):
+                stream.flush()
+        os._exit(int(str(code)))
+
+
+def _stop(number: int, frame: object) -> None:
+    with contextlib.suppress(OSError):
+        os.write(2, b"stopping: what is under way is saved; once more to stop at once\n")
+    raise _Stopped(number)
