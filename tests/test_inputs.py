@@ -106,8 +106,8 @@ def test_rows_without_a_label_are_left_out_and_counted(labels, mark, tmp_path):
     np.testing.assert_array_equal(data.train_labels, Y[:8][kept[:8]])
     np.testing.assert_array_equal(data.test_labels, Y[8:][kept[8:]])
     assert [note.split("npz: ")[1] for note in data.notes] == [
-        "train_labels: 2 examples without a label are left out",
-        "test_labels: 1 examples without a label are left out",
+        "train_labels: left out 2 examples without a label",
+        "test_labels: left out 1 example without a label",
     ]
 
 
@@ -214,7 +214,7 @@ def test_rows_of_tables_without_a_label_are_left_out(labels, suffix, mark, tmp_p
     data = table(tmp_path, labels, labels[:1], suffix, unlabelled=(mark,))
     assert list(data.train_texts[:, 0]) == ["sentence 0", "sentence 2"]
     assert list(data.train_labels) == [0, 1]
-    assert data.notes[0].endswith(f"train.{suffix}: label: 1 records without a label are left out")
+    assert data.notes[0].endswith(f"train.{suffix}: label: left out 1 record without a label")
 
 
 def test_a_class_called_dash_is_said_unless_there_is_plus(tmp_path):

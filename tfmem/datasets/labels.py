@@ -111,7 +111,8 @@ def as_classes(
             if left_out == len(number):
                 raise InputError(f"{each.column.where}: no {each.column.row} has a label")
             notes.append(
-                f"{each.column.where}: {left_out:,} {each.column.row}s without a label are left out"
+                f"{each.column.where}: left out {left_out:,} {each.column.row}"
+                f"{'s' * (left_out != 1)} without a label"
             )
     return Classes(
         tuple(numbers if names is None else names), tuple(kept), tuple(classes), tuple(notes)
