@@ -16,7 +16,7 @@ from components.component import (
     RunComparison,
 )
 from components.experiment import FIGURE_NAME, LastLayer
-from tfmem.comparison import comparison_table, in_words, last_layer_row, render
+from tfmem.comparison import LAST_LAYER_COLUMNS, comparison_table, in_words, last_layer_row, render
 from tfmem.config import Config
 from tfmem.errors import InputError
 from tfmem.experiments.consistency import Comparison, Rule, consistency, describe
@@ -86,7 +86,7 @@ def Do(inputs: Paths, outputs: Paths, parameters: Parameters) -> None:
     figures = {"runs": out / NAME}
     last: Outcome | None = None
     if _LAST in inputs:
-        last = load_outcome(inputs[_LAST])
+        last = load_outcome(inputs[_LAST], LAST_LAYER_COLUMNS)
         table = pd.concat([table, last_layer_row(last, runs[0])], ignore_index=True)
         figures["last_layer"] = inputs[_LAST] / FIGURE_NAME
     write_atomically(out / "table.csv", to_csv(table, "%.6g"))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pandas as pd
-
 from components.component import (
     Component,
     Parameters,
@@ -19,7 +17,9 @@ from tfmem.experiments.estimators import estimators
 from tfmem.experiments.summed import records_in
 from tfmem.figures.estimators import estimators_figure
 from tfmem.predictions import LABELS_NAME, Labels
-from tfmem.results import read_memorization, read_summary
+from tfmem.results import SUMMARY_NAME, read_memorization, read_summary
+from tfmem.store.json_files import value_of
+from tfmem.store.spreadsheets import read_csv
 
 
 def Do(inputs: Paths, outputs: Paths, parameters: Parameters) -> None:
@@ -31,11 +31,14 @@ def Do(inputs: Paths, outputs: Paths, parameters: Parameters) -> None:
     if found["label"].tolist() != labels.tolist():
         raise InputError(f"{inputs['self_influence']}: made with other data than the trials")
     summary = read_summary(inputs["self_influence"])
-    trials = pd.read_csv(inputs["table"])
+    source = str(inputs["self_influence"] / SUMMARY_NAME)
+    seconds = value_of(summary, "cpu_seconds", float, source)
+    solver = value_of(summary, "estimator", str, source)
+    trials = read_csv(inputs["table"], ["seconds"])
     cost = (
         f"Cost: {len(trials):,} trainings on {config.training.fraction:.0%} of the examples, "
         f"{trials['seconds'].sum():,.0f} s in their lanes; against one training on all of them and "
-        f"{summary['cpu_seconds']:,.1f} s of processor time to solve ({summary['estimator']})."
+        f"{seconds:,.1f} s of processor time to solve ({solver})."
     )
     outcome = estimators(
         config,

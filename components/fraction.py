@@ -5,7 +5,7 @@ from __future__ import annotations
 from components.component import Component, Parameters, Paths
 from components.experiment import RUN, FractionChoice, LeaveOneOut, conclude
 from tfmem.config import Config
-from tfmem.experiments.fraction import fraction
+from tfmem.experiments.fraction import COLUMNS, fraction
 from tfmem.experiments.outcome import FINDINGS_NAME, load_outcome
 from tfmem.figures.fraction import fraction_figure
 from tfmem.run import Run
@@ -16,7 +16,7 @@ def Do(inputs: Paths, outputs: Paths, parameters: Parameters) -> None:
     config = Config.model_validate_json(parameters["config"])
     known = inputs.get("leave_one_out")
     conducted = known is not None and (known / FINDINGS_NAME).exists()
-    reference = load_outcome(known).table if known is not None and conducted else None
+    reference = load_outcome(known, COLUMNS).table if known is not None and conducted else None
     outcome = fraction(config, Run(inputs).dataset, reference, outputs["outcome"])
     conclude(outcome, fraction_figure, outputs["outcome"])
 

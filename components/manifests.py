@@ -12,6 +12,7 @@ from pathlib import Path
 
 from tfmem.errors import InputError
 from tfmem.store.files import write_atomically
+from tfmem.store.json_files import read_object, value_of
 
 MANIFEST_NAME = "listed.json"
 
@@ -31,13 +32,14 @@ def resolve(artifact: Path) -> Path:
     """The folder that an artifact stands for: itself, unless it holds a list.
 
     Raises:
-      InputError: if a file of the list is not there or is not what it was.
+      InputError: if the list is damaged, or a file of it is not there or is not what it was.
     """
     manifest = artifact / MANIFEST_NAME
     if not manifest.exists():
         return artifact
-    content = json.loads(manifest.read_text(encoding="utf-8"))
-    location, expected = Path(content["location"]), content["sha256"]
+    content = read_object(manifest)
+    location = Path(value_of(content, "location", str, str(manifest)))
+    expected = value_of(content, "sha256", dict, str(manifest))
     there = _digests(location)
     for name, digest in expected.items():
         if there.get(name) != digest:

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from components.component import (
     Artifact,
@@ -29,6 +28,7 @@ from tfmem.errors import InputError
 from tfmem.experiments.outcome import TABLE_NAME
 from tfmem.run import Run
 from tfmem.selection.settling import influence_thresholds
+from tfmem.store.spreadsheets import read_csv
 
 _MORE_CLASSES = 12
 
@@ -93,7 +93,7 @@ def _is_the_papers(inputs: Paths, key: str) -> bool:
     if key not in inputs or key != "removal":
         return key in inputs
     table = inputs[key] / TABLE_NAME
-    return table.exists() and pd.read_csv(table, nrows=1).columns[0] == "threshold"
+    return table.exists() and read_csv(table).columns[0] == "threshold"
 
 
 def _labels(names: Sequence[str], known: Sequence[str]) -> list[int]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -59,6 +58,7 @@ from tfmem.results import (
 )
 from tfmem.run import Run
 from tfmem.selection.settling import describe
+from tfmem.store.json_files import read_object, value_of
 from tfmem.terminal import say
 
 _EXPERIMENTS: dict[str, type[Artifact]] = {
@@ -144,9 +144,9 @@ def _experiments(places: Paths, kept: Path | None = None) -> dict[str, Path]:
 
 def _is_current(file: Path, there: Mapping[str, Path], kept: Path | None) -> bool:
     try:
-        noted = json.loads(file.read_bytes())["self_influence"]
+        noted = value_of(read_object(file), "self_influence", dict, str(file))
         return bool(noted == read_identity(kept or there[noted["estimator"]]))
-    except (OSError, ValueError, KeyError, TypeError, InputError):
+    except (KeyError, TypeError, InputError):
         return False
 
 

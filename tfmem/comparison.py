@@ -17,6 +17,8 @@ from tfmem.html import data_uri, template
 _ESTIMATES = "memorization", "influence"
 _AGREEMENT = ("jaccard", "jaccard_low", "jaccard_high", "difference", "difference_low",
               "difference_high")  # fmt: skip
+_LAST = "trials", "accuracy", "accuracy_sd", "memorized", "pairs"
+LAST_LAYER_COLUMNS = ("threshold", "selection", *_AGREEMENT, *(f"last_{each}" for each in _LAST))
 
 
 def comparison_table(halves: Comparison, others: Sequence[Comparison], rule: Rule) -> pd.DataFrame:
@@ -47,7 +49,7 @@ def last_layer_row(outcome: Outcome, reference: str) -> pd.DataFrame:
     """The row of the last layer alone; its pairs need no memorized training example (Fig. C.3)."""
     rows = outcome.table.set_index("estimate")
     columns: dict[str, Any] = {"model": f"last layer of {reference}"}
-    for name in ("trials", "accuracy", "accuracy_sd", "memorized", "pairs"):
+    for name in _LAST:
         columns[name] = rows[f"last_{name}"].iloc[0]
     for estimate in _ESTIMATES:
         curve = rows.loc[estimate]

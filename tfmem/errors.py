@@ -1,5 +1,7 @@
 """The exceptions that a user is meant to read."""
 
+_LONGEST = 200  # characters of what another library says
+
 
 class InputError(ValueError):
     """Something given to tfmem is wrong.
@@ -15,5 +17,9 @@ class DryRun(Exception):
 
 
 def reason(error: BaseException) -> str:
-    """What an exception says, in one line; its type where it says nothing."""
-    return " ".join(str(error).split()) or type(error).__name__
+    """What an exception says, in one line of 200 characters at most; its type if that is nothing.
+
+    Parsers' exceptions repeat what they could not read, however long that is.
+    """
+    said = " ".join(str(error).split()) or type(error).__name__
+    return said if len(said) <= _LONGEST else f"{said[: _LONGEST - 1]}…"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import json
 import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -13,8 +12,9 @@ import numpy as np
 import pandas as pd
 
 from tfmem.config import SelectionSettings
-from tfmem.errors import InputError
+from tfmem.errors import InputError, reason
 from tfmem.records import decode_example, feature
+from tfmem.store.json_files import read_object, value_of
 from tfmem.store.sets import read_set
 from tfmem.store.validity import Rows, check_memorization, check_pairs, check_selection
 from tfmem.tables import decode_rows
@@ -157,23 +157,20 @@ def read_rule(folder: str | os.PathLike[str]) -> SelectionSettings:
       InputError: if they are not there.
     """
     path = Path(folder) / RULE_NAME
+    settings = value_of(read_object(path), "selection", dict, str(path))
     try:
-        return SelectionSettings.model_validate(json.loads(path.read_bytes())["selection"])
-    except (OSError, ValueError, KeyError) as error:
-        raise InputError(f"{path}: no rule of a selection: {error}") from None
+        return SelectionSettings.model_validate(settings)
+    except ValueError as error:
+        raise InputError(f"{path}: no rule of a selection: {reason(error)}") from None
 
 
 def read_summary(folder: Path) -> dict[str, Any]:
     """How the self-influence in a folder was obtained.
 
     Raises:
-      InputError: if that is not there.
+      InputError: if that is not there, or is damaged.
     """
-    try:
-        summary: dict[str, Any] = json.loads((folder / SUMMARY_NAME).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{folder}: no summary of self-influence: {error}") from None
-    return summary
+    return read_object(folder / SUMMARY_NAME)
 
 
 def read_identity(folder: Path) -> dict[str, Any]:
@@ -189,18 +186,21 @@ def estimator_of(folder: Path) -> str:
     """Which estimator the records in a folder are from, in a sentence, and how it went.
 
     Raises:
-      InputError: if there are no records, or no summary beside those of self-influence.
+      InputError: if there are no records, or no summary beside those of self-influence; naming
+        what the summary lacks.
     """
     name = _estimator(folder)
     if name == SUBSAMPLED:
         return "Memorization is that of the subsampled estimator."
-    summary = read_summary(folder)
-    negative = summary.get("negative", 0)  # which earlier versions counted as not converged
-    negative = f", {negative:,} negative" if negative else ""
+    # Earlier versions counted negative ones as not converged.
+    summary, source = {"negative": 0, **read_summary(folder)}, str(folder / SUMMARY_NAME)
+    said = functools.partial(value_of, summary, source=source)
+    count = said("negative", int)
+    negative = f", {count:,} negative" if count else ""
     return (
-        f"Memorization is that of {name.decode(errors='replace')}: {summary['curvature']}, damping "
-        f"{summary['damping']:g}, {summary['not_converged']:,} examples not converged{negative}; a "
-        f"model with test accuracy {summary['test_accuracy']:.2%}."
+        f"Memorization is that of {name.decode(errors='replace')}: {said('curvature', str)}, "
+        f"damping {said('damping', float):g}, {said('not_converged', int):,} examples not "
+        f"converged{negative}; a model with test accuracy {said('test_accuracy', float):.2%}."
     )
 
 

@@ -50,7 +50,7 @@ class Run:
         path = self._folders["settings"]
         if not path.exists():
             raise InputError(f"{path}: not found; is its folder the output of `tfmem run`?")
-        return from_yaml(path.read_text(encoding="utf-8"), source=str(path))
+        return from_yaml(path.read_text(encoding="utf-8", errors="replace"), source=str(path))
 
     @property
     def has_settings(self) -> bool:

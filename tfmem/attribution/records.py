@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import islice
@@ -161,27 +162,49 @@ def read_attributions(folder: str | os.PathLike[str]) -> pd.DataFrame:
     for path in paths:
         with open(path, "rb") as file:
             rows += [_decode(*record) for record in read_records(file, str(path))]
-    return pd.DataFrame(rows).set_index("index")
+    if not rows:
+        raise InputError(f"{folder}: expected records of attributions, received empty files")
+    table = pd.DataFrame(rows).set_index("index")
+    if table.index.has_duplicates:
+        twice = table.index[table.index.duplicated()][0]
+        raise InputError(f"{folder}: expected each example once, received {twice} again")
+    return table
 
 
 def _decode(payload: bytes, source: str) -> dict[str, Any]:
     features = decode_example(payload, source)
     shape, scores = (feature(features, name, np.ndarray, source) for name in ("shape", "scores"))
-    words = features.get("words", [])
-    words = words if isinstance(words, list) else [words]
-    if len(scores) != np.prod(shape) or (words and len(words) != len(scores)):
+    words, sentences = _words(features, source)
+    axes = [len(words)] if words else shape.tolist()
+    # Of patches there are rows and columns.
+    if shape.tolist() != axes or not (words or len(axes) == 2) or math.prod(axes) != len(scores):
         raise InputError(
-            f"{source}: expected a score for each of {len(words) or shape.tolist()} parts, "
-            f"received {len(scores)}"
+            f"{source}: expected a score for each of {axes} parts, received {len(scores)} of "
+            f"shape {shape.tolist()}"
         )
     return {
         "index": feature(features, "index", int, source),
-        "words": [word.decode() for word in words],
-        "sentences": features.get("sentences", np.zeros(0, np.int64)),
-        "scores": scores.reshape(shape),
+        "words": words,
+        "sentences": sentences,
+        "scores": scores.reshape(axes),
         **{
             name: feature(features, name, float, source)
             for name in ("memorization", "replace", "gap")
         },
         "steps": feature(features, "steps", int, source),
     }
+
+
+def _words(features: Mapping[str, Any], source: str) -> tuple[list[str], np.ndarray]:
+    """The words of a text and their sentences; none of an image."""
+    if "words" not in features:
+        return [], np.zeros(0, np.int64)
+    found = features["words"]
+    sentences = feature(features, "sentences", np.ndarray, source)
+    try:
+        words = [word.decode() for word in (found if isinstance(found, list) else [found])]
+    except (AttributeError, ValueError):
+        raise InputError(f"{source}: words: expected texts in UTF-8") from None
+    if len(sentences) != len(words) or not np.isin(sentences, (0, 1)).all():
+        raise InputError(f"{source}: sentences: expected 0 or 1 for each of {len(words)} words")
+    return words, sentences

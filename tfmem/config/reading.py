@@ -18,6 +18,7 @@ _MODELS = tuple(
 )
 
 
+_LONGEST = 80  # characters of a key
 _MOST_SAID = 20  # mistakes that are told at once
 
 
@@ -137,7 +138,8 @@ def _key(problem: Any) -> str:
         elif tagged := [each for each in _members(settings) if _tag(each) == part]:
             settings = tagged[0]
         elif hasattr(settings, "model_fields") and place == len(location) - 1:
-            path.append(shown(part) if not isinstance(part, str) else part)  # it is unknown
+            named = isinstance(part, str) and len(part) <= _LONGEST
+            path.append(str(part) if named else shown(part))  # it is unknown
     if problem["type"].startswith("union_tag"):
         path.append("name")
     return ".".join(path) or "settings"

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from tfmem.config.parsing import shown
 from tfmem.errors import InputError, reason
 
 _SUFFIXES = (".tsv", ".csv", ".jsonl")
@@ -50,8 +51,8 @@ def check_columns(path: Path, rows: Rows, wanted: Sequence[tuple[str, str]]) -> 
     for setting, column in wanted:
         if lacking := [number for number, row in enumerate(rows) if column not in row]:
             raise InputError(
-                f"{path}: {setting}: expected one of {sorted(map(str, rows[lacking[0]]))}, "
-                f"received {column!r} ({rows_said(lacking)})"
+                f"{path}: {setting}: expected one of {shown(sorted(map(str, rows[lacking[0]])))}, "
+                f"received {shown(column)} ({rows_said(lacking)})"
             )
 
 
@@ -100,7 +101,7 @@ def _table_rows(path: Path) -> Rows:
         row = rows[wrong[0]]
         raise InputError(
             f"{path}: {rows_said(wrong)}: expected {len(header)} columns, as in the header, "
-            f"received {len(row)}, the last of them {row[-1]!r}; texts with a separator or a "
+            f"received {len(row)}, the last of them {shown(row[-1])}; texts with a separator or a "
             "line break go in double quotes, in .csv"
         )
     return [dict(zip(header, row, strict=True)) for row in rows]

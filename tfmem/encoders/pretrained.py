@@ -56,9 +56,7 @@ class Encoder:
         try:
             self._backbone = hub.models.Backbone.from_preset(str(folder), dtype="float32")
         except Exception as error:  # damaged files raise whatever Keras and safetensors run into
-            raise InputError(
-                f"model.preset: {folder}: cannot be read: {reason(error)[:200]}"
-            ) from None
+            raise InputError(f"model.preset: {folder}: cannot be read: {reason(error)}") from None
         names = {layer.name for layer in self._backbone.layers}
         self.num_layers = getattr(self._backbone, "num_layers", 0)
         layers = [f"transformer_layer_{number}" for number in range(self.num_layers)]

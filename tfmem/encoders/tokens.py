@@ -71,7 +71,7 @@ def read_tokenizer(folder: Path) -> Any:
         raise
     except Exception as error:  # the library's own class is Exception
         raise InputError(
-            f"model.preset: {folder}: the tokenizer cannot be read: {reason(error)[:200]}"
+            f"model.preset: {folder}: the tokenizer cannot be read: {reason(error)}"
         ) from None
 
 

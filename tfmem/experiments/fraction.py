@@ -26,6 +26,7 @@ from tfmem.predictions import LABELS_NAME, shards_in
 
 QUESTION = "Which subset fraction gives the best estimates?"
 ERROR = "rmse_"  # columns of the table that begin so say for how many trials
+COLUMNS = "index", "leave_one_out", "leave_one_out_variance"  # of leave-one-out's table
 _RESAMPLES = 2_000
 
 
@@ -94,8 +95,7 @@ def fraction(
         name = f"fraction {shares[-1]:g}"
         reference = Reference(name, known, last.value[known], last.variance[known])
     else:
-        columns = ("index", "leave_one_out", "leave_one_out_variance")
-        reference = Reference("leave-one-out", *(leave_one_out[c].to_numpy() for c in columns))
+        reference = Reference("leave-one-out", *(leave_one_out[c].to_numpy() for c in COLUMNS))
     table, best = _compare(config, shares, found, reference)
     return Outcome(QUESTION, (*_findings(config, table), best), table)
 

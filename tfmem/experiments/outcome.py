@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pandas as pd
 
 from tfmem.errors import InputError
 from tfmem.store.files import write_atomically
+from tfmem.store.json_files import read_object, value_of
 from tfmem.store.spreadsheets import read_csv, to_csv
 
 TABLE_NAME, FINDINGS_NAME = "table.csv", "findings.json"
@@ -36,15 +38,20 @@ class Outcome:
         write_atomically(folder / FINDINGS_NAME, json.dumps(said, indent=1).encode())
 
 
-def load_outcome(folder: Path) -> Outcome:
+def load_outcome(folder: Path, numbers: Sequence[str] = ()) -> Outcome:
     """Reads what `Outcome.save` wrote.
 
+    Args:
+      folder: where it is.
+      numbers: columns of the table that must be there, and hold numbers.
+
     Raises:
-      InputError: if it is not there, or not complete.
+      InputError: if it is not there, or is damaged.
     """
-    try:
-        said = json.loads((folder / FINDINGS_NAME).read_text(encoding="utf-8"))
-        table = read_csv(str(folder / TABLE_NAME))
-        return Outcome(said["question"], tuple(said["findings"]), table)
-    except (OSError, ValueError, KeyError) as error:
-        raise InputError(f"{folder}: no outcome of an experiment: {error}") from None
+    source = str(folder / FINDINGS_NAME)
+    said = read_object(source)
+    question = value_of(said, "question", str, source)
+    findings = value_of(said, "findings", list, source)
+    if not all(isinstance(finding, str) for finding in findings):
+        raise InputError(f"{source}: findings: expected sentences")
+    return Outcome(question, tuple(findings), read_csv(folder / TABLE_NAME, numbers))

@@ -77,7 +77,7 @@ def reduction(
             if not path.exists():
                 found = pd.concat(_curves(*ready(), rows, scores, config.seed, repeats))
                 write_atomically(path, to_csv(found))
-            curves.append(read_csv(str(path)))
+            curves.append(read_csv(path))
             progress.advance(len(rows))
     used = pd.concat(curves).dropna()
     if used.empty:

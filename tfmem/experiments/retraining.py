@@ -83,7 +83,7 @@ def folder_name(depth: int) -> str:
 def representation_accuracy(folder: Path) -> float:
     """Test accuracy of the network that gave the representation, for a folder of `retrain`."""
     with NpzFile(folder.parent / _FEATURES) as arrays:
-        return float(arrays.array("test_correct", shape=("examples",)).mean())
+        return float(arrays.array("test_correct", "b", ("examples",)).mean())
 
 
 def _represent(config: Config, dataset: AnyDataset, files: dict[str | int, Path]) -> None:

@@ -15,7 +15,9 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
+from tfmem.errors import InputError
 from tfmem.store.files import remove_leftovers, write_atomically
+from tfmem.store.json_files import read_object
 from tfmem.store.owners import OWNER, is_abandoned, new_owner
 
 _UNFINISHED = ".unfinished-"
@@ -81,7 +83,6 @@ def _move(finished: Path, folder: Path) -> None:
 def _places(finished: Path) -> dict[str, str]:
     """Where things are to be; nothing if the folder is being removed."""
     try:
-        places: dict[str, str] = json.loads((finished / _PLACES).read_bytes())
-    except (OSError, ValueError):
+        return read_object(finished / _PLACES)
+    except InputError:
         return {}
-    return places

@@ -9,9 +9,13 @@ numbers, stay as they are.
 
 from __future__ import annotations
 
+import os
 import re
+from collections.abc import Sequence
 
 import pandas as pd
+
+from tfmem.errors import InputError, reason
 
 _FORMULA = re.compile(r"'*[=+\-@\t\r\uff0b\uff0d\uff1d\uff20]")
 _NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]*)?([eE][+-]?[0-9]+)?")
@@ -56,17 +60,28 @@ def to_csv(table: pd.DataFrame, float_format: str | None = None, header: bool = 
     return text.encode()
 
 
-def read_csv(path: str) -> pd.DataFrame:
+def read_csv(path: str | os.PathLike[str], numbers: Sequence[str] = ()) -> pd.DataFrame:
     """The table that `to_csv` wrote; `None` and `NA` are texts like others.
 
     Args:
       path: the file.
+      numbers: columns that must be there, and hold numbers or nothing.
 
     Raises:
-      OSError: if it cannot be read.
-      ValueError: if it is no table.
+      InputError: naming the file, if it cannot be read or is no table; or the column.
     """
-    table = pd.read_csv(path, keep_default_na=False, na_values=[""])
+    try:
+        table = pd.read_csv(path, keep_default_na=False, na_values=[""])
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None
+    except (ValueError, OverflowError) as error:
+        raise InputError(f"{path}: not readable as a table: {reason(error)}") from None
     for name in table.columns[[not pd.api.types.is_numeric_dtype(kind) for kind in table.dtypes]]:
         table[name] = [plain(each) if isinstance(each, str) else each for each in table[name]]
-    return table.rename(columns=plain)
+    table = table.rename(columns=plain)
+    for name in numbers:
+        if name not in table:
+            raise InputError(f"{path}: expected a column {name!r}")
+        if not pd.api.types.is_numeric_dtype(table[name]):
+            raise InputError(f"{path}: {name}: expected numbers, received {table[name].dtype}")
+    return table
