@@ -95,3 +95,15 @@ def texts():
 
     train, test = rows(60), rows(20)
     return TextDataset("texts", train, np.arange(60) % 2, test, np.arange(20) % 2, ("a", "b"))
+
+
+@pytest.fixture(scope="session")
+def reference(tmp_path_factory):
+    """The bytes of all that is estimated from `random_run`, by path."""
+    from tests.helpers.runs import aggregate, contents, random_run, write_run
+
+    folder = tmp_path_factory.mktemp("reference")
+    records, labels = random_run()
+    write_run(folder, records, labels)
+    aggregate(folder)
+    return contents(folder)

@@ -10,45 +10,27 @@ import pytest
 from apache_beam.coders import VarIntCoder
 from apache_beam.runners.pipeline_context import PipelineContext
 
-from tests.helpers.oracle import FINGERPRINT, example_learner, random_records
+from tests.helpers.oracle import example_learner, random_records
+from tests.helpers.runs import (
+    KINDS,
+    MULTI_PROCESS,
+    SELECTION,
+    aggregate,
+    contents,
+    flip,
+    random_run,
+    write_run,
+)
+from tests.helpers.runs import damage_flipped as damage_flipped  # one of DAMAGES
 from tfmem.aggregation import bits, jobs, memory
 from tfmem.aggregation.counting import Room
 from tfmem.aggregation.jobs import estimate, search_pairs, select_pairs
 from tfmem.aggregation.runners import kernel_threads
-from tfmem.config import SelectionSettings
 from tfmem.errors import InputError
-from tfmem.predictions import Labels, TrialRecord, write_shard
+from tfmem.predictions import TrialRecord, write_shard
 from tfmem.records import shard_name
 from tfmem.run import load_run
 from tfmem.store.manifests import MANIFEST_NAME
-
-SELECTION = SelectionSettings(memorization=0.1, influence=0.1)
-KINDS = ("memorization", "influence", "pairs")
-MULTI_PROCESS = [
-    "--runner=FnApiRunner",
-    "--direct_running_mode=multi_processing",
-    "--direct_num_workers=2",
-]
-
-
-def write_run(folder, records, labels, shards=1):
-    predictions = folder / "predictions"
-    predictions.mkdir(parents=True)
-    (predictions / "labels.npz").write_bytes(labels.to_npz())
-    for shard in range(shards):
-        write_shard(predictions / shard_name("predictions", shard, shards), records[shard::shards])
-    return predictions
-
-
-def aggregate(folder, beam_args=(), room=Room()):  # noqa: B008
-    estimate(
-        str(folder / "predictions" / "*.tfrecord"),
-        str(folder / "predictions" / "labels.npz"),
-        {kind: str(folder / kind) for kind in KINDS},
-        SELECTION,
-        beam_args,
-        room=room,
-    )
 
 
 def search(folder, beam_args=(), room=Room()):  # noqa: B008
@@ -61,26 +43,6 @@ def search(folder, beam_args=(), room=Room()):  # noqa: B008
         room,
     )
     return contents(folder / "all")
-
-
-def contents(folder):
-    paths = sorted(path for kind in KINDS for path in (folder / kind).rglob("*"))
-    return {str(path.relative_to(folder)): path.read_bytes() for path in paths}
-
-
-def random_run(trials=130):
-    rng = np.random.default_rng(0)
-    labels = Labels(rng.integers(0, 3, 40), rng.integers(0, 4, 25), tuple("abcde"), FINGERPRINT)
-    return random_records(rng, trials, 40, 25), labels
-
-
-@pytest.fixture(scope="module")
-def reference(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("reference")
-    records, labels = random_run()
-    write_run(folder, records, labels)
-    aggregate(folder)
-    return contents(folder)
 
 
 def test_a_lookup_learner_has_its_closed_form(tmp_path):
@@ -197,20 +159,9 @@ def changed(record, **changes):
     return TrialRecord(**{**vars(record), **changes})
 
 
-def flip(path, place):
-    data = bytearray(path.read_bytes())
-    data[place] ^= 1
-    path.write_bytes(bytes(data))
-
-
 def damage_truncated(folder, shard, records):
     shard.write_bytes(shard.read_bytes()[:-20])
     return "record 64: truncated"
-
-
-def damage_flipped(folder, shard, records):
-    flip(shard, 40)
-    return "record 0: corrupt"
 
 
 def damage_other_data(folder, shard, records):

@@ -11,7 +11,8 @@ from tokenizers import BertWordPieceTokenizer
 
 from pipelines.runner import run_chain
 from pipelines.self_influence import attribution, self_influence
-from tests.test_pipelines import ROOT, tfmem_command
+from tests.helpers.commands import ROOT, tfmem_command
+from tests.helpers.networks import attending, pictures
 from tfmem.attribution.integral import BlendInfluence, attributions, directions
 from tfmem.attribution.patches import Patches
 from tfmem.attribution.records import (
@@ -39,26 +40,12 @@ from tfmem.self_influence import (
 )
 
 
-def pictures(n=12, height=4, width=6, channels=1, classes=3):
-    rng = np.random.default_rng(0)
-    return rng.normal(size=(n, height, width, channels)), rng.integers(classes, size=n)
-
-
 def bilinear(weights, shape):
     x = keras.Input(shape, dtype="float64")
     layer = keras.layers.Dense(weights.shape[1], use_bias=False)
     model = keras.Model(x, layer(keras.layers.Flatten()(x)))
     layer.set_weights([weights])
     return model
-
-
-def attending(shape=(4, 6, 1)):
-    """Attention, normalization and GELU on the rows of a picture."""
-    x = keras.Input(shape, dtype="float64")
-    y = keras.layers.Reshape(shape[:2])(x)
-    y = keras.layers.LayerNormalization()(y + keras.layers.MultiHeadAttention(2, 3)(y, y))
-    y = keras.layers.Dense(5, activation="gelu")(y)
-    return keras.Model(x, keras.layers.Dense(3)(keras.layers.Flatten()(y)))
 
 
 def test_a_linear_model_has_its_closed_form(float64):

@@ -11,7 +11,7 @@ import pytest
 
 from tests.helpers.browser import CHROMIUM, Browser
 from tests.helpers.oracle import LookupLearner
-from tests.test_aggregation import write_run
+from tests.helpers.runs import write_run
 from tfmem.audit.conclusion import audit as audit_of
 from tfmem.audit.conclusion import flagged
 from tfmem.audit.effects import effects

@@ -16,9 +16,8 @@ from pipelines.comparison import comparison
 from pipelines.experiments import experiment as chain
 from pipelines.runner import ComponentError, Step, run_chain
 from tests.helpers.browser import CHROMIUM, Browser
-from tests.helpers.oracle import example_learner
-from tests.test_aggregation import write_run
-from tests.test_last_layers import learner_of
+from tests.helpers.oracle import example_learner, learner_of
+from tests.helpers.runs import write_run
 from tfmem.comparison import comparison_table, in_words
 from tfmem.config import from_yaml
 from tfmem.errors import InputError

@@ -14,7 +14,7 @@ from components.component import Component, Figures, Page, Predictions
 from pipelines.cli import app
 from pipelines.runner import Step, run_chain
 from tests.helpers.oracle import FINGERPRINT, LookupLearner, example_learner, random_records, record
-from tests.test_aggregation import write_run
+from tests.helpers.runs import write_run
 from tfmem.errors import InputError
 from tfmem.experiments.consistency import Rule, consistency
 from tfmem.experiments.record_consistency import record_consistency

@@ -18,7 +18,7 @@ from pipelines import farm
 from pipelines.cli import main
 from tests.helpers.bucket import put_in_place
 from tests.helpers.oracle import FINGERPRINT, random_records
-from tests.test_aggregation import KINDS, SELECTION, aggregate, contents, random_run, write_run
+from tests.helpers.runs import KINDS, SELECTION, aggregate, contents, random_run, write_run
 from tfmem.aggregation.jobs import estimate, search_pairs, select_pairs
 from tfmem.aggregation.runners import beam_options, goes_to_dataflow, job_options
 from tfmem.config import SelectionSettings, from_yaml

@@ -1,24 +1,13 @@
 import gzip
 import os
-import struct
 
 import numpy as np
 import pytest
 
+from tests.helpers.mnist import idx, write_mnist
 from tfmem.config import DatasetSettings
 from tfmem.datasets import load
 from tfmem.errors import InputError
-
-
-def idx(array):
-    head = struct.pack(f">HBB{array.ndim}I", 0, 8, array.ndim, *array.shape)
-    return head + array.astype(np.uint8).tobytes()
-
-
-def write_mnist(folder, images, labels):
-    for part in ("train", "t10k"):
-        (folder / f"{part}-images-idx3-ubyte.gz").write_bytes(gzip.compress(idx(images)))
-        (folder / f"{part}-labels-idx1-ubyte").write_bytes(idx(labels))
 
 
 def settings(name, folder):

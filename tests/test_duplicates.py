@@ -1,12 +1,15 @@
 import numpy as np
 import pytest
 
-from tests.test_groups import as_lists
 from tfmem.config import DatasetSettings
 from tfmem.datasets import Dataset, load
 from tfmem.duplicates import find_duplicates, write_duplicates
 from tfmem.errors import InputError
 from tfmem.groups import read_groups
+
+
+def as_lists(groups):
+    return {name: members.tolist() for name, members in groups.items()}
 
 
 def pictures(count=3000, side=20):

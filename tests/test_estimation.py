@@ -1,36 +1,18 @@
 import numpy as np
 import pytest
 
+from tests.helpers.counts import brute_force, counts_of, packed
 from tests.helpers.oracle import example_learner
 from tfmem.config import SelectionSettings
 from tfmem.estimation.estimator import (
-    ClassCounts,
-    count_train,
     difference,
     influence,
     memorization,
 )
-from tfmem.estimation.kernels import co_occurrence, ones, transpose_bits
+from tfmem.estimation.kernels import co_occurrence
 from tfmem.pairs import statistics
 from tfmem.selection.finding import in_class
 from tfmem.selection.settling import settle
-
-
-def packed(bits):
-    """Bits `[trials, examples]` as the kernels take them."""
-    return transpose_bits(np.packbits(bits, axis=1, bitorder="little"), bits.shape[1])
-
-
-def counts_of(masks, train_correct, test_correct, label=0):
-    index, right = np.arange(masks.shape[1]), packed(test_correct)
-    train = packed(masks), packed(train_correct)
-    return ClassCounts(
-        label,
-        count_train(len(masks), index, np.full(len(index), label), *train),
-        np.arange(test_correct.shape[1]),
-        ones(right),
-        co_occurrence(train[0], right),
-    )
 
 
 def select(counts, settings):
@@ -46,15 +28,6 @@ def assert_equal(one, other):
             assert_equal(value, getattr(other, name))
         else:
             np.testing.assert_array_equal(value, getattr(other, name))
-
-
-def brute_force(masks, correct, i, j):
-    """Alg. 1 as it is written: two loops over trials."""
-    held = [bool(correct[k, j]) for k in range(len(masks)) if masks[k, i]]
-    left = [bool(correct[k, j]) for k in range(len(masks)) if not masks[k, i]]
-    if not held or not left:
-        return np.nan
-    return sum(held) / len(held) - sum(left) / len(left)
 
 
 @pytest.mark.parametrize("trials", [1, 63, 64, 65, 4000])

@@ -15,58 +15,18 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.helpers.farms import Counted, path_of, run_farm, shards
 from tests.helpers.oracle import record
+from tests.helpers.trials import small
 from tfmem import training
-from tfmem.config import from_yaml
 from tfmem.errors import InputError
 from tfmem.predictions import read_shard, write_shard
-from tfmem.records import shard_name
 from tfmem.subsets import Trial, unpack
 from tfmem.training import storage, trials
 from tfmem.training.claims import Claims, Worker
 from tfmem.training.directory import open_directory
-from tfmem.training.outcome import Outcome
 from tfmem.training.storage import Folder, open_folder
-from tfmem.training.trials import Farm
 from tfmem.training.watching import TrialWatcher
-
-ALONE = Worker()
-
-
-def small(*overrides):
-    return from_yaml("", ["training.epochs=4", "training.trials=6", *overrides])
-
-
-class Counted:
-    """A trainer that learns nothing, and counts what it was asked for."""
-
-    def __init__(self, data, size):
-        self.data, self.stack_size, self.asked = data, size, []
-
-    def train(self, trials, subsets, watch):
-        self.asked += [trial.trial_id for trial in trials]
-        n, test = len(self.data.train_labels), len(self.data.test_labels)
-        even, margins = np.arange(test) % 2 == 0, (np.zeros(n), np.zeros(test))
-        return [Outcome(np.arange(n) % (2 + t.trial_id % 3) == 0, even, *margins)
-                for t in trials]  # fmt: skip
-
-
-def run_farm(config, data, out, size=4, lanes=1, worker=ALONE, trainers=None):
-    trainers = trainers or [Counted(data, size) for _ in range(lanes)]
-    folder = open_folder(f"{out}/predictions")
-    settings, _ = open_directory(folder, config, data, lambda config, data: trainers)
-    farm = Farm(settings, data, folder, lambda: trainers)
-    summary = farm.run(worker, open_folder(out))
-    return summary, [trial for trainer in trainers for trial in trainer.asked]
-
-
-def shards(out):
-    """The prediction shards of a run, by name."""
-    return {path.name: path.read_bytes() for path in (out / "predictions").glob("predictions-*")}
-
-
-def path_of(out, shard, count):
-    return out / "predictions" / shard_name("predictions", shard, count)
 
 
 def test_records_hold_subset_and_predictions(digits, tmp_path):

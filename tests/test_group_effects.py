@@ -7,9 +7,9 @@ import pytest
 from scipy.stats import false_discovery_control, fisher_exact
 
 from pipelines.cli import estimating, preparing
+from tests.helpers.counts import brute_force
 from tests.helpers.oracle import LookupLearner, example_learner, random_records
-from tests.test_aggregation import random_run, write_run
-from tests.test_estimation import brute_force
+from tests.helpers.runs import random_run, write_run
 from tfmem.aggregation.group_estimates import (
     LEAST_TRIALS,
     estimate_groups,

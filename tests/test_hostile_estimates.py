@@ -7,7 +7,7 @@ import shutil
 import numpy as np
 import pytest
 
-from tests.test_aggregation import KINDS, aggregate, random_run, write_run
+from tests.helpers.runs import KINDS, aggregate, random_run, write_run
 from tfmem.errors import InputError
 from tfmem.records import decode_example, encode_example, read_records, shard_name, write_records
 from tfmem.run import load_run

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.test_pipelines import tfmem_command
+from tests.helpers.commands import tfmem_command
 from tfmem.config import SelectionSettings
 from tfmem.errors import InputError
 from tfmem.pairs import ModelInfluence

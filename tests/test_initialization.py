@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.test_trainers import TRIALS, probabilities, small, subsets, unwatched
+from tests.helpers.trials import TRIALS, probabilities, small, subsets, unwatched
 from tfmem.errors import InputError
 from tfmem.subsets import Trial
 from tfmem.training.initialization import VariableInitializer

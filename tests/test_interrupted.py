@@ -12,8 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.helpers.bucket import put_in_place
-from tests.test_aggregation import KINDS, aggregate, random_run, write_run
-from tests.test_aggregation import reference as reference  # a fixture
+from tests.helpers.runs import KINDS, aggregate, random_run, write_run
 from tfmem.aggregation.launching import Output
 from tfmem.errors import InputError
 from tfmem.published.exporting import export

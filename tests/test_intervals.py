@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
-from tests.test_estimation import counts_of
+from tests.helpers.counts import counts_of
 from tfmem.estimation.estimator import difference, memorization
 
 PROBABILITIES = [0, 0.001, 0.01, 0.05, 0.1, 0.3, 0.5, 0.7, 0.9, 0.95, 0.99, 0.999, 1]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.test_farm import shards
+from tests.helpers.farms import shards
 
 SEED = 14  # of the moments
 

@@ -2,8 +2,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.helpers.oracle import LookupLearner, example_learner
-from tests.test_aggregation import write_run
+from tests.helpers.oracle import example_learner, learner_of
+from tests.helpers.runs import write_run
 from tfmem.config import from_yaml
 from tfmem.errors import InputError
 from tfmem.experiments import last_layers
@@ -15,16 +15,6 @@ from tfmem.figures.agreement import agreement_of_table
 from tfmem.figures.last_layers import last_k_layers_figure
 
 SELECTION = ["selection.memorization=0.5", "selection.influence=0.2"]
-EVERYTHING = set(range(8))
-
-
-def learner_of(depth):
-    """Knows the last examples of `example_learner` by heart, the more the deeper, and all others
-    from any other example."""
-    whole = example_learner()
-    twins = [EVERYTHING - {i} if i < 8 - depth else () for i in range(8)]
-    tests = [*whole.test_twins[:-1], EVERYTHING]
-    return LookupLearner(twins, tests, 5, whole.labels.train_labels, whole.labels.test_labels)
 
 
 @pytest.fixture

@@ -5,7 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tests.test_farm import Counted, path_of, run_farm, shards, small
+from tests.helpers.farms import Counted, path_of, run_farm, shards
+from tests.helpers.trials import small
 from tfmem import training
 from tfmem.config import from_yaml
 from tfmem.datasets import Dataset

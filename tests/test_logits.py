@@ -4,8 +4,8 @@ import keras
 import numpy as np
 import pytest
 
-from tests.test_self_influence import DECAY, some_features
-from tests.test_trainers import small
+from tests.helpers.networks import DECAY, some_features
+from tests.helpers.trials import small
 from tfmem.errors import InputError
 from tfmem.models.logits import final_softmax, logits_of
 from tfmem.self_influence import FastSolver, Objective, influence, remove_scores

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.test_trainers import TRIALS, small, subsets, two_devices, unwatched
+from tests.helpers.trials import TRIALS, small, subsets, two_devices, unwatched
 from tfmem.training import loss_scale
 from tfmem.training.checkpoints import Checkpoint
 from tfmem.training.loss_scale import INITIAL, LossScale

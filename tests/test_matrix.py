@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from pipelines.cli import app
+from tests.helpers.counts import brute_force
 from tests.helpers.oracle import FINGERPRINT, example_learner, record
-from tests.test_aggregation import MULTI_PROCESS, aggregate, damage_flipped, write_run
-from tests.test_estimation import brute_force
+from tests.helpers.runs import MULTI_PROCESS, aggregate, damage_flipped, write_run
 from tfmem.aggregation import matrices, memory
 from tfmem.aggregation.counting import Room
 from tfmem.aggregation.matrices import write_matrix

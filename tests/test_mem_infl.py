@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import spearmanr
 
 from tests.helpers.oracle import LookupLearner
-from tests.test_aggregation import SELECTION, aggregate, write_run
+from tests.helpers.runs import SELECTION, aggregate, write_run
 from tfmem.config import Config
 from tfmem.experiments.correlation import rank_correlation
 from tfmem.experiments.mem_infl import mem_infl

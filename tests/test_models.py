@@ -1,24 +1,17 @@
 """Published parameter counts and costs; every family against its formula in numpy, in float64."""
 
 import math
-from functools import cache
 
 import keras
 import numpy as np
 import pytest
 
-from tfmem.config import from_yaml
+from tests.helpers.networks import SMALL, made
 from tfmem.errors import InputError
-from tfmem.models import build
 from tfmem.subsets import Trial
 from tfmem.training.initialization import VariableInitializer
 
 CIFAR, IMAGENET = (32, 32, 3), (224, 224, 3)
-
-
-@cache
-def made(model, shape, classes, precision="float32"):
-    return build(from_yaml(f"model: {{name: {model}}}").model, shape, classes, precision)
 
 
 def trainable(model):
@@ -93,20 +86,6 @@ def test_imagenet_resnet50_has_the_kernels_of_keras_applications():
 
     ours = made("resnet, variant: imagenet", IMAGENET, 1000)
     assert kernels(ours) == kernels(keras.applications.ResNet50(weights=None))
-
-
-SMALL = [
-    ("dense", (5,)),
-    ("cnn", (8, 8, 1)),
-    ("inception", (8, 8, 1)),
-    ("inception, pooling: mean", (10, 7, 2)),
-    ("resnet, depth: 18", (10, 9, 3)),
-    ("resnet, depth: 18, variant: imagenet", (38, 33, 1)),
-    ("densenet, depth: 16, growth: 3", (9, 8, 2)),
-    ("densenet, depth: 10, growth: 3, bottleneck: false", (8, 9, 1)),
-    ("fast, width: 2", (17, 16, 3)),
-    ("linear", (3, 4)),
-]
 
 
 @pytest.mark.parametrize(("model", "shape"), SMALL)

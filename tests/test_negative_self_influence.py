@@ -9,8 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.test_attribution import attending, pictures
-from tests.test_self_influence import DECAY, some_features
+from tests.helpers.networks import DECAY, attending, pictures, some_features
 from tfmem.attribution.integral import attributions
 from tfmem.attribution.patches import Patches
 from tfmem.config import from_yaml

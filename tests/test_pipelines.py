@@ -5,7 +5,6 @@ import shutil
 import subprocess
 import sys
 from html.parser import HTMLParser
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -17,25 +16,14 @@ from components.component import Component, Figures, Memorization, Page, Predict
 from components.paper import PAPER, contents
 from pipelines.memorization import presentation
 from pipelines.runner import ComponentError, Step, run_chain
-from tests.test_estimation import brute_force
+from tests.helpers.commands import ROOT, tfmem_command
+from tests.helpers.counts import brute_force
 from tfmem.config import DatasetSettings, from_yaml
 from tfmem.datasets import load
 from tfmem.errors import InputError
 from tfmem.experiments.consistency import Rule
 from tfmem.predictions import read_shard
 from tfmem.subsets import unpack
-
-ROOT = Path(__file__).parents[1]
-TFMEM = Path(sys.executable).with_name("tfmem")
-
-
-def tfmem_command(*arguments, code=0):
-    done = subprocess.run(
-        [TFMEM, *map(str, arguments)], cwd=ROOT, capture_output=True, text=True, env=os.environ
-    )
-    assert done.returncode == code, done.stdout + done.stderr
-    return done
-
 
 SMALL = ("--set", "training.trials=40", "--set", "training.epochs=8")
 

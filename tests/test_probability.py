@@ -7,9 +7,9 @@ import pytest
 from scipy.special import expit, logit
 from scipy.stats import t as student
 
+from tests.helpers.counts import packed
 from tests.helpers.oracle import example_learner
-from tests.test_aggregation import KINDS, MULTI_PROCESS, SELECTION, contents, random_run, write_run
-from tests.test_estimation import packed
+from tests.helpers.runs import KINDS, MULTI_PROCESS, SELECTION, contents, random_run, write_run
 from tfmem.aggregation.jobs import estimate, select_pairs
 from tfmem.config import SelectionSettings
 from tfmem.errors import InputError

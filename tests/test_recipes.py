@@ -42,7 +42,7 @@ def cifar(folder, classes=100):
 
 def mnist(folder):
     """MNIST's files with 30 training and 12 test examples."""
-    from tests.test_datasets import write_mnist
+    from tests.helpers.mnist import write_mnist
 
     rng = np.random.default_rng(0)
     write_mnist(folder, rng.integers(0, 256, (30, 28, 28)), np.arange(30) % 10)

@@ -6,8 +6,7 @@ import pytest
 from apache_beam.io.filesystem import FileSystem
 
 from pipelines.cli import app
-from tests.test_aggregation import aggregate, contents, random_run, write_run
-from tests.test_aggregation import reference as reference  # a fixture
+from tests.helpers.runs import aggregate, contents, random_run, write_run
 from tfmem.aggregation.runners import beam_options, check_file_systems, job_options
 from tfmem.errors import InputError
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import fisher_exact
 
-from tests.test_estimation import packed
+from tests.helpers.counts import packed
 from tfmem.config import SelectionSettings
 from tfmem.estimation import estimator
 from tfmem.estimation.estimator import count_train, memorization

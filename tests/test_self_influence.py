@@ -7,6 +7,7 @@ import tensorflow as tf
 from scipy.stats import pearsonr, spearmanr
 from sklearn.linear_model import LogisticRegression
 
+from tests.helpers.networks import DECAY, linear, some_features
 from tfmem.config import TransformerSettings
 from tfmem.errors import InputError
 from tfmem.models import build
@@ -21,16 +22,6 @@ from tfmem.self_influence import (
     remove_scores,
     replace_scores,
 )
-
-DECAY = 0.02
-
-
-def linear(weights, bias=None):
-    """A linear head with these weights `[features, classes]`."""
-    layer = keras.layers.Dense(weights.shape[1], use_bias=bias is not None)
-    model = keras.Sequential([keras.Input((len(weights),), dtype=layer.compute_dtype), layer])
-    model.set_weights([weights] if bias is None else [weights, bias])
-    return model
 
 
 def encoder(width=16, tokens=6, classes=3):
@@ -49,12 +40,6 @@ def sentences(n=40, tokens=6, width=16, classes=3):
     rng = np.random.default_rng(0)
     mask = np.arange(tokens) < rng.integers(2, tokens + 1, n)[:, None]
     return (rng.normal(size=(n, tokens, width)), mask), rng.integers(classes, size=n)
-
-
-def some_features(n=50, features=5, classes=3):
-    rng = np.random.default_rng(1)
-    x = rng.normal(size=(n, features))
-    return x, (x @ rng.normal(size=(features, classes)) + rng.normal(size=(n, classes))).argmax(1)
 
 
 def closed_form(x, y, w, damping):

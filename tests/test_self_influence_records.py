@@ -8,8 +8,8 @@ import pytest
 
 from pipelines.runner import run_chain
 from pipelines.self_influence import self_influence
-from tests.test_pipelines import ROOT, tfmem_command
-from tests.test_self_influence import DECAY, linear, some_features
+from tests.helpers.commands import ROOT, tfmem_command
+from tests.helpers.networks import DECAY, linear, some_features
 from tfmem.config import from_yaml
 from tfmem.errors import InputError
 from tfmem.results import read_memorization

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.test_farm import shards
+from tests.helpers.farms import shards
 from tfmem import training
 from tfmem.config import from_yaml
 from tfmem.datasets import load

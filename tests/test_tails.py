@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from tests.test_models import SMALL, made
+from tests.helpers.networks import SMALL, made
 from tfmem.config import from_yaml
 from tfmem.errors import InputError
 from tfmem.models import build

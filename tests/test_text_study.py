@@ -11,8 +11,8 @@ import pytest
 from pipelines.experiments import page as experiments_page
 from pipelines.runner import run_chain
 from pipelines.text import study
+from tests.helpers.commands import tfmem_command
 from tests.helpers.oracle import example_learner
-from tests.test_pipelines import tfmem_command
 from tfmem.config import from_yaml
 from tfmem.datasets import load
 from tfmem.datasets.pictures import Pictures

@@ -9,6 +9,7 @@ import pytest
 import tensorflow as tf
 from scipy.special import expit
 
+from tests.helpers.trials import TRIALS, probabilities, small, subsets, two_devices, unwatched
 from tfmem.config import AugmentationSettings, from_yaml
 from tfmem.errors import InputError
 from tfmem.models import build
@@ -19,17 +20,12 @@ from tfmem.training.fitting import FittingTrainer
 from tfmem.training.initialization import VariableInitializer
 from tfmem.training.mirrored import MirroredTrainer
 from tfmem.training.normalization import fuse_batch_normalization
-from tfmem.training.outcome import Unwatched
 from tfmem.training.resident import ResidentExamples
 from tfmem.training.schedules import learning_rates
 from tfmem.training.stacked import StackedTrainer
 
 DEVICES = tf.config.list_physical_devices("CPU")
 tf.config.set_logical_device_configuration(DEVICES[0], [tf.config.LogicalDeviceConfiguration()] * 2)
-
-
-def small(*overrides):
-    return from_yaml("", ["training.epochs=4", "training.trials=6", *overrides])
 
 
 def dense(config=None):
@@ -49,27 +45,9 @@ def with_state():
     return keras.Model(inputs, keras.layers.Dense(10)(x))
 
 
-def subsets(trials):
-    return [trial.subset(300, 210) for trial in trials]
-
-
-def unwatched(trials):
-    return Unwatched()
-
-
-def probabilities(outcomes):
-    return np.stack([expit(np.concatenate([o.train_margin, o.test_margin])) for o in outcomes])
-
-
 def stacked(model, data, config, trials):
     trainer = StackedTrainer(model, ResidentExamples(data), config.training, len(trials))
     return probabilities(trainer.train(trials, subsets(trials), unwatched))
-
-
-def two_devices():
-    return tf.distribute.MirroredStrategy(
-        ["CPU:0", "CPU:1"], cross_device_ops=tf.distribute.ReductionToOneDevice()
-    )
 
 
 def mirrored(make, data, config, trial, devices=1):
@@ -78,7 +56,6 @@ def mirrored(make, data, config, trial, devices=1):
     return probabilities(trainer.train([trial], subsets([trial]), unwatched))[0]
 
 
-TRIALS = [Trial(k, 0) for k in range(6)]
 ROUNDING = 2e-3  # of probabilities, after four epochs in another order of operations
 FULL = ("training.augmentation={pad: 2, flip: true}", "training.nesterov=true",
         "training.weight_decay=1e-3")  # fmt: skip

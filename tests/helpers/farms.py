@@ -1,0 +1,44 @@
+"""A farm whose trainer learns nothing, and the shards that it leaves."""
+
+import numpy as np
+
+from tfmem.records import shard_name
+from tfmem.training.claims import Worker
+from tfmem.training.directory import open_directory
+from tfmem.training.outcome import Outcome
+from tfmem.training.storage import open_folder
+from tfmem.training.trials import Farm
+
+ALONE = Worker()
+
+
+class Counted:
+    """A trainer that learns nothing, and counts what it was asked for."""
+
+    def __init__(self, data, size):
+        self.data, self.stack_size, self.asked = data, size, []
+
+    def train(self, trials, subsets, watch):
+        self.asked += [trial.trial_id for trial in trials]
+        n, test = len(self.data.train_labels), len(self.data.test_labels)
+        even, margins = np.arange(test) % 2 == 0, (np.zeros(n), np.zeros(test))
+        return [Outcome(np.arange(n) % (2 + t.trial_id % 3) == 0, even, *margins)
+                for t in trials]  # fmt: skip
+
+
+def run_farm(config, data, out, size=4, lanes=1, worker=ALONE, trainers=None):
+    trainers = trainers or [Counted(data, size) for _ in range(lanes)]
+    folder = open_folder(f"{out}/predictions")
+    settings, _ = open_directory(folder, config, data, lambda config, data: trainers)
+    farm = Farm(settings, data, folder, lambda: trainers)
+    summary = farm.run(worker, open_folder(out))
+    return summary, [trial for trainer in trainers for trial in trainer.asked]
+
+
+def shards(out):
+    """The prediction shards of a run, by name."""
+    return {path.name: path.read_bytes() for path in (out / "predictions").glob("predictions-*")}
+
+
+def path_of(out, shard, count):
+    return out / "predictions" / shard_name("predictions", shard, count)
