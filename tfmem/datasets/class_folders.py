@@ -26,7 +26,7 @@ class Listing:
       folder: the split's folder.
       files: bytes `[num_files]`, `class/file` below it.
       labels: int64 `[num_files]`.
-      left_out: how many entries of each kind are no examples.
+      left_out: how many files of each kind are no examples, those in folders further down included.
     """
 
     folder: Path
@@ -84,7 +84,7 @@ def list_split(folder: Path, classes: tuple[str, ...]) -> Listing:
             if _is_image(entry):
                 found.append(entry.name)
             else:
-                others[_kind(entry)] += 1
+                others += _kinds(entry)
         if not found:
             instead = f", found {_counts(others)}" if others else ", found an empty folder"
             raise InputError(
@@ -132,6 +132,14 @@ def _is_image(entry: os.DirEntry[str]) -> bool:
     return not hidden and entry.name.lower().endswith(SUFFIXES) and not entry.is_dir()
 
 
+def _kinds(entry: os.DirEntry[str]) -> Counter[str]:
+    """What an entry that is no example is called; of a folder, all files in it, however deep."""
+    if not entry.is_dir() or entry.name.startswith("."):
+        return Counter([_kind(entry)])
+    files = sum(len(names) for _, _, names in os.walk(entry.path))
+    return Counter({"folders": 1, "in folders": files})
+
+
 def _kind(entry: os.DirEntry[str]) -> str:
     """What an entry that is no example is called."""
     if entry.name.startswith("."):
@@ -155,5 +163,7 @@ def _counts(kinds: Counter[str]) -> str:
 def _called(kind: str, count: int) -> str:
     if kind == "folders":
         return "folder" if count == 1 else kind
+    if kind == "in folders":
+        return "file in a folder" if count == 1 else "files in folders"
     files = "file" if count == 1 else "files"
     return f"{kind} {files}" if kind else f"{files} without a suffix"

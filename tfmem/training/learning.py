@@ -19,6 +19,7 @@ from tfmem.errors import InputError
 if TYPE_CHECKING:
     from tfmem.training.journal import TrialNote
 
+_USUAL = 0.1, 20.0  # the largest input, where scale is no likely cause
 _SDS = 3  # of the most frequent class's share in a random subset
 
 
@@ -92,10 +93,11 @@ def describe_unlearned(
     counted = "are left out of the estimates (training.exclude_unlearned)"
     if not settings.exclude_unlearned:
         counted = "count like any other (unless training.exclude_unlearned is set)"
+    number = "1 model of" if len(low) == 1 else f"{len(low):,} models of"
+    name = dataset.class_names[commonest]
     return (
-        f"{len(low):,} of {len(known):,} models are right on {np.mean(low):.1%} of their own "
-        "subset, about as often as one that always answers with the most frequent class "
-        f"({dataset.class_names[commonest]!r}, {share:.1%} of the training examples); they "
+        f"{number} {len(known):,} learned next to nothing: accuracy on the own subset is "
+        f"{np.mean(low):.1%}, and always answering {name!r} would have {share:.1%}. Such models "
         f"{counted}. Likely causes: {_scale(dataset)}training.learning_rate "
         f"({settings.learning_rate:g}) too high or too low, too few training.epochs "
         f"({settings.epochs}), or very unequal classes"
@@ -103,8 +105,10 @@ def describe_unlearned(
 
 
 def _scale(dataset: AnyDataset) -> str:
-    """The scale of inputs as models see them, as a likely cause; nothing where it is not known."""
+    """The scale of inputs as models see them, as a likely cause; nothing where it is usual."""
     if not isinstance(dataset, Dataset) or dataset.train_images.dtype.kind not in "fu":
         return ""
     least, most = (f(dataset.train_images) / dataset.white + 0.0 for f in (np.min, np.max))
+    if _USUAL[0] <= max(abs(least), abs(most)) <= _USUAL[1]:
+        return ""
     return f"the scale of the inputs (models see {least:.4g} to {most:.4g}), "
