@@ -95,11 +95,8 @@ def experiment(
     from pipelines.experiments import EXPERIMENTS
     from pipelines.experiments import experiment as chain
     from pipelines.runner import run_chain
-    from tfmem.datasets import load
-    from tfmem.experiments.needs import check_needs
 
     settings = on_a_run(settings_of(config, set), out, set)
-    check_needs(name, settings, load(settings.dataset))
     _begin(settings, out)
     with resumable():
         run_chain(chain(name, settings, out, beam or []), out)
