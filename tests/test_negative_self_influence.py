@@ -67,7 +67,8 @@ def test_negative_scores_are_kept_counted_and_said(float64, tmp_path):
     assert scores.negative.sum() == number
     sound = np.arange(50) > 0
     lost = replace(scores, converged=sound, values=np.where(sound, expected, np.nan))
-    folder = write_scores(lost, y, tmp_path)
+    folder = tmp_path / "records"
+    write_scores(lost, y, folder)
     summary = write_summary(lost, solver, folder, {"test_accuracy": 0.5})
     assert summary == json.loads((folder / SUMMARY_NAME).read_bytes())
     assert (summary["not_converged"], summary["negative"]) == (1, (expected[1:] < 0).sum())
