@@ -102,7 +102,7 @@ def train_imagenet(monkeypatch, accelerator):
     """`tfmem train --beam` of 2,000 trials of which none is there; the data set is not loaded."""
     opened = SimpleNamespace(missing=lambda: list(range(2000)), known_trials=0)
     monkeypatch.setattr(farm, "open_farm", lambda *args: opened)
-    monkeypatch.setattr(farm, "load", lambda settings: None)
+    monkeypatch.setattr(farm, "load_and_tell", lambda settings: None)
     with open("configs/imagenet_resnet50.yaml", encoding="utf-8") as file:
         config = from_yaml(file.read())
     return farm.farm_out, config, "gs://bucket/run", DATAFLOW, accelerator
