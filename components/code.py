@@ -44,7 +44,8 @@ def _library() -> str:
     digest = hashlib.sha256()
     for path in sorted(root.rglob("*")):
         inside = path.relative_to(root)
-        if path.is_file() and path.suffix != ".pyc" and not any(p[0] == "." for p in inside.parts):
+        made = any(part[0] == "." or part == "__pycache__" for part in inside.parts)
+        if path.is_file() and not made:  # Python and numba keep there what they compiled
             digest.update(_entry(inside.as_posix(), path))
     return digest.hexdigest()
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from components.experiment import LeaveOneOut, experiment
 from tfmem.config import Config
-from tfmem.errors import InputError
 from tfmem.experiments.leave_one_out import leave_one_out
+from tfmem.experiments.needs import check_statistic
 from tfmem.experiments.outcome import Outcome
 from tfmem.experiments.summed import records_in
 from tfmem.figures.leave_one_out import leave_one_out_figure
@@ -16,11 +16,7 @@ from tfmem.run import Run
 
 def conduct(run: Run, config: Config, folder: Path) -> Outcome:
     """Chooses examples by the run's memorization."""
-    if run.statistic != "correctness":
-        raise InputError(
-            "leave-one-out: compares how often models are right: expected estimates with "
-            f"estimation.statistic: correctness, received {run.statistic}"
-        )
+    check_statistic(run.statistic)
     return leave_one_out(
         config, run.dataset, run.memorization, lambda: records_in(run.predictions), folder
     )

@@ -35,6 +35,8 @@ from pipelines.removal import removal
 from pipelines.runner import Step
 from pipelines.self_influence import attribution, records, self_influence
 from tfmem.config import Config
+from tfmem.datasets import load
+from tfmem.experiments.needs import check_needs
 
 EXPERIMENTS: dict[str, Component] = {
     component.name: component
@@ -67,7 +69,11 @@ def experiment(name: str, config: Config, out: Path, beam_args: Sequence[str] = 
       config: the settings.
       out: the folder of the run.
       beam_args: options of Beam.
+
+    Raises:
+      InputError: if settings or data lack what the experiment needs.
     """
+    check_needs(name, config, lambda: load(config.dataset))
     step = step_of(name, config)
     if step.component is REMOVAL and not step.wired:
         return removal(config, beam_args)

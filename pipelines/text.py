@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 from components.component import Figures
@@ -11,7 +12,9 @@ from pipelines.memorization import run
 from pipelines.runner import Step
 from pipelines.self_influence import attribution, influence_pairs, self_influence
 from tfmem.config import Config
+from tfmem.datasets import load
 from tfmem.errors import InputError
+from tfmem.experiments.needs import check_needs
 
 
 def study(config: Config, out: Path, trials: bool, beam_args: Sequence[str] = ()) -> list[Step]:
@@ -24,7 +27,8 @@ def study(config: Config, out: Path, trials: bool, beam_args: Sequence[str] = ()
       beam_args: options of Beam.
 
     Raises:
-      InputError: if examples are no texts, or if estimates are asked for that need trials.
+      InputError: if examples are no texts, an experiment lacks what it needs, or estimates are
+        asked for that need trials.
     """
     if not config.dataset.of_texts:
         raise InputError(
@@ -40,6 +44,9 @@ def study(config: Config, out: Path, trials: bool, beam_args: Sequence[str] = ()
         names.append("typicality")  # elsewhere phrases have no labels
     if trials:
         names.append("estimators")
+    data = cache(lambda: load(config.dataset))
+    for name in names:
+        check_needs(name, config, data)
     return [
         *(run(config, beam_args) if trials else []),
         *self_influence(config),

@@ -62,9 +62,12 @@ def attribute(
     from pipelines.runner import run_chain
     from pipelines.self_influence import attribution, self_influence
     from tfmem.attribution.records import read_attributions
+    from tfmem.datasets import load
+    from tfmem.experiments.needs import check_needs
 
     options = {"share": share, "examples": _numbers(examples), "steps": steps, "patch": patch}
     settings = settings_of(config, [*set, *given("attribution", options)])
+    check_needs("attribution", settings, lambda: load(settings.dataset))
     with resumable():
         run_chain([*self_influence(settings), *attribution(settings)], out)
     folder = out / Attributions.place

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfmem.attribution.integral import Parts
-from tfmem.errors import InputError
+from tfmem.attribution.needs import check_patch
 
 Baseline = Literal["black", "mean"]
 
@@ -31,17 +31,8 @@ class Patches:
         Raises:
           InputError: if examples are no images, or not larger than a patch.
         """
-        if images.ndim != 4:
-            raise InputError(
-                f"attribution: expected texts or images [height, width, channels], received "
-                f"examples of shape {list(images.shape[1:])}"
-            )
+        check_patch(images.shape, patch)
         height, width = images.shape[1:3]
-        if not 1 <= patch < max(height, width):
-            raise InputError(
-                f"patch: expected from 1 to {max(height, width) - 1} pixels, for images of "
-                f"{height} x {width}, received {patch}"
-            )
         self._model = model
         self._images = images
         self.signature = tf.TensorSpec(images.shape[1:], images.dtype)

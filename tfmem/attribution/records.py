@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from tfmem.attribution.needs import check_examples
 from tfmem.errors import InputError
 from tfmem.records import (
     decode_example,
@@ -60,11 +61,7 @@ def chosen_examples(
     """
     if not examples:
         return most_memorized(memorization, share)
-    if unknown := [index for index in examples if index not in memorization.index]:
-        raise InputError(
-            f"attribution.examples: expected numbers from 0 to {len(memorization) - 1}, received "
-            f"{unknown[0]}"
-        )
+    check_examples(examples, len(memorization))
     return np.array(list(dict.fromkeys(examples)), np.int64)
 
 

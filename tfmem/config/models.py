@@ -129,7 +129,7 @@ class TransformerSettings(Settings):
         return self
 
 
-_Networks = (
+Network = (
     DenseSettings
     | CnnSettings
     | InceptionSettings
@@ -152,9 +152,9 @@ class TailSettings(Settings):
     """
 
     name: Literal["tail"] = "tail"
-    network: Annotated[_Networks, Field(discriminator="name")]
+    network: Annotated[Network, Field(discriminator="name")]
     input_shape: Widths
     depth: Positive
 
 
-ModelSettings = Annotated[_Networks | TailSettings, Field(discriminator="name")]
+ModelSettings = Annotated[Network | TailSettings, Field(discriminator="name")]

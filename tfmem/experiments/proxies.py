@@ -22,6 +22,7 @@ from tfmem.experiments.gradients import (
     SELF_INFLUENCE_SECONDS,
     GradientProbe,
 )
+from tfmem.experiments.needs import numbers_of_trials
 from tfmem.experiments.outcome import Outcome
 from tfmem.experiments.ranking import areas
 from tfmem.experiments.summed import Summed, sum_trials
@@ -65,13 +66,7 @@ def proxies(
       InputError: if the run has too few trials, or too few examples are memorized.
     """
     settings, labels = config.experiments.proxies, dataset.train_labels
-    numbers = [number for number in settings.trials if 2 * number <= config.training.trials]
-    if not numbers:
-        raise InputError(
-            "experiments.proxies.trials: expected some of at most half of the "
-            f"{config.training.trials} trials of the run, as the others are the truth; received "
-            f"{', '.join(map(str, settings.trials))}"
-        )
+    numbers = numbers_of_trials(config)
     truth = sum_trials(islice(records(), max(numbers), None), labels)
     known = ~np.isnan(truth.memorization)
     memorized = at_least(truth.memorization[known], config.selection.memorization)

@@ -9,7 +9,7 @@ from pathlib import Path
 from tfmem.config import AugmentationSettings, Config, DatasetSettings, TailSettings
 from tfmem.datasets import AnyDataset, load
 from tfmem.encoders import as_arrays
-from tfmem.errors import InputError
+from tfmem.experiments.needs import whole_network
 from tfmem.experiments.training import independent, train_alone, with_trials, workplace
 from tfmem.quiet import import_tensorflow
 from tfmem.store.npz import NpzFile
@@ -40,8 +40,7 @@ def retrain(
     Raises:
       InputError: if the network has no more blocks than that, or if every trial diverges.
     """
-    if isinstance(config.model, TailSettings):
-        raise InputError("model.name: expected a whole network, received 'tail'")
+    network = whole_network(config)
     depends = hashlib.sha256(config.digest() + dataset.fingerprint).hexdigest()[:12]
     files: dict[str | int, Path] = {
         depth: out / folder_name(depth) / f"network-{depends}" / _FEATURES for depth in depths
@@ -60,7 +59,7 @@ def retrain(
     shape = as_arrays(config, dataset).input_shape
     folders = {}
     for depth in depths:
-        model = TailSettings(network=config.model, input_shape=shape, depth=depth)
+        model = TailSettings(network=network, input_shape=shape, depth=depth)
         of_depth = changed.model_copy(
             update={
                 "seed": independent(config, 0, depth).seed,

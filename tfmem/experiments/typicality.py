@@ -9,12 +9,12 @@ import numpy as np
 import pandas as pd
 from scipy.stats import bootstrap
 
-from tfmem.datasets import AnyDataset, TextDataset
+from tfmem.datasets import AnyDataset
 from tfmem.errors import InputError
+from tfmem.experiments.needs import GROUPS, train_phrases
 from tfmem.experiments.outcome import Outcome
 
 QUESTION = "Are memorized sentences atypical?"
-GROUPS = 10
 _SMOOTHING = 0.01  # k of eq. 24
 _RESAMPLES = 1000
 # Table 1, in percent, by class and group; groups are tenths, of which the last is memorized most.
@@ -53,12 +53,7 @@ def typicality(dataset: AnyDataset, memorization: np.ndarray) -> Outcome:
     Raises:
       InputError: if there are no phrase labels, or a class has fewer than ten examples.
     """
-    if not isinstance(dataset, TextDataset) or dataset.train_phrases is None:
-        raise InputError(
-            f"typicality: expected a data set with labels of phrases (dataset.name: treebank), "
-            f"received {dataset.name}"
-        )
-    fraction = positive_fraction(dataset.train_phrases)
+    fraction = positive_fraction(train_phrases(dataset))
     rows = []
     for label, name in enumerate(dataset.class_names):
         known = np.flatnonzero((dataset.train_labels == label) & ~np.isnan(memorization))
