@@ -12,6 +12,7 @@ import pytest
 import tfmem
 from tfmem.config import DatasetSettings
 from tfmem.datasets import load
+from tfmem.datasets.labels import Column, as_classes
 from tfmem.errors import InputError
 
 TFMEM = Path(sys.executable).with_name("tfmem")
@@ -265,3 +266,18 @@ def test_a_run_without_test_examples_says_what_was_memorized(tmp_path):
     page = (tmp_path / "run" / "report.html").read_text()
     assert "0</b> test examples" in page
     assert not re.search(r"\bnan\b", page)
+
+
+@pytest.mark.parametrize(("labels", "names", "expected"), [
+    ([0, 1, 1, 0], ["1", "7"], [0, 1, 1, 0]),  # as tfmem writes features of classes 1 and 7
+    ([0, 1, 1, 0], ["1", "0"], [0, 1, 1, 0]),
+    ([1, 7, 7, 1], ["1", "7"], [0, 1, 1, 0]),
+    ([1, 2, 2, 1], ["2", "1"], [0, 1, 1, 0]),
+    (["0", "1", "1", "0"], ["1", "0"], [1, 0, 0, 1]),
+    (["0", "1", "1", "0"], ["1", "7"], [0, 1, 1, 0]),
+    (["1", "7", "7", "1"], ["1", "7"], [0, 1, 1, 0]),
+])  # fmt: skip
+def test_names_that_are_numbers_are_not_taken_for_numbers(labels, names, expected):
+    found = as_classes([Column("file", np.array(labels))], names, (), "class_names")
+    assert found.numbers[0].tolist() == expected
+    assert found.names == tuple(names)

@@ -62,7 +62,8 @@ def as_classes(
 
     Without names, classes are the labels that there are: in the order of numbers if all are whole
     numbers, else in that of their names. With names, a label is a class's name, or its number from
-    0; from 1 if one label is the number of names, and none is 0.
+    0; from 1 if one label is the number of names, and none is 0. Where names are numbers, too,
+    labels that are written as text are names if all are, others are numbers from 0 if all may be.
 
     Args:
       columns: the labels of each split; the first is that of training examples.
@@ -216,8 +217,11 @@ def _by_name(
     """The numbers of classes that are named."""
     known = {name: number for number, name in enumerate(names)}
     first = int(str(len(names)) in labels and "0" not in labels)
-    for number in range(len(names)):
-        known.setdefault(str(number + first), number)
+    by_number = {str(number + first): number for number in range(len(names))}
+    written = all(np.asarray(each.column.values).dtype.kind in "OUST" for each in coded)
+    if labels <= by_number.keys() and not (written and labels <= known.keys()):
+        known = by_number  # names may be numbers, too: of classes 1 and 7, 1 is the second
+    known = {**by_number, **known}
     numbers = {label: known.get(label, known.get(_plain(label), -1)) for label in labels}
     if wrong := {label for label, number in numbers.items() if number < 0}:
         raise InputError(
