@@ -5,7 +5,9 @@ from __future__ import annotations
 import functools
 import inspect
 import logging
+import re
 from collections.abc import Callable, Mapping
+from itertools import pairwise
 from typing import Annotated, Any, TypeVar
 
 import typer
@@ -126,14 +128,20 @@ def _with_loudness(function: Callable[..., None]) -> Callable[..., None]:
 
 
 def _broken(command: str) -> str:
-    """An example in lines that a shell joins again, broken before options."""
-    lines = ["  tfmem"]
-    for part in command.removeprefix("tfmem").replace(" -", "\0-").split("\0"):
+    """An example in lines that a shell joins again; an option stays with its value."""
+    words = re.findall(r"(?:'[^']*'|\S)+", command)
+    parts, lines = [words[0]], ["  "]
+    for before, word in pairwise(words):
+        if before.startswith("-") and not word.startswith("-") and before != "--":
+            parts[-1] += f" {word}"
+        else:
+            parts.append(word)
+    for part in parts:
         if len(lines[-1]) + len(part) + 3 > _WIDTH:
-            lines[-1] += " \\"
-            lines.append("     ")
-        lines[-1] += part if lines[-1] == "  tfmem" else f" {part}"
-    return "\n".join(lines) + "\n"
+            lines[-1] += "\\"
+            lines.append("      ")
+        lines[-1] += f"{part} "
+    return "\n".join(line.rstrip() for line in lines) + "\n"
 
 
 def _say_version(asked: bool) -> None:

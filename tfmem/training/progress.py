@@ -20,6 +20,7 @@ from rich.progress import (
 )
 from typing_extensions import Self
 
+from tfmem.terminal import is_quiet, say
 from tfmem.training.journal import TrialNote
 
 _LINE_SECONDS = 60.0
@@ -47,7 +48,7 @@ class _Bar:
             TimeElapsedColumn(),
             TextColumn("left"),
             TimeRemainingColumn(),
-            disable=self._lines,
+            disable=self._lines or is_quiet(),
         )
         self._task = self._bar.add_task(what, total=total, completed=done, status="")
 
@@ -82,7 +83,7 @@ class _Bar:
             words.append(f"{_time((total - done) * elapsed / (done - self._first))} left")
         else:
             words.append(f"in {_time(elapsed)}")
-        print(", ".join(filter(None, words)), flush=True)
+        say(", ".join(filter(None, words)))
 
 
 class TrialProgress(_Bar):
