@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pipelines.cli import main
-from pipelines.cli.commands import epilog
+from pipelines.cli.commands import with_examples
 from pipelines.cli.options import BeamArgs, ConfigFile, Set, done, settings_of
 from tfmem.config import Config
 from tfmem.errors import InputError
@@ -103,7 +103,7 @@ def _name(text: str) -> str:
 
 
 @app.command(
-    epilog=epilog(
+    cls=with_examples(
         "python -m pipelines.kubeflow configs/digits.yaml --image IMAGE --output pipeline.yaml",
         "python -m pipelines.kubeflow configs/cifar100_resnet50.yaml --image IMAGE "
         "--output pipeline.yaml --workers 64 --accelerator NVIDIA_TESLA_T4",

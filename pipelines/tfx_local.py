@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from pipelines.cli import main
-from pipelines.cli.commands import epilog
+from pipelines.cli.commands import with_examples
 from pipelines.cli.options import BeamArgs, ConfigFile, Out, Set, done, settings_of
 from tfmem.config import Config
 from tfmem.errors import InputError
@@ -64,7 +64,7 @@ def run_under_tfx(config: Config, out: Path, beam_args: Sequence[str] = ()) -> l
 
 
 @app.command(
-    epilog=epilog(
+    cls=with_examples(
         "python -m pipelines.tfx_local configs/digits.yaml --out runs/tfx",
         "python -m pipelines.tfx_local configs/digits.yaml --out runs/tfx -- "
         "--direct_running_mode=multi_processing --direct_num_workers=2",

@@ -12,7 +12,7 @@ import typer
 
 import tfmem
 from pipelines.cli import app, main
-from pipelines.cli.commands import PANELS, examples_of
+from pipelines.cli.commands import PANELS
 from pipelines.runner import ComponentError
 from tests.helpers.commands import tfmem_command
 from tfmem.aggregation import memory
@@ -59,9 +59,9 @@ def test_help_lists_all_commands_in_the_order_of_the_work(called):
 def test_examples_can_be_pasted(name, called):
     said = called(name, "--help")[0].split("Examples:")[1]
     shown = [" ".join(each.split()) for each in said.replace("\\\n", " ").strip().split("\n\n")]
-    assert shown == [" ".join(each.split()) for each in examples_of(name)]
+    assert shown == [" ".join(each.split()) for each in CLI.commands[name].examples]
     assert max(map(len, said.splitlines())) <= 80
-    for example in examples_of(name):
+    for example in CLI.commands[name].examples:
         words = shlex.split(example.replace("…", "x"))
         if "--" in words:  # what Beam is told is checked by Beam
             words = words[: words.index("--")]

@@ -8,10 +8,9 @@ import logging
 import re
 from collections.abc import Callable, Mapping
 from itertools import pairwise
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, ClassVar, TypeVar
 
 import typer
-from rich.markup import escape
 from typer.core import TyperCommand, TyperGroup
 
 import tfmem
@@ -29,8 +28,6 @@ PANELS = {
 }  # fmt: skip
 _ORDER = [name for names in PANELS.values() for name in names]
 _WIDTH = 78  # of an example's line
-_EXAMPLES: dict[str, tuple[str, ...]] = {}
-_RENAMED: dict[str, Mapping[str, str]] = {}
 Function = TypeVar("Function", bound=Callable[..., None])
 
 Verbose = Annotated[
@@ -47,20 +44,22 @@ class _Group(TyperGroup):
 
 
 class _Command(TyperCommand):
+    examples: ClassVar[tuple[str, ...]] = ()
+    renamed: ClassVar[Mapping[str, str]] = {}
+
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         end = args.index("--") if "--" in args else len(args)
-        renamed = _RENAMED[self.name or ""]
         for place, word in enumerate(args[:end]):
             option, *value = word.split("=", 1)
-            if option in renamed:
-                tell(f"note: {option} is now called {renamed[option]}")
-                args[place] = "=".join([renamed[option], *value])
+            if option in self.renamed:
+                tell(f"note: {option} is now called {self.renamed[option]}")
+                args[place] = "=".join([self.renamed[option], *value])
         return super().parse_args(ctx, args)
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         super().format_help(ctx, formatter)
         print(" Examples:\n")  # not through the formatter, which breaks lines that are to be pasted
-        for example in examples_of(self.name or ""):
+        for example in self.examples:
             print(_broken(example))
 
 
@@ -87,22 +86,22 @@ def command(
 
     def register(function: Function) -> Function:
         called = name or function.__name__.replace("_", "-")
-        _EXAMPLES[called], _RENAMED[called] = examples, renamed or {}
+        kind = with_examples(*examples, renamed=renamed)
         panel = next(panel for panel, names in PANELS.items() if called in names)
-        app.command(called, cls=_Command, rich_help_panel=panel)(_with_loudness(function))
+        app.command(called, cls=kind, rich_help_panel=panel)(_with_loudness(function))
         return function
 
     return register
 
 
-def examples_of(name: str) -> tuple[str, ...]:
-    """The examples of a command."""
-    return _EXAMPLES[name]
+def with_examples(*examples: str, renamed: Mapping[str, str] | None = None) -> type[TyperCommand]:
+    """The class of a command whose help ends with examples to paste.
 
-
-def epilog(*commands: str) -> str:
-    """Examples below the help of a program that is no command of `tfmem`."""
-    return "Examples:\n\n" + "\n\n".join(escape(each) for each in commands)
+    Args:
+      examples: the commands.
+      renamed: options by what they were called.
+    """
+    return type("_Command", (_Command,), {"examples": examples, "renamed": renamed or {}})
 
 
 def _with_loudness(function: Callable[..., None]) -> Callable[..., None]:
