@@ -133,7 +133,7 @@ def test_scales_go_on_from_a_checkpoint(overflowing, tmp_path):
     trainer = trainer_of("stacked", overflowing)
     whole = trainer.train(TRIALS[:3], subsets(TRIALS[:3]), unwatched)
     ended = [variable.numpy() for variable in trainer.variables]
-    checkpoint = Checkpoint(open_folder(tmp_path), "c.npz", b"d", 5.0, "w")
+    checkpoint = Checkpoint(open_folder(tmp_path), "c.npz", b"d", 5.0)
     trainer = trainer_of("stacked", overflowing)
     with pytest.raises(KeyboardInterrupt):
         trainer.train(TRIALS[:3], subsets(TRIALS[:3]), lambda _: Stopped(checkpoint, 1))

@@ -166,3 +166,4 @@ def _be_loud(quiet: bool, verbose: bool) -> None:
     level = logging.WARNING if verbose else logging.CRITICAL
     for name in ("absl", "apache_beam", "tensorflow", "root"):
         logging.getLogger(name).setLevel(level)
+    logging.getLogger("tfmem").setLevel(logging.WARNING)  # whatever that of the root logger is
