@@ -27,7 +27,7 @@ CONFIGS = sorted(Path("configs").glob("*.yaml"))
 slow = pytest.mark.slow  # tens of seconds to trace
 
 
-def cifar(folder, classes=100):
+def cifar(folder):
     """CIFAR-100's files with 30 training and 12 test examples of its first ten classes."""
     rng = np.random.default_rng(0)
     for name, count in (("train.bin", 30), ("test.bin", 12)):
@@ -36,7 +36,7 @@ def cifar(folder, classes=100):
         records.tofile(folder / name)
     names = ["apple", "aquarium_fish", "baby", "bear", "beaver", "bed", "bee", "beetle"]
     names += ["bicycle", "bottle"]
-    names += [f"class_{i}" for i in range(10, classes)]
+    names += [f"class_{i}" for i in range(10, 100)]
     (folder / "fine_label_names.txt").write_text("\n".join(names))
 
 
@@ -158,7 +158,7 @@ SLOW = ("inception", "resnet18", "resnet50", "imagenet")
 )
 def test_every_model_learns_the_same_stacked_alone_and_mirrored(name, tmp_path):
     """The losses of three epochs of two steps, of two trials."""
-    cifar(tmp_path, classes=10)
+    cifar(tmp_path)
     overrides = ["training.epochs=3", "training.batch_size=11", "training.learning_rate=0.001",
                  "dataset={name: cifar100, classes: [apple, bear, bee]}",
                  f"dataset.data_dir={tmp_path}", f"model={FAMILIES[name]}"]  # fmt: skip
