@@ -192,16 +192,22 @@ class Claims:
         raise InputError(f"{self._folder.path(name)}: cannot be written")
 
     def _take_away(self, name: str, there: str) -> bool:
-        """Removes a claim if it is still what it was; whether it was."""
-        if self._read(name) != there:
-            return False
+        """Removes a claim if it is still what it was; whether it was.
+
+        All programs remove claims one after another, so that none removes what another one has just
+        made. In a bucket, where that is not so, a claim that was removed wrongly is put back.
+        """
+        with self._folder.alone():
+            return self._read(name) == there and self._move_away(name, there)
+
+    def _move_away(self, name: str, there: str) -> bool:
         aside = temporary_name(name)
         try:
             self._folder.rename(name, aside)
             found = self._folder.read(aside)
         except FileNotFoundError:  # another program was faster
             return False
-        if found.decode(errors="replace") != there:  # made since it was read
+        if found.decode(errors="replace") != there:  # made since it was read, in a bucket
             with contextlib.suppress(FileNotFoundError):
                 self._folder.create(name, found)
         self._folder.remove(aside)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,6 +16,7 @@ from tfmem.records import write_records
 from tfmem.store.files import is_leftover, temporary_name, write_atomically
 
 Result = TypeVar("Result")
+_LOCK = ".lock"
 _SETTLED_SECONDS = 1.0  # after which a bucket shows the last of several writes
 
 
@@ -105,6 +107,22 @@ class Folder:
         self._told("cannot be written", self._create, name, contents)
         return self.read(name)
 
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keeps all other programs that ask for the same out, until it is left.
+
+        A program that dies lets the others in. File systems that lock nothing keep nobody out.
+        """
+        self.make()
+        try:
+            lock = open(self.path(_LOCK), "ab")  # noqa: SIM115, closed below
+        except OSError as error:
+            raise InputError(f"{self.path(_LOCK)}: cannot be made: {error.strerror}") from None
+        with lock:
+            with contextlib.suppress(OSError):
+                fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
     def rename(self, old: str, new: str) -> None:
         """Renames a file; nothing if another worker did so before."""
         if old == new:
@@ -182,6 +200,11 @@ class RemoteFolder(Folder):
         import tensorflow as tf
 
         return tf.io.gfile
+
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keeps nobody out: a bucket has no locks."""
+        yield
 
     def path(self, name: str) -> str:
         """The path of a file in it."""
