@@ -19,7 +19,7 @@ test: .venv/installed lint
 test-fast: .venv/installed
 	$(BIN)/ruff format --check . & format=$$!; \
 	$(BIN)/ruff check . & check=$$!; \
-	$(BIN)/pytest -p tests.without_tensorflow --numprocesses=2; tests=$$?; \
+	$(BIN)/python -m pytest -p tests.without_tensorflow --numprocesses=2; tests=$$?; \
 	wait $$format && wait $$check && exit $$tests
 
 # The jobs for Dataflow, described without a network, where no TensorFlow is: as on its workers. Beam's

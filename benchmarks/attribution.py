@@ -13,11 +13,11 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.peers import read_config
-from tfmem.attribution.integral import attributions
-from tfmem.attribution.preparing import splitter
 from tfmem.datasets import load
-from tfmem.encoders import as_arrays, with_encoder_digest
-from tfmem.self_influence import FastSolver, Objective
+from tfmem.influence import FastSolver, Objective
+from tfmem.influence.attribution.integral import attributions
+from tfmem.influence.attribution.preparing import splitter
+from tfmem.models.encoders import as_arrays, with_encoder_digest
 from tfmem.training.outcome import Unwatched
 from tfmem.training.whole import train_on_all
 

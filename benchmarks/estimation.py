@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from tfmem.predictions import Labels, TrialRecord, write_shard
-from tfmem.records import shard_name
+from tfmem.store.predictions import Labels, TrialRecord, write_shard
+from tfmem.store.records import shard_name
 
 SIZES = {  # trials, training examples, test examples, classes
     "digits": (500, 1437, 360, 10),
@@ -63,7 +63,7 @@ def make(folder, trials, num_train, num_test, classes):
 
 def run(predictions, out, options):
     """One job: seconds, peak memory in GB, what it printed."""
-    code = "from pipelines.cli import main; main()"
+    code = "from tfmem.pipelines.cli import main; main()"
     command = [sys.executable, "-c", code, "estimate", f"{predictions}/*.tfrecord"]
     command += ["--labels", f"{predictions}/labels.npz", "--out", str(out), *options]
     watch = (

@@ -43,7 +43,7 @@ def stored(files, path):
     """Writes the records, and indexes them as a streamed data set (both splits are the same)."""
     from tfmem.datasets import StreamedDataset
     from tfmem.datasets.record_index import index_records
-    from tfmem.records import encode_example, write_records
+    from tfmem.store.records import encode_example, write_records
 
     with open(path, "wb") as file:
         write_records(file, (encode_example({"image": jpeg, "label": 0}) for jpeg in files))

@@ -19,15 +19,15 @@ from scipy.special import logit
 
 from benchmarks.estimation import SIZES, make, run
 from tfmem.estimation.significance import log_mean_p_values
-from tfmem.predictions import LABELS_NAME, Labels, read_shard, write_shard
-from tfmem.subsets import unpack
+from tfmem.store.predictions import LABELS_NAME, Labels, read_shard, write_shard
+from tfmem.subsets.drawing import unpack
 
 STATISTICS = "correctness", "probability"
 
 
 def train(folder, trials):
     """Dense networks on digits; a folder that holds them is left as it is."""
-    command = [sys.executable, "-c", "from pipelines.cli import main; main()", "train"]
+    command = [sys.executable, "-c", "from tfmem.pipelines.cli import main; main()", "train"]
     command += ["configs/digits.yaml", "--out", str(folder), "--set", f"training.trials={trials}"]
     subprocess.run(command, check=True)
 

@@ -14,7 +14,7 @@ import pandas as pd
 import tfmem
 from tfmem.aggregation.jobs import select_pairs
 from tfmem.config import SelectionSettings
-from tfmem.records import read_records
+from tfmem.store.records import read_records
 
 RUNS = {
     "MNIST, the authors' network": ("mnist_demo", "mnist", 400),

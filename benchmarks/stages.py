@@ -18,7 +18,7 @@ from tfmem.aggregation.estimates import influence_record
 from tfmem.aggregation.reading import load_labels
 from tfmem.estimation.kernels import ones
 from tfmem.estimation.search import Search
-from tfmem.predictions import read_shard
+from tfmem.store.predictions import read_shard
 
 TILE, FOUND = 65_536, 4_000_000
 

@@ -20,7 +20,7 @@ from benchmarks.peers import batches, compiled, fit_one, read_config, train_one_
 from tfmem.config import Config, from_yaml
 from tfmem.datasets import Dataset, load
 from tfmem.estimation.estimator import difference
-from tfmem.subsets import subset_size
+from tfmem.subsets.drawing import subset_size
 from tfmem.training.trainers import make_trainers
 
 

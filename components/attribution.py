@@ -9,19 +9,23 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from components.component import Attributions, Component, Parameters, Paths, SelfInfluence
 from tfmem import figures
-from tfmem.attribution.records import chosen_examples, read_attributions, write_attributions
+from tfmem.components.component import Attributions, Component, Parameters, Paths, SelfInfluence
 from tfmem.config import Config
 from tfmem.datasets import AnyDataset, load
 from tfmem.datasets.pictures import Pictures
-from tfmem.errors import InputError
 from tfmem.figures.attribution import Highlighted, highlighted_patches, highlighted_words
-from tfmem.quiet import import_tensorflow
-from tfmem.results import read_identity, read_memorization
+from tfmem.influence.attribution.records import (
+    chosen_examples,
+    read_attributions,
+    write_attributions,
+)
+from tfmem.messages.errors import InputError
+from tfmem.messages.quiet import import_tensorflow
+from tfmem.store.results import read_identity, read_memorization
 
 if TYPE_CHECKING:
-    from tfmem.attribution.integral import Attribution
+    from tfmem.influence.attribution.integral import Attribution
 
 
 FIGURE_NAME = "attributions"
@@ -42,8 +46,8 @@ def Do(inputs: Paths, outputs: Paths, parameters: Parameters) -> None:
 
     def attribute(rows: np.ndarray) -> Iterator[Attribution]:
         import_tensorflow()
-        from tfmem.attribution.integral import attributions
-        from tfmem.attribution.preparing import prepare
+        from tfmem.influence.attribution.integral import attributions
+        from tfmem.influence.attribution.preparing import prepare
 
         return attributions(*prepare(config, dataset, kept), rows, wanted.steps)
 

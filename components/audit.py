@@ -6,7 +6,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from components.component import (
+from tfmem.audit.conclusion import Audit, audit, flagged
+from tfmem.audit.evidence import of_one_model, of_trials
+from tfmem.audit.opinion import asks, read_opinion
+from tfmem.components.component import (
     Artifact,
     Component,
     Memorization,
@@ -16,19 +19,16 @@ from components.component import (
     SelfInfluence,
     Settings,
 )
-from components.second_opinion import SecondOpinion
-from tfmem.audit.conclusion import Audit, audit, flagged
-from tfmem.audit.evidence import of_one_model, of_trials
-from tfmem.audit.opinion import asks, read_opinion
-from tfmem.audit.page import render
+from tfmem.components.second_opinion import SecondOpinion
 from tfmem.config import Config
 from tfmem.datasets import AnyDataset, load
-from tfmem.pairs import ModelInfluence
-from tfmem.quiet import import_tensorflow
-from tfmem.results import check_labels, estimator_of, read_self_influence
-from tfmem.run import Run
+from tfmem.experiments.run import Run
+from tfmem.messages.quiet import import_tensorflow
+from tfmem.messages.terminal import say
+from tfmem.pages.audit import render
+from tfmem.store.pairs import ModelInfluence
+from tfmem.store.results import check_labels, estimator_of, read_self_influence
 from tfmem.store.spreadsheets import to_csv
-from tfmem.terminal import say
 
 
 class AuditPage(Artifact):
@@ -57,7 +57,7 @@ def on_one_model(inputs: Paths, outputs: Paths, parameters: Parameters) -> None:
 
     def influences(chosen: np.ndarray) -> Iterator[ModelInfluence]:
         import_tensorflow()
-        from tfmem.self_influence.effects import test_effects
+        from tfmem.influence.effects import test_effects
 
         return test_effects(config, data, kept, chosen)
 

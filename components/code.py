@@ -13,6 +13,7 @@ from typing import Any
 
 import tfmem
 
+_ABOVE = "components", "pipelines", "configs"  # of the package, but not of the library
 _PACKAGE = __name__.rpartition(".")[0]
 
 
@@ -45,6 +46,7 @@ def _library() -> str:
     for path in sorted(root.rglob("*")):
         inside = path.relative_to(root)
         made = any(part[0] == "." or part == "__pycache__" for part in inside.parts)
+        made |= inside.parts[0] in _ABOVE
         if path.is_file() and not made:  # Python and numba keep there what they compiled
             digest.update(_entry(inside.as_posix(), path))
     return digest.hexdigest()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from components.component import (
+from tfmem.components.component import (
     Artifact,
     Component,
     Parameters,
@@ -15,17 +15,23 @@ from components.component import (
     Predictions,
     RunComparison,
 )
-from components.experiment import FIGURE_NAME, LastLayer
-from tfmem.comparison import LAST_LAYER_COLUMNS, comparison_table, in_words, last_layer_row, render
+from tfmem.components.experiment import FIGURE_NAME, LastLayer
 from tfmem.config import Config
-from tfmem.errors import InputError
 from tfmem.experiments.consistency import Comparison, Rule, consistency, describe
 from tfmem.experiments.outcome import Outcome, load_outcome
 from tfmem.figures import Agreeing, agreement_figure, save
 from tfmem.figures.agreement import SUFFICIENT
+from tfmem.messages.errors import InputError
+from tfmem.messages.terminal import say
+from tfmem.pages.comparison import (
+    LAST_LAYER_COLUMNS,
+    comparison_table,
+    in_words,
+    last_layer_row,
+    render,
+)
 from tfmem.store.files import write_atomically
 from tfmem.store.spreadsheets import to_csv
-from tfmem.terminal import say
 
 NAME = "consistency"
 _LAST = "/last-layer"  # no folder is called so

@@ -12,8 +12,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
-from components.code import code_version
-from tfmem.errors import InputError
+from tfmem.components.code import code_version
+from tfmem.messages.errors import InputError
 
 
 class Artifact:
@@ -137,7 +137,7 @@ class Component:
 
     @cached_property
     def version(self) -> str:
-        """Hash of the code that the step runs; see `components.code`."""
+        """Hash of the code that the step runs; see `tfmem.components.code`."""
         return code_version((self.Do, *self.parts))
 
     def check_parameters(self, values: Parameters) -> None:

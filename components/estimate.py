@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from components.component import (
+from tfmem.aggregation.jobs import estimate
+from tfmem.components.component import (
     Component,
     Influence,
     Memorization,
@@ -10,9 +11,8 @@ from components.component import (
     Paths,
     Predictions,
 )
-from tfmem.aggregation.jobs import estimate
-from tfmem.predictions import LABELS_NAME, shards_in
-from tfmem.terminal import say
+from tfmem.messages.terminal import say
+from tfmem.store.predictions import LABELS_NAME, shards_in
 
 
 def Do(inputs: Paths, outputs: Paths, parameters: Parameters) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from components.component import (
+from tfmem.components.component import (
     Component,
     Parameters,
     Paths,
@@ -10,15 +10,15 @@ from components.component import (
     SelfInfluence,
     TrialTable,
 )
-from components.experiment import Estimators, conclude
+from tfmem.components.experiment import Estimators, conclude
 from tfmem.config import Config
-from tfmem.errors import InputError
 from tfmem.experiments.estimators import estimators
 from tfmem.experiments.summed import records_in
 from tfmem.figures.estimators import estimators_figure
-from tfmem.predictions import LABELS_NAME, Labels
-from tfmem.results import SUMMARY_NAME, read_memorization, read_summary
+from tfmem.messages.errors import InputError
 from tfmem.store.json_files import value_of
+from tfmem.store.predictions import LABELS_NAME, Labels
+from tfmem.store.results import SUMMARY_NAME, read_memorization, read_summary
 from tfmem.store.spreadsheets import read_csv
 
 

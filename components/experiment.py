@@ -9,7 +9,8 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
-from components.component import (
+from tfmem import figures
+from tfmem.components.component import (
     Artifact,
     Component,
     Influence,
@@ -20,13 +21,12 @@ from components.component import (
     SelectedPairs,
     Settings,
 )
-from tfmem import figures
 from tfmem.config import Config
 from tfmem.datasets import AnyDataset, load
 from tfmem.experiments.outcome import Outcome
-from tfmem.results import check_labels, estimator_of, read_memorization
-from tfmem.run import Run
-from tfmem.terminal import say
+from tfmem.experiments.run import Run
+from tfmem.messages.terminal import say
+from tfmem.store.results import check_labels, estimator_of, read_memorization
 
 FIGURE_NAME = "figure"
 

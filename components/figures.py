@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from components.component import (
+from tfmem import figures
+from tfmem.components.component import (
     Component,
     Figures,
     Influence,
@@ -13,9 +14,8 @@ from components.component import (
     SelectedPairs,
     Settings,
 )
-from tfmem import figures
 from tfmem.datasets.pictures import Pictures
-from tfmem.run import Run
+from tfmem.experiments.run import Run
 from tfmem.selection.settling import influence_thresholds
 
 

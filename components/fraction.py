@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from components.component import Component, Parameters, Paths
-from components.experiment import RUN, FractionChoice, LeaveOneOut, conclude
+from tfmem.components.component import Component, Parameters, Paths
+from tfmem.components.experiment import RUN, FractionChoice, LeaveOneOut, conclude
 from tfmem.config import Config
 from tfmem.experiments.fraction import COLUMNS, fraction
 from tfmem.experiments.outcome import FINDINGS_NAME, load_outcome
+from tfmem.experiments.run import Run
 from tfmem.figures.fraction import fraction_figure
-from tfmem.run import Run
 
 
 def Do(inputs: Paths, outputs: Paths, parameters: Parameters) -> None:

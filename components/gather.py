@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from components.component import Component, Parameters, Paths, Predictions, TrialTable
-from components.train import describe
+from tfmem.components.component import Component, Parameters, Paths, Predictions, TrialTable
+from tfmem.components.train import describe
 from tfmem.config import Config
 from tfmem.datasets import load
-from tfmem.errors import InputError
-from tfmem.predictions import CONFIG_NAME, LABELS_NAME
-from tfmem.terminal import say
+from tfmem.messages.errors import InputError
+from tfmem.messages.terminal import say
+from tfmem.store.folders import open_folder
+from tfmem.store.predictions import CONFIG_NAME, LABELS_NAME
 from tfmem.training import check_directory, open_farm
 from tfmem.training.journal import TABLE_NAME
-from tfmem.training.storage import open_folder
 
 
 def Do(inputs: Paths, outputs: Paths, parameters: Parameters) -> None:

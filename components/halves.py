@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from components.experiment import Halves, experiment
+from tfmem.components.experiment import Halves, experiment
 from tfmem.config import Config
 from tfmem.experiments.halves import halves
 from tfmem.experiments.outcome import Outcome
+from tfmem.experiments.run import Run
 from tfmem.figures.agreement import agreement_of_table
-from tfmem.run import Run
 
 
 def conduct(run: Run, config: Config, folder: Path) -> Outcome:

@@ -8,22 +8,26 @@ from collections.abc import Iterable
 import numpy as np
 import pandas as pd
 
-from components.component import (
+from tfmem.aggregation.estimates import pairs_table, selection_table
+from tfmem.components.component import (
     Component,
     InfluencePairs,
     Parameters,
     Paths,
     SelfInfluence,
 )
-from tfmem.aggregation.estimates import pairs_table, selection_table
 from tfmem.config import Config
 from tfmem.datasets import load
 from tfmem.estimation.thresholds import at_least
 from tfmem.figures import save_pair_galleries
-from tfmem.pairs import ModelInfluence
-from tfmem.quiet import import_tensorflow
-from tfmem.records import shard_name
-from tfmem.results import (
+from tfmem.messages.quiet import import_tensorflow
+from tfmem.messages.terminal import say
+from tfmem.selection.estimated import select_estimated
+from tfmem.selection.settling import describe
+from tfmem.store.files import write_atomically
+from tfmem.store.pairs import ModelInfluence
+from tfmem.store.records import shard_name
+from tfmem.store.results import (
     RULE_NAME,
     check_labels,
     read_identity,
@@ -31,11 +35,7 @@ from tfmem.results import (
     read_pairs,
     read_selection,
 )
-from tfmem.selection.estimated import select_estimated
-from tfmem.selection.settling import describe
-from tfmem.store.files import write_atomically
-from tfmem.tables import encode_rows
-from tfmem.terminal import say
+from tfmem.store.tables import encode_rows
 
 
 def Do(inputs: Paths, outputs: Paths, parameters: Parameters) -> None:
@@ -50,7 +50,7 @@ def Do(inputs: Paths, outputs: Paths, parameters: Parameters) -> None:
     blocks: Iterable[ModelInfluence] = ()
     if len(index):
         import_tensorflow()
-        from tfmem.self_influence.effects import test_effects
+        from tfmem.influence.effects import test_effects
 
         blocks = test_effects(config, dataset, kept, index)
     selection = select_estimated(memorized, dataset.test_labels, blocks, config.selection)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
-from components.experiment import Instances, on_memorization
+from tfmem.components.experiment import Instances, on_memorization
 from tfmem.config import Config
 from tfmem.datasets import AnyDataset, TextDataset
 from tfmem.datasets.pictures import Pictures

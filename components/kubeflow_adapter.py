@@ -16,9 +16,9 @@ from typing import Any
 
 from kfp import dsl
 
-from components.component import Artifact, Component, Parameters
-from components.references import reference, referenced
-from tfmem.errors import InputError
+from tfmem.components.component import Artifact, Component, Parameters
+from tfmem.components.references import reference, referenced
+from tfmem.messages.errors import InputError
 
 _KIND = "kind"
 
@@ -56,7 +56,7 @@ def _source(component: Component) -> str:
     )
     return (
         f"def {component.name}({', '.join(signature)}):\n"
-        "    from components.kubeflow_adapter import perform\n\n"
+        "    from tfmem.components.kubeflow_adapter import perform\n\n"
         f"    perform({reference(component)!r}, code, {', '.join(maps)})\n"
     )
 

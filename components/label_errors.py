@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from components.experiment import LabelErrors, experiment
+from tfmem.components.experiment import LabelErrors, experiment
 from tfmem.config import Config
 from tfmem.datasets import load
 from tfmem.experiments.label_errors import label_errors
 from tfmem.experiments.outcome import Outcome
+from tfmem.experiments.run import Run
 from tfmem.experiments.summed import records_in, sum_trials, trials_on
 from tfmem.experiments.training import with_trials
 from tfmem.figures.label_errors import label_errors_figure
-from tfmem.run import Run
 
 
 def conduct(run: Run, config: Config, folder: Path) -> Outcome:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from components.experiment import LastKLayers, experiment
+from tfmem.components.experiment import LastKLayers, experiment
 from tfmem.config import Config
 from tfmem.experiments.last_layers import last_k_layers
 from tfmem.experiments.outcome import Outcome
+from tfmem.experiments.run import Run
 from tfmem.figures.last_layers import last_k_layers_figure
-from tfmem.run import Run
 
 
 def conduct(run: Run, config: Config, folder: Path) -> Outcome:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from components.experiment import LeaveOneOut, experiment
+from tfmem.components.experiment import LeaveOneOut, experiment
 from tfmem.config import Config
 from tfmem.experiments.leave_one_out import leave_one_out
 from tfmem.experiments.needs import check_statistic
 from tfmem.experiments.outcome import Outcome
+from tfmem.experiments.run import Run
 from tfmem.experiments.summed import records_in
 from tfmem.figures.leave_one_out import leave_one_out_figure
-from tfmem.run import Run
 
 
 def conduct(run: Run, config: Config, folder: Path) -> Outcome:

@@ -10,7 +10,7 @@ import hashlib
 import json
 from pathlib import Path
 
-from tfmem.errors import InputError
+from tfmem.messages.errors import InputError
 from tfmem.store.files import write_atomically
 from tfmem.store.json_files import read_object, value_of
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from components.experiment import MemInfl, experiment
+from tfmem.components.experiment import MemInfl, experiment
 from tfmem.config import Config
 from tfmem.experiments.mem_infl import mem_infl
 from tfmem.experiments.outcome import Outcome
+from tfmem.experiments.run import Run
 from tfmem.figures.mem_infl import mem_infl_figure
-from tfmem.run import Run
 
 
 def conduct(run: Run, config: Config, folder: Path) -> Outcome:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from components.experiment import PairUtility, experiment
+from tfmem.components.experiment import PairUtility, experiment
 from tfmem.config import Config
 from tfmem.experiments.outcome import Outcome
 from tfmem.experiments.pair_utility import pair_utility
+from tfmem.experiments.run import Run
 from tfmem.figures.pair_utility import pair_utility_figure
-from tfmem.run import Run
 
 
 def conduct(run: Run, config: Config, folder: Path) -> Outcome:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from components.component import (
+from tfmem import figures
+from tfmem.components.component import (
     Artifact,
     Component,
     Consistency,
@@ -21,12 +22,11 @@ from components.component import (
     SelectedPairs,
     Settings,
 )
-from components.experiment import FIGURE_NAME, Halves, LastLayer, Removal
-from tfmem import figures
+from tfmem.components.experiment import FIGURE_NAME, Halves, LastLayer, Removal
 from tfmem.datasets.pictures import Pictures
-from tfmem.errors import InputError
 from tfmem.experiments.outcome import TABLE_NAME
-from tfmem.run import Run
+from tfmem.experiments.run import Run
+from tfmem.messages.errors import InputError
 from tfmem.selection.settling import influence_thresholds
 from tfmem.store.spreadsheets import read_csv
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from components.experiment import Proxies, experiment
+from tfmem.components.experiment import Proxies, experiment
 from tfmem.config import Config
 from tfmem.experiments.outcome import Outcome
 from tfmem.experiments.proxies import proxies
+from tfmem.experiments.run import Run
 from tfmem.experiments.summed import records_in
 from tfmem.figures.proxies import proxies_figure
-from tfmem.run import Run
 
 
 def conduct(run: Run, config: Config, folder: Path) -> Outcome:

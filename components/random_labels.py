@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from components.experiment import RandomLabels, experiment
+from tfmem.components.experiment import RandomLabels, experiment
 from tfmem.config import Config
 from tfmem.experiments.outcome import Outcome
 from tfmem.experiments.random_labels import random_labels
+from tfmem.experiments.run import Run
 from tfmem.experiments.summed import records_in, sum_trials
 from tfmem.figures.random_labels import random_labels_figure
-from tfmem.run import Run
 
 
 def conduct(run: Run, config: Config, folder: Path) -> Outcome:

@@ -4,25 +4,25 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from components.component import Attributions, Component, Parameters, Paths, SelfInfluence
-from components.experiment import ReductionRate, conclude
-from tfmem.attribution.records import read_attributions
+from tfmem.components.component import Attributions, Component, Parameters, Paths, SelfInfluence
+from tfmem.components.experiment import ReductionRate, conclude
 from tfmem.config import Config
 from tfmem.datasets import load
 from tfmem.figures.reduction import reduction_figure
-from tfmem.quiet import import_tensorflow
+from tfmem.influence.attribution.records import read_attributions
+from tfmem.messages.quiet import import_tensorflow
 
 if TYPE_CHECKING:
-    from tfmem.attribution.integral import Splitter
-    from tfmem.self_influence.solver import Solver
+    from tfmem.influence.attribution.integral import Splitter
+    from tfmem.influence.solver import Solver
 
 
 def Do(inputs: Paths, outputs: Paths, parameters: Parameters) -> None:
     """Takes the model and the solver that the attributions are from."""
     config = Config.model_validate_json(parameters["config"])
     import_tensorflow()
-    from tfmem.attribution.preparing import prepare
     from tfmem.experiments.reduction import reduction
+    from tfmem.influence.attribution.preparing import prepare
 
     def ready() -> tuple[Solver, Splitter]:
         return prepare(config, load(config.dataset), inputs["memorization"])

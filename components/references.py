@@ -1,6 +1,6 @@
-"""Names by which other processes find a component: `components.estimate:ESTIMATE`.
+"""Names by which other processes find a component: `tfmem.components.estimate:ESTIMATE`.
 
-Those of a table have its key: `components.self_influence:SELF_INFLUENCE.fast`.
+Those of a table have its key: `tfmem.components.self_influence:SELF_INFLUENCE.fast`.
 """
 
 from __future__ import annotations
@@ -8,8 +8,8 @@ from __future__ import annotations
 import importlib
 import inspect
 
-from components.component import Component
-from tfmem.errors import InputError
+from tfmem.components.component import Component
+from tfmem.messages.errors import InputError
 
 
 def reference(component: Component) -> str:

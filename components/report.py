@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from components.component import (
+from tfmem.components.component import (
     Artifact,
     Attributions,
     Component,
@@ -24,7 +24,7 @@ from components.component import (
     SelectedPairs,
     Settings,
 )
-from components.experiment import (
+from tfmem.components.experiment import (
     Estimators,
     FractionChoice,
     Halves,
@@ -42,24 +42,24 @@ from components.experiment import (
     Seeds,
     Typicality,
 )
-from components.self_influence import SELF_INFLUENCE
-from tfmem.attribution.records import SUMMARY_NAME, is_complete, read_attributions
+from tfmem.components.self_influence import SELF_INFLUENCE
 from tfmem.config import Config
-from tfmem.errors import InputError
-from tfmem.experiments_page import render_experiments
-from tfmem.report import render, write_folder
-from tfmem.results import (
+from tfmem.experiments.run import Run
+from tfmem.influence.attribution.records import SUMMARY_NAME, is_complete, read_attributions
+from tfmem.messages.errors import InputError
+from tfmem.messages.terminal import say
+from tfmem.pages.experiments import render_experiments
+from tfmem.pages.report import render, write_folder
+from tfmem.selection.rules import read_rule
+from tfmem.selection.settling import describe
+from tfmem.store.json_files import read_object, value_of
+from tfmem.store.results import (
     RULE_NAME,
     read_identity,
     read_memorization,
     read_pairs,
-    read_rule,
     read_selection,
 )
-from tfmem.run import Run
-from tfmem.selection.settling import describe
-from tfmem.store.json_files import read_object, value_of
-from tfmem.terminal import say
 
 _EXPERIMENTS: dict[str, type[Artifact]] = {
     "attribution": Attributions,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from components.component import Artifact, Component, Parameters, Paths
 from tfmem.audit.opinion import ask
+from tfmem.components.component import Artifact, Component, Parameters, Paths
 from tfmem.config import Config
 from tfmem.datasets import load
 

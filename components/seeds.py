@@ -7,15 +7,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from components.component import SelfInfluence
-from components.experiment import Seeds, on_memorization
+from tfmem.components.component import SelfInfluence
+from tfmem.components.experiment import Seeds, on_memorization
 from tfmem.config import Config
 from tfmem.datasets import AnyDataset
 from tfmem.experiments.outcome import Outcome
 from tfmem.experiments.seeds import seeds
 from tfmem.figures.seeds import seeds_figure
-from tfmem.quiet import import_tensorflow
-from tfmem.terminal import say
+from tfmem.messages.quiet import import_tensorflow
+from tfmem.messages.terminal import say
 
 
 def conduct(
@@ -23,7 +23,7 @@ def conduct(
 ) -> Outcome:
     """The first model is the one that the estimates are from; the others are trained here."""
     import_tensorflow()
-    from tfmem.self_influence.trained import self_influence
+    from tfmem.influence.trained import self_influence
 
     def estimate(trial: int) -> np.ndarray:
         found = self_influence(config, dataset, trial, folder / "models")

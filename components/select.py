@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from components.component import (
+from tfmem.aggregation.jobs import search_pairs, select_pairs
+from tfmem.components.component import (
     Component,
     Influence,
     Parameters,
@@ -11,12 +12,11 @@ from components.component import (
     SelectedPairs,
     Settings,
 )
-from tfmem.aggregation.jobs import search_pairs, select_pairs
 from tfmem.config import Config
-from tfmem.predictions import LABELS_NAME, shards_in
-from tfmem.results import read_selection
+from tfmem.messages.terminal import say
 from tfmem.selection.settling import describe
-from tfmem.terminal import say
+from tfmem.store.predictions import LABELS_NAME, shards_in
+from tfmem.store.results import read_selection
 from tfmem.training import check_directory
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import get_args
 
-from components.component import Component, Parameters, Paths, SelfInfluence
+from tfmem.components.component import Component, Parameters, Paths, SelfInfluence
 from tfmem.config import Config, SolverName
 from tfmem.datasets import load
-from tfmem.quiet import import_tensorflow
-from tfmem.results import estimator_of
-from tfmem.terminal import say
+from tfmem.messages.quiet import import_tensorflow
+from tfmem.messages.terminal import say
+from tfmem.store.results import estimator_of
 
 
 def Do(inputs: Paths, outputs: Paths, parameters: Parameters) -> None:
@@ -17,8 +17,8 @@ def Do(inputs: Paths, outputs: Paths, parameters: Parameters) -> None:
     config = Config.model_validate_json(parameters["config"])
     dataset = load(config.dataset)
     import_tensorflow()
-    from tfmem.self_influence.records import write_scores, write_summary
-    from tfmem.self_influence.trained import MODELS, self_influence
+    from tfmem.influence.records import write_scores, write_summary
+    from tfmem.influence.trained import MODELS, self_influence
 
     folder = outputs["memorization"]
     trial = config.self_influence.trial

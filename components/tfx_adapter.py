@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tfmem.quiet import import_tensorflow
+from tfmem.messages.quiet import import_tensorflow
 
 import_tensorflow()  # TFX does so too, with a page of messages
 
@@ -31,9 +31,9 @@ from tfx.orchestration.local.local_dag_runner import LocalDagRunner
 from tfx.orchestration.pipeline import Pipeline
 from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
 
-from components.component import Artifact, Component, Parameters
-from components.manifests import resolve, write_manifest
-from components.references import reference, referenced
+from tfmem.components.component import Artifact, Component, Parameters
+from tfmem.components.manifests import resolve, write_manifest
+from tfmem.components.references import reference, referenced
 
 _BEAM = "beam_args"  # a component with this parameter is one of TFX's Beam components
 _PLAIN = (int, float, str)  # what ML Metadata holds as it is; the rest is JSON

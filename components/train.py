@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 
-from components.component import Component, Parameters, Paths, Predictions, TrialTable
+from tfmem.components.component import Component, Parameters, Paths, Predictions, TrialTable
 from tfmem.config import Config
 from tfmem.datasets.summary import load_and_tell
-from tfmem.errors import InputError
-from tfmem.terminal import say
+from tfmem.messages.errors import InputError
+from tfmem.messages.terminal import say
 from tfmem.training import TrialSummary, train
 
 

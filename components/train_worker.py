@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from components.component import Component, Parameters, Paths
-from components.train import describe
+from tfmem.components.component import Component, Parameters, Paths
+from tfmem.components.train import describe
 from tfmem.config import Config
 from tfmem.datasets.summary import load_and_tell
-from tfmem.terminal import say
+from tfmem.messages.terminal import say
 from tfmem.training import Worker, train
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from components.experiment import Typicality, on_memorization
+from tfmem.components.experiment import Typicality, on_memorization
 from tfmem.config import Config
 from tfmem.datasets import AnyDataset
 from tfmem.experiments.outcome import Outcome

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from components.audit import AUDIT, AUDIT_ONE_MODEL
-from components.second_opinion import SECOND_OPINION
-from pipelines.memorization import estimation, training
-from pipelines.runner import Step
-from pipelines.self_influence import records, self_influence
 from tfmem.audit.opinion import asks
+from tfmem.components.audit import AUDIT, AUDIT_ONE_MODEL
+from tfmem.components.second_opinion import SECOND_OPINION
 from tfmem.config import Config
+from tfmem.pipelines.memorization import estimation, training
+from tfmem.pipelines.runner import Step
+from tfmem.pipelines.self_influence import records, self_influence
 
 
 def audit(config: Config, beam_args: Sequence[str] = ()) -> list[Step]:

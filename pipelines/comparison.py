@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from components.comparison import ComparisonPage, comparing
-from components.component import RunComparison
-from components.last_layer import LAST_LAYER
-from pipelines.memorization import conducted
-from pipelines.runner import Step, run_chain
+from tfmem.components.comparison import ComparisonPage, comparing
+from tfmem.components.component import RunComparison
+from tfmem.components.last_layer import LAST_LAYER
 from tfmem.config import Config, differences
-from tfmem.errors import InputError
-from tfmem.terminal import say
+from tfmem.messages.errors import InputError
+from tfmem.messages.terminal import say
+from tfmem.pipelines.memorization import conducted
+from tfmem.pipelines.runner import Step, run_chain
 from tfmem.training import check_directory
 
 

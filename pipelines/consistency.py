@@ -8,8 +8,8 @@ import numpy as np
 
 from tfmem.experiments.consistency import Comparison, Errors, Rule
 from tfmem.figures.agreement import SUFFICIENT
+from tfmem.messages.terminal import PlainTable
 from tfmem.planning.power import lemma_bound
-from tfmem.terminal import PlainTable
 
 _SHORT = {"memorization": "mem", "influence": "infl"}
 _SHOWN = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from components.component import (
+from tfmem.components.component import (
     Artifact,
     Attributions,
     Component,
@@ -13,30 +13,30 @@ from components.component import (
     Memorization,
     SelfInfluence,
 )
-from components.estimators import ESTIMATORS
-from components.fraction import FRACTION
-from components.halves import HALVES
-from components.instances import INSTANCES
-from components.label_errors import LABEL_ERRORS
-from components.last_k_layers import LAST_K_LAYERS
-from components.last_layer import LAST_LAYER
-from components.leave_one_out import LEAVE_ONE_OUT
-from components.mem_infl import MEM_INFL
-from components.pair_utility import PAIR_UTILITY
-from components.proxies import PROXIES
-from components.random_labels import RANDOM_LABELS
-from components.reduction_rate import REDUCTION_RATE
-from components.removal import REMOVAL
-from components.report import EXPERIMENTS_ALONE, REPORT
-from components.seeds import SEEDS
-from components.typicality import TYPICALITY
-from pipelines.memorization import run
-from pipelines.removal import removal
-from pipelines.runner import Step
-from pipelines.self_influence import attribution, records, self_influence
+from tfmem.components.estimators import ESTIMATORS
+from tfmem.components.fraction import FRACTION
+from tfmem.components.halves import HALVES
+from tfmem.components.instances import INSTANCES
+from tfmem.components.label_errors import LABEL_ERRORS
+from tfmem.components.last_k_layers import LAST_K_LAYERS
+from tfmem.components.last_layer import LAST_LAYER
+from tfmem.components.leave_one_out import LEAVE_ONE_OUT
+from tfmem.components.mem_infl import MEM_INFL
+from tfmem.components.pair_utility import PAIR_UTILITY
+from tfmem.components.proxies import PROXIES
+from tfmem.components.random_labels import RANDOM_LABELS
+from tfmem.components.reduction_rate import REDUCTION_RATE
+from tfmem.components.removal import REMOVAL
+from tfmem.components.report import EXPERIMENTS_ALONE, REPORT
+from tfmem.components.seeds import SEEDS
+from tfmem.components.typicality import TYPICALITY
 from tfmem.config import Config
 from tfmem.datasets import load
 from tfmem.experiments.needs import check_needs
+from tfmem.pipelines.memorization import run
+from tfmem.pipelines.removal import removal
+from tfmem.pipelines.runner import Step
+from tfmem.pipelines.self_influence import attribution, records, self_influence
 
 EXPERIMENTS: dict[str, Component] = {
     component.name: component

@@ -13,9 +13,9 @@ from tfmem.aggregation.runners import job_options
 from tfmem.config import Config
 from tfmem.datasets import load
 from tfmem.datasets.summary import load_and_tell
-from tfmem.errors import InputError
+from tfmem.messages.errors import InputError
+from tfmem.store.folders import open_folder
 from tfmem.training import TrialSummary, open_farm
-from tfmem.training.storage import open_folder
 from tfmem.training.trials import Farm
 
 _FARMS: dict[tuple[str, str], Farm] = {}  # of this process; making one takes seconds to minutes

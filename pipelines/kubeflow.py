@@ -1,6 +1,6 @@
 """Compiles the main chain for Kubeflow Pipelines and Vertex AI, with trials fanned out.
 
-python -m pipelines.kubeflow configs/digits.yaml --image IMAGE --output pipeline.yaml
+python -m tfmem.pipelines.kubeflow configs/digits.yaml --image IMAGE --output pipeline.yaml
 """
 # kfp reads annotations while it runs: no `from __future__ import annotations` here.
 
@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pipelines.cli import main
-from pipelines.cli.commands import with_examples
-from pipelines.cli.options import BeamArgs, ConfigFile, Set, done, settings_of
 from tfmem.config import Config
-from tfmem.errors import InputError
+from tfmem.messages.errors import InputError
+from tfmem.pipelines.cli import main
+from tfmem.pipelines.cli.commands import with_examples
+from tfmem.pipelines.cli.options import BeamArgs, ConfigFile, Set, done, settings_of
 
 if TYPE_CHECKING:
-    from components.component import Component
+    from tfmem.components.component import Component
 
 _RETRIES = 3  # of a worker; another one, or the retry, goes on from its last checkpoint
 
@@ -60,10 +60,10 @@ def pipeline(
     except ModuleNotFoundError as error:
         raise InputError(f"{error}: it comes with `pip install 'tfmem[kfp]'`") from None
 
-    from components.gather import GATHER
-    from components.kubeflow_adapter import adapt
-    from components.train_worker import TRAIN_WORKER
-    from pipelines.memorization import estimation, presentation
+    from tfmem.components.gather import GATHER
+    from tfmem.components.kubeflow_adapter import adapt
+    from tfmem.components.train_worker import TRAIN_WORKER
+    from tfmem.pipelines.memorization import estimation, presentation
 
     def task(component: "Component", values: Mapping[str, Any], given: Mapping[str, Any]) -> Any:
         return adapt(component, image)(code=component.version, **values, **given)
@@ -104,8 +104,9 @@ def _name(text: str) -> str:
 
 @app.command(
     cls=with_examples(
-        "python -m pipelines.kubeflow configs/digits.yaml --image IMAGE --output pipeline.yaml",
-        "python -m pipelines.kubeflow configs/cifar100_resnet50.yaml --image IMAGE "
+        "python -m tfmem.pipelines.kubeflow configs/digits.yaml --image IMAGE "
+        "--output pipeline.yaml",
+        "python -m tfmem.pipelines.kubeflow configs/cifar100_resnet50.yaml --image IMAGE "
         "--output pipeline.yaml --workers 64 --accelerator NVIDIA_TESLA_T4",
     )
 )

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from components.component import Component
-from components.estimate import ESTIMATE
-from components.figures import DRAW
-from components.report import REPORT
-from components.select import SELECT
-from components.train import TRAIN
-from pipelines.runner import Step
+from tfmem.components.component import Component
+from tfmem.components.estimate import ESTIMATE
+from tfmem.components.figures import DRAW
+from tfmem.components.report import REPORT
+from tfmem.components.select import SELECT
+from tfmem.components.train import TRAIN
 from tfmem.config import (
     AttributionSettings,
     Config,
@@ -19,6 +18,7 @@ from tfmem.config import (
     SelectionSettings,
     SelfInfluenceSettings,
 )
+from tfmem.pipelines.runner import Step
 
 
 def training(config: Config) -> list[Step]:

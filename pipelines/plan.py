@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tfmem.config import Config
-from tfmem.errors import InputError
+from tfmem.messages.errors import InputError
+from tfmem.messages.terminal import PlainTable
 from tfmem.planning import Plan, Question, Sizes, TrialTime, make_plan
 from tfmem.store.files import write_atomically
-from tfmem.terminal import PlainTable
 
 if TYPE_CHECKING:
     from tfmem.datasets import AnyDataset  # imports TFDS

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from components.pair_utility import PAIR_UTILITY
-from components.removal import REMOVAL
-from pipelines.memorization import conducted
-from pipelines.runner import Step
+from tfmem.components.pair_utility import PAIR_UTILITY
+from tfmem.components.removal import REMOVAL
 from tfmem.config import Config
+from tfmem.pipelines.memorization import conducted
+from tfmem.pipelines.runner import Step
 
 
 def removal(config: Config, beam_args: Sequence[str] = ()) -> list[Step]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from components.attribution import ATTRIBUTION
-from components.component import Artifact
-from components.influence_pairs import INFLUENCE_PAIRS
-from components.self_influence import SELF_INFLUENCE
-from pipelines.memorization import only_trials
-from pipelines.runner import Step
+from tfmem.components.attribution import ATTRIBUTION
+from tfmem.components.component import Artifact
+from tfmem.components.influence_pairs import INFLUENCE_PAIRS
+from tfmem.components.self_influence import SELF_INFLUENCE
 from tfmem.config import Config, TrainingSettings
+from tfmem.pipelines.memorization import only_trials
+from tfmem.pipelines.runner import Step
 from tfmem.selection.estimated import check_rule
 
 

@@ -6,15 +6,15 @@ from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
-from components.component import Figures
-from pipelines.experiments import page, step_of
-from pipelines.memorization import run
-from pipelines.runner import Step
-from pipelines.self_influence import attribution, influence_pairs, self_influence
+from tfmem.components.component import Figures
 from tfmem.config import Config
 from tfmem.datasets import load
-from tfmem.errors import InputError
 from tfmem.experiments.needs import check_needs
+from tfmem.messages.errors import InputError
+from tfmem.pipelines.experiments import page, step_of
+from tfmem.pipelines.memorization import run
+from tfmem.pipelines.runner import Step
+from tfmem.pipelines.self_influence import attribution, influence_pairs, self_influence
 
 
 def study(config: Config, out: Path, trials: bool, beam_args: Sequence[str] = ()) -> list[Step]:

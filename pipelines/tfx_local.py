@@ -1,6 +1,6 @@
 """Runs the main chain under TFX on this machine, with lineage in ML Metadata.
 
-python -m pipelines.tfx_local configs/digits.yaml --out runs/tfx
+python -m tfmem.pipelines.tfx_local configs/digits.yaml --out runs/tfx
 """
 
 from __future__ import annotations
@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from pipelines.cli import main
-from pipelines.cli.commands import with_examples
-from pipelines.cli.options import BeamArgs, ConfigFile, Out, Set, done, settings_of
 from tfmem.config import Config
-from tfmem.errors import InputError
-from tfmem.terminal import say
+from tfmem.messages.errors import InputError
+from tfmem.messages.terminal import say
+from tfmem.pipelines.cli import main
+from tfmem.pipelines.cli.commands import with_examples
+from tfmem.pipelines.cli.options import BeamArgs, ConfigFile, Out, Set, done, settings_of
 
 if TYPE_CHECKING:
-    from components.component import Artifact
-    from components.tfx_adapter import Execution
+    from tfmem.components.component import Artifact
+    from tfmem.components.tfx_adapter import Execution
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -43,12 +43,12 @@ def run_under_tfx(config: Config, out: Path, beam_args: Sequence[str] = ()) -> l
       InputError: if TFX is not installed, or a step is given what does not fit.
     """
     try:
-        from components.tfx_adapter import adapt, last_run, run_locally
+        from tfmem.components.tfx_adapter import adapt, last_run, run_locally
     except ModuleNotFoundError as error:
         raise InputError(
             f"{error}: `make .venv-tfx/installed` makes an environment with TFX"
         ) from None
-    from pipelines.memorization import memorization
+    from tfmem.pipelines.memorization import memorization
 
     trials = out / "trials" / config.digest().hex()[:16]
     trials.mkdir(parents=True, exist_ok=True)
@@ -65,15 +65,15 @@ def run_under_tfx(config: Config, out: Path, beam_args: Sequence[str] = ()) -> l
 
 @app.command(
     cls=with_examples(
-        "python -m pipelines.tfx_local configs/digits.yaml --out runs/tfx",
-        "python -m pipelines.tfx_local configs/digits.yaml --out runs/tfx -- "
+        "python -m tfmem.pipelines.tfx_local configs/digits.yaml --out runs/tfx",
+        "python -m tfmem.pipelines.tfx_local configs/digits.yaml --out runs/tfx -- "
         "--direct_running_mode=multi_processing --direct_num_workers=2",
     )
 )
 def command(config: ConfigFile, out: Out, set: Set = [], beam: BeamArgs = None) -> None:  # noqa: B006
     """Run the chain of `tfmem run` under TFX's LocalDagRunner."""
-    from components.component import Page
     from tfmem.aggregation.runners import beam_options
+    from tfmem.components.component import Page
 
     settings = settings_of(config, set)
     beam_options(beam or [])

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tfmem.errors import InputError
-from tfmem.training.claims import Claims
-from tfmem.training.storage import open_folder
+from tfmem.messages.errors import InputError
+from tfmem.store.claims import Claims
+from tfmem.store.folders import open_folder
 
 _LOOK_SECONDS = 1.0
 _CHAIN = "chain"

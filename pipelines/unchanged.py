@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from components.component import Component
+from tfmem.components.component import Component
 from tfmem.store.listing import listing_digest
 
 Listing = Callable[[Path], str]

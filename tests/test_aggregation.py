@@ -26,11 +26,11 @@ from tfmem.aggregation import bits, jobs, memory
 from tfmem.aggregation.counting import Room
 from tfmem.aggregation.jobs import estimate, search_pairs, select_pairs
 from tfmem.aggregation.runners import kernel_threads
-from tfmem.errors import InputError
-from tfmem.predictions import TrialRecord, write_shard
-from tfmem.records import shard_name
-from tfmem.run import load_run
+from tfmem.experiments.run import load_run
+from tfmem.messages.errors import InputError
 from tfmem.store.manifests import MANIFEST_NAME
+from tfmem.store.predictions import TrialRecord, write_shard
+from tfmem.store.records import shard_name
 
 
 def search(folder, beam_args=(), room=Room()):  # noqa: B008

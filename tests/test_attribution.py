@@ -9,35 +9,35 @@ import pandas as pd
 import pytest
 from tokenizers import BertWordPieceTokenizer
 
-from pipelines.runner import run_chain
-from pipelines.self_influence import attribution, self_influence
 from tests.helpers.commands import ROOT, tfmem_command
 from tests.helpers.networks import attending, pictures
-from tfmem.attribution.integral import BlendInfluence, attributions, directions
-from tfmem.attribution.patches import Patches
-from tfmem.attribution.records import (
-    chosen_examples,
-    is_complete,
-    most_memorized,
-    read_attributions,
-    write_attributions,
-)
-from tfmem.attribution.words import EncoderWords, TransformerWords
 from tfmem.config import Config, EncoderSettings, TrainingSettings, TransformerSettings, from_yaml
-from tfmem.encoders import as_arrays
-from tfmem.encoders.activations import encode, through_frozen
-from tfmem.encoders.pretrained import load_encoder
-from tfmem.encoders.tokens import Tokens, Words, mask_number, tokenize, word_tokens
-from tfmem.errors import InputError
 from tfmem.experiments.reduction import reduction
-from tfmem.models import build
-from tfmem.self_influence import (
+from tfmem.influence import (
     ConjugateGradients,
     ExactSolver,
     FastSolver,
     Objective,
     replace_scores,
 )
+from tfmem.influence.attribution.integral import BlendInfluence, attributions, directions
+from tfmem.influence.attribution.patches import Patches
+from tfmem.influence.attribution.records import (
+    chosen_examples,
+    is_complete,
+    most_memorized,
+    read_attributions,
+    write_attributions,
+)
+from tfmem.influence.attribution.words import EncoderWords, TransformerWords
+from tfmem.messages.errors import InputError
+from tfmem.models import build
+from tfmem.models.encoders import as_arrays
+from tfmem.models.encoders.activations import encode, through_frozen
+from tfmem.models.encoders.pretrained import load_encoder
+from tfmem.models.encoders.tokens import Tokens, Words, mask_number, tokenize, word_tokens
+from tfmem.pipelines.runner import run_chain
+from tfmem.pipelines.self_influence import attribution, self_influence
 
 
 def bilinear(weights, shape):

@@ -17,11 +17,11 @@ from tfmem.audit.conclusion import flagged
 from tfmem.audit.effects import effects
 from tfmem.audit.evidence import of_one_model, of_trials, refused
 from tfmem.audit.findings import against_truth, examine
-from tfmem.audit.page import render
 from tfmem.config import AuditSettings, from_yaml
 from tfmem.datasets import Dataset, TextDataset
 from tfmem.experiments.summed import sum_trials
-from tfmem.pairs import ModelInfluence
+from tfmem.pages.audit import render
+from tfmem.store.pairs import ModelInfluence
 
 # 0 has a wrong label: no other example has it and looks like 0. 1 is rare and so is test 0, of the
 # same class. 2 and 3 are the same picture. 4 to 8 explain each other, and test 1. 0 is the same

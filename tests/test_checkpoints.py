@@ -5,12 +5,12 @@ import pytest
 from typer.testing import CliRunner
 
 import tfmem
-from pipelines.cli import app
 from tests.helpers.oracle import example_learner, random_records
-from tfmem import published
-from tfmem.errors import InputError
-from tfmem.predictions import Labels, read_shard
-from tfmem.subsets import unpack
+from tfmem import exchange as published
+from tfmem.messages.errors import InputError
+from tfmem.pipelines.cli import app
+from tfmem.store.predictions import Labels, read_shard
+from tfmem.subsets.drawing import unpack
 
 LEARNER = example_learner()
 

@@ -8,11 +8,11 @@ import time
 
 import pytest
 
+from tfmem.store import claims as module
+from tfmem.store import folders as storage
+from tfmem.store.claims import Claims, Worker
+from tfmem.store.folders import open_folder
 from tfmem.store.owners import new_owner
-from tfmem.training import claims as module
-from tfmem.training import storage
-from tfmem.training.claims import Claims, Worker
-from tfmem.training.storage import open_folder
 
 
 def elsewhere(name="1/2"):

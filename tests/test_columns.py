@@ -7,7 +7,7 @@ import pytest
 
 from tfmem.config import Config, DatasetSettings
 from tfmem.datasets import load
-from tfmem.errors import InputError
+from tfmem.messages.errors import InputError
 
 HEADER = ["PassengerId", "Survived", "Pclass", "Name", "Sex", "Age", "Fare", "Embarked"]
 PASSENGERS = [

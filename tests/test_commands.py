@@ -11,14 +11,14 @@ import pytest
 import typer
 
 import tfmem
-from pipelines.cli import app, main
-from pipelines.cli.commands import PANELS
-from pipelines.runner import ComponentError
 from tests.helpers.commands import tfmem_command
 from tfmem.aggregation import memory
 from tfmem.aggregation.runners import beam_options
-from tfmem.errors import InputError
-from tfmem.terminal import set_loudness
+from tfmem.messages.errors import InputError
+from tfmem.messages.terminal import set_loudness
+from tfmem.pipelines.cli import app, main
+from tfmem.pipelines.cli.commands import PANELS
+from tfmem.pipelines.runner import ComponentError
 
 COMMANDS = [name for names in PANELS.values() for name in names]
 CLI = typer.main.get_command(app)

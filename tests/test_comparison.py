@@ -2,8 +2,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from components.comparison import ComparisonPage
-from components.component import (
+from tests.helpers.browser import CHROMIUM, Browser
+from tests.helpers.oracle import example_learner, learner_of
+from tests.helpers.runs import write_run
+from tfmem.components.comparison import ComparisonPage
+from tfmem.components.component import (
     Component,
     Influence,
     Memorization,
@@ -11,19 +14,16 @@ from components.component import (
     SelectedPairs,
     Settings,
 )
-from components.experiment import Removal, experiment
-from pipelines.comparison import comparison
-from pipelines.experiments import experiment as chain
-from pipelines.runner import ComponentError, Step, run_chain
-from tests.helpers.browser import CHROMIUM, Browser
-from tests.helpers.oracle import example_learner, learner_of
-from tests.helpers.runs import write_run
-from tfmem.comparison import comparison_table, in_words
+from tfmem.components.experiment import Removal, experiment
 from tfmem.config import from_yaml
-from tfmem.errors import InputError
 from tfmem.experiments.consistency import Rule, consistency
 from tfmem.experiments.outcome import Outcome, load_outcome
 from tfmem.figures.removal import removal_figure
+from tfmem.messages.errors import InputError
+from tfmem.pages.comparison import comparison_table, in_words
+from tfmem.pipelines.comparison import comparison
+from tfmem.pipelines.experiments import experiment as chain
+from tfmem.pipelines.runner import ComponentError, Step, run_chain
 
 TINY = ["training.trials=12", "training.epochs=3", "training.lanes=1"]
 

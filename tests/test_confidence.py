@@ -8,7 +8,7 @@ import tensorflow as tf
 from scipy.special import expit, logsumexp
 
 from tests.helpers.oracle import example_learner
-from tfmem.errors import InputError
+from tfmem.messages.errors import InputError
 from tfmem.store.confidence import Confidence, from_bytes, to_bytes
 from tfmem.training.epochs import read_predictions
 

@@ -2,9 +2,9 @@ import tracemalloc
 
 import pytest
 
-from pipelines.cli.options import settings_of
 from tfmem.config import differences, from_yaml
-from tfmem.errors import InputError
+from tfmem.messages.errors import InputError
+from tfmem.pipelines.cli.options import settings_of
 
 PROBABILITY = "estimation: {statistic: probability}"
 

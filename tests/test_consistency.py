@@ -10,18 +10,18 @@ import pytest
 from scipy.stats import norm
 from typer.testing import CliRunner
 
-from components.component import Component, Figures, Page, Predictions
-from pipelines.cli import app
-from pipelines.runner import Step, run_chain
 from tests.helpers.oracle import FINGERPRINT, LookupLearner, example_learner, random_records, record
 from tests.helpers.runs import write_run
-from tfmem.errors import InputError
+from tfmem.components.component import Component, Figures, Page, Predictions
 from tfmem.experiments.consistency import Rule, consistency
 from tfmem.experiments.record_consistency import record_consistency
-from tfmem.predictions import Labels
-from tfmem.records import encode_example
+from tfmem.messages.errors import InputError
+from tfmem.pipelines.cli import app
+from tfmem.pipelines.runner import Step, run_chain
 from tfmem.store.files import write_atomically
-from tfmem.subsets import unpack
+from tfmem.store.predictions import Labels
+from tfmem.store.records import encode_example
+from tfmem.subsets.drawing import unpack
 
 
 def predictions_of(folder, *names):

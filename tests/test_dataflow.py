@@ -14,17 +14,17 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from pipelines import farm
-from pipelines.cli import main
 from tests.helpers.bucket import put_in_place
 from tests.helpers.oracle import FINGERPRINT, random_records
 from tests.helpers.runs import KINDS, SELECTION, aggregate, contents, random_run, write_run
 from tfmem.aggregation.jobs import estimate, search_pairs, select_pairs
 from tfmem.aggregation.runners import beam_options, goes_to_dataflow, job_options
 from tfmem.config import SelectionSettings, from_yaml
-from tfmem.errors import InputError
-from tfmem.predictions import Labels, write_shard
-from tfmem.records import shard_name
+from tfmem.messages.errors import InputError
+from tfmem.pipelines import farm
+from tfmem.pipelines.cli import main
+from tfmem.store.predictions import Labels, write_shard
+from tfmem.store.records import shard_name
 
 pytestmark = pytest.mark.dataflow
 
@@ -220,7 +220,7 @@ def test_the_job_that_trains(describe, bucket, monkeypatch, tmp_path, accelerato
     check_workers(job)
     assert set(staged) == {"pipeline.pb", "submission_environment_dependencies.txt"}
     assert len(staged["pipeline.pb"]) < 200_000
-    assert "pipelines.farm" in check_pickles(graph, tmp_path)
+    assert "tfmem.pipelines.farm" in check_pickles(graph, tmp_path)
     hints = {
         name: {hint: value.decode() for hint, value in environment.resource_hints.items()}
         for name, environment in graph.components.environments.items()

@@ -7,7 +7,7 @@ import pytest
 from tests.helpers.mnist import idx, write_mnist
 from tfmem.config import DatasetSettings
 from tfmem.datasets import load
-from tfmem.errors import InputError
+from tfmem.messages.errors import InputError
 
 
 def settings(name, folder):

@@ -3,9 +3,9 @@ import pytest
 
 from tfmem.config import DatasetSettings
 from tfmem.datasets import Dataset, load
-from tfmem.duplicates import find_duplicates, write_duplicates
-from tfmem.errors import InputError
-from tfmem.groups import read_groups
+from tfmem.datasets.duplicates import find_duplicates, write_duplicates
+from tfmem.messages.errors import InputError
+from tfmem.store.groups import read_groups
 
 
 def as_lists(groups):
@@ -79,7 +79,7 @@ def test_what_is_planted_is_found_across_blocks_and_nothing_else(tmp_path):
 
 def test_similarities_are_those_of_all_pairs_at_once():
     """The search in blocks against one matrix of the same vectors."""
-    from tfmem.duplicates import _features
+    from tfmem.datasets.duplicates import _features
 
     data = dataset(pictures(2100), pictures(3)[:3])
     train, _ = _features(data)
@@ -96,7 +96,7 @@ def test_vectors_are_compared_as_they_are_and_too_many_pairs_are_refused(monkeyp
     features[30] = features[4] + rng.normal(0, 0.05, 12)
     data = dataset(features, features[:1])
     assert as_lists(find_duplicates(data).groups) == {"like-4": [4, 30]}
-    monkeypatch.setattr("tfmem.duplicates._MOST", 20)
+    monkeypatch.setattr("tfmem.datasets.duplicates._MOST", 20)
     with pytest.raises(InputError, match=r"more than 20 reach 0.1 \(--threshold"):
         find_duplicates(data, 0.1)
 

@@ -10,9 +10,9 @@ from tfmem.estimation.estimator import (
     memorization,
 )
 from tfmem.estimation.kernels import co_occurrence
-from tfmem.pairs import statistics
 from tfmem.selection.finding import in_class
 from tfmem.selection.settling import settle
+from tfmem.store.pairs import statistics
 
 
 def select(counts, settings):

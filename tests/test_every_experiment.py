@@ -1,11 +1,11 @@
 """Each experiment at toy size, as `tfmem experiment` conducts it, on one run; and their page."""
 
-from pipelines.cli.running import on_a_run
-from pipelines.experiments import EXPERIMENTS, experiment
-from pipelines.runner import run_chain
 from tests.helpers.browser import CHROMIUM, Browser
 from tfmem.config import from_yaml
 from tfmem.experiments.outcome import load_outcome
+from tfmem.pipelines.cli.running import on_a_run
+from tfmem.pipelines.experiments import EXPERIMENTS, experiment
+from tfmem.pipelines.runner import run_chain
 
 TINY = [
     "dataset={classes: [1, 7], label_noise: 0.1}",

@@ -9,7 +9,7 @@ import pytest
 from tests.helpers.mutating import damaged
 from tests.helpers.readers_of_input import READERS_OF_INPUT
 from tests.helpers.readers_of_runs import READERS_OF_RUNS
-from tfmem.errors import InputError
+from tfmem.messages.errors import InputError
 
 READERS = READERS_OF_INPUT | READERS_OF_RUNS
 FEW, MANY = 25, 300  # MANY for each reader makes 10,000 in all

@@ -11,7 +11,6 @@ from tests.helpers.oracle import LookupLearner, example_learner, random_records
 from tfmem.config import from_yaml
 from tfmem.datasets import Dataset, load
 from tfmem.datasets.noise import add_label_noise
-from tfmem.errors import InputError
 from tfmem.experiments import label_errors as label_errors_module
 from tfmem.experiments import proxies as proxies_module
 from tfmem.experiments import random_labels as random_labels_module
@@ -24,8 +23,9 @@ from tfmem.experiments.summed import sum_trials
 from tfmem.figures.label_errors import label_errors_figure
 from tfmem.figures.proxies import proxies_figure
 from tfmem.figures.random_labels import random_labels_figure
-from tfmem.self_influence.solver import DAMPING
-from tfmem.subsets import unpack
+from tfmem.influence.solver import DAMPING
+from tfmem.messages.errors import InputError
+from tfmem.subsets.drawing import unpack
 from tfmem.training.dynamics import Dynamics, follow
 
 TINY = ["model.name=dense", "model.hidden=[16]", "training.epochs=2", "training.batch_size=32"]

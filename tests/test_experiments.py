@@ -7,7 +7,6 @@ import pytest
 from tests.helpers.oracle import example_learner, record
 from tfmem.config import from_yaml
 from tfmem.datasets import load
-from tfmem.errors import InputError
 from tfmem.estimation.noisy import compare
 from tfmem.experiments import fraction as fraction_module
 from tfmem.experiments import leave_one_out as leave_one_out_module
@@ -21,8 +20,9 @@ from tfmem.experiments.pair_utility import pair_utility
 from tfmem.experiments.removal import removal
 from tfmem.experiments.training import Trained, train_on
 from tfmem.figures.pair_utility import pair_utility_figure
-from tfmem.predictions import read_shard
-from tfmem.subsets import unpack
+from tfmem.messages.errors import InputError
+from tfmem.store.predictions import read_shard
+from tfmem.subsets.drawing import unpack
 
 TINY = ["model.name=dense", "model.hidden=[32]", "training.epochs=10"]
 

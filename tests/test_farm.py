@@ -19,13 +19,14 @@ from tests.helpers.farms import Counted, path_of, run_farm, shards
 from tests.helpers.oracle import record
 from tests.helpers.trials import small
 from tfmem import training
-from tfmem.errors import InputError
-from tfmem.predictions import read_shard, write_shard
-from tfmem.subsets import Trial, unpack
-from tfmem.training import storage, trials
-from tfmem.training.claims import Claims, Worker
+from tfmem.messages.errors import InputError
+from tfmem.store import folders as storage
+from tfmem.store.claims import Claims, Worker
+from tfmem.store.folders import Folder, open_folder
+from tfmem.store.predictions import read_shard, write_shard
+from tfmem.subsets.drawing import Trial, unpack
+from tfmem.training import trials
 from tfmem.training.directory import open_directory
-from tfmem.training.storage import Folder, open_folder
 from tfmem.training.watching import TrialWatcher
 
 

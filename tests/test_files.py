@@ -9,9 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tfmem.records import write_records
 from tfmem.store import owners
 from tfmem.store.files import complete_file, remove_leftovers, temporary_name, write_atomically
+from tfmem.store.records import write_records
 
 DAY = 86_400
 

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from tfmem.config import from_yaml
-from tfmem.errors import InputError
-from tfmem.given import GivenSubsets, parse_subsets
-from tfmem.predictions import read_shard
-from tfmem.subsets import unpack
+from tfmem.messages.errors import InputError
+from tfmem.store.predictions import read_shard
+from tfmem.subsets.drawing import unpack
+from tfmem.subsets.given import GivenSubsets, parse_subsets
 from tfmem.training import train
 
 SETTINGS = [

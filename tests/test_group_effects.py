@@ -6,7 +6,6 @@ import pandas as pd
 import pytest
 from scipy.stats import false_discovery_control, fisher_exact
 
-from pipelines.cli import estimating, preparing
 from tests.helpers.counts import brute_force
 from tests.helpers.oracle import LookupLearner, example_learner, random_records
 from tests.helpers.runs import random_run, write_run
@@ -17,8 +16,7 @@ from tfmem.aggregation.group_estimates import (
     parse_group,
     trials_needed,
 )
-from tfmem.duplicates import THRESHOLD
-from tfmem.errors import InputError
+from tfmem.datasets.duplicates import THRESHOLD
 from tfmem.estimation import significance
 from tfmem.estimation.group_effects import (
     GroupTally,
@@ -27,8 +25,10 @@ from tfmem.estimation.group_effects import (
     group_memorization,
     member_memorization,
 )
-from tfmem.records import read_records
-from tfmem.subsets import pack, unpack
+from tfmem.messages.errors import InputError
+from tfmem.pipelines.cli import estimating, preparing
+from tfmem.store.records import read_records
+from tfmem.subsets.drawing import pack, unpack
 
 
 def tallied(groups, masks, train, test):

@@ -7,10 +7,10 @@ from scipy.stats import chisquare
 
 from tfmem.config import from_yaml
 from tfmem.datasets import Dataset
-from tfmem.errors import InputError
-from tfmem.groups import digest, parse_groups, read_groups, to_csv, units
-from tfmem.predictions import read_shard
-from tfmem.subsets import Trial, check_groups, subset_size, unpack
+from tfmem.messages.errors import InputError
+from tfmem.store.groups import digest, parse_groups, read_groups, to_csv, units
+from tfmem.store.predictions import read_shard
+from tfmem.subsets.drawing import Trial, check_groups, subset_size, unpack
 from tfmem.training import train
 
 

@@ -8,10 +8,16 @@ import numpy as np
 import pytest
 
 from tests.helpers.runs import KINDS, aggregate, random_run, write_run
-from tfmem.errors import InputError
-from tfmem.records import decode_example, encode_example, read_records, shard_name, write_records
-from tfmem.run import load_run
+from tfmem.experiments.run import load_run
+from tfmem.messages.errors import InputError
 from tfmem.store.manifests import MANIFEST_NAME
+from tfmem.store.records import (
+    decode_example,
+    encode_example,
+    read_records,
+    shard_name,
+    write_records,
+)
 
 HOSTILE = (-1, -5, 0, 1, 7, 2**31, 2**62, -(2**63), 5.0, -5.0, float("nan"), float("inf"), 1e38)
 FOLDERS = {"memorization": "memorization", "influence": "influence", "pairs": "pairs",

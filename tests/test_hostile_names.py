@@ -7,15 +7,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipelines.cli import main
-from pipelines.cli.commands import PANELS
 from tfmem import figures
 from tfmem.experiments.outcome import Outcome, load_outcome
 from tfmem.figures.style import literal, new_figure
-from tfmem.groups import read_groups, to_csv
-from tfmem.html import template
+from tfmem.messages.terminal import PlainTable, present, printable, say
+from tfmem.pages.html import template
+from tfmem.pipelines.cli import main
+from tfmem.pipelines.cli.commands import PANELS
+from tfmem.store.groups import read_groups, to_csv
 from tfmem.store.spreadsheets import harmless, plain
-from tfmem.terminal import PlainTable, present, printable, say
 
 NAMES = [
     "[/b]", "[unk]", r"$\x$", "=HYPERLINK(1)", "<script>alert(1)</script>", "_x", "\x1b[2J",

@@ -15,8 +15,8 @@ from tfmem.datasets.encoded import described
 from tfmem.datasets.pictures import Pictures
 from tfmem.datasets.pixels import Trait, decode, read_header
 from tfmem.datasets.squares import part, scaled
-from tfmem.errors import InputError
-from tfmem.sprites import sprites
+from tfmem.messages.errors import InputError
+from tfmem.pages.sprites import sprites
 
 SIDE = 13
 FORMS = {

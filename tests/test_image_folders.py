@@ -11,7 +11,7 @@ from PIL import Image
 from tests.helpers.photographs import settings
 from tfmem.datasets import load
 from tfmem.datasets.image_folder import load_image_folder
-from tfmem.errors import InputError
+from tfmem.messages.errors import InputError
 
 
 def test_image_folders_of_one_size_in_memory(tmp_path):

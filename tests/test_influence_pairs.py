@@ -9,11 +9,11 @@ import pytest
 
 from tests.helpers.commands import tfmem_command
 from tfmem.config import SelectionSettings
-from tfmem.errors import InputError
-from tfmem.pairs import ModelInfluence
-from tfmem.results import read_pairs, read_selection
+from tfmem.messages.errors import InputError
 from tfmem.selection.estimated import select_estimated
 from tfmem.selection.settling import describe
+from tfmem.store.pairs import ModelInfluence
+from tfmem.store.results import read_pairs, read_selection
 
 
 def brute(train, test_labels, influence, settings):

@@ -13,7 +13,7 @@ import tfmem
 from tfmem.config import DatasetSettings
 from tfmem.datasets import load
 from tfmem.datasets.labels import Column, as_classes
-from tfmem.errors import InputError
+from tfmem.messages.errors import InputError
 
 TFMEM = Path(sys.executable).with_name("tfmem")
 N = 12

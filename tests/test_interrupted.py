@@ -14,22 +14,22 @@ import pytest
 from tests.helpers.bucket import put_in_place
 from tests.helpers.runs import KINDS, aggregate, random_run, write_run
 from tfmem.aggregation.launching import Output
-from tfmem.errors import InputError
-from tfmem.published.exporting import export
+from tfmem.exchange.exporting import export
+from tfmem.messages.errors import InputError
 from tfmem.store.sets import read_set
 
 # A process that is killed in the middle of its file number N, or before its move number N.
 KILLED = """
 import os, signal, sys
 what, number = sys.argv.pop(1), int(sys.argv.pop(1))
-import tfmem.records
+import tfmem.store.records
 from tfmem.store.places import Place
 count = 0
 def reached():
     global count
     count += 1
     return count == number
-def write_records(file, payloads, write=tfmem.records.write_records):
+def write_records(file, payloads, write=tfmem.store.records.write_records):
     if what == "file" and reached():
         write(file, [*payloads][:1])
         file.write(bytes(9))
@@ -39,9 +39,9 @@ def move(place, old, new, move=Place.move):
     if what == "move" and reached():
         os.kill(os.getpid(), signal.SIGKILL)
     move(place, old, new)
-tfmem.records.write_records = write_records
+tfmem.store.records.write_records = write_records
 Place.move = move
-from pipelines.cli import main
+from tfmem.pipelines.cli import main
 main()
 """
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 import ruamel.yaml
 
-from pipelines.memorization import memorization
-from pipelines.runner import run_chain
 from tfmem.config import from_yaml
-from tfmem.errors import InputError
+from tfmem.messages.errors import InputError
+from tfmem.pipelines.memorization import memorization
+from tfmem.pipelines.runner import run_chain
 
 pytestmark = pytest.mark.orchestrators
 ROOT = Path(__file__).parents[1]
@@ -21,7 +21,7 @@ RESOURCES = ["--cpu", "8", "--memory", "32G", "--accelerator", "NVIDIA_TESLA_T4"
 
 
 def compile_pipeline(output, *options, code=0):
-    words = ["pipelines.kubeflow", "configs/digits.yaml", "--image", "python-tfmem:1"]
+    words = ["tfmem.pipelines.kubeflow", "configs/digits.yaml", "--image", "python-tfmem:1"]
     words += ["--output", str(output), "--workers", "2", *options]
     done = subprocess.run(
         [sys.executable, "-m", *words], cwd=ROOT, capture_output=True, text=True, check=False
@@ -102,17 +102,17 @@ def test_the_specification_read_back_runs_and_gives_the_bytes_of_our_own_runner(
 def test_a_step_refuses_artifacts_of_another_kind_and_other_code(tmp_path):
     from kfp import dsl
 
-    from components.kubeflow_adapter import perform
-    from components.report import REPORT
+    from tfmem.components.kubeflow_adapter import perform
+    from tfmem.components.report import REPORT
 
     given = {name: dsl.Artifact(uri=str(tmp_path), metadata={}) for name in REPORT.inputs}
     for name, kind in REPORT.inputs.items():
         given[name].metadata["kind"] = kind.__name__
     given["pairs"].metadata["kind"] = "Influence"
     with pytest.raises(InputError, match="'pairs': expected SelectedPairs, received 'Influence'"):
-        perform("components.report:REPORT", REPORT.version, given, {}, {})
+        perform("tfmem.components.report:REPORT", REPORT.version, given, {}, {})
     with pytest.raises(InputError, match="made with code 0123, here is"):
-        perform("components.report:REPORT", "0123", given, {}, {})
+        perform("tfmem.components.report:REPORT", "0123", given, {}, {})
 
 
 def test_mistakes_are_one_line_and_a_code(tmp_path):

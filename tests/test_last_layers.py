@@ -5,7 +5,6 @@ import pytest
 from tests.helpers.oracle import example_learner, learner_of
 from tests.helpers.runs import write_run
 from tfmem.config import from_yaml
-from tfmem.errors import InputError
 from tfmem.experiments import last_layers
 from tfmem.experiments.consistency import Rule, consistency
 from tfmem.experiments.halves import halves
@@ -13,6 +12,7 @@ from tfmem.experiments.last_layers import last_k_layers, last_layer
 from tfmem.experiments.retraining import representation_accuracy, retrain
 from tfmem.figures.agreement import agreement_of_table
 from tfmem.figures.last_layers import last_k_layers_figure
+from tfmem.messages.errors import InputError
 
 SELECTION = ["selection.memorization=0.5", "selection.influence=0.2"]
 

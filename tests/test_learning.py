@@ -10,8 +10,8 @@ from tests.helpers.trials import small
 from tfmem import training
 from tfmem.config import from_yaml
 from tfmem.datasets import Dataset
-from tfmem.errors import InputError
-from tfmem.predictions import read_shard, write_shard
+from tfmem.messages.errors import InputError
+from tfmem.store.predictions import read_shard, write_shard
 from tfmem.training.features import write_features
 from tfmem.training.learning import describe_unlearned, has_learned, is_left_out
 from tfmem.training.outcome import Unwatched

@@ -6,9 +6,9 @@ import pytest
 
 from tests.helpers.networks import DECAY, some_features
 from tests.helpers.trials import small
-from tfmem.errors import InputError
+from tfmem.influence import FastSolver, Objective, influence, remove_scores
+from tfmem.messages.errors import InputError
 from tfmem.models.logits import final_softmax, logits_of
-from tfmem.self_influence import FastSolver, Objective, influence, remove_scores
 from tfmem.training.mirrored import MirroredTrainer
 from tfmem.training.resident import ResidentExamples
 from tfmem.training.stacked import StackedTrainer

@@ -8,6 +8,7 @@ import pytest
 import tensorflow as tf
 
 from tests.helpers.trials import TRIALS, small, subsets, two_devices, unwatched
+from tfmem.store.folders import open_folder
 from tfmem.training import loss_scale
 from tfmem.training.checkpoints import Checkpoint
 from tfmem.training.loss_scale import INITIAL, LossScale
@@ -15,7 +16,6 @@ from tfmem.training.mirrored import MirroredTrainer
 from tfmem.training.outcome import Unwatched
 from tfmem.training.resident import ResidentExamples
 from tfmem.training.stacked import StackedTrainer
-from tfmem.training.storage import open_folder
 
 HALF = small("training.precision=mixed_float16", "training.batch_size=50").training
 EPOCHS, STEPS = 4, 5

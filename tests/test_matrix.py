@@ -9,17 +9,17 @@ from collections import namedtuple
 import numpy as np
 import pytest
 
-from pipelines.cli import app
 from tests.helpers.counts import brute_force
 from tests.helpers.oracle import FINGERPRINT, example_learner, record
 from tests.helpers.runs import MULTI_PROCESS, aggregate, damage_flipped, write_run
 from tfmem.aggregation import matrices, memory
 from tfmem.aggregation.counting import Room
 from tfmem.aggregation.matrices import write_matrix
-from tfmem.errors import InputError
-from tfmem.predictions import Labels
-from tfmem.records import shard_name
-from tfmem.run import load_run
+from tfmem.experiments.run import load_run
+from tfmem.messages.errors import InputError
+from tfmem.pipelines.cli import app
+from tfmem.store.predictions import Labels
+from tfmem.store.records import shard_name
 
 TRIALS, TRAIN, TEST = 130, 42, 25
 
@@ -122,7 +122,7 @@ class Dies(matrices.DenseInfluence):
             os.kill(os.getpid(), signal.SIGKILL)
         return super().__call__(masks)
 matrices.DenseInfluence, matrices._PAIRS = Dies, 100
-from pipelines.cli import main
+from tfmem.pipelines.cli import main
 main()
 """
 

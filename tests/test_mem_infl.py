@@ -9,8 +9,8 @@ from tests.helpers.runs import SELECTION, aggregate, write_run
 from tfmem.config import Config
 from tfmem.experiments.correlation import rank_correlation
 from tfmem.experiments.mem_infl import mem_infl
+from tfmem.experiments.run import load_run
 from tfmem.figures.mem_infl import mem_infl_figure
-from tfmem.run import load_run
 
 
 def test_a_lookup_learner_has_its_closed_form(tmp_path):

@@ -10,9 +10,9 @@ import pytest
 
 from tests.helpers.oracle import FINGERPRINT, random_records
 from tfmem.aggregation.reading import _ReadShard
-from tfmem.errors import InputError
-from tfmem.predictions import Labels
-from tfmem.records import _masked_crc, decode_example, encode_example, write_records
+from tfmem.messages.errors import InputError
+from tfmem.store.predictions import Labels
+from tfmem.store.records import _masked_crc, decode_example, encode_example, write_records
 
 TRAIN, TEST, RECORDS = 203, 61, 4
 HOSTILE = (2**62, 2**63 - 1, 2**48, 2**31, 2**20, -1, -(2**63))

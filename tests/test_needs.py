@@ -5,11 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pipelines.experiments import EXPERIMENTS, experiment
 from tfmem.config import TailSettings, from_yaml
-from tfmem.errors import InputError
 from tfmem.experiments import needs
 from tfmem.experiments.needs import check_needs
+from tfmem.messages.errors import InputError
+from tfmem.pipelines.experiments import EXPERIMENTS, experiment
 
 
 def untouched():

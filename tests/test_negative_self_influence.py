@@ -10,14 +10,14 @@ import pandas as pd
 import pytest
 
 from tests.helpers.networks import DECAY, attending, pictures, some_features
-from tfmem.attribution.integral import attributions
-from tfmem.attribution.patches import Patches
 from tfmem.config import from_yaml
 from tfmem.experiments.reduction import reduction
-from tfmem.results import SUMMARY_NAME, estimator_of, read_memorization
-from tfmem.self_influence import ExactSolver, FastSolver, Objective, remove_scores
-from tfmem.self_influence.records import write_scores, write_summary
-from tfmem.self_influence.solver import Solution
+from tfmem.influence import ExactSolver, FastSolver, Objective, remove_scores
+from tfmem.influence.attribution.integral import attributions
+from tfmem.influence.attribution.patches import Patches
+from tfmem.influence.records import write_scores, write_summary
+from tfmem.influence.solver import Solution
+from tfmem.store.results import SUMMARY_NAME, estimator_of, read_memorization
 
 
 class Indefinite:

@@ -11,14 +11,14 @@ import pytest
 
 from tfmem.config import DatasetSettings
 from tfmem.datasets.arrays import load_npz
-from tfmem.errors import InputError
-from tfmem.given import read_subsets
-from tfmem.predictions import Labels
-from tfmem.published.aux_arrays import read_run
-from tfmem.published.checkpoints import read_labels
-from tfmem.published.matrices import load_matrices
-from tfmem.published.pairs import load_pairs
+from tfmem.exchange.aux_arrays import read_run
+from tfmem.exchange.checkpoints import read_labels
+from tfmem.exchange.matrices import load_matrices
+from tfmem.exchange.pairs import load_pairs
+from tfmem.messages.errors import InputError
 from tfmem.store.npz import NpzFile, read_npy, read_npz
+from tfmem.store.predictions import Labels
+from tfmem.subsets.given import read_subsets
 
 MEMORY = 8 << 20  # bytes that a hostile file may take
 NUMBERS = np.arange(6)

@@ -2,17 +2,17 @@
 
 import pytest
 
-from components.attribution import ATTRIBUTION
-from components.audit import AUDIT
-from components.gather import GATHER
-from components.manifests import resolve, write_manifest
-from components.references import reference, referenced
-from components.self_influence import SELF_INFLUENCE
-from components.train_worker import TRAIN_WORKER
-from pipelines.experiments import EXPERIMENTS
-from pipelines.memorization import memorization
+from tfmem.components.attribution import ATTRIBUTION
+from tfmem.components.audit import AUDIT
+from tfmem.components.gather import GATHER
+from tfmem.components.manifests import resolve, write_manifest
+from tfmem.components.references import reference, referenced
+from tfmem.components.self_influence import SELF_INFLUENCE
+from tfmem.components.train_worker import TRAIN_WORKER
 from tfmem.config import from_yaml
-from tfmem.errors import InputError
+from tfmem.messages.errors import InputError
+from tfmem.pipelines.experiments import EXPERIMENTS
+from tfmem.pipelines.memorization import memorization
 
 CONFIG = from_yaml(
     "", ["training.trials=12", "training.epochs=1", "training.stack_size=4", "training.lanes=1"]

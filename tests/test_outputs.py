@@ -2,9 +2,9 @@
 
 import os
 
-from components.component import Component, Memorization, Page, SelectedPairs
-from pipelines.runner import Step, run_chain
-from tfmem.errors import InputError
+from tfmem.components.component import Component, Memorization, Page, SelectedPairs
+from tfmem.messages.errors import InputError
+from tfmem.pipelines.runner import Step, run_chain
 from tfmem.store.outputs import current_place
 
 KINDS = {"memorization": Memorization, "pairs": SelectedPairs, "page": Page}

@@ -14,11 +14,11 @@ from tfmem.datasets.dataset import Dataset
 from tfmem.datasets.text import TextDataset
 from tfmem.estimation.blocks import InfluenceBlock
 from tfmem.estimation.estimator import ClassCounts, TrainCounts
-from tfmem.experiments_page import render_experiments
-from tfmem.explorer import explore
-from tfmem.pairs import PairStatistics
-from tfmem.report import render, write_folder
-from tfmem.sprites import sprites
+from tfmem.pages.experiments import render_experiments
+from tfmem.pages.explorer import explore
+from tfmem.pages.report import render, write_folder
+from tfmem.pages.sprites import sprites
+from tfmem.store.pairs import PairStatistics
 
 TRIALS = 100
 
@@ -267,8 +267,8 @@ def test_texts_are_read_searched_and_their_memorized_words_coloured(browser, kno
 
 
 def test_without_trials_the_page_has_the_memorized_texts(browser, known_run, tmp_path, monkeypatch):
-    monkeypatch.setattr("tfmem.experiments_page._MOST", 20)
-    monkeypatch.setattr("tfmem.experiments_page._LEAST", 5)
+    monkeypatch.setattr("tfmem.pages.experiments._MOST", 20)
+    monkeypatch.setattr("tfmem.pages.experiments._LEAST", 5)
     data, attributions = sentences(known_run.dataset)
     examples = data, known_run.memorization
     pairs = pd.DataFrame(

@@ -1,9 +1,5 @@
-import json
-import os
 import re
 import shutil
-import subprocess
-import sys
 from html.parser import HTMLParser
 
 import numpy as np
@@ -11,19 +7,17 @@ import pandas as pd
 import pytest
 
 import tfmem
-from components.comparison import compare
-from components.component import Component, Figures, Memorization, Page, Predictions
-from components.paper import PAPER, contents
-from pipelines.memorization import presentation
-from pipelines.runner import ComponentError, Step, run_chain
-from tests.helpers.commands import ROOT, tfmem_command
+from tests.helpers.commands import tfmem_command
 from tests.helpers.counts import brute_force
+from tfmem.components.comparison import compare
+from tfmem.components.paper import PAPER, contents
 from tfmem.config import DatasetSettings, from_yaml
 from tfmem.datasets import load
-from tfmem.errors import InputError
 from tfmem.experiments.consistency import Rule
-from tfmem.predictions import read_shard
-from tfmem.subsets import unpack
+from tfmem.pipelines.memorization import presentation
+from tfmem.pipelines.runner import ComponentError, Step, run_chain
+from tfmem.store.predictions import read_shard
+from tfmem.subsets.drawing import unpack
 
 SMALL = ("--set", "training.trials=40", "--set", "training.epochs=8")
 
@@ -241,7 +235,7 @@ def test_a_beam_job_trains_what_workers_would(tmp_path, mode):
 def test_the_accelerator_is_a_hint_on_the_training_step_alone(tmp_path):
     import apache_beam as beam
 
-    from pipelines.farm import TrainShards
+    from tfmem.pipelines.farm import TrainShards
 
     pipeline = beam.Pipeline(runner="FnApiRunner")
     wanted = "type:nvidia-tesla-t4;count:1;install-nvidia-driver"
@@ -284,141 +278,3 @@ def test_mistakes_are_one_line_and_a_code(digits_run, tmp_path):
 )
 def test_help_has_examples(command):
     assert f"tfmem {command} " in tfmem_command(command, "--help").stdout.split("Examples:")[1]
-
-
-def component(name, inputs, outputs, do, **more):
-    return Component(name, inputs, outputs, {"value": int}, do, **more)
-
-
-def test_a_failing_component_is_named_with_its_artifact_and_cause(tmp_path):
-    def make(inputs, outputs, parameters):
-        (outputs["made"] / "x").write_text(str(parameters["value"]))
-
-    def fail(inputs, outputs, parameters):
-        outputs["page"].write_text("half")
-        raise InputError("the cause")
-
-    first = component("first", {}, {"made": Memorization}, make)
-    second = component("second", {"made": Memorization}, {"page": Page}, fail)
-    steps = [Step(first, {"value": 1}), Step(second, {"value": 2})]
-    with pytest.raises(
-        ComponentError, match=r"^.*the cause.* \(component second, making report\.html in "
-    ):
-        run_chain(steps, tmp_path)
-    assert (tmp_path / "memorization" / "x").read_text() == "1"
-    assert not (tmp_path / "report.html").exists()
-    assert not list(tmp_path.rglob("*unfinished*"))
-
-
-def test_what_is_skipped_depends_on_parameters_inputs_and_outputs(tmp_path):
-    ran = []
-
-    def make(inputs, outputs, parameters):
-        ran.append("make")
-        (outputs["made"] / "below").mkdir()
-        (outputs["made"] / "below" / "x").write_text(str(parameters["value"]))
-
-    def read(inputs, outputs, parameters):
-        ran.append("read")
-        (outputs["figures"] / "y").write_text((inputs["made"] / "below" / "x").read_text())
-
-    def run(value=1):
-        first = component("make", {}, {"made": Predictions}, make)
-        second = component("read", {"made": Predictions}, {"figures": Figures}, read)
-        ran.clear()
-        run_chain([Step(first, {"value": value}), Step(second, {"value": 0})], tmp_path, str)
-        return list(ran)
-
-    assert run() == ["make", "read"]
-    assert run() == []
-    assert run(value=2) == ["make", "read"]
-    assert (tmp_path / "figures" / "y").read_text() == "2"
-    (tmp_path / "figures" / "y").unlink()
-    assert run(value=2) == ["read"]
-    (tmp_path / "predictions" / "below" / "x").write_text("changed by hand")
-    assert run(value=2) == ["make", "read"]
-
-
-def test_data_are_looked_at_wherever_they_lie_in_their_folder(tmp_path):
-    """Two pictures swapped between classes; one more; a split outside; a link that goes round."""
-    ran = []
-    step = Component("read", {}, {}, {"config": str}, lambda *_: ran.append(1))
-    data, split = tmp_path / "data", tmp_path / "elsewhere"
-    pictures = [data / "train" / name / "1.png" for name in ("cat", "dog")]
-    for path in (*pictures, split / "cat" / "1.png"):
-        path.parent.mkdir(parents=True)
-        path.write_bytes(path.parent.name.encode())
-    (data / "round").symlink_to(data)
-
-    def run():
-        ran.clear()
-        settings = {"dataset": {"data_dir": str(data), "test_split": "../elsewhere"}}
-        run_chain([Step(step, {"config": json.dumps(settings)})], tmp_path / "run", str)
-        return len(ran)
-
-    (tmp_path / "run").mkdir()
-    assert (run(), run()) == (1, 0)
-    pictures[0].rename(data / "aside")
-    pictures[1].rename(pictures[0])
-    (data / "aside").rename(pictures[1])
-    assert (run(), run()) == (1, 0)
-    (data / "train" / "cat" / "2.png").write_bytes(b"")
-    assert (run(), run()) == (1, 0)
-    (split / "cat" / "1.png").write_bytes(b"another")
-    assert (run(), run()) == (1, 0)
-
-
-# Real steps but for their work: which would be run, at first and after each of some edits.
-CHAIN = """
-import sys
-from pathlib import Path
-from tfmem.config import from_yaml
-for edited in ["", *sys.argv[1:], ""]:
-    if edited:
-        with open(edited, "a") as file:
-            file.write("\\n")
-    for name in [name for name in sys.modules if name.partition(".")[0] in ("components", "tfmem",
-                                                                            "pipelines")]:
-        del sys.modules[name]
-    import pipelines.runner as runner
-    from components.audit import AUDIT
-    from components.removal import REMOVAL
-    from components.typicality import TYPICALITY
-    from pipelines.memorization import memorization
-    runner._run_step = lambda step, folder, is_ours: None
-    config, said = from_yaml(""), []
-    steps = [runner.Step(each, {"config": "{}"}) for each in (REMOVAL, TYPICALITY, AUDIT)]
-    runner.run_chain([*memorization(config), *steps], Path("run"), said.append)
-    print(*(line.split()[1] for line in said if line.endswith("…")))
-"""
-
-
-def test_steps_whose_code_was_edited_are_run_anew(tmp_path):
-    for package in ("tfmem", "components", "pipelines"):
-        ignored = shutil.ignore_patterns("__pycache__")
-        shutil.copytree(ROOT / package, tmp_path / package, ignore=ignored)
-    (tmp_path / "run").mkdir()
-    every = {"train", "estimate", "select", "figures", "report", "removal", "typicality", "audit"}
-    expected = {
-        "": every,
-        "components/typicality.py": {"typicality"},
-        "components/second_opinion.py": {"audit"},
-        "components/experiment.py": {"removal", "typicality", "report"},
-        "tfmem/templates/words.css": every,
-    }
-    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
-    command = [sys.executable, "-c", CHAIN, *list(expected)[1:]]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    ran = [set(line.split()) for line in done.stdout.splitlines()]
-    assert ran == [*expected.values(), set()]
-
-
-def test_chains_that_do_not_fit_are_refused_before_anything_runs(tmp_path):
-    needs = component("needs", {"made": Memorization}, {"page": Page}, lambda *_: None)
-    with pytest.raises(InputError, match=r"needs: input 'made'.*is not there"):
-        run_chain([Step(needs, {"value": 1})], tmp_path)
-    free = component("free", {}, {"page": Page}, lambda *_: None)
-    for parameters in ({}, {"value": "x"}, {"value": 1, "more": 2}):
-        with pytest.raises(InputError, match=r"component free.*parameter"):
-            run_chain([Step(free, parameters)], tmp_path)

@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from pipelines.cli import app
-from pipelines.plan import plan_table
 from tfmem.config import from_yaml
-from tfmem.errors import InputError
 from tfmem.estimation.kernels import co_occurrence, transpose_bits
+from tfmem.messages.errors import InputError
+from tfmem.pipelines.cli import app
+from tfmem.pipelines.plan import plan_table
 from tfmem.planning import Question, Sizes, TrialTime, make_plan
 from tfmem.planning.costs import counting_bytes, record_bytes
-from tfmem.predictions import TrialRecord, write_shard
-from tfmem.subsets import pack
+from tfmem.store.predictions import TrialRecord, write_shard
+from tfmem.subsets.drawing import pack
 from tfmem.training import timing
 
 SMALL = ("configs/digits.yaml", "--trials", "200,400", "--fractions", "0.5,0.8")

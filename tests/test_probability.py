@@ -12,18 +12,18 @@ from tests.helpers.oracle import example_learner
 from tests.helpers.runs import KINDS, MULTI_PROCESS, SELECTION, contents, random_run, write_run
 from tfmem.aggregation.jobs import estimate, select_pairs
 from tfmem.config import SelectionSettings
-from tfmem.errors import InputError
 from tfmem.estimation.estimator import difference, influence, memorization
 from tfmem.estimation.probabilities import Batch, sum_class, uncertainty
 from tfmem.estimation.significance import log_mean_p_values
-from tfmem.predictions import write_shard
-from tfmem.records import shard_name
-from tfmem.run import load_run
+from tfmem.experiments.run import load_run
+from tfmem.messages.errors import InputError
 from tfmem.selection.finding import in_class
 from tfmem.selection.settling import settle
 from tfmem.store.confidence import Confidence
 from tfmem.store.manifests import MANIFEST_NAME
-from tfmem.subsets import unpack
+from tfmem.store.predictions import write_shard
+from tfmem.store.records import shard_name
+from tfmem.subsets.drawing import unpack
 
 
 def with_probabilities(records, rng):

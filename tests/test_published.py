@@ -6,15 +6,15 @@ import pytest
 
 import tfmem
 from tests.helpers.oracle import example_learner
-from tfmem import published
+from tfmem import exchange as published
 from tfmem.aggregation.jobs import estimate
 from tfmem.config import DatasetSettings, SelectionSettings
 from tfmem.datasets import load
-from tfmem.errors import InputError
+from tfmem.exchange import demonstration
+from tfmem.exchange.matrices import ClassMatrix
 from tfmem.figures import pair_galleries, save_pair_galleries
-from tfmem.predictions import write_shard
-from tfmem.published import demonstration
-from tfmem.published.matrices import ClassMatrix
+from tfmem.messages.errors import InputError
+from tfmem.store.predictions import write_shard
 
 LEARNER = example_learner()  # 3 and 5 training, 2 and 3 test examples of classes 0 and 2
 

@@ -13,10 +13,10 @@ import tensorflow as tf
 from tfmem import training
 from tfmem.config import from_yaml
 from tfmem.datasets import load
-from tfmem.errors import InputError
+from tfmem.messages.errors import InputError
 from tfmem.models import build
-from tfmem.predictions import read_shard
-from tfmem.subsets import Trial, unpack
+from tfmem.store.predictions import read_shard
+from tfmem.subsets.drawing import Trial, unpack
 from tfmem.training.mirrored import MirroredTrainer
 from tfmem.training.normalization import fuse_batch_normalization
 from tfmem.training.outcome import Unwatched

@@ -6,10 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.helpers.oracle import example_learner, random_records, record
-from tfmem.errors import InputError
-from tfmem.predictions import Labels, TrialRecord, read_shard, write_shard
-from tfmem.records import decode_example, encode_example, read_records, write_records
-from tfmem.subsets import pack, unpack
+from tfmem.messages.errors import InputError
+from tfmem.store.predictions import Labels, TrialRecord, read_shard, write_shard
+from tfmem.store.records import decode_example, encode_example, read_records, write_records
+from tfmem.subsets.drawing import pack, unpack
 
 
 def framed(payloads):
@@ -80,7 +80,7 @@ def test_no_damage_goes_unnoticed(data):
 def test_a_forged_length_allocates_nothing():
     import struct
 
-    from tfmem.records import _masked_crc
+    from tfmem.store.records import _masked_crc
 
     for size, words in ((1 << 30, "truncated"), (1 << 31, "corrupt header"), (1 << 60, "corrupt")):
         length = struct.pack("<Q", size)

@@ -5,10 +5,10 @@ import sys
 import pytest
 from apache_beam.io.filesystem import FileSystem
 
-from pipelines.cli import app
 from tests.helpers.runs import aggregate, contents, random_run, write_run
 from tfmem.aggregation.runners import beam_options, check_file_systems, job_options
-from tfmem.errors import InputError
+from tfmem.messages.errors import InputError
+from tfmem.pipelines.cli import app
 
 
 def test_words_that_are_no_options_are_refused():

@@ -11,10 +11,10 @@ from tfmem.estimation.estimator import count_train, memorization
 from tfmem.estimation.kernels import ones
 from tfmem.estimation.search import Search, TooMany
 from tfmem.estimation.significance import p_values, q_values
-from tfmem.records import encode_example
 from tfmem.selection.finding import in_all_classes
 from tfmem.selection.settling import describe, settle
-from tfmem.tables import encode_rows
+from tfmem.store.records import encode_example
+from tfmem.store.tables import encode_rows
 
 
 def farm(seed, trials=130, train=90, test=70):

@@ -9,9 +9,7 @@ from sklearn.linear_model import LogisticRegression
 
 from tests.helpers.networks import DECAY, linear, some_features
 from tfmem.config import TransformerSettings
-from tfmem.errors import InputError
-from tfmem.models import build
-from tfmem.self_influence import (
+from tfmem.influence import (
     SOLVERS,
     ConjugateGradients,
     ExactSolver,
@@ -22,6 +20,8 @@ from tfmem.self_influence import (
     remove_scores,
     replace_scores,
 )
+from tfmem.messages.errors import InputError
+from tfmem.models import build
 
 
 def encoder(width=16, tokens=6, classes=3):
@@ -86,7 +86,7 @@ def test_scores_of_logistic_regression_have_their_closed_form(float64, monkeypat
         np.testing.assert_allclose(found, expected, **close)
         # Also where one pass over the training examples does not serve all test examples.
         solver.at_once = 3
-        monkeypatch.setattr("tfmem.self_influence.scores._SOLVED_BYTES", 6 * 15 * 8)
+        monkeypatch.setattr("tfmem.influence.scores._SOLVED_BYTES", 6 * 15 * 8)
         found = influence(solver, x[:7], y[:7])
         np.testing.assert_allclose(found, (g @ inverse @ g[:7].T) * p[:7], **close)
         np.testing.assert_allclose(found[chosen[:2], chosen[:2]], scores.values[:2], **close)
@@ -258,9 +258,9 @@ def test_the_sketch_and_the_rows_of_a_network_give_what_cg_does(monkeypatch):
     np.testing.assert_allclose(np.median(ratios), 1, atol=0.1)
     with pytest.raises(InputError, match="too many for a sketch of 16"):
         FastSolver(objective, size=16)
-    monkeypatch.setattr("tfmem.self_influence.exact._LARGEST", 100)
-    monkeypatch.setattr("tfmem.self_influence.exact.holdable_bytes", lambda: 1)
-    monkeypatch.setattr("tfmem.self_influence.objective._MOST_ROWS", 30)  # four blocks
+    monkeypatch.setattr("tfmem.influence.exact._LARGEST", 100)
+    monkeypatch.setattr("tfmem.influence.exact.holdable_bytes", lambda: 1)
+    monkeypatch.setattr("tfmem.influence.objective._MOST_ROWS", 30)  # four blocks
     by_rows = ExactSolver(objective)
     exact = remove_scores(by_rows)
     assert exact.converged.all()

@@ -6,17 +6,17 @@ import shutil
 import numpy as np
 import pytest
 
-from pipelines.runner import run_chain
-from pipelines.self_influence import self_influence
 from tests.helpers.commands import ROOT, tfmem_command
 from tests.helpers.networks import DECAY, linear, some_features
 from tfmem.config import from_yaml
-from tfmem.errors import InputError
-from tfmem.results import read_memorization
-from tfmem.self_influence import ConjugateGradients, ExactSolver, Objective, keeping, remove_scores
-from tfmem.self_influence.keeping import kept_scores
-from tfmem.self_influence.records import write_scores, write_summary
-from tfmem.self_influence.solver import DAMPING
+from tfmem.influence import ConjugateGradients, ExactSolver, Objective, keeping, remove_scores
+from tfmem.influence.keeping import kept_scores
+from tfmem.influence.records import write_scores, write_summary
+from tfmem.influence.solver import DAMPING
+from tfmem.messages.errors import InputError
+from tfmem.pipelines.runner import run_chain
+from tfmem.pipelines.self_influence import self_influence
+from tfmem.store.results import read_memorization
 
 
 class Stopped(Exception):

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from tests.helpers.bucket import Bucket, put_in_place
-from tfmem.errors import InputError
-from tfmem.records import shard_name, write_records
+from tfmem.messages.errors import InputError
 from tfmem.store.manifests import MANIFEST_NAME, Manifest, Publishing, parse_state
 from tfmem.store.places import open_place
 from tfmem.store.publishing import Member, publish
+from tfmem.store.records import shard_name, write_records
 from tfmem.store.sets import find_files, read_manifest, read_set, write_counted
 
 KINDS = {"memorization": 3, "influence": 2, "pairs": 1}  # with how many files each has

@@ -9,8 +9,8 @@ from PIL import Image
 from tests.helpers.photographs import CLASSES, SIZE, decoded, photo_paths, settings
 from tfmem.config import DatasetSettings
 from tfmem.datasets import cache, load, record_index
-from tfmem.errors import InputError
-from tfmem.records import read_records, write_records
+from tfmem.messages.errors import InputError
+from tfmem.store.records import read_records, write_records
 
 
 def prepare(builder, data_dir, shards):

@@ -3,8 +3,8 @@ import hashlib
 import numpy as np
 import pytest
 
-from tfmem.errors import InputError
-from tfmem.subsets import Purpose, Trial, subset_size
+from tfmem.messages.errors import InputError
+from tfmem.subsets.drawing import Purpose, Trial, subset_size
 
 
 def test_subsets_have_exactly_the_size_and_are_the_trials_own():

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from tfmem.errors import InputError
-from tfmem.records import decode_example, encode_example
-from tfmem.tables import decode_rows, encode_rows
+from tfmem.messages.errors import InputError
+from tfmem.store.records import decode_example, encode_example
+from tfmem.store.tables import decode_rows, encode_rows
 
 KINDS = {"index": np.int64, "label": np.int64, "value": np.float32}
 

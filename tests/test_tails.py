@@ -6,7 +6,7 @@ import pytest
 
 from tests.helpers.networks import SMALL, made
 from tfmem.config import from_yaml
-from tfmem.errors import InputError
+from tfmem.messages.errors import InputError
 from tfmem.models import build
 from tfmem.models.tails import cut, cuts, tail
 from tfmem.training.initialization import VariableInitializer

@@ -8,8 +8,8 @@ from tfmem.datasets import TextDataset, load
 from tfmem.datasets.pictures import Pictures
 from tfmem.datasets.text import check_classes
 from tfmem.datasets.treebank import read_trees
-from tfmem.encoders.tokens import Words
-from tfmem.errors import InputError
+from tfmem.messages.errors import InputError
+from tfmem.models.encoders.tokens import Words
 
 ROWS = [("a good film", 1), ('a "bad, film', 0), ("null", 1), ("so\u2028so", 0), ("fine", 1)]
 
@@ -255,8 +255,8 @@ def test_a_text_is_shown_as_a_page(tmp_path):
 
 
 def test_a_run_on_text_ends_with_its_page(tmp_path):
-    from pipelines.memorization import memorization
-    from pipelines.runner import run_chain
+    from tfmem.pipelines.memorization import memorization
+    from tfmem.pipelines.runner import run_chain
 
     words = [["dull", "bad", "poor"], ["fine", "good", "great"]]
     for split, count in (("train", 60), ("test", 24)):

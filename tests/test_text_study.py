@@ -8,27 +8,27 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipelines.experiments import page as experiments_page
-from pipelines.runner import run_chain
-from pipelines.text import study
 from tests.helpers.commands import tfmem_command
 from tests.helpers.oracle import example_learner
 from tfmem.config import from_yaml
 from tfmem.datasets import load
 from tfmem.datasets.pictures import Pictures
 from tfmem.datasets.treebank import load_treebank
-from tfmem.errors import InputError
 from tfmem.experiments.estimators import estimators
 from tfmem.experiments.instances import instances
 from tfmem.experiments.seeds import overlap, seeds
 from tfmem.experiments.typicality import positive_fraction, typicality
 from tfmem.figures.galleries import ends_gallery
 from tfmem.figures.instances import instances_figure
-from tfmem.predictions import read_shard
-from tfmem.results import read_memorization, read_pairs
-from tfmem.self_influence import influence, remove_scores
-from tfmem.self_influence.trained import in_memory, kept_solver
-from tfmem.subsets import unpack
+from tfmem.influence import influence, remove_scores
+from tfmem.influence.trained import in_memory, kept_solver
+from tfmem.messages.errors import InputError
+from tfmem.pipelines.experiments import page as experiments_page
+from tfmem.pipelines.runner import run_chain
+from tfmem.pipelines.text import study
+from tfmem.store.predictions import read_shard
+from tfmem.store.results import read_memorization, read_pairs
+from tfmem.subsets.drawing import unpack
 from tfmem.training.digests import with_digests
 
 CONDUCTED = "removal", "instances", "seeds", "reduction-rate", "typicality"

@@ -2,11 +2,11 @@
 
 import pytest
 
-from components.manifests import MANIFEST_NAME
-from pipelines.memorization import memorization
-from pipelines.runner import run_chain
-from pipelines.tfx_local import run_under_tfx
+from tfmem.components.manifests import MANIFEST_NAME
 from tfmem.config import from_yaml
+from tfmem.pipelines.memorization import memorization
+from tfmem.pipelines.runner import run_chain
+from tfmem.pipelines.tfx_local import run_under_tfx
 
 pytestmark = pytest.mark.orchestrators
 STEPS = ["train", "estimate", "select", "figures", "report"]
@@ -72,7 +72,9 @@ def test_kinds_parameters_and_code_are_in_ml_metadata(first):
     store = MetadataStore(connection)
     kinds = {kind for step in memorization(settings()) for kind in step.component.outputs.values()}
     assert {kind.__name__ for kind in kinds} <= {kind.name for kind in store.get_artifact_types()}
-    trained = store.get_executions_by_type("components.tfx_adapter.train")[0].custom_properties
+    trained = store.get_executions_by_type("tfmem.components.tfx_adapter.train")[
+        0
+    ].custom_properties
     assert '"trials":24' in trained["config"].string_value
     assert trained["code"].string_value == memorization(settings())[0].component.version
 
@@ -99,7 +101,7 @@ def test_a_failed_step_keeps_its_trials_and_leaves_no_artifact(tmp_path, monkeyp
     def fail(summary):
         raise RuntimeError(f"lost after {summary.trained} trials")
 
-    monkeypatch.setattr("components.train.describe", fail)
+    monkeypatch.setattr("tfmem.components.train.describe", fail)
     with pytest.raises(RuntimeError, match="lost after 24 trials"):
         run(tmp_path)
     (trials,) = tmp_path.glob("trials/*/predictions")

@@ -14,12 +14,12 @@ from tfmem.config import SelectionSettings
 from tfmem.estimation import estimator
 from tfmem.estimation.agreement import Agreement
 from tfmem.estimation.thresholds import at_least, counts_at_least, levels
-from tfmem.pairs import ModelInfluence
-from tfmem.published.matrices import ClassMatrix, load_matrices, write_matrices
-from tfmem.published.pairs import write_pairs
-from tfmem.published.selection import open_pairs
+from tfmem.exchange.matrices import ClassMatrix, load_matrices, write_matrices
+from tfmem.exchange.pairs import write_pairs
+from tfmem.exchange.selection import open_pairs
 from tfmem.selection.estimated import select_estimated
 from tfmem.selection.finding import _Finder
+from tfmem.store.pairs import ModelInfluence
 
 THRESHOLDS = [number / 20 for number in range(1, 20)]
 IN, OUT = 60, 40  # trials with an example, and without

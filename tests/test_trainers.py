@@ -11,9 +11,9 @@ from scipy.special import expit
 
 from tests.helpers.trials import TRIALS, probabilities, small, subsets, two_devices, unwatched
 from tfmem.config import AugmentationSettings, from_yaml
-from tfmem.errors import InputError
+from tfmem.messages.errors import InputError
 from tfmem.models import build
-from tfmem.subsets import Trial
+from tfmem.subsets.drawing import Trial
 from tfmem.training.augmentation import draw_boxes, draw_moves, move
 from tfmem.training.choosing import choose_stack_size, largest_stack
 from tfmem.training.fitting import FittingTrainer

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from components.component import Component, Page
-from pipelines import turns
-from pipelines.runner import Step, run_chain
-from tfmem.errors import InputError
-from tfmem.training import claims
+from tfmem.components.component import Component, Page
+from tfmem.messages.errors import InputError
+from tfmem.pipelines import turns
+from tfmem.pipelines.runner import Step, run_chain
+from tfmem.store import claims
 
 
 def test_the_second_waits_and_finds_all_done(tmp_path, monkeypatch):

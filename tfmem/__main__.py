@@ -1,6 +1,6 @@
 """`python -m tfmem` is `tfmem`."""
 
 if __name__ == "__main__":
-    from pipelines.cli import main
+    from tfmem.pipelines.cli import main
 
     main()

@@ -13,7 +13,9 @@ import traceback
 import typer
 
 import tfmem
-from pipelines.cli import (
+from tfmem.messages.errors import DryRun, InputError
+from tfmem.messages.terminal import is_verbose, printable, tell
+from tfmem.pipelines.cli import (
     attribution,
     comparing,
     estimating,
@@ -23,11 +25,9 @@ from pipelines.cli import (
     self_influence,
     showing,
 )
-from pipelines.cli.commands import app
-from pipelines.cli.stopping import leave
-from pipelines.runner import ComponentError
-from tfmem.errors import DryRun, InputError
-from tfmem.terminal import is_verbose, printable, tell
+from tfmem.pipelines.cli.commands import app
+from tfmem.pipelines.cli.stopping import leave
+from tfmem.pipelines.runner import ComponentError
 
 __all__ = [
     "app",

@@ -7,8 +7,9 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from pipelines.cli.commands import command
-from pipelines.cli.options import (
+from tfmem.messages.terminal import PlainTable, present, warn
+from tfmem.pipelines.cli.commands import command
+from tfmem.pipelines.cli.options import (
     ConfigFile,
     Out,
     Set,
@@ -16,8 +17,7 @@ from pipelines.cli.options import (
     given,
     settings_of,
 )
-from pipelines.cli.stopping import resumable
-from tfmem.terminal import PlainTable, present, warn
+from tfmem.pipelines.cli.stopping import resumable
 
 _SHOWN = 10
 
@@ -58,12 +58,12 @@ def attribute(
     much less the model would believe in its label if its words were masked, or its image black, in
     training; the gap is what the integral has missed of that.
     """
-    from components.component import Attributions
-    from pipelines.runner import run_chain
-    from pipelines.self_influence import attribution, self_influence
-    from tfmem.attribution.records import read_attributions
+    from tfmem.components.component import Attributions
     from tfmem.datasets import load
     from tfmem.experiments.needs import check_needs
+    from tfmem.influence.attribution.records import read_attributions
+    from tfmem.pipelines.runner import run_chain
+    from tfmem.pipelines.self_influence import attribution, self_influence
 
     options = {"share": share, "examples": _numbers(examples), "steps": steps, "patch": patch}
     settings = settings_of(config, [*set, *given("attribution", options)])

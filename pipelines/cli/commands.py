@@ -14,7 +14,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 import tfmem
-from tfmem.terminal import is_quiet, is_verbose, set_loudness, tell
+from tfmem.messages.terminal import is_quiet, is_verbose, set_loudness, tell
 
 # In the order of the work.
 PANELS = {

@@ -7,12 +7,12 @@ from typing import Annotated
 
 import typer
 
-from pipelines.cli.commands import command
-from pipelines.cli.options import Out, Set, done, settings_of
-from pipelines.cli.stopping import resumable
 from tfmem.config import SelectionSettings
-from tfmem.errors import InputError
-from tfmem.terminal import present, warn
+from tfmem.messages.errors import InputError
+from tfmem.messages.terminal import present, warn
+from tfmem.pipelines.cli.commands import command
+from tfmem.pipelines.cli.options import Out, Set, done, settings_of
+from tfmem.pipelines.cli.stopping import resumable
 
 
 @command(
@@ -81,9 +81,9 @@ def consistency(
     if any(any(folder.glob("memorization-*.tfrecord")) for folder in folders):
         _compare_records(folders, out, memorization)
         return
-    from components.comparison import compare
-    from pipelines.consistency import agreement_table, conclusion, error_table
+    from tfmem.components.comparison import compare
     from tfmem.experiments.consistency import Rule, describe
+    from tfmem.pipelines.consistency import agreement_table, conclusion, error_table
 
     settings = _selection(folders[0])
     rule = Rule(
@@ -109,7 +109,7 @@ def consistency(
 
 
 def _compare_records(folders: list[Path], out: Path | None, threshold: float | None) -> None:
-    from components.component import Memorization
+    from tfmem.components.component import Memorization
     from tfmem.experiments.record_consistency import curves, record_consistency
     from tfmem.figures import save
     from tfmem.figures.records import records_figure
@@ -131,7 +131,7 @@ def _compare_records(folders: list[Path], out: Path | None, threshold: float | N
 
 def _selection(folder: Path) -> SelectionSettings:
     """The thresholds of a run; of predictions that are no run's, those of the paper."""
-    from tfmem.run import load_run
+    from tfmem.experiments.run import load_run
 
     if folder.is_dir() and (run := load_run(folder)).has_settings:
         return run.config.selection
@@ -168,7 +168,7 @@ def compare(
     Each runs in the folder of --out that is called as its file is; --set is for all of them. What
     is there and unchanged is not made again, and what was stopped continues.
     """
-    from pipelines.comparison import comparison
+    from tfmem.pipelines.comparison import comparison
 
     settings = {path.stem: settings_of(path, set) for path in configs}
     if len(settings) < len(configs):

@@ -8,16 +8,16 @@ from typing import Annotated, Literal
 
 import typer
 
-from pipelines.cli.commands import command
-from pipelines.cli.options import (
+from tfmem.config import SelectionSettings, from_yaml
+from tfmem.messages.errors import InputError
+from tfmem.messages.terminal import PlainTable, present, say
+from tfmem.pipelines.cli.commands import command
+from tfmem.pipelines.cli.options import (
     BeamArgs,
     Memory,
     RunFolder,
     done,
 )
-from tfmem.config import SelectionSettings, from_yaml
-from tfmem.errors import InputError
-from tfmem.terminal import PlainTable, present, say
 
 _SELECTION = SelectionSettings()
 
@@ -73,8 +73,8 @@ def estimate(
     from tfmem.aggregation.counting import Room
     from tfmem.aggregation.jobs import estimate as run_job
     from tfmem.aggregation.jobs import search_pairs
-    from tfmem.results import read_selection
     from tfmem.selection.settling import describe
+    from tfmem.store.results import read_selection
 
     if (Path(out) / "config.yaml").exists():
         raise InputError(
@@ -165,8 +165,8 @@ def groups(
     """
     from tfmem.aggregation.group_estimates import estimate_groups
     from tfmem.aggregation.reading import load_labels
-    from tfmem.groups import GROUPS_NAME, read_groups
-    from tfmem.predictions import LABELS_NAME, shards_in
+    from tfmem.store.groups import GROUPS_NAME, read_groups
+    from tfmem.store.predictions import LABELS_NAME, shards_in
 
     predictions = folder / "predictions"
     labels = str(predictions / LABELS_NAME)

@@ -9,16 +9,16 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
-from pipelines.cli.commands import command
-from pipelines.cli.options import (
+from tfmem.messages.errors import InputError
+from tfmem.messages.terminal import say, tell, warn
+from tfmem.pipelines.cli.commands import command
+from tfmem.pipelines.cli.options import (
     DataDir,
     DatasetName,
     RunFolder,
     dataset_settings,
     done,
 )
-from tfmem.errors import InputError
-from tfmem.terminal import say, tell, warn
 
 if TYPE_CHECKING:
     pass
@@ -56,7 +56,7 @@ def export(
     different classes, which are not estimated, are NaN. parquet, csv: tables of memorization and
     of pairs.
     """
-    from tfmem.published import export
+    from tfmem.exchange import export
 
     if form.endswith("-npz") and out and not file:
         tell(f"note: --out is now called --file with --format {form}")
@@ -97,8 +97,8 @@ def import_(
     CIFAR that in which TFDS stores examples, which is not the official one.
     """
     from tfmem.datasets import load
-    from tfmem.predictions import Labels
-    from tfmem.published import import_checkpoints, read_labels
+    from tfmem.exchange import import_checkpoints, read_labels
+    from tfmem.store.predictions import Labels
 
     if (labels and dataset) or (data_dir and not dataset):
         raise InputError("expected --labels, or --dataset (with --data-dir), or neither")

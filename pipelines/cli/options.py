@@ -12,8 +12,8 @@ from pydantic import ByteSize, TypeAdapter, ValidationError
 
 from tfmem.config import Config, DatasetSettings, from_yaml
 from tfmem.config.parsing import LONGEST, parse_yaml
-from tfmem.errors import InputError
-from tfmem.terminal import say
+from tfmem.messages.errors import InputError
+from tfmem.messages.terminal import say
 
 
 def _checked(words: list[str] | None) -> list[str] | None:

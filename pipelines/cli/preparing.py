@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from pipelines.cli.commands import command
-from pipelines.cli.options import (
+from tfmem.messages.errors import InputError
+from tfmem.messages.terminal import present, say
+from tfmem.pipelines.cli.commands import command
+from tfmem.pipelines.cli.options import (
     ConfigFile,
     ResultFile,
     Set,
     done,
     settings_of,
 )
-from tfmem.errors import InputError
-from tfmem.terminal import present, say
 
 if TYPE_CHECKING:
     pass
@@ -82,7 +82,14 @@ def plan(
     machines: Annotated[int, typer.Option(help="Machines that train side by side.")] = 1,
 ) -> None:
     """Say what a run will show and cost, before anything is trained."""
-    from pipelines.plan import LEGEND, details, plan_run, plan_table, recommendation, write_plan
+    from tfmem.pipelines.plan import (
+        LEGEND,
+        details,
+        plan_run,
+        plan_table,
+        recommendation,
+        write_plan,
+    )
     from tfmem.planning import Question
 
     settings = settings_of(config, set)
@@ -140,7 +147,7 @@ def duplicates(
     import numpy as np
 
     from tfmem.datasets import load
-    from tfmem.duplicates import find_duplicates, write_duplicates
+    from tfmem.datasets.duplicates import find_duplicates, write_duplicates
 
     settings = settings_of(config, set)
     if file.suffix != ".csv" or not file.absolute().parent.is_dir():

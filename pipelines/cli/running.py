@@ -7,8 +7,11 @@ from typing import Annotated, Literal
 
 import typer
 
-from pipelines.cli.commands import command
-from pipelines.cli.options import (
+from tfmem.config import Config, from_yaml
+from tfmem.messages.errors import InputError
+from tfmem.messages.terminal import say
+from tfmem.pipelines.cli.commands import command
+from tfmem.pipelines.cli.options import (
     BeamArgs,
     ConfigFile,
     Out,
@@ -18,10 +21,7 @@ from pipelines.cli.options import (
     done,
     settings_of,
 )
-from pipelines.cli.stopping import resumable
-from tfmem.config import Config, from_yaml
-from tfmem.errors import InputError
-from tfmem.terminal import say
+from tfmem.pipelines.cli.stopping import resumable
 
 ExperimentName = Literal[
     "removal",
@@ -54,9 +54,9 @@ def run(config: ConfigFile, out: Out, set: Set = [], beam: BeamArgs = None) -> N
 
     What is there and unchanged is not made again, and a run that was stopped continues.
     """
-    from pipelines.memorization import memorization
-    from pipelines.runner import run_chain
     from tfmem.aggregation.runners import beam_options, goes_to_dataflow
+    from tfmem.pipelines.memorization import memorization
+    from tfmem.pipelines.runner import run_chain
 
     settings = settings_of(config, set)
     if goes_to_dataflow(beam_options(beam or [])):
@@ -92,9 +92,9 @@ def experiment(
     What is there and unchanged is not made again, what was stopped continues, and with other
     settings an outcome stays until the new one is complete.
     """
-    from pipelines.experiments import EXPERIMENTS
-    from pipelines.experiments import experiment as chain
-    from pipelines.runner import run_chain
+    from tfmem.pipelines.experiments import EXPERIMENTS
+    from tfmem.pipelines.experiments import experiment as chain
+    from tfmem.pipelines.runner import run_chain
 
     settings = on_a_run(settings_of(config, set), out, set)
     _begin(settings, out)
@@ -125,8 +125,8 @@ def study(
     have labels), most and least memorized texts, other seeds. What is there and unchanged is not
     made again, and what was stopped continues.
     """
-    from pipelines.runner import run_chain
-    from pipelines.text import study as chain
+    from tfmem.pipelines.runner import run_chain
+    from tfmem.pipelines.text import study as chain
 
     settings = on_a_run(settings_of(config, set), out, set)
     _begin(settings, out)
@@ -150,9 +150,9 @@ def audit(config: ConfigFile, out: Out, set: Set = [], beam: BeamArgs = None) ->
     experiments.estimator=self_influence with one model, and no run. What is there and unchanged is
     not made again, and what was stopped continues.
     """
-    from components.audit import AUDIT
-    from pipelines.audit import audit as chain
-    from pipelines.runner import run_chain
+    from tfmem.components.audit import AUDIT
+    from tfmem.pipelines.audit import audit as chain
+    from tfmem.pipelines.runner import run_chain
 
     settings = on_a_run(settings_of(config, set), out, set)
     _begin(settings, out)
@@ -198,10 +198,10 @@ def train(
     Workers can be added, lost and started again at any time: a shard that nobody is at any more is
     taken over, and none is counted twice.
     """
-    from components.train import describe
+    from tfmem.components.train import describe
     from tfmem.datasets.summary import load_and_tell
+    from tfmem.store.folders import open_folder
     from tfmem.training import Worker, check_directory, train
-    from tfmem.training.storage import open_folder
 
     settings = settings_of(config, set)
     if (worker and farm) or ((accelerator or beam) and not farm):
@@ -212,7 +212,7 @@ def train(
     folder.make()
     with resumable():
         if farm:
-            from pipelines.farm import farm_out
+            from tfmem.pipelines.farm import farm_out
 
             summary = farm_out(settings, out, beam or [], accelerator)
         else:
@@ -235,7 +235,7 @@ def features(
 ) -> None:
     """Train one model on everything and store its penultimate features of all examples."""
     from tfmem.datasets import load
-    from tfmem.quiet import import_tensorflow
+    from tfmem.messages.quiet import import_tensorflow
     from tfmem.training.progress import EpochProgress
 
     settings = settings_of(config, set)
@@ -275,10 +275,10 @@ def report(
 
     The page is one file with up to 3,000 training examples: all, or those that matter most.
     """
-    from components.report import write_beside
-    from pipelines.memorization import presentation
-    from pipelines.runner import run_chain
-    from tfmem.run import load_run
+    from tfmem.components.report import write_beside
+    from tfmem.experiments.run import load_run
+    from tfmem.pipelines.memorization import presentation
+    from tfmem.pipelines.runner import run_chain
 
     load_run(folder).config  # noqa: B018  (refuses a folder that is no run)
     run_chain(presentation(), folder)
@@ -304,9 +304,9 @@ def figures(
     ] = "",
 ) -> None:
     """Draw the figures of Feldman & Zhang (2020), and say what those that are missing take."""
-    from components.paper import PAPER, PaperFigures, contents
-    from pipelines.runner import Step, run_chain
-    from tfmem.run import load_run
+    from tfmem.components.paper import PAPER, PaperFigures, contents
+    from tfmem.experiments.run import load_run
+    from tfmem.pipelines.runner import Step, run_chain
 
     load_run(folder).config  # noqa: B018  (refuses a folder that is no run)
     names = [name.strip() for name in classes.split(",") if name.strip()]
@@ -318,7 +318,7 @@ def figures(
 
 def on_a_run(settings: Config, out: Path, overrides: list[str]) -> Config:
     """The settings with all trials that a run has, where no number of them was asked for."""
-    from tfmem.predictions import CONFIG_NAME
+    from tfmem.store.predictions import CONFIG_NAME
 
     path = out / "predictions" / CONFIG_NAME
     asked = any(each.split("=")[0].strip() in ("training", "training.trials") for each in overrides)

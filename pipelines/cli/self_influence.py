@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
-from pipelines.cli.commands import command
-from pipelines.cli.options import (
+from tfmem.messages.terminal import PlainTable, present, warn
+from tfmem.pipelines.cli.commands import command
+from tfmem.pipelines.cli.options import (
     ConfigFile,
     Out,
     Set,
@@ -16,8 +17,7 @@ from pipelines.cli.options import (
     given,
     settings_of,
 )
-from pipelines.cli.stopping import resumable
-from tfmem.terminal import PlainTable, present, warn
+from tfmem.pipelines.cli.stopping import resumable
 
 
 class SolverName(str, Enum):
@@ -111,10 +111,10 @@ def self_influence(
     believe in its label had it been left out. The model is kept: the same command continues, and
     another solver takes the model that is there.
     """
-    from components.component import InfluencePairs
-    from pipelines.runner import run_chain
-    from pipelines.self_influence import influence_pairs, records, self_influence
-    from tfmem.results import read_memorization, read_summary
+    from tfmem.components.component import InfluencePairs
+    from tfmem.pipelines.runner import run_chain
+    from tfmem.pipelines.self_influence import influence_pairs, records, self_influence
+    from tfmem.store.results import read_memorization, read_summary
 
     options = {
         "solver": solver and solver.value,

@@ -7,20 +7,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pipelines.cli.commands import command
-from pipelines.cli.options import (
+from tfmem.messages.errors import InputError
+from tfmem.messages.terminal import PlainTable, present, warn
+from tfmem.pipelines.cli.commands import command
+from tfmem.pipelines.cli.options import (
     DataDir,
     DatasetName,
     dataset_settings,
     done,
 )
-from tfmem.errors import InputError
-from tfmem.terminal import PlainTable, present, warn
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from tfmem.run import Run
+    from tfmem.experiments.run import Run
 
 
 _AMONG = "{pairs:,} pairs selected among {tested:,}"
@@ -43,8 +43,8 @@ def show(
     top: Annotated[int, typer.Option(help="Rows of the table.", min=1)] = 20,
 ) -> None:
     """Show the most memorized training examples."""
-    from tfmem.results import estimator_of, read_memorization
-    from tfmem.run import load_run
+    from tfmem.experiments.run import load_run
+    from tfmem.store.results import estimator_of, read_memorization
 
     if any(folder.glob("memorization-*.tfrecord")):
         listed = PlainTable("index", "label", "memorization")
@@ -116,9 +116,9 @@ def pairs(
 
     With the data set of a published file, whose order its index must be, galleries are drawn too.
     """
-    from tfmem.published import open_pairs, pair_statistics
-    from tfmem.results import read_pairs
-    from tfmem.run import load_run
+    from tfmem.exchange import open_pairs, pair_statistics
+    from tfmem.experiments.run import load_run
+    from tfmem.store.results import read_pairs
 
     options = (dataset, data_dir, out, memorization, influence)
     if source.is_dir() and any(option is not None for option in options):
@@ -188,8 +188,9 @@ def _selected(run: Run) -> str:
 
 
 def _of_records(folder: Path) -> str:
-    from tfmem.results import RULE_NAME, read_rule, read_selection
+    from tfmem.selection.rules import read_rule
     from tfmem.selection.settling import describe
+    from tfmem.store.results import RULE_NAME, read_selection
 
     found = read_selection(folder)
     if not (folder / RULE_NAME).exists():  # of a run, whose settings are elsewhere

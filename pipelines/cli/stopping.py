@@ -12,7 +12,7 @@ from contextlib import contextmanager
 
 import typer
 
-from tfmem.terminal import tell
+from tfmem.messages.terminal import tell
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 

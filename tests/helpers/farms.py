@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from tfmem.records import shard_name
-from tfmem.training.claims import Worker
+from tfmem.store.claims import Worker
+from tfmem.store.folders import open_folder
+from tfmem.store.records import shard_name
 from tfmem.training.directory import open_directory
 from tfmem.training.outcome import Outcome
-from tfmem.training.storage import open_folder
 from tfmem.training.trials import Farm
 
 ALONE = Worker()

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from tfmem.errors import InputError
-from tfmem.records import decode_example, encode_example, read_records, write_records
+from tfmem.messages.errors import InputError
+from tfmem.store.records import decode_example, encode_example, read_records, write_records
 
 NUMBERS = (0, 1, -1, 5, 2**20, 2**31, 2**31 - 1, 2**48, 2**62, 2**63 - 1, -(2**63))
 WORDS = (

@@ -12,12 +12,12 @@ from PIL import Image
 from tests.helpers.mutating import Reader
 from tfmem.config import DatasetSettings, from_yaml
 from tfmem.datasets import load
-from tfmem.given import read_subsets
-from tfmem.groups import read_groups
-from tfmem.published.aux_arrays import read_run
-from tfmem.published.checkpoints import read_labels
-from tfmem.published.demonstration import load_demonstration
-from tfmem.published.selection import open_pairs
+from tfmem.exchange.aux_arrays import read_run
+from tfmem.exchange.checkpoints import read_labels
+from tfmem.exchange.demonstration import load_demonstration
+from tfmem.exchange.selection import open_pairs
+from tfmem.store.groups import read_groups
+from tfmem.subsets.given import read_subsets
 
 
 def npz(name, **arrays):
@@ -82,7 +82,7 @@ def write_tokenizer(folder):
 
 
 def read_tokens(folder):
-    from tfmem.encoders.tokens import read_tokenizer, tokenize
+    from tfmem.models.encoders.tokens import read_tokenizer, tokenize
 
     tokenize(read_tokenizer(folder), np.array([["a b c"], ["d"]]), 8)
 

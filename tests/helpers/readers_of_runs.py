@@ -14,23 +14,24 @@ from tests.helpers.oracle import example_learner
 from tests.helpers.readers_of_input import CONFIG, LABELS, lines, npz
 from tfmem.aggregation.jobs import estimate
 from tfmem.aggregation.reading import read_trials
-from tfmem.attribution.integral import Attribution, Parts
-from tfmem.attribution.records import read_attributions, write_attributions
 from tfmem.config import SelectionSettings
 from tfmem.experiments.outcome import Outcome, load_outcome
 from tfmem.experiments.retraining import representation_accuracy
-from tfmem.predictions import Labels, read_shard, write_shard
-from tfmem.results import estimator_of, read_identity, read_rule, read_self_influence
-from tfmem.run import load_run
-from tfmem.self_influence.records import write_scores, write_summary
-from tfmem.self_influence.scores import Scores
+from tfmem.experiments.run import load_run
+from tfmem.influence.attribution.integral import Attribution, Parts
+from tfmem.influence.attribution.records import read_attributions, write_attributions
+from tfmem.influence.records import write_scores, write_summary
+from tfmem.influence.scores import Scores
+from tfmem.selection.rules import read_rule
+from tfmem.store.claims import Claims, Worker
+from tfmem.store.folders import open_folder
 from tfmem.store.manifests import MANIFEST_NAME, Publishing, State
 from tfmem.store.outputs import current_place
+from tfmem.store.predictions import Labels, read_shard, write_shard
+from tfmem.store.results import estimator_of, read_identity, read_self_influence
 from tfmem.store.sets import read_manifest
 from tfmem.training.checkpoints import Checkpoint
-from tfmem.training.claims import Claims, Worker
 from tfmem.training.journal import Journal, TrialNote
-from tfmem.training.storage import open_folder
 
 KINDS = "memorization", "influence", "pairs"
 SHARD = "predictions/predictions-00000-of-00001.tfrecord"

@@ -15,7 +15,7 @@ import numpy as np
 
 from tfmem.aggregation.reading import load_labels
 from tfmem.estimation.kernels import transpose_bits
-from tfmem.predictions import Labels, TrialRecord
+from tfmem.store.predictions import Labels, TrialRecord
 
 BATCH = 256  # trials that are turned together
 

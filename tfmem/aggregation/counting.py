@@ -27,9 +27,9 @@ from tfmem.config import SelectionSettings
 from tfmem.estimation.estimator import ClassCounts, TestCounts, TrainCounts, count_train
 from tfmem.estimation.kernels import co_occurrence, ones
 from tfmem.estimation.search import Search
-from tfmem.predictions import TrialRecord
 from tfmem.selection.candidates import Candidates
 from tfmem.selection.finding import in_all_classes
+from tfmem.store.predictions import TrialRecord
 
 
 class _CountClass(WithGroups):

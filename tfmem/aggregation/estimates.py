@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from tfmem.errors import InputError
 from tfmem.estimation.estimator import ClassCounts, TrainCounts, influence, memorization
-from tfmem.records import decode_example, encode_example, feature
+from tfmem.messages.errors import InputError
 from tfmem.selection.settling import Selection
+from tfmem.store.records import decode_example, encode_example, feature
 
 KINDS = ("predictions", "memorization", "influence", "pairs")  # folders of a run
 _NAMES = "train_index", "test_index", "num_in"

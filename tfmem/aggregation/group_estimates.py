@@ -14,7 +14,6 @@ import pandas as pd
 
 from tfmem.aggregation.group_counts import tally_groups
 from tfmem.aggregation.reading import load_labels
-from tfmem.errors import InputError
 from tfmem.estimation.estimator import Difference
 from tfmem.estimation.group_effects import (
     GroupCounts,
@@ -25,9 +24,10 @@ from tfmem.estimation.group_effects import (
     member_memorization,
 )
 from tfmem.estimation.significance import Evidence
-from tfmem.groups import Groups
-from tfmem.records import decode_example, encode_example, feature, shard_name
+from tfmem.messages.errors import InputError
 from tfmem.store.files import write_atomically
+from tfmem.store.groups import Groups
+from tfmem.store.records import decode_example, encode_example, feature, shard_name
 from tfmem.store.spreadsheets import to_csv
 
 LEAST_TRIALS = 10  # in, and out: with fewer, one standard error may exceed 0.22

@@ -11,9 +11,9 @@ from apache_beam.io.filesystem import BeamIOError
 from apache_beam.io.filesystems import FileSystems
 
 from tfmem.config import from_yaml
-from tfmem.errors import InputError
-from tfmem.predictions import CONFIG_NAME, TrialRecord
-from tfmem.records import parse_shard_name, shard_name
+from tfmem.messages.errors import InputError
+from tfmem.store.predictions import CONFIG_NAME, TrialRecord
+from tfmem.store.records import parse_shard_name, shard_name
 
 STILL_TRAINING = "if the run is still in training, wait for its end"
 _NAMED = 5  # trials, or files, that a message names

@@ -39,12 +39,12 @@ from tfmem.aggregation.runners import check_file_systems, job_options, kernel_th
 from tfmem.aggregation.summing import SumClasses
 from tfmem.aggregation.writing import WriteOrdered, WriteTable
 from tfmem.config import SelectionSettings, Statistic
-from tfmem.errors import InputError
 from tfmem.estimation.estimator import ClassCounts
-from tfmem.predictions import Labels, TrialRecord
+from tfmem.messages.errors import InputError
 from tfmem.selection.candidates import Candidates
 from tfmem.selection.finding import in_class
 from tfmem.selection.settling import settle
+from tfmem.store.predictions import Labels, TrialRecord
 from tfmem.store.sets import Found, check_together, read_counted, read_manifest
 from tfmem.store.sets import find_files as find_set
 

@@ -27,13 +27,13 @@ from apache_beam.runners.runner import PipelineResult, PipelineState
 from google.protobuf.json_format import MessageToJson
 
 from tfmem.aggregation.runners import goes_to_dataflow
-from tfmem.errors import DryRun, InputError
-from tfmem.records import shard_name
+from tfmem.messages.errors import DryRun, InputError
+from tfmem.messages.terminal import tell
 from tfmem.store.manifests import FileFacts, Manifest
 from tfmem.store.owners import is_abandoned, new_owner
 from tfmem.store.places import open_place
 from tfmem.store.publishing import Member, is_needed, publish, settle
-from tfmem.terminal import tell
+from tfmem.store.records import shard_name
 
 _PREFIX = ".unfinished-job-"
 

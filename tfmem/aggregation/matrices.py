@@ -25,8 +25,8 @@ from tfmem.aggregation.launching import run_job
 from tfmem.aggregation.memory import free_memory
 from tfmem.aggregation.parts import find_source, in_parts, parts_of_tiles
 from tfmem.aggregation.runners import beam_options, goes_to_dataflow, kernel_threads
-from tfmem.errors import InputError
 from tfmem.estimation.dense import DenseInfluence
+from tfmem.messages.errors import InputError
 from tfmem.store.files import complete_file, remove_leftovers
 
 MatrixType = Literal["float32", "float16"]

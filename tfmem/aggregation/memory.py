@@ -9,9 +9,9 @@ from apache_beam.io.filesystems import FileSystems
 from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
 
 from tfmem.aggregation.runners import LOCAL_RUNNERS
-from tfmem.errors import InputError
-from tfmem.records import read_records
-from tfmem.terminal import say
+from tfmem.messages.errors import InputError
+from tfmem.messages.terminal import say
+from tfmem.store.records import read_records
 
 # Measured with the in-process runner: what it shuffles is there encoded, grouped and decoded, and
 # the allocator does not give back all that batches of records took.

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from tfmem.aggregation.identities import Identity, check_identities, identify, planned_trials
 from tfmem.aggregation.reading import find_files, load_labels, read_trials
-from tfmem.predictions import TrialRecord
+from tfmem.store.predictions import TrialRecord
 
 
 def each_trial(predictions: str | Sequence[str], labels: str) -> Iterator[TrialRecord]:

@@ -13,10 +13,10 @@ from apache_beam.metrics import Metrics
 from apache_beam.pvalue import TaggedOutput
 
 from tfmem.aggregation.identities import STILL_TRAINING, Identity, identify
-from tfmem.errors import InputError
-from tfmem.predictions import Labels, TrialRecord
-from tfmem.records import read_records
+from tfmem.messages.errors import InputError
 from tfmem.store.manifests import MANIFEST_NAME
+from tfmem.store.predictions import Labels, TrialRecord
+from tfmem.store.records import read_records
 from tfmem.store.sets import check_complete
 
 

@@ -21,7 +21,7 @@ from apache_beam.options.pipeline_options import (
 )
 from apache_beam.options.pipeline_options_validator import PipelineOptionsValidator
 
-from tfmem.errors import InputError
+from tfmem.messages.errors import InputError
 
 LOCAL_RUNNERS = {"FnApiRunner", "DirectRunner", "BundleBasedDirectRunner"}
 INSTALL_GCP = "pip install 'tfmem[gcp]' (Python 3.11 or later)"

@@ -11,11 +11,11 @@ import numpy as np
 from apache_beam.metrics import Metrics
 
 from tfmem.aggregation.bits import BATCH, Groups, WithGroups, by_class, turned, within
-from tfmem.errors import InputError
 from tfmem.estimation.estimator import ClassCounts
 from tfmem.estimation.probabilities import Batch, sum_class
-from tfmem.predictions import TrialRecord
+from tfmem.messages.errors import InputError
 from tfmem.store.confidence import Confidence
+from tfmem.store.predictions import TrialRecord
 
 
 class _CutProbabilities(WithGroups):

@@ -12,9 +12,9 @@ from apache_beam.io.filesystems import FileSystems
 from apache_beam.metrics import Metrics
 
 from tfmem.aggregation.launching import Output
-from tfmem.errors import InputError
+from tfmem.messages.errors import InputError
 from tfmem.store.sets import write_counted
-from tfmem.tables import encode_rows
+from tfmem.store.tables import encode_rows
 
 Table = Mapping[str, np.ndarray]
 

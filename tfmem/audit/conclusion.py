@@ -23,7 +23,7 @@ from tfmem.audit.findings import (
 )
 from tfmem.config import Config
 from tfmem.datasets import AnyDataset, StreamedDataset
-from tfmem.duplicates import find_duplicates
+from tfmem.datasets.duplicates import find_duplicates
 from tfmem.estimation.thresholds import at_least
 
 

@@ -10,9 +10,9 @@ import pandas as pd
 
 from tfmem.audit.effects import effects, large, ranked
 from tfmem.config import AuditSettings, Config
+from tfmem.experiments.run import Run
 from tfmem.experiments.summed import records_in, sum_trials
-from tfmem.pairs import ModelInfluence
-from tfmem.run import Run
+from tfmem.store.pairs import ModelInfluence
 
 LEAST_TRIALS = 10  # without an example: with fewer, how often they are right says little
 Effects = Callable[[np.ndarray], tuple[pd.DataFrame, np.ndarray]]

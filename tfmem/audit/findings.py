@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from tfmem.duplicates import Duplicates
+from tfmem.datasets.duplicates import Duplicates
 from tfmem.estimation.thresholds import at_least
 
 LABEL, USEFUL, ATYPICAL, DUPLICATE = "label", "useful", "atypical", "duplicate"

@@ -16,7 +16,7 @@ from ruamel.yaml.events import (
     ScalarEvent,
 )
 
-from tfmem.errors import InputError
+from tfmem.messages.errors import InputError
 
 LONGEST = 2**20  # characters of a document
 _DEEPEST = 32  # levels of nesting

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from tfmem.config.models import ModelSettings
 from tfmem.config.parsing import parse_yaml, shown
 from tfmem.config.tree import Config
-from tfmem.errors import InputError
+from tfmem.messages.errors import InputError
 
 _MODELS = tuple(
     family.model_fields["name"].default for family in get_args(get_args(ModelSettings)[0])

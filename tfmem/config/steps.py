@@ -174,7 +174,7 @@ class TrainingSettings(Settings):
         all.
       groups_digest: hash of what is in that file, found when a run begins.
       subsets: an npz file with the subset of each trial, in place of `fraction` (see
-        `tfmem.given`); those of one stack must be of one size.
+        `tfmem.subsets.given`); those of one stack must be of one size.
       subsets_digest: hash of what is in that file, found when a run begins.
       trainer: `stacked` trains many models in one program, or one where that is faster, on each
         device; `mirrored` trains one model over all devices.

@@ -21,8 +21,8 @@ from tfmem.datasets.table import load_table
 from tfmem.datasets.text import TextDataset
 from tfmem.datasets.text_files import load_text_files
 from tfmem.datasets.treebank import load_treebank
-from tfmem.errors import InputError
-from tfmem.quiet import import_tensorflow
+from tfmem.messages.errors import InputError
+from tfmem.messages.quiet import import_tensorflow
 
 __all__ = ["AnyDataset", "Dataset", "ImageDataset", "StreamedDataset", "TextDataset", "load"]
 

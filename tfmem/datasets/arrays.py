@@ -10,7 +10,7 @@ import numpy as np
 from tfmem.config import DatasetSettings
 from tfmem.datasets.dataset import Dataset
 from tfmem.datasets.labels import Column, as_classes
-from tfmem.errors import InputError
+from tfmem.messages.errors import InputError
 from tfmem.store.npz import read_npz
 
 _SPLITS = ("train", "test")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tfmem.errors import InputError
+from tfmem.messages.errors import InputError
 
 _LISTED = 20
 

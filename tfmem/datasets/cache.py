@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from tfmem.errors import InputError
+from tfmem.messages.errors import InputError
 from tfmem.store.files import complete_file, remove_leftovers
 from tfmem.store.npz import read_npz
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from tfmem.datasets.encoded import shown
-from tfmem.errors import InputError
+from tfmem.messages.errors import InputError
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff")
 _KINDS = 8  # of files left out that are listed one by one

@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from tfmem.datasets.streamed import AnyDataset
-from tfmem.errors import InputError
+from tfmem.messages.errors import InputError
 
 
 def keep_classes(dataset: AnyDataset, classes: Sequence[int | str]) -> AnyDataset:

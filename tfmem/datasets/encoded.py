@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from tfmem.datasets.pixels import Header, read_header
-from tfmem.errors import InputError
+from tfmem.messages.errors import InputError
 
 DIGEST_BYTES = 16  # of SHA-256, kept for each image
 MOST_BYTES = 1 << 29  # of an image file

@@ -23,7 +23,7 @@ from tfmem.datasets.dataset import Dataset
 from tfmem.datasets.encoded import EncodedImages, describe, described, read_file, shown
 from tfmem.datasets.pixels import SAID, Header, Trait, decode, read_header
 from tfmem.datasets.streamed import AnyDataset, StreamedDataset, default_resize
-from tfmem.errors import InputError
+from tfmem.messages.errors import InputError
 
 _FORMAT = 1  # of the cached arrays
 _NAMES = {"sizes", "traits", "digests"}

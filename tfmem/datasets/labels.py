@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from tfmem.errors import InputError
+from tfmem.messages.errors import InputError
 
 _WHOLE = re.compile(r"-?[0-9]{1,15}(\.0*)?", re.ASCII)
 _LISTED = 8

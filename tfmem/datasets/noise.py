@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from tfmem.datasets.streamed import AnyDataset
-from tfmem.errors import InputError
+from tfmem.messages.errors import InputError
 
 _STREAM = 0x6E6F6973  # keeps these random numbers apart from those of any trial
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from tfmem.datasets.dataset import Dataset
-from tfmem.errors import InputError
+from tfmem.messages.errors import InputError
 from tfmem.store.unpacking import read_gzip
 
 _CIFAR_PIXELS = 3 * 32 * 32

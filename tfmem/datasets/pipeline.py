@@ -18,7 +18,7 @@ from tfmem.datasets.pixels import Trait
 from tfmem.datasets.squares import part
 from tfmem.datasets.streamed import StreamedDataset
 from tfmem.datasets.windows import RATIOS, box_windows, center_windows, in_blocks, widened
-from tfmem.errors import InputError
+from tfmem.messages.errors import InputError
 
 Split = Literal["train", "test"]
 Told = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]  # arguments of `decode`

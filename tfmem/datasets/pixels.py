@@ -17,7 +17,7 @@ import numpy as np
 from PIL import Image, ImageFile, UnidentifiedImageError
 from PIL.ExifTags import Base as Tag
 
-from tfmem.errors import InputError, reason
+from tfmem.messages.errors import InputError, reason
 
 FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF")  # no others: EPS would start Ghostscript
 MOST_PIXELS = 89_478_485  # from which on Pillow, too, suspects a decompression bomb

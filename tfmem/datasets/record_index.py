@@ -14,8 +14,8 @@ from rich.progress import Progress
 from tfmem.datasets.cache import Arrays, cached, file_states
 from tfmem.datasets.encoded import EncodedImages, describe, described
 from tfmem.datasets.order import ORDER_FEATURES, index_order
-from tfmem.errors import InputError
-from tfmem.records import decode_example, feature, read_records
+from tfmem.messages.errors import InputError
+from tfmem.store.records import decode_example, feature, read_records
 
 _FORMAT = 2  # of the cached arrays
 _NAMES = {"file_numbers", "offsets", "lengths", "sizes", "traits", "digests", "labels"}

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from tfmem.config.parsing import shown
-from tfmem.errors import InputError, reason
+from tfmem.messages.errors import InputError, reason
 
 _SUFFIXES = (".tsv", ".csv", ".jsonl")
 _SURROGATE = re.compile(r"[\ud800-\udfff]")

@@ -7,7 +7,7 @@ import numpy as np
 from tfmem.datasets.encoded import EncodedImages
 from tfmem.datasets.pixels import decode
 from tfmem.datasets.windows import RATIOS, center_windows, in_blocks
-from tfmem.errors import InputError
+from tfmem.messages.errors import InputError
 
 
 def center_square(images: EncodedImages, index: int, image_size: int, resize: int) -> np.ndarray:

@@ -6,7 +6,7 @@ import numpy as np
 
 from tfmem.config import DatasetSettings
 from tfmem.datasets import AnyDataset, load
-from tfmem.terminal import say
+from tfmem.messages.terminal import say
 
 _CLASSES = 12  # that are listed; of more, only some
 _LETTERS = 40  # of a class name

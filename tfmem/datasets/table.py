@@ -14,7 +14,7 @@ from tfmem.config import DatasetSettings, TableSettings
 from tfmem.datasets.dataset import Dataset
 from tfmem.datasets.labels import Column, as_classes
 from tfmem.datasets.rows import Rows, check_columns, held_out, read_rows, rows_said
-from tfmem.errors import InputError
+from tfmem.messages.errors import InputError
 
 _MISSING = {"", "na", "n/a", "nan", "null", "none", "?"}  # in place of a number
 _LARGEST = 1e30  # a number; its square is one of float64 still

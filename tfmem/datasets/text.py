@@ -10,7 +10,7 @@ from functools import cached_property
 import numpy as np
 
 from tfmem.datasets.rows import rows_said
-from tfmem.errors import InputError
+from tfmem.messages.errors import InputError
 
 
 @dataclass(frozen=True)

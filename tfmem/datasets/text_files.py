@@ -11,7 +11,7 @@ from tfmem.config import DatasetSettings, TextSettings
 from tfmem.datasets.labels import Column, as_classes
 from tfmem.datasets.rows import check_columns, held_out, read_rows, rows_said
 from tfmem.datasets.text import TextDataset, as_texts, check_classes
-from tfmem.errors import InputError
+from tfmem.messages.errors import InputError
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from tfmem.datasets.order import ORDER_FEATURES, index_order
 from tfmem.datasets.record_index import index_records
 from tfmem.datasets.streamed import AnyDataset, StreamedDataset, default_resize
 from tfmem.datasets.text import TextDataset, as_texts, check_classes
-from tfmem.errors import InputError
+from tfmem.messages.errors import InputError
 
 _FROM_FILES = ("npz", "image_folder", "text_files", "treebank")  # names that are not of TFDS
 _THERE = (errno.EEXIST, errno.ENOTEMPTY)  # of a folder that is to get a name that is taken

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from tfmem.datasets.text import TextDataset, as_texts, check_classes
-from tfmem.errors import InputError
+from tfmem.messages.errors import InputError
 
 NEUTRAL = 2
 _POLARITIES = ("0", "1", "2", "3", "4")

@@ -7,8 +7,8 @@ from functools import cached_property
 
 import numpy as np
 
-from tfmem.errors import InputError
 from tfmem.estimation.estimator import ClassCounts, Difference, influence
+from tfmem.messages.errors import InputError
 
 
 class InfluenceBlock:

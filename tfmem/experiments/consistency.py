@@ -18,13 +18,13 @@ from tfmem.aggregation.bits import Bits
 from tfmem.aggregation.held import HeldTrials, count_in_parts, hold_trials
 from tfmem.aggregation.reading import load_labels
 from tfmem.config import SelectionSettings
-from tfmem.errors import InputError
 from tfmem.estimation.agreement import Agreement, Curve
 from tfmem.estimation.estimator import Samples, class_samples, difference, train_samples, variance
 from tfmem.estimation.thresholds import at_least
+from tfmem.messages.errors import InputError
 from tfmem.planning.power import lemma_bound
-from tfmem.predictions import LABELS_NAME, Labels, shards_in
 from tfmem.store.files import write_atomically
+from tfmem.store.predictions import LABELS_NAME, Labels, shards_in
 from tfmem.store.spreadsheets import to_csv
 
 _THRESHOLDS = np.arange(1, 101) / 100

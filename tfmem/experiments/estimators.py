@@ -12,13 +12,13 @@ import numpy as np
 import pandas as pd
 
 from tfmem.config import Config
-from tfmem.errors import InputError
 from tfmem.estimation.thresholds import at_least
 from tfmem.experiments.correlation import rank_correlation
 from tfmem.experiments.outcome import Outcome
 from tfmem.experiments.ranking import areas
 from tfmem.experiments.summed import Summed, sum_trials
-from tfmem.predictions import TrialRecord
+from tfmem.messages.errors import InputError
+from tfmem.store.predictions import TrialRecord
 
 QUESTION = "Does self-influence estimate what the subsampled estimator does?"
 REFERENCES = {

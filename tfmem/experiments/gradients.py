@@ -8,8 +8,8 @@ import numpy as np
 
 from tfmem.config import Config
 from tfmem.datasets import AnyDataset, StreamedDataset
-from tfmem.encoders import as_arrays
-from tfmem.errors import InputError
+from tfmem.messages.errors import InputError
+from tfmem.models.encoders import as_arrays
 from tfmem.training.dynamics import clock
 
 NORM, EARLY_NORM, SELF_INFLUENCE = "norm", "early_norm", "self_influence"
@@ -21,7 +21,7 @@ class GradientProbe:
 
     Says `early_norm` and, after the last epoch, `norm`, the lengths of the gradients of each
     example's cross entropy (Paul et al. 2021, Def. 2.1, for one model: GraNd), float64
-    `[num_train]`; `self_influence` (`tfmem.self_influence`, solver `fast`), NaN if the solver
+    `[num_train]`; `self_influence` (`tfmem.influence`, solver `fast`), NaN if the solver
     refuses; and the seconds of both after the last epoch, without the tracing of programs.
     """
 
@@ -46,9 +46,9 @@ class GradientProbe:
 
     def __call__(self, epoch: int, values: Sequence[np.ndarray]) -> Mapping[str, np.ndarray]:
         """See `Probe`."""
+        from tfmem.influence import FastSolver, Objective, remove_scores
+        from tfmem.influence.solver import lengths
         from tfmem.models import build
-        from tfmem.self_influence import FastSolver, Objective, remove_scores
-        from tfmem.self_influence.solver import lengths
 
         data, said = self._dataset, dict[str, np.ndarray]()
         model = build(self._config.model, data.input_shape, len(data.class_names))

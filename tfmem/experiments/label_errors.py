@@ -12,11 +12,11 @@ import pandas as pd
 
 from tfmem.config import Config
 from tfmem.datasets import AnyDataset
-from tfmem.errors import InputError
 from tfmem.experiments.outcome import Outcome
 from tfmem.experiments.ranking import areas, resampled
 from tfmem.experiments.summed import Summed
 from tfmem.experiments.training import draw
+from tfmem.messages.errors import InputError
 from tfmem.training.dynamics import Dynamics, follow
 
 QUESTION = "How well does memorization find wrong labels?"

@@ -15,10 +15,10 @@ from scipy.stats import binomtest
 
 from tfmem.config import Config
 from tfmem.datasets import AnyDataset
-from tfmem.errors import InputError
 from tfmem.experiments.consistency import Comparison, Rule, Side, consistency, curves
 from tfmem.experiments.outcome import Outcome
 from tfmem.experiments.retraining import representation_accuracy, retrain
+from tfmem.messages.errors import InputError
 
 LAST_LAYER = "Does the last layer memorize?"
 LAST_K_LAYERS = "In which layers does memorization happen?"

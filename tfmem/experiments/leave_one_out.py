@@ -15,13 +15,13 @@ import pandas as pd
 
 from tfmem.config import Config
 from tfmem.datasets import AnyDataset
-from tfmem.errors import InputError
 from tfmem.estimation.estimator import Samples, difference, variance
 from tfmem.estimation.noisy import Comparison, compare
 from tfmem.experiments.outcome import Outcome
 from tfmem.experiments.training import draw, independent, train_on
-from tfmem.predictions import TrialRecord
-from tfmem.subsets import unpack
+from tfmem.messages.errors import InputError
+from tfmem.store.predictions import TrialRecord
+from tfmem.subsets.drawing import unpack
 
 QUESTION = "Do the estimates agree with training again without one example?"
 _WITH = 1  # of the models on everything, whose seeds are not those of the models without

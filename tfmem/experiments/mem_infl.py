@@ -12,7 +12,7 @@ import pandas as pd
 from tfmem.estimation.thresholds import at_least
 from tfmem.experiments.correlation import rank_correlation
 from tfmem.experiments.outcome import Outcome
-from tfmem.run import Run
+from tfmem.experiments.run import Run
 
 QUESTION = "Do memorized examples have influence, and on how many?"
 

@@ -10,11 +10,11 @@ from functools import cache
 
 import numpy as np
 
-from tfmem.attribution.needs import check_attribution
 from tfmem.config import Config, TailSettings
 from tfmem.config.models import Network
 from tfmem.datasets import AnyDataset, TextDataset
-from tfmem.errors import InputError
+from tfmem.influence.attribution.needs import check_attribution
+from tfmem.messages.errors import InputError
 
 Data = Callable[[], AnyDataset]
 GROUPS = 10  # of a class, which typicality compares
@@ -139,7 +139,7 @@ def blocks(config: Config, data: Data) -> None:
     dataset = data()
     if isinstance(dataset, TextDataset):
         return  # whose networks depend on what is frozen
-    from tfmem.quiet import import_tensorflow
+    from tfmem.messages.quiet import import_tensorflow
 
     import_tensorflow()
     from tfmem.models import build

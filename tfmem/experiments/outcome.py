@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from tfmem.errors import InputError
+from tfmem.messages.errors import InputError
 from tfmem.store.files import write_atomically
 from tfmem.store.json_files import read_object, value_of
 from tfmem.store.spreadsheets import read_csv, to_csv

@@ -14,9 +14,9 @@ import pandas as pd
 
 from tfmem.config import Config
 from tfmem.datasets import AnyDataset
-from tfmem.errors import InputError
 from tfmem.experiments.outcome import Outcome
 from tfmem.experiments.training import draw, train_on
+from tfmem.messages.errors import InputError
 
 QUESTION = "What are the training examples of high-influence pairs worth?"
 _REMOVALS = "none", "pairs", "random"

@@ -11,7 +11,6 @@ import pandas as pd
 
 from tfmem.config import Config
 from tfmem.datasets import AnyDataset
-from tfmem.errors import InputError
 from tfmem.estimation.thresholds import at_least
 from tfmem.experiments.correlation import rank_correlation
 from tfmem.experiments.gradients import (
@@ -26,7 +25,8 @@ from tfmem.experiments.needs import numbers_of_trials
 from tfmem.experiments.outcome import Outcome
 from tfmem.experiments.ranking import areas
 from tfmem.experiments.summed import Summed, sum_trials
-from tfmem.predictions import TrialRecord
+from tfmem.messages.errors import InputError
+from tfmem.store.predictions import TrialRecord
 from tfmem.training.dynamics import Dynamics, follow
 
 QUESTION = "How near do cheaper scores come to memorization?"
@@ -43,7 +43,7 @@ def proxies(
     examples that never are count as forgotten in every epoch), EL2N and GraNd (Paul et al. 2021,
     Def. 2.2 and 2.1: the norm of the difference between probabilities and label, and of the
     gradient of the loss, early in training), the gradient norm after training, and self-influence
-    (`tfmem.self_influence`, solver `fast`).
+    (`tfmem.influence`, solver `fast`).
 
     From trials: the consistency score (Jiang et al. 2021: accuracy when left out, here one minus
     it), the same of probabilities, and the estimator itself. An example of which a score says

@@ -14,11 +14,11 @@ import numpy as np
 import pandas as pd
 from scipy.stats import rankdata
 
-from tfmem.errors import InputError
 from tfmem.estimation.agreement import Agreement, Curve
 from tfmem.experiments.correlation import RankCorrelation, rank_correlation
-from tfmem.results import read_memorization
+from tfmem.messages.errors import InputError
 from tfmem.store.files import write_atomically
+from tfmem.store.results import read_memorization
 from tfmem.store.spreadsheets import to_csv
 
 _THRESHOLDS = np.arange(1, 101) / 100

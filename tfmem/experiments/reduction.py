@@ -15,11 +15,11 @@ import numpy as np
 import pandas as pd
 from numpy.random import SeedSequence, default_rng
 
-from tfmem.attribution.integral import BlendInfluence, Splitter, directions
 from tfmem.config import Config
-from tfmem.errors import InputError
 from tfmem.experiments.outcome import Outcome
-from tfmem.self_influence.solver import Solver
+from tfmem.influence.attribution.integral import BlendInfluence, Splitter, directions
+from tfmem.influence.solver import Solver
+from tfmem.messages.errors import InputError
 from tfmem.store.files import write_atomically
 from tfmem.store.spreadsheets import read_csv, to_csv
 from tfmem.training.progress import ExampleProgress

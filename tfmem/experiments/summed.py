@@ -11,11 +11,11 @@ import numpy as np
 from tfmem.aggregation.one_by_one import each_trial
 from tfmem.config import Config
 from tfmem.datasets import AnyDataset
-from tfmem.errors import InputError
 from tfmem.estimation.estimator import TrainCounts, memorization
 from tfmem.experiments.training import train_alone, workplace
-from tfmem.predictions import LABELS_NAME, TrialRecord, shards_in
-from tfmem.subsets import unpack
+from tfmem.messages.errors import InputError
+from tfmem.store.predictions import LABELS_NAME, TrialRecord, shards_in
+from tfmem.subsets.drawing import unpack
 
 
 @dataclass(frozen=True)

@@ -14,11 +14,11 @@ from rich.markup import escape
 
 from tfmem.config import Config
 from tfmem.datasets import AnyDataset
-from tfmem.errors import InputError
-from tfmem.given import GivenSubsets
-from tfmem.predictions import read_shard, shards_in
+from tfmem.messages.errors import InputError
 from tfmem.store.files import write_atomically
-from tfmem.subsets import random_order, unpack
+from tfmem.store.predictions import read_shard, shards_in
+from tfmem.subsets.drawing import random_order, unpack
+from tfmem.subsets.given import GivenSubsets
 from tfmem.training import TrialSummary, train
 
 _ATTEMPTS = 3  # seeds that a model has, one after the other, until it does not diverge

@@ -10,9 +10,9 @@ import pandas as pd
 from scipy.stats import bootstrap
 
 from tfmem.datasets import AnyDataset
-from tfmem.errors import InputError
 from tfmem.experiments.needs import GROUPS, train_phrases
 from tfmem.experiments.outcome import Outcome
+from tfmem.messages.errors import InputError
 
 QUESTION = "Are memorized sentences atypical?"
 _SMOOTHING = 0.01  # k of eq. 24

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 
 from tfmem.figures.galleries import Images
 from tfmem.figures.style import GREY, literal, new_figure
-from tfmem.terminal import printable
+from tfmem.messages.terminal import printable
 
 _SCALE = "PuOr_r"  # orange above 0, purple below: told apart by every kind of colour vision
 _LINE = 84  # characters of a line

@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from tfmem.figures.style import BLUE, FAINT, GREY, VERMILION, literal
-from tfmem.terminal import printable
+from tfmem.messages.terminal import printable
 
 _COLUMNS, _LINES = 110, 4  # letters in a line, lines of a text
 _LINE = 0.19  # inches

@@ -11,9 +11,9 @@ from matplotlib.figure import Figure
 
 from tfmem.datasets import AnyDataset
 from tfmem.datasets.pictures import Pictures
-from tfmem.errors import InputError
 from tfmem.figures.galleries import Images, InfluenceRow, pair_gallery, spread_evenly
 from tfmem.figures.style import save
+from tfmem.messages.errors import InputError
 
 _EXAMPLES = 4
 MostInfluenced = Callable[[int, int], tuple[np.ndarray, np.ndarray]]

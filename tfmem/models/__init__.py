@@ -19,7 +19,7 @@ from tfmem.config import (
     TailSettings,
     TransformerSettings,
 )
-from tfmem.errors import InputError
+from tfmem.messages.errors import InputError
 from tfmem.models.cnn import build_cnn
 from tfmem.models.dense import build_dense
 from tfmem.models.densenet import build_densenet

@@ -8,7 +8,7 @@ from typing import Any
 
 import keras
 
-from tfmem.errors import InputError
+from tfmem.messages.errors import InputError
 
 
 def final_softmax(model: keras.Model) -> keras.Layer | None:

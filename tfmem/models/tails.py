@@ -7,7 +7,7 @@ from itertools import islice
 
 import keras
 
-from tfmem.errors import InputError
+from tfmem.messages.errors import InputError
 
 
 def cuts(model: keras.Model) -> Iterator[str]:

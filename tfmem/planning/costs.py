@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 
-from tfmem.errors import InputError
+from tfmem.messages.errors import InputError
 
 PairsOf = Literal["same-class", "all"]
 RECORD_OVERHEAD = 350  # bytes of a prediction record that are not bits or probabilities, at most

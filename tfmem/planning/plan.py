@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 
-from tfmem.errors import InputError
+from tfmem.messages.errors import InputError
 from tfmem.planning.costs import PairsOf, Sizes, TrialTime, counting_bytes, record_bytes
 from tfmem.planning.power import (
     chance,
@@ -18,7 +18,7 @@ from tfmem.planning.power import (
     stderr,
     trials_needed,
 )
-from tfmem.subsets import subset_size
+from tfmem.subsets.drawing import subset_size
 
 TYPICAL_RATE = 0.9
 

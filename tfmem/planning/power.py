@@ -15,7 +15,7 @@ import numpy as np
 from scipy.optimize import brentq
 from scipy.stats import binom, hypergeom, norm
 
-from tfmem.errors import InputError
+from tfmem.messages.errors import InputError
 
 MOST_TRIALS = 100_000  # a plan for more takes minutes
 _SPREAD = 9  # standard deviations from its mean within which a count is certain to be

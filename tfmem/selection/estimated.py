@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 
 from tfmem.config import SelectionSettings
-from tfmem.errors import InputError
 from tfmem.estimation.thresholds import at_least
-from tfmem.pairs import ModelInfluence, Pairs
+from tfmem.messages.errors import InputError
 from tfmem.selection.finding import check_count
 from tfmem.selection.settling import Selection
+from tfmem.store.pairs import ModelInfluence, Pairs
 
 _UNKNOWN = "stderr", "ci_low", "ci_high", "p_value", "log10_p_value", "q_value"
 

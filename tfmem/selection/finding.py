@@ -7,11 +7,11 @@ from dataclasses import replace
 import numpy as np
 
 from tfmem.config import SelectionSettings
-from tfmem.errors import InputError
 from tfmem.estimation.estimator import ClassCounts, TestCounts, TrainCounts, memorization
 from tfmem.estimation.search import Found, Search, TooMany
 from tfmem.estimation.significance import log_mean_p_values, log_p_values, normal_quantile
 from tfmem.estimation.thresholds import counts_at_least
+from tfmem.messages.errors import InputError
 from tfmem.selection.candidates import (
     Candidates,
     concatenate,

@@ -9,15 +9,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from tfmem.config import SelectionSettings
-from tfmem.errors import InputError
 from tfmem.estimation.estimator import difference, less
 from tfmem.estimation.significance import (
     expected_by_chance,
     expected_means_by_chance,
     q_values,
 )
-from tfmem.pairs import Pairs
+from tfmem.messages.errors import InputError
 from tfmem.selection.candidates import Candidates, concatenate, meets_rule, signed_influence
+from tfmem.store.pairs import Pairs
 
 
 @dataclass(frozen=True)

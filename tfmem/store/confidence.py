@@ -13,7 +13,7 @@ from functools import cache
 
 import numpy as np
 
-from tfmem.errors import InputError
+from tfmem.messages.errors import InputError
 
 UNIT = 2.0**-32  # of probabilities that follow from margins
 _ONE = int(np.float16(1).view(np.uint16))

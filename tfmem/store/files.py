@@ -15,8 +15,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from tfmem.records import write_records
 from tfmem.store.owners import OWNER, is_abandoned, new_owner
+from tfmem.store.records import write_records
 
 _LONGEST = 40  # letters of a name within a temporary one, which may have 255 bytes
 # What earlier versions wrote in place of OWNER.

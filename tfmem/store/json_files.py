@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from tfmem.errors import InputError, reason
+from tfmem.messages.errors import InputError, reason
 
 
 def read_object(path: str | os.PathLike[str]) -> dict[str, Any]:

@@ -19,8 +19,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from tfmem.errors import InputError
-from tfmem.records import parse_shard_name
+from tfmem.messages.errors import InputError
+from tfmem.store.records import parse_shard_name
 
 MANIFEST_NAME = "manifest.json"
 SCHEMA_VERSION = 1

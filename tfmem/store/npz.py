@@ -17,7 +17,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from tfmem.errors import InputError, reason
+from tfmem.messages.errors import InputError, reason
 from tfmem.store.unpacking import RATIO, most
 
 PLAIN = "biufU"  # kinds of arrays: booleans, integers, floats, strings

@@ -15,7 +15,7 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-from tfmem.errors import InputError
+from tfmem.messages.errors import InputError
 from tfmem.store.files import remove_leftovers, write_atomically
 from tfmem.store.json_files import read_object
 from tfmem.store.owners import OWNER, is_abandoned, new_owner

@@ -13,8 +13,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tfmem.errors import InputError
-from tfmem.records import parse_shard_name
+from tfmem.messages.errors import InputError
 from tfmem.store.manifests import (
     MANIFEST_NAME,
     MOST_BYTES,
@@ -24,6 +23,7 @@ from tfmem.store.manifests import (
     parse_state,
 )
 from tfmem.store.places import Place, open_place
+from tfmem.store.records import parse_shard_name
 
 
 @dataclass(frozen=True)

@@ -14,11 +14,11 @@ from typing import Any, BinaryIO, TypeVar
 
 import google_crc32c
 
-from tfmem.errors import InputError
-from tfmem.records import parse_shard_name, read_records, shard_name, write_records
+from tfmem.messages.errors import InputError
 from tfmem.store.manifests import MANIFEST_NAME, FileFacts, Manifest
 from tfmem.store.places import open_place
 from tfmem.store.publishing import valid_manifest
+from tfmem.store.records import parse_shard_name, read_records, shard_name, write_records
 
 Result = TypeVar("Result")
 _AGAIN = "make it again, with `tfmem run` or `tfmem estimate`"

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from tfmem.errors import InputError, reason
+from tfmem.messages.errors import InputError, reason
 
 _FORMULA = re.compile(r"'*[=+\-@\t\r\uff0b\uff0d\uff1d\uff20]")
 _NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]*)?([eE][+-]?[0-9]+)?")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import zlib
 from pathlib import Path
 
-from tfmem.errors import InputError
+from tfmem.messages.errors import InputError
 
 FREE = 256 << 20  # bytes that any file may unpack to
 RATIO = 100  # of unpacked to packed bytes above that; measurements stay far below

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tfmem.errors import InputError
+from tfmem.messages.errors import InputError
 
 _ROUNDING = 1e-5  # of a difference of two float32 numbers within [-1, 1]
 

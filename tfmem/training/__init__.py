@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 from tfmem.config import Config
 from tfmem.datasets import AnyDataset
-from tfmem.quiet import import_tensorflow
-from tfmem.training.claims import Worker
+from tfmem.messages.quiet import import_tensorflow
+from tfmem.store.claims import Worker
+from tfmem.store.folders import open_folder
 from tfmem.training.digests import with_digests
 from tfmem.training.directory import check_directory, open_directory
-from tfmem.training.storage import open_folder
 from tfmem.training.trials import Farm, TrialSummary
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tfmem.errors import InputError
+from tfmem.messages.errors import InputError
+from tfmem.store.folders import Folder
 from tfmem.store.npz import PLAIN, NpzFile
-from tfmem.training.storage import Folder
 
 if TYPE_CHECKING:
     import tensorflow as tf

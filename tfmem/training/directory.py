@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 from tfmem.config import Config, differences, from_yaml
 from tfmem.datasets import AnyDataset
-from tfmem.errors import InputError
-from tfmem.predictions import CONFIG_NAME, LABELS_NAME, Labels
-from tfmem.subsets import subset_size
-from tfmem.training.grouping import keep_groups, keep_subsets
-from tfmem.training.storage import Folder, open_folder
+from tfmem.messages.errors import InputError
+from tfmem.store.folders import Folder, open_folder
+from tfmem.store.predictions import CONFIG_NAME, LABELS_NAME, Labels
+from tfmem.subsets.drawing import subset_size
+from tfmem.subsets.keeping import keep_groups, keep_subsets
 
 if TYPE_CHECKING:
     from tfmem.training.outcome import Trainer  # imports TensorFlow

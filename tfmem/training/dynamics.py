@@ -14,12 +14,12 @@ import numpy as np
 
 from tfmem.config import Config
 from tfmem.datasets import AnyDataset
-from tfmem.errors import InputError
-from tfmem.given import GivenSubsets
-from tfmem.quiet import import_tensorflow
+from tfmem.messages.errors import InputError
+from tfmem.messages.quiet import import_tensorflow
 from tfmem.store.files import write_atomically
 from tfmem.store.npz import read_npz
-from tfmem.subsets import Trial
+from tfmem.subsets.drawing import Trial
+from tfmem.subsets.given import GivenSubsets
 
 if TYPE_CHECKING:
     import tensorflow as tf

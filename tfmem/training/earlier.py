@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 from rich import print as say
 
-from tfmem.predictions import TrialRecord
+from tfmem.store.predictions import TrialRecord
 from tfmem.training.journal import TrialNote
 from tfmem.training.shards import Shards
 

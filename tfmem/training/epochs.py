@@ -10,8 +10,8 @@ import numpy as np
 import tensorflow as tf
 
 from tfmem.config import TrainingSettings
-from tfmem.errors import InputError
-from tfmem.subsets import Trial
+from tfmem.messages.errors import InputError
+from tfmem.subsets.drawing import Trial
 from tfmem.training.initialization import VariableInitializer
 from tfmem.training.outcome import Outcome, Watcher
 from tfmem.training.schedules import learning_rates

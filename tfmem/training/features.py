@@ -11,11 +11,11 @@ import numpy as np
 
 from tfmem.config import Config
 from tfmem.datasets import AnyDataset
-from tfmem.encoders import as_arrays
-from tfmem.errors import InputError
+from tfmem.messages.errors import InputError
+from tfmem.models.encoders import as_arrays
 from tfmem.models.tails import cut
 from tfmem.store.files import complete_file
-from tfmem.subsets import Trial
+from tfmem.subsets.drawing import Trial
 from tfmem.training.learning import check_learned
 from tfmem.training.mirrored import MirroredTrainer
 from tfmem.training.outcome import Outcome, WatcherOf

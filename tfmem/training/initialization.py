@@ -13,8 +13,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from tfmem.errors import InputError
-from tfmem.subsets import Purpose, Trial
+from tfmem.messages.errors import InputError
+from tfmem.subsets.drawing import Purpose, Trial
 
 _KNOWN = ("keras.", "tfmem.")  # modules whose layers and initializers draw from seeds only
 _ANY_LENGTH = 8  # of an axis that a model leaves open

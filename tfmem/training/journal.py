@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from tfmem.training.storage import Folder
+from tfmem.store.folders import Folder
 
 TABLE_NAME = "trials.csv"
 _OF = "# of a shard in bytes: "

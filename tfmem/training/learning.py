@@ -14,7 +14,7 @@ import numpy as np
 
 from tfmem.config import TrainingSettings
 from tfmem.datasets import AnyDataset, Dataset
-from tfmem.errors import InputError
+from tfmem.messages.errors import InputError
 
 if TYPE_CHECKING:
     from tfmem.training.journal import TrialNote

@@ -11,9 +11,9 @@ import tensorflow as tf
 
 from tfmem.config import TrainingSettings
 from tfmem.datasets import ImageDataset, StreamedDataset
-from tfmem.errors import InputError
+from tfmem.messages.errors import InputError
 from tfmem.models.logits import check_logits
-from tfmem.subsets import Trial
+from tfmem.subsets.drawing import Trial
 from tfmem.training.augmentation import draw_boxes, draw_moves, move
 from tfmem.training.epochs import (
     EVALUATION_BATCH,

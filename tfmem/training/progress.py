@@ -20,7 +20,7 @@ from rich.progress import (
 )
 from typing_extensions import Self
 
-from tfmem.terminal import is_quiet, say
+from tfmem.messages.terminal import is_quiet, say
 from tfmem.training.journal import TrialNote
 
 _LINE_SECONDS = 60.0

@@ -12,15 +12,15 @@ import numpy as np
 
 from tfmem.config import Config, from_yaml
 from tfmem.datasets import AnyDataset
-from tfmem.errors import InputError
-from tfmem.predictions import CONFIG_NAME, TrialRecord, parse_shard
-from tfmem.records import parse_shard_name, shard_name
+from tfmem.messages.errors import InputError
 from tfmem.store.confidence import to_bytes
-from tfmem.subsets import Trial, pack, subset_size, unpack
-from tfmem.training.grouping import kept_subsets, kept_units
+from tfmem.store.folders import Folder
+from tfmem.store.predictions import CONFIG_NAME, TrialRecord, parse_shard
+from tfmem.store.records import parse_shard_name, shard_name
+from tfmem.subsets.drawing import Trial, pack, subset_size, unpack
+from tfmem.subsets.keeping import kept_subsets, kept_units
 from tfmem.training.learning import is_left_out
 from tfmem.training.outcome import Outcome
-from tfmem.training.storage import Folder
 
 
 class Shards:

@@ -11,10 +11,10 @@ import numpy as np
 
 from tfmem.config import Config
 from tfmem.datasets import AnyDataset
-from tfmem.errors import InputError
+from tfmem.messages.errors import InputError
+from tfmem.messages.quiet import import_tensorflow
 from tfmem.planning import TrialTime
-from tfmem.quiet import import_tensorflow
-from tfmem.subsets import Trial, subset_size
+from tfmem.subsets.drawing import Trial, subset_size
 from tfmem.training.lanes import work_in_lanes
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def time_trials(config: Config, dataset: AnyDataset, trials: int) -> TrialTime:
             f"{training.batch_size}"
         )
     import_tensorflow()
-    from tfmem.encoders import as_arrays
+    from tfmem.models.encoders import as_arrays
     from tfmem.training.choosing import share_cores
     from tfmem.training.trainers import make_trainers
 

@@ -10,11 +10,11 @@ import tensorflow as tf
 
 from tfmem.config import Config
 from tfmem.datasets import AnyDataset, ImageDataset, StreamedDataset
-from tfmem.encoders import as_arrays
-from tfmem.errors import InputError
-from tfmem.given import read_subsets
+from tfmem.messages.errors import InputError
+from tfmem.messages.terminal import say
 from tfmem.models import build
-from tfmem.terminal import say
+from tfmem.models.encoders import as_arrays
+from tfmem.subsets.given import read_subsets
 from tfmem.training.choosing import (
     choose_devices,
     choose_stack_size,

@@ -13,19 +13,19 @@ import numpy as np
 
 from tfmem.config import Config
 from tfmem.datasets import AnyDataset
-from tfmem.errors import InputError
-from tfmem.predictions import TrialRecord
-from tfmem.records import framed_size, parse_shard_name
-from tfmem.subsets import Trial
+from tfmem.messages.errors import InputError
+from tfmem.store.claims import Claims, Worker
+from tfmem.store.folders import Folder
+from tfmem.store.predictions import TrialRecord
+from tfmem.store.records import framed_size, parse_shard_name
+from tfmem.subsets.drawing import Trial
 from tfmem.training.checkpoints import Checkpoint
-from tfmem.training.claims import Claims, Worker
 from tfmem.training.earlier import mark_anew
 from tfmem.training.journal import TABLE_NAME, Journal, Scalars, TrialNote, to_csv
 from tfmem.training.lanes import work_in_lanes
 from tfmem.training.learning import describe_unlearned
 from tfmem.training.progress import TrialProgress
 from tfmem.training.shards import Shards
-from tfmem.training.storage import Folder
 from tfmem.training.watching import TrialWatcher
 
 if TYPE_CHECKING:

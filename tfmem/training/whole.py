@@ -12,12 +12,12 @@ import numpy as np
 from tfmem.config import Config
 from tfmem.datasets import Dataset
 from tfmem.models import build
-from tfmem.subsets import Trial
+from tfmem.store.folders import open_folder
+from tfmem.subsets.drawing import Trial
 from tfmem.training.checkpoints import Checkpoint
 from tfmem.training.learning import check_learned
 from tfmem.training.mirrored import MirroredTrainer
 from tfmem.training.outcome import Outcome, Watcher
-from tfmem.training.storage import open_folder
 from tfmem.training.trainers import model_builder
 
 if TYPE_CHECKING:

@@ -1,0 +1,203 @@
+"""Near duplicates: examples of one data set that are almost the same picture.
+
+A picture is compared by a thumbnail of 8 x 8 pixels in colour, less its mean and scaled to length
+one. Thumbnails of unrelated pictures are alike in what most pictures share (light sky, white
+background), so the components of thumbnails are scaled to equal variance first; of what is left,
+unrelated pictures have nothing in common, and the cosine between two is their similarity.
+
+Texts are alike, with similarity 1, if they have the same words in the same order, whatever their
+case and punctuation.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from tfmem.datasets import AnyDataset, Dataset, TextDataset
+from tfmem.messages.errors import InputError
+from tfmem.store import spreadsheets
+from tfmem.store.files import write_atomically
+from tfmem.store.groups import Groups, to_csv
+
+THRESHOLD = 0.85  # of 144 pairs of CIFAR-100 from here to 0.95, a dozen were different things
+_SIDE = 8
+_RIDGE = 1e-3  # of the largest variance: components below it are noise
+_BLOCK = 2048
+_MOST = 10_000_000  # pairs
+_NONE = pd.DataFrame({"a": np.zeros(0, int), "b": np.zeros(0, int), "similarity": np.zeros(0)})
+
+
+@dataclass(frozen=True)
+class Duplicates:
+    """What is alike in a data set.
+
+    Attributes:
+      groups: training examples joined by chains of near duplicates, named after their first.
+      train: a row a pair of training examples: `train_index`, `other_index` (the larger),
+        `similarity`; 1 for equal examples.
+      test: a row a test example and a training example that are alike: `test_index`, `train_index`,
+        `group` (empty if the training example is in none), `similarity`.
+    """
+
+    groups: Groups
+    train: pd.DataFrame
+    test: pd.DataFrame
+
+
+def find_duplicates(dataset: AnyDataset, threshold: float = THRESHOLD) -> Duplicates:
+    """Finds pairs with at least some similarity, within training and between test and training.
+
+    Memory beside the data set is 1.5 kB an example, what a block of similarities takes (17 MB), and
+    the pairs found.
+
+    Args:
+      dataset: in memory, of images, of texts, or of vectors, which are compared as they are.
+      threshold: least similarity, above 0 and at most 1; equal examples are found at any.
+
+    Raises:
+      InputError: if the data set is streamed, or if there are too many pairs.
+    """
+    if isinstance(dataset, TextDataset):
+        train_names, test_names = _words(dataset.train_texts), _words(dataset.test_texts)
+        near_train = near_test = _NONE
+    elif isinstance(dataset, Dataset):
+        train_names, test_names = _hashes(dataset.train_images), _hashes(dataset.test_images)
+        train, test = _features(dataset)
+        near_train = _alike(train, train, threshold, above=True)
+        near_test = _alike(test, train, threshold)
+    else:
+        raise InputError(
+            f"{dataset.name}: near duplicates are found in memory; this data set is streamed "
+            "(dataset.image_size)"
+        )
+    same = _equal(train_names, train_names).rename(columns={"a": "b", "b": "a"}).query("a < b")
+    pairs = _join(near_train, same)
+    near_test = _join(near_test, _equal(test_names, train_names))
+    groups = _components(pairs, len(train_names))
+    home = np.full(len(train_names), "", object)
+    for name, members in groups.items():
+        home[members] = name
+    train_pairs = pairs.set_axis(["train_index", "other_index", "similarity"], axis=1)
+    test_pairs = near_test.set_axis(["test_index", "train_index", "similarity"], axis=1)
+    test_pairs.insert(2, "group", home[test_pairs["train_index"]])
+    return Duplicates(groups, train_pairs, test_pairs)
+
+
+def _features(dataset: Dataset) -> tuple[np.ndarray, np.ndarray]:
+    """Unit vectors of training and test examples, float32 `[count, width]`."""
+    train, test = (_thumbnails(images) for images in (dataset.train_images, dataset.test_images))
+    variance, axes = np.linalg.eigh(train.T @ train / len(train))
+    variance = np.maximum(variance, 0)
+    scale = 1 / np.sqrt(variance + _RIDGE * max(variance[-1], np.finfo(np.float32).tiny))
+    projection = (axes * scale).astype(np.float32)
+    return _unit(train @ projection), _unit(test @ projection)
+
+
+def _thumbnails(images: np.ndarray) -> np.ndarray:
+    """Means over the cells of an 8 x 8 grid, less their mean, of length one: `[count, width]`."""
+    cells = [_cells(size) for size in images.shape[1:3]]
+    parts = []
+    for first in range(0, len(images), _BLOCK):
+        block = images[first : first + _BLOCK].astype(np.float32)
+        if images.ndim == 4:
+            rows, columns = cells
+            block = np.einsum("rh,nhwc,sw->nrsc", rows, block, columns, optimize=True)
+        block = block.reshape(len(block), -1)
+        parts.append(_unit(block - block.mean(axis=1, keepdims=True)))
+    return np.concatenate(parts)
+
+
+def _cells(size: int) -> np.ndarray:
+    """Weights of pixels in the cells of a line: float32 `[cells, size]`, rows sum to 1."""
+    cells = min(_SIDE, size)
+    edges = np.arange(cells + 1)[:, None] * size / cells
+    covered = np.clip(edges - np.arange(size), 0, 1)
+    return np.asarray(np.diff(covered, axis=0) * cells / size, np.float32)
+
+
+def _unit(rows: np.ndarray) -> np.ndarray:
+    """Rows of length one; rows of nearly 0, which have no direction, become 0."""
+    length = np.linalg.norm(rows, axis=1, keepdims=True)
+    return np.where(length > 1e-5, rows / np.maximum(length, 1e-5), 0).astype(np.float32)
+
+
+def _alike(
+    queries: np.ndarray, others: np.ndarray, threshold: float, above: bool = False
+) -> pd.DataFrame:
+    """Pairs with at least that similarity; `above` keeps those whose second number is larger."""
+    found, parts = 0, []
+    for first in range(0, len(queries), _BLOCK):
+        for second in range(first if above else 0, len(others), _BLOCK):
+            product = queries[first : first + _BLOCK] @ others[second : second + _BLOCK].T
+            row, column = np.nonzero(product >= threshold)
+            similarity = np.minimum(product[row, column], 1)
+            pair = pd.DataFrame({"a": row + first, "b": column + second, "similarity": similarity})
+            parts.append(pair[pair["a"] < pair["b"]] if above else pair)
+            found += len(parts[-1])
+            if found > _MOST:
+                raise InputError(
+                    "similarity of near duplicates: expected one that few pairs reach, more than "
+                    f"{_MOST:,} reach {threshold} (--threshold, or experiments.audit.similarity)"
+                )
+    return pd.concat(parts)
+
+
+def _hashes(images: np.ndarray) -> list[str]:
+    return [hashlib.sha256(np.ascontiguousarray(image).data).hexdigest() for image in images]
+
+
+def _words(texts: np.ndarray) -> list[str]:
+    """The words of each text, or the text itself if it has none."""
+    return [
+        "\n".join(" ".join(re.findall(r"\w+", part.casefold())) or part for part in sentences)
+        for sentences in texts
+    ]
+
+
+def _equal(queries: list[str], others: list[str]) -> pd.DataFrame:
+    """Each example that has an equal among others, with the first of those."""
+    place = pd.Series(range(len(others)), index=others)
+    first = place[~place.index.duplicated()].reindex(queries).to_numpy(np.float64)
+    known = np.flatnonzero(~np.isnan(first))
+    return pd.DataFrame({"a": known, "b": first[known].astype(np.int64), "similarity": 1.0})
+
+
+def _join(near: pd.DataFrame, equal: pd.DataFrame) -> pd.DataFrame:
+    """All pairs once, most similar first."""
+    pairs = pd.concat([equal, near])[["a", "b", "similarity"]].drop_duplicates(["a", "b"])
+    order = np.lexsort((pairs["b"], pairs["a"], -pairs["similarity"]))
+    return pairs.iloc[order].reset_index(drop=True)
+
+
+def _components(pairs: pd.DataFrame, count: int) -> Groups:
+    """Connected components of two examples and more."""
+    edges = (np.ones(len(pairs), np.int8), (pairs["a"], pairs["b"]))
+    _, component = connected_components(coo_array(edges, shape=(count, count)), directed=False)
+    order = np.argsort(component, kind="stable")
+    parts = np.split(order, np.flatnonzero(np.diff(component[order])) + 1)
+    found = sorted((part for part in parts if len(part) > 1), key=lambda part: int(part[0]))
+    return {f"like-{part[0]}": part for part in found}
+
+
+def write_duplicates(found: Duplicates, path: Path) -> None:
+    """Writes `NAME.csv` with the groups, and `NAME-pairs.csv` and `NAME-test.csv`.
+
+    Raises:
+      InputError: if a file cannot be written.
+    """
+    tables = {"pairs": found.train, "test": found.test}
+    try:
+        for name, table in tables.items():
+            contents = spreadsheets.to_csv(table, "%.4f")
+            write_atomically(path.with_name(f"{path.stem}-{name}.csv"), contents)
+        write_atomically(path, to_csv(found.groups))
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written: {error.strerror}") from None

@@ -1,0 +1,246 @@
+"""A finished run, read back as numpy arrays and pandas tables."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from tfmem.aggregation.estimates import KINDS, parse_influence
+from tfmem.config import Config, Statistic, from_yaml
+from tfmem.datasets import AnyDataset, load
+from tfmem.estimation.blocks import InfluenceBlock
+from tfmem.messages.errors import InputError
+from tfmem.store import pairs as pair_selection
+from tfmem.store.outputs import current_place
+from tfmem.store.predictions import LABELS_NAME, Labels, read_shard, shards_in
+from tfmem.store.records import decode_example
+from tfmem.store.results import (
+    SUBSAMPLED,
+    check_labels,
+    read_memorization,
+    read_pairs,
+    read_selection,
+)
+from tfmem.store.sets import check_complete, check_together, read_manifest, read_set
+from tfmem.subsets.drawing import unpack
+
+_NAMED = 20  # classes that a message names
+
+
+class Run:
+    """The outputs of a run, each read when it is first asked for."""
+
+    def __init__(self, folders: Mapping[str, Path]) -> None:
+        """Names the parts of a run; `load_run` does so for a folder.
+
+        Args:
+          folders: where `predictions`, `memorization`, `influence` and `pairs` are, and the file of
+            `settings`.
+        """
+        self._folders = folders
+
+    @cached_property
+    def config(self) -> Config:
+        """The run's settings."""
+        path = self._folders["settings"]
+        if not path.exists():
+            raise InputError(f"{path}: not found; is its folder the output of `tfmem run`?")
+        return from_yaml(path.read_text(encoding="utf-8", errors="replace"), source=str(path))
+
+    @property
+    def has_settings(self) -> bool:
+        """Whether it is a run, and not the estimates of other predictions."""
+        return self._folders["settings"].exists()
+
+    @property
+    def predictions(self) -> Path:
+        """The folder of prediction shards."""
+        return self._folders["predictions"]
+
+    @cached_property
+    def labels(self) -> Labels:
+        """Labels and class names."""
+        path = self._folders["predictions"] / LABELS_NAME
+        if not path.exists():
+            raise InputError(f"{path}: not found; is its folder the output of `tfmem run`?")
+        return Labels.from_npz(path.read_bytes(), str(path))
+
+    @cached_property
+    def dataset(self) -> AnyDataset:
+        """The examples themselves, loaded again and checked against the run's fingerprint."""
+        dataset = load(self.config.dataset)
+        if dataset.fingerprint != self.labels.dataset_fingerprint:
+            raise InputError(
+                f"{self._folders['predictions']}: made with other data than {dataset.name} is now"
+            )
+        return dataset
+
+    @cached_property
+    def statistic(self) -> Statistic:
+        """What was averaged over models: `correctness`, or the `probability` of the true label."""
+        for payload, source in read_set(self._folders["memorization"], "memorization"):
+            found = decode_example(payload, source)
+            return "probability" if "probability" in found else "correctness"
+        raise InputError(f"{self._folders['memorization']}: expected records, received empty files")
+
+    @cached_property
+    def memorization(self) -> pd.DataFrame:
+        """One row a training example, by `index`: label, counts, memorization with its errors."""
+        folder = self._folders["memorization"]
+        table = read_memorization(folder)
+        if self._has_labels:
+            check_labels(table, self.labels.train_labels, folder, str(self._folders["predictions"]))
+        return table
+
+    @cached_property
+    def pairs(self) -> pd.DataFrame:
+        """The selected pairs, most influential first."""
+        folder = self._folders["pairs"]
+        self._check_origin("pairs")
+        table, known = read_pairs(folder), self.memorization
+        train, test = table["train_index"].to_numpy(), table["test_index"].to_numpy()
+        if (train >= len(known)).any():
+            raise InputError(
+                f"{folder}: expected training examples 0 to {len(known) - 1}, received {max(train)}"
+            )
+        rows = known.iloc[train]
+        fits = rows["label"].to_numpy() == table["label"].to_numpy()
+        if known.attrs["estimator"] == SUBSAMPLED.decode():
+            fits &= rows["memorization"].to_numpy() == table["memorization"].to_numpy()
+        if self._has_labels:
+            labels = self.labels.test_labels
+            fits &= test < len(labels)
+            fits[fits] = labels[test[fits]] == table["test_label"].to_numpy()[fits]
+        if not fits.all():
+            first = int(np.flatnonzero(~fits)[0])
+            raise InputError(
+                f"{folder}: pair {train[first]}, {test[first]}: label or memorization is not as in "
+                f"{self._folders['memorization']}: they are of different estimations"
+            )
+        return table
+
+    @cached_property
+    def selection(self) -> dict[str, float]:
+        """What the pairs were selected from; see `read_selection`."""
+        return read_selection(self._folders["pairs"])
+
+    @property
+    def pair_statistics(self) -> pair_selection.PairStatistics:
+        """Unique examples in the pairs, and how many influencers test examples have."""
+        columns = {str(name): self.pairs[name].to_numpy() for name in self.pairs}
+        return pair_selection.statistics(pair_selection.Pairs(**columns))
+
+    @cached_property
+    def influence(self) -> dict[int, InfluenceBlock]:
+        """Influence blocks by class; another class is an `InputError` that says which there are."""
+        return _ByClass({block.label: block for block in self.influence_blocks()})
+
+    def influence_blocks(self) -> Iterator[InfluenceBlock]:
+        """Influence of one class after another, none held.
+
+        Raises:
+          InputError: naming a record that is not of the run's examples, or of another estimation;
+            or the class that is missing, after the last.
+        """
+        self._check_origin("influence")
+        known, there = self.memorization, dict[int, str]()
+        train_labels = known["label"].to_numpy()
+        test_labels = self.labels.test_labels if self._has_labels else None
+        for payload, source in read_set(self._folders["influence"], "influence"):
+            counts = parse_influence(payload, source)
+            if counts.statistic != self.statistic:
+                raise InputError(
+                    f"{source}: influence of {counts.statistic}, expected {self.statistic} as in "
+                    f"{self._folders['memorization']}"
+                )
+            if counts.label in there:
+                raise InputError(f"{source}: class {counts.label} is also in {there[counts.label]}")
+            there[counts.label] = source
+            pairs = [("train_index", counts.train.index, train_labels)]
+            if test_labels is not None:
+                pairs.append(("test_index", counts.test_index, test_labels))
+            for name, index, labels in pairs:
+                if not np.array_equal(np.sort(index), np.flatnonzero(labels == counts.label)):
+                    raise InputError(f"{source}: {name}: expected all examples of its class")
+            n_in = known["n_in"].to_numpy()[counts.train.index]
+            if not np.array_equal(counts.train.num_in, n_in):
+                raise InputError(
+                    f"{source}: num_in: expected n_in of {self._folders['memorization']}: they are "
+                    "of different estimations"
+                )
+            yield InfluenceBlock(counts)
+        classes = set(train_labels.tolist())
+        if test_labels is not None:
+            classes |= set(test_labels.tolist())
+        if missing := sorted(classes - there.keys()):
+            raise InputError(f"{self._folders['influence']}: no record of class {missing[0]}")
+
+    @property
+    def _has_labels(self) -> bool:
+        """Whether there are labels: not beside estimates of predictions that lie elsewhere."""
+        return (self._folders["predictions"] / LABELS_NAME).exists()
+
+    def _check_origin(self, kind: str) -> None:
+        """Checks that estimates are of the same estimation as memorization, where that is known."""
+        folders = [self._folders[kind], self._folders["memorization"]]
+        found = [read_manifest(folder) for folder in folders]
+        if found[0] and found[1]:
+            one, other = found[0].made_from, found[1].made_from
+            check_together((str(folders[0]), one), (str(folders[1]), other))
+
+    def most_influenced(self, train_index: int, count: int) -> tuple[np.ndarray, np.ndarray]:
+        """Test examples of its class that a training example influences most, and by how much."""
+        block = self.influence[int(self.labels.train_labels[train_index])]
+        return block.most_influenced(train_index, count)
+
+    @cached_property
+    def trials(self) -> pd.DataFrame:
+        """One row a trial, by `trial_id`: accuracy on its subset, on what it left out, on test.
+
+        `diverged` is whether estimates leave it out.
+        """
+        rows = []
+        shards = shards_in(self._folders["predictions"])
+        check_complete(shards, "if the run is not in training any more, run `tfmem train` again")
+        for path in shards:
+            for record in read_shard(path):
+                mask = unpack(record.subset_mask, record.num_train)
+                correct = unpack(record.train_correct, record.num_train)
+                test = unpack(record.test_correct, record.num_test)
+                accuracies = (
+                    bits.mean() if len(bits) else np.nan
+                    for bits in (correct[mask], correct[~mask], test)
+                )
+                rows.append((record.trial_id, *accuracies, bool(record.diverged)))
+        names = ["trial_id", "subset_accuracy", "held_out_accuracy", "test_accuracy", "diverged"]
+        return pd.DataFrame(rows, columns=names).set_index("trial_id").sort_index()
+
+
+class _ByClass(dict[int, InfluenceBlock]):
+    """Influence blocks by class."""
+
+    def __missing__(self, label: int) -> InfluenceBlock:
+        there = ", ".join(map(str, sorted(self)[:_NAMED]))
+        more = f" and {len(self) - _NAMED} more" if len(self) > _NAMED else ""
+        raise InputError(f"no influence of class {label!r}: there are {there}{more}")
+
+
+def load_run(folder: str | os.PathLike[str]) -> Run:
+    """Opens a run: `tfmem.load_run("runs/digits").memorization` is a pandas table.
+
+    Args:
+      folder: what `tfmem run`, or `tfmem estimate`, was given as `--out`.
+
+    Raises:
+      InputError: if there is no such folder.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such run folder")
+    parts = {kind: current_place(folder, kind) for kind in KINDS}
+    return Run({**parts, "settings": current_place(folder, "config.yaml")})

@@ -1,0 +1,69 @@
+"""What attribution needs of settings and data, which is known before anything is trained."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tfmem.config import Config, EncoderSettings, TransformerSettings
+from tfmem.datasets import AnyDataset, StreamedDataset, TextDataset
+from tfmem.messages.errors import InputError
+
+
+def check_attribution(config: Config, dataset: AnyDataset) -> None:
+    """Makes sure that examples can be taken apart, and that those that are asked for are there.
+
+    Args:
+      config: the model, and `attribution`.
+      dataset: the examples.
+
+    Raises:
+      InputError: naming the setting that does not fit.
+    """
+    if isinstance(dataset, TextDataset):
+        if not isinstance(config.model, EncoderSettings | TransformerSettings):
+            raise InputError(f"model.name: expected encoder or transformer for {dataset.name}")
+    elif isinstance(dataset, StreamedDataset):
+        raise InputError("dataset.image_size: attribution needs a data set in memory")
+    else:
+        check_patch(dataset.train_images.shape, config.attribution.patch)
+    check_examples(config.attribution.examples, len(dataset.train_labels))
+
+
+def check_examples(examples: Sequence[int], count: int) -> None:
+    """Makes sure that numbers are those of training examples.
+
+    Args:
+      examples: the numbers.
+      count: how many training examples there are.
+
+    Raises:
+      InputError: naming the first that is none.
+    """
+    for index in examples:
+        if not 0 <= index < count:
+            raise InputError(
+                f"attribution.examples: expected numbers from 0 to {count - 1}, received {index}"
+            )
+
+
+def check_patch(shape: Sequence[int], patch: int) -> None:
+    """Makes sure that examples are images, and larger than a patch.
+
+    Args:
+      shape: of all examples, `[examples, height, width, channels]` if they are images.
+      patch: side of a patch in pixels.
+
+    Raises:
+      InputError: if they are not.
+    """
+    if len(shape) != 4:
+        raise InputError(
+            f"attribution: expected texts or images [height, width, channels], received "
+            f"examples of shape {list(shape[1:])}"
+        )
+    height, width = shape[1:3]
+    if not 1 <= patch < max(height, width):
+        raise InputError(
+            f"patch: expected from 1 to {max(height, width) - 1} pixels, for images of "
+            f"{height} x {width}, received {patch}"
+        )

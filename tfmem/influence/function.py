@@ -1,0 +1,162 @@
+"""The logits of a model as a function of the variables that were trained, and its derivatives.
+
+Everything is evaluated with `training=False`, and any number of examples, or vectors, at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfmem.influence.tracing import safe_derivatives
+from tfmem.messages.errors import InputError
+from tfmem.models.logits import logits_of
+
+
+class LogitFunction:
+    """Programs of a model at the values that its trained variables have.
+
+    Vectors are in the space of these variables: flattened and concatenated in order, `p` numbers.
+
+    Attributes:
+      values: what the trained variables are, tensors.
+      num_parameters: `p`.
+      num_classes: number of logits.
+      dtype: of vectors.
+      logits: of inputs, `[b, classes]`.
+      rows: of inputs and cotangents `[b, classes]`, the gradient of `cotangents[i] @ logits[i]` for
+        each example, `[b, p]`.
+      products: of inputs, classes `[b]` and vectors `[k, p]`, for each vector the `hessian` of the
+        sum of their cross entropies times it, or that sum's `gauss_newton` matrix: `[k, p]`.
+    """
+
+    def __init__(
+        self, model: keras.Model, variables: Sequence[keras.Variable], examples: Any
+    ) -> None:
+        """Takes a trained model.
+
+        Args:
+          model: returns logits `[batch, classes]`, or their softmax if its last layer shows that
+            (see `tfmem.models.logits`); it is left as it is.
+          variables: those that were trained, of one type.
+          examples: a `tf.TensorSpec` for each of its inputs, of any number of examples.
+
+        Raises:
+          InputError: if there are no variables.
+        """
+        if not variables:
+            raise InputError("variables: expected at least one that was trained, received none")
+        self._model, self._variables = model, list(variables)
+        self._shapes = [tuple(v.shape) for v in self._variables]
+        self._sizes = [int(np.prod(shape)) for shape in self._shapes]
+        self.num_parameters = sum(self._sizes)
+        self.num_classes = int(model.output_shape[-1])
+        self.dtype = np.dtype(self._variables[0].dtype)
+        self.values = [tf.convert_to_tensor(v.value) for v in self._variables]
+        cotangents = tf.TensorSpec([None, self.num_classes], self.dtype)
+        classes = tf.TensorSpec([None], tf.int32)
+        vectors = tf.TensorSpec([None, self.num_parameters], self.dtype)
+        self.logits = tf.function(self._logits, [examples])
+        self.rows = tf.function(self._rows, [examples, cotangents])
+        self.products = {
+            "hessian": tf.function(self._hessian_product, [examples, classes, vectors]),
+            "gauss_newton": tf.function(self._gauss_newton_product, [examples, classes, vectors]),
+        }
+
+    def diagonal(self, of_kernels: float) -> np.ndarray:
+        """`[p]`, with this number for variables of two axes or more, and 0 for others."""
+        numbers = [of_kernels if len(shape) > 1 else 0.0 for shape in self._shapes]
+        return np.repeat(numbers, self._sizes).astype(self.dtype)
+
+    @contextmanager
+    def substituted(self) -> Iterator[None]:
+        """Within it, layers take `values` for their variables, and derivatives by these are right.
+
+        Whatever is made of the model's layers will do, not only the model itself.
+        """
+        mapping = list(zip(self._variables, self.values, strict=True))
+        with (
+            safe_derivatives(),
+            logits_of(self._model),
+            keras.StatelessScope(state_mapping=mapping),
+        ):
+            yield
+
+    def split(self, vector: tf.Tensor) -> list[tf.Tensor]:
+        """A vector `[p]` in the shapes of the trained variables."""
+        parts = tf.split(vector, self._sizes)
+        return [tf.reshape(*pair) for pair in zip(parts, self._shapes, strict=True)]
+
+    def _logits(self, inputs: Any) -> tf.Tensor:
+        with self.substituted():
+            return self._model(inputs, training=False)
+
+    def _rows(self, inputs: Any, cotangents: tf.Tensor) -> tf.Tensor:
+        def row(example: tuple[Any, tf.Tensor]) -> tf.Tensor:
+            one, cotangent = example
+            one = keras.tree.map_structure(lambda array: array[None], one)
+            with tf.GradientTape() as tape:
+                tape.watch(self.values)
+                logits = self._logits(one)
+            return self._flat(_gradient(tape, logits, self.values, cotangent[None]))
+
+        return tf.vectorized_map(row, (inputs, cotangents))
+
+    def _hessian_product(self, inputs: Any, labels: tf.Tensor, vectors: tf.Tensor) -> tf.Tensor:
+        """The Hessian of the sum of losses times each vector."""
+
+        def product(vector: tf.Tensor) -> tf.Tensor:
+            with tf.GradientTape() as outer:
+                outer.watch(self.values)
+                with tf.GradientTape() as inner:
+                    inner.watch(self.values)
+                    logits = self._logits(inputs)
+                    losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
+                    loss = tf.reduce_sum(losses)
+                along = tf.reduce_sum(self._flat(_gradient(inner, loss, self.values)) * vector)
+            return self._flat(_gradient(outer, along, self.values))
+
+        return tf.vectorized_map(product, vectors)
+
+    def _gauss_newton_product(
+        self, inputs: Any, labels: tf.Tensor, vectors: tf.Tensor
+    ) -> tf.Tensor:
+        """The Gauss-Newton matrix of the sum of losses times each vector."""
+        del labels  # the curvature of softmax does not depend on them
+
+        def product(vector: tf.Tensor) -> tf.Tensor:
+            with tf.GradientTape(persistent=True) as inner:
+                inner.watch(self.values)
+                logits = self._logits(inputs)
+            # The transposed Jacobian is linear in `zeros`: its derivative is the Jacobian.
+            zeros = tf.zeros_like(logits)
+            with tf.GradientTape() as outer:
+                outer.watch(zeros)
+                back = self._flat(_gradient(inner, logits, self.values, zeros))
+                along = tf.reduce_sum(back * vector)
+            moved = outer.gradient(along, zeros)
+            p = tf.nn.softmax(logits)
+            moved = p * (moved - tf.reduce_sum(p * moved, axis=-1, keepdims=True))
+            return self._flat(_gradient(inner, logits, self.values, moved))
+
+        return tf.vectorized_map(product, vectors)
+
+    def _flat(self, parts: Sequence[tf.Tensor]) -> tf.Tensor:
+        return tf.concat([tf.reshape(part, [-1]) for part in parts], axis=0)
+
+
+def _gradient(
+    tape: tf.GradientTape,
+    target: tf.Tensor,
+    sources: Sequence[tf.Tensor],
+    cotangent: tf.Tensor | None = None,
+) -> list[tf.Tensor]:
+    """Dense gradients, 0 where the target does not depend on a source."""
+    zero = tf.UnconnectedGradients.ZERO
+    found = tape.gradient(target, sources, cotangent, unconnected_gradients=zero)
+    return [tf.convert_to_tensor(gradient) for gradient in found]

@@ -1,0 +1,107 @@
+"""Self-influence some examples at a time, so that what was stopped continues."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tfmem.influence.scores import Scores, joined, some_remove_scores
+from tfmem.influence.solver import Solver
+from tfmem.messages.errors import InputError
+from tfmem.store.files import complete_file
+from tfmem.store.npz import NpzFile
+
+_AT_ONCE = 512  # examples, or as many as the solver takes at once if those are more
+
+
+@dataclass(frozen=True)
+class Solved:
+    """Scores, and what they took.
+
+    Attributes:
+      scores: of all training examples, in index order.
+      seconds: by the clock, of all calls together.
+      cpu_seconds: likewise, of all cores.
+    """
+
+    scores: Scores
+    seconds: float
+    cpu_seconds: float
+
+
+def kept_scores(
+    solver: Solver, about: bytes, folder: Path, after_each: Callable[[int], None]
+) -> Solved:
+    """`M_remove` of all training examples, as `remove_scores` has it.
+
+    Args:
+      solver: ready for the objective.
+      about: what tells this model and these data from others.
+      folder: what is known already is taken from there, and what is found is kept there until all
+        is; what is there of another solver, model or code is deleted.
+      after_each: told after some more examples how many they were.
+
+    Raises:
+      InputError: if no example has converged.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    names = [f"{_identity(solver, about)}-{number:05d}.npz" for number in range(_count(solver))]
+    for other in folder.iterdir():
+        if other.name not in names:
+            other.unlink()
+    parts = []
+    for name, examples in zip(names, _chunks(solver), strict=True):
+        part = _read(folder / name)
+        if part is None:
+            clock, work = time.perf_counter(), time.process_time()
+            scores = some_remove_scores(solver, examples)
+            part = Solved(scores, time.perf_counter() - clock, time.process_time() - work)
+            _write(part, folder / name)
+        parts.append(part)
+        after_each(len(examples))
+    scores = joined(solver, [part.scores for part in parts])
+    shutil.rmtree(folder)
+    return Solved(
+        scores, sum(part.seconds for part in parts), sum(part.cpu_seconds for part in parts)
+    )
+
+
+def _identity(solver: Solver, about: bytes) -> str:
+    said = f"{solver.name} {solver.curvature} {solver.damping!r} {solver.at_once}".encode()
+    code = [path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py"))]
+    examples = solver.objective.curvature_examples.tobytes()
+    return hashlib.sha256(b"\0".join([said, about, examples, *code])).hexdigest()[:16]
+
+
+def _count(solver: Solver) -> int:
+    return sum(1 for _ in _chunks(solver))
+
+
+def _chunks(solver: Solver) -> Iterator[np.ndarray]:
+    """Examples of like length together."""
+    order = solver.objective.by_length(np.arange(len(solver.objective.labels)))
+    size = max(solver.at_once, _AT_ONCE // solver.at_once * solver.at_once)
+    for start in range(0, len(order), size):
+        yield order[start : start + size]
+
+
+def _write(part: Solved, path: Path) -> None:
+    with complete_file(path) as file:
+        np.savez(file, seconds=part.seconds, cpu_seconds=part.cpu_seconds, **vars(part.scores))
+
+
+def _read(path: Path) -> Solved | None:
+    try:
+        with NpzFile(path) as kept:
+            scores: dict[str, Any] = {f.name: kept.array(f.name) for f in fields(Scores)}
+            took = [float(kept.array(name, "f", ())) for name in ("seconds", "cpu_seconds")]
+    except InputError:  # nothing whole
+        return None
+    return Solved(Scores(**{name: a if a.ndim else a.item() for name, a in scores.items()}), *took)

@@ -1,0 +1,285 @@
+"""The objective that a model was trained on, as a function of the variables that were trained.
+
+It is the mean cross entropy of the training examples plus `weight_decay / 2` times the sum of
+squares of the kernels (variables of two axes or more), which is what the trainers of this package
+minimize. Everything is evaluated with `training=False`, at the values that the model has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from typing import Any, Literal
+
+import keras
+import numpy as np
+import psutil
+import tensorflow as tf
+
+from tfmem.datasets.padding import lengths
+from tfmem.influence.factors import covariance_factors, sampled_factors
+from tfmem.influence.function import LogitFunction
+from tfmem.messages.errors import InputError
+
+Curvature = Literal["gauss_newton", "hessian"]
+
+_ROW_BYTES = 1 << 28  # per-example gradients held at once
+_MOST_ROWS = 512
+_BATCH = 256  # examples of one product
+_FEW_CLASSES = 10
+_LOOKED_AT = 32  # examples whose outputs show whether they are probabilities
+
+
+class Objective:
+    """A training objective, its derivatives, and its curvature.
+
+    Vectors are in the space of the trained variables: flattened and concatenated in order, `p`
+    numbers, in the variables' type. The curvature is the mean over the training examples plus the
+    weight decay's share; its Gauss-Newton form leaves out the second derivatives of the network, is
+    never negative, and equals the Hessian for a linear head (Martens 2020, Sec. 8).
+
+    Attributes:
+      model: the model itself.
+      function: its logits, as a function of the trained variables.
+      labels: int64 `[n]`.
+      num_classes: number of logits.
+      num_parameters: `p`.
+      dtype: of vectors.
+      decay: `[p]`, the weight decay's share in the diagonal of the curvature.
+      curvature_examples: int64, the training examples that the curvature is a mean over.
+      padded: whether the ends of inputs are left out where they are 0 in all of a batch.
+    """
+
+    def __init__(
+        self,
+        model: keras.Model,
+        inputs: Any,
+        labels: np.ndarray,
+        variables: Sequence[keras.Variable] | None = None,
+        weight_decay: float = 0.0,
+        curvature_examples: np.ndarray | None = None,
+        padded: bool = False,
+    ) -> None:
+        """Takes a trained model and what it was trained on.
+
+        Args:
+          model: returns logits `[batch, classes]`, or their softmax if its last layer shows that
+            (see `tfmem.models.logits`), which is then left out; it is left as it is.
+          inputs: what the model takes: an array `[n, ...]`, or a tuple, list or dict of them
+            (activations and their mask, say).
+          labels: classes `[n]`.
+          variables: those that were trained; None is all trainable ones. They must be of one type;
+            with float64 (and layers in float64) all is computed in it.
+          weight_decay: coefficient of the L2 penalty that is part of the loss.
+          curvature_examples: which examples the curvature is taken over, to save time; None is all.
+          padded: whether `inputs` is an array of sequences `[n, length, ...]` that end in zeros
+            which the model can do without.
+
+        Raises:
+          InputError: if arrays differ in length, a label has no logit, nothing is trained, there
+            are no examples for the curvature, or the model returns probabilities.
+        """
+        if weight_decay < 0:
+            raise InputError(f"weight_decay: expected at least 0, received {weight_decay}")
+        self.model, self.padded = model, padded
+        self._inputs = inputs
+        self.labels = np.asarray(labels)
+        trained = model.trainable_variables if variables is None else variables
+        examples = keras.tree.map_structure(self._specification, inputs)
+        self.function = LogitFunction(model, trained, examples)
+        self.num_parameters = self.function.num_parameters
+        self.num_classes = self.function.num_classes
+        self.dtype = self.function.dtype
+        self.decay = self.function.diagonal(weight_decay)
+        self._check(inputs, self.labels)
+        self._lengths = lengths(inputs) if padded else np.zeros(len(self.labels), np.int64)
+        everything = np.arange(len(self.labels))
+        self.curvature_examples = everything if curvature_examples is None else curvature_examples
+        if not np.isin(self.curvature_examples, everything).all() or not len(
+            self.curvature_examples
+        ):
+            raise InputError(
+                f"curvature_examples: expected some of 0 to {len(everything) - 1}, received "
+                f"{self.curvature_examples}"
+            )
+        self._kept: tuple[np.ndarray, ...] | None = None
+        self._check_logits()
+
+    def take(self, examples: np.ndarray) -> tuple[Any, np.ndarray]:
+        """Inputs and labels of some training examples."""
+        return _take(self._inputs, examples), self.labels[examples]
+
+    def by_length(self, examples: np.ndarray) -> np.ndarray:
+        """Positions in `examples` such that those of like length are together, the shortest first.
+
+        A batch costs what its longest example does. Without padding the order stays as it is.
+        """
+        return np.argsort(self._lengths[examples], kind="stable")
+
+    def probabilities(self, inputs: Any) -> np.ndarray:
+        """What the model gives each class, float64 `[count, classes]`."""
+        count = len(keras.tree.flatten(inputs)[0])
+        logits = [
+            self.function.logits(self._tensors(inputs, rows)).numpy()
+            for rows in _batches(count, _BATCH)
+        ]
+        shifted = np.concatenate(logits).astype(np.float64)
+        shifted = np.exp(shifted - shifted.max(axis=1, keepdims=True))
+        return shifted / shifted.sum(axis=1, keepdims=True)
+
+    @cached_property
+    def _believed(self) -> np.ndarray:
+        """What the model gives each class, for the examples that the curvature is a mean over."""
+        return self.probabilities(_take(self._inputs, self.curvature_examples))
+
+    def loss_gradients(
+        self, inputs: Any, labels: np.ndarray
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Of each example the probability of its label, and the gradient of its cross entropy.
+
+        The gradient of the probability itself is minus their product. The weight decay has no part
+        in it: it stays where it is when an example is removed.
+
+        Yields:
+          float64 `[block]` and `[block, p]`, in order.
+        """
+        self._check(inputs, np.asarray(labels))
+        probabilities = self.probabilities(inputs)
+        every = np.arange(len(labels))
+        residuals = probabilities.copy()
+        residuals[every, labels] = 0
+        residuals[every, labels] = -residuals.sum(axis=1)  # 1 - p would lose small ones
+        start = 0
+        for rows in self.rows(inputs, every, residuals):
+            part = slice(start, start + len(rows))
+            yield probabilities[every, labels][part], rows
+            start += len(rows)
+
+    def rows(
+        self, inputs: Any, examples: np.ndarray, cotangents: np.ndarray
+    ) -> Iterator[np.ndarray]:
+        """Gradients of `cotangents[i] @ logits(inputs[examples[i]])`, in blocks `[b, p]`."""
+        most = _ROW_BYTES // (self.num_parameters * self.dtype.itemsize)
+        for block in _batches(len(examples), int(np.clip(most, 1, _MOST_ROWS))):
+            # A loop over a single row is vectorized wrongly (TensorFlow 2.21, reshapes): take two.
+            taken = block if len(block) > 1 else block.repeat(2)
+            u = tf.constant(cotangents[taken], self.dtype)
+            found = self.function.rows(self._tensors(inputs, examples[taken]), u)
+            yield found[: len(block)].numpy()
+
+    def curvature_rows(
+        self, most: int | None = None, seed: int = 0, first: int = 0, last: int | None = None
+    ) -> Iterator[np.ndarray]:
+        """Rows `D` with `D.T @ D` the Gauss-Newton matrix of the mean cross entropy.
+
+        For each example there are `classes - 1`, from the exact factors of the covariance of its
+        label under the model; or, if those are more than `most`, the gradients for `most` labels
+        drawn from the model, whose mean is the same matrix (the Fisher information).
+
+        Yields:
+          `[block, p]`, rows `first` up to, and without, `last`, always in the same order.
+        """
+        examples = self.curvature_examples
+        p = self._believed
+        if most is not None and self.num_classes - 1 > most:
+            factors = sampled_factors(p, most, np.random.default_rng(seed))
+        else:
+            factors = covariance_factors(p)
+        order = self.by_length(examples)
+        factors = factors[order] / np.sqrt(len(examples))
+        repeated = examples[order].repeat(factors.shape[1])
+        factors = factors.reshape(-1, self.num_classes)
+        yield from self.rows(self._inputs, repeated[first:last], factors[first:last])
+
+    def product(
+        self, vectors: np.ndarray, curvature: Curvature, examples: np.ndarray | None = None
+    ) -> np.ndarray:
+        """The curvature (weight decay included, no damping) times each vector.
+
+        Args:
+          vectors: `[k, p]`.
+          curvature: which.
+          examples: training examples that the mean is over; None is `curvature_examples`.
+
+        Returns:
+          `[k, p]`.
+        """
+        vectors = vectors.astype(self.dtype, copy=False)
+        out = self.decay * vectors
+        if examples is None and curvature == "gauss_newton" and self.num_classes <= _FEW_CLASSES:
+            for rows in self._kept_rows():
+                out += (vectors @ rows.T) @ rows
+            return out
+        chosen = self.curvature_examples if examples is None else examples
+        chosen = chosen[self.by_length(chosen)]
+        program = self.function.products[curvature]
+        for block in _batches(len(chosen), _BATCH):
+            inputs = self._tensors(self._inputs, chosen[block])
+            labels = tf.constant(self.labels[chosen[block]], tf.int32)
+            total = program(inputs, labels, tf.constant(vectors)).numpy()
+            out += total / self.dtype.type(len(chosen))
+        return out
+
+    def _kept_rows(self) -> Iterator[np.ndarray]:
+        """The rows of the Gauss-Newton matrix, from memory where they fit into it."""
+        if self._kept is None:
+            count = len(self.curvature_examples) * (self.num_classes - 1)
+            if count * self.num_parameters * self.dtype.itemsize > holdable_bytes():
+                yield from self.curvature_rows()
+                return
+            self._kept = tuple(self.curvature_rows())
+        yield from self._kept
+
+    def _check(self, inputs: Any, labels: np.ndarray) -> None:
+        lengths = {len(array) for array in keras.tree.flatten(inputs)}
+        if lengths != {len(labels)}:
+            raise InputError(
+                f"inputs: expected {len(labels)} examples, as many as labels; received "
+                f"{sorted(lengths)}"
+            )
+        if labels.dtype.kind not in "iu" or not len(labels):
+            raise InputError(f"labels: expected integers [n], received {labels.dtype} of {lengths}")
+        if labels.min() < 0 or labels.max() >= self.num_classes:
+            raise InputError(
+                f"labels: expected classes from 0 to {self.num_classes - 1}, received "
+                f"{labels.min()} to {labels.max()}"
+            )
+
+    def _check_logits(self) -> None:
+        """Of what a model computes in its own way only its outputs tell what they are."""
+        rows = np.arange(min(_LOOKED_AT, len(self.labels)))
+        found = self.function.logits(self._tensors(self._inputs, rows)).numpy()
+        if (found >= 0).all() and np.allclose(found.sum(axis=1), 1, atol=1e-3):
+            raise InputError(
+                f"model {self.model.name!r}: expected logits, received outputs that are 0 or more "
+                "and sum to 1 for each example, as probabilities do: leave the softmax out"
+            )
+
+    def _specification(self, array: Any) -> tf.TensorSpec:
+        """Of a batch of any number of examples, and of any length if that may be less."""
+        shape = list(np.shape(array))
+        shape[: 1 + self.padded] = [None] * (1 + self.padded)
+        return tf.TensorSpec(shape, np.asarray(array).dtype)
+
+    def _tensors(self, inputs: Any, rows: np.ndarray) -> Any:
+        def tensor(array: Any) -> tf.Tensor:
+            taken = np.asarray(array)[rows]
+            if self.padded:
+                taken = taken[:, : max(1, lengths(taken).max())]
+            return tf.constant(taken)
+
+        return keras.tree.map_structure(tensor, inputs)
+
+
+def holdable_bytes() -> int:
+    """What rows of the Gauss-Newton matrix may take: a third of the memory that is free."""
+    return int(psutil.virtual_memory().available // 3)
+
+
+def _take(inputs: Any, rows: np.ndarray) -> Any:
+    return keras.tree.map_structure(lambda array: np.asarray(array)[rows], inputs)
+
+
+def _batches(count: int, size: int) -> Iterator[np.ndarray]:
+    for start in range(0, count, size):
+        yield np.arange(start, min(start + size, count))

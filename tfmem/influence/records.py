@@ -1,0 +1,93 @@
+"""Self-influence as memorization records, which whatever reads the subsampled ones reads too."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tfmem.influence.scores import Scores
+from tfmem.influence.solver import Solver
+from tfmem.store.files import write_atomically
+from tfmem.store.records import encode_example, shard_name
+from tfmem.store.results import SUMMARY_NAME
+
+
+def estimator_name(solver: str) -> str:
+    """What records call the estimator: `self_influence/SOLVER`, also its folder in a run."""
+    return f"self_influence/{solver}"
+
+
+def write_scores(scores: Scores, labels: np.ndarray, folder: Path) -> None:
+    """Writes one memorization record an example.
+
+    `memorization` is `M_remove / n`, which estimates what the subsampled estimator does: how much
+    less the model believes in a label when the example is left out. `n_in` and `n_out` are 0, what
+    only trials give is NaN; `residual` and `probability` come on top.
+
+    Args:
+      scores: of any training examples.
+      labels: int64 `[n]`, of all training examples.
+      folder: receives the records, which `tfmem.store.results.read_memorization` reads.
+    """
+    name = estimator_name(scores.solver)
+    folder.mkdir(parents=True, exist_ok=True)
+    unknown = dict.fromkeys(("stderr", "ci_low", "ci_high", "accuracy_in", "accuracy_out"), np.nan)
+    payloads = [
+        encode_example(
+            {
+                **unknown,
+                "index": int(index),
+                "label": int(labels[index]),
+                "n_in": 0,
+                "n_out": 0,
+                "memorization": float(value),
+                "residual": float(residual),
+                "label_probability": float(probability),
+                "estimator": name.encode(),
+            }
+        )
+        for index, value, residual, probability in zip(
+            scores.examples,
+            scores.memorization,
+            scores.residuals,
+            scores.probabilities,
+            strict=True,
+        )
+    ]
+    write_atomically(folder / shard_name("memorization", 0, 1), payloads)
+
+
+def write_summary(
+    scores: Scores, solver: Solver, folder: Path, more: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Writes beside the records how they were obtained, as JSON; returns what it holds.
+
+    Args:
+      scores: the scores.
+      solver: what they are from.
+      folder: of the records.
+      more: what else to note.
+    """
+    known = scores.residuals[np.isfinite(scores.residuals)]
+    summary = {
+        "estimator": estimator_name(scores.solver),
+        "memorization": "M_remove / num_train",
+        "num_train": scores.num_train,
+        "num_parameters": solver.objective.num_parameters,
+        "weight_decay": float(solver.objective.decay.max()),
+        "curvature": scores.curvature,
+        "curvature_examples": len(solver.objective.curvature_examples),
+        "damping": scores.damping,
+        "converged": int(scores.converged.sum()),
+        "not_converged": int((~scores.converged).sum()),
+        "negative": int(scores.negative.sum()),
+        "largest_residual": float(known.max()) if len(known) else None,
+        "effective_dimension": getattr(solver, "effective_dimension", None),
+        **more,
+    }
+    write_atomically(folder / SUMMARY_NAME, json.dumps(summary, indent=2).encode() + b"\n")
+    return summary

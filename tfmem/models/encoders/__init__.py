@@ -1,0 +1,64 @@
+"""Text as arrays that models take: activations of a frozen encoder, or numbers of words."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tfmem.config import Config, EncoderSettings, TransformerSettings
+from tfmem.datasets import AnyDataset, Dataset, ImageDataset, TextDataset
+from tfmem.messages.errors import InputError
+from tfmem.models.encoders.location import with_encoder_digest
+from tfmem.models.encoders.tokens import Words, warn_of_cut
+
+__all__ = ["as_arrays", "with_encoder_digest"]
+
+
+def as_arrays(config: Config, dataset: AnyDataset) -> ImageDataset:
+    """The data set as the configuration's model takes it.
+
+    Args:
+      config: with `model.digest` if the model is an encoder.
+      dataset: the examples; those that are arrays already are returned as they are.
+
+    Returns:
+      With `model.name` `encoder`: activations, see `activations`. With `transformer`: int32
+      `[examples, length]`, 0 where there is no word, numbered by `Words`.
+
+    Raises:
+      InputError: if examples are texts and the model takes none, or as `activations` does.
+    """
+    if not isinstance(dataset, TextDataset):
+        return dataset
+    match config.model:
+        case EncoderSettings():
+            from tfmem.models.encoders.activations import activations
+
+            train, test = activations(config.model, dataset)
+        case TransformerSettings():
+            train, test = _word_numbers(config.model, dataset)
+        case _:
+            raise InputError(
+                f"model.name: expected encoder or transformer, which take texts as those of "
+                f"{dataset.name}, received {config.model.name}"
+            )
+    return Dataset(
+        dataset.name,
+        train,
+        dataset.train_labels,
+        test,
+        dataset.test_labels,
+        dataset.class_names,
+        white=1,
+        clean_train_labels=dataset.clean_train_labels,
+        padded=train.ndim == 3 or train.dtype == np.int32,
+    )
+
+
+def _word_numbers(
+    settings: TransformerSettings, dataset: TextDataset
+) -> tuple[np.ndarray, np.ndarray]:
+    words = Words(dataset.train_texts, settings.vocabulary)
+    splits = dataset.train_texts, dataset.test_texts
+    train, test = (words.tokenize(texts, settings.length) for texts in splits)
+    warn_of_cut(train.cut + test.cut, dataset, settings.length)
+    return train.ids, test.ids

@@ -1,0 +1,95 @@
+"""What the frozen layers of an encoder make of each text, computed once and kept."""
+
+from __future__ import annotations
+
+import sys
+
+import keras
+import numpy as np
+from rich.console import Console
+from rich.progress import track
+
+from tfmem.config import EncoderSettings
+from tfmem.datasets import TextDataset
+from tfmem.datasets.cache import cached
+from tfmem.messages.errors import InputError
+from tfmem.models.encoders.pretrained import Encoder, load_encoder
+from tfmem.models.encoders.tokens import Tokens, tokenize, warn_of_cut
+
+_BATCH = 64
+_VERSION = 1  # of the arrays' meaning
+
+
+def activations(settings: EncoderSettings, dataset: TextDataset) -> tuple[np.ndarray, np.ndarray]:
+    """The input of the first trained layer, for all training and test examples.
+
+    It is kept in the cache folder under a hash of the texts, the encoder, the number of trained
+    layers and the length. Labels have no part in it.
+
+    Args:
+      settings: with `digest`.
+      dataset: the texts.
+
+    Returns:
+      float16 `[examples, length, width]` of each split, 0 where there is no token; with no trained
+      layer the last vector of the first token, `[examples, width]`.
+
+    Raises:
+      InputError: if the encoder cannot read so many tokens, or has not so many layers.
+    """
+    key = {
+        "version": _VERSION,
+        "texts": dataset.texts_digest.hex(),
+        "encoder": settings.digest,
+        "trained_layers": settings.trained_layers,
+        "length": settings.length,
+    }
+
+    def build() -> dict[str, np.ndarray]:
+        encoder = load_encoder(settings.preset)
+        splits = {"train": dataset.train_texts, "test": dataset.test_texts}
+        tokens = {split: encode(encoder, texts, settings) for split, texts in splits.items()}
+        cut = np.array(sum(part.cut for part in tokens.values()))
+        passed = {split: through_frozen(encoder, part, settings) for split, part in tokens.items()}
+        return {**passed, "cut": cut}
+
+    arrays = cached("activations", key, {"train", "test", "cut"}, build)
+    warn_of_cut(int(arrays["cut"]), dataset, settings.length)
+    return arrays["train"], arrays["test"]
+
+
+def encode(encoder: Encoder, texts: np.ndarray, settings: EncoderSettings) -> Tokens:
+    """Tokens of texts `[examples, sentences]` at the configured length.
+
+    Raises:
+      InputError: if the encoder cannot read so many.
+    """
+    if settings.length > encoder.max_length:
+        raise InputError(
+            f"model.length: expected at most {encoder.max_length} tokens, the limit of "
+            f"{settings.preset}, received {settings.length}"
+        )
+    return tokenize(encoder.tokenizer, texts, settings.length)
+
+
+def through_frozen(encoder: Encoder, tokens: Tokens, settings: EncoderSettings) -> np.ndarray:
+    """Activations of tokens, as `activations` returns them.
+
+    Examples of like length share a batch, so that little of it is padding.
+    """
+    frozen = encoder.frozen(settings.trained_layers)
+    count, width = len(tokens.ids), encoder.width
+    shape = (count, settings.length, width) if settings.trained_layers else (count, width)
+    found = np.zeros(shape, np.float16)
+    order = np.argsort(tokens.counts, kind="stable")
+    batches = [order[start : start + _BATCH] for start in range(0, count, _BATCH)]
+    console = Console(file=sys.stderr)
+    for rows in track(batches, "frozen layers", console=console, transient=True):
+        outputs = keras.ops.convert_to_numpy(frozen(encoder.inputs(tokens, rows), training=False))
+        if not settings.trained_layers:
+            found[rows] = outputs[:, 0]
+            continue
+        longest = outputs.shape[1]
+        real = np.arange(longest) < tokens.counts[rows, None]
+        found[rows, :longest] = np.where(real[..., None], outputs, 0)
+    return found

@@ -1,0 +1,87 @@
+"""The page of an audit, for the owner of a data set."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from tfmem.audit.conclusion import Audit
+from tfmem.audit.evidence import LEAST_TRIALS
+from tfmem.audit.findings import ATYPICAL, LABEL, USEFUL
+from tfmem.config import Config
+from tfmem.datasets import AnyDataset, TextDataset
+from tfmem.datasets.pictures import Pictures
+from tfmem.pages.html import data_uri, template
+from tfmem.pages.sprites import Sprites, sprites
+
+_ROWS = {LABEL: 500, USEFUL: 300, ATYPICAL: 300}
+_PAIRS = 300
+_FIRST = 12
+_HELPED = 3
+
+
+def render(data: AnyDataset, config: Config, found: Audit) -> str:
+    """Renders the page as one file that needs nothing beside itself.
+
+    Args:
+      data: the examples.
+      config: what the audit was made with.
+      found: the audit; of each finding the first few hundred examples are shown.
+    """
+    examples = pd.concat([found.of(kind).head(rows) for kind, rows in _ROWS.items()])
+    pairs = None if found.duplicates is None else found.duplicates.head(_PAIRS)
+    helped = _helped(examples, found.effects)
+    shown = {"train": {*examples.index}, "test": {j for tests in helped.values() for j, _ in tests}}
+    if pairs is not None:
+        shown["train"].update(pairs["other_index"])
+        for split, indices in shown.items():
+            indices.update(pairs.loc[pairs["split"] == split, "index"])
+    order = {split: sorted(indices) for split, indices in shown.items()}
+    pictures: dict[str, Sprites] = {}
+    if not isinstance(data, TextDataset):
+        pictures = {
+            split: sprites(Pictures(data, split), indices) for split, indices in order.items()
+        }
+    places = {
+        split: {index: sheets.place(at) for at, index in enumerate(order[split])}
+        for split, sheets in pictures.items()
+    }
+    return template("audit.html.j2").render(
+        data=data,
+        config=config,
+        audit=found,
+        examples=list(examples.itertuples()),
+        first={kind: list(found.of(kind).head(_FIRST).itertuples()) for kind in _ROWS},
+        pairs=None if pairs is None else list(pairs.itertuples(index=False)),
+        classes=list(found.classes.itertuples()),
+        helped=helped,
+        pictures=pictures,
+        places=places,
+        texts=_texts(data, order) if isinstance(data, TextDataset) else {},
+        sources={
+            split: [data_uri(sheet.encoded, sheet.suffix) for sheet in sheets.sheets]
+            for split, sheets in pictures.items()
+        },
+        least_trials=LEAST_TRIALS,
+    )
+
+
+def _helped(examples: pd.DataFrame, effects: pd.DataFrame) -> dict[int, list[tuple[int, float]]]:
+    """The test examples that each useful example helps most, with the influence."""
+    useful = examples.index[examples["finding"] == USEFUL]
+    helping = effects[(effects["influence"] > 0) & np.isin(effects["train_index"], useful)]
+    found: dict[int, list[tuple[int, float]]] = {}
+    for row in helping.to_dict("records"):
+        tests = found.setdefault(row["train_index"], [])
+        if len(tests) < _HELPED:
+            tests.append((row["test_index"], row["influence"]))
+    return found
+
+
+def _texts(data: TextDataset, order: dict[str, list[int]]) -> dict[str, dict[int, Any]]:
+    return {
+        split: {index: list(getattr(data, f"{split}_texts")[index]) for index in indices}
+        for split, indices in order.items()
+    }

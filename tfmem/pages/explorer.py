@@ -1,0 +1,168 @@
+"""What the interactive page of a run knows: which examples are on it, and who influences whom."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from tfmem.estimation.blocks import InfluenceBlock
+from tfmem.estimation.thresholds import at_least
+from tfmem.experiments.run import Run
+
+EXAMPLES = 3_000
+LEAST, ERRORS, STRONGEST = 0.05, 2.0, 8
+
+
+@dataclass(frozen=True)
+class Explorer:
+    """Examples and links of a page.
+
+    Attributes:
+      train: the training examples, by index: `label`, `memorization` and what it was made from.
+      test: the test examples, by index: `label`, `accuracy` over models.
+      links: `train_index`, `test_index`, `influence`, `stderr`, and `pair`: whether it is selected.
+      said: which examples these are, in words.
+    """
+
+    train: pd.DataFrame
+    test: pd.DataFrame
+    links: pd.DataFrame
+    said: str
+
+    def data(self, class_names: tuple[str, ...]) -> dict[str, Any]:
+        """The same as columns for JSON; links name examples by their position here."""
+        train, test, links = self.train, self.test, self.links
+        return {
+            "classes": class_names,
+            "train": {
+                "index": train.index.tolist(),
+                "label": train["label"].tolist(),
+                "memorization": _rounded(train["memorization"]),
+                "low": _rounded(train["ci_low"]),
+                "high": _rounded(train["ci_high"]),
+                "accuracyIn": _rounded(train["accuracy_in"]),
+                "accuracyOut": _rounded(train["accuracy_out"]),
+                "trialsIn": train["n_in"].tolist(),
+                "trialsOut": train["n_out"].tolist(),
+            },
+            "test": {
+                "index": test.index.tolist(),
+                "label": test["label"].tolist(),
+                "accuracy": _rounded(test["accuracy"]),
+            },
+            "links": {
+                "train": train.index.get_indexer(pd.Index(links["train_index"])).tolist(),
+                "test": test.index.get_indexer(pd.Index(links["test_index"])).tolist(),
+                "influence": _rounded(links["influence"]),
+                "stderr": _rounded(links["stderr"]),
+                "pair": links["pair"].astype(int).tolist(),
+            },
+        }
+
+
+def _rounded(column: pd.Series) -> list[float]:
+    return (column.to_numpy(np.float64).round(4) + 0.0).tolist()
+
+
+def explore(run: Run, limit: int = EXAMPLES, also: Sequence[int] = ()) -> Explorer:
+    """Chooses the examples of a page, and finds their links.
+
+    Training examples are all, if they are no more than `limit`, else those in selected pairs, a
+    sample of each class over the range of memorization, and the most memorized of the others. A
+    link is a selected pair, or one of the eight strongest influences of at least 0.05 and two
+    standard errors of a training, or on a test example, among these within the class.
+
+    Args:
+      run: its estimates and pairs.
+      limit: how many training examples, and how many test examples, at most.
+      also: training examples that are there in any case, as more is known of them.
+    """
+    known = run.memorization.dropna(subset="memorization")
+    train, said = _chosen(run, known, limit, also)
+    parts = [_pairs(run, train)]
+    tests = []
+    for label, block in sorted(run.influence.items()):
+        accuracy = block.test_accuracy
+        tests.append(pd.DataFrame({"label": label, "accuracy": accuracy}, index=block.test_index))
+        parts.append(_strongest(block.of(train.index.to_numpy())))
+    links = pd.concat(parts).drop_duplicates(["train_index", "test_index"])
+    links = links.sort_values("influence", key=np.abs, ascending=False, kind="stable")
+    test = pd.concat(tests).sort_index()
+    if len(test) > limit:
+        first = links.sort_values("pair", ascending=False, kind="stable")["test_index"]
+        kept = first.unique()[:limit]
+        test = test.loc[np.sort(kept)]
+        said += f"; {len(test):,} test examples that they influence"
+    links = links[links["test_index"].isin(test.index)]
+    return Explorer(train, test, links, said)
+
+
+def _chosen(
+    run: Run, known: pd.DataFrame, limit: int, also: Sequence[int]
+) -> tuple[pd.DataFrame, str]:
+    total = len(run.memorization)
+    if len(known) <= limit:
+        return known, f"{len(known):,} of {total:,} training examples"
+    threshold = run.config.selection.memorization
+    of_class = max(1, limit // (4 * known["label"].nunique()))
+    sample = [_spread(rows["memorization"], of_class) for _, rows in known.groupby("label")]
+    ranked = known["memorization"].sort_values(ascending=False, kind="stable")
+    memorized = ranked.index[at_least(ranked, threshold)].to_numpy(np.int64)
+    paired = run.pairs["train_index"].drop_duplicates().to_numpy(np.int64)[: limit // 2]
+    more = known.index.intersection(pd.Index(also)).to_numpy(np.int64)
+    more = more[: limit // 4]
+    wanted = [paired, more, *sample, memorized]
+    chosen = pd.unique(np.concatenate(wanted))[:limit]
+    there = np.isin(memorized, chosen)
+    least = threshold if there.all() else ranked.loc[memorized[~there][0]]
+    further = f"{len(more):,} of which more is known, " if len(more) else ""
+    return known.loc[np.sort(chosen)], (
+        f"{len(chosen):,} of {total:,} training examples: those with memorization of at least "
+        f"{least:.2g}, those in pairs, {further}and of each class up to {of_class} over the whole "
+        "range"
+    )
+
+
+def _spread(memorization: pd.Series, count: int) -> np.ndarray:
+    """Those at or next above values spread evenly over the range: int64 `[count]` at most."""
+    ranked = memorization.sort_values(kind="stable")
+    levels = np.linspace(ranked.iloc[0], ranked.iloc[-1], count)
+    at = np.searchsorted(ranked.to_numpy(), levels).clip(max=len(ranked) - 1)
+    return ranked.index.to_numpy(np.int64)[np.unique(at)]
+
+
+def _pairs(run: Run, train: pd.DataFrame) -> pd.DataFrame:
+    columns = ["train_index", "test_index", "influence", "stderr"]
+    shown = run.pairs["train_index"].isin(train.index)
+    return run.pairs.loc[shown, columns].assign(pair=True)
+
+
+def _strongest(block: InfluenceBlock) -> pd.DataFrame:
+    errors = block.errors
+    sure = (errors.value >= LEAST) & (errors.value >= ERRORS * errors.stderr)
+    value = np.where(sure, errors.value, -np.inf)
+    linked = _top(value) | _top(value.T).T
+    row, column = np.nonzero(linked & sure)
+    return pd.DataFrame(
+        {
+            "train_index": block.train_index[row],
+            "test_index": block.test_index[column],
+            "influence": errors.value[row, column],
+            "stderr": errors.stderr[row, column],
+            "pair": False,
+        }
+    )
+
+
+def _top(value: np.ndarray) -> np.ndarray:
+    """Whether each is among the eight largest of its row, bool like `value`."""
+    if value.shape[1] <= STRONGEST:
+        return np.ones(value.shape, bool)
+    chosen = np.zeros(value.shape, bool)
+    best = np.argpartition(-value, STRONGEST, axis=1)[:, :STRONGEST]
+    np.put_along_axis(chosen, best, True, axis=1)
+    return chosen

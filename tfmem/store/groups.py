@@ -1,0 +1,128 @@
+"""Sets of training examples that are asked about together, and the file that names them.
+
+A file of groups is CSV with the header `index,group`: a line for each training example that is in a
+group, and the group's name, which is any text. An example may be in several groups unless subsets
+are drawn by group.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from tfmem.messages.errors import InputError
+from tfmem.store.spreadsheets import harmless, plain
+
+GROUPS_NAME = "groups.csv"  # of the copy beside the predictions of a run drawn by group
+HEADER = ["index", "group"]
+Groups = Mapping[str, np.ndarray]
+
+
+def read_groups(path: str | os.PathLike[str], num_train: int | None = None) -> Groups:
+    """Reads a file of groups; see `parse_groups`."""
+    try:
+        contents = Path(path).expanduser().read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: groups cannot be read: {error.strerror}") from None
+    return parse_groups(contents, str(path), num_train)
+
+
+def parse_groups(contents: bytes, source: str, num_train: int | None = None) -> Groups:
+    """The groups in the contents of a file.
+
+    Args:
+      contents: CSV in UTF-8 with the header `index,group`.
+      source: what the file is called in error messages.
+      num_train: number of training examples; None checks no index against it.
+
+    Returns:
+      The examples of each group, int64 `[size]`, ascending; groups in the order of their first
+      examples, then of their names, whatever the order of lines.
+
+    Raises:
+      InputError: naming the line that has no index of a training example, or no group, or is there
+        twice.
+    """
+    try:
+        lines = csv.reader(io.StringIO(contents.decode("utf-8-sig"), newline=""), strict=True)
+        rows = [(lines.line_num, row) for row in lines if row]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{source}: not a CSV file in UTF-8: {error}") from None
+    if not rows or [name.strip() for name in rows[0][1]] != HEADER:
+        found = repr(",".join(rows[0][1])[:60]) if rows else "an empty file"
+        raise InputError(f"{source}: expected the header 'index,group', received {found}")
+    seen: dict[tuple[int, str], int] = {}
+    for line, row in rows[1:]:
+        member = _member(row, f"{source}: line {line}", num_train)
+        if seen.setdefault(member, line) != line:
+            raise InputError(
+                f"{source}: line {line}: example {member[0]} is in group {member[1]!r} already "
+                f"(line {seen[member]})"
+            )
+    if not seen:
+        raise InputError(f"{source}: expected at least one line below the header, received none")
+    members: dict[str, list[int]] = {}
+    for index, name in sorted(seen):
+        members.setdefault(name, []).append(index)
+    return {name: np.array(indices, np.int64) for name, indices in members.items()}
+
+
+def _member(row: Sequence[str], where: str, num_train: int | None) -> tuple[int, str]:
+    if len(row) != len(HEADER):
+        raise InputError(f"{where}: expected an index and a group, received {len(row)} values")
+    index, name = (value.strip() for value in row)
+    expected = "a number from 0" if num_train is None else f"a number from 0 to {num_train - 1}"
+    known = index.isascii() and index.isdigit() and len(index) < 19
+    if not known or (num_train is not None and int(index) >= num_train):
+        raise InputError(
+            f"{where}: index: expected {expected}, a training example's, received {index[:40]!r}"
+        )
+    if not name:
+        raise InputError(f"{where}: group: expected a name, received nothing")
+    return int(index), plain(name)
+
+
+def to_csv(groups: Groups) -> bytes:
+    """The contents of a file of groups."""
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(HEADER)
+    for name, members in groups.items():
+        writer.writerows((index, harmless(name)) for index in members.tolist())
+    return text.getvalue().encode()
+
+
+def units(groups: Groups, source: str) -> tuple[np.ndarray, ...]:
+    """Groups of two examples and more, which enter and leave subsets as wholes.
+
+    Args:
+      groups: as `parse_groups` returns them.
+      source: the file, for the message.
+
+    Returns:
+      Their examples, int64 `[size]` each.
+
+    Raises:
+      InputError: naming an example that is in two groups.
+    """
+    home: dict[int, str] = {}
+    for name, members in groups.items():
+        for index in members.tolist():
+            if home.setdefault(index, name) != name:
+                raise InputError(
+                    f"{source}: example {index} is in groups {home[index]!r} and {name!r}: subsets "
+                    "can be drawn by group only if each example is in one"
+                )
+    return tuple(members for members in groups.values() if len(members) > 1)
+
+
+def digest(groups: Groups) -> str:
+    """What decides the subsets: a hash of which examples belong together, whatever their names."""
+    together = [members.tolist() for members in groups.values()]
+    return hashlib.sha256(repr(together).encode()).hexdigest()

@@ -1,0 +1,207 @@
+"""Estimates as they lie on disk, read back as pandas tables, and how they were made."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from tfmem.messages.errors import InputError
+from tfmem.store.json_files import read_object, value_of
+from tfmem.store.records import decode_example, feature
+from tfmem.store.sets import read_set
+from tfmem.store.tables import decode_rows
+from tfmem.store.validity import Rows, check_memorization, check_pairs, check_selection
+
+SUMMARY_NAME = "self_influence.json"  # beside records of self-influence
+RULE_NAME = "selection.json"  # beside records of pairs of one model
+SUBSAMPLED = b"subsampled"  # the estimator of records that name none
+_MEMORIZATION = {
+    **dict.fromkeys(("index", "label", "n_in", "n_out"), np.int64),
+    **dict.fromkeys(
+        ("memorization", "stderr", "ci_low", "ci_high", "accuracy_in", "accuracy_out"), np.float32
+    ),
+}
+_PAIRS = {
+    **dict.fromkeys(("train_index", "test_index", "label", "test_label"), np.int64),
+    **dict.fromkeys(
+        ("memorization", "influence", "stderr", "ci_low", "ci_high", "p_value", "q_value"),
+        np.float32,
+    ),
+}
+_LOG10_P = "log10_p_value"
+
+
+def read_memorization(folder: str | os.PathLike[str]) -> pd.DataFrame:
+    """Memorization records, whichever estimator wrote them.
+
+    Args:
+      folder: `memorization` of a run, or for example its `self_influence/fast`.
+
+    Returns:
+      One row a training example, by `index`: `label`, `n_in`, `n_out`, `memorization`, `stderr`,
+      `ci_low`, `ci_high`, `accuracy_in`, `accuracy_out`; what an estimator does not give is NaN, or
+      0 of counts. `attrs["estimator"]` names it: `subsampled` where records do not.
+
+    Raises:
+      InputError: if there are no records, one lacks a feature or cannot be, or one is missing.
+    """
+    return _memorization(folder, _MEMORIZATION)
+
+
+def _memorization(folder: str | os.PathLike[str], columns: Mapping[str, Any]) -> pd.DataFrame:
+    estimator = _estimator(folder)
+    check = functools.partial(check_memorization, subsampled=estimator == SUBSAMPLED)
+    table = _table(folder, "memorization", columns, check).set_index("index").sort_index()
+    table.attrs["estimator"] = estimator.decode(errors="replace")
+    return table
+
+
+def _estimator(folder: str | os.PathLike[str]) -> bytes:
+    """Which estimator the first record of memorization names."""
+    for payload, source in read_set(folder, "memorization"):
+        features = {"estimator": SUBSAMPLED, **decode_example(payload, source)}
+        name: bytes = feature(features, "estimator", bytes, source)
+        return name
+    raise InputError(f"{folder}: expected records of memorization, received empty files")
+
+
+def check_labels(table: pd.DataFrame, labels: np.ndarray, folder: Path, name: str) -> None:
+    """Whether memorization records are of a data set.
+
+    Args:
+      table: of `read_memorization`.
+      labels: int64 `[num_train]`, the training labels of the data set.
+      folder: where the records are.
+      name: what the data set is called.
+
+    Raises:
+      InputError: if they are not of all its training examples, in index order.
+    """
+    if table.index.tolist() != [*range(len(labels))] or table["label"].tolist() != labels.tolist():
+        raise InputError(f"{folder}: made with other data than {name}")
+
+
+def read_self_influence(folder: str | os.PathLike[str]) -> pd.DataFrame:
+    """Memorization records of one model.
+
+    Args:
+      folder: for example `self_influence/fast` of a run.
+
+    Returns:
+      What `read_memorization` returns, with `label_probability`, what the model gives the label,
+      and `residual`, how far the solver has come.
+
+    Raises:
+      InputError: if there are no records, one lacks a feature or cannot be, or one is missing.
+    """
+    more = dict.fromkeys(("label_probability", "residual"), np.float32)
+    return _memorization(folder, _MEMORIZATION | more)
+
+
+def read_pairs(folder: str | os.PathLike[str]) -> pd.DataFrame:
+    """Records of selected pairs, whichever estimator they are from.
+
+    Args:
+      folder: `pairs` of a run, or its `self_influence/pairs`.
+
+    Returns:
+      One row a pair, most influential first: `train_index`, `test_index`, `label`, `test_label`,
+      `memorization`, `influence`, `stderr`, `ci_low`, `ci_high`, `p_value`, its decimal logarithm
+      `log10_p_value` (p-values below 1e-45 are 0 as float32), `q_value`; what an
+      estimator does not give is NaN.
+
+    Raises:
+      InputError: if there are no records, one lacks a feature or cannot be, or if there are more or
+        fewer than the record of their selection says.
+    """
+    of_one_model = os.path.exists(os.path.join(folder, RULE_NAME))
+    check = functools.partial(check_pairs, subsampled=not of_one_model)
+    first = next((decode_example(*each) for each in read_set(folder, "pairs")), {})
+    known = {_LOG10_P: np.float32} if _LOG10_P in first else {}
+    table = _table(folder, "pairs", _PAIRS | known, check)
+    if not known:  # of earlier versions
+        with np.errstate(divide="ignore"):
+            table.insert(table.columns.get_loc("q_value"), _LOG10_P, np.log10(table["p_value"]))
+    expected = read_selection(folder)["pairs"]
+    if len(table) != expected:
+        raise InputError(
+            f"{os.fspath(folder)}: expected {expected} pairs as its selection record says, "
+            f"received {len(table)}"
+        )
+    return table
+
+
+def read_selection(folder: str | os.PathLike[str]) -> dict[str, float]:
+    """What the pairs in a folder were selected from: `pairs`, `tested`, `expected_by_chance`.
+
+    Raises:
+      InputError: if that is not there, or cannot be.
+    """
+    columns = {"pairs": np.int64, "tested": np.int64, "expected_by_chance": np.float32}
+    check = functools.partial(check_selection, folder=os.fspath(folder))
+    table = _table(folder, "selection", columns, check)
+    return {name: table[name][0].item() for name in columns}
+
+
+def read_summary(folder: Path) -> dict[str, Any]:
+    """How the self-influence in a folder was obtained.
+
+    Raises:
+      InputError: if that is not there, or is damaged.
+    """
+    return read_object(folder / SUMMARY_NAME)
+
+
+def read_identity(folder: Path) -> dict[str, Any]:
+    """What tells the self-influence in a folder from another: all but the time that it took.
+
+    Raises:
+      InputError: if it is not there.
+    """
+    return {name: value for name, value in read_summary(folder).items() if "seconds" not in name}
+
+
+def estimator_of(folder: Path) -> str:
+    """Which estimator the records in a folder are from, in a sentence, and how it went.
+
+    Raises:
+      InputError: if there are no records, or no summary beside those of self-influence; naming
+        what the summary lacks.
+    """
+    name = _estimator(folder)
+    if name == SUBSAMPLED:
+        return "Memorization is that of the subsampled estimator."
+    # Earlier versions counted negative ones as not converged.
+    summary, source = {"negative": 0, **read_summary(folder)}, str(folder / SUMMARY_NAME)
+    said = functools.partial(value_of, summary, source=source)
+    count = said("negative", int)
+    negative = f", {count:,} negative" if count else ""
+    return (
+        f"Memorization is that of {name.decode(errors='replace')}: {said('curvature', str)}, "
+        f"damping {said('damping', float):g}, {said('not_converged', int):,} examples not "
+        f"converged{negative}; a model with test accuracy {said('test_accuracy', float):.2%}."
+    )
+
+
+def _table(
+    folder: str | os.PathLike[str],
+    kind: str,
+    columns: Mapping[str, Any],
+    check: Callable[[Rows], None],
+) -> pd.DataFrame:
+    sources: list[str] = []
+
+    def records() -> Iterator[tuple[bytes, str]]:
+        for payload, source in read_set(folder, kind):
+            sources.append(source)
+            yield payload, source
+
+    rows = decode_rows(records(), columns)
+    check(Rows(rows, sources))
+    return pd.DataFrame(rows)

@@ -1,0 +1,1 @@
+"""Which examples each trial sees: drawn, by group, or given."""

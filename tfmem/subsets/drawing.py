@@ -1,0 +1,177 @@
+"""Which examples trial `k` sees, and the seeds of everything else that is random in it.
+
+All of it comes from `numpy.random.SeedSequence(run_seed, spawn_key=(k, purpose, ...))`, so that any
+trial can be made again alone, on any worker, in any order. Orders are drawn by sorting raw 64-bit
+outputs of PCG64, a stream that numpy promises never to change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+
+import numpy as np
+
+from tfmem.messages.errors import InputError
+
+_DRAWS = 1_000_000  # of groups, for one subset
+_RARE = 1e-4  # least share of draws that must fit
+
+
+class Purpose(IntEnum):
+    """What a stream of random numbers is for."""
+
+    SUBSET = 0
+    INITIALIZATION = 1
+    ORDER = 2
+    AUGMENTATION = 3
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One trial: its number and the run's seed, from which all that is random in it derives."""
+
+    trial_id: int
+    run_seed: int
+
+    def seed_sequence(self, purpose: Purpose, *key: int) -> np.random.SeedSequence:
+        """Seeds for one purpose; further `key`s (an epoch, a variable) give independent seeds."""
+        return np.random.SeedSequence(self.run_seed, spawn_key=(self.trial_id, purpose, *key))
+
+    def subset(self, num_examples: int, size: int, groups: Sequence[np.ndarray] = ()) -> np.ndarray:
+        """The subset `I_k`: int64 `[size]`, ascending.
+
+        Without groups it is uniform among subsets of that size. With groups each of them is in with
+        probability `size / num_examples`, independently of the others, and of the examples in no
+        group a uniform choice makes up the size; where that would take fewer than none or more than
+        there are, all of it is drawn again. So if the groups have at most `size` examples in all,
+        and at least `size` are in no group, every example is in with probability
+        `size / num_examples`; otherwise groups are in with the probability that this has among
+        draws that fit (conditional Poisson sampling, Hajek 1964).
+
+        Args:
+          num_examples: number of training examples `n`.
+          size: size of the subset `m`.
+          groups: disjoint sets of examples, int64, that are in as a whole or not at all; see
+            `check_groups`.
+
+        Raises:
+          InputError: if no draw fits.
+        """
+        if not len(groups):
+            return np.sort(random_order(self.seed_sequence(Purpose.SUBSET), num_examples)[:size])
+        bits = np.random.PCG64(self.seed_sequence(Purpose.SUBSET))
+        sizes = np.array([len(group) for group in groups])
+        single = np.ones(num_examples, bool)
+        single[np.concatenate(groups)] = False
+        singles = np.flatnonzero(single)
+        below = np.uint64((size << 64) // num_examples)
+        for _ in range(_DRAWS):
+            chosen = bits.random_raw(len(groups)) < below
+            room = size - int(sizes[chosen].sum())
+            if 0 <= room <= len(singles):
+                order = np.argsort(bits.random_raw(len(singles)), kind="stable")
+                whole = [groups[number] for number in np.flatnonzero(chosen).tolist()]
+                return np.sort(np.concatenate([*whole, singles[order[:room]]]))
+        raise InputError(
+            f"training.groups: no draw of whole groups makes subsets of {size} examples"
+        )
+
+    def epoch_order(self, subset: np.ndarray, epoch: int) -> np.ndarray:
+        """The subset's examples in the order in which an epoch visits them: int64 `[size]`."""
+        return subset[random_order(self.seed_sequence(Purpose.ORDER, epoch), len(subset))]
+
+    def augmentation_draws(self, epoch: int, count: int) -> np.ndarray:
+        """Random bits for the examples of an epoch, in the order of visits: uint64 `[count]`."""
+        return np.random.PCG64(self.seed_sequence(Purpose.AUGMENTATION, epoch)).random_raw(count)
+
+
+def random_order(seed: np.random.SeedSequence, count: int) -> np.ndarray:
+    """A uniformly random permutation of `range(count)`: int64 `[count]`."""
+    return np.argsort(np.random.PCG64(seed).random_raw(count), kind="stable")
+
+
+def subset_size(num_examples: int, fraction: float) -> int:
+    """`m = round(fraction * n)`.
+
+    Raises:
+      InputError: if that leaves no example in, or none out.
+    """
+    size = round(fraction * num_examples)
+    if not 0 < size < num_examples:
+        raise InputError(
+            f"training.fraction: expected a subset with examples in and out of it, received "
+            f"{fraction} of {num_examples} examples, which is {size}"
+        )
+    return size
+
+
+def check_groups(sizes: Sequence[int], num_examples: int, size: int) -> None:
+    """Makes sure that subsets of whole groups can be drawn.
+
+    Args:
+      sizes: number of examples of each group.
+      num_examples: number of training examples `n`.
+      size: size of the subset `m`.
+
+    Raises:
+      InputError: if a group can never be in, or never out, or if fewer than one draw in 10,000 has
+        exactly `size` examples; with a fraction at which more do.
+    """
+    total, largest = sum(sizes), max(sizes, default=0)
+    if largest > min(size, num_examples - size):
+        raise InputError(
+            f"training.groups: a group of {largest} examples cannot be both in and out of "
+            f"subsets of {size} of {num_examples} examples"
+        )
+    singles = num_examples - total
+    if total <= size <= singles:
+        return
+    fits = _fitting(sizes, num_examples, size)
+    if fits[size] >= _RARE:
+        return
+    others = np.flatnonzero(fits[: num_examples - largest + 1] >= 10 * _RARE)
+    others = others[others >= largest]
+    hint = "leave more examples without a group"
+    if len(others):
+        nearest = int(others[np.argmin(np.abs(others - size))])
+        hint += f", or set training.fraction={nearest / num_examples:.7g} (subsets of {nearest})"
+    raise InputError(
+        f"training.groups: whole groups and {singles} examples in none hardly ever make subsets of "
+        f"exactly {size}: {hint}"
+    )
+
+
+def _fitting(sizes: Sequence[int], num_examples: int, size: int) -> np.ndarray:
+    """Share of draws of groups that examples in no group can fill up to a size.
+
+    The distribution of how many examples are in the groups drawn comes from its Fourier transform,
+    the product of those of single groups.
+
+    Returns:
+      float64 `[num_examples + 1]`, by the size to be filled up to; groups are always drawn with
+      probability `size / num_examples`.
+    """
+    total, share = sum(sizes), size / num_examples
+    turns = np.arange((total + 1) // 2 + 1)
+    spectrum = np.ones(len(turns), np.complex128)
+    for length, count in zip(*np.unique(sizes, return_counts=True), strict=True):
+        angle = 2 * np.pi * (turns * int(length) % (total + 1)) / (total + 1)
+        spectrum *= (1 - share + share * np.exp(-1j * angle)) ** int(count)
+    at_most = np.zeros(num_examples + 2)  # one place later
+    at_most[1 : total + 2] = np.cumsum(np.fft.irfft(spectrum, total + 1))
+    at_most[total + 2 :] = 1
+    sizes_asked = np.arange(num_examples + 1)
+    fewest = np.maximum(sizes_asked - (num_examples - total), 0)
+    return np.asarray(at_most[sizes_asked + 1] - at_most[fewest])
+
+
+def pack(bits: np.ndarray) -> bytes:
+    """Packs booleans `[count]` into bits, the first into the lowest bit of the first byte."""
+    return np.packbits(bits, bitorder="little").tobytes()
+
+
+def unpack(packed: bytes, count: int) -> np.ndarray:
+    """The inverse of `pack`: bool `[count]`."""
+    return np.unpackbits(np.frombuffer(packed, np.uint8), count=count, bitorder="little").view(bool)
