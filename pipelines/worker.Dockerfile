@@ -17,6 +17,7 @@ COPY pyproject.toml README.md LICENSE ./
 COPY tfmem tfmem
 COPY components components
 COPY pipelines pipelines
+COPY configs configs
 RUN pip install --no-cache-dir --no-deps .
 # A worker has one process a core: more threads would only wait for each other.
 ENV OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
