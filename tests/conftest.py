@@ -37,6 +37,26 @@ def digits():
     return data.keep(np.arange(300), np.arange(60))
 
 
+@pytest.fixture(scope="session")
+def browser():
+    """One headless Chromium for all tests that look at pages."""
+    from tests.helpers.browser import launched
+
+    with launched() as browser:
+        yield browser
+
+
+@pytest.fixture
+def open_page(browser):
+    """Opens a page in a window of a width, 1280 pixels unless told; none may have a fault."""
+    from tests.helpers.browser import Tabs
+
+    tabs = Tabs(browser)
+    yield tabs.open
+    tabs.close()
+    assert tabs.faults == []
+
+
 @pytest.fixture
 def float64():
     """Keras computes in float64."""

@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.helpers.browser import CHROMIUM, Browser
 from tests.helpers.oracle import LookupLearner
 from tests.helpers.runs import write_run
 from tfmem.audit.conclusion import audit as audit_of
@@ -254,52 +253,36 @@ def address(known_run, found, tmp_path_factory):
     return path.as_uri()
 
 
-@pytest.fixture(scope="module")
-def browser():
-    if CHROMIUM is None:
-        pytest.skip("no Chromium: `apt-get install chromium`")
-    browser = Browser()
-    yield browser
-    browser.close()
-
-
-SHOWN = "[...document.querySelectorAll('#findings tr[data-index]')].filter((e) => e.checkVisibility()).map((e) => +e.dataset.index)"  # noqa: E501
-
-
-def choose(browser, control, value):
-    browser.run(
-        f"(() => {{ const e = document.querySelector('{control}'); e.value = '{value}';"
-        "e.dispatchEvent(new Event('input', {bubbles: true})); })()"
-    )
+def shown(page):
+    """The indices of the examples that the table shows."""
+    rows = page.locator("#findings tr[data-index]").filter(visible=True)
+    return rows.evaluate_all("all => all.map((e) => Number(e.dataset.index))")
 
 
 @pytest.mark.parametrize("width", [1280, 390])
-def test_the_page_sorts_and_filters_at_a_laptops_and_a_phones_width(browser, address, width):
-    browser.open(address, width)
-    assert browser.run("document.documentElement.scrollWidth") <= width
-    assert browser.run(SHOWN) == [0, 1, 2, 3]
+def test_the_page_sorts_and_filters_at_a_laptops_and_a_phones_width(open_page, address, width):
+    page = open_page(address, width)
+    assert shown(page) == [0, 1, 2, 3]
     column = "#findings th:nth-child(2) button"
-    browser.click(column)
-    assert browser.run(SHOWN) == [3, 2, 1, 0]
-    browser.click(column)
-    choose(browser, "#finding", "useful")
-    assert browser.run(SHOWN) == [1]
-    assert browser.run("document.querySelector('#status').innerText").startswith("1 of the 4")
-    browser.click("#first-label a")  # leads to an example that is not among those chosen
-    assert browser.run(SHOWN) == [0, 1, 2, 3]
-    choose(browser, "#class", 2)
-    assert browser.run(SHOWN) == [2, 3]
-    choose(browser, "#index", 3)
-    assert browser.run(SHOWN) == [3]
-    assert "known" in browser.run("document.querySelector('h1').innerText")
-    assert browser.errors == []
+    page.click(column)
+    assert shown(page) == [3, 2, 1, 0]
+    page.click(column)
+    page.select_option("#finding", "useful")
+    assert shown(page) == [1]
+    assert page.inner_text("#status").startswith("1 of the 4")
+    page.click("#first-label a")  # leads to an example that is not among those chosen
+    assert shown(page) == [0, 1, 2, 3]
+    page.select_option("#class", "2")
+    assert shown(page) == [2, 3]
+    page.fill("#index", "3")
+    assert shown(page) == [3]
+    assert "known" in page.inner_text("h1")
 
 
-def test_texts_fit_a_phone(browser, of_texts, tmp_path):
+def test_texts_fit_a_phone(open_page, of_texts, tmp_path):
     run, told = of_texts
     (tmp_path / "audit.html").write_text(render(run.dataset, CONFIG, told), encoding="utf-8")
-    browser.open((tmp_path / "audit.html").as_uri(), 390)
-    assert browser.run("document.documentElement.scrollWidth") <= 390
+    open_page((tmp_path / "audit.html").as_uri(), 390)
 
 
 def test_the_page_needs_nothing_beside_itself(address, known_run, found):

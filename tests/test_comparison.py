@@ -2,7 +2,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.helpers.browser import CHROMIUM, Browser
 from tests.helpers.oracle import example_learner, learner_of
 from tests.helpers.runs import write_run
 from tfmem.components.comparison import ComparisonPage
@@ -48,43 +47,47 @@ def test_the_table_has_its_closed_form_for_lookup_learners(tmp_path):
     assert "halves of its trials" in in_words(table.reset_index())[0]
 
 
-def test_architectures_and_a_last_layer_are_compared_and_done_once(tmp_path, capsys):
-    """Each in a folder of its own, on subsets of its own."""
-    wide, narrow = (
-        from_yaml("", [*TINY, "model.name=dense", f"model.hidden=[{width}]"]) for width in (24, 12)
-    )
-    comparison({"wide": wide, "narrow": narrow}, tmp_path, last_layer=True)
-    assert "last layer of wide" in capsys.readouterr().out
-    table = pd.read_csv(tmp_path / "comparison" / "table.csv")
+def models():
+    """Configurations of two dense networks, by name."""
+    return {
+        name: from_yaml("", [*TINY, "model.name=dense", f"model.hidden=[{width}]"])
+        for name, width in (("wide", 24), ("narrow", 12))
+    }
+
+
+@pytest.fixture(scope="module")
+def compared(tmp_path_factory):
+    """Two networks and a last layer, each in a folder of its own, on subsets of its own."""
+    folder = tmp_path_factory.mktemp("compared")
+    comparison(models(), folder, last_layer=True)
+    return folder
+
+
+def test_architectures_and_a_last_layer_are_compared_and_done_once(compared, capsys):
+    table = pd.read_csv(compared / "comparison" / "table.csv")
     assert table["model"].tolist() == ["wide", "narrow", "last layer of wide"]
     assert table["accuracy"].between(0.2, 1).all()
-    settings = [(tmp_path / name / "config.yaml").read_text() for name in ("wide", "narrow")]
+    settings = [(compared / name / "config.yaml").read_text() for name in ("wide", "narrow")]
     assert [text.startswith("seed: 0\n") for text in settings] == [True, False]
-    comparison({"wide": wide, "narrow": narrow}, tmp_path, last_layer=True)
+    comparison(models(), compared, last_layer=True)
     assert capsys.readouterr().out.count("unchanged, skipped") == 12
+    wide, narrow = models().values()
     noise = narrow.model_copy(update={"dataset": from_yaml("dataset: {label_noise: 0.1}").dataset})
     with pytest.raises(InputError, match=r"other: of other data than wide \(label_noise: 0.0"):
-        comparison({"wide": wide, "other": noise}, tmp_path, last_layer=False)
+        comparison({"wide": wide, "other": noise}, compared, last_layer=False)
     for name in ("comparison", "comparison.html"):
         with pytest.raises(InputError, match=rf"{name}\.yaml: expected a file of another name"):
-            comparison({"wide": wide, name: narrow}, tmp_path, last_layer=False)
-    if CHROMIUM is None:
-        return
-    browser = Browser()
-    try:
-        for width in (1280, 390):
-            browser.open((tmp_path / "comparison.html").as_uri(), width)
-            assert browser.run("document.documentElement.scrollWidth") <= width
-        assert browser.run("document.querySelector('td').innerText") == "wide *"
-        browser.click("th:nth-child(3) button")
-        shown = (
-            "[...document.querySelectorAll('td:nth-child(3)')].map((e) => parseFloat(e.innerText))"
-        )
-        accuracies = browser.run(shown)
-        assert accuracies == sorted(accuracies, reverse=True)
-        assert browser.errors == []
-    finally:
-        browser.close()
+            comparison({"wide": wide, name: narrow}, compared, last_layer=False)
+
+
+def test_the_page_of_a_comparison_fits_and_sorts(compared, open_page):
+    for width in (390, 1280):
+        page = open_page((compared / "comparison.html").as_uri(), width)
+    assert page.locator("td").first.inner_text() == "wide *"
+    page.click("th:nth-child(3) button")
+    shown = page.locator("td:nth-child(3)").all_inner_texts()
+    accuracies = [float(text.split()[0]) for text in shown]
+    assert accuracies == sorted(accuracies, reverse=True)
 
 
 def test_removal_goes_on_with_what_pairs_are_worth(tmp_path):

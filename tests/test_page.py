@@ -8,7 +8,6 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from tests.helpers.browser import CHROMIUM, Browser
 from tfmem.config import from_yaml
 from tfmem.datasets.dataset import Dataset
 from tfmem.datasets.text import TextDataset
@@ -127,93 +126,69 @@ def addresses(known_run, tmp_path_factory):
     return [(folder / name).as_uri() for name in ("report.html", "pages/index.html")]
 
 
-@pytest.fixture(scope="module")
-def browser():
-    if CHROMIUM is None:
-        pytest.skip("no Chromium: `apt-get install chromium`")
-    browser = Browser()
-    yield browser
-    browser.close()
-
-
-def texts(browser, selector):
+def texts(page, selector):
     """The words of every element that a selector finds, and where it leads."""
-    return browser.run(
-        f"[...document.querySelectorAll({selector!r})].map((e) => [e.innerText, e.hash ?? ''])"
-    )
+    return page.locator(selector).evaluate_all("all => all.map((e) => [e.innerText, e.hash ?? ''])")
 
 
 @pytest.mark.parametrize("which", [0, 1], ids=["file", "folder"])
-def test_examples_are_found_by_memorization_class_and_index(browser, addresses, which):
-    browser.open(addresses[which])
-    browser.run("document.querySelector('#near').focus()")
-    browser.press("Home", 36)
-    assert texts(browser, "#value")[0][0] == "0.00"
-    browser.run(
-        "(() => { const e = document.querySelector('#class'); e.value = '1';"
-        "e.dispatchEvent(new Event('change')); })()"
-    )
-    shown = texts(browser, "#gallery a")
+def test_examples_are_found_by_memorization_class_and_index(open_page, addresses, which):
+    page = open_page(addresses[which])
+    page.press("#near", "Home")
+    assert page.inner_text("#value") == "0.00"
+    page.select_option("#class", "1")
+    shown = texts(page, "#gallery a")
     assert [link for _, link in shown] == [f"#train-{index}" for index in range(39, 0, -2)]
     assert shown[0][0].split("\n") == ["0.98", "<dog & 'hound'>"]
-    assert texts(browser, "#status")[0][0].startswith(
-        "The 20 of 20 training examples of class <dog"
-    )
-    browser.click("#gallery a[href='#train-7']")
-    assert texts(browser, "#detail h3")[0][0] == "training example 7"
-    assert [link for _, link in texts(browser, "#detail a")] == ["#test-2", "#test-4"]
-    assert "0.80 ± " in texts(browser, "#detail a")[0][0]
-    assert ["★" in text for text, _ in texts(browser, "#detail a")] == [True, False]
-    assert texts(browser, "#gallery a[aria-current]")[0][1] == "#train-7"
-    browser.press("Tab", 9)  # from the heading to the first test example
-    browser.press("Enter", 13, "\r")
-    assert texts(browser, "#detail h3")[0][0] == "test example 2"
-    assert [link for _, link in texts(browser, "#detail a")] == ["#train-7"]
-    assert "mem. 0.18" in texts(browser, "#detail a")[0][0]
+    assert page.inner_text("#status").startswith("The 20 of 20 training examples of class <dog")
+    page.click("#gallery a[href='#train-7']")
+    assert page.inner_text("#detail h3") == "training example 7"
+    assert [link for _, link in texts(page, "#detail a")] == ["#test-2", "#test-4"]
+    assert "0.80 ± " in texts(page, "#detail a")[0][0]
+    assert ["★" in text for text, _ in texts(page, "#detail a")] == [True, False]
+    assert texts(page, "#gallery a[aria-current]")[0][1] == "#train-7"
+    page.keyboard.press("Tab")  # from the heading to the first test example
+    page.keyboard.press("Enter")
+    assert page.inner_text("#detail h3") == "test example 2"
+    assert [link for _, link in texts(page, "#detail a")] == ["#train-7"]
+    assert "mem. 0.18" in texts(page, "#detail a")[0][0]
     for wanted, said in (("8", "cat"), ("999", "It is not on this page.")):
-        browser.run(f"document.querySelector('#index').value = {wanted}")
-        browser.click("#controls button")
-        assert said in texts(browser, "#detail")[0][0]
-    assert browser.errors == []
+        page.fill("#index", wanted)
+        page.click("#controls button")
+        assert said in page.inner_text("#detail")
 
 
-def test_an_address_leads_to_an_example_and_tables_sort(browser, addresses):
-    browser.open(addresses[0] + "#test-0")
-    assert [link for _, link in texts(browser, "#detail a")] == ["#train-8"]
+def test_an_address_leads_to_an_example_and_tables_sort(open_page, addresses):
+    page = open_page(addresses[0] + "#test-0")
+    assert [link for _, link in texts(page, "#detail a")] == ["#train-8"]
     column = "#pairs ~ .scroll tbody tr td:nth-child(9)"
     for order in (["2e-02", "1e-05"], ["1e-05", "2e-02"]):
-        browser.click("#pairs ~ .scroll th:nth-child(9) button")
-        assert [float(text) for text, _ in texts(browser, column)] == [float(q) for q in order]
-    assert browser.errors == []
+        page.click("#pairs ~ .scroll th:nth-child(9) button")
+        assert [float(text) for text, _ in texts(page, column)] == [float(q) for q in order]
 
 
 @pytest.mark.parametrize(("width", "columns"), [(1280, 2), (390, 1)])
-def test_it_fits_a_laptop_and_a_phone_and_draws_its_pictures(browser, addresses, width, columns):
-    browser.open(addresses[0] + "#train-7", width)
-    assert browser.run("document.documentElement.scrollWidth") <= width
-    panes = "getComputedStyle(document.querySelector('.panes')).gridTemplateColumns"
-    assert len(browser.run(panes).split()) == columns
-    browser.run("document.querySelector('#detail').scrollIntoView()")
-    browser.settle()
-    box = browser.run(
-        "(() => { const b = document.querySelector('#detail > .picture').getBoundingClientRect();"
-        "return [b.left, b.top, b.right, b.bottom]; })()"
-    )
-    seen = np.asarray(Image.open(io.BytesIO(browser.screenshot())).convert("L").crop(box), float)
+def test_it_fits_a_laptop_and_a_phone_and_draws_its_pictures(open_page, addresses, width, columns):
+    page = open_page(addresses[0] + "#train-7", width)
+    panes = page.locator(".panes").evaluate("(e) => getComputedStyle(e).gridTemplateColumns")
+    assert len(panes.split()) == columns
+    shown = page.locator("#detail > .picture").screenshot(scale="css")
+    seen = np.asarray(Image.open(io.BytesIO(shown)).convert("L"), float)
     size = len(seen) // 8
     centres = seen[size // 2 :: size, size // 2 :: size][:8, :8]
     images = np.random.default_rng(0).random((40, 8, 8, 1))
     assert np.abs(centres - 255 * (1 - images[7, ..., 0])).max() < 3
 
 
-def test_without_javascript_the_tables_remain(browser, addresses):
-    browser.open(addresses[0], scripts=False)
-    browser("Emulation.setScriptExecutionDisabled", value=False)
-    assert len(texts(browser, "#memorized ~ .scroll tr")) > 40
-    assert not browser.run("document.querySelector('#explorer').checkVisibility()")
-    links = {link for _, link in texts(browser, "a")}
+def test_without_javascript_the_tables_remain(open_page, addresses):
+    page = open_page(addresses[0], java_script_enabled=False)
+    assert page.locator("#memorized ~ .scroll tr").count() > 40
+    assert not page.is_visible("#explorer")
+    links = {
+        page.locator("a").nth(k).get_attribute("href") for k in range(page.locator("a").count())
+    }
     assert "#train-8" in links
-    assert all(browser.run(f"!!document.querySelector({link!r})") for link in links)
+    assert all(page.locator(link).count() for link in links)
 
 
 def sentences(data):
@@ -231,42 +206,49 @@ def sentences(data):
     ), pd.DataFrame(words, index=[39])
 
 
-def type_words(browser, letters):
-    browser.run("document.querySelector('#words').focus()")
-    for letter in letters:
-        browser.press(letter, ord(letter), letter)
-
-
-def test_texts_are_read_searched_and_their_memorized_words_coloured(browser, known_run, tmp_path):
+def test_texts_are_read_searched_and_their_memorized_words_coloured(open_page, known_run, tmp_path):
     save_figures(tmp_path)
     run = SimpleNamespace(**vars(known_run))
     run.dataset, attributions = sentences(known_run.dataset)
-    page = render(run, tmp_path, attributions=attributions)
-    (tmp_path / "page.html").write_text(page, encoding="utf-8")
+    html = render(run, tmp_path, attributions=attributions)
+    (tmp_path / "page.html").write_text(html, encoding="utf-8")
     for width in (390, 1280):
-        browser.open((tmp_path / "page.html").as_uri(), width)
-        assert browser.run("document.documentElement.scrollWidth") <= width
-    text, link = texts(browser, "#gallery a")[0]
+        page = open_page((tmp_path / "page.html").as_uri(), width)
+    text, link = texts(page, "#gallery a")[0]
     assert text.split() == ["good", "film", "0.98<dog", "&", "'hound'>"]
     assert link == "#train-39"
-    marks = "[...document.querySelectorAll('#gallery mark, #memorized ~ .scroll mark')]"
-    shown = browser.run(f"{marks}.map((e) => [e.title, e.innerText, e.style.background])")
     strong, weak = "rgba(230, 159, 0, 0.75)", "rgba(0, 114, 178, 0.6)"
-    assert shown == 2 * [["+0.0200", "good", strong], ["-0.0160", "film", weak]]
-    type_words(browser, "ODD 7")
-    assert [link for _, link in texts(browser, "#gallery a")] == [
+    marks = [["+0.0200", "good", strong], ["-0.0160", "film", weak]]
+    for place in ("#gallery", "#memorized ~ .scroll"):
+        assert coloured(page, place) == marks
+    page.locator("#words").press_sequentially("ODD 7")
+    assert [link for _, link in texts(page, "#gallery a")] == [
         f"#train-{k}" for k in (37, 27, 17, 7)
     ]
-    browser.click("#gallery a[href='#train-7']")
-    assert texts(browser, "#detail > .text")[0][0].split() == ["<b>text</b>", "7", "odd"]
-    assert [text.split("\n")[:1] for text, _ in texts(browser, "#detail a")] == [
+    page.click("#gallery a[href='#train-7']")
+    assert page.inner_text("#detail > .text").split() == ["<b>text</b>", "7", "odd"]
+    assert [text.split("\n")[:1] for text, _ in texts(page, "#detail a")] == [
         ["test 2"],
         ["test 4"],
     ]
-    assert browser.errors == []
 
 
-def test_without_trials_the_page_has_the_memorized_texts(browser, known_run, tmp_path, monkeypatch):
+def coloured(page, selector):
+    """Score, word and colour of each word whose part is known."""
+    return page.locator(f"{selector} mark").evaluate_all(
+        "all => all.map((e) => [e.title, e.innerText, e.style.background])"
+    )
+
+
+def rows(page, table):
+    """The indices of the rows that are shown."""
+    shown = page.locator(f"{table} tr[data-index]:not([hidden])")
+    return shown.evaluate_all("all => all.map((e) => Number(e.dataset.index))")
+
+
+def test_without_trials_the_page_has_the_memorized_texts(
+    open_page, known_run, tmp_path, monkeypatch
+):
     monkeypatch.setattr("tfmem.pages.experiments._MOST", 20)
     monkeypatch.setattr("tfmem.pages.experiments._LEAST", 5)
     data, attributions = sentences(known_run.dataset)
@@ -277,31 +259,22 @@ def test_without_trials_the_page_has_the_memorized_texts(browser, known_run, tmp
             "test_label": [1, 1, 0], "memorization": [0.3, 0.2, 0.1], "influence": 0.05,
         }
     )  # fmt: skip
-    page = render_experiments(known_run.config, {}, examples, attributions, pairs, "3 pairs")
-    (tmp_path / "page.html").write_text(page, encoding="utf-8")
-    for width in (1280, 390):
-        browser.open((tmp_path / "page.html").as_uri(), width)
-        assert browser.run("document.documentElement.scrollWidth") <= width
-    shown = "[...document.querySelectorAll('#memorized tr[data-index]')].filter((e) => !e.hidden)"
-    indices = f"{shown}.map((e) => Number(e.dataset.index))"
-    assert browser.run(indices) == [*range(39, 19, -1), *range(4, -1, -1)]
-    marks = browser.run(
-        "[...document.querySelectorAll('#memorized td mark')].map((e) => [e.title, e.innerText])"
-    )
-    assert marks == [["+0.0200", "good"], ["-0.0160", "film"]]
-    assert browser.run("document.querySelectorAll('#memorized td p:has(mark)').length") == 2
-    browser.click("#memorized th:first-child button")
-    browser.click("#memorized th:first-child button")
-    assert browser.run(indices) == [*range(5), *range(20, 40)]
-    type_words(browser, "ODD 3")
-    assert browser.run(indices) == [3, 23, 31, 33, 35, 37, 39]  # 39 is shown as its words
-    assert browser.run("document.querySelector('#status').innerText").startswith(
-        "7 of the 25 texts and 2 of the 3 pairs"
-    )
-    paired = "[...document.querySelectorAll('#influential tr[data-index]')]"
-    visible = f"{paired}.filter((e) => !e.hidden).map((e) => Number(e.dataset.index))"
-    assert browser.run(visible) == [39, 3]
-    assert browser.run(f"{paired}[0].querySelectorAll('mark').length") == 2
-    sides = f"[...{paired}[0].querySelectorAll('.text')].map((e) => e.innerText.split(/\\s+/)[1])"
-    assert browser.run(sides) == ["film", "2"]
-    assert browser.errors == []
+    html = render_experiments(known_run.config, {}, examples, attributions, pairs, "3 pairs")
+    (tmp_path / "page.html").write_text(html, encoding="utf-8")
+    for width in (390, 1280):
+        page = open_page((tmp_path / "page.html").as_uri(), width)
+    assert rows(page, "#memorized") == [*range(39, 19, -1), *range(4, -1, -1)]
+    assert [mark[:2] for mark in coloured(page, "#memorized td")] == [
+        ["+0.0200", "good"], ["-0.0160", "film"],
+    ]  # fmt: skip
+    assert page.locator("#memorized td p:has(mark)").count() == 2
+    for _ in range(2):
+        page.click("#memorized th:first-child button")
+    assert rows(page, "#memorized") == [*range(5), *range(20, 40)]
+    page.locator("#words").press_sequentially("ODD 3")
+    assert rows(page, "#memorized") == [3, 23, 31, 33, 35, 37, 39]  # 39 is shown as its words
+    assert page.inner_text("#status").startswith("7 of the 25 texts and 2 of the 3 pairs")
+    assert rows(page, "#influential") == [39, 3]
+    first = page.locator("#influential tr[data-index]").first
+    assert first.locator("mark").count() == 2
+    assert [text.split()[1] for text in first.locator(".text").all_inner_texts()] == ["film", "2"]
