@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from tfmem import figures
-from tfmem.components.component import Attributions, Component, Parameters, Paths, SelfInfluence
+from tfmem.components.component import Component, Parameters, Paths
 from tfmem.config import Config
 from tfmem.datasets import AnyDataset, load
 from tfmem.datasets.pictures import Pictures
@@ -22,6 +22,7 @@ from tfmem.influence.attribution.records import (
 )
 from tfmem.messages.errors import InputError
 from tfmem.messages.quiet import import_tensorflow
+from tfmem.store.artifacts import Attributions, SelfInfluence
 from tfmem.store.results import read_identity, read_memorization
 
 if TYPE_CHECKING:

@@ -9,16 +9,7 @@ import numpy as np
 from tfmem.audit.conclusion import Audit, audit, flagged
 from tfmem.audit.evidence import of_one_model, of_trials
 from tfmem.audit.opinion import asks, read_opinion
-from tfmem.components.component import (
-    Artifact,
-    Component,
-    Memorization,
-    Parameters,
-    Paths,
-    Predictions,
-    SelfInfluence,
-    Settings,
-)
+from tfmem.components.component import Component, Parameters, Paths
 from tfmem.components.second_opinion import SecondOpinion
 from tfmem.config import Config
 from tfmem.datasets import AnyDataset, load
@@ -26,6 +17,7 @@ from tfmem.experiments.run import Run
 from tfmem.messages.quiet import import_tensorflow
 from tfmem.messages.terminal import say
 from tfmem.pages.audit import render
+from tfmem.store.artifacts import Artifact, Memorization, Predictions, SelfInfluence, Settings
 from tfmem.store.pairs import ModelInfluence
 from tfmem.store.results import check_labels, estimator_of, read_self_influence
 from tfmem.store.spreadsheets import to_csv

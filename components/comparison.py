@@ -7,14 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from tfmem.components.component import (
-    Artifact,
-    Component,
-    Parameters,
-    Paths,
-    Predictions,
-    RunComparison,
-)
+from tfmem.components.component import Component, Parameters, Paths
 from tfmem.components.experiment import FIGURE_NAME, LastLayer
 from tfmem.config import Config
 from tfmem.experiments.consistency import Comparison, Rule, consistency, describe
@@ -30,6 +23,7 @@ from tfmem.pages.comparison import (
     last_layer_row,
     render,
 )
+from tfmem.store.artifacts import Artifact, Predictions, RunComparison
 from tfmem.store.files import write_atomically
 from tfmem.store.spreadsheets import to_csv
 

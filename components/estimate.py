@@ -3,15 +3,9 @@
 from __future__ import annotations
 
 from tfmem.aggregation.jobs import estimate
-from tfmem.components.component import (
-    Component,
-    Influence,
-    Memorization,
-    Parameters,
-    Paths,
-    Predictions,
-)
+from tfmem.components.component import Component, Parameters, Paths
 from tfmem.messages.terminal import say
+from tfmem.store.artifacts import Influence, Memorization, Predictions
 from tfmem.store.predictions import LABELS_NAME, shards_in
 
 

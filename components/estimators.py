@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-from tfmem.components.component import (
-    Component,
-    Parameters,
-    Paths,
-    Predictions,
-    SelfInfluence,
-    TrialTable,
-)
+from tfmem.components.component import Component, Parameters, Paths
 from tfmem.components.experiment import Estimators, conclude
 from tfmem.config import Config
 from tfmem.experiments.estimators import estimators
 from tfmem.experiments.summed import records_in
 from tfmem.figures.estimators import estimators_figure
 from tfmem.messages.errors import InputError
+from tfmem.store.artifacts import Predictions, SelfInfluence, TrialTable
 from tfmem.store.json_files import value_of
 from tfmem.store.predictions import LABELS_NAME, Labels
 from tfmem.store.results import SUMMARY_NAME, read_memorization, read_summary

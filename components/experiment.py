@@ -10,22 +10,20 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from tfmem import figures
-from tfmem.components.component import (
-    Artifact,
-    Component,
-    Influence,
-    Memorization,
-    Parameters,
-    Paths,
-    Predictions,
-    SelectedPairs,
-    Settings,
-)
+from tfmem.components.component import Component, Parameters, Paths
 from tfmem.config import Config
 from tfmem.datasets import AnyDataset, load
 from tfmem.experiments.outcome import Outcome
 from tfmem.experiments.run import Run
 from tfmem.messages.terminal import say
+from tfmem.store.artifacts import (
+    Artifact,
+    Influence,
+    Memorization,
+    Predictions,
+    SelectedPairs,
+    Settings,
+)
 from tfmem.store.results import check_labels, estimator_of, read_memorization
 
 FIGURE_NAME = "figure"

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from tfmem import figures
-from tfmem.components.component import (
-    Component,
+from tfmem.components.component import Component, Parameters, Paths
+from tfmem.datasets.pictures import Pictures
+from tfmem.experiments.run import Run
+from tfmem.selection.settling import influence_thresholds
+from tfmem.store.artifacts import (
     Figures,
     Influence,
     Memorization,
-    Parameters,
-    Paths,
     Predictions,
     SelectedPairs,
     Settings,
 )
-from tfmem.datasets.pictures import Pictures
-from tfmem.experiments.run import Run
-from tfmem.selection.settling import influence_thresholds
 
 
 def Do(inputs: Paths, outputs: Paths, parameters: Parameters) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from tfmem.components.component import Component, Parameters, Paths, Predictions, TrialTable
+from tfmem.components.component import Component, Parameters, Paths
 from tfmem.components.train import describe
 from tfmem.config import Config
 from tfmem.datasets import load
 from tfmem.messages.errors import InputError
 from tfmem.messages.terminal import say
+from tfmem.store.artifacts import Predictions, TrialTable
 from tfmem.store.folders import open_folder
 from tfmem.store.predictions import CONFIG_NAME, LABELS_NAME
 from tfmem.training import check_directory, open_farm

@@ -9,13 +9,7 @@ import numpy as np
 import pandas as pd
 
 from tfmem.aggregation.estimates import pairs_table, selection_table
-from tfmem.components.component import (
-    Component,
-    InfluencePairs,
-    Parameters,
-    Paths,
-    SelfInfluence,
-)
+from tfmem.components.component import Component, Parameters, Paths
 from tfmem.config import Config
 from tfmem.datasets import load
 from tfmem.estimation.thresholds import at_least
@@ -24,6 +18,7 @@ from tfmem.messages.quiet import import_tensorflow
 from tfmem.messages.terminal import say
 from tfmem.selection.estimated import select_estimated
 from tfmem.selection.settling import describe
+from tfmem.store.artifacts import InfluencePairs, SelfInfluence
 from tfmem.store.files import write_atomically
 from tfmem.store.pairs import ModelInfluence
 from tfmem.store.records import shard_name

@@ -16,9 +16,10 @@ from typing import Any
 
 from kfp import dsl
 
-from tfmem.components.component import Artifact, Component, Parameters
+from tfmem.components.component import Component, Parameters
 from tfmem.components.references import reference, referenced
 from tfmem.messages.errors import InputError
+from tfmem.store.artifacts import Artifact
 
 _KIND = "kind"
 

@@ -9,25 +9,23 @@ from pathlib import Path
 import numpy as np
 
 from tfmem import figures
-from tfmem.components.component import (
-    Artifact,
-    Component,
-    Consistency,
-    Influence,
-    Memorization,
-    Parameters,
-    Paths,
-    Predictions,
-    RunComparison,
-    SelectedPairs,
-    Settings,
-)
+from tfmem.components.component import Component, Parameters, Paths
 from tfmem.components.experiment import FIGURE_NAME, Halves, LastLayer, Removal
 from tfmem.datasets.pictures import Pictures
 from tfmem.experiments.outcome import TABLE_NAME
 from tfmem.experiments.run import Run
 from tfmem.messages.errors import InputError
 from tfmem.selection.settling import influence_thresholds
+from tfmem.store.artifacts import (
+    Artifact,
+    Consistency,
+    Influence,
+    Memorization,
+    Predictions,
+    RunComparison,
+    SelectedPairs,
+    Settings,
+)
 from tfmem.store.spreadsheets import read_csv
 
 _MORE_CLASSES = 12

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tfmem.components.component import Attributions, Component, Parameters, Paths, SelfInfluence
+from tfmem.components.component import Component, Parameters, Paths
 from tfmem.components.experiment import ReductionRate, conclude
 from tfmem.config import Config
 from tfmem.datasets import load
 from tfmem.figures.reduction import reduction_figure
 from tfmem.influence.attribution.records import read_attributions
 from tfmem.messages.quiet import import_tensorflow
+from tfmem.store.artifacts import Attributions, SelfInfluence
 
 if TYPE_CHECKING:
     from tfmem.influence.attribution.integral import Splitter

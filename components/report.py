@@ -7,23 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from tfmem.components.component import (
-    Artifact,
-    Attributions,
-    Component,
-    Consistency,
-    Figures,
-    Influence,
-    InfluencePairs,
-    Memorization,
-    Page,
-    Parameters,
-    Paths,
-    Predictions,
-    RunComparison,
-    SelectedPairs,
-    Settings,
-)
+from tfmem.components.component import Component, Parameters, Paths
 from tfmem.components.experiment import (
     Estimators,
     FractionChoice,
@@ -52,6 +36,20 @@ from tfmem.pages.experiments import render_experiments
 from tfmem.pages.report import render, write_folder
 from tfmem.selection.rules import read_rule
 from tfmem.selection.settling import describe
+from tfmem.store.artifacts import (
+    Artifact,
+    Attributions,
+    Consistency,
+    Figures,
+    Influence,
+    InfluencePairs,
+    Memorization,
+    Page,
+    Predictions,
+    RunComparison,
+    SelectedPairs,
+    Settings,
+)
 from tfmem.store.json_files import read_object, value_of
 from tfmem.store.results import (
     RULE_NAME,

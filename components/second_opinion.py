@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from tfmem.audit.opinion import ask
-from tfmem.components.component import Artifact, Component, Parameters, Paths
+from tfmem.components.component import Component, Parameters, Paths
 from tfmem.config import Config
 from tfmem.datasets import load
+from tfmem.store.artifacts import Artifact
 
 
 class SecondOpinion(Artifact):

@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from tfmem.components.component import SelfInfluence
 from tfmem.components.experiment import Seeds, on_memorization
 from tfmem.config import Config
 from tfmem.datasets import AnyDataset
@@ -16,6 +15,7 @@ from tfmem.experiments.seeds import seeds
 from tfmem.figures.seeds import seeds_figure
 from tfmem.messages.quiet import import_tensorflow
 from tfmem.messages.terminal import say
+from tfmem.store.artifacts import SelfInfluence
 
 
 def conduct(

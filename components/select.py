@@ -3,18 +3,11 @@
 from __future__ import annotations
 
 from tfmem.aggregation.jobs import search_pairs, select_pairs
-from tfmem.components.component import (
-    Component,
-    Influence,
-    Parameters,
-    Paths,
-    Predictions,
-    SelectedPairs,
-    Settings,
-)
+from tfmem.components.component import Component, Parameters, Paths
 from tfmem.config import Config
 from tfmem.messages.terminal import say
 from tfmem.selection.settling import describe
+from tfmem.store.artifacts import Influence, Predictions, SelectedPairs, Settings
 from tfmem.store.predictions import LABELS_NAME, shards_in
 from tfmem.store.results import read_selection
 from tfmem.training import check_directory

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import get_args
 
-from tfmem.components.component import Component, Parameters, Paths, SelfInfluence
+from tfmem.components.component import Component, Parameters, Paths
 from tfmem.config import Config, SolverName
 from tfmem.datasets import load
 from tfmem.messages.quiet import import_tensorflow
 from tfmem.messages.terminal import say
+from tfmem.store.artifacts import SelfInfluence
 from tfmem.store.results import estimator_of
 
 

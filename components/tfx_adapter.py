@@ -31,9 +31,10 @@ from tfx.orchestration.local.local_dag_runner import LocalDagRunner
 from tfx.orchestration.pipeline import Pipeline
 from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
 
-from tfmem.components.component import Artifact, Component, Parameters
+from tfmem.components.component import Component, Parameters
 from tfmem.components.manifests import resolve, write_manifest
 from tfmem.components.references import reference, referenced
+from tfmem.store.artifacts import Artifact
 
 _BEAM = "beam_args"  # a component with this parameter is one of TFX's Beam components
 _PLAIN = (int, float, str)  # what ML Metadata holds as it is; the rest is JSON

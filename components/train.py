@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 
-from tfmem.components.component import Component, Parameters, Paths, Predictions, TrialTable
+from tfmem.components.component import Component, Parameters, Paths
 from tfmem.config import Config
 from tfmem.datasets.summary import load_and_tell
 from tfmem.messages.errors import InputError
 from tfmem.messages.terminal import say
+from tfmem.store.artifacts import Predictions, TrialTable
 from tfmem.training import TrialSummary, train
 
 

@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from tfmem.components.comparison import ComparisonPage, comparing
-from tfmem.components.component import RunComparison
 from tfmem.components.last_layer import LAST_LAYER
 from tfmem.config import Config, differences
 from tfmem.messages.errors import InputError
 from tfmem.messages.terminal import say
 from tfmem.pipelines.memorization import conducted
 from tfmem.pipelines.runner import Step, run_chain
+from tfmem.store.artifacts import RunComparison
 from tfmem.training import check_directory
 
 

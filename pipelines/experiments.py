@@ -5,14 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from tfmem.components.component import (
-    Artifact,
-    Attributions,
-    Component,
-    Figures,
-    Memorization,
-    SelfInfluence,
-)
+from tfmem.components.component import Component
 from tfmem.components.estimators import ESTIMATORS
 from tfmem.components.fraction import FRACTION
 from tfmem.components.halves import HALVES
@@ -37,6 +30,7 @@ from tfmem.pipelines.memorization import run
 from tfmem.pipelines.removal import removal
 from tfmem.pipelines.runner import Step
 from tfmem.pipelines.self_influence import attribution, records, self_influence
+from tfmem.store.artifacts import Artifact, Attributions, Figures, Memorization, SelfInfluence
 
 EXPERIMENTS: dict[str, Component] = {
     component.name: component

@@ -16,11 +16,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tfmem.components.component import Artifact, Component
+from tfmem.components.component import Component
 from tfmem.messages.errors import InputError
 from tfmem.messages.terminal import say
 from tfmem.pipelines.turns import check_turn, turn
 from tfmem.pipelines.unchanged import output_digests, step_key
+from tfmem.store.artifacts import Artifact
 from tfmem.store.files import write_atomically
 from tfmem.store.listing import listing_digest
 from tfmem.store.outputs import publish_outputs, settle_outputs, unfinished_folder

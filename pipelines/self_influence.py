@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from tfmem.components.attribution import ATTRIBUTION
-from tfmem.components.component import Artifact
 from tfmem.components.influence_pairs import INFLUENCE_PAIRS
 from tfmem.components.self_influence import SELF_INFLUENCE
 from tfmem.config import Config, TrainingSettings
 from tfmem.pipelines.memorization import only_trials
 from tfmem.pipelines.runner import Step
 from tfmem.selection.estimated import check_rule
+from tfmem.store.artifacts import Artifact
 
 
 def self_influence(config: Config) -> list[Step]:

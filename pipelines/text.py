@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
-from tfmem.components.component import Figures
 from tfmem.config import Config
 from tfmem.datasets import load
 from tfmem.experiments.needs import check_needs
@@ -15,6 +14,7 @@ from tfmem.pipelines.experiments import page, step_of
 from tfmem.pipelines.memorization import run
 from tfmem.pipelines.runner import Step
 from tfmem.pipelines.self_influence import attribution, influence_pairs, self_influence
+from tfmem.store.artifacts import Figures
 
 
 def study(config: Config, out: Path, trials: bool, beam_args: Sequence[str] = ()) -> list[Step]:

@@ -19,8 +19,8 @@ from tfmem.pipelines.cli.commands import with_examples
 from tfmem.pipelines.cli.options import BeamArgs, ConfigFile, Out, Set, done, settings_of
 
 if TYPE_CHECKING:
-    from tfmem.components.component import Artifact
     from tfmem.components.tfx_adapter import Execution
+    from tfmem.store.artifacts import Artifact
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -73,7 +73,7 @@ def run_under_tfx(config: Config, out: Path, beam_args: Sequence[str] = ()) -> l
 def command(config: ConfigFile, out: Out, set: Set = [], beam: BeamArgs = None) -> None:  # noqa: B006
     """Run the chain of `tfmem run` under TFX's LocalDagRunner."""
     from tfmem.aggregation.runners import beam_options
-    from tfmem.components.component import Page
+    from tfmem.store.artifacts import Page
 
     settings = settings_of(config, set)
     beam_options(beam or [])

@@ -5,14 +5,7 @@ import pytest
 from tests.helpers.oracle import example_learner, learner_of
 from tests.helpers.runs import write_run
 from tfmem.components.comparison import ComparisonPage
-from tfmem.components.component import (
-    Component,
-    Influence,
-    Memorization,
-    Predictions,
-    SelectedPairs,
-    Settings,
-)
+from tfmem.components.component import Component
 from tfmem.components.experiment import Removal, experiment
 from tfmem.config import from_yaml
 from tfmem.experiments.consistency import Rule, consistency
@@ -23,6 +16,7 @@ from tfmem.pages.comparison import comparison_table, in_words
 from tfmem.pipelines.comparison import comparison
 from tfmem.pipelines.experiments import experiment as chain
 from tfmem.pipelines.runner import ComponentError, Step, run_chain
+from tfmem.store.artifacts import Influence, Memorization, Predictions, SelectedPairs, Settings
 
 TINY = ["training.trials=12", "training.epochs=3", "training.lanes=1"]
 

@@ -12,12 +12,13 @@ from typer.testing import CliRunner
 
 from tests.helpers.oracle import FINGERPRINT, LookupLearner, example_learner, random_records, record
 from tests.helpers.runs import write_run
-from tfmem.components.component import Component, Figures, Page, Predictions
+from tfmem.components.component import Component
 from tfmem.experiments.consistency import Rule, consistency
 from tfmem.experiments.record_consistency import record_consistency
 from tfmem.messages.errors import InputError
 from tfmem.pipelines.cli import app
 from tfmem.pipelines.runner import Step, run_chain
+from tfmem.store.artifacts import Figures, Page, Predictions
 from tfmem.store.files import write_atomically
 from tfmem.store.predictions import Labels
 from tfmem.store.records import encode_example

@@ -2,9 +2,10 @@
 
 import os
 
-from tfmem.components.component import Component, Memorization, Page, SelectedPairs
+from tfmem.components.component import Component
 from tfmem.messages.errors import InputError
 from tfmem.pipelines.runner import Step, run_chain
+from tfmem.store.artifacts import Memorization, Page, SelectedPairs
 from tfmem.store.outputs import current_place
 
 KINDS = {"memorization": Memorization, "pairs": SelectedPairs, "page": Page}

@@ -9,9 +9,10 @@ import sys
 import pytest
 
 from tests.helpers.commands import ROOT
-from tfmem.components.component import Component, Figures, Memorization, Page, Predictions
+from tfmem.components.component import Component
 from tfmem.messages.errors import InputError
 from tfmem.pipelines.runner import ComponentError, Step, run_chain
+from tfmem.store.artifacts import Figures, Memorization, Page, Predictions
 
 
 def component(name, inputs, outputs, do, **more):

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from tfmem.components.component import Component, Page
+from tfmem.components.component import Component
 from tfmem.messages.errors import InputError
 from tfmem.pipelines import turns
 from tfmem.pipelines.runner import Step, run_chain
 from tfmem.store import claims
+from tfmem.store.artifacts import Page
 
 
 def test_the_second_waits_and_finds_all_done(tmp_path, monkeypatch):

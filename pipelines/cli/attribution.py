@@ -58,12 +58,12 @@ def attribute(
     much less the model would believe in its label if its words were masked, or its image black, in
     training; the gap is what the integral has missed of that.
     """
-    from tfmem.components.component import Attributions
     from tfmem.datasets import load
     from tfmem.experiments.needs import check_needs
     from tfmem.influence.attribution.records import read_attributions
     from tfmem.pipelines.runner import run_chain
     from tfmem.pipelines.self_influence import attribution, self_influence
+    from tfmem.store.artifacts import Attributions
 
     options = {"share": share, "examples": _numbers(examples), "steps": steps, "patch": patch}
     settings = settings_of(config, [*set, *given("attribution", options)])

@@ -109,10 +109,10 @@ def consistency(
 
 
 def _compare_records(folders: list[Path], out: Path | None, threshold: float | None) -> None:
-    from tfmem.components.component import Memorization
     from tfmem.experiments.record_consistency import curves, record_consistency
     from tfmem.figures import save
     from tfmem.figures.records import records_figure
+    from tfmem.store.artifacts import Memorization
 
     if out is None:
         raise InputError("--out: expected a folder, as records are compared with each other")

@@ -111,9 +111,9 @@ def self_influence(
     believe in its label had it been left out. The model is kept: the same command continues, and
     another solver takes the model that is there.
     """
-    from tfmem.components.component import InfluencePairs
     from tfmem.pipelines.runner import run_chain
     from tfmem.pipelines.self_influence import influence_pairs, records, self_influence
+    from tfmem.store.artifacts import InfluencePairs
     from tfmem.store.results import read_memorization, read_summary
 
     options = {
