@@ -81,6 +81,29 @@ class Noise(keras.layers.Layer):
         return x + self.draw(keras.ops.shape(x), self.generator) if training else x
 
 
+class Nested(keras.layers.Layer):
+    """It owns layers as an attribute, in a list and in a dictionary of lists."""
+
+    def __init__(self):
+        super().__init__()
+        kernels = [constant, "ones", "zeros", ambient]
+        self.one, *rest = (keras.layers.Dense(2, kernel_initializer=each) for each in kernels)
+        self.some, self.more = rest[:1], {"a": [rest[1]], "b": [(rest[2],)]}
+
+    def build(self, shape):
+        for layer in (self.one, self.some[0], self.more["a"][0]):
+            layer.build(shape)
+
+    def call(self, x):
+        return self.one(x) + self.some[0](x) + self.more["a"][0](x)
+
+
+def test_a_variable_is_drawn_as_the_innermost_layer_says_that_owns_it():
+    draw = VariableInitializer(model_of("glorot_uniform", Nested()))
+    one, _, some, _, more, *_ = draw(Trial(0, 0))
+    assert [set(kernel.ravel()) for kernel in (one, some, more)] == [{0.25}, {1}, {0}]
+
+
 @pytest.mark.parametrize("draw", [
     lambda shape, generator: keras.random.normal(shape),
     lambda shape, generator: tf.random.normal(shape),

@@ -15,10 +15,10 @@ from tfmem.config import from_yaml
 from tfmem.datasets import load
 from tfmem.messages.errors import InputError
 from tfmem.models import build
+from tfmem.models.normalization import fuse_batch_normalization
 from tfmem.store.predictions import read_shard
 from tfmem.subsets.drawing import Trial, unpack
 from tfmem.training.mirrored import MirroredTrainer
-from tfmem.training.normalization import fuse_batch_normalization
 from tfmem.training.outcome import Unwatched
 from tfmem.training.resident import ResidentExamples
 from tfmem.training.stacked import StackedTrainer

@@ -8,9 +8,9 @@ from tests.helpers.networks import SMALL, made
 from tfmem.config import from_yaml
 from tfmem.messages.errors import InputError
 from tfmem.models import build
+from tfmem.models.normalization import fuse_batch_normalization
 from tfmem.models.tails import cut, cuts, tail
 from tfmem.training.initialization import VariableInitializer
-from tfmem.training.normalization import fuse_batch_normalization
 
 BLOCKS = {
     "dense": 3,

@@ -15,7 +15,7 @@ import tensorflow as tf
 
 from tfmem.influence.tracing import safe_derivatives
 from tfmem.messages.errors import InputError
-from tfmem.models.logits import logits_of
+from tfmem.models.logits import without_softmax
 
 
 class LogitFunction:
@@ -51,7 +51,7 @@ class LogitFunction:
         """
         if not variables:
             raise InputError("variables: expected at least one that was trained, received none")
-        self._model, self._variables = model, list(variables)
+        self._model, self._variables = without_softmax(model), list(variables)
         self._shapes = [tuple(v.shape) for v in self._variables]
         self._sizes = [int(np.prod(shape)) for shape in self._shapes]
         self.num_parameters = sum(self._sizes)
@@ -82,7 +82,6 @@ class LogitFunction:
         mapping = list(zip(self._variables, self.values, strict=True))
         with (
             safe_derivatives(),
-            logits_of(self._model),
             keras.StatelessScope(state_mapping=mapping),
         ):
             yield

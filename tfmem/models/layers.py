@@ -6,6 +6,8 @@ from typing import Any
 
 import keras
 
+from tfmem.models.normalization import BatchNormalization
+
 
 def convolve(
     x: Any,
@@ -28,7 +30,7 @@ def convolve(
 
 def normalize(x: Any, gamma: str = "ones") -> Any:
     """Batch normalization with the constants of all networks here; `gamma` names an initializer."""
-    layer = keras.layers.BatchNormalization(momentum=0.9, epsilon=1e-5, gamma_initializer=gamma)
+    layer = BatchNormalization(momentum=0.9, epsilon=1e-5, gamma_initializer=gamma)
     return layer(x)
 
 

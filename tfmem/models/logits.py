@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import keras
@@ -15,37 +13,24 @@ def final_softmax(model: keras.Model) -> keras.Layer | None:
     """The layer at the end of a model that applies a softmax, if that can be seen.
 
     It can in sequential and functional models whose last layer is `Softmax` or has the activation
-    `softmax`; not within layers of a user's own.
+    `softmax`; not within layers of a user's own, nor where the last layer also serves elsewhere.
     """
-    while isinstance(model, keras.Model):
-        outputs = getattr(model, "outputs", None)
-        if not outputs or len(outputs) > 1:
-            return None
-        model = outputs[0]._keras_history.operation
-    if isinstance(model, keras.layers.Softmax):
-        return model
-    is_softmax = getattr(model, "activation", None) is keras.activations.softmax
-    return model if is_softmax else None
+    layer: Any = model
+    while isinstance(layer, keras.Model):
+        layer = _last(layer)
+    if isinstance(layer, keras.layers.Softmax):
+        return layer
+    is_softmax = getattr(layer, "activation", None) is keras.activations.softmax
+    return layer if is_softmax else None
 
 
-@contextmanager
-def logits_of(model: keras.Model) -> Iterator[None]:
-    """Within it, the model returns what goes into its final softmax, if it has one."""
-    layer = final_softmax(model)
-    name = "call" if isinstance(layer, keras.layers.Softmax) else "activation"
-    if layer is None:
-        yield
-        return
-    missing = name not in vars(layer)
-    before = getattr(layer, name)
-    setattr(layer, name, _unchanged)
-    try:
-        yield
-    finally:
-        if missing:
-            delattr(layer, name)
-        else:
-            setattr(layer, name, before)
+def without_softmax(model: keras.Model) -> keras.Model:
+    """A model that returns what goes into the final softmax of `model`, and shares its layers.
+
+    Without such a softmax it is `model` itself, which is left as it is.
+    """
+    softmax = final_softmax(model)
+    return model if softmax is None else _cut(model, softmax)
 
 
 def check_logits(model: keras.Model) -> None:
@@ -61,6 +46,52 @@ def check_logits(model: keras.Model) -> None:
         )
 
 
-def _unchanged(inputs: Any, mask: Any = None) -> Any:
-    del mask
-    return inputs
+def _last(model: keras.Model) -> Any:
+    """What makes the only output of a model: a layer or another operation; None if unknown."""
+    if isinstance(model, keras.Sequential):
+        return model.layers[-1] if model.layers else None
+    if not isinstance(model, keras.Function) or len(model.outputs) != 1:
+        return None
+    last = model.operations[-1]
+    # Keras shows what an operation returned when it was first called; models show their own output.
+    known = isinstance(last, keras.Model) or last.output is model.outputs[0]
+    return last if known else None
+
+
+def _cut(model: keras.Model, softmax: keras.Layer) -> keras.Model:
+    last = _last(model)
+
+    def replaced(layer: keras.Layer) -> keras.Layer:
+        if layer is not last:
+            return layer
+        if isinstance(layer, keras.Model):
+            return _cut(layer, softmax)
+        if isinstance(layer, keras.layers.Softmax):
+            return _Unchanged(dtype=layer.dtype_policy)
+        return _BeforeActivation(layer)
+
+    return keras.models.clone_model(model, clone_function=replaced)
+
+
+class _Unchanged(keras.layers.Layer):
+    """Returns what it is given, and takes the arguments of `Softmax`."""
+
+    def call(self, inputs: Any, mask: Any = None) -> Any:
+        del mask
+        return inputs
+
+
+class _BeforeActivation(keras.layers.Layer):
+    """Returns what a layer would give to its activation."""
+
+    def __init__(self, layer: Any) -> None:
+        super().__init__(dtype=layer.dtype_policy)
+        self.layer = layer
+
+    def call(self, inputs: Any) -> Any:
+        activation = self.layer.activation
+        self.layer.activation = keras.activations.linear
+        try:
+            return self.layer(inputs)
+        finally:
+            self.layer.activation = activation

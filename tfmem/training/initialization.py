@@ -7,7 +7,7 @@ draws random numbers that no seed of a trial decides is refused.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -34,12 +34,14 @@ class VariableInitializer:
           InputError: if a layer does not say how one of its variables is initialized, or an
             initializer or a layer draws random numbers that a trial's seed does not decide.
         """
-        owners = {
-            id(variable): layer for layer in model._flatten_layers() for variable in layer.variables
-        }  # a layer comes after the layers that contain it, so the innermost owner stays
+        layers = list(_layers(model))
+        owners: dict[int, keras.Layer] = {}
+        for layer in layers:
+            for variable in layer.variables:
+                owners.setdefault(id(variable), layer)
         self._variables = [*model.trainable_variables, *model.non_trainable_variables]
         self._initializers = [self._find(owners[id(v)], v) for v in self._variables]
-        if not all(_is_known(layer) for layer in model._flatten_layers(include_self=False)):
+        if not all(_is_known(layer) for layer in layers if layer is not model):
             self._check_layers(model)
 
     @staticmethod
@@ -89,6 +91,32 @@ class VariableInitializer:
                 "received others: a layer draws random numbers that no trial's seed decides; draw "
                 "them with keras.random from a keras.random.SeedGenerator that the layer keeps"
             )
+
+
+def _layers(layer: keras.Layer, seen: set[int] | None = None) -> Iterator[keras.Layer]:
+    """All layers within a layer or a model, each after those within it; last comes itself.
+
+    Keras has a list of the layers of a model, but none of those that a layer is made of: these are
+    found among its attributes, to which a layer has to assign them.
+    """
+    seen = set() if seen is None else seen
+    seen.add(id(layer))
+    parts = layer.layers if isinstance(layer, keras.Model) else vars(layer)
+    for part in _flat(parts):
+        if isinstance(part, keras.Layer) and id(part) not in seen:
+            yield from _layers(part, seen)
+    yield layer
+
+
+def _flat(value: Any) -> Iterator[Any]:
+    """What is in collections within collections."""
+    if isinstance(value, Mapping):
+        value = list(value.values())
+    if isinstance(value, list | tuple | set):
+        for part in value:
+            yield from _flat(part)
+    else:
+        yield value
 
 
 def _is_known(thing: Any) -> bool:

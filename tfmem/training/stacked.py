@@ -22,6 +22,7 @@ from tfmem.training.augmentation import draw_moves, move
 from tfmem.training.epochs import EVALUATION_BATCH, read_predictions, train_epochs
 from tfmem.training.initialization import VariableInitializer
 from tfmem.training.loss_scale import LossScale, all_finite, of_models, scales_losses
+from tfmem.training.optimizers import apply_momentum
 from tfmem.training.outcome import Outcome, WatcherOf
 from tfmem.training.resident import ResidentExamples
 
@@ -202,16 +203,8 @@ class StackedTrainer:
         ):
             if self._settings.weight_decay and len(weight.shape) > 2:
                 gradient += self._settings.weight_decay * weight
-            # Keras' form of momentum, in one pass over memory: for wide layers half of the cost of
-            # a step would else be reading and writing weights.
-            tf.raw_ops.ResourceApplyKerasMomentum(
-                var=weight.handle,
-                accum=velocity.handle,
-                lr=rate,
-                grad=gradient,
-                momentum=self._settings.momentum,
-                use_nesterov=self._settings.nesterov,
-            )
+            momentum, nesterov = self._settings.momentum, self._settings.nesterov
+            apply_momentum(weight, velocity, gradient, rate, momentum, nesterov)
         for variable, value in zip(self._state, state, strict=True):
             variable.assign(value)
 

@@ -14,6 +14,7 @@ from tfmem.messages.errors import InputError
 from tfmem.messages.terminal import say
 from tfmem.models import build
 from tfmem.models.encoders import as_arrays
+from tfmem.models.normalization import fuse_batch_normalization
 from tfmem.subsets.given import read_subsets
 from tfmem.training.choosing import (
     choose_devices,
@@ -23,7 +24,6 @@ from tfmem.training.choosing import (
 )
 from tfmem.training.fitting import FittingTrainer
 from tfmem.training.mirrored import MirroredTrainer
-from tfmem.training.normalization import fuse_batch_normalization
 from tfmem.training.outcome import Trainer
 from tfmem.training.resident import ResidentExamples
 from tfmem.training.stacked import StackedTrainer
