@@ -20,6 +20,7 @@ from scipy.stats import spearmanr
 
 from benchmarks.peers import read_config
 from tfmem.datasets import load
+from tfmem.encoders import as_arrays, with_encoder_digest
 from tfmem.influence import (
     ConjugateGradients,
     ExactSolver,
@@ -29,7 +30,6 @@ from tfmem.influence import (
     influence,
     remove_scores,
 )
-from tfmem.models.encoders import as_arrays, with_encoder_digest
 from tfmem.training.outcome import Unwatched
 from tfmem.training.whole import train_on_all
 

@@ -16,10 +16,10 @@ import tensorflow as tf
 
 from tfmem.config import from_yaml
 from tfmem.datasets import load
-from tfmem.models.encoders import as_arrays, with_encoder_digest
-from tfmem.models.encoders.activations import encode
-from tfmem.models.encoders.location import locate
-from tfmem.models.encoders.pretrained import load_encoder
+from tfmem.encoders import as_arrays, with_encoder_digest
+from tfmem.encoders.activations import encode
+from tfmem.encoders.location import locate
+from tfmem.encoders.pretrained import load_encoder
 from tfmem.subsets.drawing import Trial
 from tfmem.training.mirrored import MirroredTrainer
 from tfmem.training.trainers import model_builder

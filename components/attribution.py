@@ -47,10 +47,10 @@ def Do(inputs: Paths, outputs: Paths, parameters: Parameters) -> None:
 
     def attribute(rows: np.ndarray) -> Iterator[Attribution]:
         import_tensorflow()
+        from tfmem.experiments.self_influence import kept_splitter
         from tfmem.influence.attribution.integral import attributions
-        from tfmem.influence.attribution.preparing import prepare
 
-        return attributions(*prepare(config, dataset, kept), rows, wanted.steps)
+        return attributions(*kept_splitter(config, dataset, kept), rows, wanted.steps)
 
     from tfmem.training.progress import ExampleProgress
 

@@ -49,9 +49,9 @@ def on_one_model(inputs: Paths, outputs: Paths, parameters: Parameters) -> None:
 
     def influences(chosen: np.ndarray) -> Iterator[ModelInfluence]:
         import_tensorflow()
-        from tfmem.influence.effects import test_effects
+        from tfmem.experiments.self_influence import kept_influences
 
-        return test_effects(config, data, kept, chosen)
+        return kept_influences(config, data, kept, chosen)
 
     known, said = read_self_influence(kept), estimator_of(kept)
     check_labels(known, data.train_labels, kept, data.name)

@@ -45,9 +45,9 @@ def Do(inputs: Paths, outputs: Paths, parameters: Parameters) -> None:
     blocks: Iterable[ModelInfluence] = ()
     if len(index):
         import_tensorflow()
-        from tfmem.influence.effects import test_effects
+        from tfmem.experiments.self_influence import kept_influences
 
-        blocks = test_effects(config, dataset, kept, index)
+        blocks = kept_influences(config, dataset, kept, index)
     selection = select_estimated(memorized, dataset.test_labels, blocks, config.selection)
     folder = outputs["pairs"]
     for kind, columns in (

@@ -23,10 +23,10 @@ def Do(inputs: Paths, outputs: Paths, parameters: Parameters) -> None:
     config = Config.model_validate_json(parameters["config"])
     import_tensorflow()
     from tfmem.experiments.reduction import reduction
-    from tfmem.influence.attribution.preparing import prepare
+    from tfmem.experiments.self_influence import kept_splitter
 
     def ready() -> tuple[Solver, Splitter]:
-        return prepare(config, load(config.dataset), inputs["memorization"])
+        return kept_splitter(config, load(config.dataset), inputs["memorization"])
 
     scores = read_attributions(inputs["attributions"])["scores"]
     outcome = reduction(config, ready, scores, outputs["outcome"])

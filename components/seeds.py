@@ -23,7 +23,7 @@ def conduct(
 ) -> Outcome:
     """The first model is the one that the estimates are from; the others are trained here."""
     import_tensorflow()
-    from tfmem.influence.trained import self_influence
+    from tfmem.experiments.self_influence import self_influence
 
     def estimate(trial: int) -> np.ndarray:
         found = self_influence(config, dataset, trial, folder / "models")

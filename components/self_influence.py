@@ -18,8 +18,8 @@ def Do(inputs: Paths, outputs: Paths, parameters: Parameters) -> None:
     config = Config.model_validate_json(parameters["config"])
     dataset = load(config.dataset)
     import_tensorflow()
+    from tfmem.experiments.self_influence import MODELS, self_influence
     from tfmem.influence.records import write_scores, write_summary
-    from tfmem.influence.trained import MODELS, self_influence
 
     folder = outputs["memorization"]
     trial = config.self_influence.trial

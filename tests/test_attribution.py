@@ -12,6 +12,10 @@ from tokenizers import BertWordPieceTokenizer
 from tests.helpers.commands import ROOT, tfmem_command
 from tests.helpers.networks import attending, pictures
 from tfmem.config import Config, EncoderSettings, TrainingSettings, TransformerSettings, from_yaml
+from tfmem.encoders import as_arrays
+from tfmem.encoders.activations import encode, through_frozen
+from tfmem.encoders.pretrained import load_encoder
+from tfmem.encoders.tokens import Tokens, Words, mask_number, tokenize, word_tokens
 from tfmem.experiments.reduction import reduction
 from tfmem.influence import (
     ConjugateGradients,
@@ -32,10 +36,6 @@ from tfmem.influence.attribution.records import (
 from tfmem.influence.attribution.words import EncoderWords, TransformerWords
 from tfmem.messages.errors import InputError
 from tfmem.models import build
-from tfmem.models.encoders import as_arrays
-from tfmem.models.encoders.activations import encode, through_frozen
-from tfmem.models.encoders.pretrained import load_encoder
-from tfmem.models.encoders.tokens import Tokens, Words, mask_number, tokenize, word_tokens
 from tfmem.pipelines.runner import run_chain
 from tfmem.pipelines.self_influence import attribution, self_influence
 

@@ -5,8 +5,8 @@ import pytest
 from scipy.special import expit
 
 from tfmem.config import Config, EncoderSettings, TrainingSettings, TransformerSettings
+from tfmem.encoders import as_arrays, with_encoder_digest
 from tfmem.messages.errors import InputError
-from tfmem.models.encoders import as_arrays, with_encoder_digest
 from tfmem.subsets.drawing import Trial
 
 RECIPE = {"trials": 3, "epochs": 2, "batch_size": 8, "learning_rate": 0.05, "warmup": 0.0}
@@ -33,8 +33,8 @@ def build(chosen, examples):
 def test_the_last_layers_on_kept_activations_are_the_whole_encoder(preset, texts, layers):
     import keras_hub
 
-    from tfmem.models.encoders.pretrained import load_encoder
-    from tfmem.models.encoders.tokens import tokenize
+    from tfmem.encoders.pretrained import load_encoder
+    from tfmem.encoders.tokens import tokenize
 
     chosen = config(preset, layers)
     examples = as_arrays(chosen, texts)
@@ -61,7 +61,7 @@ def test_the_last_layers_on_kept_activations_are_the_whole_encoder(preset, texts
 def test_tokens_are_those_of_keras_hub(preset, tmp_path, kind):
     import keras_hub
 
-    from tfmem.models.encoders.tokens import read_tokenizer, tokenize
+    from tfmem.encoders.tokens import read_tokenizer, tokenize
 
     first, second = ["W1 w2, w39", "w5"], ["w7 " * 20, "w9 w9"]
     folder = preset
@@ -89,7 +89,7 @@ def test_tokens_are_those_of_keras_hub(preset, tmp_path, kind):
 def test_activations_are_kept_by_text_encoder_layers_and_length(preset, texts, monkeypatch):
     from dataclasses import replace
 
-    from tfmem.models.encoders import activations
+    from tfmem.encoders import activations
 
     calls = []
     real = activations.through_frozen

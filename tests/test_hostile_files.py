@@ -11,8 +11,8 @@ import pytest
 from tfmem.config import DatasetSettings
 from tfmem.datasets import load
 from tfmem.datasets.treebank import read_trees
+from tfmem.encoders.tokens import read_tokenizer, tokenize
 from tfmem.messages.errors import InputError
-from tfmem.models.encoders.tokens import read_tokenizer, tokenize
 from tfmem.store import unpacking
 from tfmem.store.unpacking import read_gzip
 

@@ -8,8 +8,8 @@ from tfmem.datasets import TextDataset, load
 from tfmem.datasets.pictures import Pictures
 from tfmem.datasets.text import check_classes
 from tfmem.datasets.treebank import read_trees
+from tfmem.encoders.tokens import Words
 from tfmem.messages.errors import InputError
-from tfmem.models.encoders.tokens import Words
 
 ROWS = [("a good film", 1), ('a "bad, film', 0), ("null", 1), ("so\u2028so", 0), ("fine", 1)]
 

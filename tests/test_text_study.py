@@ -17,11 +17,11 @@ from tfmem.datasets.treebank import load_treebank
 from tfmem.experiments.estimators import estimators
 from tfmem.experiments.instances import instances
 from tfmem.experiments.seeds import overlap, seeds
+from tfmem.experiments.self_influence import kept_solver
 from tfmem.experiments.typicality import positive_fraction, typicality
 from tfmem.figures.galleries import ends_gallery
 from tfmem.figures.instances import instances_figure
 from tfmem.influence import influence, remove_scores
-from tfmem.influence.trained import in_memory, kept_solver
 from tfmem.messages.errors import InputError
 from tfmem.pipelines.experiments import page as experiments_page
 from tfmem.pipelines.runner import run_chain
@@ -207,7 +207,8 @@ def test_records_are_those_of_each_example(toy, conducted_study):
     config = with_digests(from_yaml("", settings(toy)))
     kept = conducted_study[0] / "self_influence" / "fast"
     some = np.array([5, 70, 3, 41])
-    known = remove_scores(kept_solver(config, load(config.dataset), kept), some)
+    solver, _ = kept_solver(config, load(config.dataset), kept)
+    known = remove_scores(solver, some)
     found = read_memorization(kept)
     assert found.index.tolist() == [*range(80)]
     np.testing.assert_allclose(found["memorization"][some], known.memorization, rtol=1e-3)
@@ -233,7 +234,7 @@ def test_pairs_of_one_model_are_its_influences(toy, conducted_study):
     data, kept = load(config.dataset), conducted_study[0] / "self_influence" / "fast"
     memorization = read_memorization(kept)["memorization"]
     memorized = memorization.index[memorization >= 0.001].to_numpy()
-    solver, arrays = kept_solver(config, data, kept), in_memory(config, data)
+    solver, arrays = kept_solver(config, data, kept)
     known = influence(solver, arrays.test_images.astype(np.float32), data.test_labels, memorized)
     known[data.train_labels[memorized][:, None] != data.test_labels] = 0
     expected = np.sort(known[known / 80 >= 0.0001])[::-1] / 80

@@ -82,7 +82,7 @@ def write_tokenizer(folder):
 
 
 def read_tokens(folder):
-    from tfmem.models.encoders.tokens import read_tokenizer, tokenize
+    from tfmem.encoders.tokens import read_tokenizer, tokenize
 
     tokenize(read_tokenizer(folder), np.array([["a b c"], ["d"]]), 8)
 

@@ -8,8 +8,8 @@ import numpy as np
 
 from tfmem.config import Config
 from tfmem.datasets import AnyDataset, StreamedDataset
+from tfmem.encoders import as_arrays
 from tfmem.messages.errors import InputError
-from tfmem.models.encoders import as_arrays
 from tfmem.training.dynamics import clock
 
 NORM, EARLY_NORM, SELF_INFLUENCE = "norm", "early_norm", "self_influence"

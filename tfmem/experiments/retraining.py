@@ -8,11 +8,11 @@ from pathlib import Path
 
 from tfmem.config import AugmentationSettings, Config, DatasetSettings, TailSettings
 from tfmem.datasets import AnyDataset, load
+from tfmem.encoders import as_arrays
 from tfmem.experiments.needs import whole_network
 from tfmem.experiments.training import independent, train_alone, with_trials, workplace
 from tfmem.messages.quiet import import_tensorflow
 from tfmem.messages.terminal import say
-from tfmem.models.encoders import as_arrays
 from tfmem.store.npz import NpzFile
 
 _FEATURES = "features.npz"

@@ -1,9 +1,14 @@
-"""Memorization of one model's training examples by influence functions, on what was trained."""
+"""Influence functions and attribution of one trained model.
+
+This room is given a model and its examples: it trains none, and knows no trials.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
+from tfmem.config import SelfInfluenceSettings
 from tfmem.influence.cg import ConjugateGradients
 from tfmem.influence.exact import ExactSolver
 from tfmem.influence.fast import FastSolver
@@ -20,7 +25,9 @@ __all__ = [
     "Lissa",
     "Objective",
     "Scores",
+    "Solver",
     "influence",
+    "make_solver",
     "remove_scores",
     "replace_scores",
 ]
@@ -31,3 +38,20 @@ SOLVERS: dict[str, Callable[..., Solver]] = {
     "exact": ExactSolver,
     "lissa": Lissa,
 }
+
+
+def make_solver(settings: SelfInfluenceSettings, objective: Objective) -> Solver:
+    """The solver that is configured, for an objective.
+
+    Args:
+      settings: names the solver; damping, curvature and size of the sketch where they are set.
+      objective: whose curvature it inverts.
+
+    Raises:
+      InputError: if the solver does not go with the objective.
+    """
+    options: dict[str, Any] = {"damping": settings.damping, "size": settings.sketch}
+    if settings.solver != "fast":
+        options = {"damping": settings.damping, "curvature": settings.curvature}
+    chosen = {name: value for name, value in options.items() if value is not None}
+    return SOLVERS[settings.solver](objective, **chosen)

@@ -3,29 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 
-from tfmem.config import Config
-from tfmem.datasets import AnyDataset
+from tfmem.datasets import Dataset
 from tfmem.influence.scores import influence
-from tfmem.influence.trained import in_memory, kept_solver
+from tfmem.influence.solver import Solver
 from tfmem.store.pairs import ModelInfluence
 
 _BLOCK = 1 << 25  # influences that are held at once
 
 
-def test_effects(
-    config: Config, dataset: AnyDataset, kept: Path, examples: np.ndarray
-) -> Iterator[ModelInfluence]:
-    """Influence on all test examples, by the model and the solver that self-influence is from.
+def test_effects(solver: Solver, arrays: Dataset, examples: np.ndarray) -> Iterator[ModelInfluence]:
+    """Influence of training examples on all test examples, in one model.
 
     Args:
-      config: what it was made with.
-      dataset: the examples as they are loaded.
-      kept: the folder of its records, beside that of the models.
-      examples: which training examples.
+      solver: ready for the model's objective.
+      arrays: the examples as the model takes them.
+      examples: which training examples, int64.
 
     Yields:
       Blocks of test examples, in order.
@@ -33,7 +28,6 @@ def test_effects(
     Raises:
       InputError: if the solver has converged for no test example of a block.
     """
-    solver, arrays = kept_solver(config, dataset, kept), in_memory(config, dataset)
     objective, labels = solver.objective, arrays.test_labels
     size = max(1, _BLOCK // max(1, len(examples)))
     for start in range(0, len(labels), size):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import keras
 
 from tfmem.config import EncoderSettings
-from tfmem.models.encoders.pretrained import load_encoder
+from tfmem.encoders.pretrained import load_encoder
 from tfmem.models.transformer import transformer_layer
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 
 from tfmem.config import TransformerSettings
-from tfmem.models.encoders.pretrained import LayerWeights
+from tfmem.encoders.pretrained import LayerWeights
 
 _INITIALIZER = {"class_name": "TruncatedNormal", "config": {"stddev": 0.02}}  # BERT's
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from tfmem.config import Config
+from tfmem.encoders.location import with_encoder_digest
 from tfmem.messages.errors import InputError
-from tfmem.models.encoders.location import with_encoder_digest
 from tfmem.store.groups import digest, read_groups
 from tfmem.subsets.given import read_subsets
 

@@ -11,8 +11,8 @@ import numpy as np
 
 from tfmem.config import Config
 from tfmem.datasets import AnyDataset
+from tfmem.encoders import as_arrays
 from tfmem.messages.errors import InputError
-from tfmem.models.encoders import as_arrays
 from tfmem.models.tails import cut
 from tfmem.store.files import complete_file
 from tfmem.subsets.drawing import Trial

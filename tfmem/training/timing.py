@@ -82,7 +82,7 @@ def time_trials(config: Config, dataset: AnyDataset, trials: int) -> TrialTime:
             f"{training.batch_size}"
         )
     import_tensorflow()
-    from tfmem.models.encoders import as_arrays
+    from tfmem.encoders import as_arrays
     from tfmem.training.choosing import share_cores
     from tfmem.training.trainers import make_trainers
 

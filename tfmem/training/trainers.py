@@ -10,10 +10,10 @@ import tensorflow as tf
 
 from tfmem.config import Config
 from tfmem.datasets import AnyDataset, ImageDataset, StreamedDataset
+from tfmem.encoders import as_arrays
 from tfmem.messages.errors import InputError
 from tfmem.messages.terminal import say
 from tfmem.models import build
-from tfmem.models.encoders import as_arrays
 from tfmem.models.normalization import fuse_batch_normalization
 from tfmem.subsets.given import read_subsets
 from tfmem.training.choosing import (

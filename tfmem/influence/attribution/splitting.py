@@ -1,8 +1,6 @@
-"""A configuration's solver, and its way to take examples apart."""
+"""The way in which a configuration's examples are taken apart."""
 
 from __future__ import annotations
-
-from pathlib import Path
 
 from tfmem.config import Config, EncoderSettings, TransformerSettings
 from tfmem.datasets import AnyDataset, StreamedDataset, TextDataset
@@ -10,24 +8,7 @@ from tfmem.influence import Objective
 from tfmem.influence.attribution.integral import Splitter
 from tfmem.influence.attribution.patches import Patches
 from tfmem.influence.attribution.words import EncoderWords, TransformerWords
-from tfmem.influence.solver import Solver
-from tfmem.influence.trained import kept_solver
 from tfmem.messages.errors import InputError
-
-
-def prepare(config: Config, dataset: AnyDataset, kept: Path) -> tuple[Solver, Splitter]:
-    """The solver and the model that self-influences are from, and the way to take examples apart.
-
-    Args:
-      config: what they were made with.
-      dataset: the examples as they are loaded.
-      kept: the folder of their records, beside that of the models.
-
-    Raises:
-      InputError: as `splitter` does.
-    """
-    solver = kept_solver(config, dataset, kept)
-    return solver, splitter(config, dataset, solver.objective)
 
 
 def splitter(config: Config, dataset: AnyDataset, objective: Objective) -> Splitter:

@@ -12,9 +12,9 @@ from rich.progress import track
 from tfmem.config import EncoderSettings
 from tfmem.datasets import TextDataset
 from tfmem.datasets.cache import cached
+from tfmem.encoders.pretrained import Encoder, load_encoder
+from tfmem.encoders.tokens import Tokens, tokenize, warn_of_cut
 from tfmem.messages.errors import InputError
-from tfmem.models.encoders.pretrained import Encoder, load_encoder
-from tfmem.models.encoders.tokens import Tokens, tokenize, warn_of_cut
 
 _BATCH = 64
 _VERSION = 1  # of the arrays' meaning

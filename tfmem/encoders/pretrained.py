@@ -10,9 +10,9 @@ from typing import Any
 import keras
 import numpy as np
 
+from tfmem.encoders.location import import_keras_hub, locate
+from tfmem.encoders.tokens import Tokens, read_tokenizer
 from tfmem.messages.errors import InputError, reason
-from tfmem.models.encoders.location import import_keras_hub, locate
-from tfmem.models.encoders.tokens import Tokens, read_tokenizer
 
 
 @dataclass(frozen=True)

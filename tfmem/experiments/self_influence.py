@@ -1,24 +1,28 @@
-"""Self-influence of a configuration's training examples: train one model on all, then solve."""
+"""Self-influence by one model that is trained on all examples, and what else that model says.
+
+The model and its weights are made here; `tfmem.influence` is given them.
+"""
 
 from __future__ import annotations
 
 import time
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from tfmem.config import Config
 from tfmem.datasets import AnyDataset, Dataset, StreamedDataset
-from tfmem.influence import SOLVERS
+from tfmem.encoders import as_arrays
+from tfmem.influence import Objective, Scores, Solver, make_solver
+from tfmem.influence.attribution.integral import Splitter
+from tfmem.influence.attribution.splitting import splitter
+from tfmem.influence.effects import test_effects
 from tfmem.influence.keeping import kept_scores
-from tfmem.influence.objective import Objective
-from tfmem.influence.scores import Scores
-from tfmem.influence.solver import Solver
 from tfmem.messages.errors import InputError
-from tfmem.models.encoders import as_arrays
+from tfmem.store.pairs import ModelInfluence
 from tfmem.subsets.drawing import random_order
 from tfmem.training.progress import EpochProgress, ExampleProgress
 from tfmem.training.whole import train_on_all
@@ -60,13 +64,14 @@ def self_influence(config: Config, dataset: AnyDataset, trial_id: int, models: P
       InputError: if the data are not in memory, there is no such layer, the solver does not go with
         the objective, or it has converged for no example.
     """
-    objective, test_accuracy = trained_objective(config, dataset, trial_id, models)
+    arrays = arrays_in_memory(config, dataset)
+    objective, test_accuracy = trained_objective(config, arrays, trial_id, models)
     about = config.digest() + dataset.fingerprint + str(trial_id).encode()
     unfinished = models / f"unfinished-{config.self_influence.solver}-{trial_id:05d}"
     clock, work = time.perf_counter(), time.process_time()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # the summary counts what has not converged
-        solver = solver_of(config, objective)
+        solver = make_solver(config.self_influence, objective)
         spent = time.perf_counter() - clock, time.process_time() - work
         with ExampleProgress(len(objective.labels)) as progress:
             found = kept_scores(solver, about, unfinished, progress.advance)
@@ -74,18 +79,8 @@ def self_influence(config: Config, dataset: AnyDataset, trial_id: int, models: P
     return Estimated(found.scores, solver, test_accuracy, *took)
 
 
-def solver_of(config: Config, objective: Objective) -> Solver:
-    """The solver that is configured, for an objective."""
-    settings = config.self_influence
-    options: dict[str, Any] = {"damping": settings.damping, "size": settings.sketch}
-    if settings.solver != "fast":
-        options = {"damping": settings.damping, "curvature": settings.curvature}
-    chosen = {name: value for name, value in options.items() if value is not None}
-    return SOLVERS[settings.solver](objective, **chosen)
-
-
-def kept_solver(config: Config, dataset: AnyDataset, kept: Path) -> Solver:
-    """The solver that self-influences are from, on their model.
+def kept_solver(config: Config, dataset: AnyDataset, kept: Path) -> tuple[Solver, Dataset]:
+    """The solver that self-influences are from, on their model, and the examples as it takes them.
 
     Args:
       config: what they were made with.
@@ -93,29 +88,51 @@ def kept_solver(config: Config, dataset: AnyDataset, kept: Path) -> Solver:
       kept: the folder of their records, beside that of the models.
 
     Raises:
-      InputError: as `trained_objective` does, or if the solver does not go with the objective.
+      InputError: as `self_influence` does.
     """
+    arrays = arrays_in_memory(config, dataset)
     trial = config.self_influence.trial
-    objective, _ = trained_objective(config, dataset, trial, kept.parent / MODELS)
-    return solver_of(config, objective)
+    objective, _ = trained_objective(config, arrays, trial, kept.parent / MODELS)
+    return make_solver(config.self_influence, objective), arrays
+
+
+def kept_influences(
+    config: Config, dataset: AnyDataset, kept: Path, examples: np.ndarray
+) -> Iterator[ModelInfluence]:
+    """What training examples do to test examples; see `kept_solver` and `test_effects`."""
+    return test_effects(*kept_solver(config, dataset, kept), examples)
+
+
+def kept_splitter(config: Config, dataset: AnyDataset, kept: Path) -> tuple[Solver, Splitter]:
+    """The solver that self-influences are from, and the way to take examples apart for its model.
+
+    Args:
+      config: what they were made with, and `attribution`.
+      dataset: the examples as they are loaded.
+      kept: the folder of their records, beside that of the models.
+
+    Raises:
+      InputError: as `kept_solver` and `splitter` do.
+    """
+    solver, _ = kept_solver(config, dataset, kept)
+    return solver, splitter(config, dataset, solver.objective)
 
 
 def trained_objective(
-    config: Config, dataset: AnyDataset, trial_id: int, models: Path
+    config: Config, arrays: Dataset, trial_id: int, models: Path
 ) -> tuple[Objective, float]:
     """The objective at a model that was trained on everything, and its test accuracy.
 
     Args:
-      config: as for `self_influence`, likewise the others.
-      dataset: the examples.
+      config: model, recipe, and `self_influence`.
+      arrays: the examples as the model takes them.
       trial_id: the trial whose seeds the model has.
-      models: folder for the weights.
+      models: folder for the weights; those that are there are taken.
 
     Raises:
-      InputError: if the data are not in memory, or there is no such layer.
+      InputError: if the model diverged, or has no such layer.
     """
     settings = config.self_influence
-    arrays = in_memory(config, dataset)
     with EpochProgress(config.training.epochs) as progress:
         model, outcome = train_on_all(config, arrays, trial_id, models, progress)
     names = [layer.name for layer in model.layers if layer.trainable_variables]
@@ -135,7 +152,7 @@ def trained_objective(
     return objective, float(outcome.test_correct.mean())
 
 
-def in_memory(config: Config, dataset: AnyDataset) -> Dataset:
+def arrays_in_memory(config: Config, dataset: AnyDataset) -> Dataset:
     """The examples as the model takes them.
 
     Raises:

@@ -6,9 +6,9 @@ import numpy as np
 
 from tfmem.config import Config, EncoderSettings, TransformerSettings
 from tfmem.datasets import AnyDataset, Dataset, ImageDataset, TextDataset
+from tfmem.encoders.location import with_encoder_digest
+from tfmem.encoders.tokens import Words, warn_of_cut
 from tfmem.messages.errors import InputError
-from tfmem.models.encoders.location import with_encoder_digest
-from tfmem.models.encoders.tokens import Words, warn_of_cut
 
 __all__ = ["as_arrays", "with_encoder_digest"]
 
@@ -31,7 +31,7 @@ def as_arrays(config: Config, dataset: AnyDataset) -> ImageDataset:
         return dataset
     match config.model:
         case EncoderSettings():
-            from tfmem.models.encoders.activations import activations
+            from tfmem.encoders.activations import activations
 
             train, test = activations(config.model, dataset)
         case TransformerSettings():
