@@ -1,4 +1,8 @@
-"""The house: every module is in a room, and imports from rooms below its own only."""
+"""The house: every module is in a room, and imports from rooms below its own only.
+
+What a room is for is the first line of its `__init__.py`, and what it must not know stands in the
+line that begins with "This room"; README.md and CONTRIBUTING.md repeat both.
+"""
 
 import ast
 from itertools import chain
@@ -7,12 +11,27 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-# From the ground up. What each is for stands in its `__init__.py`, and in CONTRIBUTING.md.
+# From the ground up.
 ROOMS = (
     "messages", "store", "config", "datasets", "subsets", "estimation", "planning", "encoders",
     "models", "influence", "training", "selection", "aggregation", "experiments", "figures",
     "audit", "exchange", "pages", "components", "pipelines",
 )  # fmt: skip
+TENSORFLOW = {"tensorflow", "tensorflow_datasets", "keras", "keras_hub"}
+# What a room must not know although it lies below or is installed.
+BLIND = {
+    "config": TENSORFLOW,
+    "subsets": TENSORFLOW | {"datasets"},
+    "estimation": TENSORFLOW | {"apache_beam", "datasets", "subsets"},
+    "planning": TENSORFLOW | {"apache_beam"},
+    "encoders": {"subsets"},
+    "models": {"datasets", "subsets"},
+    "influence": {"subsets"},
+    "training": {"estimation", "influence"},
+    "selection": TENSORFLOW | {"apache_beam", "datasets"},
+    "aggregation": TENSORFLOW | {"datasets"},
+    "figures": {"subsets", "training", "aggregation"},
+}
 LIBRARY = ROOT / "tfmem"
 
 
@@ -20,17 +39,33 @@ def modules(room):
     return sorted((LIBRARY / room).rglob("*.py"))
 
 
-def imported_rooms(path):
-    """The rooms that a source file imports from, anywhere in it."""
+def imported(path):
+    """The rooms and the packages that a source file imports from, anywhere in it."""
     for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("tfmem"):
-            if node.module != "tfmem":
-                yield node.module.split(".")[1]
-            elif node.module == "tfmem":
-                yield from (alias.name for alias in node.names if alias.name in ROOMS)
+        if isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names = [node.module]
+            if node.module == "tfmem":
+                names = [f"tfmem.{alias.name}" for alias in node.names if alias.name in ROOMS]
         elif isinstance(node, ast.Import):
-            names = (alias.name.split(".") for alias in node.names)
-            yield from (name[1] for name in names if name[0] == "tfmem" and len(name) > 1)
+            names = [alias.name for alias in node.names]
+        else:
+            continue
+        for name in names:
+            package, *inside = name.split(".")
+            if package != "tfmem":
+                yield package
+            elif inside:
+                yield inside[0]
+
+
+def described(room):
+    """What a room is for, and what it must not know."""
+    docstring = ast.get_docstring(ast.parse((LIBRARY / room / "__init__.py").read_text()))
+    first, *others = docstring.split("\n\n")
+    blind = [text.removeprefix("This room ") for text in others if text.startswith("This room ")]
+    assert len(first.splitlines()) == 1
+    blind = " ".join(" ".join(blind).split())
+    return first, blind[:1].upper() + blind[1:]
 
 
 def test_no_module_lies_beside_the_rooms():
@@ -41,15 +76,34 @@ def test_no_module_lies_beside_the_rooms():
 
 @pytest.mark.parametrize("room", ROOMS)
 def test_imports_run_downwards(room):
-    below = set(ROOMS[: ROOMS.index(room) + 1])
-    above = {
+    unseen = set(ROOMS[ROOMS.index(room) + 1 :]) | BLIND.get(room, set())
+    seen = {
         f"{path.relative_to(ROOT)}: {name}"
         for path in modules(room)
-        for name in imported_rooms(path)
-        if name not in below
+        for name in imported(path)
+        if name in unseen
     }
     assert modules(room)
-    assert above == set()
+    assert seen == set()
+
+
+def test_a_room_that_must_not_know_something_says_so():
+    said = {room for room in ROOMS if described(room)[1]}
+    assert said >= BLIND.keys()
+
+
+@pytest.mark.parametrize("name", ["CONTRIBUTING.md", "README.md"])
+def test_texts_show_the_rooms_as_they_are(name):
+    rows = {
+        "CONTRIBUTING.md": "| `{room}/` | {purpose} | {blind} |",
+        "README.md": "    {room:<12} {purpose}",
+    }
+    described_rooms = ((room, *described(room)) for room in ROOMS)
+    expected = "\n".join(
+        rows[name].format(room=room, purpose=purpose, blind=blind)
+        for room, purpose, blind in described_rooms
+    )
+    assert expected in (ROOT / name).read_text(), f"{name}: expected\n{expected}"
 
 
 def test_no_file_has_more_than_400_lines():

@@ -1,1 +1,4 @@
-"""Beam pipelines from prediction records to estimates and pairs, without TensorFlow."""
+"""Beam pipelines from prediction records to estimates and pairs.
+
+This room imports no TensorFlow.
+"""

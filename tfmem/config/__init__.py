@@ -1,7 +1,9 @@
-"""One validated settings tree per run, and the digest of what decides a trial.
+"""What a user can set, validated, and the digest of what decides a trial.
 
-The tree is written in YAML (`configs/*.yaml`), validated here, and handed down as frozen objects.
-An unknown key, a wrong type or an impossible value is an `InputError` that names the key.
+This room imports no TensorFlow and opens no data.
+
+Settings are written in YAML (`configs/*.yaml`) and handed down as frozen objects. An unknown key, a
+wrong type or an impossible value is an `InputError` that names the key.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Text as arrays that models take: activations of a frozen encoder, or numbers of words."""
+"""Texts as the arrays that models take: activations of a frozen encoder, or numbers of words.
+
+This room knows neither subsets nor training.
+"""
 
 from __future__ import annotations
 

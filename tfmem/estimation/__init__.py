@@ -1,1 +1,4 @@
-"""Exact counts over trials, and the estimates made from them. Numpy and numba only."""
+"""Exact counts over trials, and the estimates and errors made from them.
+
+This room imports numpy and numba only: no TensorFlow, no Beam.
+"""

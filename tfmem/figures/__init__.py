@@ -1,4 +1,7 @@
-"""Figures: functions from arrays to a matplotlib `Figure`."""
+"""Functions from arrays to a matplotlib `Figure`.
+
+This room does not know where the arrays come from.
+"""
 
 from tfmem.figures.agreement import Agreeing, agreement_figure
 from tfmem.figures.galleries import (

@@ -1,6 +1,6 @@
 """Influence functions and attribution of one trained model.
 
-This room is given a model and its examples: it trains none, and knows no trials.
+This room is given the model: it trains none, and knows no trials.
 """
 
 from __future__ import annotations

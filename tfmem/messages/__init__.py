@@ -1,1 +1,1 @@
-"""What the person at the terminal is told: errors, warnings, progress, tables."""
+"""What the person at the terminal is told: errors, progress, tables."""

@@ -1,4 +1,7 @@
-"""Keras models, one file a family. Every model returns logits and names a layer `features`."""
+"""Keras models, one file a family; each returns logits and names a layer `features`.
+
+This room knows neither data sets nor training.
+"""
 
 from __future__ import annotations
 

@@ -1,1 +1,4 @@
-"""How everything lies on disk or in a bucket; nothing here imports TensorFlow."""
+"""How everything lies on disk or in a bucket.
+
+This room does not know who wrote something, or why.
+"""

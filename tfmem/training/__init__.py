@@ -1,4 +1,7 @@
-"""Trains the trials of a run and leaves their predictions in shards."""
+"""The farm: what is missing of a run's trials is claimed, trained and stored.
+
+This room does not know what the predictions are for.
+"""
 
 from __future__ import annotations
 
