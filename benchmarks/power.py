@@ -27,7 +27,7 @@ from tfmem.estimation.kernels import co_occurrence, ones, transpose_bits
 from tfmem.estimation.significance import p_values, q_values
 from tfmem.estimation.thresholds import counts_at_least
 from tfmem.selection.finding import in_class
-from tfmem.selection.settling import settle
+from tfmem.selection.settling import choose_pairs
 
 TRAIN, TEST, REAL, INFLUENCE, FDR, MEMORIZED = 100, 100, 40, 0.3, 0.05, 0.25
 EFFECTS = {"none": 0.0, "SD 1": 1.0, "SD 2": 2.0}
@@ -91,7 +91,7 @@ def ways(data):
     every = q_values(p.ravel(), p.size).reshape(p.shape) <= FDR
     found["all pairs"] = every & rows[:, None]
     settings = SelectionSettings(fdr=FDR)
-    pairs = settle([in_class(counts, settings, p.size)], settings).pairs
+    pairs = choose_pairs([in_class(counts, settings, p.size)], settings).pairs
     ours = np.zeros(p.shape, bool)
     ours[pairs.train_index, pairs.test_index] = True
     found["p = 1"] = ours

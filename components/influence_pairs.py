@@ -17,7 +17,7 @@ from tfmem.figures import save_pair_galleries
 from tfmem.messages.quiet import import_tensorflow
 from tfmem.messages.terminal import say
 from tfmem.selection.estimated import select_estimated
-from tfmem.selection.settling import describe
+from tfmem.selection.settling import describe_selection
 from tfmem.store.artifacts import InfluencePairs, SelfInfluence
 from tfmem.store.files import write_atomically
 from tfmem.store.pairs import ModelInfluence
@@ -61,7 +61,7 @@ def Do(inputs: Paths, outputs: Paths, parameters: Parameters) -> None:
     }
     write_atomically(folder / RULE_NAME, json.dumps(noted, indent=2).encode() + b"\n")
     save_pair_galleries(read_pairs(folder), dataset, folder)
-    say(describe(config.selection, read_selection(folder)))
+    say(describe_selection(config.selection, read_selection(folder)))
     if not len(index):
         say(_largest(memorization["memorization"], config.selection.memorization))
 

@@ -53,7 +53,7 @@ def Do(inputs: Paths, outputs: Paths, parameters: Parameters) -> None:
     run, folder = Run(inputs), outputs["figures"]
     data, selection = run.dataset, run.config.selection
     memorization = run.memorization["memorization"].to_numpy()
-    ranked = figures.most_memorized(data.train_labels, memorization)
+    ranked = figures.most_memorized_classes(data.train_labels, memorization)
     chosen = _labels(parameters["classes"], data.class_names) or sorted(ranked[:6])
     others = sorted([label for label in ranked if label not in chosen][:_MORE_CLASSES])
     for name, rows in (("figure_1", chosen), ("figure_D4", others)):

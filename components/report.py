@@ -29,13 +29,13 @@ from tfmem.components.experiment import (
 from tfmem.components.self_influence import SELF_INFLUENCE
 from tfmem.config import Config
 from tfmem.experiments.run import Run
-from tfmem.influence.attribution.records import SUMMARY_NAME, is_complete, read_attributions
+from tfmem.influence.attribution.records import ATTRIBUTION_NAME, is_complete, read_attributions
 from tfmem.messages.errors import InputError
 from tfmem.messages.terminal import say
 from tfmem.pages.experiments import render_experiments
 from tfmem.pages.report import render, write_folder
 from tfmem.selection.rules import read_rule
-from tfmem.selection.settling import describe
+from tfmem.selection.settling import describe_selection
 from tfmem.store.artifacts import (
     Artifact,
     Attributions,
@@ -103,7 +103,8 @@ def write_alone(inputs: Paths, outputs: Paths, parameters: Parameters) -> None:
     pairs, selection = None, ""
     if "influence-pairs" in experiments:
         folder = experiments["influence-pairs"]
-        pairs, selection = read_pairs(folder), describe(read_rule(folder), read_selection(folder))
+        pairs = read_pairs(folder)
+        selection = describe_selection(read_rule(folder), read_selection(folder))
     words = _words(experiments)
     page = render_experiments(config, experiments, examples, words, pairs, selection)
     outputs["report"].write_text(page, encoding="utf-8")
@@ -133,7 +134,7 @@ def _experiments(places: Paths, kept: Path | None = None) -> dict[str, Path]:
     """
     found = {name: places[name] for name in _EXPERIMENTS if name in places}
     there = {kind.place: places[name] for name, kind in _KEPT.items() if name in places}
-    for name, file in (("attribution", SUMMARY_NAME), ("influence-pairs", RULE_NAME)):
+    for name, file in (("attribution", ATTRIBUTION_NAME), ("influence-pairs", RULE_NAME)):
         if name in found and not _is_current(found[name] / file, there, kept):
             say(f"{found[name]}: of other self-influence than is there now, left out of the page")
             del found[name]

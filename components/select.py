@@ -6,7 +6,7 @@ from tfmem.aggregation.jobs import search_pairs, select_pairs
 from tfmem.components.component import Component, Parameters, Paths
 from tfmem.config import Config
 from tfmem.messages.terminal import say
-from tfmem.selection.settling import describe
+from tfmem.selection.settling import describe_selection
 from tfmem.store.artifacts import Influence, Predictions, SelectedPairs, Settings
 from tfmem.store.predictions import LABELS_NAME, shards_in
 from tfmem.store.results import read_selection
@@ -30,7 +30,7 @@ def Do(inputs: Paths, outputs: Paths, parameters: Parameters) -> None:
     begun = check_directory(inputs["predictions"], config)
     resolved = config.model_copy(update={"training": (begun or config).training})
     outputs["settings"].write_text(resolved.to_yaml(), encoding="utf-8")
-    say(describe(config.selection, read_selection(str(outputs["pairs"]))))
+    say(describe_selection(config.selection, read_selection(str(outputs["pairs"]))))
 
 
 SELECT = Component(

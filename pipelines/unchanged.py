@@ -11,14 +11,14 @@ from typing import Any
 from tfmem.components.component import Component
 from tfmem.store.listing import listing_digest
 
-Listing = Callable[[Path], str]
+ListingDigest = Callable[[Path], str]
 
 
 def step_key(
     component: Component,
     parameters: Mapping[str, Any],
     inputs: Mapping[str, Path],
-    data: Listing = listing_digest,
+    data: ListingDigest = listing_digest,
 ) -> str:
     """Hash of a step's code, its parameters, and the files of its inputs and of its data set.
 

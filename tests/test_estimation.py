@@ -11,14 +11,14 @@ from tfmem.estimation.estimator import (
 )
 from tfmem.estimation.kernels import co_occurrence
 from tfmem.selection.finding import in_class
-from tfmem.selection.settling import settle
+from tfmem.selection.settling import choose_pairs
 from tfmem.store.pairs import statistics
 
 
 def select(counts, settings):
     """The selected pairs, were there no other class."""
     possible = counts.test_correct_in.size
-    return settle([in_class(counts, settings, possible)], settings).pairs
+    return choose_pairs([in_class(counts, settings, possible)], settings).pairs
 
 
 def assert_equal(one, other):

@@ -7,7 +7,7 @@ import pytest
 from tests.helpers.oracle import example_learner, record
 from tfmem.config import from_yaml
 from tfmem.datasets import load
-from tfmem.estimation.noisy import compare
+from tfmem.estimation.noisy import compare_noisy
 from tfmem.experiments import fraction as fraction_module
 from tfmem.experiments import leave_one_out as leave_one_out_module
 from tfmem.experiments import pair_utility as pair_utility_module
@@ -129,7 +129,7 @@ def test_noise_is_told_from_disagreement():
     found = []
     for _ in range(40):
         x, y = (share * truth + rng.normal(0, noise, count) for share in (1, 0.8))
-        each = compare(x, y, variance, variance)
+        each = compare_noisy(x, y, variance, variance)
         found.append((each.slope, each.ceiling - each.correlation))
         assert each.correlation_ci[0] < each.correlation < each.correlation_ci[1]
         assert each.rms_noise == pytest.approx(noise * np.sqrt(2))
@@ -164,10 +164,12 @@ def test_the_error_of_a_mean_difference_has_what_all_quantities_share():
     np.testing.assert_allclose(ratio, 1, atol=0.37)
     assert np.mean(alone) < np.var(means, axis=0)[1] / 6
     x, y, noise = rng.normal(size=(3, count))
-    plain = compare(x, y, noise**2, noise**2)
+    plain = compare_noisy(x, y, noise**2, noise**2)
     both = 2 * (noise**2).sum() / count**2
-    assert compare(x, y, noise**2, noise**2, both).bias_stderr == pytest.approx(plain.bias_stderr)
-    more = compare(x, y, noise**2, noise**2, both + 0.09).bias_stderr
+    assert compare_noisy(x, y, noise**2, noise**2, both).bias_stderr == pytest.approx(
+        plain.bias_stderr
+    )
+    more = compare_noisy(x, y, noise**2, noise**2, both + 0.09).bias_stderr
     assert more**2 == pytest.approx(plain.bias_stderr**2 + 0.09 * count / (count - 1))
 
 

@@ -14,7 +14,7 @@ from tfmem.aggregation.group_estimates import (
     estimate_groups,
     group_example,
     parse_group,
-    trials_needed,
+    trials_for_group,
 )
 from tfmem.datasets.duplicates import THRESHOLD
 from tfmem.estimation import significance
@@ -192,9 +192,9 @@ def test_unsplit_groups_have_counts_and_a_number_of_trials(tmp_path):
 def test_a_group_that_is_never_split_needs_as_many_trials_as_an_example():
     masks = np.arange(8)[:, None] < np.array([6] * 4)
     (counts,) = tallied({"g": np.arange(4)}, masks, masks, np.zeros((8, 0), bool))
-    assert trials_needed(counts, 100, 0.75, 2) == 0
-    assert trials_needed(counts, 100, 0.75, 10) == 40
-    assert trials_needed(counts, 100, 0.5, 3) == 9  # 6 would do, on average, and 8 did not
+    assert trials_for_group(counts, 100, 0.75, 2) == 0
+    assert trials_for_group(counts, 100, 0.75, 10) == 40
+    assert trials_for_group(counts, 100, 0.5, 3) == 9  # 6 would do, on average, and 8 did not
 
 
 def test_records_hold_the_counts_and_damaged_ones_are_refused(tmp_path):

@@ -8,7 +8,7 @@ from scipy.stats import chisquare
 from tfmem.config import from_yaml
 from tfmem.datasets import Dataset
 from tfmem.messages.errors import InputError
-from tfmem.store.groups import digest, parse_groups, read_groups, to_csv, units
+from tfmem.store.groups import digest, groups_to_csv, parse_groups, read_groups, units
 from tfmem.store.predictions import read_shard
 from tfmem.subsets.drawing import Trial, check_groups, subset_size, unpack
 from tfmem.training import train
@@ -26,7 +26,7 @@ def test_a_file_of_groups_is_read_whatever_the_order_of_its_lines():
     groups = parsed('\ufeffindex,group\r\n7,"b, c"\n\n3,12\n 1 ,b\n2,12\n1,12\n')
     assert as_lists(groups) == {"12": [1, 2, 3], "b": [1], "b, c": [7]}
     assert [members.dtype for members in groups.values()] == [np.int64] * 3
-    assert as_lists(parsed(to_csv(groups).decode())) == as_lists(groups)
+    assert as_lists(parsed(groups_to_csv(groups).decode())) == as_lists(groups)
 
 
 @pytest.mark.parametrize(

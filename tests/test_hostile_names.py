@@ -14,7 +14,7 @@ from tfmem.messages.terminal import PlainTable, present, printable, say
 from tfmem.pages.html import template
 from tfmem.pipelines.cli import main
 from tfmem.pipelines.cli.commands import PANELS
-from tfmem.store.groups import read_groups, to_csv
+from tfmem.store.groups import groups_to_csv, read_groups
 from tfmem.store.spreadsheets import harmless, plain
 
 NAMES = [
@@ -47,7 +47,7 @@ def folder(tmp_path_factory):
             f"dataset: {{name: npz, data_dir: '{folder / 'data.npz'}'}}"
         )
     groups = {name: np.arange(6) * 8 + number for number, name in enumerate(NAMES[:6])}
-    (folder / "groups.csv").write_bytes(to_csv(groups))
+    (folder / "groups.csv").write_bytes(groups_to_csv(groups))
     return folder
 
 
@@ -167,7 +167,7 @@ def test_a_cell_is_no_formula_and_can_be_read_back(text, tmp_path):
     assert not re.match(r"[=+\-@\t\r\uff1d]", cell) or re.fullmatch(r"[+-][\d.e]+", cell)
     if text.strip():
         path = tmp_path / "groups.csv"
-        path.write_bytes(to_csv({text.strip(): np.array([0])}))
+        path.write_bytes(groups_to_csv({text.strip(): np.array([0])}))
         assert list(read_groups(path)) == [text.strip()]
 
 

@@ -11,7 +11,7 @@ from tests.helpers.commands import tfmem_command
 from tfmem.config import SelectionSettings
 from tfmem.messages.errors import InputError
 from tfmem.selection.estimated import select_estimated
-from tfmem.selection.settling import describe
+from tfmem.selection.settling import describe_selection
 from tfmem.store.pairs import ModelInfluence
 from tfmem.store.results import read_pairs, read_selection
 
@@ -56,7 +56,7 @@ def test_pairs_are_those_of_the_definition_however_tests_are_divided(rule, sign,
         np.testing.assert_array_equal(chosen.test_label, labels[chosen.test_index])
         assert found.tested == tested
     known = {"pairs": len(expected), "tested": tested, "expected_by_chance": found.expected}
-    assert "chance" not in describe(settings, known)
+    assert "chance" not in describe_selection(settings, known)
 
 
 def test_one_model_has_no_false_discovery_rate():

@@ -18,7 +18,7 @@ from tfmem.estimation.significance import log_mean_p_values
 from tfmem.experiments.run import load_run
 from tfmem.messages.errors import InputError
 from tfmem.selection.finding import in_class
-from tfmem.selection.settling import settle
+from tfmem.selection.settling import choose_pairs
 from tfmem.store.confidence import Confidence
 from tfmem.store.manifests import MANIFEST_NAME
 from tfmem.store.predictions import write_shard
@@ -274,7 +274,7 @@ def test_p_values_are_as_frequent_as_they_say_and_selection_keeps_its_rate():
         assert np.mean(p <= 0.05) == pytest.approx(0.05, rel=0.1)
         assert np.mean(p <= 0.001) == pytest.approx(0.001, rel=0.6)
     settings = SelectionSettings(fdr=0.05)
-    found = settle([in_class(sums, settings, covariance.size)], settings).pairs
+    found = choose_pairs([in_class(sums, settings, covariance.size)], settings).pairs
     true = (found.train_index == found.test_index) & (found.test_index < 20)
     assert true.sum() == 20
     assert np.mean(~true) <= 0.2
@@ -290,7 +290,7 @@ def test_the_number_expected_by_chance_is_that_of_unrelated_subsets():
     test = expit(rng.normal(rng.normal(0, 2, 200), 2, (150, 200)))
     sums = sums_of(masks, np.where(masks, 0.9, 0.2), test)
     settings = SelectionSettings(influence=0.1)
-    found = settle([in_class(sums, settings, 60_000)], settings)
+    found = choose_pairs([in_class(sums, settings, 60_000)], settings)
     assert len(found.pairs.influence) > 1000
     assert found.expected == pytest.approx(len(found.pairs.influence), rel=0.2)
 

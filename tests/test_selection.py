@@ -12,7 +12,7 @@ from tfmem.estimation.kernels import ones
 from tfmem.estimation.search import Search, TooMany
 from tfmem.estimation.significance import p_values, q_values
 from tfmem.selection.finding import in_all_classes
-from tfmem.selection.settling import describe, settle
+from tfmem.selection.settling import choose_pairs, describe_selection
 from tfmem.store.records import encode_example
 from tfmem.store.tables import encode_rows
 
@@ -45,7 +45,7 @@ def search_all(masks, correct, right, settings, tile=10**6, found=10**6):
         train = count_train(trials, index, index % 3, bits[rows], train_bits[rows])
         possible = count * right.shape[1]
         parts.append(in_all_classes(train, bits[rows], tests, search, settings, possible))
-    return settle(parts, settings)
+    return choose_pairs(parts, settings)
 
 
 def brute(masks, correct, right, settings):
@@ -222,8 +222,10 @@ def test_memorized_rows_only_are_tested():
 
 def test_a_selection_of_noise_is_said_to_be_one():
     found = {"pairs": 30, "tested": 5000, "expected_by_chance": 12.4}
-    said = describe(SelectionSettings(), found)
+    said = describe_selection(SelectionSettings(), found)
     assert said.startswith("30 pairs selected among 5,000; 12 with influence >= 0.15")
     assert "warning" in said
-    assert "warning" not in describe(SelectionSettings(), found | {"expected_by_chance": 0.02})
-    assert "rate of 0.1" in describe(SelectionSettings(fdr=0.1), found)
+    assert "warning" not in describe_selection(
+        SelectionSettings(), found | {"expected_by_chance": 0.02}
+    )
+    assert "rate of 0.1" in describe_selection(SelectionSettings(fdr=0.1), found)

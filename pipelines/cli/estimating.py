@@ -73,7 +73,7 @@ def estimate(
     from tfmem.aggregation.counting import Room
     from tfmem.aggregation.jobs import estimate as run_job
     from tfmem.aggregation.jobs import search_pairs
-    from tfmem.selection.settling import describe
+    from tfmem.selection.settling import describe_selection
     from tfmem.store.results import read_selection
 
     if (Path(out) / "config.yaml").exists():
@@ -99,7 +99,7 @@ def estimate(
         counters = run_job(predictions, labels, folders, selection, beam or [], statistic, room)
     for name, value in sorted(counters.items()):
         say(f"{name.replace('_', ' ')}: {value:,}")
-    say(describe(selection, read_selection(folders["pairs"])))
+    say(describe_selection(selection, read_selection(folders["pairs"])))
     done(out, ", ".join(kinds))
 
 

@@ -180,19 +180,19 @@ def _cell(name: str, value: object) -> str:
 
 def _selected(run: Run) -> str:
     """What pairs were selected from, and by which rule where the settings are there."""
-    from tfmem.selection.settling import describe
+    from tfmem.selection.settling import describe_selection
 
     if run.has_settings:
-        return describe(run.config.selection, run.selection)
+        return describe_selection(run.config.selection, run.selection)
     return _AMONG.format(**run.selection)
 
 
 def _of_records(folder: Path) -> str:
     from tfmem.selection.rules import read_rule
-    from tfmem.selection.settling import describe
+    from tfmem.selection.settling import describe_selection
     from tfmem.store.results import RULE_NAME, read_selection
 
     found = read_selection(folder)
     if not (folder / RULE_NAME).exists():  # of a run, whose settings are elsewhere
         return _AMONG.format(**found)
-    return describe(read_rule(folder), found)
+    return describe_selection(read_rule(folder), found)

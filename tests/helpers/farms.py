@@ -6,7 +6,7 @@ from tfmem.store.claims import Worker
 from tfmem.store.folders import open_folder
 from tfmem.store.records import shard_name
 from tfmem.training.directory import open_directory
-from tfmem.training.outcome import Outcome
+from tfmem.training.outcome import TrialOutcome
 from tfmem.training.trials import Farm
 
 ALONE = Worker()
@@ -22,7 +22,7 @@ class Counted:
         self.asked += [trial.trial_id for trial in trials]
         n, test = len(self.data.train_labels), len(self.data.test_labels)
         even, margins = np.arange(test) % 2 == 0, (np.zeros(n), np.zeros(test))
-        return [Outcome(np.arange(n) % (2 + t.trial_id % 3) == 0, even, *margins)
+        return [TrialOutcome(np.arange(n) % (2 + t.trial_id % 3) == 0, even, *margins)
                 for t in trials]  # fmt: skip
 
 

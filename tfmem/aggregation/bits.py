@@ -27,10 +27,10 @@ class Group(NamedTuple):
     test: np.ndarray
 
 
-Groups = Callable[[Labels], Mapping[int, Group]]
+Grouping = Callable[[Labels], Mapping[int, Group]]
 
 
-class Rows(NamedTuple):
+class GroupBits(NamedTuple):
     """The bits of one group's examples in a batch of trials, packed along the examples.
 
     Attributes:
@@ -84,7 +84,7 @@ def by_tile(size: int, labels: Labels) -> dict[int, Group]:
     }
 
 
-def within(keys: range, groups: Groups, labels: Labels) -> dict[int, Group]:
+def within(keys: range, groups: Grouping, labels: Labels) -> dict[int, Group]:
     """Those of the groups that are in one part of a job."""
     return {key: group for key, group in groups(labels).items() if key in keys}
 
@@ -97,7 +97,7 @@ def only_tests(labels: Labels) -> dict[int, Group]:
 class WithGroups(beam.DoFn):
     """A DoFn that knows the labels and the groups; workers read them where they are."""
 
-    def __init__(self, labels_path: str, groups: Groups) -> None:
+    def __init__(self, labels_path: str, groups: Grouping) -> None:
         self._labels_path = labels_path
         self._make_groups = groups
 
@@ -110,7 +110,7 @@ class WithGroups(beam.DoFn):
 class _Cut(WithGroups):
     """A batch of records into the bits of each group."""
 
-    def process(self, batch: list[tuple[TrialRecord, str]]) -> Iterator[tuple[int, Rows]]:
+    def process(self, batch: list[tuple[TrialRecord, str]]) -> Iterator[tuple[int, GroupBits]]:
         records = [record for record, _ in batch]
         trial_ids = np.array([record.trial_id for record in records], np.int64)
         train = any(len(group.train) for group in self._groups.values())
@@ -126,7 +126,7 @@ class _Cut(WithGroups):
         for key, group in self._groups.items():
             yield (
                 key,
-                Rows(
+                GroupBits(
                     trial_ids,
                     _along_examples(masks[group.train], len(records)),
                     _along_examples(train_correct[group.train], len(records)),
@@ -151,7 +151,7 @@ def _along_examples(bits: np.ndarray, trials: int) -> np.ndarray:
     return rows.astype("<u8", copy=False).view(np.uint8)[:, : -(-len(bits) // 8)]
 
 
-def join(batches: Iterable[Rows], group: Group) -> Bits:
+def join(batches: Iterable[GroupBits], group: Group) -> Bits:
     """The bits of a group in all batches; a trial that comes again, equal to itself, counts once.
 
     Args:
@@ -167,11 +167,11 @@ def join(batches: Iterable[Rows], group: Group) -> Bits:
 
 @beam.ptransform_fn
 def GatherBits(
-    batches: beam.PCollection[list[tuple[TrialRecord, str]]], labels_path: str, groups: Groups
-) -> beam.PCollection[tuple[int, Iterable[Rows]]]:
+    batches: beam.PCollection[list[tuple[TrialRecord, str]]], labels_path: str, groups: Grouping
+) -> beam.PCollection[tuple[int, Iterable[GroupBits]]]:
     """All bits of each group."""
     return (
         batches
-        | "Cut" >> beam.ParDo(_Cut(labels_path, groups)).with_output_types(tuple[int, Rows])
+        | "Cut" >> beam.ParDo(_Cut(labels_path, groups)).with_output_types(tuple[int, GroupBits])
         | "GatherGroup" >> beam.GroupByKey()
     )

@@ -14,8 +14,8 @@ from tfmem.aggregation.bits import (
     BATCH,
     GatherBits,
     Group,
-    Groups,
-    Rows,
+    GroupBits,
+    Grouping,
     WithGroups,
     by_class,
     by_tile,
@@ -35,13 +35,13 @@ from tfmem.store.predictions import TrialRecord
 class _CountClass(WithGroups):
     """All bits of a class into its counts; `num_trials` is there once the records are checked."""
 
-    def __init__(self, labels_path: str, groups: Groups, threads: int | None) -> None:
+    def __init__(self, labels_path: str, groups: Grouping, threads: int | None) -> None:
         super().__init__(labels_path, groups)
         self._threads = threads
         self._counted = Metrics.counter("tfmem", "classes_counted")
 
     def process(
-        self, element: tuple[int, Iterable[Rows]], num_trials: int
+        self, element: tuple[int, Iterable[GroupBits]], num_trials: int
     ) -> Iterator[ClassCounts]:
         label, batches = element
         self._counted.inc()
@@ -146,7 +146,7 @@ class _SearchTile(WithGroups):
     def __init__(
         self,
         labels_path: str,
-        groups: Groups,
+        groups: Grouping,
         capacity: int,
         threads: int | None,
         settings: SelectionSettings,
@@ -158,7 +158,10 @@ class _SearchTile(WithGroups):
         self._searched = Metrics.counter("tfmem", "tiles_searched")
 
     def process(
-        self, element: tuple[int, Iterable[Rows]], num_trials: int, test_bits: Iterable[Rows]
+        self,
+        element: tuple[int, Iterable[GroupBits]],
+        num_trials: int,
+        test_bits: Iterable[GroupBits],
     ) -> Iterator[TileCounts]:
         tile, batches = element
         index, labels = self._groups[tile].train, self._labels
@@ -175,7 +178,7 @@ class _SearchTile(WithGroups):
         yield TileCounts(train, found)
 
 
-def _listed(_: int, bits: Iterable[Rows]) -> list[Rows]:
+def _listed(_: int, bits: Iterable[GroupBits]) -> list[GroupBits]:
     return list(bits)
 
 
@@ -202,7 +205,7 @@ def WithTiles(
     num_trials: beam.pvalue.AsSingleton,
     labels_path: str,
     tile: int,
-    count: Callable[[str, Groups], WithGroups],
+    count: Callable[[str, Grouping], WithGroups],
 ) -> beam.PCollection[Any]:
     """What is made of each tile of training examples of a part, beside all test examples.
 

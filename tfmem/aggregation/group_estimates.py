@@ -23,7 +23,7 @@ from tfmem.estimation.group_effects import (
     log_group_p_values,
     member_memorization,
 )
-from tfmem.estimation.significance import Evidence
+from tfmem.estimation.significance import SmallPValues
 from tfmem.messages.errors import InputError
 from tfmem.store.files import write_atomically
 from tfmem.store.groups import Groups
@@ -88,15 +88,15 @@ def estimate_groups(
     rows: list[dict[str, Any]] = []
     members: list[pd.DataFrame] = []
     influence: list[pd.DataFrame] = []
-    evidence = Evidence(len(groups) * len(known.test_labels))
+    p_values = SmallPValues(len(groups) * len(known.test_labels))
 
     def records() -> Iterator[bytes]:
         for counts in tally.counts():
-            needed = trials_needed(counts, len(known.train_labels), tally.fraction, least)
+            needed = trials_for_group(counts, len(known.train_labels), tally.fraction, least)
             rows.append({**_group_row(counts), "trials_needed": needed})
             members.append(_member_rows(counts, known.train_labels))
             log_p = log_group_p_values(counts)
-            evidence.add(np.exp(log_p))
+            p_values.add(np.exp(log_p))
             influence.append(_influence_rows(counts, log_p, known.test_labels, top))
             yield group_example(counts)
 
@@ -104,7 +104,7 @@ def estimate_groups(
         folder.mkdir(parents=True, exist_ok=True)
         write_atomically(folder / shard_name("groups", 0, 1), records())
         shown = pd.concat(influence)
-        shown["q_value"] = evidence.q_values(shown["p_value"].to_numpy())
+        shown["q_value"] = p_values.q_values(shown["p_value"].to_numpy())
         tables = GroupTables(pd.DataFrame(rows), pd.concat(members), shown)
         for name, table in vars(tables).items():
             _write(folder / name, table, parquet)
@@ -113,7 +113,7 @@ def estimate_groups(
     return tables
 
 
-def trials_needed(counts: GroupCounts, num_train: int, fraction: float, least: int) -> float:
+def trials_for_group(counts: GroupCounts, num_train: int, fraction: float, least: int) -> float:
     """With how many trials a group can be expected to be in, and out, often enough.
 
     Subsets are taken to be uniform, unless none of them splits the group.

@@ -34,7 +34,7 @@ from tfmem.aggregation.parts import (
     parts_of_classes,
     parts_of_tiles,
 )
-from tfmem.aggregation.reading import find_files, load_labels
+from tfmem.aggregation.reading import load_labels, matching_files
 from tfmem.aggregation.runners import check_file_systems, job_options, kernel_threads
 from tfmem.aggregation.summing import SumClasses
 from tfmem.aggregation.writing import WriteOrdered, WriteTable
@@ -43,7 +43,7 @@ from tfmem.estimation.estimator import ClassCounts
 from tfmem.messages.errors import InputError
 from tfmem.selection.candidates import Candidates
 from tfmem.selection.finding import in_class
-from tfmem.selection.settling import settle
+from tfmem.selection.settling import choose_pairs
 from tfmem.store.predictions import Labels, TrialRecord
 from tfmem.store.sets import Found, check_together, read_counted, read_manifest
 from tfmem.store.sets import find_files as find_set
@@ -192,7 +192,7 @@ def select_pairs(
     """
     options = _options(beam_args, influence, [labels, folder])
     known = load_labels(labels)
-    files = _in_sets(find_files(influence, "influence files"))
+    files = _in_sets(matching_files(influence, "influence files"))
     outputs = _pairs_outputs(folder, selection, _origin(files))
 
     def build(pipeline: beam.Pipeline) -> None:
@@ -302,7 +302,7 @@ def _read_counts(file: Found) -> Iterator[ClassCounts]:
 def _settle(
     candidates: beam.PCollection[Candidates], selection: SelectionSettings, outputs: list[Output]
 ) -> None:
-    settled = candidates | "Settle" >> Collect(functools.partial(settle, settings=selection))
+    settled = candidates | "Settle" >> Collect(functools.partial(choose_pairs, settings=selection))
     pairs, summary = outputs
     _ = settled | "PairsTable" >> beam.Map(pairs_table) | "WritePairs" >> WriteTable(pairs)
     _ = (

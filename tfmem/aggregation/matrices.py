@@ -19,7 +19,7 @@ import numpy as np
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.metrics import Metrics
 
-from tfmem.aggregation.bits import Groups, Rows, WithGroups, join, only_tests
+from tfmem.aggregation.bits import GroupBits, Grouping, WithGroups, join, only_tests
 from tfmem.aggregation.counting import Room, WithTiles
 from tfmem.aggregation.launching import run_job
 from tfmem.aggregation.memory import free_memory
@@ -119,7 +119,7 @@ class _WriteTile(WithGroups):
     """All bits of a tile into its rows of the file; yields how many they are."""
 
     def __init__(
-        self, labels_path: str, groups: Groups, target: _Target, threads: int | None
+        self, labels_path: str, groups: Grouping, target: _Target, threads: int | None
     ) -> None:
         super().__init__(labels_path, groups)
         self._target = target
@@ -128,7 +128,10 @@ class _WriteTile(WithGroups):
         self._unknown = Metrics.counter("tfmem", "rows_of_nan")
 
     def process(
-        self, element: tuple[int, Iterable[Rows]], num_trials: int, test_bits: Iterable[Rows]
+        self,
+        element: tuple[int, Iterable[GroupBits]],
+        num_trials: int,
+        test_bits: Iterable[GroupBits],
     ) -> Iterator[int]:
         tile, batches = element
         masks = join(batches, self._groups[tile]).masks

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from tfmem.aggregation.identities import Identity, check_identities, identify, planned_trials
-from tfmem.aggregation.reading import find_files, load_labels, read_trials
+from tfmem.aggregation.reading import load_labels, matching_files, read_trials
 from tfmem.store.predictions import TrialRecord
 
 
@@ -23,7 +23,7 @@ def each_trial(predictions: str | Sequence[str], labels: str) -> Iterator[TrialR
     known = load_labels(labels)
     identities: list[Identity] = []
     seen: set[int] = set()
-    shards = find_files(predictions, "prediction shards")
+    shards = matching_files(predictions, "prediction shards")
     for path in shards:
         for record, source in read_trials(path, known, labels):
             identities.append(identify(record, source))

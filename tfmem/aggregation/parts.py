@@ -18,7 +18,7 @@ from tfmem.aggregation.identities import (
     planned_trials,
 )
 from tfmem.aggregation.memory import divide, row_bytes
-from tfmem.aggregation.reading import ReadTrials, find_files, load_labels
+from tfmem.aggregation.reading import ReadTrials, load_labels, matching_files
 from tfmem.config import Statistic
 from tfmem.store.predictions import Labels
 
@@ -107,7 +107,7 @@ def find_source(predictions: str | Sequence[str], labels: str) -> tuple[Source, 
       InputError: if there is nothing to read.
     """
     known = load_labels(labels)
-    shards = find_files(predictions, "prediction shards")
+    shards = matching_files(predictions, "prediction shards")
     return Source(shards, labels, planned_trials(labels, shards)), known
 
 

@@ -114,7 +114,7 @@ def ReadTrials(
     return read.records, read.identities
 
 
-def find_files(where: str | Sequence[str], what: str) -> list[str]:
+def matching_files(where: str | Sequence[str], what: str) -> list[str]:
     """The files that a glob matches, or those that are named, ascending.
 
     Args:

@@ -10,7 +10,7 @@ import apache_beam as beam
 import numpy as np
 from apache_beam.metrics import Metrics
 
-from tfmem.aggregation.bits import BATCH, Groups, WithGroups, by_class, turned, within
+from tfmem.aggregation.bits import BATCH, Grouping, WithGroups, by_class, turned, within
 from tfmem.estimation.estimator import ClassCounts
 from tfmem.estimation.probabilities import Batch, sum_class
 from tfmem.messages.errors import InputError
@@ -49,7 +49,7 @@ def _stack(batch: list[tuple[TrialRecord, str]], split: Literal["train", "test"]
 class _SumClass(WithGroups):
     """All probabilities of a class into their sums."""
 
-    def __init__(self, labels_path: str, groups: Groups) -> None:
+    def __init__(self, labels_path: str, groups: Grouping) -> None:
         super().__init__(labels_path, groups)
         self._counted = Metrics.counter("tfmem", "classes_counted")
 

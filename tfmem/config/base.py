@@ -10,7 +10,7 @@ Positive = Annotated[int, Field(gt=0)]
 NotNegative = Annotated[int, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, lt=1)]
 Widths = Annotated[tuple[Positive, ...], Field(strict=False, min_length=1)]
-Classes = Annotated[tuple[NotNegative | str, ...], Field(strict=False, min_length=2)]
+ClassList = Annotated[tuple[NotNegative | str, ...], Field(strict=False, min_length=2)]
 Threshold = Annotated[float, Field(ge=-1, le=1)]
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from tfmem.config.base import Classes, NotNegative, Positive, Settings, Share, Threshold
+from tfmem.config.base import ClassList, NotNegative, Positive, Settings, Share, Threshold
 
 
 class TextSettings(Settings):
@@ -93,7 +93,7 @@ class DatasetSettings(Settings):
     name: str = "digits"
     data_dir: str | None = None
     download: bool = False
-    classes: Classes | None = None
+    classes: ClassList | None = None
     label_noise: Share = 0.0
     label_noise_seed: NotNegative = 0
     test_split: str = "test"

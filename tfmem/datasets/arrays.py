@@ -18,7 +18,7 @@ _CHANNELS = (1, 3, 4)
 _LEAST_SIDE = 8  # of an image whose axes can be told apart by their lengths
 _UNSCALED = 100  # floats beyond it are said: models rarely learn from them
 
-Arrays = Mapping[str, np.ndarray]
+_Arrays = Mapping[str, np.ndarray]
 
 
 def load_npz(path: Path, settings: DatasetSettings) -> Dataset:
@@ -72,7 +72,7 @@ def _rows(values: np.ndarray, kept: np.ndarray) -> np.ndarray:
     return values if len(kept) == len(values) else values[kept]
 
 
-def _named(path: Path, found: Arrays) -> dict[str, np.ndarray]:
+def _named(path: Path, found: _Arrays) -> dict[str, np.ndarray]:
     """The arrays under tfmem's names."""
     named = dict(found)
     for split in _SPLITS:
@@ -99,7 +99,7 @@ def _with_test(path: Path, kind: str, found: dict[str, np.ndarray]) -> dict[str,
     return {**empty, **found}
 
 
-def _inputs(path: Path, name: str, found: Arrays, settings: DatasetSettings) -> np.ndarray:
+def _inputs(path: Path, name: str, found: _Arrays, settings: DatasetSettings) -> np.ndarray:
     values = found[name]
     features, where = name.endswith("features"), f"{path}: {name}"
     received = f"received {values.dtype} {list(values.shape)}"
@@ -169,7 +169,7 @@ def _channels_last(values: np.ndarray, where: str, settings: DatasetSettings) ->
 
 
 def _labels(
-    path: Path, found: Arrays, counts: tuple[int, int]
+    path: Path, found: _Arrays, counts: tuple[int, int]
 ) -> tuple[list[Column], tuple[str, ...] | None]:
     """Labels `[n]` of both splits, and the names of classes if the file decides them."""
     names: tuple[str, ...] | None = None

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tfmem.datasets.encoded import shown
+from tfmem.datasets.encoded import shown_path
 from tfmem.messages.errors import InputError
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff")
@@ -41,7 +41,7 @@ class Listing:
     def note(self) -> str | None:
         """What is left out, as one sentence; None if nothing is."""
         return (
-            f"{shown(self.folder.name)}: left out {_counts(self.left_out)}"
+            f"{shown_path(self.folder.name)}: left out {_counts(self.left_out)}"
             if self.left_out
             else None
         )
@@ -76,7 +76,7 @@ def list_split(folder: Path, classes: tuple[str, ...]) -> Listing:
     for name in names:
         if name not in classes:
             raise InputError(
-                f"{shown(os.fspath(folder / name))}: expected only classes that 'train' has, "
+                f"{shown_path(os.fspath(folder / name))}: expected only classes that 'train' has, "
                 f"received {name!r}"
             )
         found, others = [], Counter[str]()
@@ -104,8 +104,8 @@ def _entries(folder: Path) -> list[os.DirEntry[str]]:
             return list(entries)
     except OSError as error:
         raise InputError(
-            f"dataset.data_dir: expected a folder of class folders at {shown(os.fspath(folder))}: "
-            f"{error.strerror}"
+            "dataset.data_dir: expected a folder of class folders at "
+            f"{shown_path(os.fspath(folder))}: {error.strerror}"
         ) from None
 
 

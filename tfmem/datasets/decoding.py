@@ -12,7 +12,7 @@ DECODED = len(RATIOS)  # in place of `which`, for pixels
 
 
 @tf.function
-def decode(
+def decode_window(
     contents: tf.Tensor, which: tf.Tensor, part: tf.Tensor, window: tf.Tensor, image_size: int
 ) -> tf.Tensor:
     """Scales a window of an image (bilinear), and decodes it first if it is JPEG.

@@ -25,7 +25,7 @@ from tfmem.datasets import AnyDataset, Dataset, TextDataset
 from tfmem.messages.errors import InputError
 from tfmem.store import spreadsheets
 from tfmem.store.files import write_atomically
-from tfmem.store.groups import Groups, to_csv
+from tfmem.store.groups import Groups, groups_to_csv
 
 THRESHOLD = 0.85  # of 144 pairs of CIFAR-100 from here to 0.95, a dozen were different things
 _SIDE = 8
@@ -198,6 +198,6 @@ def write_duplicates(found: Duplicates, path: Path) -> None:
         for name, table in tables.items():
             contents = spreadsheets.to_csv(table, "%.4f")
             write_atomically(path.with_name(f"{path.stem}-{name}.csv"), contents)
-        write_atomically(path, to_csv(found.groups))
+        write_atomically(path, groups_to_csv(found.groups))
     except OSError as error:
         raise InputError(f"{path}: cannot be written: {error.strerror}") from None

@@ -64,7 +64,7 @@ class EncodedImages:
 
     def where(self, index: int) -> str:
         """The file that holds image `index` and, if there are others in it, the place there."""
-        path, offset = shown(self.path(index)), int(self.offsets[index])
+        path, offset = shown_path(self.path(index)), int(self.offsets[index])
         return f"{path}, {self.lengths[index]} bytes at {offset}" if offset else path
 
     def read(self, index: int) -> bytes:
@@ -81,16 +81,16 @@ class EncodedImages:
             finally:
                 os.close(file)
         except OSError as error:
-            raise InputError(f"{shown(path)}: cannot be read: {error.strerror}") from None
+            raise InputError(f"{shown_path(path)}: cannot be read: {error.strerror}") from None
         if len(contents) < length:
             raise InputError(
-                f"{shown(path)}: changed since it was indexed: expected {length} bytes at "
+                f"{shown_path(path)}: changed since it was indexed: expected {length} bytes at "
                 f"{self.offsets[index]}, received {len(contents)}"
             )
         return contents
 
 
-def describe(contents: bytes, where: str) -> tuple[bytes, Header]:
+def digest_and_header(contents: bytes, where: str) -> tuple[bytes, Header]:
     """The digest of an encoded image, and its header.
 
     Raises:
@@ -101,7 +101,7 @@ def describe(contents: bytes, where: str) -> tuple[bytes, Header]:
 
 
 def described(found: list[tuple[bytes, Header]]) -> dict[str, np.ndarray]:
-    """What `describe` found, as `sizes`, `digests` and `traits` of `EncodedImages`."""
+    """What `digest_and_header` found, as `sizes`, `digests` and `traits` of `EncodedImages`."""
     sizes = [(header.height, header.width) for _, header in found]
     digests = b"".join(digest for digest, _ in found)
     return {
@@ -120,18 +120,18 @@ def read_file(path: str) -> bytes:
     try:
         found = os.stat(path)
         if not stat.S_ISREG(found.st_mode):
-            raise InputError(f"{shown(path)}: expected an image file, found something else")
+            raise InputError(f"{shown_path(path)}: expected an image file, found something else")
         if found.st_size > MOST_BYTES:
             raise InputError(
-                f"{shown(path)}: expected an image file of at most {MOST_BYTES:,} bytes, received "
-                f"{found.st_size:,}"
+                f"{shown_path(path)}: expected an image file of at most {MOST_BYTES:,} bytes, "
+                f"received {found.st_size:,}"
             )
         return Path(path).read_bytes()
     except OSError as error:
         link = " (a link that leads nowhere)" if os.path.islink(path) else ""
-        raise InputError(f"{shown(path)}: cannot be read: {error.strerror}{link}") from None
+        raise InputError(f"{shown_path(path)}: cannot be read: {error.strerror}{link}") from None
 
 
-def shown(path: str) -> str:
+def shown_path(path: str) -> str:
     """A path as it can be printed, whatever bytes its names are made of."""
     return os.fsencode(path).decode(errors="backslashreplace")

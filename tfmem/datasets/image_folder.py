@@ -20,7 +20,13 @@ from tfmem.datasets.bad_files import BadFiles
 from tfmem.datasets.cache import Arrays, cached
 from tfmem.datasets.class_folders import Listing, class_names, list_split
 from tfmem.datasets.dataset import Dataset
-from tfmem.datasets.encoded import EncodedImages, describe, described, read_file, shown
+from tfmem.datasets.encoded import (
+    EncodedImages,
+    described,
+    digest_and_header,
+    read_file,
+    shown_path,
+)
 from tfmem.datasets.pixels import SAID, Header, Trait, decode, read_header
 from tfmem.datasets.streamed import AnyDataset, StreamedDataset, default_resize
 from tfmem.messages.errors import InputError
@@ -46,7 +52,7 @@ def load_image_folder(root: Path, settings: DatasetSettings) -> AnyDataset:
     classes = class_names(root / "train")
     splits = [list_split(root / "train", classes), list_split(root / settings.test_split, classes)]
     labels = [split.labels for split in splits]
-    name = shown(root.name)
+    name = shown_path(root.name)
     if settings.image_size is None:
         paths = [split.paths() for split in splits]
         images, traits = _decode_all([*paths[0], *paths[1]])
@@ -71,7 +77,7 @@ def _notes(splits: Sequence[Listing], traits: Sequence[np.ndarray]) -> tuple[str
         for trait, what in SAID.items():
             if count := np.count_nonzero(found & trait):
                 images = "image is" if count == 1 else "images are"
-                notes.append(f"{shown(split.folder.name)}: {count:,} {images} {what}")
+                notes.append(f"{shown_path(split.folder.name)}: {count:,} {images} {what}")
     return tuple(notes)
 
 
@@ -101,11 +107,11 @@ def _decode_all(paths: list[str]) -> tuple[np.ndarray, np.ndarray]:
     """
 
     def header(row: int) -> Header:
-        return read_header(read_file(paths[row]), shown(paths[row]))
+        return read_header(read_file(paths[row]), shown_path(paths[row]))
 
     def fill(row: int) -> None:
         if row not in problems:
-            picture = decode(read_file(paths[row]), shown(paths[row]))
+            picture = decode(read_file(paths[row]), shown_path(paths[row]))
             images[row] = np.asarray(picture.convert(mode)).reshape(images.shape[1:])
 
     headers = list(_tried(header, paths))
@@ -117,7 +123,7 @@ def _decode_all(paths: list[str]) -> tuple[np.ndarray, np.ndarray]:
     for row, each in enumerate(headers if others else ()):
         if isinstance(each, Header) and (each.height, each.width) != size:
             problems[row] = (
-                f"{shown(paths[row])}: expected images of one size, {size[0]}x{size[1]} as "
+                f"{shown_path(paths[row])}: expected images of one size, {size[0]}x{size[1]} as "
                 f"{count:,} are, received {each.height}x{each.width}; set dataset.image_size to "
                 "train on images of any size"
             )
@@ -161,7 +167,7 @@ def _index(listing: Listing) -> EncodedImages:
     states = np.array([_state(path) for path in paths], np.int64)
     files = hashlib.sha256(b"\0".join(listing.files.tolist())).hexdigest()
     changed = hashlib.sha256(states.tobytes()).hexdigest()
-    key = [_FORMAT, shown(str(listing.folder.resolve())), files, changed]
+    key = [_FORMAT, shown_path(str(listing.folder.resolve())), files, changed]
     kind = f"{listing.folder.parent.name}-{listing.folder.name}"
     found = cached(kind, key, _NAMES, lambda: _describe_all(paths))
     count = len(paths)
@@ -188,7 +194,9 @@ def _describe_all(paths: list[str]) -> Arrays:
     parts: list[Arrays] = []
     chunk: list[tuple[bytes, Header]] = []
     problems = []
-    for found in _tried(lambda row: describe(read_file(paths[row]), shown(paths[row])), paths):
+    for found in _tried(
+        lambda row: digest_and_header(read_file(paths[row]), shown_path(paths[row])), paths
+    ):
         if isinstance(found, InputError):
             problems.append(str(found))
             continue

@@ -7,21 +7,20 @@ from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
-from typing import Literal
 
 import numpy as np
 import tensorflow as tf
 
-from tfmem.datasets.decoding import DECODED, decode
+from tfmem.datasets.decoding import DECODED, decode_window
 from tfmem.datasets.encoded import EncodedImages
 from tfmem.datasets.pixels import Trait
 from tfmem.datasets.squares import part
 from tfmem.datasets.streamed import StreamedDataset
 from tfmem.datasets.windows import RATIOS, box_windows, center_windows, in_blocks, widened
 from tfmem.messages.errors import InputError
+from tfmem.store.predictions import Split
 
-Split = Literal["train", "test"]
-Told = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]  # arguments of `decode`
+Told = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]  # arguments of `decode_window`
 
 _CHUNK = 32  # images that a thread reads and hands over at once
 _READERS = max(8, os.cpu_count() or 1)  # threads, each with one chunk under way
@@ -63,7 +62,7 @@ def batches(
             lambda: _chunks(dataset, split, indices, boxes), output_signature=signature
         )
         .unbatch()
-        .map(partial(decode, image_size=size), num_parallel_calls=_AHEAD, deterministic=True)
+        .map(partial(decode_window, image_size=size), num_parallel_calls=_AHEAD, deterministic=True)
         .batch(batch_size)
         .apply(tf.data.experimental.assert_cardinality(-(-len(indices) // batch_size)))
         .prefetch(tf.data.AUTOTUNE)
@@ -102,7 +101,9 @@ def find_failure(dataset: StreamedDataset, split: Split, indices: np.ndarray) ->
     for index in indices.tolist():
         (contents,), (which,), (whole,), (window,) = _read(dataset, split, np.array([index]), None)
         try:
-            decode(tf.constant(contents), tf.constant(which), whole, window, dataset.image_size)
+            decode_window(
+                tf.constant(contents), tf.constant(which), whole, window, dataset.image_size
+            )
         except tf.errors.OpError:
             raise InputError(
                 f"{dataset.name}: {split} example {index}: {images.where(index)}: an image that "
@@ -117,7 +118,7 @@ def _images(dataset: StreamedDataset, split: Split) -> EncodedImages:
 def _read(
     dataset: StreamedDataset, split: Split, indices: np.ndarray, boxes: np.ndarray | None
 ) -> Told:
-    """What `decode` is told of some images, `[len(indices)]` each."""
+    """What `decode_window` is told of some images, `[len(indices)]` each."""
     images = _images(dataset, split)
     sizes = images.sizes[indices]
     if boxes is None:

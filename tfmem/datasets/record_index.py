@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.progress import Progress
 
 from tfmem.datasets.cache import Arrays, cached, file_states
-from tfmem.datasets.encoded import EncodedImages, describe, described
+from tfmem.datasets.encoded import EncodedImages, described, digest_and_header
 from tfmem.datasets.order import ORDER_FEATURES, index_order
 from tfmem.messages.errors import InputError
 from tfmem.store.records import decode_example, feature, read_records
@@ -111,7 +111,7 @@ def _index_shard(
                 value = features.get(name)
                 kind = bytes if isinstance(value, bytes) else int
                 columns[name].append(feature(features, name, kind, where))
-            found.append(describe(image, where))
+            found.append(digest_and_header(image, where))
             advance(end - last)
             last = end
     if len(columns["labels"]) != count:

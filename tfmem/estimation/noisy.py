@@ -20,7 +20,7 @@ _SEED = 0  # intervals are the same whenever they are computed
 
 
 @dataclass(frozen=True)
-class Comparison:
+class NoisyComparison:
     """How far `y` follows `x`; NaN where one of them is the same for all.
 
     Attributes:
@@ -46,13 +46,13 @@ class Comparison:
     rms_noise: float
 
 
-def compare(
+def compare_noisy(
     x: np.ndarray,
     y: np.ndarray,
     x_variance: np.ndarray,
     y_variance: np.ndarray,
     mean_variance: float | None = None,
-) -> Comparison:
+) -> NoisyComparison:
     """Compares two measurements of the same quantities; noise of `x` and of `y` is independent.
 
     The slope allows for `y` that do not lie on a line for other reasons than noise, which
@@ -70,7 +70,7 @@ def compare(
     apart, count = x - y, len(x)
     alone = float((x_variance + y_variance).sum()) / count**2
     shared = 0.0 if mean_variance is None else max(mean_variance - alone, 0) * count / (count - 1)
-    return Comparison(
+    return NoisyComparison(
         correlation=float(_correlation(samples)),
         correlation_ci=_interval(_correlation, samples),
         ceiling=_ceiling(samples),

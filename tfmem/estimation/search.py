@@ -18,7 +18,7 @@ _NEVER = 1e12  # no count comes near
 _SLACK = 1e-3  # of a count: rounding must not lose a pair; who asks compares exactly
 
 
-class Found(NamedTuple):
+class FoundPairs(NamedTuple):
     """Pairs, by row, then by column, and in how many trials both are set; int64 `[found]`."""
 
     row: np.ndarray
@@ -57,7 +57,7 @@ class Search:
 
     def __call__(
         self, rows: np.ndarray, row_ones: np.ndarray, low: np.ndarray, high: np.ndarray
-    ) -> Found:
+    ) -> FoundPairs:
         """All pairs with `covariance <= low` or `covariance >= high`, and perhaps a few beside.
 
         The covariance of row `i` and column `j` is `t * both - row_ones[i] * column_ones[j]`, with
@@ -73,7 +73,7 @@ class Search:
           TooMany: if they exceed the capacity.
         """
         if not len(rows) or not len(self.column_ones):
-            return Found(*np.zeros((3, 0), np.int64))
+            return FoundPairs(*np.zeros((3, 0), np.int64))
         bits = padded(rows, ROWS)
         values = np.zeros(len(bits))
         values[: len(rows)] = row_ones
@@ -94,7 +94,7 @@ class Search:
         with ThreadPoolExecutor(len(parts)) as pool:
             found = np.concatenate(list(pool.map(search, parts))).astype(np.int64)
         order = np.lexsort((found[:, 1], found[:, 0]))
-        return Found(*found[order].T)
+        return FoundPairs(*found[order].T)
 
     def _bounds(self, low: np.ndarray, high: np.ndarray) -> np.ndarray:
         """What `search_rows` takes, float64 `[panels, 3, 16]`."""

@@ -109,7 +109,7 @@ def q_values(p: np.ndarray, tests: int) -> np.ndarray:
     return result
 
 
-class Evidence:
+class SmallPValues:
     """The p-values of many tests that come a part at a time, the smallest of which are kept."""
 
     def __init__(self, most: int) -> None:

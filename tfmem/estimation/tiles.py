@@ -69,7 +69,7 @@ def zeros(context):  # type: ignore[no-untyped-def]
 
 
 @_operation
-def load(context, address):  # type: ignore[no-untyped-def]
+def load_words(context, address):  # type: ignore[no-untyped-def]
     """The eight words at an address."""
 
     def emit(context: Any, build: Any, signature: Any, arguments: Any) -> Any:
@@ -175,7 +175,7 @@ def _sums(row, words, panel):  # type: ignore[no-untyped-def]
     a0 = a1 = b0 = b1 = c0 = c1 = d0 = d1 = zeros()
     for word in range(words):
         at = word * 8
-        left, right = load(panel + at * COLUMNS), load(panel + at * COLUMNS + LANES * 8)
+        left, right = load_words(panel + at * COLUMNS), load_words(panel + at * COLUMNS + LANES * 8)
         a, b, c, d = spread(row + at), spread(second + at), spread(third + at), spread(fourth + at)
         a0, a1 = add_shared(a0, a, left), add_shared(a1, a, right)
         b0, b1 = add_shared(b0, b, left), add_shared(b1, b, right)

@@ -62,7 +62,7 @@ def check_estimates(values: np.ndarray, where: str) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class Parts:
+class ArrayInParts:
     """An array that is made while it is written: C-ordered parts that follow each other.
 
     Attributes:
@@ -76,7 +76,7 @@ class Parts:
     parts: Iterable[np.ndarray]
 
 
-def write_npz(path: Path, arrays: Iterable[tuple[str, np.ndarray | Parts]]) -> None:
+def write_npz(path: Path, arrays: Iterable[tuple[str, np.ndarray | ArrayInParts]]) -> None:
     """Writes a compressed npz file; equal arrays give equal bytes.
 
     Args:
@@ -88,7 +88,8 @@ def write_npz(path: Path, arrays: Iterable[tuple[str, np.ndarray | Parts]]) -> N
         zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=_COMPRESSION) as archive,
     ):
         for name, array in arrays:
-            whole = array if isinstance(array, Parts) else Parts(array.shape, array.dtype, [array])
+            in_parts = isinstance(array, ArrayInParts)
+            whole = array if in_parts else ArrayInParts(array.shape, array.dtype, [array])
             with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
                 header = {"descr": whole.kind.str, "fortran_order": False, "shape": whole.shape}
                 np.lib.format.write_array_header_1_0(member, header)

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tfmem.exchange.arrays import Parts, check_estimates, write_npz
+from tfmem.exchange.arrays import ArrayInParts, check_estimates, write_npz
 from tfmem.exchange.matrices import ClassMatrix, labels_of
 from tfmem.store.npz import NpzFile
 
@@ -71,7 +71,7 @@ def write_demonstration(
     labels_of({block.label: block.train_index for block in held}, len(memorization), "training")
     owner = labels_of({number: block.test_index for number, block in enumerate(held)}, None, "test")
     shape = len(owner), len(memorization)
-    rows = Parts(shape, np.dtype(np.float32), _rows(held, owner, len(memorization)))
+    rows = ArrayInParts(shape, np.dtype(np.float32), _rows(held, owner, len(memorization)))
     write_npz(Path(path), [("memorization", memorization.astype(np.float32)), ("influence", rows)])
 
 

@@ -47,7 +47,7 @@ class GradientProbe:
     def __call__(self, epoch: int, values: Sequence[np.ndarray]) -> Mapping[str, np.ndarray]:
         """See `Probe`."""
         from tfmem.influence import FastSolver, Objective, remove_scores
-        from tfmem.influence.solver import lengths
+        from tfmem.influence.solver import row_norms
         from tfmem.models import build
 
         data, said = self._dataset, dict[str, np.ndarray]()
@@ -63,7 +63,7 @@ class GradientProbe:
 
         def norms(count: int) -> np.ndarray:
             found = objective.loss_gradients(*objective.take(np.arange(count)))
-            return np.concatenate([lengths(rows) for _, rows in found])
+            return np.concatenate([row_norms(rows) for _, rows in found])
 
         norms(2)  # traces the programs
         now = clock()

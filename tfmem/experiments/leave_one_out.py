@@ -16,7 +16,7 @@ import pandas as pd
 from tfmem.config import Config
 from tfmem.datasets import AnyDataset
 from tfmem.estimation.estimator import Samples, difference, variance
-from tfmem.estimation.noisy import Comparison, compare
+from tfmem.estimation.noisy import NoisyComparison, compare_noisy
 from tfmem.experiments.outcome import Outcome
 from tfmem.experiments.training import draw, independent, train_on
 from tfmem.messages.errors import InputError
@@ -91,13 +91,13 @@ def leave_one_out(
     return Outcome(QUESTION, _findings(config, table), table)
 
 
-def comparison(table: pd.DataFrame) -> Comparison:
+def comparison(table: pd.DataFrame) -> NoisyComparison:
     """How far the leave-one-out of a table follows its estimates."""
     names = "estimate", "leave_one_out"
     values = [table[name].to_numpy(float) for name in names]
     noise = [table[f"{name}_variance"].to_numpy(float) for name in names]
     together = float(table["mean_variance"].iloc[0]) if "mean_variance" in table else None
-    return compare(values[0], values[1], noise[0], noise[1], together)
+    return compare_noisy(values[0], values[1], noise[0], noise[1], together)
 
 
 def _mean_variance(records: Iterable[TrialRecord], index: np.ndarray) -> float:

@@ -7,7 +7,7 @@ from tfmem.figures.agreement import Agreeing, agreement_figure
 from tfmem.figures.galleries import (
     InfluenceRow,
     memorization_gallery,
-    most_memorized,
+    most_memorized_classes,
     pair_gallery,
     spread_evenly,
 )
@@ -24,7 +24,7 @@ __all__ = [
     "influence_histogram",
     "memorization_gallery",
     "memorization_histogram",
-    "most_memorized",
+    "most_memorized_classes",
     "pair_galleries",
     "pair_gallery",
     "plan_figure",

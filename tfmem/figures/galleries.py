@@ -73,7 +73,7 @@ def _short(value: float) -> str:
     return f"{float(value):.2g}" if 0 < abs(value) < 0.1 else _two(value)
 
 
-def most_memorized(labels: np.ndarray, memorization: np.ndarray) -> list[int]:
+def most_memorized_classes(labels: np.ndarray, memorization: np.ndarray) -> list[int]:
     """The classes, those with most examples of memorization 0.35 or more first."""
     present = np.unique(labels)
     memorized = np.bincount(labels[memorization >= 0.35], minlength=present.max(initial=-1) + 1)
@@ -98,11 +98,11 @@ def memorization_gallery(
       labels: int64 `[num_train]`.
       memorization: float `[num_train]`.
       class_names: names by label.
-      rows: the classes; None shows the first six of `most_memorized`, in their own order.
+      rows: the classes; None shows the first six of `most_memorized_classes`, in their own order.
       examples: how many examples at each level.
     """
     if rows is None:
-        rows = sorted(most_memorized(labels, memorization)[:6])
+        rows = sorted(most_memorized_classes(labels, memorization)[:6])
     names = {row: literal(class_names[row]) for row in rows}
     margin = _margin(names.values())
     block = examples * 1.15 + 0.5

@@ -74,7 +74,7 @@ def vectors_within(objective: Objective, size: int) -> int:
     return int(np.clip(size // (objective.num_parameters * objective.dtype.itemsize), 1, 512))
 
 
-def lengths(vectors: np.ndarray) -> np.ndarray:
+def row_norms(vectors: np.ndarray) -> np.ndarray:
     """Euclidean norms of `[k, p]`, float64 `[k]`."""
     return np.sqrt(dots(vectors, vectors))
 
@@ -86,5 +86,5 @@ def dots(left: np.ndarray, right: np.ndarray) -> np.ndarray:
 
 def relative(residual: np.ndarray, vectors: np.ndarray) -> np.ndarray:
     """Lengths of residuals relative to those of the vectors; 0 for a vector of zeros."""
-    norms = lengths(vectors)
-    return np.divide(lengths(residual), norms, out=np.zeros(len(norms)), where=norms > 0)
+    norms = row_norms(vectors)
+    return np.divide(row_norms(residual), norms, out=np.zeros(len(norms)), where=norms > 0)

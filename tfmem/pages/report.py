@@ -20,7 +20,7 @@ from tfmem.pages.explorer import ERRORS, EXAMPLES, LEAST, STRONGEST, Explorer, e
 from tfmem.pages.html import data_uri, template
 from tfmem.pages.sprites import Sprites, sprites
 from tfmem.pages.texts import Texts, Word, texts
-from tfmem.selection.settling import describe
+from tfmem.selection.settling import describe_selection
 
 _MEMORIZED_ROWS = 60
 _PAIR_ROWS = 200
@@ -207,7 +207,7 @@ def _page(
         memorized=list(memorized.itertuples()),
         pairs=list(pairs.itertuples()),
         statistics=run.pair_statistics,
-        selection=describe(run.config.selection, run.selection).splitlines(),
+        selection=describe_selection(run.config.selection, run.selection).splitlines(),
         said=explorer.said,
         listed=len(explorer.train),
         pictures=shown.pictures,

@@ -8,7 +8,7 @@ import numpy as np
 
 from tfmem.config import SelectionSettings
 from tfmem.estimation.estimator import ClassCounts, TestCounts, TrainCounts, memorization
-from tfmem.estimation.search import Found, Search, TooMany
+from tfmem.estimation.search import FoundPairs, Search, TooMany
 from tfmem.estimation.significance import log_mean_p_values, log_p_values, normal_quantile
 from tfmem.estimation.thresholds import counts_at_least
 from tfmem.messages.errors import InputError
@@ -46,7 +46,7 @@ def in_class(counts: ClassCounts, settings: SelectionSettings, possible: int) ->
         covariance = counts.train.num_trials * both
         covariance -= counts.train.num_in[rows, None] * counts.test_correct
         row, column = np.nonzero((covariance <= low) | (covariance >= high))
-        found = Found(rows[row], column, both[row, column])
+        found = FoundPairs(rows[row], column, both[row, column])
         uncertain = counts.test_uncertain_in
         finder.add(found, None if uncertain is None else uncertain[found.row, column])
     return finder.candidates()
@@ -111,7 +111,7 @@ class _Finder:
         self._value = memorization(train).value
         self._spread = _spread(tests, train.num_trials)
         none = np.zeros((3, 0), np.int64)
-        self._chosen = self._pairs(Found(*none), None if tests.uncertain is None else none[0])
+        self._chosen = self._pairs(FoundPairs(*none), None if tests.uncertain is None else none[0])
 
     def bounds(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Covariances, float64 `[test]` each, at or beyond which pairs may be candidates.
@@ -131,7 +131,7 @@ class _Finder:
         low = -never if settings.sign == "positive" else -edge
         return low, never if settings.sign == "negative" else edge
 
-    def add(self, found: Found, uncertain_in: np.ndarray | None = None) -> None:
+    def add(self, found: FoundPairs, uncertain_in: np.ndarray | None = None) -> None:
         """Takes over those of the pairs that are candidates; `row` is among all rows."""
         joined = concatenate([self._chosen, self._pairs(found, uncertain_in)])
         by_rule = meets_rule(joined, self._settings)
@@ -147,7 +147,7 @@ class _Finder:
         np.minimum.at(least, column, signed_influence(top, self._settings))
         self._best[full] = least[full]
 
-    def _pairs(self, found: Found, uncertain_in: np.ndarray | None) -> Candidates:
+    def _pairs(self, found: FoundPairs, uncertain_in: np.ndarray | None) -> Candidates:
         train, tests, trials = self._train, self._tests, self._train.num_trials
         both, num_in, right = found.both, train.num_in[found.row], tests.correct[found.column]
         covariance = trials * both - num_in * right

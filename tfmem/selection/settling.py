@@ -35,7 +35,7 @@ class Selection:
     expected: float
 
 
-def settle(parts: Iterable[Candidates], settings: SelectionSettings) -> Selection:
+def choose_pairs(parts: Iterable[Candidates], settings: SelectionSettings) -> Selection:
     """Chooses among all candidates.
 
     False discovery rates are those of Benjamini & Hochberg over all pairs, where one whose training
@@ -98,7 +98,7 @@ def settle(parts: Iterable[Candidates], settings: SelectionSettings) -> Selectio
     return Selection(pairs, tested, expected)
 
 
-def describe(settings: SelectionSettings, found: Mapping[str, float]) -> str:
+def describe_selection(settings: SelectionSettings, found: Mapping[str, float]) -> str:
     """A line on a selection, with a warning where much of it is noise.
 
     Args:

@@ -88,7 +88,7 @@ def _member(row: Sequence[str], where: str, num_train: int | None) -> tuple[int,
     return int(index), plain(name)
 
 
-def to_csv(groups: Groups) -> bytes:
+def groups_to_csv(groups: Groups) -> bytes:
     """The contents of a file of groups."""
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")

@@ -16,7 +16,7 @@ from tfmem.store.json_files import read_object, value_of
 from tfmem.store.records import decode_example, feature
 from tfmem.store.sets import read_set
 from tfmem.store.tables import decode_rows
-from tfmem.store.validity import Rows, check_memorization, check_pairs, check_selection
+from tfmem.store.validity import RecordColumns, check_memorization, check_pairs, check_selection
 
 SUMMARY_NAME = "self_influence.json"  # beside records of self-influence
 RULE_NAME = "selection.json"  # beside records of pairs of one model
@@ -193,7 +193,7 @@ def _table(
     folder: str | os.PathLike[str],
     kind: str,
     columns: Mapping[str, Any],
-    check: Callable[[Rows], None],
+    check: Callable[[RecordColumns], None],
 ) -> pd.DataFrame:
     sources: list[str] = []
 
@@ -203,5 +203,5 @@ def _table(
             yield payload, source
 
     rows = decode_rows(records(), columns)
-    check(Rows(rows, sources))
+    check(RecordColumns(rows, sources))
     return pd.DataFrame(rows)

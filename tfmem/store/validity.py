@@ -18,7 +18,7 @@ Columns = Mapping[str, np.ndarray]
 
 
 @dataclass(frozen=True)
-class Rows:
+class RecordColumns:
     """Records as columns.
 
     Attributes:
@@ -69,7 +69,7 @@ class Rows:
             raise InputError(f"{self.sources[second]}: {values} is also in {self.sources[first]}")
 
 
-def check_memorization(rows: Rows, subsampled: bool) -> None:
+def check_memorization(rows: RecordColumns, subsampled: bool) -> None:
     """Checks memorization records.
 
     Args:
@@ -114,7 +114,7 @@ def check_memorization(rows: Rows, subsampled: bool) -> None:
     )
 
 
-def check_pairs(rows: Rows, subsampled: bool) -> None:
+def check_pairs(rows: RecordColumns, subsampled: bool) -> None:
     """Checks records of pairs.
 
     Args:
@@ -136,7 +136,7 @@ def check_pairs(rows: Rows, subsampled: bool) -> None:
     rows.differ("train_index", "test_index")
 
 
-def check_selection(rows: Rows, folder: str) -> None:
+def check_selection(rows: RecordColumns, folder: str) -> None:
     """Checks the one record that says what pairs were selected from.
 
     Args:

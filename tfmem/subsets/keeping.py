@@ -11,7 +11,15 @@ import numpy as np
 from tfmem.config import Config
 from tfmem.messages.errors import InputError
 from tfmem.store.folders import Folder
-from tfmem.store.groups import GROUPS_NAME, Groups, digest, parse_groups, read_groups, to_csv, units
+from tfmem.store.groups import (
+    GROUPS_NAME,
+    Groups,
+    digest,
+    groups_to_csv,
+    parse_groups,
+    read_groups,
+    units,
+)
 from tfmem.subsets.drawing import check_groups, subset_size
 from tfmem.subsets.given import SUBSETS_NAME, GivenSubsets, parse_subsets, read_subsets
 
@@ -35,7 +43,7 @@ def keep_groups(folder: Folder, config: Config, num_train: int) -> None:
     _check(groups, config, path)
     sizes = [len(members) for members in units(groups, path)]
     check_groups(sizes, num_train, subset_size(num_train, config.training.fraction))
-    folder.write(GROUPS_NAME, to_csv(groups))
+    folder.write(GROUPS_NAME, groups_to_csv(groups))
 
 
 def kept_units(folder: Folder, config: Config, num_train: int) -> tuple[np.ndarray, ...]:

@@ -13,7 +13,7 @@ from tfmem.config import TrainingSettings
 from tfmem.messages.errors import InputError
 from tfmem.subsets.drawing import Trial
 from tfmem.training.initialization import VariableInitializer
-from tfmem.training.outcome import Outcome, Watcher
+from tfmem.training.outcome import TrialOutcome, Watcher
 from tfmem.training.schedules import learning_rates
 
 EVALUATION_BATCH = 512
@@ -46,7 +46,7 @@ class Machine(Protocol):
           NaN if it took none.
         """
 
-    def predict(self) -> Sequence[Outcome]:
+    def predict(self) -> Sequence[TrialOutcome]:
         """What each model predicts; its loss is left open."""
 
 
@@ -56,7 +56,7 @@ def train_epochs(
     trials: Sequence[Trial],
     subsets: Sequence[np.ndarray],
     watcher: Watcher,
-) -> list[Outcome]:
+) -> list[TrialOutcome]:
     """Trains models from the beginning, or from where the watcher has them, and predicts.
 
     Stops early when the loss of no model is a finite number any more.
@@ -82,7 +82,7 @@ def train_epochs(
     return [replace(outcome, loss=_loss(outcome, float(loss))) for outcome, loss in predicted]
 
 
-def _loss(outcome: Outcome, loss: float) -> float:
+def _loss(outcome: TrialOutcome, loss: float) -> float:
     """The loss, or NaN if the last step has spoilt the weights, of which the loss cannot know."""
     return float("nan") if np.isnan(outcome.train_margin).all() else loss
 

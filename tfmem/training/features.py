@@ -18,13 +18,13 @@ from tfmem.store.files import complete_file
 from tfmem.subsets.drawing import Trial
 from tfmem.training.learning import check_learned
 from tfmem.training.mirrored import MirroredTrainer
-from tfmem.training.outcome import Outcome, WatcherOf
+from tfmem.training.outcome import TrialOutcome, WatcherOf
 from tfmem.training.trainers import model_builder
 
 
 def write_features(
     config: Config, dataset: AnyDataset, files: Mapping[str | int, Path], watch: WatcherOf
-) -> Outcome:
+) -> TrialOutcome:
     """Trains a model on all training examples and writes the outputs of some of its layers.
 
     The model is that of trial 0, but for its subset (Feldman & Zhang 2020, Sec. 3.3: the

@@ -10,7 +10,7 @@ import tensorflow as tf
 from tfmem.config import TrainingSettings
 from tfmem.subsets.drawing import Trial
 from tfmem.training.epochs import out_of_memory
-from tfmem.training.outcome import Outcome, WatcherOf
+from tfmem.training.outcome import TrialOutcome, WatcherOf
 from tfmem.training.stacked import StackedTrainer
 
 
@@ -45,7 +45,7 @@ class FittingTrainer:
 
     def train(
         self, trials: Sequence[Trial], subsets: Sequence[np.ndarray], watch: WatcherOf
-    ) -> list[Outcome]:
+    ) -> list[TrialOutcome]:
         """See `Trainer.train`.
 
         Raises:
@@ -65,9 +65,9 @@ class FittingTrainer:
 
     def _train_parts(
         self, trials: Sequence[Trial], subsets: Sequence[np.ndarray], watch: WatcherOf
-    ) -> list[Outcome]:
+    ) -> list[TrialOutcome]:
         size = self.part.stack_size
-        outcomes: list[Outcome] = []
+        outcomes: list[TrialOutcome] = []
         for start in range(0, len(trials), size):
             rows = list(range(start, min(start + size, len(trials))))
             padded = rows + rows[-1:] * (size - len(rows))  # the program has room for `size`

@@ -70,7 +70,7 @@ class Journal:
           size: of the shard in bytes. The part is written before the shard: until the shard has
             this size, the part is not yet its own.
         """
-        name, contents = f"{shard:05d}.csv", f"{_OF}{size}\n".encode() + to_csv(notes)
+        name, contents = f"{shard:05d}.csv", f"{_OF}{size}\n".encode() + trials_to_csv(notes)
         if not self.folder.exists(name) or self.folder.read(name) != contents:
             self.folder.make()
             self.folder.write(name, contents)
@@ -95,7 +95,7 @@ class Journal:
         return notes, int(known[1]) if known else -1
 
 
-def to_csv(notes: Iterable[TrialNote]) -> bytes:
+def trials_to_csv(notes: Iterable[TrialNote]) -> bytes:
     """Rows as CSV."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")

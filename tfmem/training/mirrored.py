@@ -23,7 +23,7 @@ from tfmem.training.epochs import (
 )
 from tfmem.training.initialization import VariableInitializer
 from tfmem.training.loss_scale import LossScale, all_finite, scales_losses
-from tfmem.training.outcome import Outcome, WatcherOf
+from tfmem.training.outcome import TrialOutcome, WatcherOf
 from tfmem.training.resident import ResidentExamples
 from tfmem.training.streams import StreamedExamples
 
@@ -94,7 +94,7 @@ class MirroredTrainer:
 
     def train(
         self, trials: Sequence[Trial], subsets: Sequence[np.ndarray], watch: WatcherOf
-    ) -> list[Outcome]:
+    ) -> list[TrialOutcome]:
         """Trains one trial; see `Trainer.train`."""
         try:
             return train_epochs(self, self._settings, trials, subsets, watch(trials))
@@ -231,13 +231,13 @@ class MirroredTrainer:
 
         return self._strategy.run(replica_predictions, (batch, labels))
 
-    def predict(self) -> list[Outcome]:
+    def predict(self) -> list[TrialOutcome]:
         """See `Machine.predict`."""
         train, test = (list(zip(*self._predicted(split), strict=True)) for split in (False, True))
         (train_correct, train_margin), (test_correct, test_margin) = (
             [np.concatenate(parts) for parts in found] for found in (train, test)
         )
-        return [Outcome(train_correct, test_correct, train_margin, test_margin)]
+        return [TrialOutcome(train_correct, test_correct, train_margin, test_margin)]
 
     def _predicted(self, test: bool) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         for images, labels in self._examples.in_order(test, self._evaluation_batch):

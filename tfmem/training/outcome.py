@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class TrialOutcome:
     """Predictions of one trained model, made with `training=False`.
 
     Attributes:
@@ -73,7 +73,7 @@ class Trainer(Protocol):
 
     def train(
         self, trials: Sequence[Trial], subsets: Sequence[np.ndarray], watch: WatcherOf
-    ) -> list[Outcome]:
+    ) -> list[TrialOutcome]:
         """Trains a model for each trial, and predicts all examples.
 
         Args:

@@ -20,7 +20,7 @@ from tfmem.store.records import parse_shard_name, shard_name
 from tfmem.subsets.drawing import Trial, pack, subset_size, unpack
 from tfmem.subsets.keeping import kept_subsets, kept_units
 from tfmem.training.learning import is_left_out
-from tfmem.training.outcome import Outcome
+from tfmem.training.outcome import TrialOutcome
 
 
 class Shards:
@@ -138,7 +138,7 @@ class Shards:
                 raise InputError(f"{where}: made with other data or other settings")
         return records
 
-    def record(self, trial: Trial, outcome: Outcome) -> TrialRecord:
+    def record(self, trial: Trial, outcome: TrialOutcome) -> TrialRecord:
         """What is kept of a trained trial."""
         num_train, training = len(self._labels), self._config.training
         subset = self.subset(trial)

@@ -23,7 +23,7 @@ from tfmem.training.epochs import EVALUATION_BATCH, read_predictions, train_epoc
 from tfmem.training.initialization import VariableInitializer
 from tfmem.training.loss_scale import LossScale, all_finite, of_models, scales_losses
 from tfmem.training.optimizers import apply_momentum
-from tfmem.training.outcome import Outcome, WatcherOf
+from tfmem.training.outcome import TrialOutcome, WatcherOf
 from tfmem.training.resident import ResidentExamples
 
 _TRACING = threading.Lock()  # Keras' layers are not made to be traced by two threads at once
@@ -79,7 +79,7 @@ class StackedTrainer:
 
     def train(
         self, trials: Sequence[Trial], subsets: Sequence[np.ndarray], watch: WatcherOf
-    ) -> list[Outcome]:
+    ) -> list[TrialOutcome]:
         """Trains one stack; see `Trainer.train`."""
         return train_epochs(self, self._settings, trials, subsets, watch(trials))
 
@@ -262,7 +262,7 @@ class StackedTrainer:
         values = [[v.read_value() for v in group] for group in (self._weights, self._state)]
         return self._mapped(one_model, tuple(values))
 
-    def predict(self) -> list[Outcome]:
+    def predict(self) -> list[TrialOutcome]:
         """See `Machine.predict`."""
         count, n = self._examples.count, self._examples.num_train
         indices = np.arange(count, dtype=np.int32)
@@ -271,7 +271,9 @@ class StackedTrainer:
             for start in range(0, count, EVALUATION_BATCH)
         ]
         correct, margin = (np.concatenate(part, axis=1) for part in zip(*parts, strict=True))
-        return [Outcome(c[:n], c[n:], m[:n], m[n:]) for c, m in zip(correct, margin, strict=True)]
+        return [
+            TrialOutcome(c[:n], c[n:], m[:n], m[n:]) for c, m in zip(correct, margin, strict=True)
+        ]
 
     def probabilities(self) -> np.ndarray:
         """Probabilities of all classes for the training examples, `[stack, num_train, classes]`."""

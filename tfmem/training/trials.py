@@ -21,7 +21,7 @@ from tfmem.store.records import framed_size, parse_shard_name
 from tfmem.subsets.drawing import Trial
 from tfmem.training.checkpoints import Checkpoint
 from tfmem.training.earlier import mark_anew
-from tfmem.training.journal import TABLE_NAME, Journal, Scalars, TrialNote, to_csv
+from tfmem.training.journal import TABLE_NAME, Journal, Scalars, TrialNote, trials_to_csv
 from tfmem.training.lanes import work_in_lanes
 from tfmem.training.learning import describe_unlearned
 from tfmem.training.progress import TrialProgress
@@ -231,7 +231,7 @@ class Farm:
           elsewhere: how many are left with each other worker.
         """
         everyone = self._everyone()
-        table = to_csv(everyone)
+        table = trials_to_csv(everyone)
         if not out.exists(TABLE_NAME) or out.read(TABLE_NAME) != table:
             out.write(TABLE_NAME, table)
         accuracy = np.array([note.test_accuracy for note in everyone if not note.diverged])

@@ -17,7 +17,7 @@ from tfmem.subsets.drawing import Trial
 from tfmem.training.checkpoints import Checkpoint
 from tfmem.training.learning import check_learned
 from tfmem.training.mirrored import MirroredTrainer
-from tfmem.training.outcome import Outcome, Watcher
+from tfmem.training.outcome import TrialOutcome, Watcher
 from tfmem.training.trainers import model_builder
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def train_on_all(
     trial_id: int,
     location: str | os.PathLike[str],
     watcher: Watcher,
-) -> tuple[keras.Model, Outcome]:
+) -> tuple[keras.Model, TrialOutcome]:
     """Trains the model of a trial on all training examples, or takes it from where it is kept.
 
     It is the model of that trial but for its subset.

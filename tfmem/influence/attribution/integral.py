@@ -27,7 +27,7 @@ from tfmem.influence.scores import solved, warn_of_failures
 from tfmem.influence.solver import Solver
 from tfmem.messages.errors import InputError
 
-Rule = Literal["midpoint", "left", "right"]
+QuadratureRule = Literal["midpoint", "left", "right"]
 
 _AT_ONCE = 1 << 20  # numbers that blends may have in one call of a program
 
@@ -195,7 +195,7 @@ def attributions(
     splitter: Splitter,
     examples: Sequence[int] | np.ndarray,
     steps: int = 50,
-    rule: Rule = "midpoint",
+    rule: QuadratureRule = "midpoint",
 ) -> Iterator[Attribution]:
     """Attributions of training examples (Zheng & Jiang 2022, eq. 5).
 

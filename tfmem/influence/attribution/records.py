@@ -28,7 +28,7 @@ from tfmem.store.records import (
 if TYPE_CHECKING:
     from tfmem.influence.attribution.integral import Attribution
 
-SUMMARY_NAME = "attribution.json"
+ATTRIBUTION_NAME = "attribution.json"
 _KIND = "attributions"
 _EXAMPLES = 32  # of a shard
 
@@ -86,7 +86,7 @@ def write_attributions(
     """
     folder.mkdir(parents=True, exist_ok=True)
     noted = json.dumps({**settings, "examples": examples.tolist()}, indent=1).encode() + b"\n"
-    summary, shards = folder / SUMMARY_NAME, -(-len(examples) // _EXAMPLES)
+    summary, shards = folder / ATTRIBUTION_NAME, -(-len(examples) // _EXAMPLES)
     if not summary.exists() or summary.read_bytes() != noted:
         for path in folder.glob(f"{_KIND}-*.tfrecord"):
             path.unlink()
