@@ -88,8 +88,9 @@ def write_npz(path: Path, arrays: Iterable[tuple[str, np.ndarray | ArrayInParts]
         zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=_COMPRESSION) as archive,
     ):
         for name, array in arrays:
-            in_parts = isinstance(array, ArrayInParts)
-            whole = array if in_parts else ArrayInParts(array.shape, array.dtype, [array])
+            whole = array
+            if not isinstance(whole, ArrayInParts):
+                whole = ArrayInParts(whole.shape, whole.dtype, [whole])
             with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
                 header = {"descr": whole.kind.str, "fortran_order": False, "shape": whole.shape}
                 np.lib.format.write_array_header_1_0(member, header)
