@@ -9,8 +9,8 @@ from tests.helpers.oracle import example_learner, random_records
 from tfmem import exchange as published
 from tfmem.messages.errors import InputError
 from tfmem.pipelines.cli import app
+from tfmem.store.bits import unpack
 from tfmem.store.predictions import Labels, read_shard
-from tfmem.subsets.drawing import unpack
 
 LEARNER = example_learner()
 

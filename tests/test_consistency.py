@@ -19,10 +19,10 @@ from tfmem.messages.errors import InputError
 from tfmem.pipelines.cli import app
 from tfmem.pipelines.runner import Step, run_chain
 from tfmem.store.artifacts import Figures, Page, Predictions
+from tfmem.store.bits import unpack
 from tfmem.store.files import write_atomically
 from tfmem.store.predictions import Labels
 from tfmem.store.records import encode_example
-from tfmem.subsets.drawing import unpack
 
 
 def predictions_of(folder, *names):

@@ -25,7 +25,7 @@ from tfmem.figures.proxies import proxies_figure
 from tfmem.figures.random_labels import random_labels_figure
 from tfmem.influence.solver import DAMPING
 from tfmem.messages.errors import InputError
-from tfmem.subsets.drawing import unpack
+from tfmem.store.bits import unpack
 from tfmem.training.dynamics import Dynamics, follow
 
 TINY = ["model.name=dense", "model.hidden=[16]", "training.epochs=2", "training.batch_size=32"]

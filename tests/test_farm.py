@@ -21,10 +21,11 @@ from tests.helpers.trials import small
 from tfmem import training
 from tfmem.messages.errors import InputError
 from tfmem.store import folders as storage
+from tfmem.store.bits import unpack
 from tfmem.store.claims import Claims, Worker
 from tfmem.store.folders import Folder, open_folder
 from tfmem.store.predictions import read_shard, write_shard
-from tfmem.subsets.drawing import Trial, unpack
+from tfmem.subsets.drawing import Trial
 from tfmem.training import trials
 from tfmem.training.directory import open_directory
 from tfmem.training.watching import TrialWatcher
@@ -146,7 +147,7 @@ def test_the_first_of_two_that_begin_at_once_chooses_the_stack(digits, tmp_path)
     made = []
 
     def make(size):
-        def trainers(config, data):
+        def trainers(config, data, subsets):
             if not made:
                 made.append(size)
                 open_directory(folder, small(), digits, make(3))
@@ -154,7 +155,7 @@ def test_the_first_of_two_that_begin_at_once_chooses_the_stack(digits, tmp_path)
 
         return trainers
 
-    settings, trainers = open_directory(folder, small(), digits, make(5))
+    settings, _, trainers = open_directory(folder, small(), digits, make(5))
     assert (settings.training.stack_size, trainers) == (3, ())
 
 

@@ -27,8 +27,8 @@ from tfmem.estimation.group_effects import (
 )
 from tfmem.messages.errors import InputError
 from tfmem.pipelines.cli import estimating, preparing
+from tfmem.store.bits import pack, unpack
 from tfmem.store.records import read_records
-from tfmem.subsets.drawing import pack, unpack
 
 
 def tallied(groups, masks, train, test):

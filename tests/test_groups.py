@@ -8,9 +8,11 @@ from scipy.stats import chisquare
 from tfmem.config import from_yaml
 from tfmem.datasets import Dataset
 from tfmem.messages.errors import InputError
-from tfmem.store.groups import digest, groups_to_csv, parse_groups, read_groups, units
+from tfmem.store.bits import unpack
+from tfmem.store.groups import groups_to_csv, parse_groups, read_groups
 from tfmem.store.predictions import read_shard
-from tfmem.subsets.drawing import Trial, check_groups, subset_size, unpack
+from tfmem.subsets.drawing import Trial, subset_size
+from tfmem.subsets.groups import check_groups, groups_digest, units
 from tfmem.training import train
 
 
@@ -65,13 +67,14 @@ def test_files_that_cannot_be_read_and_groups_that_overlap_are_refused(tmp_path)
 
 
 def test_the_digest_is_of_what_belongs_together_not_of_names_lines_or_paths():
-    base = digest(parsed("index,group\n1,a\n2,a\n5,b"))
-    assert digest(parsed("index,group\n5,x\n2,y\n1,y")) == base
+    base = groups_digest(parsed("index,group\n1,a\n2,a\n5,b"))
+    assert groups_digest(parsed("index,group\n5,x\n2,y\n1,y")) == base
     others = ["index,group\n1,a\n2,a\n6,b", "index,group\n1,a\n2,a\n5,a", "index,group\n1,a\n2,a"]
-    assert len({digest(parsed(text)) for text in others} | {base}) == 4
+    assert len({groups_digest(parsed(text)) for text in others} | {base}) == 4
+    other = groups_digest(parsed(others[0]))
     runs = [
         from_yaml(f"training: {{groups: {path}, groups_digest: {value}}}").digest()
-        for path, value in (("a.csv", base), ("b.csv", base), ("a.csv", digest(parsed(others[0]))))
+        for path, value in (("a.csv", base), ("b.csv", base), ("a.csv", other))
     ]
     assert runs[0] == runs[1] != runs[2]
     assert from_yaml("").digest() not in runs

@@ -16,8 +16,8 @@ from tfmem.datasets import load
 from tfmem.experiments.consistency import Rule
 from tfmem.pipelines.memorization import presentation
 from tfmem.pipelines.runner import ComponentError, Step, run_chain
+from tfmem.store.bits import unpack
 from tfmem.store.predictions import read_shard
-from tfmem.subsets.drawing import unpack
 
 SMALL = ("--set", "training.trials=40", "--set", "training.epochs=8")
 

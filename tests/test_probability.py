@@ -19,11 +19,11 @@ from tfmem.experiments.run import load_run
 from tfmem.messages.errors import InputError
 from tfmem.selection.finding import in_class
 from tfmem.selection.settling import choose_pairs
+from tfmem.store.bits import unpack
 from tfmem.store.confidence import Confidence
 from tfmem.store.manifests import MANIFEST_NAME
 from tfmem.store.predictions import write_shard
 from tfmem.store.records import shard_name
-from tfmem.subsets.drawing import unpack
 
 
 def with_probabilities(records, rng):

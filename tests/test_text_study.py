@@ -26,9 +26,9 @@ from tfmem.messages.errors import InputError
 from tfmem.pipelines.experiments import page as experiments_page
 from tfmem.pipelines.runner import run_chain
 from tfmem.pipelines.text import study
+from tfmem.store.bits import unpack
 from tfmem.store.predictions import read_shard
 from tfmem.store.results import read_memorization, read_pairs
-from tfmem.subsets.drawing import unpack
 from tfmem.training.digests import with_digests
 
 CONDUCTED = "removal", "instances", "seeds", "reduction-rate", "typicality"

@@ -29,8 +29,8 @@ class Counted:
 def run_farm(config, data, out, size=4, lanes=1, worker=ALONE, trainers=None):
     trainers = trainers or [Counted(data, size) for _ in range(lanes)]
     folder = open_folder(f"{out}/predictions")
-    settings, _ = open_directory(folder, config, data, lambda config, data: trainers)
-    farm = Farm(settings, data, folder, lambda: trainers)
+    settings, subsets, _ = open_directory(folder, config, data, lambda *_: trainers)
+    farm = Farm(settings, data, subsets, folder, lambda: trainers)
     summary = farm.run(worker, open_folder(out))
     return summary, [trial for trainer in trainers for trial in trainer.asked]
 

@@ -5,8 +5,8 @@ from math import comb
 
 import numpy as np
 
+from tfmem.store.bits import pack
 from tfmem.store.predictions import Labels, TrialRecord
-from tfmem.subsets.drawing import pack
 
 FINGERPRINT, DIGEST = b"f" * 32, b"c" * 32
 

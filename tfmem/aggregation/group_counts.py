@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from tfmem.aggregation.one_by_one import each_trial
 from tfmem.aggregation.reading import load_labels
 from tfmem.estimation.group_effects import GroupTally
+from tfmem.store.bits import unpack
 from tfmem.store.groups import Groups
-from tfmem.subsets.drawing import unpack
 
 
 def tally_groups(predictions: str | Sequence[str], labels: str, groups: Groups) -> GroupTally:

@@ -14,6 +14,7 @@ import numpy as np
 
 from tfmem.exchange.aux_arrays import FILE_NAME, ReleasedRun, read_run
 from tfmem.messages.errors import InputError
+from tfmem.store.bits import pack
 from tfmem.store.files import write_atomically
 from tfmem.store.npz import NpzFile
 from tfmem.store.predictions import (
@@ -24,7 +25,6 @@ from tfmem.store.predictions import (
     write_shard,
 )
 from tfmem.store.records import shard_name
-from tfmem.subsets.drawing import pack
 
 _TRIALS_A_SHARD = 64
 _UNKNOWN_SEED = -1

@@ -20,8 +20,8 @@ from tfmem.estimation.noisy import NoisyComparison, compare_noisy
 from tfmem.experiments.outcome import Outcome
 from tfmem.experiments.training import draw, independent, train_on
 from tfmem.messages.errors import InputError
+from tfmem.store.bits import unpack
 from tfmem.store.predictions import TrialRecord
-from tfmem.subsets.drawing import unpack
 
 QUESTION = "Do the estimates agree with training again without one example?"
 _WITH = 1  # of the models on everything, whose seeds are not those of the models without

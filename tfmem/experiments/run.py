@@ -16,6 +16,7 @@ from tfmem.datasets import AnyDataset, load
 from tfmem.estimation.blocks import InfluenceBlock
 from tfmem.messages.errors import InputError
 from tfmem.store import pairs as pair_selection
+from tfmem.store.bits import unpack
 from tfmem.store.outputs import current_place
 from tfmem.store.predictions import LABELS_NAME, Labels, read_shard, shards_in
 from tfmem.store.records import decode_example
@@ -27,7 +28,6 @@ from tfmem.store.results import (
     read_selection,
 )
 from tfmem.store.sets import check_complete, check_together, read_manifest, read_set
-from tfmem.subsets.drawing import unpack
 
 _NAMED = 20  # classes that a message names
 

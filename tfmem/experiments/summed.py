@@ -14,8 +14,8 @@ from tfmem.datasets import AnyDataset
 from tfmem.estimation.estimator import TrainCounts, memorization
 from tfmem.experiments.training import train_alone, workplace
 from tfmem.messages.errors import InputError
+from tfmem.store.bits import unpack
 from tfmem.store.predictions import LABELS_NAME, TrialRecord, shards_in
-from tfmem.subsets.drawing import unpack
 
 
 @dataclass(frozen=True)

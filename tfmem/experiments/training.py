@@ -15,9 +15,10 @@ from rich.markup import escape
 from tfmem.config import Config
 from tfmem.datasets import AnyDataset
 from tfmem.messages.errors import InputError
+from tfmem.store.bits import unpack
 from tfmem.store.files import write_atomically
 from tfmem.store.predictions import read_shard, shards_in
-from tfmem.subsets.drawing import random_order, unpack
+from tfmem.subsets.drawing import random_order
 from tfmem.subsets.given import GivenSubsets
 from tfmem.training import TrialSummary, train
 

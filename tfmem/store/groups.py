@@ -8,7 +8,6 @@ are drawn by group.
 from __future__ import annotations
 
 import csv
-import hashlib
 import io
 import os
 from collections.abc import Mapping, Sequence
@@ -96,33 +95,3 @@ def groups_to_csv(groups: Groups) -> bytes:
     for name, members in groups.items():
         writer.writerows((index, harmless(name)) for index in members.tolist())
     return text.getvalue().encode()
-
-
-def units(groups: Groups, source: str) -> tuple[np.ndarray, ...]:
-    """Groups of two examples and more, which enter and leave subsets as wholes.
-
-    Args:
-      groups: as `parse_groups` returns them.
-      source: the file, for the message.
-
-    Returns:
-      Their examples, int64 `[size]` each.
-
-    Raises:
-      InputError: naming an example that is in two groups.
-    """
-    home: dict[int, str] = {}
-    for name, members in groups.items():
-        for index in members.tolist():
-            if home.setdefault(index, name) != name:
-                raise InputError(
-                    f"{source}: example {index} is in groups {home[index]!r} and {name!r}: subsets "
-                    "can be drawn by group only if each example is in one"
-                )
-    return tuple(members for members in groups.values() if len(members) > 1)
-
-
-def digest(groups: Groups) -> str:
-    """What decides the subsets: a hash of which examples belong together, whatever their names."""
-    together = [members.tolist() for members in groups.values()]
-    return hashlib.sha256(repr(together).encode()).hexdigest()

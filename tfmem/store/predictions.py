@@ -30,7 +30,7 @@ Split = Literal["train", "test"]
 
 @dataclass(frozen=True)
 class TrialRecord:
-    """One trial's subset and predictions, bits in index order (see `tfmem.subsets.drawing.pack`).
+    """One trial's subset and predictions, bits in index order (see `tfmem.store.bits.pack`).
 
     Attributes:
       trial_id: number of the trial, from 0.

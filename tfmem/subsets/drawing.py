@@ -16,7 +16,6 @@ import numpy as np
 from tfmem.messages.errors import InputError
 
 _DRAWS = 1_000_000  # of groups, for one subset
-_RARE = 1e-4  # least share of draws that must fit
 
 
 class Purpose(IntEnum):
@@ -54,7 +53,7 @@ class Trial:
           num_examples: number of training examples `n`.
           size: size of the subset `m`.
           groups: disjoint sets of examples, int64, that are in as a whole or not at all; see
-            `check_groups`.
+            `tfmem.subsets.groups.check_groups`.
 
         Raises:
           InputError: if no draw fits.
@@ -87,6 +86,32 @@ class Trial:
         return np.random.PCG64(self.seed_sequence(Purpose.AUGMENTATION, epoch)).random_raw(count)
 
 
+@dataclass(frozen=True)
+class DrawnSubsets:
+    """Subsets of one size that the trials of a run draw (a `Subsets`).
+
+    Attributes:
+      num_train: number of training examples `n`.
+      size: number of examples `m` of each subset.
+      run_seed: the run's seed.
+      groups: sets of examples that are in as a whole or not at all; see `Trial.subset`.
+    """
+
+    num_train: int
+    size: int
+    run_seed: int
+    groups: Sequence[np.ndarray] = ()
+
+    def subset(self, trial_id: int) -> np.ndarray:
+        """See `Subsets.subset`."""
+        return Trial(trial_id, self.run_seed).subset(self.num_train, self.size, self.groups)
+
+    @property
+    def sizes(self) -> np.ndarray:
+        """See `Subsets.sizes`."""
+        return np.array([self.size])
+
+
 def random_order(seed: np.random.SeedSequence, count: int) -> np.ndarray:
     """A uniformly random permutation of `range(count)`: int64 `[count]`."""
     return np.argsort(np.random.PCG64(seed).random_raw(count), kind="stable")
@@ -105,73 +130,3 @@ def subset_size(num_examples: int, fraction: float) -> int:
             f"{fraction} of {num_examples} examples, which is {size}"
         )
     return size
-
-
-def check_groups(sizes: Sequence[int], num_examples: int, size: int) -> None:
-    """Makes sure that subsets of whole groups can be drawn.
-
-    Args:
-      sizes: number of examples of each group.
-      num_examples: number of training examples `n`.
-      size: size of the subset `m`.
-
-    Raises:
-      InputError: if a group can never be in, or never out, or if fewer than one draw in 10,000 has
-        exactly `size` examples; with a fraction at which more do.
-    """
-    total, largest = sum(sizes), max(sizes, default=0)
-    if largest > min(size, num_examples - size):
-        raise InputError(
-            f"training.groups: a group of {largest} examples cannot be both in and out of "
-            f"subsets of {size} of {num_examples} examples"
-        )
-    singles = num_examples - total
-    if total <= size <= singles:
-        return
-    fits = _fitting(sizes, num_examples, size)
-    if fits[size] >= _RARE:
-        return
-    others = np.flatnonzero(fits[: num_examples - largest + 1] >= 10 * _RARE)
-    others = others[others >= largest]
-    hint = "leave more examples without a group"
-    if len(others):
-        nearest = int(others[np.argmin(np.abs(others - size))])
-        hint += f", or set training.fraction={nearest / num_examples:.7g} (subsets of {nearest})"
-    raise InputError(
-        f"training.groups: whole groups and {singles} examples in none hardly ever make subsets of "
-        f"exactly {size}: {hint}"
-    )
-
-
-def _fitting(sizes: Sequence[int], num_examples: int, size: int) -> np.ndarray:
-    """Share of draws of groups that examples in no group can fill up to a size.
-
-    The distribution of how many examples are in the groups drawn comes from its Fourier transform,
-    the product of those of single groups.
-
-    Returns:
-      float64 `[num_examples + 1]`, by the size to be filled up to; groups are always drawn with
-      probability `size / num_examples`.
-    """
-    total, share = sum(sizes), size / num_examples
-    turns = np.arange((total + 1) // 2 + 1)
-    spectrum = np.ones(len(turns), np.complex128)
-    for length, count in zip(*np.unique(sizes, return_counts=True), strict=True):
-        angle = 2 * np.pi * (turns * int(length) % (total + 1)) / (total + 1)
-        spectrum *= (1 - share + share * np.exp(-1j * angle)) ** int(count)
-    at_most = np.zeros(num_examples + 2)  # one place later
-    at_most[1 : total + 2] = np.cumsum(np.fft.irfft(spectrum, total + 1))
-    at_most[total + 2 :] = 1
-    sizes_asked = np.arange(num_examples + 1)
-    fewest = np.maximum(sizes_asked - (num_examples - total), 0)
-    return np.asarray(at_most[sizes_asked + 1] - at_most[fewest])
-
-
-def pack(bits: np.ndarray) -> bytes:
-    """Packs booleans `[count]` into bits, the first into the lowest bit of the first byte."""
-    return np.packbits(bits, bitorder="little").tobytes()
-
-
-def unpack(packed: bytes, count: int) -> np.ndarray:
-    """The inverse of `pack`: bool `[count]`."""
-    return np.unpackbits(np.frombuffer(packed, np.uint8), count=count, bitorder="little").view(bool)

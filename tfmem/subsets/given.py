@@ -23,7 +23,7 @@ SUBSETS_NAME = "subsets.npz"  # of the copy beside the predictions
 
 @dataclass(frozen=True)
 class GivenSubsets:
-    """The subset of each trial.
+    """The subset of each trial (a `Subsets`).
 
     Attributes:
       masks: uint8 `[trials, ceil(num_train / 8)]`, packed in little bit order.
@@ -43,20 +43,15 @@ class GivenSubsets:
         return len(self.masks)
 
     def subset(self, trial_id: int) -> np.ndarray:
-        """The examples of a trial, int64 ascending; those of the last for all beyond it."""
+        """See `Subsets.subset`."""
         packed = self.masks[min(trial_id, len(self) - 1)]
         bits = np.unpackbits(packed, count=self.num_train, bitorder="little")
         return np.flatnonzero(bits).astype(np.int64)
 
     @property
     def sizes(self) -> np.ndarray:
-        """How many examples each subset has, int64 `[trials]`."""
+        """See `Subsets.sizes`."""
         return np.bitwise_count(self.masks).sum(axis=1, dtype=np.int64)
-
-    def unmixed(self, most: int) -> int:
-        """The largest stack, of at most so many trials, that never has subsets of two sizes."""
-        changes = np.flatnonzero(np.diff(self.sizes)) + 1
-        return next(size for size in range(most, 0, -1) if not (changes % size).any())
 
     def digest(self) -> str:
         """SHA-256 of all subsets."""

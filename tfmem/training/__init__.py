@@ -14,6 +14,7 @@ from tfmem.datasets import AnyDataset
 from tfmem.messages.quiet import import_tensorflow
 from tfmem.store.claims import Worker
 from tfmem.store.folders import open_folder
+from tfmem.subsets.stacks import Subsets
 from tfmem.training.digests import with_digests
 from tfmem.training.directory import check_directory, open_directory
 from tfmem.training.trials import Farm, TrialSummary
@@ -56,12 +57,16 @@ def open_farm(config: Config, dataset: AnyDataset, out: str | os.PathLike[str]) 
     """
     folder = open_folder(out).child("predictions")
     config = with_digests(config)
-    config, trainers = open_directory(folder, config, dataset, _make_trainers)
-    return Farm(config, dataset, folder, lambda: trainers or _make_trainers(config, dataset))
+    config, subsets, trainers = open_directory(folder, config, dataset, _make_trainers)
+
+    def make() -> Sequence[Trainer]:
+        return trainers or _make_trainers(config, dataset, subsets)
+
+    return Farm(config, dataset, subsets, folder, make)
 
 
-def _make_trainers(config: Config, dataset: AnyDataset) -> Sequence[Trainer]:
+def _make_trainers(config: Config, dataset: AnyDataset, subsets: Subsets) -> Sequence[Trainer]:
     import_tensorflow()
     from tfmem.training.trainers import make_trainers
 
-    return make_trainers(config, dataset)
+    return make_trainers(config, dataset, subsets)

@@ -11,13 +11,13 @@ from tfmem.datasets import AnyDataset
 from tfmem.messages.errors import InputError
 from tfmem.store.folders import Folder, open_folder
 from tfmem.store.predictions import CONFIG_NAME, LABELS_NAME, Labels
-from tfmem.subsets.drawing import subset_size
-from tfmem.subsets.keeping import keep_groups, keep_subsets
+from tfmem.subsets.kept import subsets_of
+from tfmem.subsets.stacks import Subsets, check_batch
 
 if TYPE_CHECKING:
     from tfmem.training.outcome import Trainer  # imports TensorFlow
 
-MakeTrainers = Callable[[Config, AnyDataset], "Sequence[Trainer]"]
+MakeTrainers = Callable[[Config, AnyDataset, Subsets], "Sequence[Trainer]"]
 
 
 def check_directory(location: str | os.PathLike[str], config: Config) -> Config | None:
@@ -62,7 +62,7 @@ def open_directory(
     config: Config,
     dataset: AnyDataset,
     make_trainers: MakeTrainers,
-) -> tuple[Config, Sequence[Trainer]]:
+) -> tuple[Config, Subsets, Sequence[Trainer]]:
     """Makes a folder ready for shards.
 
     Args:
@@ -72,24 +72,23 @@ def open_directory(
       make_trainers: makes one trainer a lane; chooses the stack size if the settings do not.
 
     Returns:
-      The settings with the stack size that holds for the folder, and the trainers if they had to be
-      made to find it.
+      The settings with the stack size that holds for the folder; the subsets of its trials; and the
+      trainers if they had to be made to find the stack size.
 
     Raises:
       InputError: if the folder is that of another run or other data, if subsets are too small, or
         if groups cannot be drawn as wholes.
     """
     begun = check_directory(folder.location, config)
-    _check_sizes(config, dataset)
     _check_labels(folder, dataset)
+    subsets = subsets_of(config, len(dataset.train_labels), folder)
+    check_batch(subsets, config.training.batch_size)
     folder.make()
-    keep_groups(folder, config, len(dataset.train_labels))
-    keep_subsets(folder, config, len(dataset.train_labels))
     trainers: Sequence[Trainer] = ()
     if begun:
         config = _with_stack_size(config, begun.training.stack_size)
     else:
-        trainers = make_trainers(config, dataset)
+        trainers = make_trainers(config, dataset, subsets)
         config = _with_stack_size(config, trainers[0].stack_size)
     labels = Labels(
         dataset.train_labels,
@@ -102,13 +101,13 @@ def open_directory(
     contents = config.to_yaml().encode()
     if begun:
         _write_once(folder, CONFIG_NAME, contents)
-        return config, trainers
+        return config, subsets, trainers
     # Two workers that begin at once may have measured differently: the first one's choice holds.
     asked = _with_stack_size(config, None)
     chosen = _check(folder, folder.create(CONFIG_NAME, contents), asked)
     if chosen.training.stack_size != config.training.stack_size:
-        return _with_stack_size(config, chosen.training.stack_size), ()
-    return config, trainers
+        return _with_stack_size(config, chosen.training.stack_size), subsets, ()
+    return config, subsets, trainers
 
 
 def _with_stack_size(config: Config, stack_size: int | None) -> Config:
@@ -119,17 +118,6 @@ def _with_stack_size(config: Config, stack_size: int | None) -> Config:
 def _write_once(folder: Folder, name: str, contents: bytes) -> None:
     if not folder.exists(name) or folder.read(name) != contents:
         folder.write(name, contents)
-
-
-def _check_sizes(config: Config, dataset: AnyDataset) -> None:
-    if config.training.subsets is not None:
-        return  # the smallest is then found when shards are planned
-    size = subset_size(len(dataset.train_labels), config.training.fraction)
-    if config.training.batch_size > size:
-        raise InputError(
-            f"training.batch_size: expected at most the {size} examples of a subset, received "
-            f"{config.training.batch_size}"
-        )
 
 
 def _check_labels(folder: Folder, dataset: AnyDataset) -> None:

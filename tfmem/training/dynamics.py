@@ -177,7 +177,7 @@ def _make_trainer(config: Config, dataset: AnyDataset, count: int) -> FittingTra
     from tfmem.training.fitting import FittingTrainer
     from tfmem.training.trainers import make_trainers
 
-    settings = {"trials": max(2, count), "stack_size": None, "lanes": 1, "subsets": None}
+    settings = {"trials": max(2, count), "stack_size": None, "lanes": 1}
     training = config.training.model_copy(update=settings)
     trainer, *_ = make_trainers(config.model_copy(update={"training": training}), dataset)
     if not isinstance(trainer, FittingTrainer):

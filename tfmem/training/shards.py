@@ -13,12 +13,13 @@ import numpy as np
 from tfmem.config import Config, from_yaml
 from tfmem.datasets import AnyDataset
 from tfmem.messages.errors import InputError
+from tfmem.store.bits import pack, unpack
 from tfmem.store.confidence import to_bytes
 from tfmem.store.folders import Folder
 from tfmem.store.predictions import CONFIG_NAME, TrialRecord, parse_shard
 from tfmem.store.records import parse_shard_name, shard_name
-from tfmem.subsets.drawing import Trial, pack, subset_size, unpack
-from tfmem.subsets.keeping import kept_subsets, kept_units
+from tfmem.subsets.drawing import Trial
+from tfmem.subsets.stacks import Subsets, check_stacks
 from tfmem.training.learning import is_left_out
 from tfmem.training.outcome import TrialOutcome
 
@@ -27,19 +28,27 @@ class Shards:
     """The prediction shards of a run in a folder."""
 
     def __init__(
-        self, config: Config, dataset: AnyDataset, folder: Folder, stack_size: int
+        self,
+        config: Config,
+        dataset: AnyDataset,
+        subsets: Subsets,
+        folder: Folder,
+        stack_size: int,
     ) -> None:
-        """Plans shards of `stack_size` trials."""
+        """Plans shards of `stack_size` trials.
+
+        Raises:
+          InputError: if subsets of trials that share a stack differ in size.
+        """
         self._config = config
         self._fingerprint = dataset.fingerprint
         self._labels = dataset.train_labels
         self._num_test = len(dataset.test_labels)
-        self._groups = kept_units(folder, config, len(self._labels))
-        self._given = kept_subsets(folder, config, len(self._labels))
+        self._subsets = subsets
         self.folder = folder
         self.stack_size = stack_size
         self.count = -(-config.training.trials // stack_size)
-        self._check_given()
+        check_stacks(subsets, stack_size)
 
     def ids(self, shard: int) -> range:
         """The trials of a shard."""
@@ -53,29 +62,7 @@ class Shards:
 
     def subset(self, trial: Trial) -> np.ndarray:
         """The examples that a trial is trained on, int64 `[m]`."""
-        if self._given is not None:
-            return self._given.subset(trial.trial_id)
-        count = len(self._labels)
-        return trial.subset(count, subset_size(count, self._config.training.fraction), self._groups)
-
-    def _check_given(self) -> None:
-        """Makes sure that given subsets can be trained in stacks."""
-        if self._given is None:
-            return
-        training, sizes = self._config.training, self._given.sizes
-        if sizes.min() < training.batch_size:
-            raise InputError(
-                "training.batch_size: expected at most the size of the smallest subset of "
-                f"training.subsets, {sizes.min()}, received {training.batch_size}"
-            )
-        for shard in range(self.count):
-            stack = sizes[self.ids(shard).start : self.ids(shard).stop]
-            if stack.min() < stack.max():
-                raise InputError(
-                    f"training.subsets: trials {self.ids(shard).start} to "
-                    f"{self.ids(shard).stop - 1} are trained together and need subsets of one "
-                    f"size, received {stack.min()} to {stack.max()}: set training.stack_size"
-                )
+        return self._subsets.subset(trial.trial_id)
 
     def name(self, shard: int) -> str:
         """The name of a shard's file."""

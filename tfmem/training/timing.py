@@ -14,7 +14,8 @@ from tfmem.datasets import AnyDataset
 from tfmem.messages.errors import InputError
 from tfmem.messages.quiet import import_tensorflow
 from tfmem.planning import TrialTime
-from tfmem.subsets.drawing import Trial, subset_size
+from tfmem.subsets.drawing import DrawnSubsets, Trial, subset_size
+from tfmem.subsets.stacks import Subsets, check_batch
 from tfmem.training.lanes import work_in_lanes
 
 if TYPE_CHECKING:
@@ -76,11 +77,7 @@ def time_trials(config: Config, dataset: AnyDataset, trials: int) -> TrialTime:
     enough = round(max(_STEPS * training.batch_size, _TRAIN) / training.fraction)
     kept = min(whole[0], enough), min(whole[1], _TEST)
     sizes = [subset_size(number, training.fraction) for number in (whole[0], kept[0])]
-    if training.batch_size > sizes[0]:
-        raise InputError(
-            f"training.batch_size: expected at most the {sizes[0]} examples of a subset, received "
-            f"{training.batch_size}"
-        )
+    check_batch(DrawnSubsets(whole[0], sizes[0], config.seed), training.batch_size)
     import_tensorflow()
     from tfmem.encoders import as_arrays
     from tfmem.training.choosing import share_cores
@@ -93,10 +90,11 @@ def time_trials(config: Config, dataset: AnyDataset, trials: int) -> TrialTime:
     trainers = make_trainers(config, examples)
     at_once = len(trainers) * trainers[0].stack_size
     times: list[tuple[float, float]] = []
-    _train_all(config, trainers, sizes[1], kept[0], 0, 1)  # traces
+    subsets = DrawnSubsets(kept[0], sizes[1], config.seed)
+    _train_all(config, trainers, subsets, 0, 1)  # traces
     for group in range(1, 1 + -(-trials // at_once)):
         epochs = min(_EPOCHS, training.epochs)
-        times += _train_all(config, trainers, sizes[1], kept[0], group, epochs)
+        times += _train_all(config, trainers, subsets, group, epochs)
     epoch, rest = (float(np.mean(part)) / at_once for part in zip(*times, strict=True))
     return TrialTime(
         training=epoch * training.epochs * sizes[0] / sizes[1],
@@ -110,7 +108,7 @@ def _spread(whole: int, kept: int) -> np.ndarray:
 
 
 def _train_all(
-    config: Config, trainers: Sequence[Trainer], size: int, num_train: int, group: int, epochs: int
+    config: Config, trainers: Sequence[Trainer], subsets: Subsets, group: int, epochs: int
 ) -> list[tuple[float, float]]:
     """A stack in every lane at once: of each the seconds of an epoch, and those beside epochs."""
     times: list[tuple[float, float]] = []
@@ -127,7 +125,7 @@ def _train_all(
             return watches[-1]
 
         start = time.perf_counter()
-        trainer.train(trials, [trial.subset(num_train, size) for trial in trials], watch)
+        trainer.train(trials, [subsets.subset(trial.trial_id) for trial in trials], watch)
         seconds = time.perf_counter() - start
         done = [watch for watch in watches if watch.epochs]
         epoch = sum(watch.seconds for watch in done)

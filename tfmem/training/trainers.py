@@ -15,7 +15,7 @@ from tfmem.messages.errors import InputError
 from tfmem.messages.terminal import say
 from tfmem.models import build
 from tfmem.models.normalization import fuse_batch_normalization
-from tfmem.subsets.given import read_subsets
+from tfmem.subsets.stacks import Subsets, largest_stack_of_one_size
 from tfmem.training.choosing import (
     choose_devices,
     choose_stack_size,
@@ -29,10 +29,17 @@ from tfmem.training.resident import ResidentExamples
 from tfmem.training.stacked import StackedTrainer
 
 
-def make_trainers(config: Config, dataset: AnyDataset) -> Sequence[Trainer]:
+def make_trainers(
+    config: Config, dataset: AnyDataset, subsets: Subsets | None = None
+) -> Sequence[Trainer]:
     """One trainer over all devices (`mirrored`), or one for each lane (`stacked`).
 
     The stack size is that of the settings, or else the faster one of a short measurement.
+
+    Args:
+      config: model and recipe.
+      dataset: the examples.
+      subsets: those of the trials; None: all of one size.
     """
     settings = config.training
     if settings.trainer == "stacked":
@@ -59,7 +66,7 @@ def make_trainers(config: Config, dataset: AnyDataset) -> Sequence[Trainer]:
         return StackedTrainer(built, resident[device], settings, size, device)
 
     # Trials of a stack have subsets of one size.
-    fitting = read_subsets(settings.subsets).unmixed if settings.subsets else int
+    fitting = partial(largest_stack_of_one_size, subsets) if subsets else int
     size = settings.stack_size or choose_stack_size(
         lambda size: [make(device, size) for device in devices],
         fitting(largest_stack(model, settings, len(devices))),

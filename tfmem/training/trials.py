@@ -19,6 +19,7 @@ from tfmem.store.folders import Folder
 from tfmem.store.predictions import TrialRecord
 from tfmem.store.records import framed_size, parse_shard_name
 from tfmem.subsets.drawing import Trial
+from tfmem.subsets.stacks import Subsets
 from tfmem.training.checkpoints import Checkpoint
 from tfmem.training.earlier import mark_anew
 from tfmem.training.journal import TABLE_NAME, Journal, Scalars, TrialNote, trials_to_csv
@@ -66,6 +67,7 @@ class Farm:
         self,
         config: Config,
         dataset: AnyDataset,
+        subsets: Subsets,
         folder: Folder,
         make_trainers: Callable[[], Sequence[Trainer]],
     ) -> None:
@@ -74,10 +76,11 @@ class Farm:
         Args:
           config: the run's settings, with the stack size.
           dataset: the examples.
+          subsets: which of them each trial sees.
           folder: holds, or will hold, the shards.
           make_trainers: makes one trainer for each lane, when there is something to train.
         """
-        self.shards = Shards(config, dataset, folder, config.training.stack_size or 1)
+        self.shards = Shards(config, dataset, subsets, folder, config.training.stack_size or 1)
         self._training = config.training
         self._dataset = dataset
         self._make_trainers = make_trainers
