@@ -5,10 +5,14 @@ line that begins with "This room"; README.md and CONTRIBUTING.md repeat both.
 """
 
 import ast
+import subprocess
+import sys
 from itertools import chain
 from pathlib import Path
 
 import pytest
+
+import tfmem
 
 ROOT = Path(__file__).parents[1]
 # From the ground up.
@@ -104,6 +108,14 @@ def test_texts_show_the_rooms_as_they_are(name):
         for room, purpose, blind in described_rooms
     )
     assert expected in (ROOT / name).read_text(), f"{name}: expected\n{expected}"
+
+
+def test_public_names_are_there_and_load_nothing_before_they_are_asked_for():
+    heavy = "{'numpy', 'pandas', 'pydantic', 'numba', 'tensorflow', 'apache_beam'}"
+    code = f"import sys, tfmem; sys.exit(' '.join({heavy} & sys.modules.keys()) or None)"
+    subprocess.run([sys.executable, "-c", code], check=True)
+    assert all(getattr(tfmem, name) for name in tfmem.__all__)
+    assert set(tfmem.__all__) <= set(dir(tfmem))
 
 
 def test_no_file_has_more_than_400_lines():

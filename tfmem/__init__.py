@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tfmem.exchange import load_matrices, load_pairs
+    from tfmem.exchange.matrices import load_matrices
+    from tfmem.exchange.pairs import load_pairs
     from tfmem.experiments.run import Run, load_run
 
 __all__ = ["Run", "__version__", "load_matrices", "load_pairs", "load_run"]
+
+_HOMES = {
+    "Run": "tfmem.experiments.run",
+    "load_run": "tfmem.experiments.run",
+    "load_matrices": "tfmem.exchange.matrices",
+    "load_pairs": "tfmem.exchange.pairs",
+}
 
 
 def __getattr__(name: str) -> Any:
@@ -17,12 +26,10 @@ def __getattr__(name: str) -> Any:
 
         return version("tfmem")
     # Beam workers import this package: what is not asked for must cost them nothing.
-    if name in __all__:
-        from tfmem.experiments import run
-
-        if hasattr(run, name):
-            return getattr(run, name)
-        from tfmem import exchange as published
-
-        return getattr(published, name)
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
     raise AttributeError(f"module 'tfmem' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -151,6 +151,9 @@ def load_matrices(path: str | os.PathLike[str]) -> Matrices:
     Args:
       path: an npz file as described above.
 
+    Returns:
+      The opened file: `load_matrices(path)[3]` reads the matrix of class 3.
+
     Raises:
       InputError: if it is no such file, or its labels or memorization cannot be read.
     """
