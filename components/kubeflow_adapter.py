@@ -1,27 +1,35 @@
 """Runs components as steps of Kubeflow Pipelines, version 2, and so of Vertex AI Pipelines.
 
-A component becomes a Python function with the same inputs, outputs and parameters, which an image
-with tfmem and kfp runs. kfp knows registered types of artifacts only, so folders of records are
-`system.Dataset`, the page is `system.HTML`, and the rest `system.Artifact`; what they are is in
+A component becomes a container component with the same inputs, outputs and parameters, whose image
+has tfmem and kfp. There kfp's own executor reads what the platform hands over, calls the component,
+and writes down what it made. kfp knows registered types of artifacts only, so folders of records
+are `system.Dataset`, the page is `system.HTML`, and the rest `system.Artifact`; what they are is in
 their metadata, and a step refuses what is of another kind. The code of a component is a parameter:
 a platform that serves earlier results would otherwise not notice that it has changed.
 """
 
 from __future__ import annotations
 
-import linecache
-from collections.abc import Mapping
+import inspect
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from kfp import dsl
 
 from tfmem.components.component import Component, Parameters
-from tfmem.components.references import reference, referenced
+from tfmem.components.references import found, reference, referenced
 from tfmem.messages.errors import InputError
 from tfmem.store.artifacts import Artifact
 
 _KIND = "kind"
+_EXECUTOR_INPUT = "{{$}}"  # in whose place a platform puts values, artifacts and places for outputs
+# kfp's local runner takes only what runs `kfp.dsl.executor_main`, which looks for a file.
+_PROGRAM = (
+    "import sys; from kfp.dsl.executor_main import executor_main; "
+    "from tfmem.components import kubeflow_steps; "
+    "sys.argv += ['--component_module_path', kubeflow_steps.__file__]; executor_main()"
+)
 
 
 def adapt(component: Component, image: str) -> Any:
@@ -35,36 +43,54 @@ def adapt(component: Component, image: str) -> Any:
       What makes a task in a pipeline, from the component's parameters, its inputs, and `code`: the
       component's version.
     """
-    # kfp stores the text of a function, and finds it as a debugger would.
-    source = _source(component)
-    file = f"<kubeflow component {component.name}>"
-    linecache.cache[file] = (len(source), None, source.splitlines(keepends=True), file)
-    names: dict[str, Any] = {"dsl": dsl}
-    exec(compile(source, file, "exec", dont_inherit=True), names)  # annotations are types
-    return dsl.component(names[component.name], base_image=image, install_kfp_package=False)
+    name = reference(component)
+
+    def container(*values: Any) -> dsl.ContainerSpec:
+        del values  # all of them are in what kfp calls the executor's input
+        arguments = ["--executor_input", _EXECUTOR_INPUT, "--function_to_execute", name]
+        return dsl.ContainerSpec(image=image, command=["python3", "-c", _PROGRAM], args=arguments)
+
+    return dsl.container_component(_with_interface(container, component))
 
 
-def _source(component: Component) -> str:
-    signature = [
-        *(f"{name}: {kind.__name__}" for name, kind in component.parameters.items()),
-        "code: str",
-        *(f"{name}: dsl.Input[dsl.{_type(kind)}]" for name, kind in component.inputs.items()),
-        *(f"{name}: dsl.Output[dsl.{_type(kind)}]" for name, kind in component.outputs.items()),
-    ]
-    maps = (
-        "{" + ", ".join(f"{name!r}: {name}" for name in names) + "}"
-        for names in (component.inputs, component.outputs, component.parameters)
+def step(name: str) -> Callable[..., None]:
+    """What a container executes for a component, with the interface that `adapt` gives it.
+
+    Args:
+      name: the reference of the component.
+    """
+    component = found(name)
+
+    def perform_step(code: str, **values: Any) -> None:
+        given, made, parameters = (
+            {key: values[key] for key in names}
+            for names in (component.inputs, component.outputs, component.parameters)
+        )
+        perform(name, code, given, made, parameters)
+
+    return _with_interface(perform_step, component)
+
+
+def _with_interface(function: Callable[..., Any], component: Component) -> Callable[..., Any]:
+    """Gives a function the name and the signature by which kfp knows a component."""
+    kinds: dict[str, Any] = {
+        **component.parameters,
+        "code": str,
+        **{name: dsl.Input[_type(kind)] for name, kind in component.inputs.items()},
+        **{name: dsl.Output[_type(kind)] for name, kind in component.outputs.items()},
+    }
+    function.__name__, function.__annotations__ = component.name, kinds
+    function.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+        [
+            inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=kind)
+            for name, kind in kinds.items()
+        ]
     )
-    return (
-        f"def {component.name}({', '.join(signature)}):\n"
-        "    from tfmem.components.kubeflow_adapter import perform\n\n"
-        f"    perform({reference(component)!r}, code, {', '.join(maps)})\n"
-    )
+    return function
 
 
-def _type(kind: type[Artifact]) -> str:
-    suffix = Path(kind.place).suffix
-    return {"": "Dataset", ".html": "HTML"}.get(suffix, "Artifact")
+def _type(kind: type[Artifact]) -> type[dsl.Artifact]:
+    return {"": dsl.Dataset, ".html": dsl.HTML}.get(Path(kind.place).suffix, dsl.Artifact)
 
 
 def perform(

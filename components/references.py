@@ -31,6 +31,15 @@ def reference(component: Component) -> str:
     )
 
 
+def found(name: str) -> Component:
+    """The component of a name that `reference` gave, whatever its code."""
+    module, _, path = name.partition(":")
+    attribute, _, key = path.partition(".")
+    value = getattr(importlib.import_module(module), attribute)
+    component: Component = value[key] if key else value
+    return component
+
+
 def referenced(name: str, version: str) -> Component:
     """The component of a name that `reference` gave.
 
@@ -41,10 +50,7 @@ def referenced(name: str, version: str) -> Component:
     Raises:
       InputError: if this process has other code; its results would pass for the pipeline's.
     """
-    module, _, path = name.partition(":")
-    attribute, _, key = path.partition(".")
-    found = getattr(importlib.import_module(module), attribute)
-    component: Component = found[key] if key else found
+    component = found(name)
     if component.version != version:
         raise InputError(
             f"component {component.name}: the pipeline was made with code {version[:16]}, here is "
