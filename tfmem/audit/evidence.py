@@ -77,7 +77,7 @@ def of_trials(run: Run, config: Config) -> Evidence:
 
 
 def refused(memorization: pd.DataFrame, settings: AuditSettings) -> np.ndarray:
-    """Whose label models without it predict too rarely, among enough of them: bool.
+    """Which examples have a label that models without them hardly ever predict: bool.
 
     Args:
       memorization: a row an example; `n_out`, `accuracy_out`.

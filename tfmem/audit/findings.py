@@ -27,7 +27,7 @@ def examine(
     confidence: np.ndarray | None,
     opinion: np.ndarray | None,
 ) -> pd.DataFrame:
-    """What each candidate is.
+    """Findings on each candidate.
 
     - `useful`: it helps more test examples of its class than it harms of any. This comes first: a
       rare example, too, is hardly ever predicted without it.

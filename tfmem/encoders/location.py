@@ -66,7 +66,7 @@ def locate(preset: str) -> Path:
 
 
 def import_keras_hub() -> Any:
-    """KerasHub.
+    """Imports KerasHub and returns it.
 
     Raises:
       InputError: if it is not installed.

@@ -227,7 +227,7 @@ class Words:
         return Tokens(ids, segments, counts, cut)
 
     def word_tokens(self, sentences: np.ndarray, length: int) -> WordTokens:
-        """What is read of one text, `[sentences]`; its words are in lower case."""
+        """The tokens of one text, strings `[sentences]`, and its words in lower case."""
         tokens = self.tokenize(sentences[None], length)
         count = int(tokens.counts[0])
         places: list[int] = [-1]

@@ -53,7 +53,11 @@ class InfluenceBlock:
         return self._counts.test_correct / self._counts.train.num_trials
 
     def of(self, train_index: np.ndarray) -> InfluenceBlock:
-        """The same for some training examples only, those of the class; takes less memory."""
+        """The part of the block that is of some training examples, in memory of its own.
+
+        Args:
+          train_index: int64, any training examples; those of other classes are left out.
+        """
         counts, rows = self._counts, np.flatnonzero(np.isin(self.train_index, train_index))
         both, uncertain = counts.test_correct_in, counts.test_uncertain_in
         return InfluenceBlock(

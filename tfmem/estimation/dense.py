@@ -1,4 +1,4 @@
-"""Influence of training examples on all test examples at once, for who wants every number of it.
+"""Influence of training examples on all test examples at once, without a selection.
 
 Counts become estimates while they are in cache: neither those of a block nor its float64
 quotients are ever held.

@@ -242,5 +242,5 @@ def influence(counts: ClassCounts) -> Difference:
 
 
 def less(total: np.ndarray | None, part: np.ndarray | None) -> np.ndarray | None:
-    """What is left of a sum, if there is one."""
+    """`total - part`, or None where either is None."""
     return None if total is None or part is None else total - part

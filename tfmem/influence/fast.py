@@ -147,7 +147,7 @@ class FastSolver:
 
 
 def _joined(blocks: Iterable[np.ndarray], least: int) -> Iterator[np.ndarray]:
-    """The rows of blocks `[b, k]` in blocks of at least so many, but for the last."""
+    """Blocks `[b, k]` joined to blocks of `least` rows or more, but for the last."""
     held: list[np.ndarray] = []
     for block in blocks:
         held.append(block)

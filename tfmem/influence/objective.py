@@ -246,7 +246,7 @@ class Objective:
             )
 
     def _check_logits(self) -> None:
-        """Of what a model computes in its own way only its outputs tell what they are."""
+        """Refuses models whose outputs are probabilities: derivatives here are those of logits."""
         rows = np.arange(min(_LOOKED_AT, len(self.labels)))
         found = self.function.logits(self._tensors(self._inputs, rows)).numpy()
         if (found >= 0).all() and np.allclose(found.sum(axis=1), 1, atol=1e-3):
@@ -256,7 +256,7 @@ class Objective:
             )
 
     def _specification(self, array: Any) -> tf.TensorSpec:
-        """Of a batch of any number of examples, and of any length if that may be less."""
+        """The specification of batches of any size, and of any length where examples are padded."""
         shape = list(np.shape(array))
         shape[: 1 + self.padded] = [None] * (1 + self.padded)
         return tf.TensorSpec(shape, np.asarray(array).dtype)

@@ -182,7 +182,16 @@ def influence(
 
 
 def solved(solver: Solver, inputs: Any, labels: np.ndarray) -> tuple[Solution, np.ndarray]:
-    """Of examples, no more than the solver takes at once: `H^-1 g`, and `P`, `[k]`."""
+    """Solves for the gradients of some examples.
+
+    Args:
+      solver: ready for the objective.
+      inputs: of examples, no more than the solver takes at once.
+      labels: int64 `[k]`.
+
+    Returns:
+      `H^-1 g` of each example, and the probability `P` of its label, `[k]`.
+    """
     found = list(solver.objective.loss_gradients(inputs, labels))
     solution = solver.solve(np.concatenate([rows for _, rows in found]))
     return solution, np.concatenate([probabilities for probabilities, _ in found])
@@ -191,7 +200,7 @@ def solved(solver: Solver, inputs: Any, labels: np.ndarray) -> tuple[Solution, n
 def _solved_tests(
     solver: Solver, inputs: Any, labels: np.ndarray
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Of test examples, as many as the solver takes: `P_test g_test^T H^-1`, and if converged."""
+    """Yields `P_test g_test^T H^-1` of test examples, and which converged, `at_once` of them."""
     for tests in _parts(np.arange(len(labels)), solver.at_once):
         some = keras.tree.map_structure(lambda a, rows=tests: np.asarray(a)[rows], inputs)
         solution, weights = solved(solver, some, labels[tests])
@@ -202,7 +211,7 @@ def _solved_tests(
 def _within(
     solved: Iterable[tuple[np.ndarray, np.ndarray]], size: int
 ) -> Iterator[list[tuple[np.ndarray, np.ndarray]]]:
-    """In lists that end once they take so many bytes, as each costs a pass over the examples."""
+    """Groups solutions into lists of about `size` bytes; each list costs a pass over the data."""
     held: list[tuple[np.ndarray, np.ndarray]] = []
     for part in solved:
         held.append(part)

@@ -29,7 +29,7 @@ class Question:
 
     Attributes:
       influence: the influence that is to be found, and the threshold of selection.
-      fdr: the false-discovery rate at which.
+      fdr: false discovery rate of the selected pairs.
       discoveries: how many pairs one expects to find; 1 assumes nothing.
       pairs: whether candidates are pairs of one class, or all.
     """
@@ -49,12 +49,12 @@ class Row:
       fraction: subset fraction `m/n`.
       stderr_worst: standard error of influence and memorization where models are right half of the
         time.
-      stderr_typical: the same where they are right 9 times in 10.
+      stderr_typical: standard error of both where models are right 9 times in 10.
       stderr_memorization: standard error of memorization where models are always right on what they
         were trained on, and half of the time without.
       lemma_bound: root mean square error that Lemma 2.1 guarantees.
       detected_half: smallest influence that is found with probability 1/2; NaN if none.
-      detected_90: the same with probability 0.9.
+      detected_90: smallest influence that is found with probability 0.9; NaN if none.
       chance_pairs: expected number of pairs that reach the threshold by chance, at most.
       disk_bytes: of all prediction records.
       memory_bytes: what estimation holds at least.

@@ -64,7 +64,7 @@ class Splitter(Protocol):
         """The parts of a training example."""
 
     def logits(self, weights: tf.Tensor, tensors: Any) -> tf.Tensor:
-        """Of blends, `[blends, classes]`.
+        """The logits of blends, `[blends, classes]`.
 
         Args:
           weights: `[blends, parts]`; 1 is the example, 0 the baseline.

@@ -1,4 +1,4 @@
-"""What attribution needs of settings and data, which is known before anything is trained."""
+"""Checks that settings and data fit attribution, before anything is trained."""
 
 from __future__ import annotations
 

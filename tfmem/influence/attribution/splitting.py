@@ -1,4 +1,4 @@
-"""The way in which a configuration's examples are taken apart."""
+"""Chooses how the examples of a configuration are taken apart."""
 
 from __future__ import annotations
 
