@@ -61,19 +61,22 @@ def test_what_is_kept_of_another_model_or_solver_is_not_taken(float64, tmp_path,
     monkeypatch.setattr(keeping, "_AT_ONCE", 1)
     x, y = some_features()
     objective = Objective(linear(np.eye(5, 3)), x, y, weight_decay=DECAY)
+    other = Objective(linear(np.eye(5, 3) / 2), x, y, weight_decay=DECAY)  # as of other layers
     told = []
 
     def stop(_):
         raise Stopped
 
-    for about, damping in ((b"a", 0.1), (b"b", 0.1), (b"b", 0.2)):
-        solver = ConjugateGradients(objective, damping)
+    for about, damping, of in (
+        (b"a", 0.1, objective), (b"a", 0.1, other), (b"b", 0.1, objective), (b"b", 0.2, objective)
+    ):  # fmt: skip
+        solver = ConjugateGradients(of, damping)
         solver.at_once = 30
         with pytest.raises(Stopped):
             kept_scores(solver, about, tmp_path, stop)
         (kept,) = tmp_path.iterdir()
         told.append(kept.name)
-    assert len(set(told)) == 3
+    assert len(set(told)) == 4
     (tmp_path / told[-1]).write_bytes(b"")
     expected = remove_scores(solver).values
     np.testing.assert_array_equal(

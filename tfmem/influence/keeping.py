@@ -43,7 +43,7 @@ def kept_scores(
 
     Args:
       solver: ready for the objective.
-      about: what tells this model and these data from others.
+      about: what tells these data, and how the model was trained, from others.
       folder: what is known already is taken from there, and what is found is kept there until all
         is; what is there of another solver, model or code is deleted.
       after_each: told after some more examples how many they were.
@@ -77,7 +77,10 @@ def _identity(solver: Solver, about: bytes) -> str:
     said = f"{solver.name} {solver.curvature} {solver.damping!r} {solver.at_once}".encode()
     code = [path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py"))]
     examples = solver.objective.curvature_examples.tobytes()
-    return hashlib.sha256(b"\0".join([said, about, examples, *code])).hexdigest()[:16]
+    found = hashlib.sha256(b"\0".join([said, about, examples, *code]))
+    for value in solver.objective.function.values:  # which differ between layers
+        found.update(str(value.shape).encode() + value.numpy().tobytes())
+    return found.hexdigest()[:16]
 
 
 def _count(solver: Solver) -> int:

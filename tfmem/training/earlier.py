@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-from rich import print as say
 
+from tfmem.messages.terminal import say
 from tfmem.store.predictions import TrialRecord
 from tfmem.training.journal import TrialNote
 from tfmem.training.shards import Shards
