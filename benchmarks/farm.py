@@ -16,7 +16,7 @@ import tensorflow as tf
 from benchmarks.peers import read_config
 from tfmem import training
 from tfmem.datasets import load
-from tfmem.subsets.drawing import Trial
+from tfmem.subsets import Trial
 from tfmem.training.augmentation import draw_moves, move
 from tfmem.training.resident import ResidentExamples
 from tfmem.training.stacked import StackedTrainer

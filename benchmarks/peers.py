@@ -10,7 +10,8 @@ import tensorflow as tf
 
 from tfmem.config import Config, from_yaml
 from tfmem.models import build
-from tfmem.subsets.drawing import Trial, subset_size
+from tfmem.subsets import Trial
+from tfmem.subsets.drawing import subset_size
 from tfmem.training.outcome import Unwatched
 from tfmem.training.schedules import learning_rates
 

@@ -20,7 +20,7 @@ from tfmem.encoders import as_arrays, with_encoder_digest
 from tfmem.encoders.activations import encode
 from tfmem.encoders.location import locate
 from tfmem.encoders.pretrained import load_encoder
-from tfmem.subsets.drawing import Trial
+from tfmem.subsets import Trial
 from tfmem.training.mirrored import MirroredTrainer
 from tfmem.training.trainers import model_builder
 

@@ -29,8 +29,8 @@ from tfmem.influence.attribution.patches import Patches
 from tfmem.influence.attribution.records import (
     chosen_examples,
     is_complete,
-    most_memorized,
     read_attributions,
+    top_share,
     write_attributions,
 )
 from tfmem.influence.attribution.words import EncoderWords, TransformerWords
@@ -299,7 +299,7 @@ def test_mistakes_are_named():
     with pytest.raises(InputError, match="expected texts or images"):
         Patches(None, x[..., 0], 2)
     with pytest.raises(InputError, match="share: expected above 0"):
-        most_memorized(pd.Series([1.0]), 0)
+        top_share(pd.Series([1.0]), 0)
     with pytest.raises(InputError, match="steps: expected at least 1"):
         next(attributions(None, None, [0], 0))
     assert chosen_examples(pd.Series(np.zeros(9)), 0.1, [5, 2, 5]).tolist() == [5, 2]

@@ -7,7 +7,7 @@ from scipy.special import expit
 from tfmem.config import Config, EncoderSettings, TrainingSettings, TransformerSettings
 from tfmem.encoders import as_arrays, with_encoder_digest
 from tfmem.messages.errors import InputError
-from tfmem.subsets.drawing import Trial
+from tfmem.subsets import Trial
 
 RECIPE = {"trials": 3, "epochs": 2, "batch_size": 8, "learning_rate": 0.05, "warmup": 0.0}
 

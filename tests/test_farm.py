@@ -25,7 +25,7 @@ from tfmem.store.bits import unpack
 from tfmem.store.claims import Claims, Worker
 from tfmem.store.folders import Folder, open_folder
 from tfmem.store.predictions import read_shard, write_shard
-from tfmem.subsets.drawing import Trial
+from tfmem.subsets import Trial
 from tfmem.training import trials
 from tfmem.training.directory import open_directory
 from tfmem.training.watching import TrialWatcher

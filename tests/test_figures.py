@@ -61,7 +61,7 @@ def test_the_memorization_gallery_shows_the_nearest_to_each_level(channels):
 def test_classes_with_most_memorized_come_first_and_any_may_be_shown():
     labels = np.array([3, 3, 1, 1, 1, 0])
     memorization = np.array([0.9, 0.4, 0.5, 0.1, np.nan, 0.0])
-    assert figures.most_memorized(labels, memorization) == [3, 1, 0]
+    assert figures.most_memorized_classes(labels, memorization) == [3, 1, 0]
     names = ["ant", "bee", "cat", "dog"]
     for rows, expected in (([3, 0], ["dog", "ant"]), (None, ["ant", "bee", "dog"])):
         figure = figures.memorization_gallery(images(6), labels, memorization, names, rows)

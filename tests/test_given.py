@@ -7,7 +7,8 @@ from tfmem.config import from_yaml
 from tfmem.messages.errors import InputError
 from tfmem.store.bits import unpack
 from tfmem.store.predictions import read_shard
-from tfmem.subsets.given import GivenSubsets, parse_subsets
+from tfmem.subsets import GivenSubsets
+from tfmem.subsets.given import parse_subsets
 from tfmem.subsets.stacks import largest_stack_of_one_size
 from tfmem.training import train
 

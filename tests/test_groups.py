@@ -11,7 +11,8 @@ from tfmem.messages.errors import InputError
 from tfmem.store.bits import unpack
 from tfmem.store.groups import groups_to_csv, parse_groups, read_groups
 from tfmem.store.predictions import read_shard
-from tfmem.subsets.drawing import Trial, subset_size
+from tfmem.subsets import Trial
+from tfmem.subsets.drawing import subset_size
 from tfmem.subsets.groups import check_groups, groups_digest, units
 from tfmem.training import train
 

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from tests.helpers.trials import TRIALS, probabilities, small, subsets, unwatched
 from tfmem.messages.errors import InputError
-from tfmem.subsets.drawing import Trial
+from tfmem.subsets import Trial
 from tfmem.training.initialization import VariableInitializer
 from tfmem.training.mirrored import MirroredTrainer
 from tfmem.training.resident import ResidentExamples

@@ -8,7 +8,7 @@ import pytest
 
 from tests.helpers.networks import SMALL, made
 from tfmem.messages.errors import InputError
-from tfmem.subsets.drawing import Trial
+from tfmem.subsets import Trial
 from tfmem.training.initialization import VariableInitializer
 
 CIFAR, IMAGENET = (32, 32, 3), (224, 224, 3)

@@ -18,7 +18,7 @@ from tfmem.models import build
 from tfmem.models.normalization import fuse_batch_normalization
 from tfmem.store.bits import unpack
 from tfmem.store.predictions import read_shard
-from tfmem.subsets.drawing import Trial
+from tfmem.subsets import Trial
 from tfmem.training.mirrored import MirroredTrainer
 from tfmem.training.outcome import Unwatched
 from tfmem.training.resident import ResidentExamples

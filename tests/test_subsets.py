@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from tfmem.messages.errors import InputError
-from tfmem.subsets.drawing import Purpose, Trial, subset_size
+from tfmem.subsets import Trial
+from tfmem.subsets.drawing import Purpose, subset_size
 
 
 def test_subsets_have_exactly_the_size_and_are_the_trials_own():

@@ -14,7 +14,7 @@ from tfmem.config import AugmentationSettings, from_yaml
 from tfmem.messages.errors import InputError
 from tfmem.models import build
 from tfmem.models.normalization import BatchNormalization, fuse_batch_normalization
-from tfmem.subsets.drawing import Trial
+from tfmem.subsets import Trial
 from tfmem.training.augmentation import draw_boxes, draw_moves, move
 from tfmem.training.choosing import choose_stack_size, largest_stack
 from tfmem.training.fitting import FittingTrainer

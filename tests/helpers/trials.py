@@ -5,7 +5,7 @@ import tensorflow as tf
 from scipy.special import expit
 
 from tfmem.config import from_yaml
-from tfmem.subsets.drawing import Trial
+from tfmem.subsets import Trial
 from tfmem.training.outcome import Unwatched
 
 TRIALS = [Trial(k, 0) for k in range(6)]

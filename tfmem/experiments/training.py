@@ -18,8 +18,8 @@ from tfmem.messages.errors import InputError
 from tfmem.store.bits import unpack
 from tfmem.store.files import write_atomically
 from tfmem.store.predictions import read_shard, shards_in
+from tfmem.subsets import GivenSubsets
 from tfmem.subsets.drawing import random_order
-from tfmem.subsets.given import GivenSubsets
 from tfmem.training import TrialSummary, train
 
 _ATTEMPTS = 3  # seeds that a model has, one after the other, until it does not diverge

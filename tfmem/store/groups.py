@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from tfmem.messages.errors import InputError
-from tfmem.store.spreadsheets import harmless, plain
+from tfmem.store.spreadsheets import harmless, restored
 
 GROUPS_NAME = "groups.csv"  # of the copy beside the predictions of a run drawn by group
 HEADER = ["index", "group"]
@@ -84,7 +84,7 @@ def _member(row: Sequence[str], where: str, num_train: int | None) -> tuple[int,
         )
     if not name:
         raise InputError(f"{where}: group: expected a name, received nothing")
-    return int(index), plain(name)
+    return int(index), restored(name)
 
 
 def groups_to_csv(groups: Groups) -> bytes:

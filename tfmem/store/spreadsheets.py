@@ -3,7 +3,7 @@
 A spreadsheet takes a cell that begins with `=`, `+`, `-`, `@`, a tab or a carriage return for a
 formula, which may fetch addresses and start programs (OWASP, "CSV Injection"). Such a text gets an
 apostrophe in front, which spreadsheets hide; a text that begins with apostrophes and then one of
-these gets one more, so that `plain` gives back what was written. Numbers, and texts that are
+these gets one more, so that `restored` gives back what was written. Numbers, and texts that are
 numbers, stay as they are.
 """
 
@@ -33,7 +33,7 @@ def harmless(text: str) -> str:
     return f"'{text}" if _FORMULA.match(text) and not _NUMBER.fullmatch(text) else text
 
 
-def plain(text: str) -> str:
+def restored(text: str) -> str:
     """The text that `harmless` made this of.
 
     Args:
@@ -77,8 +77,8 @@ def read_csv(path: str | os.PathLike[str], numbers: Sequence[str] = ()) -> pd.Da
     except (ValueError, OverflowError) as error:
         raise InputError(f"{path}: not readable as a table: {reason(error)}") from None
     for name in table.columns[[not pd.api.types.is_numeric_dtype(kind) for kind in table.dtypes]]:
-        table[name] = [plain(each) if isinstance(each, str) else each for each in table[name]]
-    table = table.rename(columns=plain)
+        table[name] = [restored(each) if isinstance(each, str) else each for each in table[name]]
+    table = table.rename(columns=restored)
     for name in numbers:
         if name not in table:
             raise InputError(f"{path}: expected a column {name!r}")

@@ -14,7 +14,7 @@ from tfmem.datasets import AnyDataset
 from tfmem.messages.quiet import import_tensorflow
 from tfmem.store.claims import Worker
 from tfmem.store.folders import open_folder
-from tfmem.subsets.stacks import Subsets
+from tfmem.subsets import Subsets
 from tfmem.training.digests import with_digests
 from tfmem.training.directory import check_directory, open_directory
 from tfmem.training.trials import Farm, TrialSummary

@@ -14,7 +14,7 @@ import psutil
 import tensorflow as tf
 
 from tfmem.config import TrainingSettings
-from tfmem.subsets.drawing import Trial
+from tfmem.subsets import Trial
 from tfmem.training.epochs import out_of_memory
 from tfmem.training.stacked import StackedTrainer
 

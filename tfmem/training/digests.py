@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tfmem.config import Config
 from tfmem.encoders.location import with_encoder_digest
-from tfmem.subsets.kept import with_subset_digests
+from tfmem.subsets import with_subset_digests
 
 
 def with_digests(config: Config) -> Config:

@@ -11,8 +11,8 @@ from tfmem.datasets import AnyDataset
 from tfmem.messages.errors import InputError
 from tfmem.store.folders import Folder, open_folder
 from tfmem.store.predictions import CONFIG_NAME, LABELS_NAME, Labels
-from tfmem.subsets.kept import subsets_of
-from tfmem.subsets.stacks import Subsets, check_batch
+from tfmem.subsets import Subsets, subsets_of
+from tfmem.subsets.stacks import check_batch
 
 if TYPE_CHECKING:
     from tfmem.training.outcome import Trainer  # imports TensorFlow

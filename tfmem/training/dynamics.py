@@ -18,8 +18,7 @@ from tfmem.messages.errors import InputError
 from tfmem.messages.quiet import import_tensorflow
 from tfmem.store.files import write_atomically
 from tfmem.store.npz import read_npz
-from tfmem.subsets.drawing import Trial
-from tfmem.subsets.given import GivenSubsets
+from tfmem.subsets import GivenSubsets, Trial
 
 if TYPE_CHECKING:
     import tensorflow as tf

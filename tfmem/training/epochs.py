@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from tfmem.config import TrainingSettings
 from tfmem.messages.errors import InputError
-from tfmem.subsets.drawing import Trial
+from tfmem.subsets import Trial
 from tfmem.training.initialization import VariableInitializer
 from tfmem.training.outcome import TrialOutcome, Watcher
 from tfmem.training.schedules import learning_rates

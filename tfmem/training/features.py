@@ -15,7 +15,7 @@ from tfmem.encoders import as_arrays
 from tfmem.messages.errors import InputError
 from tfmem.models.tails import cut
 from tfmem.store.files import complete_file
-from tfmem.subsets.drawing import Trial
+from tfmem.subsets import Trial
 from tfmem.training.learning import check_learned
 from tfmem.training.mirrored import MirroredTrainer
 from tfmem.training.outcome import TrialOutcome, WatcherOf

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfmem.config import TrainingSettings
-from tfmem.subsets.drawing import Trial
+from tfmem.subsets import Trial
 from tfmem.training.epochs import out_of_memory
 from tfmem.training.outcome import TrialOutcome, WatcherOf
 from tfmem.training.stacked import StackedTrainer

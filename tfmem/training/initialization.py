@@ -14,7 +14,8 @@ import keras
 import numpy as np
 
 from tfmem.messages.errors import InputError
-from tfmem.subsets.drawing import Purpose, Trial
+from tfmem.subsets import Trial
+from tfmem.subsets.drawing import Purpose
 
 _KNOWN = ("keras.", "tfmem.")  # modules whose layers and initializers draw from seeds only
 _ANY_LENGTH = 8  # of an axis that a model leaves open

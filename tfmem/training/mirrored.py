@@ -13,7 +13,7 @@ from tfmem.config import TrainingSettings
 from tfmem.datasets import ImageDataset, StreamedDataset
 from tfmem.messages.errors import InputError
 from tfmem.models.logits import check_logits
-from tfmem.subsets.drawing import Trial
+from tfmem.subsets import Trial
 from tfmem.training.augmentation import draw_boxes, draw_moves, move
 from tfmem.training.epochs import (
     EVALUATION_BATCH,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from tfmem.subsets.drawing import Trial
+from tfmem.subsets import Trial
 
 if TYPE_CHECKING:
     import tensorflow as tf

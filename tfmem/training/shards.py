@@ -18,8 +18,8 @@ from tfmem.store.confidence import to_bytes
 from tfmem.store.folders import Folder
 from tfmem.store.predictions import CONFIG_NAME, TrialRecord, parse_shard
 from tfmem.store.records import parse_shard_name, shard_name
-from tfmem.subsets.drawing import Trial
-from tfmem.subsets.stacks import Subsets, check_stacks
+from tfmem.subsets import Subsets, Trial
+from tfmem.subsets.stacks import check_stacks
 from tfmem.training.learning import is_left_out
 from tfmem.training.outcome import TrialOutcome
 

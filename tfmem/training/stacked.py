@@ -17,7 +17,7 @@ import tensorflow as tf
 
 from tfmem.config import TrainingSettings
 from tfmem.models.logits import check_logits
-from tfmem.subsets.drawing import Trial
+from tfmem.subsets import Trial
 from tfmem.training.augmentation import draw_moves, move
 from tfmem.training.epochs import EVALUATION_BATCH, read_predictions, train_epochs
 from tfmem.training.initialization import VariableInitializer

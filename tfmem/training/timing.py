@@ -14,8 +14,9 @@ from tfmem.datasets import AnyDataset
 from tfmem.messages.errors import InputError
 from tfmem.messages.quiet import import_tensorflow
 from tfmem.planning import TrialTime
-from tfmem.subsets.drawing import DrawnSubsets, Trial, subset_size
-from tfmem.subsets.stacks import Subsets, check_batch
+from tfmem.subsets import DrawnSubsets, Subsets, Trial
+from tfmem.subsets.drawing import subset_size
+from tfmem.subsets.stacks import check_batch
 from tfmem.training.lanes import work_in_lanes
 
 if TYPE_CHECKING:

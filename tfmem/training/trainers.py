@@ -15,7 +15,8 @@ from tfmem.messages.errors import InputError
 from tfmem.messages.terminal import say
 from tfmem.models import build
 from tfmem.models.normalization import fuse_batch_normalization
-from tfmem.subsets.stacks import Subsets, largest_stack_of_one_size
+from tfmem.subsets import Subsets
+from tfmem.subsets.stacks import largest_stack_of_one_size
 from tfmem.training.choosing import (
     choose_devices,
     choose_stack_size,

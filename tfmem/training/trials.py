@@ -18,8 +18,7 @@ from tfmem.store.claims import Claims, Worker
 from tfmem.store.folders import Folder
 from tfmem.store.predictions import TrialRecord
 from tfmem.store.records import framed_size, parse_shard_name
-from tfmem.subsets.drawing import Trial
-from tfmem.subsets.stacks import Subsets
+from tfmem.subsets import Subsets, Trial
 from tfmem.training.checkpoints import Checkpoint
 from tfmem.training.earlier import mark_anew
 from tfmem.training.journal import TABLE_NAME, Journal, Scalars, TrialNote, trials_to_csv

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tfmem.config import TrainingSettings
-from tfmem.subsets.drawing import Trial
+from tfmem.subsets import Trial
 from tfmem.training.checkpoints import Checkpoint
 from tfmem.training.journal import Scalars, TrialNote
 

@@ -13,7 +13,7 @@ from tfmem.config import Config
 from tfmem.datasets import Dataset
 from tfmem.models import build
 from tfmem.store.folders import open_folder
-from tfmem.subsets.drawing import Trial
+from tfmem.subsets import Trial
 from tfmem.training.checkpoints import Checkpoint
 from tfmem.training.learning import check_learned
 from tfmem.training.mirrored import MirroredTrainer

@@ -33,7 +33,7 @@ _KIND = "attributions"
 _EXAMPLES = 32  # of a shard
 
 
-def most_memorized(memorization: pd.Series, share: float) -> np.ndarray:
+def top_share(memorization: pd.Series, share: float) -> np.ndarray:
     """The examples with the highest estimates, int64, highest first.
 
     Args:
@@ -54,13 +54,13 @@ def most_memorized(memorization: pd.Series, share: float) -> np.ndarray:
 def chosen_examples(
     memorization: pd.Series, share: float, examples: Sequence[int] = ()
 ) -> np.ndarray:
-    """Some examples, or the most memorized; see `most_memorized`.
+    """Some examples, or the most memorized; see `top_share`.
 
     Raises:
       InputError: as that does, or if there is no such example.
     """
     if not examples:
-        return most_memorized(memorization, share)
+        return top_share(memorization, share)
     check_examples(examples, len(memorization))
     return np.array(list(dict.fromkeys(examples)), np.int64)
 
