@@ -21,6 +21,7 @@ from tfmem.influence.attribution.records import (
     write_attributions,
 )
 from tfmem.messages.errors import InputError
+from tfmem.messages.numbers import three
 from tfmem.messages.quiet import import_tensorflow
 from tfmem.store.artifacts import Attributions, SelfInfluence
 from tfmem.store.results import read_identity, read_memorization
@@ -77,7 +78,7 @@ def _drawn(found: pd.DataFrame, dataset: AnyDataset) -> Figure:
         return highlighted_words([Highlighted(*text) for text in texts])
     pictures = Pictures(dataset, "train")
     numbers = zip(classes, first["memorization"], strict=True)
-    titles = [f"{name}, {value:.2g}" for name, value in numbers]
+    titles = [f"{name}, {three(value)}" for name, value in numbers]
     return highlighted_patches([pictures[index] for index in first.index], scores, titles)
 
 

@@ -48,14 +48,33 @@ def test_a_threshold_is_drawn_where_one_selected_and_every_pair_is_in_a_bin(chan
 
 @pytest.mark.parametrize("channels", [1, 3])
 def test_the_memorization_gallery_shows_the_nearest_to_each_level(channels):
-    labels = np.array([0, 0, 0, 0, 1, 1])
-    memorization = np.array([0.0, 0.52, 0.97, np.nan, -0.001, 0.3])
-    figure = figures.memorization_gallery(images(6, channels), labels, memorization, ["cat", "dog"])
-    shown = texts(figure)
-    assert {"cat", "dog", "0.52", "0.97"} <= set(shown)
-    assert shown.count("0.00") == 2  # and not -0.00
-    assert "0.30" not in shown  # near no level
-    assert len(figure.axes[0].images) == 4
+    labels = np.array([0, 0, 0, 0, 1, 1, 1, 0])
+    memorization = np.array([0.0, 0.52, 0.97, np.nan, -0.0001, 0.3, 0.12, 0.95])
+    figure = figures.memorization_gallery(images(8, channels), labels, memorization, ["cat", "dog"])
+    shown = {text.get_text(): text.get_color() for text in figure.axes[0].texts}
+    near = {"0.000", "0.520", "0.970", "cat", "dog"}  # and not -0.000
+    far = {"0.120", "0.300"}  # the nearest to 0.5 and to 1 of a class that has none near them
+    assert {text for text in shown if text[-1].isdigit() or text in ("cat", "dog")} >= near | far
+    assert {text for text in shown if shown[text] != "black"} == far
+    assert len(figure.axes[0].images) == 6  # no blank: as many of each class
+
+
+def test_the_memorization_gallery_has_no_blanks_and_shows_no_example_twice():
+    draws = np.random.default_rng(0)
+    labels, memorization = draws.integers(0, 5, 200), draws.random(200) ** 4
+    pictures = np.arange(200).reshape(200, 1, 1, 1) / 200
+    (axes,) = figures.memorization_gallery(pictures, labels, memorization, list("abcde")).axes
+    shown = [float(image.get_array()[0, 0]) for image in axes.images]
+    assert len(shown) == len(set(shown)) == 5 * 9
+
+
+def test_bars_on_a_logarithmic_scale_begin_at_1_and_one_of_a_single_example_is_seen():
+    axes = figures.memorization_histogram(np.array([0.01, 0.02, 0.52]), 0.25).axes[0]
+    assert axes.get_yscale() == "log"
+    assert axes.get_ylim()[0] == 1
+    assert "log scale" in axes.get_ylabel()
+    (alone,) = [found for lines in axes.collections for found in lines.get_segments()]
+    assert alone.tolist() == [[pytest.approx(0.5), 1], [pytest.approx(0.55), 1]]
 
 
 def test_classes_with_most_memorized_come_first_and_any_may_be_shown():
@@ -73,7 +92,7 @@ def test_the_pair_gallery_prints_memorization_and_influences():
         figures.InfluenceRow(2, 0.75, np.array([1, 0, 3, 4]), np.array([0.5, 0.4, 0.0123, 0.0]))
     ]
     shown = texts(figures.pair_gallery(images(5), images(5), rows))
-    assert {"0.75", "0.50", "0.40", "0.012", "0.00"} <= set(shown)
+    assert {"0.750", "0.500", "0.400", "0.012", "0.000"} <= set(shown)
     assert len(figures.pair_gallery(images(1), images(1), []).axes) == 0
 
 

@@ -124,10 +124,12 @@ def test_galleries_show_what_is_influenced_most_and_only_what_is_known():
     whole = pair_galleries(pairs, images, images, most_influenced=most)
     shown = {name: [t.get_text() for t in f.axes[0].texts] for name, f in drawn.items()}
     values = [text for text in shown["pair_gallery"] if text[-1].isdigit()]
-    assert values == ["cat  0.44", "0.90", "0.70", "cat  0.22", "0.80", "cat  0.11", "0.60"]
+    assert values == [
+        "cat, 0.440", "0.900", "0.700", "cat, 0.220", "0.800", "cat, 0.110", "0.600"
+    ]  # fmt: skip
     values = [text for text in shown["pair_gallery_several"] if text[-1].isdigit()]
-    assert values == ["cat  0.44", "0.90", "0.70"]
-    assert shown["pair_gallery_spread"].count("0.90") == 1
+    assert values == ["cat, 0.440", "0.900", "0.700"]
+    assert shown["pair_gallery_spread"].count("0.900") == 1
     assert len(whole["pair_gallery"].axes[0].images) == 3 * 5
     assert not pair_galleries(pairs[:0], images, images)["pair_gallery"].axes
 

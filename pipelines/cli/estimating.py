@@ -10,6 +10,7 @@ import typer
 
 from tfmem.config import SelectionSettings, from_yaml
 from tfmem.messages.errors import InputError
+from tfmem.messages.numbers import three
 from tfmem.messages.terminal import PlainTable, present, say
 from tfmem.pipelines.cli.commands import command
 from tfmem.pipelines.cli.options import (
@@ -191,9 +192,9 @@ def groups(
     for row in ranked.to_dict("records"):
         shown.add(
             *(str(row[name]) for name in ("group", "size", "n_in", "n_out")),
-            f"{row['memorization']:.3f}",
-            f"{row['ci_low']:.3f} to {row['ci_high']:.3f}",
-            f"{row['example_memorization']:.3f}",
+            three(row["memorization"]),
+            f"{three(row['ci_low'])} to {three(row['ci_high'])}",
+            three(row["example_memorization"]),
         )
     present(shown)
     present("Test examples that they influence most (± SE, false discovery rate q):")
@@ -201,7 +202,9 @@ def groups(
         rows = tables.group_influence.query("group == @name").head(5)
         found = (rows[name] for name in ("test_index", "influence", "stderr", "q_value"))
         numbers = zip(*found, strict=True)
-        shown_tests = (f"{j} {value:.2f} ± {se:.2f} (q {q:.2g})" for j, value, se, q in numbers)
+        shown_tests = (
+            f"{j} {three(value)} ± {three(se)} (q {q:.2g})" for j, value, se, q in numbers
+        )
         present(f"  {name}: " + ", ".join(shown_tests))
     if len(short := tables.groups.query("trials_needed > 0")):
         worst = short.sort_values("trials_needed", ascending=False, kind="stable").head(5)

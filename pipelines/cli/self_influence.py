@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from tfmem.messages.numbers import three
 from tfmem.messages.terminal import PlainTable, present, warn
 from tfmem.pipelines.cli.commands import command
 from tfmem.pipelines.cli.options import (
@@ -134,7 +135,7 @@ def self_influence(
     ranked = read_memorization(folder).dropna(subset="memorization")
     listed = PlainTable("index", "label", "memorization")
     for row in ranked.nlargest(top, "memorization").itertuples():
-        listed.add(str(row.Index), str(row.label), f"{row.memorization:.4f}")
+        listed.add(str(row.Index), str(row.label), three(row.memorization))
     present(listed)
     present(
         f"test accuracy {summary['test_accuracy']:.2%}; {summary['num_parameters']:,} parameters, "

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tfmem.messages.errors import InputError
+from tfmem.messages.numbers import three
 from tfmem.messages.terminal import PlainTable, present, warn
 from tfmem.pipelines.cli.commands import command
 from tfmem.pipelines.cli.options import (
@@ -49,7 +50,7 @@ def show(
     if any(folder.glob("memorization-*.tfrecord")):
         listed = PlainTable("index", "label", "memorization")
         for row in _ranked(read_memorization(folder)).head(top).itertuples():
-            listed.add(str(row.Index), str(row.label), f"{row.memorization:.4g}")
+            listed.add(str(row.Index), str(row.label), three(row.memorization))
         present(listed)
         present(estimator_of(folder))
         done(folder)
@@ -64,8 +65,8 @@ def show(
         listed.add(
             str(row.Index),
             str(row.label),
-            f"{row.memorization:.3f}",
-            f"{row.ci_low:.3f} to {row.ci_high:.3f}",
+            three(row.memorization),
+            f"{three(row.ci_low)} to {three(row.ci_high)}",
             f"{row.accuracy_in:.1%} of {row.n_in}",
             f"{row.accuracy_out:.1%} of {row.n_out}",
         )
@@ -174,7 +175,7 @@ def _print_pairs(pairs: pd.DataFrame, top: int) -> None:
 
 def _cell(name: str, value: object) -> str:
     if isinstance(value, float):
-        return f"{value:.2g}" if name == "q_value" else f"{value:.3f}"
+        return f"{value:.2g}" if name == "q_value" else three(value)
     return str(value)
 
 

@@ -11,6 +11,7 @@ from tfmem.config import Config
 from tfmem.datasets import AnyDataset, TextDataset
 from tfmem.experiments.outcome import Outcome
 from tfmem.experiments.training import draw
+from tfmem.messages.numbers import three
 
 QUESTION = "Which examples are memorized most, and which least?"
 _SAID = 160  # letters of a text in the findings
@@ -52,5 +53,5 @@ def _findings(table: pd.DataFrame) -> tuple[str, ...]:
             row = rows[rows["end"] == end].iloc[0]
             example = f"training example {row['index']}"
             text = textwrap.shorten(row["text"], _SAID, placeholder=" …") or example
-            said.append(f"{what} memorized of {name} ({row['memorization']:.2g}): {text}")
+            said.append(f"{what} memorized of {name} ({three(row['memorization'])}): {text}")
     return tuple(said)

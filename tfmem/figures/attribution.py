@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 
 from tfmem.figures.galleries import Images
 from tfmem.figures.style import GREY, literal, new_figure
+from tfmem.messages.numbers import three
 from tfmem.messages.terminal import printable
 
 _SCALE = "PuOr_r"  # orange above 0, purple below: told apart by every kind of colour vision
@@ -55,7 +56,7 @@ def highlighted_words(texts: Sequence[Highlighted]) -> Figure:
     axes.set_axis_off()
     y = 0.5
     for text, lines in zip(texts, laid, strict=True):
-        heading = f"{literal(text.label)}, memorization {text.memorization:.3f}"
+        heading = f"{literal(text.label)}, memorization {three(text.memorization)}"
         axes.text(0, y, heading, fontsize=8, color=GREY, va="center")
         shares = _shares(text.scores)
         for line in lines:

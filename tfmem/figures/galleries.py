@@ -11,10 +11,11 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from tfmem.figures.style import FAINT, GREY, literal
+from tfmem.figures.style import FAINT, GREY, PALE, literal
+from tfmem.messages.numbers import three
 
 _LEVELS = (0.0, 0.5, 1.0)
-_NEAR = 0.15
+_NEAR = 0.15  # what is further from its level has a caption in grey
 _NAME = 18  # characters of a class that a picture's caption has room for
 _CELL = 1.3  # height of a picture, one unit, with its caption
 
@@ -45,7 +46,9 @@ class _Sheet:
         y = 0.6 + row * _CELL + 0.25 + 0.5
         self._axes.text(x, y, text, ha="right", va="center", fontsize=9)
 
-    def picture(self, x: float, row: int, image: np.ndarray, caption: str) -> None:
+    def picture(
+        self, x: float, row: int, image: np.ndarray, caption: str, color: str = "black"
+    ) -> None:
         """Shows an image with a caption above it; one channel is shown as ink on paper."""
         top = 0.6 + row * _CELL + 0.25
         grey = image.shape[-1] == 1
@@ -57,20 +60,14 @@ class _Sheet:
             extent=(x, x + 1, top + 1, top),
         )
         self._axes.add_patch(Rectangle((x, top), 1, 1, fill=False, edgecolor=FAINT, linewidth=0.8))
-        self._axes.text(x + 0.5, top - 0.03, caption, ha="center", va="bottom", fontsize=8.5)
+        self._axes.text(
+            x + 0.5, top - 0.03, caption, ha="center", va="bottom", fontsize=8.5, color=color
+        )
 
 
 def _margin(names: Iterable[str]) -> float:
     """The width that names to the left of a sheet's rows take."""
     return 0.35 + 0.11 * max(map(len, names), default=0)
-
-
-def _two(value: float) -> str:
-    return f"{round(float(value), 2) + 0.0:.2f}"  # adding 0 turns -0.00 into 0.00
-
-
-def _short(value: float) -> str:
-    return f"{float(value):.2g}" if 0 < abs(value) < 0.1 else _two(value)
 
 
 def most_memorized_classes(labels: np.ndarray, memorization: np.ndarray) -> list[int]:
@@ -90,8 +87,10 @@ def memorization_gallery(
 ) -> Figure:
     """Examples with memorization near 0, 0.5 and 1, a row a class (F&Z 2020, Figs. 1 and D.4).
 
-    Of each class the examples nearest to a level are shown, ties by index; a place stays empty
-    where none is within 0.15 of the level.
+    Of each class the examples nearest to 1 are taken first, then of the others those nearest to
+    0.5, then those nearest to 0, ties by index. A class with too few examples makes the blocks
+    narrower, so that no place stays empty. What is further than 0.15 from its level has its value
+    in grey.
 
     Args:
       images: by index `[height, width, channels]`, values in [0, 1].
@@ -99,10 +98,13 @@ def memorization_gallery(
       memorization: float `[num_train]`.
       class_names: names by label.
       rows: the classes; None shows the first six of `most_memorized_classes`, in their own order.
-      examples: how many examples at each level.
+      examples: how many examples at each level, at most.
     """
     if rows is None:
         rows = sorted(most_memorized_classes(labels, memorization)[:6])
+    known = [np.sum((labels == row) & ~np.isnan(memorization)) for row in rows]
+    examples = max(1, min([examples, *(int(count) // len(_LEVELS) for count in known)]))
+    chosen = {row: _by_level(labels == row, memorization, examples) for row in rows}
     names = {row: literal(class_names[row]) for row in rows}
     margin = _margin(names.values())
     block = examples * 1.15 + 0.5
@@ -111,14 +113,25 @@ def memorization_gallery(
         left = margin + number * block
         sheet.heading(left + (block - 0.65) / 2, f"memorization near {level:g}")
         for row, label in enumerate(rows):
-            distance = np.where(labels == label, np.abs(memorization - level), np.nan)
-            near = np.argsort(distance, kind="stable")[:examples]
-            for column, index in enumerate(near[distance[near] <= _NEAR]):
-                caption = _two(memorization[index])
-                sheet.picture(left + 1.15 * column, row, images[index], caption)
+            for column, index in enumerate(chosen[label][number]):
+                value = memorization[index]
+                color = "black" if abs(value - level) <= _NEAR else PALE
+                sheet.picture(left + 1.15 * column, row, images[index], three(value), color)
     for row, label in enumerate(rows):
         sheet.label(margin - 0.15, row, names[label])
     return sheet.figure
+
+
+def _by_level(of_class: np.ndarray, memorization: np.ndarray, examples: int) -> list[list[int]]:
+    """For each level, the examples of a class that are nearest to it and to no higher one."""
+    left = of_class & ~np.isnan(memorization)
+    found = []
+    for level in reversed(_LEVELS):
+        distance = np.where(left, np.abs(memorization - level), np.inf)
+        near = np.argsort(distance, kind="stable")[: min(examples, int(left.sum()))]
+        left[near] = False
+        found.append(near.tolist())
+    return found[::-1]
 
 
 def ends_gallery(images: Images, table: pd.DataFrame) -> Figure:
@@ -138,7 +151,7 @@ def ends_gallery(images: Images, table: pd.DataFrame) -> Figure:
         for row, name in enumerate(classes):
             chosen = table[(table["class"] == name) & (table["end"] == end)]
             for column, each in enumerate(chosen.itertuples()):
-                caption = f"{each.memorization:.2g}"
+                caption = three(each.memorization)
                 sheet.picture(left + 1.15 * column, row, images[each.index], caption)
     for row, name in enumerate(classes):
         sheet.label(margin - 0.15, row, literal(name))
@@ -195,15 +208,17 @@ def pair_gallery(
     for number, row in enumerate(rows):
         left, line = number // height * panel, number % height
         if not line:
-            sheet.heading(left + 0.85, "training example,\nmemorization")
-            several = "most influenced test examples,\ninfluence"
-            one = "test example,\ninfluence"
+            known = "class, memorization" if any(each.name for each in rows) else "memorization"
+            sheet.heading(left + 0.85, f"training example:\n{known}")
+            several = "most influenced test examples:\ninfluence"
+            one = "test example:\ninfluence"
             middle = left + 2.0 + (examples * 1.15 - 0.15) / 2
             sheet.heading(middle, several if examples > 1 else one)
         train = train_images[row.train_index]
-        caption = f"{literal(row.name, _NAME)}  {_short(row.memorization)}".lstrip()
+        name = f"{literal(row.name, _NAME)}, " if row.name else ""
+        caption = f"{name}{three(row.memorization)}"
         sheet.picture(left + 0.35, line, train, caption)
         for column, index in enumerate(row.test_index[:examples]):
             x = left + 2.0 + 1.15 * column
-            sheet.picture(x, line, test_images[index], _short(row.influence[column]))
+            sheet.picture(x, line, test_images[index], three(row.influence[column]))
     return sheet.figure

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
 from tfmem.estimation.thresholds import at_least
 from tfmem.figures.style import BLUE, ORANGE, VERMILION, new_figure, plain
@@ -14,6 +14,8 @@ from tfmem.figures.style import BLUE, ORANGE, VERMILION, new_figure, plain
 
 def memorization_histogram(memorization: np.ndarray, threshold: float) -> Figure:
     """Number of training examples by memorization, with what is at or above the threshold.
+
+    The scale is logarithmic and begins at 1, where a bar of one example is a line.
 
     Args:
       memorization: float `[num_train]`; NaN is left out and counted in the legend.
@@ -25,21 +27,29 @@ def memorization_histogram(memorization: np.ndarray, threshold: float) -> Figure
     low = min(-0.1, np.floor(20 * known.min(initial=0)) / 20)
     bins = (np.arange(round(20 * low), 21) / 20).tolist()
     memorized = at_least(known, threshold)
-    axes.hist(
+    colors = BLUE, ORANGE
+    heights, edges, _ = axes.hist(
         [known[~memorized], known[memorized]],
         bins=bins,
         stacked=True,
-        color=[BLUE, ORANGE],
+        color=colors,
         label=[
             f"below: {np.sum(~memorized):,} examples",
             f"memorized: {np.sum(memorized):,} examples ({np.mean(memorized):.1%})",
         ],
     )
+    for counts, color in zip(np.diff(heights, axis=0, prepend=0), colors, strict=True):
+        alone = (counts == 1) & (heights[-1] == 1)
+        axes.hlines(
+            np.ones(alone.sum()), edges[:-1][alone], edges[1:][alone], colors=color, linewidth=3,
+            clip_on=False, zorder=3,
+        )  # fmt: skip
     axes.axvline(threshold, color=VERMILION, linestyle="--", label=f"threshold {threshold:g}")
     if missing := len(memorization) - len(known):
         axes.plot([], [], " ", label=f"not estimable: {missing:,} examples")
     axes.set_yscale("log")
-    axes.set_ylim(bottom=0.7)
+    axes.set_ylim(bottom=1)
+    axes.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     axes.set_xlim(bins[0], 1)
     axes.set_xlabel("memorization")
     axes.set_ylabel("training examples (log scale)")

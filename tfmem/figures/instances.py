@@ -8,6 +8,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from tfmem.figures.style import BLUE, FAINT, GREY, VERMILION, literal
+from tfmem.messages.numbers import three
 from tfmem.messages.terminal import printable
 
 _COLUMNS, _LINES = 110, 4  # letters in a line, lines of a text
@@ -31,7 +32,7 @@ def instances_figure(table: pd.DataFrame) -> Figure:
         at += 1.4
         for row in rows.itertuples():
             parts = textwrap.wrap(printable(row.text), _COLUMNS, max_lines=_LINES, placeholder=" …")
-            lines.append((at, f"{row.memorization:.2g}", "\n".join(parts), GREY, False))
+            lines.append((at, three(row.memorization), "\n".join(parts), GREY, False))
             at += len(parts) + 0.4
         at += 0.6
     figure = Figure(figsize=(9.5, at * _LINE))

@@ -73,7 +73,7 @@ def label_errors_figure(table: pd.DataFrame) -> Figure:
     )
     right.set_xscale("log")
     right.set_ylim(0, 1.02)
-    right.set_xlabel("labels looked at, the most suspicious first")
+    right.set_xlabel("labels looked at, the most suspicious first (log scale)")
     right.set_ylabel("share of them that are wrong")
     for axes in (left, right):
         axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))

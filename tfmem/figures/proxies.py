@@ -49,7 +49,7 @@ def proxies_figure(table: pd.DataFrame) -> Figure:
         strict=True,
     ):
         plain(axes).set_ylabel(f"{label} (95%)")
-        axes.set_xlabel("cost, in trainings of a model")
+        axes.set_xlabel("cost, in trainings of a model (log scale)")
         axes.set_xscale("log")
         axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
         for name, (color, line) in _STYLES.items():

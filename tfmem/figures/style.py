@@ -13,7 +13,7 @@ from tfmem.store.files import complete_file
 
 BLUE, ORANGE, VERMILION = "#0072B2", "#E69F00", "#D55E00"
 GREEN, PURPLE, SKY = "#009E73", "#CC79A7", "#56B4E9"
-GREY, FAINT = "#555555", "#c8c8c8"
+GREY, PALE, FAINT = "#555555", "#8c8c8c", "#c8c8c8"
 
 
 def new_figure(width: float, height: float) -> Figure:
@@ -46,7 +46,7 @@ def plain(axes: Axes) -> Axes:
 def save(figure: Figure, folder: Path, name: str) -> None:
     """Writes a figure as PNG and PDF; equal figures give equal files."""
     options: dict[str, dict[str, Any]] = {
-        "png": {"dpi": 150, "metadata": {"Software": None}},
+        "png": {"dpi": 300, "metadata": {"Software": None}},
         "pdf": {"metadata": {"CreationDate": None, "Producer": None}},
     }
     for kind, how in options.items():

@@ -35,7 +35,7 @@ _FIGURES = (
         "memorization_gallery",
         "What memorized examples look like",
         "Training examples of the classes with most memorized examples, nearest to memorization "
-        "0, 0.5 and 1; a place stays empty where none is within 0.15.",
+        "0, 0.5 and 1; values in grey are further than 0.15 from it.",
     ),
     (
         "influence_histogram",
