@@ -70,7 +70,7 @@ recorded: .venv/installed
 constraints: .venv/installed
 	$(BIN)/pip install --quiet uv
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.10 --extra dev --extra benchmark \
-	  --extra experiments --extra gcp --extra text \
+	  --extra experiments --extra gcp --extra aws --extra text \
 	  --no-annotate --no-header --upgrade pyproject.toml --output-file constraints.txt
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.10 --extra dev --extra kfp --extra tfx \
 	  --overrides overrides-tfx.txt --no-annotate --no-header --upgrade pyproject.toml \

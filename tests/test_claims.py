@@ -9,7 +9,6 @@ import time
 import pytest
 
 from tfmem.store import claims as module
-from tfmem.store import folders as storage
 from tfmem.store.claims import Claims, Worker
 from tfmem.store.folders import open_folder
 from tfmem.store.owners import new_owner
@@ -78,8 +77,7 @@ def test_a_claim_of_a_process_that_has_ended_is_void_at_once(tmp_path):
 def test_a_worker_that_slept_does_not_take_back_what_another_took(
     tmp_path, place, quiet, monkeypatch
 ):
-    monkeypatch.setattr(storage, "_SETTLED_SECONDS", 0)
-    folder = open_folder(tmp_path if place == "folder" else "ram://slept")
+    folder = open_folder(tmp_path if place == "folder" else "memory://slept")
     with Claims(folder, Worker(0, 2)) as slept, Claims(folder, Worker(1, 2)) as other:
         assert slept.take("7")
         assert not other.take("7")

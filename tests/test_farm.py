@@ -20,7 +20,6 @@ from tests.helpers.oracle import record
 from tests.helpers.trials import small
 from tfmem import training
 from tfmem.messages.errors import InputError
-from tfmem.store import folders as storage
 from tfmem.store.bits import unpack
 from tfmem.store.claims import Claims, Worker
 from tfmem.store.folders import Folder, open_folder
@@ -120,12 +119,11 @@ def test_no_other_worker_is_accepted(text):
         Worker.parse(text)
 
 
-def test_workers_share_the_work_in_any_file_system(digits, tmp_path, monkeypatch):
+def test_workers_share_the_work_in_any_file_system(digits, tmp_path):
     """Two workers in turn; the second finds nothing to do but what the first left."""
-    monkeypatch.setattr(storage, "_SETTLED_SECONDS", 0)
     config = small("training.trials=20")
     run_farm(config, digits, tmp_path / "alone", size=2)
-    for place in (str(tmp_path / "shared"), "ram://shared"):
+    for place in (str(tmp_path / "shared"), "memory://shared"):
         with Claims(open_folder(place).child("predictions/claims"), Worker(1, 2)) as other:
             other.take("00003")
             other.take("00004")

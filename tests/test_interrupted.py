@@ -23,7 +23,7 @@ KILLED = """
 import os, signal, sys
 what, number = sys.argv.pop(1), int(sys.argv.pop(1))
 import tfmem.store.records
-from tfmem.store.places import Place
+from tfmem.store.folders import Folder
 count = 0
 def reached():
     global count
@@ -35,12 +35,12 @@ def write_records(file, payloads, write=tfmem.store.records.write_records):
         file.write(bytes(9))
         os.kill(os.getpid(), signal.SIGKILL)
     return write(file, payloads)
-def move(place, old, new, move=Place.move):
+def rename(folder, old, new, rename=Folder.rename):
     if what == "move" and reached():
         os.kill(os.getpid(), signal.SIGKILL)
-    move(place, old, new)
+    rename(folder, old, new)
 tfmem.store.records.write_records = write_records
-Place.move = move
+Folder.rename = rename
 from tfmem.pipelines.cli import main
 main()
 """

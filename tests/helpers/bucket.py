@@ -1,13 +1,67 @@
-"""A bucket in memory: what Beam's `FileSystems` do with `gs://` names, and no more."""
+"""A bucket in memory, as fsspec reaches it and as Beam's `FileSystems` do."""
 
 import io
-import time
+from datetime import datetime, timezone
 
+import fsspec
 from apache_beam.io.filesystem import BeamIOError, FileMetadata, FileSystem
+
+SCHEME = "gs://"
+
+
+class Objects(fsspec.AbstractFileSystem):
+    """What fsspec offers of a bucket, over objects by their whole names."""
+
+    cachable = False
+
+    def __init__(self, objects):
+        super().__init__()
+        self.objects = objects
+
+    def info(self, path, **kwargs):
+        if path in self.objects:
+            return {"name": path, "size": len(self.objects[path]), "type": "file"}
+        if any(name.startswith(f"{path}/") for name in self.objects):
+            return {"name": path, "size": 0, "type": "directory"}
+        raise FileNotFoundError(path)
+
+    def ls(self, path, detail=True, **kwargs):
+        start = f"{path}/"
+        below = {
+            name[len(start) :].split("/")[0] for name in self.objects if name.startswith(start)
+        }
+        if not below:
+            raise FileNotFoundError(path)
+        return [self.info(start + name) for name in below]
+
+    def modified(self, path):
+        return datetime.now(timezone.utc)
+
+    def cat_file(self, path, start=None, end=None, **kwargs):
+        self.info(path)
+        return self.objects[path][start:end]
+
+    def pipe_file(self, path, value, mode="overwrite", **kwargs):
+        if mode == "create":
+            if self.objects.setdefault(path, value) is not value:
+                raise FileExistsError(path)
+        else:
+            self.objects[path] = value
+
+    def cp_file(self, path1, path2, **kwargs):
+        self.info(path1)
+        self.objects[path2] = self.objects[path1]
+
+    def rm_file(self, path):
+        self.info(path)
+        del self.objects[path]
+
+    def open(self, path, mode="rb", **kwargs):
+        return io.BytesIO(self.cat_file(path))
 
 
 class Bucket(FileSystem):
-    """Objects by name; there are no folders, and a new object is there when it is closed."""
+    """What Beam offers of it; there are no folders, and an object is there when it is closed."""
 
     def __init__(self):
         self.objects = {}
@@ -65,13 +119,13 @@ class Bucket(FileSystem):
         return len(self.objects[path])
 
     def last_updated(self, path):
-        return time.time()
+        return datetime.now(timezone.utc).timestamp()
 
     def checksum(self, path):
         return str(hash(self.objects[path]))
 
     def metadata(self, path):
-        return FileMetadata(path, self.size(path), time.time())
+        return FileMetadata(path, self.size(path), self.last_updated(path))
 
     def delete(self, paths):
         for match in self.match(paths):
@@ -83,7 +137,13 @@ def put_in_place(monkeypatch):
     """Lets `gs://` names lead to a bucket in memory, which it returns."""
     from apache_beam.io.filesystems import FileSystems
 
-    bucket, known = Bucket(), FileSystems.get_filesystem
-    choose = lambda path: bucket if path.startswith("gs://") else known(path)  # noqa: E731
+    bucket, of_beam, of_fsspec = Bucket(), FileSystems.get_filesystem, fsspec.filesystem
+    objects = Objects(bucket.objects)
+    choose = lambda path: bucket if path.startswith(SCHEME) else of_beam(path)  # noqa: E731
     monkeypatch.setattr(FileSystems, "get_filesystem", staticmethod(choose))
+    monkeypatch.setattr(
+        fsspec,
+        "filesystem",
+        lambda name, **more: objects if name == "gs" else of_fsspec(name, **more),
+    )
     return bucket

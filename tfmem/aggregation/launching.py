@@ -29,9 +29,9 @@ from google.protobuf.json_format import MessageToJson
 from tfmem.aggregation.runners import goes_to_dataflow
 from tfmem.messages.errors import DryRun, InputError
 from tfmem.messages.terminal import tell
+from tfmem.store.folders import open_folder
 from tfmem.store.manifests import FileFacts, Manifest
 from tfmem.store.owners import is_abandoned, new_owner
-from tfmem.store.places import open_place
 from tfmem.store.publishing import Member, is_needed, publish, settle
 from tfmem.store.records import shard_name
 
@@ -77,11 +77,11 @@ class Output:
 
     def note(self, name: str, known: Mapping[str, Any]) -> None:
         """Leaves what a worker knows for the process that publishes."""
-        open_place(self.unfinished).write(f"{name}.json", json.dumps(known).encode())
+        open_folder(self.unfinished).write(f"{name}.json", json.dumps(known).encode())
 
     def noted(self, name: str) -> dict[str, Any]:
         """What `note` has left."""
-        with open_place(self.unfinished).open(f"{name}.json") as file:
+        with open_folder(self.unfinished).open(f"{name}.json") as file:
             found: dict[str, Any] = json.loads(file.read())
         return found
 
@@ -161,7 +161,7 @@ def run_job(
     """
     try:
         for output in outputs:
-            settle(open_place(output.folder))
+            settle(open_folder(output.folder))
             output.discard_stale()
         for folder in {output.unfinished for output in outputs}:
             FileSystems.mkdirs(folder)

@@ -1,4 +1,8 @@
-"""A folder that workers share: local, on NFS, or in a bucket (through `tf.io.gfile`)."""
+"""A folder that programs share: on this machine, on NFS, or in a bucket.
+
+Whoever reads a file finds it complete: as it was before a write, or as it is after that. Of several
+programs that create the same file one succeeds, and all of them learn which.
+"""
 
 from __future__ import annotations
 
@@ -7,30 +11,37 @@ import fcntl
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator
-from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, BinaryIO, TypeVar
 
-from tfmem.messages.errors import InputError
+from tfmem.messages.errors import InputError, reason
 from tfmem.store.files import is_leftover, temporary_name, write_atomically
-from tfmem.store.records import write_records
 
 Result = TypeVar("Result")
 _LOCK = ".lock"
-_SETTLED_SECONDS = 1.0  # after which a bucket shows the last of several writes
 
 
 def open_folder(location: str | os.PathLike[str]) -> Folder:
-    """The folder at a path or URL; it need not exist."""
+    """The folder at a path or URL; it need not exist.
+
+    Raises:
+      InputError: if it is a URL of something else than a bucket, or what reads such buckets is not
+        installed.
+    """
     text = os.fspath(location)
-    return RemoteFolder(text) if "://" in text else Folder(text)
+    if "://" not in text:
+        return Folder(text)
+    from tfmem.store.buckets import BucketFolder
+
+    return BucketFolder(text)
 
 
 class Folder:
     """A folder of a local or network file system.
 
-    Other workers may write, rename and remove files at any time. A file that is not there is a
+    Other programs may write, rename and remove files at any time. A file that is not there is a
     `FileNotFoundError`; whatever else a file system refuses is an `InputError` that names the file.
+    The name of a file may have the name of a folder below this one before it, as in `work/a.csv`.
 
     Attributes:
       location: its path.
@@ -51,15 +62,23 @@ class Folder:
         """The path of a file in it."""
         return os.path.join(self.location, name)
 
+    def beside(self, relative: str) -> Folder:
+        """The folder at a path relative to this one."""
+        return type(self)(os.path.normpath(os.path.join(self.location, relative)))
+
+    def towards(self, other: Folder) -> str:
+        """The path of another folder of the same file system, relative to this one."""
+        return os.path.relpath(other.location, self.location)
+
     def make(self) -> None:
         """Makes it and the folders above it."""
         try:
             self._told("the folder cannot be made", self._make, "")
         except FileNotFoundError as error:
-            raise InputError(f"{self}: the folder cannot be made: {error.strerror}") from None
+            raise InputError(f"{self}: the folder cannot be made: {_said(error)}") from None
 
     def names(self) -> list[str]:
-        """Names of what is in it, ascending; none if there is no such folder."""
+        """Names of the files in it, ascending; none if there is no such folder."""
         try:
             return sorted(self._told("cannot be listed", self._names, ""))
         except FileNotFoundError:
@@ -73,9 +92,13 @@ class Folder:
         """The contents of a file."""
         return self._told("cannot be read", self._read, name)
 
+    def open(self, name: str) -> BinaryIO:
+        """A file opened for reading."""
+        return self._told("cannot be read", self._open, name)
+
     def size(self, name: str) -> int:
         """The length of a file in bytes."""
-        return self._told("cannot be read", self._stat, name)[0]
+        return self._told("cannot be read", self._size, name)
 
     def modified(self, name: str) -> float | None:
         """When a file was last written, by the clock of its file system; None if it is not there.
@@ -83,7 +106,7 @@ class Folder:
         In seconds.
         """
         try:
-            return self._told("cannot be read", self._stat, name)[1]
+            return self._told("cannot be read", self._modified, name)
         except FileNotFoundError:
             return None
 
@@ -97,13 +120,10 @@ class Folder:
         try:
             self._told("cannot be written", self._write, name, contents)
         except FileNotFoundError as error:
-            raise InputError(f"{self.path(name)}: cannot be written: {error.strerror}") from None
+            raise InputError(f"{self.path(name)}: cannot be written: {_said(error)}") from None
 
     def create(self, name: str, contents: bytes) -> bytes:
-        """Writes a file unless it is there; the contents that it has then.
-
-        A bucket has no exclusive writing: there the last of several that write at once wins.
-        """
+        """Writes a file unless it is there; the contents that it has then."""
         self._told("cannot be written", self._create, name, contents)
         return self.read(name)
 
@@ -117,14 +137,17 @@ class Folder:
         try:
             lock = open(self.path(_LOCK), "ab")  # noqa: SIM115, closed below
         except OSError as error:
-            raise InputError(f"{self.path(_LOCK)}: cannot be made: {error.strerror}") from None
+            raise InputError(f"{self.path(_LOCK)}: cannot be made: {_said(error)}") from None
         with lock:
             with contextlib.suppress(OSError):
                 fcntl.flock(lock, fcntl.LOCK_EX)
             yield
 
     def rename(self, old: str, new: str) -> None:
-        """Renames a file; nothing if another worker did so before."""
+        """Renames a file, in place of one that has the name; nothing if that was done before.
+
+        In a bucket the file is copied and then removed, so that for a moment it has both names.
+        """
         if old == new:
             return
         try:
@@ -149,22 +172,30 @@ class Folder:
             return function(name, *more)
         except FileNotFoundError:
             raise
+        except NotADirectoryError as error:  # a file is where a folder is looked for
+            raise FileNotFoundError(error.errno, error.strerror, error.filename) from None
         except OSError as error:
             where = self.path(name) if name else str(self)
-            raise InputError(f"{where}: {what}: {error.strerror}") from None
+            raise InputError(f"{where}: {what}: {_said(error)}") from None
 
     def _make(self, name: str) -> None:
         os.makedirs(self.location, exist_ok=True)
 
     def _names(self, name: str) -> list[str]:
-        return os.listdir(self.location)
+        with os.scandir(self.location) as entries:
+            return [entry.name for entry in entries if entry.is_file()]
 
     def _read(self, name: str) -> bytes:
         return Path(self.path(name)).read_bytes()
 
-    def _stat(self, name: str) -> tuple[int, float]:
-        found = os.stat(self.path(name))
-        return found.st_size, found.st_mtime
+    def _open(self, name: str) -> BinaryIO:
+        return open(self.path(name), "rb")
+
+    def _size(self, name: str) -> int:
+        return os.stat(self.path(name)).st_size
+
+    def _modified(self, name: str) -> float:
+        return os.stat(self.path(name)).st_mtime
 
     def _write(self, name: str, contents: Iterable[bytes] | bytes) -> None:
         write_atomically(Path(self.path(name)), contents)
@@ -189,69 +220,6 @@ class Folder:
         os.remove(self.path(name))
 
 
-class RemoteFolder(Folder):
-    """A folder of a file system that TensorFlow knows, such as `gs://bucket/run`."""
-
-    @cached_property
-    def _files(self) -> Any:
-        from tfmem.messages.quiet import import_tensorflow
-
-        import_tensorflow()
-        import tensorflow as tf
-
-        return tf.io.gfile
-
-    @contextlib.contextmanager
-    def alone(self) -> Iterator[None]:
-        """Keeps nobody out: a bucket has no locks."""
-        yield
-
-    def path(self, name: str) -> str:
-        """The path of a file in it."""
-        return f"{self.location.rstrip('/')}/{name}"
-
-    def _told(self, what: str, function: Callable[..., Result], name: str, *more: Any) -> Result:
-        _ = self._files  # imports TensorFlow
-        from tensorflow.errors import NotFoundError, OpError
-
-        try:
-            return function(name, *more)
-        except NotFoundError:
-            raise FileNotFoundError(2, "No such file or directory", self.path(name)) from None
-        except OpError as error:
-            reason = (error.message or type(error).__name__).splitlines()[0]
-            raise InputError(f"{self.path(name)}: {what}: {reason}") from None
-
-    def _make(self, name: str) -> None:
-        self._files.makedirs(self.location)
-
-    def _names(self, name: str) -> list[str]:
-        return [listed.rstrip("/") for listed in self._files.listdir(self.location)]
-
-    def _read(self, name: str) -> bytes:
-        with self._files.GFile(self.path(name), "rb") as file:
-            return file.read()
-
-    def _stat(self, name: str) -> tuple[int, float]:
-        found = self._files.stat(self.path(name))
-        return found.length, found.mtime_nsec / 1e9
-
-    def _write(self, name: str, contents: Iterable[bytes] | bytes) -> None:
-        temporary = self.path(temporary_name(name))
-        with self._files.GFile(temporary, "wb") as file:
-            if isinstance(contents, bytes):
-                file.write(contents)
-            else:
-                write_records(file, contents)
-        self._files.rename(temporary, self.path(name), overwrite=True)
-
-    def _create(self, name: str, contents: bytes) -> None:
-        if not self.exists(name):
-            self._write(name, contents)
-            time.sleep(_SETTLED_SECONDS)
-
-    def _rename(self, old: str, new: str) -> None:
-        self._files.rename(self.path(old), self.path(new), overwrite=True)
-
-    def _remove(self, name: str) -> None:
-        self._files.remove(self.path(name))
+def _said(error: OSError) -> str:
+    """What a file system says, without the name of the file."""
+    return error.strerror or reason(error)

@@ -9,11 +9,13 @@ readers find the older set, of which no file has been touched.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tfmem.messages.errors import InputError
+from tfmem.store.folders import Folder, open_folder
 from tfmem.store.manifests import (
     MANIFEST_NAME,
     MOST_BYTES,
@@ -22,7 +24,6 @@ from tfmem.store.manifests import (
     State,
     parse_state,
 )
-from tfmem.store.places import Place, open_place
 from tfmem.store.records import parse_shard_name
 
 
@@ -48,76 +49,77 @@ def publish(members: Sequence[Member]) -> None:
       members: a folder each, all on one file system.
 
     Raises:
-      OSError: if something cannot be written; the set is then valid as a whole or not at all.
+      InputError: if something cannot be written; the set is then valid as a whole or not at all.
     """
-    places = [open_place(member.folder) for member in members]
-    for place in places:
-        settle(place)
-    first, identity = places[0], members[0].work
-    others = tuple(first.towards(place) for place in places[1:])
-    for member, place in [*zip(members, places, strict=True)][::-1]:
-        head = place is first
+    folders = [open_folder(member.folder) for member in members]
+    for folder in folders:
+        settle(folder)
+    first, identity = folders[0], members[0].work
+    others = tuple(first.towards(folder) for folder in folders[1:])
+    for member, folder in [*zip(members, folders, strict=True)][::-1]:
+        head = folder is first
         made = Publishing(
             identity,
             member.work,
-            "." if head else place.towards(first),
+            "." if head else folder.towards(first),
             others if head else (),
             member.manifest,
         )
-        current = _state(place)
-        place.write(MANIFEST_NAME, State(current.current, made).to_bytes())
+        current = _state(folder)
+        folder.write(MANIFEST_NAME, State(current.current, made).to_bytes())
     settle(first)
 
 
-def settle(place: Place) -> None:
+def settle(folder: Folder) -> None:
     """Moves the files of a set that became valid to their names, in all of its folders."""
-    state = _state(place)
+    state = _state(folder)
     made = state.publishing
-    if not made or not _is_valid(place, made):
+    if not made or not _is_valid(folder, made):
         return
     for other in made.others:
-        settle(place.beside(other))
+        settle(folder.beside(other))
     for name in made.manifest.files:
-        place.move(f"{made.work}/{name}", name)
-    place.write(MANIFEST_NAME, State(made.manifest).to_bytes())
-    older = [name for name in place.names() if name not in made.manifest.files]
+        with contextlib.suppress(FileNotFoundError):  # somebody removed it; readers will say so
+            folder.rename(f"{made.work}/{name}", name)
+    folder.write(MANIFEST_NAME, State(made.manifest).to_bytes())
+    older = [name for name in folder.names() if name not in made.manifest.files]
     for name in older:
         parsed = parse_shard_name(name)
         if parsed and parsed[0] in made.manifest.kinds:
-            place.remove(name)
+            folder.remove(name)
 
 
 def is_needed(folder: str | os.PathLike[str], work: str) -> bool:
     """Whether files of a valid set are still in a folder that they were written to."""
-    return valid_manifest(open_place(folder))[1] == work
+    return valid_manifest(open_folder(folder))[1] == work
 
 
-def valid_manifest(place: Place) -> tuple[Manifest | None, str]:
+def valid_manifest(folder: Folder) -> tuple[Manifest | None, str]:
     """The valid manifest of a folder, None without one, and where in it files may still be.
 
     Raises:
       InputError: if it is damaged.
     """
-    state = _state(place)
+    state = _state(folder)
     made = state.publishing
-    if made and _is_valid(place, made):
+    if made and _is_valid(folder, made):
         return made.manifest, made.work
     return state.current, ""
 
 
-def _is_valid(place: Place, made: Publishing) -> bool:
+def _is_valid(folder: Folder, made: Publishing) -> bool:
     if made.first == ".":
         return True
-    head = _state(place.beside(made.first)).publishing
+    head = _state(folder.beside(made.first)).publishing
     return bool(head and head.identity == made.identity and head.first == ".")
 
 
-def _state(place: Place) -> State:
-    path = place.path(MANIFEST_NAME)
+def _state(folder: Folder) -> State:
+    path = folder.path(MANIFEST_NAME)
     try:
-        with place.open(MANIFEST_NAME) as file:
+        with folder.open(MANIFEST_NAME) as file:
             contents = file.read(MOST_BYTES + 1)
-    except (FileNotFoundError, NotADirectoryError):
+    except FileNotFoundError:
         return State(None)
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None

@@ -15,8 +15,8 @@ from typing import Any, BinaryIO, TypeVar
 import google_crc32c
 
 from tfmem.messages.errors import InputError
+from tfmem.store.folders import open_folder
 from tfmem.store.manifests import MANIFEST_NAME, FileFacts, Manifest
-from tfmem.store.places import open_place
 from tfmem.store.publishing import valid_manifest
 from tfmem.store.records import parse_shard_name, read_records, shard_name, write_records
 
@@ -37,7 +37,7 @@ def read_manifest(folder: str | os.PathLike[str]) -> Manifest | None:
     Raises:
       InputError: if it is damaged.
     """
-    return valid_manifest(open_place(folder))[0]
+    return valid_manifest(open_folder(folder))[0]
 
 
 @dataclass(frozen=True)
@@ -59,15 +59,15 @@ class Found:
     @property
     def path(self) -> str:
         """What it is called."""
-        return open_place(self.folder).path(self.name)
+        return open_folder(self.folder).path(self.name)
 
     def open(self) -> BinaryIO:
         """The file, opened for reading."""
-        return self._reached(open_place(self.folder).open)
+        return self._reached(open_folder(self.folder).open)
 
     def size(self) -> int:
         """Its length in bytes."""
-        return self._reached(open_place(self.folder).size)
+        return self._reached(open_folder(self.folder).size)
 
     def _reached(self, call: Callable[[str], Result]) -> Result:
         if self.work:
@@ -80,20 +80,22 @@ def find_files(folder: str | os.PathLike[str], kind: str) -> list[Found]:
     """The files of a kind that are valid in a folder, in order; none if none are.
 
     Args:
-      folder: on this machine, or on a file system that Beam knows.
+      folder: on this machine, or in a bucket.
       kind: first part of their names.
 
     Raises:
       InputError: naming the file, if one is missing or has another size than the manifest says.
     """
-    place = open_place(folder)
+    place = open_folder(folder)
     manifest, work = valid_manifest(place)
     if manifest is None:
         parsed = [each for name in place.names() if (each := parse_shard_name(name))]
         names = [shard_name(*each) for each in parsed if each[0] == kind]
         check_complete([place.path(name) for name in names], _AGAIN)
-        return [Found(place.folder, name) for name in names]
-    files = [Found(place.folder, name, manifest.files[name], work) for name in manifest.names(kind)]
+        return [Found(place.location, name) for name in names]
+    files = [
+        Found(place.location, name, manifest.files[name], work) for name in manifest.names(kind)
+    ]
     for file in files:
         said = f"{place.path(MANIFEST_NAME)} names it: {_AGAIN}"
         try:

@@ -36,7 +36,7 @@ def train(
     Args:
       config: the run's settings.
       dataset: the examples.
-      out: the run's folder, a path or a URL that `tf.io.gfile` knows; receives `trials.csv`, and in
+      out: the run's folder, a path or the URL of one in a bucket; receives `trials.csv`, and in
         `predictions` the shards, `labels.npz` and the settings they were made with.
       worker: which of several programs that share the folder this is; None: it is the only one.
 
