@@ -47,7 +47,7 @@ def test_a_stopped_run_saves_what_is_under_way(number, code, tmp_path):
     assert process.returncode == code, err
     assert err.splitlines()[-1] == "stopped; the same command continues"
     assert "Traceback" not in err
-    assert list(claims.iterdir()) == []
+    assert list(claims.glob("0*")) == []
     checkpoints = list((tmp_path / "stopped" / "predictions" / "checkpoints").iterdir())
     assert [path.suffix for path in checkpoints] in ([".npz"], [".npz"] * 2)
     config = from_yaml(Path("configs/digits.yaml").read_text(encoding="utf-8"), settings)
