@@ -5,16 +5,14 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import re
 import shutil
-import warnings
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import apache_beam as beam
-from apache_beam.io.filesystem import BeamIOError, CompressionTypes, FileMetadata
+from apache_beam.io.filesystem import BeamIOError, CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.metrics import MetricsFilter
 from apache_beam.options.pipeline_options import (
@@ -26,6 +24,8 @@ from apache_beam.options.pipeline_options import (
 from apache_beam.runners.runner import PipelineResult, PipelineState
 from google.protobuf.json_format import MessageToJson
 
+from tfmem.aggregation.failures import cause
+from tfmem.aggregation.globs import delete, literally, matching
 from tfmem.aggregation.runners import goes_to_dataflow
 from tfmem.messages.errors import DryRun, InputError
 from tfmem.messages.terminal import tell
@@ -99,7 +99,7 @@ class Output:
                     with contextlib.suppress(OSError):
                         changed[entry.path] = entry.stat().st_mtime
         else:
-            for file in _match(FileSystems.join(_quoted(self.folder), f"{_PREFIX}*", "*")):
+            for file in matching(FileSystems.join(literally(self.folder), f"{_PREFIX}*", "*")):
                 folder = FileSystems.split(file.path)[0]
                 changed[folder] = max(changed.get(folder, 0), file.last_updated_in_seconds)
         for folder, when in changed.items():
@@ -114,28 +114,11 @@ def _remove(folder: str) -> None:
     if os.path.isdir(folder):
         shutil.rmtree(folder)
     elif left := _listed(folder):  # object stores have no folders
-        _delete(left)
+        delete(left)
 
 
 def _listed(folder: str) -> list[str]:
-    return [found.path for found in _match(FileSystems.join(_quoted(folder), "*"))]
-
-
-def _match(pattern: str) -> list[FileMetadata]:
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Possible nested set", FutureWarning)
-        return [found for match in FileSystems.match([pattern]) for found in match.metadata_list]
-
-
-def _delete(paths: Sequence[str]) -> None:
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Possible nested set", FutureWarning)
-        FileSystems.delete([_quoted(path) for path in paths])
-
-
-def _quoted(path: str) -> str:
-    """A glob that matches the path alone: Beam lists and deletes by glob."""
-    return re.sub(r"([*?\[])", r"[\1]", path)
+    return [found.path for found in matching(FileSystems.join(literally(folder), "*"))]
 
 
 def run_job(
@@ -181,7 +164,7 @@ def run_job(
     except DryRun:
         raise
     except Exception as error:
-        raise _cause(error) from error
+        raise cause(error) from error
     finally:
         for output in outputs:
             output.discard()
@@ -226,17 +209,3 @@ def _wait(result: PipelineResult) -> None:
         raise
     if state != PipelineState.DONE:
         raise InputError(f"the Beam job ended as {state}: nothing was published")
-
-
-def _cause(error: Exception) -> InputError:
-    """One line: the `InputError` of a worker, which Beam wraps in its words, or what it says."""
-    if isinstance(error, InputError):
-        return InputError(re.sub(r" \[while running.*", "", str(error)))
-    if isinstance(error, OSError) and error.filename:
-        return InputError(f"{error.filename}: {error.strerror}")
-    said = str(error)
-    if found := re.search(r"InputError: (.*?)(?: \[while running|\n|$)", said):
-        return InputError(found[1])
-    lines = [line.strip() for line in said.splitlines() if line.strip()] or [repr(error)]
-    last = re.sub(r" \[while running.*", "", lines[-1])
-    return InputError(f"the Beam job failed: {type(error).__name__}: {last}")

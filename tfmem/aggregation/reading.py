@@ -12,6 +12,7 @@ from apache_beam.io.filesystems import FileSystems
 from apache_beam.metrics import Metrics
 from apache_beam.pvalue import TaggedOutput
 
+from tfmem.aggregation.globs import matching
 from tfmem.aggregation.identities import STILL_TRAINING, Identity, identify
 from tfmem.messages.errors import InputError
 from tfmem.store.manifests import MANIFEST_NAME
@@ -127,8 +128,8 @@ def matching_files(where: str | Sequence[str], what: str) -> list[str]:
     """
     if isinstance(where, str):
         try:
-            matched = [m.path for match in FileSystems.match([where]) for m in match.metadata_list]
-            found = [path for path in matched if FileSystems.split(path)[1] != MANIFEST_NAME]
+            paths = [match.path for match in matching(where)]
+            found = [path for path in paths if FileSystems.split(path)[1] != MANIFEST_NAME]
         except (OSError, ValueError, BeamIOError) as error:
             raise InputError(f"{where}: {what} cannot be listed: {error}") from None
     else:

@@ -156,7 +156,9 @@ class _Finder:
             log_p = log_p_values(both, num_in, right, trials, self._settings.sign)
         else:
             log_p = log_mean_p_values(covariance, deviation, self._settings.sign)
-        far = signed(covariance, self._settings) >= self._quantile * deviation
+        edge = np.full(len(deviation), np.inf)  # where all trials agree there is no evidence
+        np.multiply(self._quantile, deviation, out=edge, where=deviation > 0)
+        far = signed(covariance, self._settings) >= edge
         return Candidates(
             num_trials=trials,
             rows=0,
