@@ -18,7 +18,7 @@ from tfmem.experiments.gradients import GradientProbe
 from tfmem.experiments.label_errors import label_errors
 from tfmem.experiments.proxies import proxies
 from tfmem.experiments.random_labels import random_labels
-from tfmem.experiments.ranking import areas, resampled
+from tfmem.experiments.ranking import areas, behind_first
 from tfmem.experiments.summed import sum_trials
 from tfmem.figures.label_errors import label_errors_figure
 from tfmem.figures.proxies import proxies_figure
@@ -48,12 +48,14 @@ def test_areas_are_scikit_learns_and_their_errors_those_of_repeated_draws():
         drawn.append(found.area)
         claimed.append(found.variance)
         if number < 8:
-            again = resampled(scores, positive)
-            assert again.mean(axis=0) == pytest.approx(expected, abs=0.01)
-            differences.append(again[:, 0] - again[:, 1])
+            low, high = behind_first(scores, positive)
+            assert low[0] == high[0] == 0
+            differences.append((high[1] - low[1]) / (2 * 1.96))
     assert np.std(drawn, axis=0) == pytest.approx(np.sqrt(np.mean(claimed, axis=0)), rel=0.15)
     spread = np.std([area[0] - area[1] for area in drawn])
-    assert spread == pytest.approx(np.sqrt(np.var(differences, axis=1).mean()), rel=0.2)
+    assert spread == pytest.approx(np.sqrt(np.square(differences).mean()), rel=0.2)
+    low, high = behind_first([np.arange(10), -np.arange(10), np.zeros(10)], np.arange(10) > 6)
+    assert [*low, *high] == [0, 1, 0.5] * 2
     perfect = areas([np.arange(10.0)], np.arange(10) > 6)
     assert perfect.area[0] == 1
     # Three of three: the lowest share at which that is not rarer than 2.5%, after Wilson.

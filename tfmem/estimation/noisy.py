@@ -10,10 +10,18 @@ of the mean difference has the variance between models beside that between quant
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.stats import (
+    ConstantInputWarning,
+    DegenerateDataWarning,
+    NearConstantInputWarning,
+    bootstrap,
+    pearsonr,
+)
 
 _RESAMPLES = 2_000
 _SEED = 0  # intervals are the same whenever they are computed
@@ -66,16 +74,16 @@ def compare_noisy(
       mean_variance: likewise, of the noise in the mean of `x - y` over all quantities, with what
         they share; None if the noise of different quantities is independent.
     """
-    samples = np.stack([x, y, x_variance, y_variance])
+    samples = x, y, x_variance, y_variance
     apart, count = x - y, len(x)
     alone = float((x_variance + y_variance).sum()) / count**2
     shared = 0.0 if mean_variance is None else max(mean_variance - alone, 0) * count / (count - 1)
     return NoisyComparison(
-        correlation=float(_correlation(samples)),
-        correlation_ci=_interval(_correlation, samples),
-        ceiling=_ceiling(samples),
-        slope=float(_slope(samples)),
-        slope_ci=_interval(_slope, samples),
+        correlation=float(_pearson(x, y)),
+        correlation_ci=_interval(_pearson, (x, y)),
+        ceiling=_ceiling(*samples),
+        slope=float(_slope(*samples[:3])),
+        slope_ci=_interval(_slope, samples[:3]),
         bias=float(apart.mean()),
         bias_stderr=float(np.sqrt(apart.var(ddof=1) / count + shared)),
         rms=float(np.sqrt((apart**2).mean())),
@@ -83,40 +91,39 @@ def compare_noisy(
     )
 
 
-def _moments(samples: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Variance of `x` and of `y`, and their covariance, over the last axis."""
-    x, y = (values - values.mean(axis=-1, keepdims=True) for values in samples[:2])
-    count = x.shape[-1] - 1
-    return tuple((a * b).sum(axis=-1) / count for a, b in ((x, x), (y, y), (x, y)))  # type: ignore[return-value]
+def _pearson(first: np.ndarray, second: np.ndarray, axis: int = -1) -> np.ndarray:
+    """Pearson's correlation along an axis; NaN where one side is the same for all."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConstantInputWarning)
+        warnings.simplefilter("ignore", NearConstantInputWarning)
+        return np.asarray(pearsonr(first, second, axis=axis).statistic)
 
 
-def _correlation(samples: np.ndarray) -> np.ndarray:
-    x, y, both = _moments(samples)
+def _slope(x: np.ndarray, y: np.ndarray, x_variance: np.ndarray, axis: int = -1) -> np.ndarray:
+    apart_x, apart_y = (values - values.mean(axis=axis, keepdims=True) for values in (x, y))
+    both = (apart_x * apart_y).sum(axis=axis) / (x.shape[axis] - 1)
     with np.errstate(divide="ignore", invalid="ignore"):
-        return np.asarray(both / np.sqrt(x * y))
+        return np.asarray(both / (x.var(axis=axis, ddof=1) - x_variance.mean(axis=axis)))
 
 
-def _slope(samples: np.ndarray) -> np.ndarray:
-    x, _, both = _moments(samples)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.asarray(both / (x - samples[2].mean(axis=-1)))
-
-
-def _ceiling(samples: np.ndarray) -> float:
+def _ceiling(x: np.ndarray, y: np.ndarray, x_variance: np.ndarray, y_variance: np.ndarray) -> float:
     """Root of the product of the shares of variance that are no noise."""
-    *observed, _ = _moments(samples)
+    observed, noise = np.var([x, y], axis=1, ddof=1), np.mean([x_variance, y_variance], axis=1)
     with np.errstate(divide="ignore", invalid="ignore"):
-        shares = 1 - samples[2:].mean(axis=-1) / np.array(observed)
-    return float(np.sqrt(np.prod(np.maximum(shares, 0))))
+        return float(np.sqrt(np.prod(np.maximum(1 - noise / observed, 0))))
 
 
 def _interval(
-    statistic: Callable[[np.ndarray], np.ndarray], samples: np.ndarray
+    statistic: Callable[..., np.ndarray], samples: Sequence[np.ndarray]
 ) -> tuple[float, float]:
-    count = samples.shape[-1]
-    drawn = np.random.default_rng(_SEED).integers(count, size=(_RESAMPLES, count))
-    values = statistic(samples[:, drawn])
-    if np.isnan(values).all():
+    """The 95% interval by percentiles of the resamples in which the statistic is known."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DegenerateDataWarning)  # of resamples that are left out
+        drawn = bootstrap(
+            samples, statistic, paired=True, vectorized=True, n_resamples=_RESAMPLES,
+            method="percentile", rng=np.random.default_rng(_SEED),
+        ).bootstrap_distribution  # fmt: skip
+    if np.isnan(drawn).all():
         return np.nan, np.nan
-    low, high = np.nanquantile(values, [0.025, 0.975]).tolist()
+    low, high = np.nanquantile(drawn, [0.025, 0.975]).tolist()
     return low, high

@@ -13,6 +13,7 @@ from statistics import NormalDist
 
 import numpy as np
 import pandas as pd
+from scipy.stats import bootstrap
 
 from tfmem.aggregation.held import hold_trials
 from tfmem.aggregation.reading import load_labels
@@ -28,6 +29,7 @@ QUESTION = "Which subset fraction gives the best estimates?"
 ERROR = "rmse_"  # columns of the table that begin so say for how many trials
 COLUMNS = "index", "leave_one_out", "leave_one_out_variance"  # of leave-one-out's table
 _RESAMPLES = 2_000
+_VALUES = 2**18  # of resamples that are drawn at a time
 
 
 @dataclass(frozen=True)
@@ -147,10 +149,17 @@ def _compare(
 
     every = np.arange(len(index))
     error = errors(every)
-    rng = np.random.default_rng(config.seed)
-    drawn = (rng.integers(len(index), size=len(index)) for _ in range(_RESAMPLES))
     best = error.argmin(axis=0)
-    again = np.mean([errors(each).argmin(axis=0) == best for each in drawn], axis=0)
+
+    def is_best(chosen: np.ndarray, axis: int = -1) -> np.ndarray:
+        """Whether the same fractions are best for chosen examples: `[planned, ...]`."""
+        return np.asarray(errors(chosen).argmin(axis=-2) == best, np.float64).T
+
+    again = bootstrap(
+        (every,), is_best, vectorized=True, n_resamples=_RESAMPLES,
+        batch=max(_VALUES // len(index), 1), method="percentile",
+        rng=np.random.default_rng(config.seed),
+    ).bootstrap_distribution.mean(axis=-1)  # fmt: skip
     middle = squared.mean(axis=1)
     half = NormalDist().inv_cdf(0.975) * squared.std(axis=1, ddof=1) / np.sqrt(len(index))
     threshold = config.selection.memorization

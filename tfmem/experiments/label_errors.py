@@ -13,7 +13,7 @@ import pandas as pd
 from tfmem.config import Config
 from tfmem.datasets import AnyDataset
 from tfmem.experiments.outcome import Outcome
-from tfmem.experiments.ranking import areas, resampled
+from tfmem.experiments.ranking import areas, behind_first
 from tfmem.experiments.summed import Summed
 from tfmem.experiments.training import draw
 from tfmem.messages.errors import InputError
@@ -118,14 +118,13 @@ def _table(
 ) -> pd.DataFrame:
     """See `label_errors`; equal scores are looked at in a random order."""
     values = [score for score, _ in scores.values()]
-    found, drawn = areas(values, wrong), resampled(values, wrong)
+    found, (behind_low, behind_high) = areas(values, wrong), behind_first(values, wrong)
     total = int(wrong.sum())
     curve = np.geomspace(1, len(wrong), _LOOKS).round().astype(int)
     looks = np.union1d(curve, [max(1, round(share * total)) for share in _SHARES])
     parts = []
     for number, (name, (score, trainings)) in enumerate(scores.items()):
         low, high = found.interval(number)
-        behind_low, behind_high = np.quantile(drawn[:, 0] - drawn[:, number], [0.025, 0.975])
         ranked = np.lexsort((order, -np.nan_to_num(score, nan=-np.inf)))
         hits = np.cumsum(wrong[ranked])[looks - 1]
         columns = {
@@ -135,8 +134,8 @@ def _table(
             "auc_low": low,
             "auc_high": high,
             "behind": found.area[0] - found.area[number],
-            "behind_low": behind_low,
-            "behind_high": behind_high,
+            "behind_low": behind_low[number],
+            "behind_high": behind_high[number],
             "looked_at": looks,
             "found": hits,
             "precision": hits / looks,
