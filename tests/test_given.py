@@ -6,8 +6,9 @@ import pytest
 from tfmem.config import from_yaml
 from tfmem.messages.errors import InputError
 from tfmem.store.bits import unpack
+from tfmem.store.folders import open_folder
 from tfmem.store.predictions import read_shard
-from tfmem.subsets import GivenSubsets
+from tfmem.subsets import GivenSubsets, subsets_of, with_subset_digests
 from tfmem.subsets.given import parse_subsets
 from tfmem.subsets.stacks import largest_stack_of_one_size
 from tfmem.training import train
@@ -54,6 +55,20 @@ def test_a_stack_that_is_chosen_never_mixes_sizes(tmp_path, digits):
     config = given_config(tmp_path / "s.npz", masks, "training.stack_size=null")
     train(config, digits, tmp_path / "run")
     assert len(list((tmp_path / "run" / "predictions").glob("*.tfrecord"))) in (5, 9, 18)
+
+
+def test_a_run_has_no_subsets_beyond_its_trials(tmp_path):
+    """The last of three subsets, of another size, is no trial's: a stack does not meet it."""
+    masks = [np.arange(40) < size for size in (20, 20, 30)]
+    config = given_config(tmp_path / "s.npz", masks, "training.trials=2")
+    folder = open_folder(tmp_path / "predictions")
+    config = with_subset_digests(config)
+    for _ in range(2):  # from the file, then from its copy
+        subsets = subsets_of(config, 40, folder)
+        assert subsets.sizes.tolist() == [20, 20]
+        assert largest_stack_of_one_size(subsets, 8) == 8
+        assert subsets.subset(2).tolist() == [*range(20)]
+        (tmp_path / "s.npz").unlink(missing_ok=True)
 
 
 def test_subsets_that_cannot_be_trained_are_refused(tmp_path, digits):
