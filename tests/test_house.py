@@ -24,6 +24,7 @@ ROOMS = (
 TENSORFLOW = {"tensorflow", "tensorflow_datasets", "keras", "keras_hub"}
 # What a room must not know although it lies below or is installed.
 BLIND = {
+    "store": TENSORFLOW | {"apache_beam"},
     "config": TENSORFLOW,
     "subsets": TENSORFLOW | {"datasets"},
     "estimation": TENSORFLOW | {"apache_beam", "datasets", "subsets"},
