@@ -15,9 +15,10 @@ import numpy as np
 from benchmarks.peers import read_config
 from tfmem.datasets import load
 from tfmem.encoders import as_arrays, with_encoder_digest
-from tfmem.influence import FastSolver, Objective
 from tfmem.influence.attribution.integral import attributions
 from tfmem.influence.attribution.splitting import splitter
+from tfmem.influence.fast import FastSolver
+from tfmem.influence.objective import Objective
 from tfmem.training.outcome import Unwatched
 from tfmem.training.whole import train_on_all
 

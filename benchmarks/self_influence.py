@@ -21,15 +21,12 @@ from scipy.stats import spearmanr
 from benchmarks.peers import read_config
 from tfmem.datasets import load
 from tfmem.encoders import as_arrays, with_encoder_digest
-from tfmem.influence import (
-    ConjugateGradients,
-    ExactSolver,
-    FastSolver,
-    Lissa,
-    Objective,
-    influence,
-    remove_scores,
-)
+from tfmem.influence.cg import ConjugateGradients
+from tfmem.influence.exact import ExactSolver
+from tfmem.influence.fast import FastSolver
+from tfmem.influence.lissa import Lissa
+from tfmem.influence.objective import Objective
+from tfmem.influence.scores import influence, remove_scores
 from tfmem.training.outcome import Unwatched
 from tfmem.training.whole import train_on_all
 

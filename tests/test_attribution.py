@@ -17,13 +17,6 @@ from tfmem.encoders.activations import encode, through_frozen
 from tfmem.encoders.pretrained import load_encoder
 from tfmem.encoders.tokens import Tokens, Words, mask_number, tokenize, word_tokens
 from tfmem.experiments.reduction import reduction
-from tfmem.influence import (
-    ConjugateGradients,
-    ExactSolver,
-    FastSolver,
-    Objective,
-    replace_scores,
-)
 from tfmem.influence.attribution.integral import BlendInfluence, attributions, directions
 from tfmem.influence.attribution.patches import Patches
 from tfmem.influence.attribution.records import (
@@ -34,6 +27,11 @@ from tfmem.influence.attribution.records import (
     write_attributions,
 )
 from tfmem.influence.attribution.words import EncoderWords, TransformerWords
+from tfmem.influence.cg import ConjugateGradients
+from tfmem.influence.exact import ExactSolver
+from tfmem.influence.fast import FastSolver
+from tfmem.influence.objective import Objective
+from tfmem.influence.scores import replace_scores
 from tfmem.messages.errors import InputError
 from tfmem.models import build
 from tfmem.pipelines.runner import run_chain

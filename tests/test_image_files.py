@@ -169,7 +169,7 @@ def test_tensorflow_decodes_plain_jpeg_to_the_same_bit(photos):
     """Any part of any image at any scale, so that training need not wait for Pillow."""
     import tensorflow as tf
 
-    from tfmem.datasets.decoding import decode as decode_by_tensorflow
+    from tfmem.datasets.decoding import decode_window as decode_by_tensorflow
     from tfmem.datasets.windows import RATIOS, widened
 
     rng = np.random.default_rng(0)

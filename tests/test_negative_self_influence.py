@@ -12,10 +12,13 @@ import pytest
 from tests.helpers.networks import DECAY, attending, pictures, some_features
 from tfmem.config import from_yaml
 from tfmem.experiments.reduction import reduction
-from tfmem.influence import ExactSolver, FastSolver, Objective, remove_scores
 from tfmem.influence.attribution.integral import attributions
 from tfmem.influence.attribution.patches import Patches
+from tfmem.influence.exact import ExactSolver
+from tfmem.influence.fast import FastSolver
+from tfmem.influence.objective import Objective
 from tfmem.influence.records import write_scores, write_summary
+from tfmem.influence.scores import remove_scores
 from tfmem.influence.solver import Solution
 from tfmem.store.results import SUMMARY_NAME, estimator_of, read_memorization
 

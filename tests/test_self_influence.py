@@ -9,17 +9,13 @@ from sklearn.linear_model import LogisticRegression
 
 from tests.helpers.networks import DECAY, linear, some_features
 from tfmem.config import TransformerSettings
-from tfmem.influence import (
-    SOLVERS,
-    ConjugateGradients,
-    ExactSolver,
-    FastSolver,
-    Lissa,
-    Objective,
-    influence,
-    remove_scores,
-    replace_scores,
-)
+from tfmem.influence.cg import ConjugateGradients
+from tfmem.influence.exact import ExactSolver
+from tfmem.influence.fast import FastSolver
+from tfmem.influence.lissa import Lissa
+from tfmem.influence.objective import Objective
+from tfmem.influence.scores import influence, remove_scores, replace_scores
+from tfmem.influence.solvers import SOLVERS
 from tfmem.messages.errors import InputError
 from tfmem.models import build
 

@@ -9,9 +9,13 @@ import pytest
 from tests.helpers.commands import ROOT, tfmem_command
 from tests.helpers.networks import DECAY, linear, some_features
 from tfmem.config import from_yaml
-from tfmem.influence import ConjugateGradients, ExactSolver, Objective, keeping, remove_scores
+from tfmem.influence import keeping
+from tfmem.influence.cg import ConjugateGradients
+from tfmem.influence.exact import ExactSolver
 from tfmem.influence.keeping import kept_scores
+from tfmem.influence.objective import Objective
 from tfmem.influence.records import write_scores, write_summary
+from tfmem.influence.scores import remove_scores
 from tfmem.influence.solver import DAMPING
 from tfmem.messages.errors import InputError
 from tfmem.pipelines.runner import run_chain

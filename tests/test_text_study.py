@@ -21,7 +21,7 @@ from tfmem.experiments.self_influence import kept_solver
 from tfmem.experiments.typicality import positive_fraction, typicality
 from tfmem.figures.galleries import ends_gallery
 from tfmem.figures.instances import instances_figure
-from tfmem.influence import influence, remove_scores
+from tfmem.influence.scores import influence, remove_scores
 from tfmem.messages.errors import InputError
 from tfmem.pipelines.experiments import page as experiments_page
 from tfmem.pipelines.runner import run_chain

@@ -46,7 +46,9 @@ class GradientProbe:
 
     def __call__(self, epoch: int, values: Sequence[np.ndarray]) -> Mapping[str, np.ndarray]:
         """See `Probe`."""
-        from tfmem.influence import FastSolver, Objective, remove_scores
+        from tfmem.influence.fast import FastSolver
+        from tfmem.influence.objective import Objective
+        from tfmem.influence.scores import remove_scores
         from tfmem.influence.solver import row_norms
         from tfmem.models import build
 

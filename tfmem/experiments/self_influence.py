@@ -16,11 +16,14 @@ import numpy as np
 from tfmem.config import Config
 from tfmem.datasets import AnyDataset, Dataset, StreamedDataset
 from tfmem.encoders import as_arrays
-from tfmem.influence import Objective, Scores, Solver, make_solver
 from tfmem.influence.attribution.integral import Splitter
 from tfmem.influence.attribution.splitting import splitter
 from tfmem.influence.effects import test_effects
 from tfmem.influence.keeping import kept_scores
+from tfmem.influence.objective import Objective
+from tfmem.influence.scores import Scores
+from tfmem.influence.solver import Solver
+from tfmem.influence.solvers import make_solver
 from tfmem.messages.errors import InputError
 from tfmem.store.pairs import ModelInfluence
 from tfmem.subsets.drawing import random_order

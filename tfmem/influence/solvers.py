@@ -1,0 +1,38 @@
+"""Solvers by name, as settings ask for them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from tfmem.config import SelfInfluenceSettings
+from tfmem.influence.cg import ConjugateGradients
+from tfmem.influence.exact import ExactSolver
+from tfmem.influence.fast import FastSolver
+from tfmem.influence.lissa import Lissa
+from tfmem.influence.objective import Objective
+from tfmem.influence.solver import Solver
+
+SOLVERS: dict[str, Callable[..., Solver]] = {
+    "fast": FastSolver,
+    "cg": ConjugateGradients,
+    "exact": ExactSolver,
+    "lissa": Lissa,
+}
+
+
+def make_solver(settings: SelfInfluenceSettings, objective: Objective) -> Solver:
+    """The solver that is configured, for an objective.
+
+    Args:
+      settings: names the solver; damping, curvature and size of the sketch where they are set.
+      objective: whose curvature it inverts.
+
+    Raises:
+      InputError: if the solver does not go with the objective.
+    """
+    options: dict[str, Any] = {"damping": settings.damping, "size": settings.sketch}
+    if settings.solver != "fast":
+        options = {"damping": settings.damping, "curvature": settings.curvature}
+    chosen = {name: value for name, value in options.items() if value is not None}
+    return SOLVERS[settings.solver](objective, **chosen)
