@@ -38,6 +38,24 @@ def digits():
 
 
 @pytest.fixture(scope="session")
+def digits_run(tmp_path_factory):
+    """A run of `tfmem run configs/digits.yaml`, to read; beside it said.txt and errors.txt.
+
+    Every process of the session has the same one: a test that changes something changes a copy.
+    """
+    from tests.helpers.commands import tfmem_process
+    from tests.helpers.sharing import DIGITS_RUN, made_once
+
+    def make(folder):
+        out = folder / "digits"
+        done = tfmem_process("run", "configs/digits.yaml", "--out", out, *DIGITS_RUN)
+        (folder / "said.txt").write_text(done.stdout)
+        (folder / "errors.txt").write_text(done.stderr)
+
+    return made_once(tmp_path_factory, "runs", make) / "digits"
+
+
+@pytest.fixture(scope="session")
 def browser():
     """One headless Chromium for all tests that look at pages."""
     from tests.helpers.browser import launched

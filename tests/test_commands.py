@@ -11,7 +11,7 @@ import pytest
 import typer
 
 import tfmem
-from tests.helpers.commands import tfmem_command
+from tests.helpers.commands import tfmem_command, tfmem_process
 from tfmem.aggregation import memory
 from tfmem.aggregation.runners import beam_options
 from tfmem.messages.errors import InputError
@@ -32,15 +32,12 @@ def usual_loudness():
 
 
 @pytest.fixture
-def called(capsys, monkeypatch):
+def called():
     """What a command line says on both streams, and its exit code."""
 
     def call(*words):
-        monkeypatch.setattr("sys.argv", ["tfmem", *map(str, words)])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        said = capsys.readouterr()
-        return said.out, said.err, ended.value.code
+        ended = tfmem_command(*words, code=None)
+        return ended.stdout, ended.stderr, ended.code
 
     return call
 
@@ -223,5 +220,5 @@ def test_a_plan_begins_with_what_to_do(called):
 
 
 def test_a_real_process_says_nothing_but_the_error(tmp_path):
-    done = tfmem_command("show", tmp_path / "none", code=1)
+    done = tfmem_process("show", tmp_path / "none", code=1)
     assert re.fullmatch(r"error: [^\n]*\n", done.stderr)

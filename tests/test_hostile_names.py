@@ -7,12 +7,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tests.helpers.commands import tfmem_command
 from tfmem import figures
 from tfmem.experiments.outcome import Outcome, load_outcome
 from tfmem.figures.style import literal, new_figure
 from tfmem.messages.terminal import PlainTable, present, printable, say
 from tfmem.pages.html import template
-from tfmem.pipelines.cli import main
 from tfmem.pipelines.cli.commands import PANELS
 from tfmem.store.groups import groups_to_csv, read_groups
 from tfmem.store.spreadsheets import harmless, restored
@@ -52,20 +52,16 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture
-def tfmem(capsys, monkeypatch):
-    """Runs a command in this process; what it says has no control character and no markup left."""
+def tfmem(monkeypatch):
+    """Calls a command; what it says has no control character and no markup left."""
     monkeypatch.setenv("COLUMNS", "200")
 
-    def run(*words):
-        monkeypatch.setattr("sys.argv", ["tfmem", *map(str, words)])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        said = capsys.readouterr()
-        assert ended.value.code in (0, None), said.err
-        assert "\x1b" not in said.out + said.err
-        return said.out
+    def call(*words):
+        ended = tfmem_command(*words)
+        assert "\x1b" not in ended.stdout + ended.stderr
+        return ended.stdout
 
-    return run
+    return call
 
 
 SLOW = {"compare", "audit", "features", "self-influence", "attribute", "experiment"}

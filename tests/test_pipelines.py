@@ -9,6 +9,7 @@ import pytest
 import tfmem
 from tests.helpers.commands import tfmem_command
 from tests.helpers.counts import brute_force
+from tests.helpers.sharing import DIGITS_RUN
 from tfmem.components.comparison import compare
 from tfmem.components.paper import PAPER, contents
 from tfmem.config import DatasetSettings, from_yaml
@@ -19,20 +20,12 @@ from tfmem.pipelines.runner import ComponentError, Step, run_chain
 from tfmem.store.bits import unpack
 from tfmem.store.predictions import read_shard
 
-SMALL = ("--set", "training.trials=40", "--set", "training.epochs=8")
-
-
-@pytest.fixture(scope="module")
-def digits_run(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("runs") / "digits"
-    done = tfmem_command("run", "configs/digits.yaml", "--out", folder, *SMALL)
-    return folder, done
-
 
 def test_a_run_leaves_what_it_promises_and_says_where(digits_run):
-    folder, done = digits_run
-    assert done.stderr == ""
-    assert done.stdout.splitlines()[-1].startswith(f"Results: {folder / 'report.html'}")
+    folder = digits_run
+    said, errors = ((folder.parent / f"{name}.txt").read_text() for name in ("said", "errors"))
+    assert errors == ""
+    assert said.splitlines()[-1].startswith(f"Results: {folder / 'report.html'}")
     visible = sorted(path.name for path in folder.iterdir() if path.name[0] != ".")
     assert visible == ["config.yaml", "figures", "influence", "memorization", "pairs",
                        "predictions", "report.html", "trials.csv"]  # fmt: skip
@@ -44,8 +37,8 @@ def test_a_run_leaves_what_it_promises_and_says_where(digits_run):
 
 
 def test_estimates_of_a_run_equal_two_loops_over_its_trials(digits_run):
-    run = tfmem.load_run(digits_run[0])
-    shards = sorted((digits_run[0] / "predictions").glob("predictions-*"))
+    run = tfmem.load_run(digits_run)
+    shards = sorted((digits_run / "predictions").glob("predictions-*"))
     records = [record for shard in shards for record in read_shard(shard)]
     masks = np.stack([unpack(r.subset_mask, r.num_train) for r in records])
     train = np.stack([unpack(r.train_correct, r.num_train) for r in records])
@@ -85,23 +78,22 @@ class Page_(HTMLParser):
 
 
 def test_the_page_needs_nothing_beside_itself_and_its_links_lead_somewhere(digits_run):
-    html = (digits_run[0] / "report.html").read_text()
+    html = (digits_run / "report.html").read_text()
     page = Page_()
     page.feed(html)
     assert all(source.startswith("data:image/png;base64,") for source in page.sources)
     assert all(link.startswith("#") and link[1:] in page.ids for link in page.links)
     assert not re.search(r"https?://|url\((?!data:image/png;base64,)|@import", html)
-    run = tfmem.load_run(digits_run[0])
+    run = tfmem.load_run(digits_run)
     top = run.memorization["memorization"].idxmax()
     assert f"#train-{top}" in page.links
     assert "40" in html.split("</h1>")[0]
 
 
-def test_unchanged_steps_are_skipped_and_changed_settings_run_what_they_touch(digits_run):
-    folder, _ = digits_run
-    again = tfmem_command("run", "configs/digits.yaml", "--out", folder, *SMALL)
-    assert again.stdout.count("unchanged, skipped") == 5
-    arguments = ("run", "configs/digits.yaml", "--out", folder, *SMALL)
+def test_unchanged_steps_are_skipped_and_changed_settings_run_what_they_touch(digits_run, tmp_path):
+    folder = shutil.copytree(digits_run, tmp_path / "digits")
+    arguments = ("run", "configs/digits.yaml", "--out", folder, *DIGITS_RUN)
+    assert tfmem_command(*arguments).stdout.count("unchanged, skipped") == 5
     pairs = len(tfmem.load_run(folder).pairs)
     done = tfmem_command(*arguments, "--set", "selection.influence=0.5")
     assert re.findall(r"\] (\w+): unchanged", done.stdout) == ["train", "estimate"]
@@ -111,8 +103,8 @@ def test_unchanged_steps_are_skipped_and_changed_settings_run_what_they_touch(di
     assert len(tfmem.load_run(folder).pairs) == pairs
 
 
-def test_tables_and_the_report_can_be_had_again(digits_run):
-    folder, _ = digits_run
+def test_tables_and_the_report_can_be_had_again(digits_run, tmp_path):
+    folder = digits_run
     run = tfmem.load_run(folder)
     done = tfmem_command("show", folder, "--top", 3)
     assert f"{run.memorization['memorization'].idxmax()} " in done.stdout
@@ -123,13 +115,14 @@ def test_tables_and_the_report_can_be_had_again(digits_run):
     found = run.pair_statistics
     assert f"{found.pairs} pairs of {found.unique_train} training" in done.stdout
     page = (folder / "report.html").read_bytes()
-    (folder / "report.html").unlink()
-    tfmem_command("report", folder)
-    assert (folder / "report.html").read_bytes() == page
+    copy = shutil.copytree(folder, tmp_path / "digits")
+    (copy / "report.html").unlink()
+    tfmem_command("report", copy)
+    assert (copy / "report.html").read_bytes() == page
 
 
 def test_the_page_shows_the_experiments_that_were_made(digits_run, tmp_path):
-    folder = shutil.copytree(digits_run[0], tmp_path / "digits")
+    folder = shutil.copytree(digits_run, tmp_path / "digits")
     (folder / "consistency").mkdir()  # of a command that was killed
     run_chain(presentation(), folder)
     assert 'id="consistency"' not in (folder / "report.html").read_text()
@@ -141,7 +134,7 @@ def test_the_page_shows_the_experiments_that_were_made(digits_run, tmp_path):
 
 
 def test_the_papers_figures_are_drawn_and_those_that_are_missing_are_named(digits_run, tmp_path):
-    folder = shutil.copytree(digits_run[0], tmp_path / "digits")
+    folder = shutil.copytree(digits_run, tmp_path / "digits")
     compare([folder], folder / "consistency", Rule(), other_inputs=False)
     run_chain([Step(PAPER, {"classes": ["8", "1"]})], folder)
     listed = {number: file for number, _, file in contents(folder)}
@@ -159,8 +152,8 @@ def test_the_papers_figures_are_drawn_and_those_that_are_missing_are_named(digit
 
 
 def test_a_run_is_audited(digits_run, tmp_path):
-    folder = shutil.copytree(digits_run[0], tmp_path / "digits")
-    command = ("audit", "configs/digits_audit.yaml", "--out", folder, *SMALL)
+    folder = shutil.copytree(digits_run, tmp_path / "digits")
+    command = ("audit", "configs/digits_audit.yaml", "--out", folder, *DIGITS_RUN)
     done = tfmem_command(*command, "--set", "experiments.audit.folds=2")
     assert done.stdout.splitlines()[-1].startswith(f"Results: {folder / 'audit.html'}")
     assert "labels to check" in done.stdout
@@ -172,7 +165,7 @@ def test_a_run_is_audited(digits_run, tmp_path):
 
 
 def test_estimate_alone_writes_the_same_records(digits_run, tmp_path):
-    folder, _ = digits_run
+    folder = digits_run
     predictions = folder / "predictions"
     done = tfmem_command(
         "estimate", predictions / "*.tfrecord", "--labels", predictions / "labels.npz",
@@ -252,7 +245,7 @@ def test_the_accelerator_is_a_hint_on_the_training_step_alone(tmp_path):
 
 
 def test_mistakes_are_one_line_and_a_code(digits_run, tmp_path):
-    folder, _ = digits_run
+    folder = digits_run
     before = (folder / "config.yaml").read_bytes()
     for arguments, words in (
         (["run", "configs/digits.yaml", "--out", folder, "--set", "seed=4"], "seed: 0 -> 4"),
