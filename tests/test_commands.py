@@ -6,18 +6,20 @@ import shlex
 import subprocess
 import sys
 from importlib.metadata import version
+from pathlib import Path
 
 import pytest
 import typer
 
 import tfmem
-from tests.helpers.commands import tfmem_command, tfmem_process
+from tests.helpers.commands import ROOT, tfmem_command, tfmem_process
 from tfmem.aggregation import memory
 from tfmem.aggregation.runners import beam_options
 from tfmem.messages.errors import InputError
 from tfmem.messages.terminal import set_loudness
 from tfmem.pipelines.cli import app, main
 from tfmem.pipelines.cli.commands import PANELS
+from tfmem.pipelines.cli.options import settings_of
 from tfmem.pipelines.runner import ComponentError
 
 COMMANDS = [name for names in PANELS.values() for name in names]
@@ -217,6 +219,77 @@ def test_a_plan_begins_with_what_to_do(called):
     never = ["--influence", "0.01"]
     first = called("plan", "configs/digits.yaml", *sizes, *never)[0].splitlines()[0]
     assert "more than 100,000 trials" in first
+
+
+def test_configurations_are_listed_with_what_they_are_and_cost(called):
+    names = sorted(path.stem for path in (ROOT / "configs").glob("*.yaml"))
+    said, err, code = called("configs")
+    assert (err, code) == ("", 0)
+    listed = re.findall(r"^(\S+)\n    (.*)\n    Cost: (.*)$", said, re.M)
+    assert [name for name, *_ in listed] == names
+    assert all(
+        line.endswith((".", "?")) and len(line) < 93 for _, *lines in listed for line in lines
+    )
+
+
+def test_a_configuration_that_ships_is_taken_by_its_name(called, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert called("configs", "copy", "digits")[2] == 0
+    copied = Path("digits.yaml").read_text(encoding="utf-8")
+    assert copied.startswith("# tfmem run digits.yaml --out runs/digits\n")
+    shown = called("configs", "show", "digits")[0]
+    assert shown.startswith("# tfmem run digits --out runs/digits\n")
+    assert settings_of(Path("digits"), ["seed=3"]) == settings_of(Path("digits.yaml"), ["seed=3"])
+    Path("digits").mkdir()  # a folder is no configuration
+    assert settings_of(Path("digits"), []).seed == 0
+    Path("digits").rmdir()
+    Path("digits").write_text("seed: 7")  # a file goes before a name
+    assert settings_of(Path("digits"), []).seed == 7
+
+
+def test_a_copy_replaces_no_file_unless_told(called, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("digits.yaml").write_text("mine")
+    for to in ([], ["--to", tmp_path], ["--to", "digits.yaml"]):
+        _, err, code = called("configs", "copy", "digits", *to)
+        assert (err.count("\n"), code) == (1, 1)
+        assert "is there already: --force replaces it" in err
+    assert Path("digits.yaml").read_text() == "mine"
+    assert called("configs", "copy", "digits", "--force")[2] == 0
+    assert settings_of(Path("digits.yaml"), []) == settings_of(Path("digits"), [])
+    assert called("configs", "copy", "digits", "--to", "my own.yaml")[2] == 0
+    assert "run 'my own.yaml' --out" in Path("my own.yaml").read_text()
+    assert "in a folder that is there" in called("configs", "copy", "digits", "--to", "a/b")[1]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["digits.yaml", "my own.yaml"]
+
+
+@pytest.mark.parametrize(("words", "said"), [
+    (["run", "dgits"], "dgits: expected a file, or the name of a configuration that ships with "
+     "tfmem (`tfmem configs` lists them); did you mean digits"),
+    (["train", "configs/digit.yaml"], "No such file or directory; did you mean digits"),
+    (["configs", "show", "digts"], "digts: expected a file, or the name"),
+    (["configs", "copy"], "expected `tfmem configs`, `tfmem configs show NAME` or"),
+    (["configs", "list", "digits"], "expected `tfmem configs`, `tfmem configs show NAME` or"),
+    (["configs", "show", "digits", "--force"], "--to and --force are for"),
+], ids=" ".join)  # fmt: skip
+def test_a_name_that_no_configuration_has_is_one_clear_error(
+    words, said, called, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    out, err, code = called(*words)
+    assert (out, code) == ("", 1)
+    assert re.fullmatch(r"error: [^\n]*\n", err)
+    assert said in err
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["run", "train", "study", "audit", "self-influence", "attribute"])
+def test_outputs_go_to_the_folder_that_is_called_as_the_configuration(name):
+    for config in ("digits", "configs/digits.yaml"):
+        parsed = CLI.commands[name].make_context(name, [config])
+        assert str(parsed.params["out"]) == "runs/digits"
+        parsed = CLI.commands[name].make_context(name, [config, "--out", "x/y"])
+        assert str(parsed.params["out"]) == "x/y"
 
 
 def test_a_real_process_says_nothing_but_the_error(tmp_path):

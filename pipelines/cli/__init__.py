@@ -18,6 +18,7 @@ from tfmem.messages.terminal import is_verbose, printable, tell
 from tfmem.pipelines.cli import (
     attribution,
     comparing,
+    configs,
     estimating,
     exchanging,
     preparing,
@@ -33,6 +34,7 @@ __all__ = [
     "app",
     "attribution",
     "comparing",
+    "configs",
     "estimating",
     "exchanging",
     "main",

@@ -10,8 +10,9 @@ import typer
 from tfmem.messages.terminal import PlainTable, present, warn
 from tfmem.pipelines.cli.commands import command
 from tfmem.pipelines.cli.options import (
+    OWN_FOLDER,
     ConfigFile,
-    Out,
+    RunOut,
     Set,
     done,
     given,
@@ -28,7 +29,7 @@ _SHOWN = 10
 )
 def attribute(
     config: ConfigFile,
-    out: Out,
+    out: RunOut = OWN_FOLDER,
     share: Annotated[
         float | None,
         typer.Option(

@@ -18,7 +18,7 @@ from tfmem.messages.terminal import is_quiet, is_verbose, set_loudness, tell
 
 # In the order of the work.
 PANELS = {
-    "Start": ("plan", "run", "train", "estimate"),
+    "Start": ("configs", "plan", "run", "train", "estimate"),
     "Look": ("show", "pairs", "report", "figures", "audit"),
     "Go deeper": (
         "self-influence", "attribute", "experiment", "study", "consistency", "compare", "groups",

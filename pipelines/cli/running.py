@@ -12,13 +12,15 @@ from tfmem.messages.errors import InputError
 from tfmem.messages.terminal import say
 from tfmem.pipelines.cli.commands import command
 from tfmem.pipelines.cli.options import (
+    OWN_FOLDER,
     BeamArgs,
     ConfigFile,
-    Out,
     ResultFile,
     RunFolder,
+    RunOut,
     Set,
     done,
+    named_as_config,
     settings_of,
 )
 from tfmem.pipelines.cli.stopping import resumable
@@ -49,7 +51,12 @@ ExperimentName = Literal[
     "tfmem run configs/mnist_demo.yaml --out runs/mnist --set dataset.data_dir=~/mnist -- "
     "--direct_running_mode=multi_processing --direct_num_workers=2",
 )
-def run(config: ConfigFile, out: Out, set: Set = [], beam: BeamArgs = None) -> None:  # noqa: B006
+def run(
+    config: ConfigFile,
+    out: RunOut = OWN_FOLDER,
+    set: Set = [],  # noqa: B006
+    beam: BeamArgs = None,
+) -> None:
     """Train, estimate, select pairs, draw figures and write a page.
 
     What is there and unchanged is not made again, and a run that was stopped continues.
@@ -80,7 +87,7 @@ def run(config: ConfigFile, out: Out, set: Set = [], beam: BeamArgs = None) -> N
 def experiment(
     name: Annotated[ExperimentName, typer.Argument(help="Which experiment.", show_default=False)],
     config: ConfigFile,
-    out: Out,
+    out: RunOut = OWN_FOLDER,
     set: Set = [],  # noqa: B006
     beam: BeamArgs = None,
 ) -> None:
@@ -111,7 +118,7 @@ def experiment(
 )
 def study(
     config: ConfigFile,
-    out: Out,
+    out: RunOut = OWN_FOLDER,
     set: Set = [],  # noqa: B006
     subsampled: Annotated[
         bool,
@@ -143,7 +150,12 @@ def study(
     "tfmem audit configs/digits_audit.yaml --out runs/audit_one "
     "--set experiments.estimator=self_influence --set selection.influence=0.02",
 )
-def audit(config: ConfigFile, out: Out, set: Set = [], beam: BeamArgs = None) -> None:  # noqa: B006
+def audit(
+    config: ConfigFile,
+    out: RunOut = OWN_FOLDER,
+    set: Set = [],  # noqa: B006
+    beam: BeamArgs = None,
+) -> None:
     """Find likely label errors, rare examples to keep, and near duplicates.
 
     Begins with the run in DIR, which is made first if it is not there; with
@@ -173,8 +185,8 @@ def audit(config: ConfigFile, out: Out, set: Set = [], beam: BeamArgs = None) ->
 def train(
     config: ConfigFile,
     out: Annotated[
-        str, typer.Option(help="Folder for all outputs, or its URL.", show_default=False)
-    ],
+        str, typer.Option(help="Folder for all outputs, or its URL.", callback=named_as_config)
+    ] = str(OWN_FOLDER),
     set: Set = [],  # noqa: B006
     worker: Annotated[
         str | None,

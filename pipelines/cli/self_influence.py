@@ -11,8 +11,9 @@ from tfmem.messages.numbers import three
 from tfmem.messages.terminal import PlainTable, present, warn
 from tfmem.pipelines.cli.commands import command
 from tfmem.pipelines.cli.options import (
+    OWN_FOLDER,
     ConfigFile,
-    Out,
+    RunOut,
     Set,
     done,
     given,
@@ -47,7 +48,7 @@ class CurvatureName(str, Enum):
 )
 def self_influence(
     config: ConfigFile,
-    out: Out,
+    out: RunOut = OWN_FOLDER,
     solver: Annotated[
         SolverName | None,
         typer.Option(
