@@ -14,7 +14,8 @@ import typer
 
 import tfmem
 from tfmem.messages.errors import DryRun, InputError
-from tfmem.messages.terminal import is_verbose, printable, tell
+from tfmem.messages.quiet import own_process
+from tfmem.messages.terminal import is_quiet, is_verbose, printable, tell
 from tfmem.pipelines.cli import (
     attribution,
     comparing,
@@ -26,7 +27,7 @@ from tfmem.pipelines.cli import (
     self_influence,
     showing,
 )
-from tfmem.pipelines.cli.commands import app
+from tfmem.pipelines.cli.commands import app, be_loud
 from tfmem.pipelines.cli.stopping import leave
 from tfmem.pipelines.runner import ComponentError
 
@@ -57,6 +58,8 @@ def main(commands: typer.Typer = app) -> None:
     logging.basicConfig(level=logging.WARNING, format="%(message)s", force=True)
     for handler in logging.getLogger().handlers:
         handler.addFilter(_log_as_text)
+    own_process()
+    be_loud(is_quiet(), is_verbose())
     atexit.register(gc.freeze)  # at the end no search for cycles among a million objects: 0.4 s
     try:
         commands()

@@ -109,7 +109,7 @@ def _with_loudness(function: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(function)
     def run(*, verbose: bool, quiet: bool, **given: Any) -> None:
-        _be_loud(quiet or is_quiet(), verbose or is_verbose())
+        be_loud(quiet or is_quiet(), verbose or is_verbose())
         function(**given)
 
     more = {"verbose": Verbose, "quiet": Quiet}
@@ -158,10 +158,11 @@ def _everywhere(
     verbose: Verbose = False,
     quiet: Quiet = False,
 ) -> None:
-    _be_loud(quiet, verbose)
+    be_loud(quiet, verbose)
 
 
-def _be_loud(quiet: bool, verbose: bool) -> None:
+def be_loud(quiet: bool, verbose: bool) -> None:
+    """Decides how much is told, by tfmem and by the libraries that it uses."""
     set_loudness(quiet, verbose)
     level = logging.WARNING if verbose else logging.CRITICAL
     for name in ("absl", "apache_beam", "tensorflow", "root"):
