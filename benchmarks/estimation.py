@@ -13,8 +13,10 @@ from pathlib import Path
 
 import numpy as np
 
-from tfmem.store.predictions import Labels, TrialRecord, write_shard
+from tfmem.store.labels import Labels
+from tfmem.store.predictions import TrialRecord
 from tfmem.store.records import shard_name
+from tfmem.store.shards import write_shard
 
 SIZES = {  # trials, training examples, test examples, classes
     "digits": (500, 1437, 360, 10),

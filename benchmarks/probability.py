@@ -20,7 +20,8 @@ from scipy.special import logit
 from benchmarks.estimation import SIZES, make, run
 from tfmem.estimation.significance import log_mean_p_values
 from tfmem.store.bits import unpack
-from tfmem.store.predictions import LABELS_NAME, Labels, read_shard, write_shard
+from tfmem.store.labels import LABELS_NAME, Labels
+from tfmem.store.shards import read_shard, write_shard
 
 STATISTICS = "correctness", "probability"
 

@@ -18,7 +18,7 @@ from tfmem.aggregation.estimates import influence_record
 from tfmem.aggregation.reading import load_labels
 from tfmem.estimation.kernels import ones
 from tfmem.estimation.search import Search
-from tfmem.store.predictions import read_shard
+from tfmem.store.shards import read_shard
 
 TILE, FOUND = 65_536, 4_000_000
 
@@ -45,8 +45,9 @@ def main():
     trials = len(records)
     print(f"  t={trials}, {train:,} x {test:,}, load {os.getloadavg()[0]:.1f}")
     with step("transposing"):
-        features = ("subset_mask", train), ("train_correct", train), ("test_correct", test)
-        masks, train_correct, test_correct = (turned(records, *each) for each in features)
+        masks = turned([record.subset_mask for record in records], train)
+        train_correct = turned([record.train_correct for record in records], train)
+        test_correct = turned([record.test_correct for record in records], test)
         del records
     with step("counting, same class"):
         counts = [

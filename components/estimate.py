@@ -6,7 +6,8 @@ from tfmem.aggregation.jobs import estimate
 from tfmem.components.component import Component, Parameters, Paths
 from tfmem.messages.terminal import say
 from tfmem.store.artifacts import Influence, Memorization, Predictions
-from tfmem.store.predictions import LABELS_NAME, shards_in
+from tfmem.store.labels import LABELS_NAME
+from tfmem.store.shards import shards_in
 
 
 def Do(inputs: Paths, outputs: Paths, parameters: Parameters) -> None:

@@ -11,7 +11,7 @@ from tfmem.figures.estimators import estimators_figure
 from tfmem.messages.errors import InputError
 from tfmem.store.artifacts import Predictions, SelfInfluence, TrialTable
 from tfmem.store.json_files import value_of
-from tfmem.store.predictions import LABELS_NAME, Labels
+from tfmem.store.labels import LABELS_NAME, Labels
 from tfmem.store.results import SUMMARY_NAME, read_memorization, read_summary
 from tfmem.store.spreadsheets import read_csv
 

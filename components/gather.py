@@ -10,9 +10,10 @@ from tfmem.messages.errors import InputError
 from tfmem.messages.terminal import say
 from tfmem.store.artifacts import Predictions, TrialTable
 from tfmem.store.folders import open_folder
-from tfmem.store.predictions import CONFIG_NAME, LABELS_NAME
+from tfmem.store.journal import TABLE_NAME
+from tfmem.store.labels import LABELS_NAME
+from tfmem.store.predictions import CONFIG_NAME
 from tfmem.training import check_directory, open_farm
-from tfmem.training.journal import TABLE_NAME
 
 
 def Do(inputs: Paths, outputs: Paths, parameters: Parameters) -> None:

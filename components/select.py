@@ -8,8 +8,9 @@ from tfmem.config import Config
 from tfmem.messages.terminal import say
 from tfmem.selection.settling import describe_selection
 from tfmem.store.artifacts import Influence, Predictions, SelectedPairs, Settings
-from tfmem.store.predictions import LABELS_NAME, shards_in
+from tfmem.store.labels import LABELS_NAME
 from tfmem.store.results import read_selection
+from tfmem.store.shards import shards_in
 from tfmem.training import check_directory
 
 

@@ -29,8 +29,9 @@ from tfmem.aggregation.runners import kernel_threads
 from tfmem.experiments.run import load_run
 from tfmem.messages.errors import InputError
 from tfmem.store.manifests import MANIFEST_NAME
-from tfmem.store.predictions import TrialRecord, write_shard
+from tfmem.store.predictions import TrialRecord
 from tfmem.store.records import shard_name
+from tfmem.store.shards import write_shard
 
 
 def search(folder, beam_args=(), room=Room()):  # noqa: B008

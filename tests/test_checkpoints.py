@@ -10,7 +10,8 @@ from tfmem import exchange as published
 from tfmem.messages.errors import InputError
 from tfmem.pipelines.cli import app
 from tfmem.store.bits import unpack
-from tfmem.store.predictions import Labels, read_shard
+from tfmem.store.labels import Labels
+from tfmem.store.shards import read_shard
 
 LEARNER = example_learner()
 

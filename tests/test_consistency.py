@@ -21,7 +21,7 @@ from tfmem.pipelines.runner import Step, run_chain
 from tfmem.store.artifacts import Figures, Page, Predictions
 from tfmem.store.bits import unpack
 from tfmem.store.files import write_atomically
-from tfmem.store.predictions import Labels
+from tfmem.store.labels import Labels
 from tfmem.store.records import encode_example
 
 

@@ -23,8 +23,9 @@ from tfmem.config import SelectionSettings, from_yaml
 from tfmem.messages.errors import InputError
 from tfmem.pipelines import farm
 from tfmem.pipelines.cli import main
-from tfmem.store.predictions import Labels, write_shard
+from tfmem.store.labels import Labels
 from tfmem.store.records import shard_name
+from tfmem.store.shards import write_shard
 
 pytestmark = pytest.mark.dataflow
 

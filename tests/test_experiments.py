@@ -22,7 +22,7 @@ from tfmem.experiments.training import Trained, train_on
 from tfmem.figures.pair_utility import pair_utility_figure
 from tfmem.messages.errors import InputError
 from tfmem.store.bits import unpack
-from tfmem.store.predictions import read_shard
+from tfmem.store.shards import read_shard
 
 TINY = ["model.name=dense", "model.hidden=[32]", "training.epochs=10"]
 

@@ -23,7 +23,7 @@ from tfmem.messages.errors import InputError
 from tfmem.store.bits import unpack
 from tfmem.store.claims import Claims, Worker
 from tfmem.store.folders import Folder, open_folder
-from tfmem.store.predictions import read_shard, write_shard
+from tfmem.store.shards import read_shard, write_shard
 from tfmem.subsets import Trial
 from tfmem.training import trials
 from tfmem.training.directory import open_directory

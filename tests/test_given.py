@@ -7,7 +7,7 @@ from tfmem.config import from_yaml
 from tfmem.messages.errors import InputError
 from tfmem.store.bits import unpack
 from tfmem.store.folders import open_folder
-from tfmem.store.predictions import read_shard
+from tfmem.store.shards import read_shard
 from tfmem.subsets import GivenSubsets, subsets_of, with_subset_digests
 from tfmem.subsets.given import parse_subsets
 from tfmem.subsets.stacks import largest_stack_of_one_size

@@ -10,7 +10,7 @@ from tfmem.datasets import Dataset
 from tfmem.messages.errors import InputError
 from tfmem.store.bits import unpack
 from tfmem.store.groups import groups_to_csv, parse_groups, read_groups
-from tfmem.store.predictions import read_shard
+from tfmem.store.shards import read_shard
 from tfmem.subsets import Trial
 from tfmem.subsets.drawing import subset_size
 from tfmem.subsets.groups import check_groups, groups_digest, units

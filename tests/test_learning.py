@@ -11,7 +11,7 @@ from tfmem import training
 from tfmem.config import from_yaml
 from tfmem.datasets import Dataset
 from tfmem.messages.errors import InputError
-from tfmem.store.predictions import read_shard, write_shard
+from tfmem.store.shards import read_shard, write_shard
 from tfmem.training.features import write_features
 from tfmem.training.learning import describe_unlearned, has_learned, is_left_out
 from tfmem.training.outcome import Unwatched

@@ -18,7 +18,7 @@ from tfmem.aggregation.matrices import write_matrix
 from tfmem.experiments.run import load_run
 from tfmem.messages.errors import InputError
 from tfmem.pipelines.cli import app
-from tfmem.store.predictions import Labels
+from tfmem.store.labels import Labels
 from tfmem.store.records import shard_name
 
 TRIALS, TRAIN, TEST = 130, 42, 25

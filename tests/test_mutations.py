@@ -11,7 +11,7 @@ import pytest
 from tests.helpers.oracle import FINGERPRINT, random_records
 from tfmem.aggregation.reading import _ReadShard
 from tfmem.messages.errors import InputError
-from tfmem.store.predictions import Labels
+from tfmem.store.labels import Labels
 from tfmem.store.records import _masked_crc, decode_example, encode_example, write_records
 
 TRAIN, TEST, RECORDS = 203, 61, 4

@@ -16,8 +16,8 @@ from tfmem.exchange.checkpoints import read_labels
 from tfmem.exchange.matrices import load_matrices
 from tfmem.exchange.pairs import load_pairs
 from tfmem.messages.errors import InputError
+from tfmem.store.labels import Labels
 from tfmem.store.npz import NpzFile, read_npy, read_npz
-from tfmem.store.predictions import Labels
 from tfmem.subsets.given import read_subsets
 
 MEMORY = 8 << 20  # bytes that a hostile file may take

@@ -18,7 +18,7 @@ from tfmem.experiments.consistency import Rule
 from tfmem.pipelines.memorization import presentation
 from tfmem.pipelines.runner import ComponentError, Step, run_chain
 from tfmem.store.bits import unpack
-from tfmem.store.predictions import read_shard
+from tfmem.store.shards import read_shard
 
 
 def test_a_run_leaves_what_it_promises_and_says_where(digits_run):

@@ -16,7 +16,8 @@ from tfmem.pipelines.plan import plan_table
 from tfmem.planning import Question, Sizes, TrialTime, make_plan
 from tfmem.planning.costs import counting_bytes, record_bytes
 from tfmem.store.bits import pack
-from tfmem.store.predictions import TrialRecord, write_shard
+from tfmem.store.predictions import TrialRecord
+from tfmem.store.shards import write_shard
 from tfmem.training import timing
 
 SMALL = ("configs/digits.yaml", "--trials", "200,400", "--fractions", "0.5,0.8")

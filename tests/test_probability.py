@@ -22,8 +22,8 @@ from tfmem.selection.settling import choose_pairs
 from tfmem.store.bits import unpack
 from tfmem.store.confidence import Confidence
 from tfmem.store.manifests import MANIFEST_NAME
-from tfmem.store.predictions import write_shard
 from tfmem.store.records import shard_name
+from tfmem.store.shards import write_shard
 
 
 def with_probabilities(records, rng):

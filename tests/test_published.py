@@ -14,7 +14,7 @@ from tfmem.exchange import demonstration
 from tfmem.exchange.matrices import ClassMatrix
 from tfmem.figures import pair_galleries, save_pair_galleries
 from tfmem.messages.errors import InputError
-from tfmem.store.predictions import write_shard
+from tfmem.store.shards import write_shard
 
 LEARNER = example_learner()  # 3 and 5 training, 2 and 3 test examples of classes 0 and 2
 

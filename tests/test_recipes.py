@@ -17,7 +17,7 @@ from tfmem.messages.errors import InputError
 from tfmem.models import build
 from tfmem.models.normalization import fuse_batch_normalization
 from tfmem.store.bits import unpack
-from tfmem.store.predictions import read_shard
+from tfmem.store.shards import read_shard
 from tfmem.subsets import Trial
 from tfmem.training.mirrored import MirroredTrainer
 from tfmem.training.outcome import Unwatched

@@ -8,8 +8,10 @@ from hypothesis import strategies as st
 from tests.helpers.oracle import example_learner, random_records, record
 from tfmem.messages.errors import InputError
 from tfmem.store.bits import pack, unpack
-from tfmem.store.predictions import Labels, TrialRecord, read_shard, write_shard
+from tfmem.store.labels import Labels
+from tfmem.store.predictions import TrialRecord
 from tfmem.store.records import decode_example, encode_example, read_records, write_records
+from tfmem.store.shards import read_shard, write_shard
 
 
 def framed(payloads):

@@ -27,8 +27,8 @@ from tfmem.pipelines.experiments import page as experiments_page
 from tfmem.pipelines.runner import run_chain
 from tfmem.pipelines.text import study
 from tfmem.store.bits import unpack
-from tfmem.store.predictions import read_shard
 from tfmem.store.results import read_memorization, read_pairs
+from tfmem.store.shards import read_shard
 from tfmem.training.digests import with_digests
 
 CONDUCTED = "removal", "instances", "seeds", "reduction-rate", "typicality"

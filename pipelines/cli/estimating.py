@@ -167,7 +167,8 @@ def groups(
     from tfmem.aggregation.group_estimates import estimate_groups
     from tfmem.aggregation.reading import load_labels
     from tfmem.store.groups import GROUPS_NAME, read_groups
-    from tfmem.store.predictions import LABELS_NAME, shards_in
+    from tfmem.store.labels import LABELS_NAME
+    from tfmem.store.shards import shards_in
 
     predictions = folder / "predictions"
     labels = str(predictions / LABELS_NAME)

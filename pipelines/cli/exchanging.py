@@ -98,7 +98,7 @@ def import_(
     """
     from tfmem.datasets import load
     from tfmem.exchange import import_checkpoints, read_labels
-    from tfmem.store.predictions import Labels
+    from tfmem.store.labels import Labels
 
     if (labels and dataset) or (data_dir and not dataset):
         raise InputError("expected --labels, or --dataset (with --data-dir), or neither")

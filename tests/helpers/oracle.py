@@ -6,7 +6,8 @@ from math import comb
 import numpy as np
 
 from tfmem.store.bits import pack
-from tfmem.store.predictions import Labels, TrialRecord
+from tfmem.store.labels import Labels
+from tfmem.store.predictions import TrialRecord
 
 FINGERPRINT, DIGEST = b"f" * 32, b"c" * 32
 

@@ -25,13 +25,14 @@ from tfmem.influence.scores import Scores
 from tfmem.selection.rules import read_rule
 from tfmem.store.claims import Claims, Worker
 from tfmem.store.folders import open_folder
+from tfmem.store.journal import Journal, TrialNote
+from tfmem.store.labels import Labels
 from tfmem.store.manifests import MANIFEST_NAME, Publishing, State
 from tfmem.store.outputs import current_place
-from tfmem.store.predictions import Labels, read_shard, write_shard
 from tfmem.store.results import estimator_of, read_identity, read_self_influence
 from tfmem.store.sets import read_manifest
+from tfmem.store.shards import read_shard, write_shard
 from tfmem.training.checkpoints import Checkpoint
-from tfmem.training.journal import Journal, TrialNote
 
 KINDS = "memorization", "influence", "pairs"
 SHARD = "predictions/predictions-00000-of-00001.tfrecord"

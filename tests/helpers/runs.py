@@ -6,8 +6,9 @@ from tests.helpers.oracle import FINGERPRINT, random_records
 from tfmem.aggregation.counting import Room
 from tfmem.aggregation.jobs import estimate
 from tfmem.config import SelectionSettings
-from tfmem.store.predictions import Labels, write_shard
+from tfmem.store.labels import Labels
 from tfmem.store.records import shard_name
+from tfmem.store.shards import write_shard
 
 SELECTION = SelectionSettings(memorization=0.1, influence=0.1)
 KINDS = ("memorization", "influence", "pairs")

@@ -7,7 +7,7 @@ example and trial however few trials a bundle brings.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import apache_beam as beam
@@ -15,7 +15,8 @@ import numpy as np
 
 from tfmem.aggregation.reading import load_labels
 from tfmem.estimation.kernels import transpose_bits
-from tfmem.store.predictions import Labels, TrialRecord
+from tfmem.store.labels import Labels
+from tfmem.store.predictions import TrialRecord
 
 BATCH = 256  # trials that are turned together
 
@@ -115,14 +116,11 @@ class _Cut(WithGroups):
         trial_ids = np.array([record.trial_id for record in records], np.int64)
         train = any(len(group.train) for group in self._groups.values())
         test = any(len(group.test) for group in self._groups.values())
-        masks, train_correct, test_correct = (
-            turned(records, name, count if wanted else 0)
-            for name, count, wanted in (
-                ("subset_mask", len(self._labels.train_labels), train),
-                ("train_correct", len(self._labels.train_labels), train),
-                ("test_correct", len(self._labels.test_labels), test),
-            )
-        )
+        trains = len(self._labels.train_labels) if train else 0
+        tests = len(self._labels.test_labels) if test else 0
+        masks = turned([record.subset_mask for record in records], trains)
+        train_correct = turned([record.train_correct for record in records], trains)
+        test_correct = turned([record.test_correct for record in records], tests)
         for key, group in self._groups.items():
             yield (
                 key,
@@ -135,12 +133,16 @@ class _Cut(WithGroups):
             )
 
 
-def turned(records: list[TrialRecord], name: str, count: int) -> np.ndarray:
-    """A packed feature of records along the trials: uint64 `[count, words]`."""
+def turned(packed: Sequence[bytes], count: int) -> np.ndarray:
+    """Bits of examples, an element a trial, along the trials: uint64 `[count, words]`.
+
+    Args:
+      packed: `[ceil(count / 8)]` bytes each, as records hold them.
+      count: number of examples; 0 leaves all of them out.
+    """
     if not count:
-        return np.zeros((0, -(-len(records) // 64)), np.uint64)
-    packed = np.stack([np.frombuffer(getattr(record, name), np.uint8) for record in records])
-    return transpose_bits(packed, count)
+        return np.zeros((0, -(-len(packed) // 64)), np.uint64)
+    return transpose_bits(np.stack([np.frombuffer(bits, np.uint8) for bits in packed]), count)
 
 
 def _along_examples(bits: np.ndarray, trials: int) -> np.ndarray:

@@ -12,7 +12,7 @@ from tfmem.aggregation.counting import count_class
 from tfmem.aggregation.one_by_one import each_trial
 from tfmem.estimation.estimator import ClassCounts
 from tfmem.estimation.kernels import transpose_bits
-from tfmem.store.predictions import Labels
+from tfmem.store.labels import Labels
 
 _PAIRS = 1 << 22  # counted at once: some 200 MB of estimates and errors
 

@@ -12,7 +12,7 @@ from apache_beam.io.filesystems import FileSystems
 
 from tfmem.config import from_yaml
 from tfmem.messages.errors import InputError
-from tfmem.store.predictions import CONFIG_NAME, TrialRecord
+from tfmem.store.predictions import CONFIG_NAME, RunIdentity, TrialRecord
 from tfmem.store.records import parse_shard_name, shard_name
 
 STILL_TRAINING = "if the run is still in training, wait for its end"
@@ -23,10 +23,8 @@ class Identity(NamedTuple):
     """What must agree between records, and where a record stands."""
 
     trial_id: int
-    seed: int
+    run: RunIdentity
     content: bytes
-    config_digest: bytes
-    dataset_fingerprint: bytes
     source: str
     diverged: bool
 
@@ -88,10 +86,8 @@ def identify(record: TrialRecord, source: str) -> Identity:
     """The identity of a record, and where it stands."""
     return Identity(
         record.trial_id,
-        record.seed,
+        record.run,
         hashlib.sha256(record.to_example()).digest()[:16],
-        record.config_digest,
-        record.dataset_fingerprint,
         source,
         bool(record.diverged),
     )
@@ -114,13 +110,13 @@ def check_identities(identities: Iterable[Identity], planned: Planned | None = N
     ordered = sorted(identities, key=lambda identity: identity.source)
     for identity in ordered:
         first = ordered[0]
-        if planned and identity.seed != planned.seed:
+        if planned and identity.run.seed != planned.seed:
             raise InputError(
                 f"{identity.source}: expected seed {planned.seed} as in {planned.settings}, "
-                f"received {identity.seed}"
+                f"received {identity.run.seed}"
             )
-        for name in ("seed", "config_digest", "dataset_fingerprint"):
-            if getattr(identity, name) != getattr(first, name):
+        for name, own, expected in zip(identity.run._fields, identity.run, first.run, strict=True):
+            if own != expected:
                 raise InputError(
                     f"{identity.source}: {name} differs from that of {first.source}: records of "
                     "different runs cannot be counted together"

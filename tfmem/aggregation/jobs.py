@@ -44,7 +44,8 @@ from tfmem.messages.errors import InputError
 from tfmem.selection.candidates import Candidates
 from tfmem.selection.finding import in_class
 from tfmem.selection.settling import choose_pairs
-from tfmem.store.predictions import Labels, TrialRecord
+from tfmem.store.labels import Labels
+from tfmem.store.predictions import TrialRecord
 from tfmem.store.sets import Found, check_together, read_counted, read_manifest
 from tfmem.store.sets import find_files as find_set
 

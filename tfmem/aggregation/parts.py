@@ -20,7 +20,7 @@ from tfmem.aggregation.identities import (
 from tfmem.aggregation.memory import divide, row_bytes
 from tfmem.aggregation.reading import ReadTrials, load_labels, matching_files
 from tfmem.config import Statistic
-from tfmem.store.predictions import Labels
+from tfmem.store.labels import Labels
 
 _PAIR = 8  # bytes of a pair of one class: its influence and its count
 _WORKING = 40  # bytes a pair of the class or of the step of a tile that is being estimated

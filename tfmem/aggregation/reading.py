@@ -15,8 +15,9 @@ from apache_beam.pvalue import TaggedOutput
 from tfmem.aggregation.globs import matching
 from tfmem.aggregation.identities import STILL_TRAINING, Identity, identify
 from tfmem.messages.errors import InputError
+from tfmem.store.labels import Labels
 from tfmem.store.manifests import MANIFEST_NAME
-from tfmem.store.predictions import Labels, TrialRecord
+from tfmem.store.predictions import TrialRecord
 from tfmem.store.records import read_records
 from tfmem.store.sets import check_complete
 

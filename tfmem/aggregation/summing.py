@@ -24,7 +24,7 @@ class _CutProbabilities(WithGroups):
     def process(self, batch: list[tuple[TrialRecord, str]]) -> Iterator[tuple[int, Batch]]:
         records = [record for record, _ in batch]
         trial_ids = np.array([record.trial_id for record in records], np.int64)
-        masks = turned(records, "subset_mask", len(self._labels.train_labels))
+        masks = turned([record.subset_mask for record in records], len(self._labels.train_labels))
         train, test = _stack(batch, "train"), _stack(batch, "test")
         for key, group in self._groups.items():
             confidences = train.examples(group.train), test.examples(group.test)
@@ -37,10 +37,11 @@ def _stack(batch: list[tuple[TrialRecord, str]], split: Literal["train", "test"]
     for record, source in batch:
         confidence = record.confidence(split, source)
         if confidence is None:
+            feature, earlier = TrialRecord.confidence_features(split)
             raise InputError(
-                f"{source}: expected a feature '{split}_margin' (or '{split}_prob' of earlier "
-                "versions), which estimation.statistic: probability needs, but there is none: it "
-                "is written where training.probabilities is true"
+                f"{source}: expected a feature {feature!r} (or {earlier!r} of earlier versions), "
+                "which estimation.statistic: probability needs, but there is none: it is written "
+                "where training.probabilities is true"
             )
         found.append(confidence)
     return Confidence.of(found)

@@ -13,7 +13,8 @@ from tfmem.aggregation.reading import load_labels
 from tfmem.estimation.kernels import co_occurrence, ones
 from tfmem.estimation.significance import p_values, q_values
 from tfmem.estimation.thresholds import at_least
-from tfmem.store.predictions import LABELS_NAME, Labels, shards_in
+from tfmem.store.labels import LABELS_NAME, Labels
+from tfmem.store.shards import shards_in
 
 _BLOCK = 1 << 22  # influences counted at once
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from tfmem.messages.errors import InputError
 from tfmem.store.files import complete_file, remove_leftovers
-from tfmem.store.npz import read_npz
+from tfmem.store.npz import read_npz, write_npz
 
 Arrays = dict[str, np.ndarray]
 
@@ -67,4 +67,4 @@ def _write(path: Path, arrays: Arrays) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     remove_leftovers(path.parent)
     with complete_file(path) as file:
-        np.savez(file, **arrays)  # type: ignore[arg-type]
+        write_npz(file, arrays)

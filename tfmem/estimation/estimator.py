@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from statistics import NormalDist
+from typing import NamedTuple
 
 import numpy as np
 
@@ -200,19 +201,26 @@ def variance(
         return p_in * (1 - p_in) / (num_in - 1) + p_out * (1 - p_out) / (num_out - 1)
 
 
-Samples = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
+class Samples(NamedTuple):
+    """Correct trials, and all trials, with an example and without it; arrays that broadcast."""
+
+    correct_in: np.ndarray
+    num_in: np.ndarray
+    correct_out: np.ndarray
+    num_out: np.ndarray
 
 
 def train_samples(counts: TrainCounts) -> Samples:
     """The counts behind memorization, as arguments for `difference` and `variance`, `[train]`."""
-    return counts.correct_in, counts.num_in, counts.correct - counts.correct_in, counts.num_out
+    correct_out = counts.correct - counts.correct_in
+    return Samples(counts.correct_in, counts.num_in, correct_out, counts.num_out)
 
 
 def class_samples(counts: ClassCounts) -> Samples:
     """The counts behind influence, likewise; they broadcast to `[train, test]`."""
     correct_out = counts.test_correct - counts.test_correct_in
     num_in, num_out = counts.train.num_in[:, None], counts.train.num_out[:, None]
-    return counts.test_correct_in, num_in, correct_out, num_out
+    return Samples(counts.test_correct_in, num_in, correct_out, num_out)
 
 
 def memorization(counts: TrainCounts) -> Difference:

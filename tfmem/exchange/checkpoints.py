@@ -16,15 +16,11 @@ from tfmem.exchange.aux_arrays import FILE_NAME, ReleasedRun, read_run
 from tfmem.messages.errors import InputError
 from tfmem.store.bits import pack
 from tfmem.store.files import write_atomically
+from tfmem.store.labels import LABELS_NAME, Labels, class_numbers
 from tfmem.store.npz import NpzFile
-from tfmem.store.predictions import (
-    LABELS_NAME,
-    Labels,
-    TrialRecord,
-    class_numbers,
-    write_shard,
-)
+from tfmem.store.predictions import TrialRecord
 from tfmem.store.records import shard_name
+from tfmem.store.shards import write_shard
 
 _TRIALS_A_SHARD = 64
 _UNKNOWN_SEED = -1

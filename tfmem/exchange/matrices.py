@@ -21,8 +21,8 @@ from tfmem.estimation.thresholds import at_least
 from tfmem.exchange.arrays import check_estimates, check_index, write_npz
 from tfmem.exchange.pairs import most_influential_first
 from tfmem.messages.errors import InputError
+from tfmem.store.labels import class_numbers
 from tfmem.store.npz import NpzFile
-from tfmem.store.predictions import class_numbers
 
 
 @dataclass(frozen=True)

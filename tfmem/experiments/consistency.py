@@ -24,7 +24,8 @@ from tfmem.estimation.thresholds import at_least
 from tfmem.messages.errors import InputError
 from tfmem.planning.power import lemma_bound
 from tfmem.store.files import write_atomically
-from tfmem.store.predictions import LABELS_NAME, Labels, shards_in
+from tfmem.store.labels import LABELS_NAME, Labels
+from tfmem.store.shards import shards_in
 from tfmem.store.spreadsheets import to_csv
 
 _THRESHOLDS = np.arange(1, 101) / 100

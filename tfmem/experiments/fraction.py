@@ -23,7 +23,8 @@ from tfmem.estimation.estimator import count_train, memorization, train_samples,
 from tfmem.estimation.thresholds import at_least
 from tfmem.experiments.outcome import Outcome
 from tfmem.experiments.training import independent, train_alone, with_trials, workplace
-from tfmem.store.predictions import LABELS_NAME, shards_in
+from tfmem.store.labels import LABELS_NAME
+from tfmem.store.shards import shards_in
 
 QUESTION = "Which subset fraction gives the best estimates?"
 ERROR = "rmse_"  # columns of the table that begin so say for how many trials

@@ -72,7 +72,7 @@ def leave_one_out(
     right_out = right_out.reshape(len(index), -1).sum(axis=1)
     sides: dict[str, Samples] = {
         "estimate": _counts(memorization.iloc[index]),
-        "leave_one_out": (
+        "leave_one_out": Samples(
             right_in,
             np.full(len(index), settings.repeats_with),
             right_out,
@@ -161,7 +161,7 @@ def _counts(rows: pd.DataFrame) -> Samples:
     share_in, num_in, share_out, num_out = (
         rows[name].to_numpy(float) for name in ("accuracy_in", "n_in", "accuracy_out", "n_out")
     )
-    return np.rint(share_in * num_in), num_in, np.rint(share_out * num_out), num_out
+    return Samples(np.rint(share_in * num_in), num_in, np.rint(share_out * num_out), num_out)
 
 
 def _findings(config: Config, table: pd.DataFrame) -> tuple[str, ...]:

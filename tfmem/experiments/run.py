@@ -17,8 +17,8 @@ from tfmem.estimation.blocks import InfluenceBlock
 from tfmem.messages.errors import InputError
 from tfmem.store import pairs as pair_selection
 from tfmem.store.bits import unpack
+from tfmem.store.labels import LABELS_NAME, Labels
 from tfmem.store.outputs import current_place
-from tfmem.store.predictions import LABELS_NAME, Labels, read_shard, shards_in
 from tfmem.store.records import decode_example
 from tfmem.store.results import (
     SUBSAMPLED,
@@ -28,6 +28,7 @@ from tfmem.store.results import (
     read_selection,
 )
 from tfmem.store.sets import check_complete, check_together, read_manifest, read_set
+from tfmem.store.shards import read_shard, shards_in
 
 _NAMED = 20  # classes that a message names
 

@@ -15,7 +15,9 @@ from tfmem.estimation.estimator import TrainCounts, memorization
 from tfmem.experiments.training import train_alone, workplace
 from tfmem.messages.errors import InputError
 from tfmem.store.bits import unpack
-from tfmem.store.predictions import LABELS_NAME, TrialRecord, shards_in
+from tfmem.store.labels import LABELS_NAME
+from tfmem.store.predictions import TrialRecord
+from tfmem.store.shards import shards_in
 
 
 @dataclass(frozen=True)

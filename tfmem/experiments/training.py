@@ -17,7 +17,7 @@ from tfmem.datasets import AnyDataset
 from tfmem.messages.errors import InputError
 from tfmem.store.bits import unpack
 from tfmem.store.files import write_atomically
-from tfmem.store.predictions import read_shard, shards_in
+from tfmem.store.shards import read_shard, shards_in
 from tfmem.subsets import GivenSubsets
 from tfmem.subsets.drawing import random_order
 from tfmem.training import TrialSummary, train

@@ -16,7 +16,7 @@ from tfmem.influence.scores import Scores, joined, some_remove_scores
 from tfmem.influence.solver import Solver
 from tfmem.messages.errors import InputError
 from tfmem.store.files import complete_file
-from tfmem.store.npz import NpzFile
+from tfmem.store.npz import NpzFile, write_npz
 
 _AT_ONCE = 512  # examples, or as many as the solver takes at once if those are more
 
@@ -97,7 +97,8 @@ def _chunks(solver: Solver) -> Iterator[np.ndarray]:
 
 def _write(part: Solved, path: Path) -> None:
     with complete_file(path) as file:
-        np.savez(file, seconds=part.seconds, cpu_seconds=part.cpu_seconds, **vars(part.scores))
+        took = {"seconds": part.seconds, "cpu_seconds": part.cpu_seconds}
+        write_npz(file, {**took, **vars(part.scores)})
 
 
 def _read(path: Path) -> Solved | None:

@@ -6,26 +6,32 @@ reads and writes it without TensorFlow, because Beam workers do.
 
 from __future__ import annotations
 
-import io
-import os
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, fields, replace
-from pathlib import Path
-from typing import Any, BinaryIO, Literal
+from dataclasses import dataclass, replace
+from typing import Literal, NamedTuple
 
 import numpy as np
 
 from tfmem.messages.errors import InputError
 from tfmem.store.confidence import Confidence, from_bytes
-from tfmem.store.files import write_atomically
-from tfmem.store.npz import NpzFile
-from tfmem.store.records import decode_example, encode_example, feature, read_records
+from tfmem.store.records import decode_example, encode_example, feature
 
-LABELS_NAME = "labels.npz"
 CONFIG_NAME = "config.yaml"  # of the run that the predictions beside it are of
-MOST_CLASSES = 1 << 20
 _CONFIDENCES = ("train_margin", "test_margin", "train_prob", "test_prob")
 Split = Literal["train", "test"]
+
+
+class RunIdentity(NamedTuple):
+    """What all records of one run have in common, by the names of its features.
+
+    Attributes:
+      seed: seed of the run.
+      config_digest: hash of the settings that decide the predictions.
+      dataset_fingerprint: hash of the data set.
+    """
+
+    seed: int
+    config_digest: bytes
+    dataset_fingerprint: bytes
 
 
 @dataclass(frozen=True)
@@ -134,6 +140,26 @@ class TrialRecord:
                 return from_bytes(values, kind == "margin", f"{source}: {split}_{kind}")
         return None
 
+    @staticmethod
+    def confidence_features(split: Split) -> tuple[str, str]:
+        """The feature that `confidence` reads, and that of earlier versions."""
+        return f"{split}_margin", f"{split}_prob"
+
+    def had_finite_loss(self) -> bool | None:
+        """Whether probabilities of an earlier version's record are numbers, as after a finite loss.
+
+        Returns:
+          None if the record holds no probabilities.
+        """
+        if not self.train_prob:
+            return None
+        return bool(np.isfinite(np.frombuffer(self.train_prob, "<f2")).all())
+
+    @property
+    def run(self) -> RunIdentity:
+        """What it has in common with the other records of its run."""
+        return RunIdentity(self.seed, self.config_digest, self.dataset_fingerprint)
+
     def without_confidence(self) -> TrialRecord:
         """The record without what only estimates of probabilities need."""
         return replace(self, train_margin=b"", test_margin=b"", train_prob=b"", test_prob=b"")
@@ -144,127 +170,3 @@ def _check_bits(packed: bytes, count: int, where: str) -> None:
         raise InputError(f"{where}: expected {-(-count // 8)} bytes, received {len(packed)}")
     if count % 8 and packed[-1] >> count % 8:
         raise InputError(f"{where}: bits are set beyond its {count} examples")
-
-
-@dataclass(frozen=True)
-class Labels:
-    """All that estimation needs of a data set.
-
-    Attributes:
-      train_labels: int64 `[num_train]` in index order.
-      test_labels: int64 `[num_test]` in index order.
-      class_names: one name a class.
-      dataset_fingerprint: hash that records must carry; empty where unknown.
-      clean_train_labels: int64 `[num_train]`, the labels before noise was added; None if none was.
-    """
-
-    train_labels: np.ndarray
-    test_labels: np.ndarray
-    class_names: tuple[str, ...]
-    dataset_fingerprint: bytes = b""
-    clean_train_labels: np.ndarray | None = None
-
-    def pairs_in_class(self) -> int:
-        """How many pairs of a training and a test example are of one class."""
-        counts = [
-            np.bincount(labels, minlength=len(self.class_names))
-            for labels in (self.train_labels, self.test_labels)
-        ]
-        return int(counts[0] @ counts[1])
-
-    def to_npz(self) -> bytes:
-        """The contents of a `labels.npz`."""
-        file = io.BytesIO()
-        noise: dict[str, Any] = {}
-        if self.clean_train_labels is not None:
-            noise["clean_train_labels"] = np.asarray(self.clean_train_labels, np.int64)
-        np.savez_compressed(
-            file,
-            train_labels=np.asarray(self.train_labels, np.int64),
-            test_labels=np.asarray(self.test_labels, np.int64),
-            class_names=np.array(self.class_names, np.str_),
-            dataset_fingerprint=np.frombuffer(self.dataset_fingerprint, np.uint8),
-            **noise,
-        )
-        return file.getvalue()
-
-    @classmethod
-    def from_npz(cls, contents: bytes, source: str) -> Labels:
-        """Reads a `labels.npz`; all but `train_labels` and `test_labels` may be absent.
-
-        Raises:
-          InputError: if it is no such file, has an array of another name, or its labels are not
-            those of classes 0, 1, ….
-        """
-        known = [field.name for field in fields(cls)]
-        with NpzFile(contents, source) as arrays:
-            if others := [name for name in arrays.names if name not in known]:
-                raise InputError(
-                    f"{source}: expected arrays {', '.join(known)}, received {others[0]!r}"
-                )
-            train, test = (
-                class_numbers(arrays.array(name, "iu", ("examples",)), f"{source}: {name}")
-                for name in ("train_labels", "test_labels")
-            )
-            classes = int(max(train.max(initial=-1), test.max(initial=-1))) + 1
-            names: Iterable[object] = range(classes)
-            if "class_names" in arrays:
-                names = arrays.array("class_names", "iuU", ("classes",)).tolist()
-            fingerprint = b""
-            if "dataset_fingerprint" in arrays:
-                fingerprint = arrays.array("dataset_fingerprint", "u", ("bytes",)).tobytes()
-            clean = None
-            if "clean_train_labels" in arrays:
-                clean = class_numbers(
-                    arrays.array("clean_train_labels", "iu", train.shape),
-                    f"{source}: clean_train_labels",
-                )
-        class_names = tuple(map(str, names))
-        if len(class_names) < classes:
-            raise InputError(
-                f"{source}: label {classes - 1} has no name ({len(class_names)} class_names)"
-            )
-        return cls(train, test, class_names, fingerprint, clean)
-
-
-def class_numbers(values: np.ndarray, where: str) -> np.ndarray:
-    """Class numbers as int64.
-
-    Args:
-      values: integers of any type and shape.
-      where: file and array, for the message.
-
-    Raises:
-      InputError: naming the first that is negative, or too large for anything to be counted by
-        class.
-    """
-    wrong = (values < 0) | (values >= MOST_CLASSES)
-    if wrong.any():
-        position = int(wrong.argmax())
-        raise InputError(
-            f"{where}: expected class numbers from 0, below {MOST_CLASSES:,}, received "
-            f"{values.flat[position]} at position {position}"
-        )
-    return values.astype(np.int64)
-
-
-def shards_in(folder: Path) -> list[str]:
-    """The prediction shards of a folder, in order."""
-    return [str(path) for path in sorted(folder.glob("predictions-*.tfrecord"))]
-
-
-def read_shard(path: str | os.PathLike[str]) -> Iterator[TrialRecord]:
-    """Yields the records of a local shard."""
-    with open(path, "rb") as file:
-        yield from parse_shard(file, str(path))
-
-
-def parse_shard(file: BinaryIO, source: str) -> Iterator[TrialRecord]:
-    """Yields the records of an open shard; `source` is what errors call it."""
-    for payload, where in read_records(file, source):
-        yield TrialRecord.from_example(payload, where)
-
-
-def write_shard(path: Path, records: Iterable[TrialRecord]) -> None:
-    """Writes a local shard; it appears under its name only when it is complete and on disk."""
-    write_atomically(path, (record.to_example() for record in records))

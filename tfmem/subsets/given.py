@@ -7,7 +7,6 @@ of prediction records) and `num_train` (int64).
 from __future__ import annotations
 
 import hashlib
-import io
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from tfmem.messages.errors import InputError
-from tfmem.store.npz import NpzFile
+from tfmem.store.npz import NpzFile, npz_bytes
 
 SUBSETS_NAME = "subsets.npz"  # of the copy beside the predictions
 
@@ -61,9 +60,8 @@ class GivenSubsets:
 
     def to_npz(self) -> bytes:
         """The contents of a file of subsets."""
-        file = io.BytesIO()
-        np.savez_compressed(file, masks=self.masks, num_train=np.int64(self.num_train))
-        return file.getvalue()
+        arrays = {"masks": self.masks, "num_train": np.int64(self.num_train)}
+        return npz_bytes(arrays, compressed=True)
 
 
 def parse_subsets(contents: bytes, source: str) -> GivenSubsets:

@@ -1,30 +1,24 @@
-"""The state of trials that are being trained, so that one that was killed goes on."""
+"""When the state of trials in training is saved, so that one that was killed goes on."""
 
 from __future__ import annotations
 
-import io
 import sys
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tfmem.messages.errors import InputError
+from tfmem.store.checkpoints import Form, TrainingState, read_state, write_state
 from tfmem.store.folders import Folder
-from tfmem.store.npz import PLAIN, NpzFile
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
 
 class Checkpoint:
-    """The checkpoint of trials that are trained together.
-
-    A file `first-count.npz` with arrays `epoch` (the next one), `losses`, and `v0, v1, …`: weights
-    and state, then velocities, in the trainer's order; those of stacked models have the trial as
-    their first axis.
-    """
+    """The checkpoint of trials that are trained together, a file (see `store.checkpoints`)."""
 
     def __init__(self, folder: Folder, name: str, digest: bytes, minutes: float) -> None:
         """Names a checkpoint.
@@ -43,25 +37,17 @@ class Checkpoint:
 
     def load(self, variables: Sequence[tf.Variable]) -> tuple[int, np.ndarray | None]:
         """Sets the variables to what was saved; see `Watcher.resume`."""
-        if not self._folder.exists(self._name):
-            return 0, None
+        forms = [Form(tuple(v.shape), np.dtype(v.dtype.as_numpy_dtype)) for v in variables]
         try:
-            contents = self._folder.read(self._name)
-        except FileNotFoundError:  # another worker has finished
-            return 0, None
-        try:
-            with NpzFile(contents, self._folder.path(self._name)) as arrays:
-                if arrays.array("digest", "u", ("bytes",)).tobytes() != self._digest:
-                    return 0, None
-                values = [_value(arrays, f"v{i}", v) for i, v in enumerate(variables)]
-                epoch = int(arrays.array("epoch", "iu", ()))
-                losses = arrays.array("losses", "f", ("trials",))
+            saved = read_state(self._folder, self._name, self._digest, forms)
         except InputError as error:
             print(f"{error}: its trials begin anew", file=sys.stderr)
             return 0, None
-        for variable, value in zip(variables, values, strict=True):
+        if saved is None:
+            return 0, None
+        for variable, value in zip(variables, saved.values, strict=True):
             variable.assign(value)
-        return epoch, losses
+        return saved.epoch, saved.losses
 
     def save_if_due(
         self, epoch: int, losses: np.ndarray, variables: Sequence[tf.Variable], force: bool
@@ -69,23 +55,11 @@ class Checkpoint:
         """Saves the state after an epoch if the last time is long enough ago, or by force."""
         if not force and time.monotonic() - self._last < self._seconds:
             return
-        file = io.BytesIO()
-        arrays: dict[str, Any] = {f"v{i}": np.asarray(v.numpy()) for i, v in enumerate(variables)}
-        digest = np.frombuffer(self._digest, np.uint8)
-        np.savez(file, epoch=epoch + 1, losses=losses, digest=digest, **arrays)
-        self._folder.make()
-        self._folder.write(self._name, file.getvalue())
+        values = [np.asarray(variable.numpy()) for variable in variables]
+        state = TrainingState(epoch + 1, losses, values)
+        write_state(self._folder, self._name, self._digest, state)
         self._last = time.monotonic()
 
     def remove(self) -> None:
         """Removes the file."""
         self._folder.remove(self._name)
-
-
-def _value(arrays: NpzFile, name: str, variable: tf.Variable) -> np.ndarray:
-    """What a variable held; numpy knows types such as bfloat16 by their size only."""
-    kind = np.dtype(variable.dtype.as_numpy_dtype)
-    value = arrays.array(name, PLAIN + "V", tuple(variable.shape))
-    if value.dtype != kind and (value.dtype.kind, value.itemsize) != ("V", kind.itemsize):
-        raise InputError(f"{arrays.source}: {name}: expected {kind}, received {value.dtype}")
-    return value.view(kind)

@@ -10,7 +10,8 @@ from tfmem.config import Config, differences, from_yaml
 from tfmem.datasets import AnyDataset
 from tfmem.messages.errors import InputError
 from tfmem.store.folders import Folder, open_folder
-from tfmem.store.predictions import CONFIG_NAME, LABELS_NAME, Labels
+from tfmem.store.labels import LABELS_NAME, Labels
+from tfmem.store.predictions import CONFIG_NAME
 from tfmem.subsets import Subsets, subsets_of
 from tfmem.subsets.stacks import check_batch
 

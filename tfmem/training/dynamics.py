@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,7 +16,7 @@ from tfmem.datasets import AnyDataset
 from tfmem.messages.errors import InputError
 from tfmem.messages.quiet import import_tensorflow
 from tfmem.store.files import write_atomically
-from tfmem.store.npz import read_npz
+from tfmem.store.npz import npz_bytes, read_npz
 from tfmem.subsets import GivenSubsets, Trial
 
 if TYPE_CHECKING:
@@ -201,9 +200,7 @@ def _train(
 
 
 def _write(path: Path, seen: Mapping[str, np.ndarray]) -> None:
-    file = io.BytesIO()
-    np.savez(file, allow_pickle=False, **seen)
-    write_atomically(path, file.getvalue())
+    write_atomically(path, npz_bytes(seen))
 
 
 def _read(path: Path) -> dict[str, np.ndarray]:

@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 
 from tfmem.messages.terminal import say
+from tfmem.store.journal import TrialNote
 from tfmem.store.predictions import TrialRecord
-from tfmem.training.journal import TrialNote
 from tfmem.training.shards import Shards
 
 
@@ -53,6 +53,4 @@ def _is_left_out_by_accuracy(record: TrialRecord, loss: float) -> bool:
     """
     if not record.diverged:
         return False
-    if np.isfinite(loss) or not record.train_prob:
-        return bool(np.isfinite(loss))
-    return bool(np.isfinite(np.frombuffer(record.train_prob, "<f2")).all())
+    return bool(np.isfinite(loss)) or bool(record.had_finite_loss())

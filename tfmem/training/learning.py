@@ -17,7 +17,7 @@ from tfmem.datasets import AnyDataset, Dataset
 from tfmem.messages.errors import InputError
 
 if TYPE_CHECKING:
-    from tfmem.training.journal import TrialNote
+    from tfmem.store.journal import TrialNote
 
 _USUAL = 0.1, 20.0  # the largest input, where scale is no likely cause
 _SDS = 3  # of the most frequent class's share in a random subset

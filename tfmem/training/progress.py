@@ -21,7 +21,7 @@ from rich.progress import (
 from typing_extensions import Self
 
 from tfmem.messages.terminal import is_quiet, say
-from tfmem.training.journal import TrialNote
+from tfmem.store.journal import TrialNote
 
 _LINE_SECONDS = 60.0
 _UNITS = ((86_400, "days"), (3_600, "hours"), (60, "minutes"), (1, "seconds"))

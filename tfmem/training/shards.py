@@ -1,4 +1,4 @@
-"""The shards of a run: which trials each holds, and what is there already.
+"""The shards of a run: which trials each holds, and what a record of each says.
 
 A shard holds the trials of one stack, and stack `s` always holds trials `s * stack_size` and up. So
 whoever trains a shard, and whenever, writes the same records.
@@ -16,8 +16,8 @@ from tfmem.messages.errors import InputError
 from tfmem.store.bits import pack, unpack
 from tfmem.store.confidence import to_bytes
 from tfmem.store.folders import Folder
-from tfmem.store.predictions import CONFIG_NAME, TrialRecord, parse_shard
-from tfmem.store.records import parse_shard_name, shard_name
+from tfmem.store.predictions import CONFIG_NAME, TrialRecord
+from tfmem.store.shards import parse_shard, predictions_name
 from tfmem.subsets import Subsets, Trial
 from tfmem.subsets.stacks import check_stacks
 from tfmem.training.learning import is_left_out
@@ -66,25 +66,7 @@ class Shards:
 
     def name(self, shard: int) -> str:
         """The name of a shard's file."""
-        return shard_name("predictions", shard, self.count)
-
-    def found(self) -> dict[int, str]:
-        """Names of the shards that are there, perhaps from when there were to be fewer.
-
-        If a shard is there from both times, the name is that of the larger file.
-
-        Raises:
-          FileNotFoundError: if another worker renames one at this moment.
-        """
-        found: dict[int, str] = {}
-        for name in self.folder.names():
-            parsed = parse_shard_name(name)
-            if not parsed or parsed[0] != "predictions":
-                continue
-            other = found.setdefault(parsed[1], name)
-            if other != name and self.folder.size(name) >= self.folder.size(other):
-                found[parsed[1]] = name
-        return found
+        return predictions_name(shard, self.count)
 
     def check_settings(self) -> None:
         """Makes sure that the folder is not meant for more trials meanwhile.

@@ -16,15 +16,17 @@ from tfmem.datasets import AnyDataset
 from tfmem.messages.errors import InputError
 from tfmem.store.claims import Claims, Worker
 from tfmem.store.folders import Folder
+from tfmem.store.journal import TABLE_NAME, Journal, TrialNote, trials_to_csv
 from tfmem.store.predictions import TrialRecord
-from tfmem.store.records import framed_size, parse_shard_name
+from tfmem.store.records import framed_size
+from tfmem.store.shards import found_shards, parse_predictions_name
 from tfmem.subsets import Subsets, Trial
 from tfmem.training.checkpoints import Checkpoint
 from tfmem.training.earlier import mark_anew
-from tfmem.training.journal import TABLE_NAME, Journal, Scalars, TrialNote, trials_to_csv
 from tfmem.training.lanes import work_in_lanes
 from tfmem.training.learning import describe_unlearned
 from tfmem.training.progress import TrialProgress
+from tfmem.training.scalars import Scalars
 from tfmem.training.shards import Shards
 from tfmem.training.watching import TrialWatcher
 
@@ -146,7 +148,7 @@ class Farm:
     def _look(self) -> None:
         """Notes what is there, and gives it the names that it has in this run."""
         folder = self.shards.folder
-        found = self.shards.found()
+        found = found_shards(folder)
         total = sum(folder.size(name) for name in found.values())
         for shard, name in found.items():
             if self._is_done(shard):
@@ -162,9 +164,8 @@ class Farm:
             self._journal.write(shard, notes, folder.size(self.shards.name(shard)))
             self._notes[shard] = notes
         for name in folder.names():
-            kind, shard, _ = parse_shard_name(name) or ("", 0, 0)
-            old = kind == "predictions" and name != self.shards.name(shard)
-            if old and self._is_done(shard):
+            number = parse_predictions_name(name)
+            if number is not None and name != self.shards.name(number) and self._is_done(number):
                 folder.remove(name)  # it has no trial that the new one has not
 
     def _matched(self, records: list[TrialRecord], notes: list[TrialNote]) -> list[TrialNote]:

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tfmem.config import TrainingSettings
+from tfmem.store.journal import TrialNote
 from tfmem.subsets import Trial
 from tfmem.training.checkpoints import Checkpoint
-from tfmem.training.journal import Scalars, TrialNote
+from tfmem.training.scalars import Scalars
 
 if TYPE_CHECKING:
     import tensorflow as tf

@@ -1,4 +1,4 @@
-"""How each trial went: a table for people, and scalars for TensorBoard.
+"""How each trial went: a table for people.
 
 Times and workers differ from run to run, so none of this is in prediction records. Every shard has
 a part of the table beside it, and the parts are joined when a worker ends. A part is written before
@@ -12,12 +12,8 @@ from __future__ import annotations
 import csv
 import io
 import re
-import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import astuple, dataclass, fields
-from typing import Any
-
-import numpy as np
 
 from tfmem.store.folders import Folder
 
@@ -104,34 +100,3 @@ def trials_to_csv(notes: Iterable[TrialNote]) -> bytes:
         values = astuple(note)
         writer.writerow([f"{v:.6g}" if isinstance(v, float) else str(v) for v in values])
     return text.getvalue().encode()
-
-
-class Scalars:
-    """Writes TensorBoard scalars, one folder a trial; TensorBoard itself is not needed for that."""
-
-    def __init__(self, location: str) -> None:
-        """Names the folder that TensorBoard is to be shown."""
-        self._location = location
-        self._writers: dict[int, Any] = {}
-        self._lock = threading.Lock()
-
-    def write(self, trial: int, step: int, values: dict[str, float]) -> None:
-        """Adds values of a trial at a step (an epoch)."""
-        import tensorflow as tf
-        from tensorflow.core.framework.summary_pb2 import DATA_CLASS_SCALAR, SummaryMetadata
-
-        plugin = SummaryMetadata.PluginData(plugin_name="scalars")
-        metadata = SummaryMetadata(plugin_data=plugin, data_class=DATA_CLASS_SCALAR)
-        with self._lock:
-            if trial not in self._writers:
-                folder = f"{self._location}/trial-{trial:05d}"
-                self._writers[trial] = tf.summary.create_file_writer(folder)
-            with self._writers[trial].as_default():
-                for name, value in values.items():
-                    tf.summary.write(name, np.float32(value), step, metadata)
-
-    def close(self, trial: int) -> None:
-        """Nothing more is to come of a trial."""
-        with self._lock:
-            if writer := self._writers.pop(trial, None):
-                writer.close()

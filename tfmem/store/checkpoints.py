@@ -1,0 +1,94 @@
+"""The state of models in the middle of their training, in a file.
+
+The file is an npz with `epoch` (the next one), `losses` float `[trials]`, `digest` (what the state
+depends on), and `v0, v1, …`: weights and state, then velocities, in the trainer's order; those of
+models that are trained as one stack have the trial as their first axis.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from tfmem.messages.errors import InputError
+from tfmem.store.folders import Folder
+from tfmem.store.npz import PLAIN, NpzFile, npz_bytes
+
+
+class Form(NamedTuple):
+    """What a value must be: the lengths of its axes, and its type."""
+
+    shape: tuple[int, ...]
+    kind: np.dtype
+
+
+@dataclass(frozen=True)
+class TrainingState:
+    """How far training has come.
+
+    Attributes:
+      epoch: the next one.
+      losses: mean training loss of each model over the epoch before, `[trials]`.
+      values: of all variables.
+    """
+
+    epoch: int
+    losses: np.ndarray
+    values: Sequence[np.ndarray]
+
+
+def read_state(
+    folder: Folder, name: str, digest: bytes, forms: Sequence[Form]
+) -> TrainingState | None:
+    """The state in a file; None if there is no such file, or it is one of something else.
+
+    Args:
+      folder: where the file is.
+      name: its name.
+      digest: what the state must depend on.
+      forms: of all values.
+
+    Raises:
+      InputError: if the file is damaged, or values have other forms.
+    """
+    try:
+        contents = folder.read(name)
+    except FileNotFoundError:
+        return None
+    with NpzFile(contents, folder.path(name)) as arrays:
+        if arrays.array("digest", "u", ("bytes",)).tobytes() != digest:
+            return None
+        values = [_value(arrays, f"v{number}", form) for number, form in enumerate(forms)]
+        epoch = int(arrays.array("epoch", "iu", ()))
+        return TrainingState(epoch, arrays.array("losses", "f", ("trials",)), values)
+
+
+def write_state(folder: Folder, name: str, digest: bytes, state: TrainingState) -> None:
+    """Writes a state to a file, which it replaces; the folder is made.
+
+    Args:
+      folder: where the file is to be.
+      name: its name.
+      digest: what the state depends on.
+      state: what to write.
+    """
+    values = {f"v{number}": value for number, value in enumerate(state.values)}
+    said = {
+        "epoch": state.epoch,
+        "losses": state.losses,
+        "digest": np.frombuffer(digest, np.uint8),
+    }
+    folder.make()
+    folder.write(name, npz_bytes({**said, **values}))
+
+
+def _value(arrays: NpzFile, name: str, form: Form) -> np.ndarray:
+    """A value; numpy knows types such as bfloat16 by their size only."""
+    value = arrays.array(name, PLAIN + "V", form.shape)
+    unnamed = (value.dtype.kind, value.itemsize) == ("V", form.kind.itemsize)
+    if value.dtype != form.kind and not unnamed:
+        raise InputError(f"{arrays.source}: {name}: expected {form.kind}, received {value.dtype}")
+    return value.view(form.kind)

@@ -1,0 +1,121 @@
+"""The labels of a run's data, kept beside its predictions so that estimation needs no data set.
+
+They lie in `labels.npz`: `train_labels` and `test_labels` in index order, `class_names`,
+`dataset_fingerprint`, and `clean_train_labels` where noise was added to labels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+
+from tfmem.messages.errors import InputError
+from tfmem.store.npz import NpzFile, npz_bytes
+
+LABELS_NAME = "labels.npz"
+MOST_CLASSES = 1 << 20
+
+
+@dataclass(frozen=True)
+class Labels:
+    """All that estimation needs of a data set.
+
+    Attributes:
+      train_labels: int64 `[num_train]` in index order.
+      test_labels: int64 `[num_test]` in index order.
+      class_names: one name a class.
+      dataset_fingerprint: hash that records must carry; empty where unknown.
+      clean_train_labels: int64 `[num_train]`, the labels before noise was added; None if none was.
+    """
+
+    train_labels: np.ndarray
+    test_labels: np.ndarray
+    class_names: tuple[str, ...]
+    dataset_fingerprint: bytes = b""
+    clean_train_labels: np.ndarray | None = None
+
+    def pairs_in_class(self) -> int:
+        """How many pairs of a training and a test example are of one class."""
+        counts = [
+            np.bincount(labels, minlength=len(self.class_names))
+            for labels in (self.train_labels, self.test_labels)
+        ]
+        return int(counts[0] @ counts[1])
+
+    def to_npz(self) -> bytes:
+        """The contents of a `labels.npz`."""
+        noise: dict[str, Any] = {}
+        if self.clean_train_labels is not None:
+            noise["clean_train_labels"] = np.asarray(self.clean_train_labels, np.int64)
+        return npz_bytes(
+            {
+                "train_labels": np.asarray(self.train_labels, np.int64),
+                "test_labels": np.asarray(self.test_labels, np.int64),
+                "class_names": np.array(self.class_names, np.str_),
+                "dataset_fingerprint": np.frombuffer(self.dataset_fingerprint, np.uint8),
+                **noise,
+            },
+            compressed=True,
+        )
+
+    @classmethod
+    def from_npz(cls, contents: bytes, source: str) -> Labels:
+        """Reads a `labels.npz`; all but `train_labels` and `test_labels` may be absent.
+
+        Raises:
+          InputError: if it is no such file, has an array of another name, or its labels are not
+            those of classes 0, 1, ….
+        """
+        known = [field.name for field in fields(cls)]
+        with NpzFile(contents, source) as arrays:
+            if others := [name for name in arrays.names if name not in known]:
+                raise InputError(
+                    f"{source}: expected arrays {', '.join(known)}, received {others[0]!r}"
+                )
+            train, test = (
+                class_numbers(arrays.array(name, "iu", ("examples",)), f"{source}: {name}")
+                for name in ("train_labels", "test_labels")
+            )
+            classes = int(max(train.max(initial=-1), test.max(initial=-1))) + 1
+            names: Iterable[object] = range(classes)
+            if "class_names" in arrays:
+                names = arrays.array("class_names", "iuU", ("classes",)).tolist()
+            fingerprint = b""
+            if "dataset_fingerprint" in arrays:
+                fingerprint = arrays.array("dataset_fingerprint", "u", ("bytes",)).tobytes()
+            clean = None
+            if "clean_train_labels" in arrays:
+                clean = class_numbers(
+                    arrays.array("clean_train_labels", "iu", train.shape),
+                    f"{source}: clean_train_labels",
+                )
+        class_names = tuple(map(str, names))
+        if len(class_names) < classes:
+            raise InputError(
+                f"{source}: label {classes - 1} has no name ({len(class_names)} class_names)"
+            )
+        return cls(train, test, class_names, fingerprint, clean)
+
+
+def class_numbers(values: np.ndarray, where: str) -> np.ndarray:
+    """Class numbers as int64.
+
+    Args:
+      values: integers of any type and shape.
+      where: file and array, for the message.
+
+    Raises:
+      InputError: naming the first that is negative, or too large for anything to be counted by
+        class.
+    """
+    wrong = (values < 0) | (values >= MOST_CLASSES)
+    if wrong.any():
+        position = int(wrong.argmax())
+        raise InputError(
+            f"{where}: expected class numbers from 0, below {MOST_CLASSES:,}, received "
+            f"{values.flat[position]} at position {position}"
+        )
+    return values.astype(np.int64)
