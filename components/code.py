@@ -2,73 +2,94 @@
 
 from __future__ import annotations
 
-import ast
 import functools
 import hashlib
-import importlib.util
 import inspect
+import re
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import tfmem
 
-_ABOVE = "components", "pipelines", "configs"  # of the package, but not of the library
-_PACKAGE = __name__.rpartition(".")[0]
+_ROOT = Path(tfmem.__file__).resolve().parent
+_IMPORT = re.compile(
+    r"^[ \t]*(?:from[ \t]+(?P<source>tfmem[\w.]*)[ \t]+import[ \t]+(?P<names>\([^)]*\)|[^\n(]+)"
+    r"|import[ \t]+(?P<module>tfmem[\w.]*))",
+    re.MULTILINE,
+)
+_FOR_TYPES = re.compile(r"^if TYPE_CHECKING:\n(?:[ \t]+[^\n]*\n|\n)+", re.MULTILINE)
 
 
 def code_version(functions: Iterable[Callable[..., Any]]) -> str:
-    """Hash of the library, and of the components' modules that some functions are defined in.
+    """Hash of the modules that functions are defined in, and of all of tfmem that these import.
 
-    Modules of components that these import, anywhere in their source, count as well.
+    Imports within functions count, those for type checkers alone do not. With a module counts what
+    lies in its folder beside Python: templates, styles, scripts.
 
     Args:
       functions: all that a component's work is made of.
     """
-    digest = hashlib.sha256(_library().encode())
-    waiting = [Path(inspect.getfile(function)) for function in functions]
+    waiting = [Path(inspect.getfile(function)).resolve() for function in functions]
     found: set[Path] = set()
     while waiting:
-        path = waiting.pop().resolve()
-        if path not in found and path.is_file():
+        path = waiting.pop()
+        if path not in found:
             found.add(path)
             waiting += _imported(path)
-    for path in sorted(found):
-        digest.update(_entry(path.name, path))
-    return digest.hexdigest()
-
-
-@functools.cache
-def _library() -> str:
-    """Hash of every file of the library, source or not; nothing of it is looked at twice."""
-    root = Path(tfmem.__file__).parent
+    beside = {file for folder in {path.parent for path in found} for file in _data(folder)}
     digest = hashlib.sha256()
-    for path in sorted(root.rglob("*")):
-        inside = path.relative_to(root)
-        made = any(part[0] == "." or part == "__pycache__" for part in inside.parts)
-        made |= inside.parts[0] in _ABOVE
-        if path.is_file() and not made:  # Python and numba keep there what they compiled
-            digest.update(_entry(inside.as_posix(), path))
+    for name, content in sorted((path.name, _hash(path)) for path in found | beside):
+        digest.update(name.encode() + b"\0" + content)
     return digest.hexdigest()
-
-
-def _entry(name: str, path: Path) -> bytes:
-    return name.encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest()
 
 
 @functools.cache
 def _imported(path: Path) -> tuple[Path, ...]:
-    """The components' modules that a source file imports."""
-    names = {name for name in _names(ast.parse(path.read_bytes())) if name.startswith(_PACKAGE)}
-    specs = [importlib.util.find_spec(name) for name in sorted(names)]
-    return tuple(Path(spec.origin) for spec in specs if spec and spec.origin)
+    """Source files of tfmem that a source file imports, those of the packages around included."""
+    text = _FOR_TYPES.sub("", path.read_text(encoding="utf-8"))
+    if path.parent == _ROOT:
+        return ()  # what the package has for its users is imported when they ask for it
+    files = (_source(name) for name in set(_names(text)))
+    return tuple(file for file in files if file is not None)
 
 
-def _names(tree: ast.Module) -> Iterator[str]:
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            yield node.module
-            if node.module == _PACKAGE:
-                yield from (f"{_PACKAGE}.{alias.name}" for alias in node.names)
+def _names(text: str) -> Iterator[str]:
+    """Modules, and what may be modules, that a source text imports."""
+    for found in _IMPORT.finditer(text):
+        source = found["source"] or found["module"]
+        parts = source.split(".")
+        yield from (".".join(parts[: end + 1]) for end in range(len(parts)))
+        for name in re.findall(r"(\w+)(?:[ \t]+as[ \t]+\w+)?", found["names"] or ""):
+            yield f"{source}.{name}"
+
+
+@functools.cache
+def _source(name: str) -> Path | None:
+    """The file of a module of tfmem; None if there is no such module."""
+    place = _ROOT.joinpath(*name.split(".")[1:])
+    for path in (place / "__init__.py", place.with_suffix(".py")):
+        if path.is_file():
+            return path.resolve()
+    return None
+
+
+@functools.cache
+def _data(folder: Path) -> tuple[Path, ...]:
+    """Files beside the modules of a folder, and in folders below that hold no modules."""
+    if folder == _ROOT:
+        return ()  # configurations, which are no code
+    found: list[Path] = []
+    for path in folder.iterdir():
+        if path.name[0] == "." or path.name == "__pycache__":  # what Python and numba compiled
+            continue
+        if path.is_dir() and not any(path.glob("*.py")):
+            found += _data(path)
+        elif path.is_file() and path.suffix != ".py":
+            found.append(path)
+    return tuple(found)
+
+
+@functools.cache
+def _hash(path: Path) -> bytes:
+    return hashlib.sha256(path.read_bytes()).digest()

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from tfmem.components.component import Component, Parameters, Paths
-from tfmem.components.experiment import FIGURE_NAME, LastLayer
+from tfmem.components.experiment import FIGURE_NAME
 from tfmem.config import Config
 from tfmem.experiments.consistency import Comparison, Rule, consistency, describe
 from tfmem.experiments.outcome import Outcome, load_outcome
@@ -23,7 +23,7 @@ from tfmem.pages.comparison import (
     last_layer_row,
     render,
 )
-from tfmem.store.artifacts import Artifact, Predictions, RunComparison
+from tfmem.store.artifacts import Artifact, Predictions, RunComparison, outcome_of
 from tfmem.store.files import write_atomically
 from tfmem.store.spreadsheets import to_csv
 
@@ -104,7 +104,7 @@ def comparing(names: Sequence[str], last_layer: bool) -> Component:
     """
     places = {name: f"{name}/predictions" for name in names}
     if last_layer:
-        places[_LAST] = f"{names[0]}/{LastLayer.place}"
+        places[_LAST] = f"{names[0]}/{outcome_of('last-layer').place}"
     return Component(
         name="compare",
         inputs={name: type(name, (Artifact,), {"place": place}) for name, place in places.items()},

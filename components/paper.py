@@ -10,7 +10,7 @@ import numpy as np
 
 from tfmem import figures
 from tfmem.components.component import Component, Parameters, Paths
-from tfmem.components.experiment import FIGURE_NAME, Halves, LastLayer, Removal
+from tfmem.components.experiment import FIGURE_NAME
 from tfmem.datasets.pictures import Pictures
 from tfmem.experiments.outcome import TABLE_NAME
 from tfmem.experiments.run import Run
@@ -25,6 +25,7 @@ from tfmem.store.artifacts import (
     RunComparison,
     SelectedPairs,
     Settings,
+    outcome_of,
 )
 from tfmem.store.spreadsheets import read_csv
 
@@ -43,6 +44,7 @@ _MADE_ELSEWHERE = {
         ("comparison", "consistency"),
         ("consistency", "consistency"),
         ("halves", FIGURE_NAME),
+        ("halves_formerly", FIGURE_NAME),
     ),
     "figure_C3": (("last_layer", FIGURE_NAME),),
 }
@@ -137,11 +139,12 @@ PAPER = Component(
         "pairs": SelectedPairs,
     },
     optional={
-        "removal": Removal,
+        "removal": outcome_of("removal"),
         "consistency": Consistency,
         "comparison": RunComparison,
-        "halves": Halves,
-        "last_layer": LastLayer,
+        "halves": outcome_of("halves"),
+        "halves_formerly": outcome_of("consistency"),
+        "last_layer": outcome_of("last-layer"),
     },
     outputs={"figures": PaperFigures},
     parameters={"classes": list},

@@ -8,26 +8,10 @@ from pathlib import Path
 import pandas as pd
 
 from tfmem.components.component import Component, Parameters, Paths
-from tfmem.components.experiment import (
-    Estimators,
-    FractionChoice,
-    Halves,
-    Instances,
-    LabelErrors,
-    LastKLayers,
-    LastLayer,
-    LeaveOneOut,
-    MemInfl,
-    PairUtility,
-    Proxies,
-    RandomLabels,
-    ReductionRate,
-    Removal,
-    Seeds,
-    Typicality,
-)
+from tfmem.components.experiment import EXPERIMENTS
 from tfmem.components.self_influence import SELF_INFLUENCE
 from tfmem.config import Config
+from tfmem.experiments import declared
 from tfmem.experiments.run import Run
 from tfmem.influence.attribution.records import ATTRIBUTION_NAME, is_complete, read_attributions
 from tfmem.messages.errors import InputError
@@ -49,6 +33,7 @@ from tfmem.store.artifacts import (
     RunComparison,
     SelectedPairs,
     Settings,
+    outcome_of,
 )
 from tfmem.store.json_files import read_object, value_of
 from tfmem.store.results import (
@@ -64,30 +49,17 @@ _EXPERIMENTS: dict[str, type[Artifact]] = {
     "influence-pairs": InfluencePairs,
     "consistency": Consistency,
     "comparison": RunComparison,
-    "removal": Removal,
-    "pair-utility": PairUtility,
-    "leave-one-out": LeaveOneOut,
-    "fraction": FractionChoice,
-    "label-errors": LabelErrors,
-    "random-labels": RandomLabels,
-    "proxies": Proxies,
-    "mem-infl": MemInfl,
-    "halves": Halves,
-    "last-layer": LastLayer,
-    "last-k-layers": LastKLayers,
-    "typicality": Typicality,
-    "instances": Instances,
-    "seeds": Seeds,
-    "estimators": Estimators,
-    "reduction-rate": ReductionRate,
+    **{name: component.outputs["outcome"] for name, component in EXPERIMENTS.items()},
 }
+_RENAMED = {each.formerly: each.name for each in declared().values() if each.formerly}
+_FORMER = {f"experiments/{name}": outcome_of(name) for name in _RENAMED}
 _KEPT = {each.name: each.outputs["memorization"] for each in SELF_INFLUENCE.values()}
 
 
 def Do(inputs: Paths, outputs: Paths, parameters: Parameters) -> None:
     """Renders one self-contained HTML file."""
-    experiments = _experiments(inputs)
-    page = render(Run(inputs), inputs["figures"], experiments, attributions=_words(experiments))
+    found = _experiments(inputs)
+    page = render(Run(inputs), inputs["figures"], found, attributions=_words(found))
     outputs["report"].write_text(page, encoding="utf-8")
 
 
@@ -132,7 +104,9 @@ def _experiments(places: Paths, kept: Path | None = None) -> dict[str, Path]:
       places: where things are, by name.
       kept: the self-influence that the page is of; None: that which is noted, in the same run.
     """
-    found = {name: places[name] for name in _EXPERIMENTS if name in places}
+    former = {new: places.get(f"experiments/{old}") for old, new in _RENAMED.items()}
+    shown = {name: places.get(name) or former.get(name) for name in _EXPERIMENTS}
+    found = {name: place for name, place in shown.items() if place is not None}
     there = {kind.place: places[name] for name, kind in _KEPT.items() if name in places}
     for name, file in (("attribution", ATTRIBUTION_NAME), ("influence-pairs", RULE_NAME)):
         if name in found and not _is_current(found[name] / file, there, kept):
@@ -167,7 +141,7 @@ REPORT = Component(
         "pairs": SelectedPairs,
         "figures": Figures,
     },
-    optional={**_EXPERIMENTS, **_KEPT},
+    optional={**_EXPERIMENTS, **_FORMER, **_KEPT},
     outputs={"report": Page},
     parameters={},
     Do=Do,
@@ -176,7 +150,7 @@ REPORT = Component(
 EXPERIMENTS_ALONE = Component(
     name="experiments-report",
     inputs={},
-    optional={**_EXPERIMENTS, **_KEPT},
+    optional={**_EXPERIMENTS, **_FORMER, **_KEPT},
     outputs={"report": Page},
     parameters={"config": str},
     Do=write_alone,

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from tfmem.components.comparison import ComparisonPage, comparing
-from tfmem.components.last_layer import LAST_LAYER
 from tfmem.config import Config, differences
 from tfmem.messages.errors import InputError
 from tfmem.messages.terminal import say
-from tfmem.pipelines.memorization import conducted
+from tfmem.pipelines.experiments import experiment
+from tfmem.pipelines.memorization import memorization
 from tfmem.pipelines.runner import Step, run_chain
 from tfmem.store.artifacts import RunComparison
 from tfmem.training import check_directory
@@ -36,8 +36,10 @@ def comparison(configs: Mapping[str, Config], out: Path, last_layer: bool) -> No
     reference, *others = configs
     for name in (reference, *others):
         say(f"--- {name}")
-        experiments = (LAST_LAYER,) if last_layer and name == reference else ()
-        run_chain(conducted(experiments, configs[name]), out / name)
+        if last_layer and name == reference:
+            run_chain(experiment("last-layer", configs[name], out / name), out / name)
+        else:
+            run_chain(memorization(configs[name]), out / name)
     say("--- comparison")
     step = Step(
         comparing(list(configs), last_layer), {"config": configs[reference].model_dump_json()}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tfmem.components.component import Component
 from tfmem.components.estimate import ESTIMATE
 from tfmem.components.figures import DRAW
 from tfmem.components.report import REPORT
@@ -60,14 +59,6 @@ def run(config: Config, beam_args: Sequence[str] = ()) -> list[Step]:
     return [*training(config), *estimation(config, beam_args), Step(DRAW, {})]
 
 
-def conducted(
-    experiments: Sequence[Component], config: Config, beam_args: Sequence[str] = ()
-) -> list[Step]:
-    """A run, experiments on its estimates, and the page with all of it."""
-    steps = [Step(each, {"config": config.model_dump_json()}) for each in experiments]
-    return [*run(config, beam_args), *steps, Step(REPORT, {})]
-
-
 def memorization(config: Config, beam_args: Sequence[str] = ()) -> list[Step]:
     """All of it."""
-    return conducted((), config, beam_args)
+    return [*run(config, beam_args), Step(REPORT, {})]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tfmem.config import Config
 from tfmem.datasets import load
-from tfmem.experiments.needs import check_needs
+from tfmem.experiments import declared
 from tfmem.messages.errors import InputError
 from tfmem.pipelines.experiments import page, step_of
 from tfmem.pipelines.memorization import run
@@ -46,7 +46,7 @@ def study(config: Config, out: Path, trials: bool, beam_args: Sequence[str] = ()
         names.append("estimators")
     data = cache(lambda: load(config.dataset))
     for name in names:
-        check_needs(name, config, data)
+        declared()[name].check(config, data)
     return [
         *(run(config, beam_args) if trials else []),
         *self_influence(config),

@@ -16,7 +16,7 @@ from tfmem.encoders import as_arrays
 from tfmem.encoders.activations import encode, through_frozen
 from tfmem.encoders.pretrained import load_encoder
 from tfmem.encoders.tokens import Tokens, Words, mask_number, tokenize, word_tokens
-from tfmem.experiments.reduction import reduction
+from tfmem.experiments.reduction_rate import ReductionRateSettings, reduction
 from tfmem.influence.attribution.integral import BlendInfluence, attributions, directions
 from tfmem.influence.attribution.patches import Patches
 from tfmem.influence.attribution.records import (
@@ -271,8 +271,8 @@ def test_reduction_is_all_when_all_is_masked_and_attribution_beats_chance(float6
     removed = pd.Series([r for _, _, r in directions(solver, np.arange(20))])
     chosen = removed.nlargest(10).index
     made = {a.index: a.scores for a in attributions(solver, splitter, chosen.to_numpy(), 8)}
-    config = from_yaml("", ["experiments.reduction_rate.repeats=2"])
-    found = reduction(config, lambda: (solver, splitter), pd.Series(made), tmp_path)
+    config, settings = from_yaml(""), ReductionRateSettings(repeats=2)
+    found = reduction(config, settings, lambda: (solver, splitter), pd.Series(made), tmp_path)
     table = found.table.set_index("percent")
     assert table.index.tolist() == list(range(10, 100, 10))
     assert (table["difference"].loc[:80] > 0).all()
@@ -286,7 +286,9 @@ def test_reduction_is_all_when_all_is_masked_and_attribution_beats_chance(float6
         )
         rates.append((g - h) / g)
     np.testing.assert_allclose(table["attributed"][30], np.mean(rates), rtol=1e-5)
-    again = reduction(config, lambda: pytest.fail("all is done"), pd.Series(made), tmp_path)
+    again = reduction(
+        config, settings, lambda: pytest.fail("all is done"), pd.Series(made), tmp_path
+    )
     pd.testing.assert_frame_equal(again.table, found.table)
 
 

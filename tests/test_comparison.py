@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -6,11 +8,11 @@ from tests.helpers.oracle import example_learner, learner_of
 from tests.helpers.runs import write_run
 from tfmem.components.comparison import ComparisonPage
 from tfmem.components.component import Component
-from tfmem.components.experiment import Removal, experiment
+from tfmem.components.experiment import experiment
 from tfmem.config import from_yaml
+from tfmem.experiments import declared
 from tfmem.experiments.consistency import Rule, consistency
 from tfmem.experiments.outcome import Outcome, load_outcome
-from tfmem.figures.removal import removal_figure
 from tfmem.messages.errors import InputError
 from tfmem.pages.comparison import comparison_table, in_words
 from tfmem.pipelines.comparison import comparison
@@ -104,20 +106,19 @@ def test_an_outcome_stays_until_the_one_with_other_settings_is_complete(tmp_path
     )  # fmt: skip
     stop = False
 
-    def conduct(run, config, folder):
+    def conduct(given):
         if stop:
             raise InputError("stopped")
-        return Outcome("?", (str(config.experiments.removal.repeats),), table)
+        return Outcome((str(given.settings.repeats),), table)
+
+    removal = replace(declared()["removal"], needs=(Predictions, Memorization), conduct=conduct)
 
     def conducted(repeats):
         config = from_yaml("", [f"experiments.removal.repeats={repeats}"])
-        step = Step(
-            experiment(Removal, conduct, removal_figure), {"config": config.model_dump_json()}
-        )
-        run_chain([step], tmp_path, str)
+        run_chain([Step(experiment(removal), {"config": removal.sliced(config)})], tmp_path, str)
 
     def said():
-        return load_outcome(tmp_path / Removal.place).findings
+        return load_outcome(tmp_path / "experiments" / "removal").findings
 
     conducted(2)
     stop = True

@@ -3,9 +3,10 @@
 import pytest
 
 from tfmem.config import from_yaml
+from tfmem.experiments import declared, sections
 from tfmem.experiments.outcome import load_outcome
 from tfmem.pipelines.cli.running import on_a_run
-from tfmem.pipelines.experiments import EXPERIMENTS, experiment
+from tfmem.pipelines.experiments import experiment
 from tfmem.pipelines.runner import run_chain
 
 TINY = [
@@ -24,7 +25,7 @@ TINY = [
     "experiments.seeds.models=2",
 ]
 # What is about texts is in test_text_study.py.
-NAMES = [name for name in EXPERIMENTS if name not in ("typicality", "reduction-rate")]
+NAMES = [name for name in declared() if name not in ("typicality", "reduction-rate")]
 
 
 @pytest.fixture(scope="module")
@@ -32,18 +33,20 @@ def folder(tmp_path_factory):
     """A run on which all experiments were conducted, with their page."""
     folder = tmp_path_factory.mktemp("experiments")
     for name in NAMES:
-        run_chain(experiment(name, from_yaml("", TINY), folder), folder, str)
+        settings = from_yaml("", TINY, experiments=sections)
+        run_chain(experiment(name, settings, folder), folder, str)
     return folder
 
 
-def test_all_leave_table_findings_and_figure(folder):
-    for name in NAMES:
-        place = folder / EXPERIMENTS[name].outputs["outcome"].place
-        outcome = load_outcome(place)
-        assert len(outcome.table) > 0, name
-        assert len(outcome.findings) > 0, name
-        for suffix in ("png", "pdf"):
-            assert (place / f"figure.{suffix}").stat().st_size > 5000, name
+@pytest.mark.parametrize("name", NAMES)
+def test_each_leaves_table_findings_and_figure(folder, name):
+    place = folder / "experiments" / name
+    outcome = load_outcome(place)
+    assert outcome.question == declared()[name].question
+    assert len(outcome.table) > 0
+    assert len(outcome.findings) > 0
+    for suffix in ("png", "pdf"):
+        assert (place / f"figure.{suffix}").stat().st_size > 5000
 
 
 def test_their_page_shows_every_figure_and_fits(folder, open_page):

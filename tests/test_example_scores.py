@@ -4,9 +4,11 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.metrics import roc_auc_score
 
+from tests.helpers.experiments import given
 from tests.helpers.oracle import LookupLearner, example_learner, random_records
 from tfmem.config import from_yaml
 from tfmem.datasets import Dataset, load
@@ -15,14 +17,15 @@ from tfmem.experiments import label_errors as label_errors_module
 from tfmem.experiments import proxies as proxies_module
 from tfmem.experiments import random_labels as random_labels_module
 from tfmem.experiments.gradients import GradientProbe
-from tfmem.experiments.label_errors import label_errors
-from tfmem.experiments.proxies import proxies
-from tfmem.experiments.random_labels import random_labels
+from tfmem.experiments.label_errors import find_wrong, label_errors_figure
+from tfmem.experiments.proxies import ProxySettings, proxies, proxies_figure
+from tfmem.experiments.random_labels import (
+    RandomLabelSettings,
+    random_labels,
+    random_labels_figure,
+)
 from tfmem.experiments.ranking import areas, behind_first
 from tfmem.experiments.summed import sum_trials
-from tfmem.figures.label_errors import label_errors_figure
-from tfmem.figures.proxies import proxies_figure
-from tfmem.figures.random_labels import random_labels_figure
 from tfmem.influence.solver import DAMPING
 from tfmem.messages.errors import InputError
 from tfmem.store.bits import unpack
@@ -114,9 +117,9 @@ def test_wrong_labels_are_ranked_as_memorization_in_closed_form_says(tmp_path, m
         "follow",
         lambda config, dataset, masks, folder: known_dynamics(rng, len(masks), len(labels)),
     )
-    config = from_yaml("", ["experiments.label_errors.folds=2"])
+    config = from_yaml("")
     trials = sum_trials(learner.records(), labels)
-    outcome = label_errors(config, data, trials, tmp_path)
+    outcome = find_wrong(config, 2, data, trials, tmp_path)
     rows = outcome.table[outcome.table["ranked_by"] == "memorization"]
     truth = learner.memorization()
     pairs = [(truth[i], truth[j]) for i in wrong for j in set(range(8)) - set(wrong.tolist())]
@@ -125,10 +128,10 @@ def test_wrong_labels_are_ranked_as_memorization_in_closed_form_says(tmp_path, m
     assert rows[["behind", "behind_low", "behind_high"]].iloc[0].tolist() == [0, 0, 0]
     last = rows.iloc[-1]
     assert (last["looked_at"], last["found"], last["false_alarms"]) == (8, 3, 1)
-    label_errors_figure(outcome.table)
+    label_errors_figure(outcome.table, None)
     data.clean_train_labels = None
     with pytest.raises(InputError, match="label_noise"):
-        label_errors(config, data, trials, tmp_path)
+        find_wrong(config, 2, data, trials, tmp_path)
 
 
 def test_models_are_followed_once_each_and_what_they_predict_adds_up(tmp_path, digits):
@@ -203,9 +206,11 @@ def test_labels_replaced_in_a_lookup_learner_are_memorized_in_full(tmp_path, mon
         return sum_trials(twins[folder.name == "random"].records(), labels)
 
     monkeypatch.setattr(random_labels_module, "trials_on", trials_on)
-    config = from_yaml("", ["experiments.random_labels.share=0.25"])
-    before = learner.memorization()
-    outcome = random_labels(config, data, before, np.array([0.9, 1.0]), tmp_path)
+    monkeypatch.setattr(random_labels_module, "records_in", lambda _: learner.records())
+    trials = pd.DataFrame({"test_accuracy": [0.9, 1.0, 0.1], "diverged": [False, False, True]})
+    settings, run = RandomLabelSettings(share=0.25), {"trials": trials, "predictions": None}
+    outcome = random_labels(given(from_yaml(""), settings, tmp_path, data, **run))
+    assert "95.00% ± 7.07% (SD) in 2 trials" in outcome.findings[0]
     for number, way in enumerate(("memorized", "random")):
         rows = outcome.table[outcome.table["replaced"] == way]
         assert rows["changed"].sum() == 2
@@ -213,7 +218,7 @@ def test_labels_replaced_in_a_lookup_learner_are_memorized_in_full(tmp_path, mon
         assert rows.loc[rows["changed"], "after"].to_numpy() == pytest.approx([1, 1])
     first = outcome.table[outcome.table["replaced"] == "memorized"]
     assert np.flatnonzero(first["changed"]).tolist() == [0, 3]  # of 0, 3 and 7, which have no twin
-    random_labels_figure(outcome.table)
+    random_labels_figure(outcome.table, None)
 
 
 def test_the_estimator_is_its_own_best_proxy(tmp_path, monkeypatch):
@@ -229,15 +234,19 @@ def test_the_estimator_is_its_own_best_proxy(tmp_path, monkeypatch):
     config = from_yaml(
         "",
         [
-            f"experiments.proxies.trials=[{all_subsets}, {all_subsets + 1}]",
             f"training.trials={2 * all_subsets}",
-            "experiments.proxies.trainings=[1, 2]",
             "selection.memorization=0.9",
             "training.epochs=4",
         ],
     )
+    settings = ProxySettings(trials=(all_subsets, all_subsets + 1), trainings=(1, 2))
+    monkeypatch.setattr(proxies_module, "records_in", lambda _: iter(learner.records() * 2))
     data = SimpleNamespace(train_labels=labels)
-    outcome = proxies(config, data, lambda: iter(learner.records() * 2), tmp_path)
+
+    def conducted(config):
+        return proxies(given(config, settings, tmp_path, data, predictions=None))
+
+    outcome = conducted(config)
     table = outcome.table.set_index(["score", "trainings"])
     for row in (("memorization", all_subsets), ("confidence", 1), ("learning speed", 2)):
         assert table.loc[row, ["spearman", "auc"]].tolist() == pytest.approx([1, 1])
@@ -248,12 +257,12 @@ def test_the_estimator_is_its_own_best_proxy(tmp_path, monkeypatch):
     for name, cost in costs.items():
         assert table.loc[(name, 2), "cost"] == cost
     assert table.loc[("memorization", all_subsets), "cost"] == all_subsets
-    proxies_figure(outcome.table)
+    proxies_figure(outcome.table, None)
     known.probed["self_influence"][:] = np.nan
-    outcome = proxies(config, data, lambda: iter(learner.records() * 2), tmp_path)
+    outcome = conducted(config)
     assert "self-influence" not in set(outcome.table["score"])
     assert "left out" in outcome.findings[-1]
     assert set(outcome.table["trainings"]) == {1, 2, all_subsets}  # one more is above the half
     few = config.model_copy(update={"training": from_yaml("", ["training.trials=50"]).training})
     with pytest.raises(InputError, match="at most half of the 50 trials of the run"):
-        proxies(few, data, lambda: iter(learner.records()), tmp_path)
+        conducted(few)

@@ -1,9 +1,11 @@
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from tests.helpers.experiments import given
 from tests.helpers.oracle import example_learner, record
 from tfmem.config import from_yaml
 from tfmem.datasets import load
@@ -13,13 +15,21 @@ from tfmem.experiments import leave_one_out as leave_one_out_module
 from tfmem.experiments import pair_utility as pair_utility_module
 from tfmem.experiments import removal as removal_module
 from tfmem.experiments import training as training_module
-from tfmem.experiments.fraction import Estimates, fraction
-from tfmem.experiments.leave_one_out import _mean_variance, _of_mean, leave_one_out
-from tfmem.experiments.outcome import load_outcome
-from tfmem.experiments.pair_utility import pair_utility
-from tfmem.experiments.removal import removal
+from tfmem.experiments.fraction import Estimates, FractionSettings, fraction
+from tfmem.experiments.leave_one_out import (
+    LeaveOneOutSettings,
+    _mean_variance,
+    _of_mean,
+    leave_one_out,
+)
+from tfmem.experiments.outcome import Outcome, load_outcome
+from tfmem.experiments.pair_utility import (
+    PairUtilitySettings,
+    pair_utility,
+    pair_utility_figure,
+)
+from tfmem.experiments.removal import RemovalSettings, removal
 from tfmem.experiments.training import Trained, train_on
-from tfmem.figures.pair_utility import pair_utility_figure
 from tfmem.messages.errors import InputError
 from tfmem.store.bits import unpack
 from tfmem.store.shards import read_shard
@@ -42,11 +52,14 @@ def test_removal_has_its_closed_form_for_a_lookup_learner(tmp_path, monkeypatch)
     """Each memorized example that is removed costs the test examples that only it explains."""
     learner = example_learner()
     monkeypatch.setattr(removal_module, "train_on", lookup(learner))
-    config = from_yaml(
-        "", [*TINY, "experiments.removal.thresholds=[0.5, 1]", "experiments.removal.repeats=2"]
-    )
     memorization = learner.memorization()
-    outcome = removal(config, None, memorization, tmp_path)
+
+    def removed(known, **settings):
+        table = pd.DataFrame({"memorization": known})
+        wanted = RemovalSettings(**settings)
+        return removal(given(from_yaml("", TINY), wanted, tmp_path, memorization=table))
+
+    outcome = removed(memorization, thresholds=(0.5, 1), repeats=2)
     for row in outcome.table[outcome.table["removal"] == "memorized"].itertuples():
         mask = memorization < row.threshold
         assert row.removed == (~mask).sum()
@@ -55,10 +68,9 @@ def test_removal_has_its_closed_form_for_a_lookup_learner(tmp_path, monkeypatch)
     outcome.save(tmp_path)
     again = load_outcome(tmp_path)
     assert again.findings == outcome.findings
-    by_share = from_yaml("", [*TINY, "experiments.removal.shares=[0.5]"])
     some = np.where(np.arange(len(memorization)) < 3, memorization, np.nan)
     with pytest.raises(InputError, match=r"removal\.shares: expected at most 0\.\d+, the share of"):
-        removal(by_share, None, some, tmp_path)
+        removed(some, shares=(0.5,))
     assert again.table["accuracy"].tolist() == pytest.approx(outcome.table["accuracy"].tolist())
 
 
@@ -66,13 +78,16 @@ def test_what_pairs_are_worth_is_lost_on_whom_they_influence(tmp_path, monkeypat
     """Of a lookup learner all, and nothing of it on other test examples."""
     learner = example_learner()
     monkeypatch.setattr(pair_utility_module, "train_on", lookup(learner))
-    config = from_yaml("", [*TINY, "experiments.pair_utility.repeats=200"])
+    config, settings = from_yaml("", TINY), PairUtilitySettings(repeats=200)
     data = SimpleNamespace(train_labels=learner.labels.train_labels)
     train, test = np.nonzero(learner.influence() >= 0.5)
     assert set(train.tolist()) == {0, 7}
-    table = pair_utility(config, data, train, test, tmp_path).table.set_index(
-        ["removal", "examples"]
-    )
+
+    def worth(train, test):
+        pairs = pd.DataFrame({"train_index": train, "test_index": test})
+        return pair_utility(given(config, settings, tmp_path, data, pairs=pairs))
+
+    table = worth(train, test).table.set_index(["removal", "examples"])
     pairs, random = table.loc["pairs"], table.loc["random"]
     assert pairs["lost"].to_dict() == pytest.approx({"all": 0.4, "influenced": 0.4, "others": 0})
     assert pairs.loc["influenced", ["size", "accuracy"]].tolist() == [2, 0]
@@ -82,12 +97,12 @@ def test_what_pairs_are_worth_is_lost_on_whom_they_influence(tmp_path, monkeypat
         row = random.loc[name]
         assert abs(row["lost"] - lost) < 3.9 * row["lost_stderr"]
     with pytest.raises(InputError, match="pairs of all"):
-        pair_utility(config, data, np.arange(8), np.zeros(8, int), tmp_path)
-    none = pair_utility(config, data, train[:0], test[:0], tmp_path)
+        worth(np.arange(8), np.zeros(8, int))
+    none = worth(train[:0], test[:0])
     none.save(tmp_path)
     assert load_outcome(tmp_path).table.empty
     assert "No pair" in none.findings[0]
-    pair_utility_figure(none.table)
+    pair_utility_figure(none.table, None)
 
 
 def test_leave_one_out_has_its_closed_form_for_a_lookup_learner(tmp_path, monkeypatch):
@@ -105,17 +120,21 @@ def test_leave_one_out_has_its_closed_form_for_a_lookup_learner(tmp_path, monkey
         }
     )
     data = SimpleNamespace(train_labels=learner.labels.train_labels)
-    settings = [f"experiments.leave_one_out.{name}" for name in ("repeats=3", "repeats_with=2")]
-    config = from_yaml("", [*TINY, *settings])
-    outcome = leave_one_out(config, data, memorization, learner.records, tmp_path)
+    monkeypatch.setattr(leave_one_out_module, "records_in", lambda _: learner.records())
+    run = {"memorization": memorization, "predictions": None, "statistic": "correctness"}
+
+    def conducted(**settings):
+        wanted = LeaveOneOutSettings(repeats=3, repeats_with=2, **settings)
+        return leave_one_out(given(from_yaml("", TINY), wanted, tmp_path, data, **run))
+
+    outcome = conducted()
     table = outcome.table.set_index("index").sort_index()
     assert table["leave_one_out"].tolist() == [1, 0, 0, 1, 0, 0, 0, 1]
     assert table["estimate"].tolist() == pytest.approx(estimates.tolist())
     share = 1 - estimates
     assert table["estimate_variance"].tolist() == pytest.approx((share * (1 - share) / 20).tolist())
     assert (table["leave_one_out_variance"] == 0).all()
-    few = from_yaml("", [*TINY, *settings, "experiments.leave_one_out.examples=4"])
-    chosen = leave_one_out(few, data, memorization, learner.records, tmp_path).table
+    chosen = conducted(examples=4).table
     assert chosen["choice"].tolist() == ["top", "bottom", "middle", "middle"]
     assert chosen["estimate"][0] == 1
     assert chosen["estimate"][1] == pytest.approx(estimates.min())
@@ -178,17 +197,21 @@ def test_the_best_fraction_weighs_bias_against_variance(tmp_path, monkeypatch):
     learners = {m / 8: example_learner(m) for m in (4, 7)}
     per_trial = {0.5: 4.0, 0.875: 9.0}
 
-    def estimate(config, dataset, share, out):
+    def estimate(given, share):
         value = learners[share].memorization()
         spread = np.full(8, per_trial[share] / 100)
         return Estimates(value, np.sqrt(spread), spread, trials=100, accuracy=0.5)
 
     monkeypatch.setattr(fraction_module, "_estimate", estimate)
-    settings = "{fractions: [0.5, 0.875], planned_trials: [10, 1000000]}"
-    config = from_yaml("", [*TINY, f"experiments.fraction={settings}"])
+    settings = FractionSettings(fractions=(0.5, 0.875), planned_trials=(10, 1000000))
     truth = np.array([1, 0, 0, 1, 0, 0, 0, 1])
     alone = {"index": range(8), "leave_one_out": truth, "leave_one_out_variance": 0.01}
-    table = fraction(config, None, pd.DataFrame(alone), tmp_path).table.set_index("fraction")
+    known = tmp_path / "leave-one-out"
+    known.mkdir()
+    made = replace(given(from_yaml("", TINY), settings, tmp_path), used={known.name: known})
+    among = fraction(made).table  # that has not been conducted yet
+    Outcome((), pd.DataFrame(alone)).save(known)
+    table = fraction(made).table.set_index("fraction")
     for share, learner in learners.items():
         row, apart = table.loc[share], learner.memorization() - truth
         assert row["bias"] == pytest.approx(apart.mean())
@@ -198,19 +221,15 @@ def test_the_best_fraction_weighs_bias_against_variance(tmp_path, monkeypatch):
         assert row["memorized"] == (learner.memorization() >= 0.25).sum()
     assert table["rmse_10"].idxmin() == 0.5
     assert table["rmse_1000000"].idxmin() == 0.875
-    among = fraction(config, None, None, tmp_path).table
     assert among["reference"].tolist() == ["fraction 0.875"] * 2
     assert among["distance"].iloc[1] == 0
 
 
 def test_runs_of_fractions_are_counted_and_trained_once(tmp_path):
-    settings = "{fractions: [0.5, 0.8], trials: 40}"
-    config = from_yaml(
-        "",
-        [*TINY, "training.epochs=1", "training.stack_size=20", f"experiments.fraction={settings}"],
-    )
+    config = from_yaml("", [*TINY, "training.epochs=1", "training.stack_size=20"])
     data = load(config.dataset)
-    table = fraction(config, data, None, tmp_path).table
+    made = given(config, FractionSettings(fractions=(0.5, 0.8), trials=40), tmp_path, data)
+    table = fraction(made).table
     masks = {}
     for share, memorized in zip(table["fraction"], table["memorized"], strict=True):
         shards = sorted((tmp_path / f"fraction-{share:g}").glob("*/predictions/*.tfrecord"))
@@ -224,7 +243,7 @@ def test_runs_of_fractions_are_counted_and_trained_once(tmp_path):
         masks[share] = inside
     assert not (masks[0.5] <= masks[0.8]).all(axis=1).any()  # not parts of the same draws
     stamp = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.tfrecord")}
-    assert fraction(config, data, None, tmp_path).table.equals(table)
+    assert fraction(made).table.equals(table)
     assert stamp == {path: path.stat().st_mtime_ns for path in stamp}
 
 

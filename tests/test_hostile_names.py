@@ -170,7 +170,7 @@ def test_a_cell_is_no_formula_and_can_be_read_back(text, tmp_path):
 def test_a_table_is_read_as_it_was_written(tmp_path):
     columns = {"class": ["NA", "=x", "nan", "-1", "None"], "value": [1.5, np.nan, -2, 0, 3]}
     table = pd.DataFrame({**columns, "=n": [True, False, True, True, True]})
-    Outcome("Is it?", (), table).save(tmp_path)
+    Outcome((), table, "Is it?").save(tmp_path)
     pd.testing.assert_frame_equal(load_outcome(tmp_path).table, table)
     assert (tmp_path / "table.csv").read_text().splitlines()[2] == "'=x,,False"
 

@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[1]
 # From the ground up.
 ROOMS = (
     "messages", "store", "config", "datasets", "subsets", "estimation", "planning", "encoders",
-    "models", "influence", "training", "selection", "aggregation", "experiments", "figures",
+    "models", "influence", "training", "selection", "aggregation", "figures", "experiments",
     "audit", "exchange", "pages", "components", "pipelines",
 )  # fmt: skip
 TENSORFLOW = {"tensorflow", "tensorflow_datasets", "keras", "keras_hub"}

@@ -8,9 +8,9 @@ from tests.helpers.oracle import LookupLearner
 from tests.helpers.runs import SELECTION, aggregate, write_run
 from tfmem.config import Config
 from tfmem.experiments.correlation import rank_correlation
-from tfmem.experiments.mem_infl import mem_infl
+from tfmem.experiments.declaration import Given
+from tfmem.experiments.mem_infl import mem_infl, mem_infl_figure
 from tfmem.experiments.run import load_run
-from tfmem.figures.mem_infl import mem_infl_figure
 
 
 def test_a_lookup_learner_has_its_closed_form(tmp_path):
@@ -22,7 +22,7 @@ def test_a_lookup_learner_has_its_closed_form(tmp_path):
     config = Config(selection=SELECTION.model_copy(update={"influence": 0.3}))
     (tmp_path / "config.yaml").write_text(config.to_yaml())
     run = load_run(tmp_path)
-    outcome = mem_infl(run)
+    outcome = mem_infl(Given(run, config, None, tmp_path))
     table = outcome.table.set_index(["split", "index"])
     same = learner.labels.train_labels[:, None] == learner.labels.test_labels
     truth = np.where(same, learner.influence(), -np.inf)
@@ -35,7 +35,7 @@ def test_a_lookup_learner_has_its_closed_form(tmp_path):
     assert test["above"].tolist() == (truth > 0.3).sum(axis=0).tolist()
     assert 0 < test["above"].sum() < test["pairs"].sum() == len(run.pairs)  # selected from 0.1 on
     assert train["pairs"].sum() == len(run.pairs)
-    mem_infl_figure(outcome.table)
+    mem_infl_figure(outcome.table, None)
 
 
 def test_rank_correlation_leaves_out_what_is_missing_and_covers_the_truth():

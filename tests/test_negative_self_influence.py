@@ -11,7 +11,7 @@ import pytest
 
 from tests.helpers.networks import DECAY, attending, pictures, some_features
 from tfmem.config import from_yaml
-from tfmem.experiments.reduction import reduction
+from tfmem.experiments.reduction_rate import ReductionRateSettings, reduction
 from tfmem.influence.attribution.integral import attributions
 from tfmem.influence.attribution.patches import Patches
 from tfmem.influence.exact import ExactSolver
@@ -101,15 +101,15 @@ def test_reduction_counts_what_it_uses(float64, tmp_path):
             return replace(found, paired=found.paired * sign[:, None], own=found.own * sign)
 
     made = {a.index: a.scores for a in attributions(exact, splitter, range(10), 2)}
-    config = from_yaml("", ["experiments.reduction_rate.repeats=1"])
+    config, settings = from_yaml(""), ReductionRateSettings(repeats=1)
     asked = np.array([0, 1, 2, 3, 5, 6, 7, 8, 9])
     usual = {k: v for k, v in made.items() if k not in (4, 7)}
     ready = exact, splitter
-    expected = reduction(config, lambda: ready, pd.Series(usual), tmp_path / "a")
+    expected = reduction(config, settings, lambda: ready, pd.Series(usual), tmp_path / "a")
     made[7] = made[7] * np.nan
     asked = np.array([0, 1, 2, 3, 4, 5, 6, 8, 9])
     ready = OneNegative(), splitter
-    found = reduction(config, lambda: ready, pd.Series(made), tmp_path / "b")
+    found = reduction(config, settings, lambda: ready, pd.Series(made), tmp_path / "b")
     pd.testing.assert_frame_equal(found.table, expected.table)
     assert "masked: 8 attributed examples" in found.findings[0]
     assert found.findings[-1].startswith("2 of 10 attributed examples are left out")

@@ -4,6 +4,7 @@ import pytest
 
 from tfmem.components.attribution import ATTRIBUTION
 from tfmem.components.audit import AUDIT
+from tfmem.components.experiment import EXPERIMENTS
 from tfmem.components.gather import GATHER
 from tfmem.components.manifests import resolve, write_manifest
 from tfmem.components.references import reference, referenced
@@ -11,7 +12,6 @@ from tfmem.components.self_influence import SELF_INFLUENCE
 from tfmem.components.train_worker import TRAIN_WORKER
 from tfmem.config import from_yaml
 from tfmem.messages.errors import InputError
-from tfmem.pipelines.experiments import EXPERIMENTS
 from tfmem.pipelines.memorization import memorization
 
 CONFIG = from_yaml(

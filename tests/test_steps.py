@@ -110,12 +110,12 @@ for edited in ["", *sys.argv[1:], ""]:
         del sys.modules[name]
     import tfmem.pipelines.runner as runner
     from tfmem.components.audit import AUDIT
-    from tfmem.components.removal import REMOVAL
-    from tfmem.components.typicality import TYPICALITY
+    from tfmem.components.experiment import EXPERIMENTS
     from tfmem.pipelines.memorization import memorization
     runner._run_step = lambda step, folder, is_ours: None
     config, said = from_yaml(""), []
-    steps = [runner.Step(each, {"config": "{}"}) for each in (REMOVAL, TYPICALITY, AUDIT)]
+    added = EXPERIMENTS["removal"], EXPERIMENTS["typicality"], AUDIT
+    steps = [runner.Step(each, {"config": "{}"}) for each in added]
     runner.run_chain([*memorization(config), *steps], Path("run"), said.append)
     print(*(line.split()[1] for line in said if line.endswith("…")))
 """
@@ -128,10 +128,13 @@ def test_steps_whose_code_was_edited_are_run_anew(tmp_path):
     every = {"train", "estimate", "select", "figures", "report", "removal", "typicality", "audit"}
     expected = {
         "": every,
-        "tfmem/components/typicality.py": {"typicality"},
+        "tfmem/experiments/typicality.py": {"typicality"},
+        "tfmem/experiments/training.py": {"removal", "audit"},
+        "tfmem/experiments/declaration.py": {"removal", "typicality", "report"},
         "tfmem/components/second_opinion.py": {"audit"},
-        "tfmem/components/experiment.py": {"removal", "typicality", "report"},
-        "tfmem/pages/templates/words.css": every,
+        "tfmem/pages/templates/words.css": {"report", "audit"},
+        "tfmem/selection/rules.py": {"report"},
+        "tfmem/messages/errors.py": every,
     }
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
     command = [sys.executable, "-c", CHAIN, *list(expected)[1:]]

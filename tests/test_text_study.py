@@ -9,18 +9,21 @@ import pandas as pd
 import pytest
 
 from tests.helpers.commands import tfmem_command
+from tests.helpers.experiments import given
 from tests.helpers.oracle import example_learner
 from tfmem.config import from_yaml
 from tfmem.datasets import load
-from tfmem.datasets.pictures import Pictures
 from tfmem.datasets.treebank import load_treebank
-from tfmem.experiments.estimators import estimators
-from tfmem.experiments.instances import instances
-from tfmem.experiments.seeds import overlap, seeds
+from tfmem.experiments.estimators import compare as compare_estimators
+from tfmem.experiments.instances import (
+    InstancesSettings,
+    instances,
+    instances_figure,
+)
+from tfmem.experiments.seeds import compare as compare_seeds
+from tfmem.experiments.seeds import overlap
 from tfmem.experiments.self_influence import kept_solver
 from tfmem.experiments.typicality import positive_fraction, typicality
-from tfmem.figures.galleries import ends_gallery
-from tfmem.figures.instances import instances_figure
 from tfmem.influence.scores import influence, remove_scores
 from tfmem.messages.errors import InputError
 from tfmem.pipelines.experiments import page as experiments_page
@@ -30,6 +33,13 @@ from tfmem.store.bits import unpack
 from tfmem.store.results import read_memorization, read_pairs
 from tfmem.store.shards import read_shard
 from tfmem.training.digests import with_digests
+
+
+def known(data, memorization, settings=None):
+    """What an experiment takes that needs nothing but memorization."""
+    table = pd.DataFrame({"memorization": memorization})
+    return given(from_yaml(""), settings, dataset=data, memorization=table)
+
 
 CONDUCTED = "removal", "instances", "seeds", "reduction-rate", "typicality"
 GOOD, BAD = ("good", "fine", "great"), ("bad", "poor", "dull")
@@ -93,12 +103,12 @@ def test_typicality_is_by_tenths_of_each_class(toy):
     phrases = np.zeros((count, 5), np.int64)
     phrases[:, 3] = np.round(1000 * np.nan_to_num(memorization))  # grows with memorization
     phrases[:, 1] = 1000 - phrases[:, 3]
-    table = typicality(replace(data, train_phrases=phrases), memorization).table
+    table = typicality(known(replace(data, train_phrases=phrases), memorization)).table
     for name, label in (("negative", 0), ("positive", 1)):
         rows = table[table["class"] == name].set_index("group")
-        known = np.sort(memorization[(data.train_labels == label) & ~np.isnan(memorization)])
-        assert rows.loc["all", "examples"] == len(known) == 38
-        expected = {"1": known[:4].mean(), "10": known[-3:].mean(), "all": known.mean()}
+        of_class = np.sort(memorization[(data.train_labels == label) & ~np.isnan(memorization)])
+        assert rows.loc["all", "examples"] == len(of_class) == 38
+        expected = {"1": of_class[:4].mean(), "10": of_class[-3:].mean(), "all": of_class.mean()}
         for group, mean in expected.items():
             row = rows.loc[group]
             assert row["fraction"] == pytest.approx(mean, abs=1e-3)
@@ -106,16 +116,15 @@ def test_typicality_is_by_tenths_of_each_class(toy):
         np.testing.assert_allclose(rows.filter(like="from_").sum(axis=1), 1)
     assert table[table["group"] == "10"]["paper"].tolist() == [0.358, 0.74]
     with pytest.raises(InputError, match="at least 10 examples of class negative"):
-        typicality(data, np.where(np.arange(count) < 20, memorization, np.nan))
+        typicality(known(data, np.where(np.arange(count) < 20, memorization, np.nan)))
     with pytest.raises(InputError, match="labels of phrases"):
-        typicality(replace(data, train_phrases=None), memorization)
+        typicality(known(replace(data, train_phrases=None), memorization))
 
 
 def test_seeds_are_compared_by_ranks():
     """Of models that agree, and of one that ranks the other way round."""
-    config = from_yaml("", ["self_influence.trial=4"])
     first, classes = np.arange(40.0), np.repeat(["a", "b"], 20)
-    outcome = seeds(config, classes, first, {5: first**3, 6: -first}.__getitem__)
+    outcome = compare_seeds(classes, {4: first, 5: first**3, 6: -first})
     assert list(outcome.table) == ["index", "class", "trial_4", "trial_5", "trial_6"]
     same, other, _ = outcome.findings
     assert same.startswith("Trials 4 and 5: Spearman 1.000")
@@ -128,13 +137,12 @@ def test_seeds_are_compared_by_ranks():
 def test_self_influence_is_scored_against_known_memorization():
     """A score with the order of the truth ranks it perfectly; its negative does the opposite."""
     learner = example_learner()
-    config = from_yaml("", ["selection.memorization=0.5"])
     labels = learner.labels.train_labels
     truth = learner.memorization()
     assert (truth >= 0.5).sum() >= 2
     for sign, area in ((1, "1.000"), (-1, "0.000")):
-        outcome = estimators(
-            config, labels, lambda: iter(learner.records()), sign * truth, "Cost: none."
+        outcome = compare_estimators(
+            0.5, labels, lambda: iter(learner.records()), sign * truth, "Cost: none."
         )
         np.testing.assert_allclose(outcome.table["memorization"], truth, atol=1e-12)
         assert outcome.table["memorized"].tolist() == (truth >= 0.5).tolist()
@@ -145,34 +153,34 @@ def test_self_influence_is_scored_against_known_memorization():
         assert "1 of 8 examples in the top 10%: too few" in top
         assert cost == "Cost: none."
     with pytest.raises(InputError, match="at least 4 trials"):
-        estimators(config, labels, lambda: iter(learner.records()[:3]), truth, "")
+        compare_estimators(0.5, labels, lambda: iter(learner.records()[:3]), truth, "")
 
 
 def test_instances_are_first_and_last_of_their_class(toy):
-    config = from_yaml("", [*settings(toy), "experiments.instances.count=2"])
-    data = load(config.dataset)
+    data, two = load(from_yaml("", settings(toy)).dataset), InstancesSettings(count=2)
     memorization = np.where(np.arange(80) % 8 == 0, np.nan, np.arange(80.0))
-    table = instances(config, data, memorization).table.set_index(["class", "end"])["index"]
+    table = instances(known(data, memorization, two)).table.set_index(["class", "end"])["index"]
     assert table.loc["positive", "top"].tolist() == [78, 76]
     assert table.loc["positive", "bottom"].tolist() == [2, 4]
     assert table.loc["negative", "top"].tolist() == [79, 77]
     # Which of equal ones is shown is drawn, not their order.
-    shown = instances(config, data, np.zeros(80)).table["index"].tolist()
+    shown = instances(known(data, np.zeros(80), two)).table["index"].tolist()
     assert shown != sorted(shown)
     dollars = pd.DataFrame(
         {"class": ["a_b"], "end": ["top"], "index": [0], "memorization": [0.5], "text": ["$1 _ $x"]}
     )
-    instances_figure(dollars).savefig("/dev/null", format="png")
+    instances_figure(dollars, known(data, [])).savefig("/dev/null", format="png")
 
 
 def test_instances_of_images_are_shown_as_pictures(digits):
-    table = instances(from_yaml("", []), digits, np.arange(300) / 300).table
+    made = known(digits, np.arange(300) / 300, InstancesSettings())
+    table = instances(made).table
     assert len(table) == 60
     assert not table["text"].any()
     top = table[table["end"] == "top"].groupby("class")["index"].first()
     last = [np.flatnonzero(digits.train_labels == label)[-1] for label in range(10)]
     assert top.tolist() == last
-    ends_gallery(Pictures(digits, "train"), table).savefig("/dev/null", format="png")
+    instances_figure(table, made).savefig("/dev/null", format="png")
 
 
 @pytest.fixture(scope="module")

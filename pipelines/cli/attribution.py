@@ -60,7 +60,8 @@ def attribute(
     training; the gap is what the integral has missed of that.
     """
     from tfmem.datasets import load
-    from tfmem.experiments.needs import check_needs
+    from tfmem.experiments.checks import check_in_memory
+    from tfmem.influence.attribution.needs import check_attribution
     from tfmem.influence.attribution.records import read_attributions
     from tfmem.pipelines.runner import run_chain
     from tfmem.pipelines.self_influence import attribution, self_influence
@@ -68,7 +69,8 @@ def attribute(
 
     options = {"share": share, "examples": _numbers(examples), "steps": steps, "patch": patch}
     settings = settings_of(config, [*set, *given("attribution", options)])
-    check_needs("attribution", settings, lambda: load(settings.dataset))
+    check_in_memory(settings)
+    check_attribution(settings, load(settings.dataset))
     with resumable():
         run_chain([*self_influence(settings), *attribution(settings)], out)
     folder = out / Attributions.place

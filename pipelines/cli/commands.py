@@ -46,6 +46,7 @@ class _Group(TyperGroup):
 class _Command(TyperCommand):
     examples: ClassVar[tuple[str, ...]] = ()
     renamed: ClassVar[Mapping[str, str]] = {}
+    listed: ClassVar[tuple[Callable[[], str], ...]] = ()
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         end = args.index("--") if "--" in args else len(args)
@@ -58,6 +59,8 @@ class _Command(TyperCommand):
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         super().format_help(ctx, formatter)
+        for listed in self.listed:
+            print(listed())
         print(" Examples:\n")  # not through the formatter, which breaks lines that are to be pasted
         for example in self.examples:
             print(_broken(example))
@@ -74,7 +77,10 @@ app = typer.Typer(
 
 
 def command(
-    *examples: str, name: str | None = None, renamed: Mapping[str, str] | None = None
+    *examples: str,
+    name: str | None = None,
+    renamed: Mapping[str, str] | None = None,
+    listed: Callable[[], str] | None = None,
 ) -> Callable[[Function], Function]:
     """Registers a function as a command, listed where `PANELS` has its name.
 
@@ -82,11 +88,12 @@ def command(
       examples: commands to paste, shown below the help.
       name: what it is called; else as the function.
       renamed: options by what they were called, which is still understood, with a note.
+      listed: gives what the help has above the examples; called for that help only.
     """
 
     def register(function: Function) -> Function:
         called = name or function.__name__.replace("_", "-")
-        kind = with_examples(*examples, renamed=renamed)
+        kind = with_examples(*examples, renamed=renamed, listed=listed)
         panel = next(panel for panel, names in PANELS.items() if called in names)
         app.command(called, cls=kind, rich_help_panel=panel)(_with_loudness(function))
         return function
@@ -94,14 +101,21 @@ def command(
     return register
 
 
-def with_examples(*examples: str, renamed: Mapping[str, str] | None = None) -> type[TyperCommand]:
+def with_examples(
+    *examples: str,
+    renamed: Mapping[str, str] | None = None,
+    listed: Callable[[], str] | None = None,
+) -> type[TyperCommand]:
     """The class of a command whose help ends with examples to paste.
 
     Args:
       examples: the commands.
       renamed: options by what they were called.
+      listed: gives what stands above the examples.
     """
-    return type("_Command", (_Command,), {"examples": examples, "renamed": renamed or {}})
+    shown = (listed,) if listed else ()
+    members = {"examples": examples, "renamed": renamed or {}, "listed": shown}
+    return type("_Command", (_Command,), members)
 
 
 def _with_loudness(function: Callable[..., None]) -> Callable[..., None]:

@@ -106,9 +106,10 @@ def settings_of(place: Path, overrides: list[str]) -> Config:
         raise InputError(
             f"{place}: is empty: expected settings (one that says {{}} takes all defaults)"
         )
+    from tfmem.experiments import sections
     from tfmem.training.digests import with_digests  # after mistakes: it takes seconds
 
-    return with_digests(from_yaml(text, overrides, str(place)))
+    return with_digests(from_yaml(text, overrides, str(place), sections))
 
 
 def _text_of(place: Path) -> str:

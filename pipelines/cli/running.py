@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import difflib
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
 from tfmem.config import Config, from_yaml
 from tfmem.messages.errors import InputError
-from tfmem.messages.terminal import say
+from tfmem.messages.terminal import say, tell
 from tfmem.pipelines.cli.commands import command
 from tfmem.pipelines.cli.options import (
     OWN_FOLDER,
@@ -25,24 +26,31 @@ from tfmem.pipelines.cli.options import (
 )
 from tfmem.pipelines.cli.stopping import resumable
 
-ExperimentName = Literal[
-    "removal",
-    "pair-utility",
-    "leave-one-out",
-    "fraction",
-    "label-errors",
-    "random-labels",
-    "proxies",
-    "mem-infl",
-    "consistency",
-    "last-layer",
-    "last-k-layers",
-    "typicality",
-    "instances",
-    "seeds",
-    "estimators",
-    "reduction-rate",
-]
+
+def _experiment_name(text: str) -> str:
+    """The name of an experiment; they are looked for when a command line has one."""
+    from tfmem.experiments import declared
+
+    known = declared()
+    for each in known.values():
+        if text == each.formerly:
+            tell(f"note: {text} is now called {each.name}")
+            return each.name
+    if text not in known:
+        close = difflib.get_close_matches(text, known, n=1)
+        hint = f"; did you mean {close[0]!r}?" if close else ""
+        raise typer.BadParameter(f"{text!r} is none of {', '.join(known)}{hint}")
+    return text
+
+
+def _listed() -> str:
+    """Names and questions of all experiments."""
+    from tfmem.experiments import declared
+
+    known = declared().values()
+    width = max(len(each.name) for each in known)
+    lines = [f"  {each.name:{width}}  {each.question}" for each in known]
+    return "\n".join([" Experiments:\n", *lines, ""])
 
 
 @command(
@@ -83,9 +91,18 @@ def run(
     "--set experiments.removal.repeats=50",
     "tfmem experiment removal configs/digits.yaml --out runs/digits-one "
     "--set experiments.estimator=self_influence",
+    listed=_listed,
 )
 def experiment(
-    name: Annotated[ExperimentName, typer.Argument(help="Which experiment.", show_default=False)],
+    name: Annotated[
+        str,
+        typer.Argument(
+            help="Which experiment; they are listed below.",
+            parser=_experiment_name,
+            metavar="NAME",
+            show_default=False,
+        ),
+    ],
     config: ConfigFile,
     out: RunOut = OWN_FOLDER,
     set: Set = [],  # noqa: B006
@@ -99,16 +116,18 @@ def experiment(
     What is there and unchanged is not made again, what was stopped continues, and with other
     settings an outcome stays until the new one is complete.
     """
-    from tfmem.pipelines.experiments import EXPERIMENTS
     from tfmem.pipelines.experiments import experiment as chain
     from tfmem.pipelines.runner import run_chain
+    from tfmem.store.artifacts import outcome_of
 
     settings = on_a_run(settings_of(config, set), out, set)
     _begin(settings, out)
     with resumable():
         run_chain(chain(name, settings, out, beam or []), out)
-    place = EXPERIMENTS[name].outputs["outcome"].place
-    done(out / place, f"table.csv, figure.png, figure.pdf; also in {out / 'report.html'}")
+    done(
+        out / outcome_of(name).place,
+        f"table.csv, figure.png, figure.pdf; also in {out / 'report.html'}",
+    )
 
 
 @command(

@@ -193,7 +193,7 @@ def write_outcome(folder):
     import pandas as pd
 
     table = pd.DataFrame({"share": [0.1, 0.2], "accuracy": [0.75, 0.5]})
-    Outcome("What is lost?", ("Accuracy falls by 0.25.",), table).save(folder)
+    Outcome(("Accuracy falls by 0.25.",), table, "What is lost?").save(folder)
     return sorted(folder.iterdir())
 
 

@@ -8,12 +8,7 @@ wrong type or an impossible value is an `InputError` that names the key.
 
 from __future__ import annotations
 
-from tfmem.config.experiments import (
-    AuditSettings,
-    ExperimentSettings,
-    LayersSettings,
-    RemovalSettings,
-)
+from tfmem.config.experiments import AuditSettings, ExperimentSettings
 from tfmem.config.models import (
     CnnSettings,
     DenseNetSettings,
@@ -57,10 +52,8 @@ __all__ = [
     "ExperimentSettings",
     "FastSettings",
     "InceptionSettings",
-    "LayersSettings",
     "LinearSettings",
     "ModelSettings",
-    "RemovalSettings",
     "ResNetSettings",
     "SelectionSettings",
     "SelfInfluenceSettings",

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, get_args
 
-from pydantic import ValidationError
+from pydantic import ValidationError, create_model
 
+from tfmem.config.base import Settings
+from tfmem.config.experiments import ExperimentSettings
 from tfmem.config.models import ModelSettings
 from tfmem.config.parsing import parse_yaml, shown
 from tfmem.config.tree import Config
@@ -18,17 +20,25 @@ _MODELS = tuple(
 )
 
 
+Sections = Mapping[str, type[Settings]]
 _LONGEST = 80  # characters of a key
 _MOST_SAID = 20  # mistakes that are told at once
 
 
-def from_yaml(text: str, overrides: Sequence[str] = (), source: str = "configuration") -> Config:
+def from_yaml(
+    text: str,
+    overrides: Sequence[str] = (),
+    source: str = "configuration",
+    experiments: Callable[[], Sections] | None = None,
+) -> Config:
     """Reads a settings tree.
 
     Args:
       text: YAML; keys that are left out keep their defaults.
       overrides: `"training.trials=500"`: a dotted key, and a value in YAML; later ones win.
       source: what the text is called in error messages.
+      experiments: gives what the section of each experiment holds; asked only if there is such a
+        section. None keeps these sections as they are, as a run's settings are read.
 
     Raises:
       InputError: with one line for each key that is unknown, of a wrong type or out of range.
@@ -39,14 +49,36 @@ def from_yaml(text: str, overrides: Sequence[str] = (), source: str = "configura
     if not isinstance(tree, dict):
         raise InputError(f"{source}: expected a mapping of settings, received {shown(tree)}")
     changed = [_override(tree, override) for override in overrides]
+    kind = _with_sections(tree, experiments) if experiments else Config
     try:
-        return Config.model_validate(tree)
+        return _plain(kind.model_validate(tree))
     except ValidationError as error:
-        told = _told(error.errors())
+        told = _told(error.errors(), kind)
         lines = [f"{_origin(key, changed, source)}{key}: {told[key]}" for key in told]
         if more := len(lines) - _MOST_SAID:
             lines[_MOST_SAID:] = [f"{source}: and {more:,} more"] if more > 0 else []
         raise InputError("\n".join(lines)) from None
+
+
+def _with_sections(tree: dict[str, Any], experiments: Callable[[], Sections]) -> type[Config]:
+    """The class of the settings in which sections of experiments are typed, if there are any."""
+    written = tree.get("experiments")
+    if not isinstance(written, dict) or written.keys() <= ExperimentSettings.model_fields.keys():
+        return Config
+    fields: Any = {name: (kind, kind()) for name, kind in experiments().items()}
+    closed: Any = type("_Closed", (ExperimentSettings,), {"model_config": {"extra": "forbid"}})
+    typed = create_model("ExperimentSettings", __base__=closed, **fields)
+    return create_model("Config", __base__=Config, experiments=(typed, typed()))
+
+
+def _plain(read: Config) -> Config:
+    """Settings of `Config` itself, in which the sections that were written are objects."""
+    if type(read) is Config:
+        return read
+    known = read.experiments
+    sections = {name: getattr(known, name) for name in known.model_fields_set}
+    values = {name: getattr(read, name) for name in Config.model_fields}
+    return Config(**{**values, "experiments": ExperimentSettings(**sections)})
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> list[str]:
@@ -82,16 +114,16 @@ def _origin(key: str, changed: Sequence[str], source: str) -> str:
     return "--set " if by_option else f"{source}: "
 
 
-def _told(problems: Sequence[Any]) -> dict[str, str]:
+def _told(problems: Sequence[Any], root: type[Config]) -> dict[str, str]:
     """Says by key what is wrong; what any of several types would take is one sentence."""
-    keys = [_key(problem) for problem in problems]
+    keys = [_key(problem, root) for problem in problems]
     told: dict[str, list[str]] = {}
     received = {}
     for key, problem in zip(keys, problems, strict=True):
         short = problem["type"] == "too_short"
         if short and any(other.startswith(f"{key}.") for other in keys):
             continue  # what is wrong in it made it short
-        said, given = _explain(problem)
+        said, given = _explain(problem, root)
         told.setdefault(key, []).append(said)
         received[key] = given
     return {key: _any_of(said) + received[key] for key, said in told.items()}
@@ -102,12 +134,12 @@ def _any_of(said: Sequence[str]) -> str:
     return " or ".join([first, *(other.removeprefix("expected ") for other in others)])
 
 
-def _explain(problem: Any) -> tuple[str, str]:
+def _explain(problem: Any, root: type[Config]) -> tuple[str, str]:
     """What was expected of one pydantic error, and what was received."""
     kind, path = problem["type"], problem["loc"]
     received = f", received {shown(problem['input'])}"
     if kind == "extra_forbidden":
-        close = difflib.get_close_matches(str(path[-1]), _keys_beside(path), n=1)
+        close = difflib.get_close_matches(str(path[-1]), _keys_beside(path, root), n=1)
         hint = f"; did you mean {close[0]!r}?" if close else ""
         return f"unknown key{hint}", f" (received {shown(problem['input'])})"
     if kind == "invalid_key":
@@ -124,11 +156,11 @@ def _explain(problem: Any) -> tuple[str, str]:
     return f"expected {message}", received if path else ""  # not the whole tree
 
 
-def _key(problem: Any) -> str:
+def _key(problem: Any, root: type[Config]) -> str:
     """The dotted key of an error; what pydantic calls the members of a union is no part of it."""
     location = problem["loc"]
     path: list[str] = []
-    settings: Any = Config
+    settings: Any = root
     for place, part in enumerate(location):
         if part in getattr(settings, "model_fields", {}):
             path.append(str(part))
@@ -153,8 +185,8 @@ def _expected_tags(problem: Any) -> str:
     return problem["ctx"].get("expected_tags", "one of " + ", ".join(map(repr, _MODELS)))
 
 
-def _keys_beside(location: Sequence[Any]) -> list[str]:
-    settings: Any = Config
+def _keys_beside(location: Sequence[Any], root: type[Config]) -> list[str]:
+    settings: Any = root
     for part in location[:-1]:
         tagged = [each for each in _members(settings) if _tag(each) == part]
         if tagged:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+from collections.abc import Collection
 from typing import Annotated, Any
 
 import ruamel.yaml
@@ -84,6 +85,16 @@ class Config(Settings):
                     "training.probabilities: true with estimation.statistic: probability"
                 )
         return self
+
+    def only(self, sections: Collection[str]) -> Config:
+        """The same settings, of which but these sections are there; others are AttributeErrors.
+
+        Who is given it can depend on nothing that has not been declared.
+        """
+        kept = self.model_copy()
+        for name in type(self).model_fields.keys() - set(sections):
+            del kept.__dict__[name]
+        return kept
 
     def trial_settings(self) -> dict[str, Any]:
         """What the predictions of trial `k` depend on, beside `k` and the data themselves."""

@@ -10,17 +10,23 @@ from itertools import islice
 
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
 
-from tfmem.config import Config
 from tfmem.estimation.thresholds import at_least
+from tfmem.experiments.checks import four_trials, in_memory
 from tfmem.experiments.correlation import rank_correlation
+from tfmem.experiments.declaration import Experiment, Given, NoSettings
 from tfmem.experiments.outcome import Outcome
 from tfmem.experiments.ranking import areas
-from tfmem.experiments.summed import Summed, sum_trials
+from tfmem.experiments.summed import Summed, records_in, sum_trials
+from tfmem.figures.style import BLUE, FAINT, VERMILION, new_figure, plain
 from tfmem.messages.errors import InputError
+from tfmem.store.artifacts import Predictions, SelfInfluence, TrialTable
+from tfmem.store.json_files import value_of
 from tfmem.store.predictions import TrialRecord
+from tfmem.store.results import SUMMARY_NAME, read_summary
+from tfmem.store.spreadsheets import read_csv
 
-QUESTION = "Does self-influence estimate what the subsampled estimator does?"
 REFERENCES = {
     "memorization": "how often models are right",
     "memorization_of_probability": "the probability of the label",
@@ -28,8 +34,32 @@ REFERENCES = {
 _TOP = 0.1
 
 
-def estimators(
-    config: Config,
+def estimators(given: Given[NoSettings]) -> Outcome:
+    """Compares self-influence with the trials of a run; trains nothing.
+
+    Args:
+      given: trials, how long each took, and self-influence.
+
+    Returns:
+      What `compare` does.
+    """
+    run, kept = given.run, given.places[SelfInfluence.name]
+    found = run.memorization["memorization"].to_numpy(float)
+    summary, source = read_summary(kept), str(kept / SUMMARY_NAME)
+    seconds = value_of(summary, "cpu_seconds", float, source)
+    solver = value_of(summary, "estimator", str, source)
+    trials = read_csv(given.places[TrialTable.name], ["seconds"])
+    cost = (
+        f"Cost: {len(trials):,} trainings on {given.config.training.fraction:.0%} of the examples, "
+        f"{trials['seconds'].sum():,.0f} s in their lanes; against one training on all of them and "
+        f"{seconds:,.1f} s of processor time to solve ({solver})."
+    )
+    threshold, labels = given.config.selection.memorization, run.labels.train_labels
+    return compare(threshold, labels, lambda: records_in(run.predictions), found, cost)
+
+
+def compare(
+    threshold: float,
     labels: np.ndarray,
     records: Callable[[], Iterator[TrialRecord]],
     self_influence: np.ndarray,
@@ -38,7 +68,7 @@ def estimators(
     """Ranks of examples by self-influence, and by trials on random subsets.
 
     Args:
-      config: `selection.memorization`.
+      threshold: least memorization of an example that is memorized.
       labels: int64 `[num_train]`.
       records: begins to read the run's trials.
       self_influence: float `[num_train]`; NaN where it is not known.
@@ -60,8 +90,8 @@ def estimators(
     said = []
     for name, reference in references.items():
         said.append(_correlation(name, self_influence, reference, [of[name] for of in of_halves]))
-        said += _areas(name, self_influence, reference, config.selection.memorization)
-    memorized = at_least(references["memorization"], config.selection.memorization)
+        said += _areas(name, self_influence, reference, threshold)
+    memorized = at_least(references["memorization"], threshold)
     table = pd.DataFrame(
         {
             "index": np.arange(len(labels)),
@@ -71,7 +101,7 @@ def estimators(
             "memorized": memorized,
         }
     )
-    return Outcome(QUESTION, (*said, cost), table)
+    return Outcome((*said, cost), table)
 
 
 def _of(trials: Summed) -> dict[str, np.ndarray]:
@@ -123,3 +153,48 @@ def _areas(name: str, score: np.ndarray, reference: np.ndarray, threshold: float
             f"{area.area[0]:.3f} ({low:.3f} to {high:.3f})."
         )
     return said
+
+
+_NAMES = {
+    "memorization": "memorization by correctness",
+    "memorization_of_probability": "memorization by probability",
+}
+
+
+def estimators_figure(table: pd.DataFrame, _: object) -> Figure:
+    """Each example by both, for correctness and for probability; on the line they are equal.
+
+    Args:
+      table: of `compare`.
+    """
+    names = [name for name in _NAMES if name in table.columns]
+    figure = new_figure(5 * len(names), 4.6)
+    most = table["self_influence"].max()
+    for axes, name in zip(figure.subplots(1, len(names), squeeze=False)[0], names, strict=True):
+        plain(axes).plot([0, most], [0, most], color=FAINT, linewidth=1)
+        for memorized, color in ((False, BLUE), (True, VERMILION)):
+            rows = table[table["memorized"] == memorized]
+            axes.plot(
+                rows["self_influence"], rows[name], ".", color=color, alpha=0.4, markersize=5,
+                markeredgewidth=0, rasterized=True,
+                label=f"{'' if memorized else 'not '}memorized ({len(rows):,})",
+            )  # fmt: skip
+        axes.set_xlabel("self-influence, one model")
+        axes.set_ylabel(f"{_NAMES[name]}, trials")
+        spearman = table["self_influence"].corr(table[name], method="spearman")
+        axes.set_title(f"Spearman {spearman:.2f}", fontsize=10)
+    axes.legend(frameon=False, fontsize=9, markerscale=2)
+    return figure
+
+
+EXPERIMENT = Experiment(
+    name="estimators",
+    question="Does self-influence estimate what the subsampled estimator does?",
+    source="what Zheng & Jiang (2022) took for granted",
+    settings=NoSettings,
+    needs=(Predictions, TrialTable, SelfInfluence),
+    sections=("training", "selection"),
+    conduct=estimators,
+    draw=estimators_figure,
+    checks=(four_trials, in_memory),
+)

@@ -8,25 +8,50 @@ error is bias² + variance, and variance is proportional to 1/t, so the best fra
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import NormalDist
+from typing import Annotated
 
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
+from pydantic import Field
 from scipy.stats import bootstrap
 
 from tfmem.aggregation.held import hold_trials
 from tfmem.aggregation.reading import load_labels
-from tfmem.config import Config
-from tfmem.datasets import AnyDataset
+from tfmem.config.base import Positive, Settings
 from tfmem.estimation.estimator import count_train, memorization, train_samples, variance
 from tfmem.estimation.thresholds import at_least
+from tfmem.experiments.declaration import Experiment, Given
 from tfmem.experiments.outcome import Outcome
 from tfmem.experiments.training import independent, train_alone, with_trials, workplace
+from tfmem.figures.style import BLUE, FAINT, GREY, ORANGE, VERMILION, new_figure, plain
+from tfmem.store.artifacts import Predictions
 from tfmem.store.labels import LABELS_NAME
 from tfmem.store.shards import shards_in
 
-QUESTION = "Which subset fraction gives the best estimates?"
+
+class FractionSettings(Settings):
+    """Runs with other subset fractions.
+
+    Attributes:
+      fractions: those that are compared.
+      trials: of each.
+      planned_trials: for which numbers of trials the best fraction is asked for.
+    """
+
+    fractions: Annotated[
+        tuple[Annotated[float, Field(gt=0, lt=1)], ...], Field(strict=False, min_length=2)
+    ] = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
+    trials: Annotated[int, Field(ge=20)] = 500
+    planned_trials: Annotated[tuple[Positive, ...], Field(strict=False, min_length=1)] = (
+        100,
+        500,
+        2000,
+        4000,
+    )
+
+
 ERROR = "rmse_"  # columns of the table that begin so say for how many trials
 COLUMNS = "index", "leave_one_out", "leave_one_out_variance"  # of leave-one-out's table
 _RESAMPLES = 2_000
@@ -69,17 +94,12 @@ class Reference:
     variance: np.ndarray
 
 
-def fraction(
-    config: Config, dataset: AnyDataset, leave_one_out: pd.DataFrame | None, out: Path
-) -> Outcome:
+def fraction(given: Given[FractionSettings]) -> Outcome:
     """Errors of memorization by subset fraction, and the best fraction by number of trials.
 
     Args:
-      config: model, recipe, seed, and `experiments.fraction`.
-      dataset: the examples.
-      leave_one_out: the table of that experiment, with which estimates are compared; None compares
+      given: leave-one-out, if it has been conducted: estimates are compared with its table, else
         with those of the largest fraction, on all examples.
-      out: folder for a run of each fraction; a call that was stopped is continued.
 
     Returns:
       A row for each fraction: how many `trials`, their `accuracy`, how many examples are
@@ -89,32 +109,33 @@ def fraction(
       of its 95% interval; 0 if differences are smaller than their noise), the root mean variance
       (`noise`), and the root mean square error of as many trials as the column says.
     """
-    settings = config.experiments.fraction
-    shares = sorted(set(settings.fractions))
-    found = [_estimate(config, dataset, share, out / f"fraction-{share:g}") for share in shares]
-    if leave_one_out is None:
+    shares = sorted(set(given.settings.fractions))
+    found = [_estimate(given, share) for share in shares]
+    known_exactly = given.outcome("leave-one-out", COLUMNS)
+    if known_exactly is None:
         last = found[-1]
         known = np.flatnonzero(~np.isnan(last.variance))
         name = f"fraction {shares[-1]:g}"
         reference = Reference(name, known, last.value[known], last.variance[known])
     else:
-        reference = Reference("leave-one-out", *(leave_one_out[c].to_numpy() for c in COLUMNS))
-    table, best = _compare(config, shares, found, reference)
-    return Outcome(QUESTION, (*_findings(config, table), best), table)
+        columns = (known_exactly.table[name].to_numpy() for name in COLUMNS)
+        reference = Reference("leave-one-out", *columns)
+    table, best = _compare(given, shares, found, reference)
+    return Outcome((*_findings(given.settings, table), best), table)
 
 
-def _estimate(config: Config, dataset: AnyDataset, share: float, out: Path) -> Estimates:
+def _estimate(given: Given[FractionSettings], share: float) -> Estimates:
     """Trains a run of a fraction, with a seed of its own, and counts it in memory."""
     own = with_trials(
-        independent(config, round(share * 10**9)),
-        config.experiments.fraction.trials,
+        independent(given.config, round(share * 10**9)),
+        given.settings.trials,
         fraction=share,
         groups=None,
         groups_digest=None,
     )
-    out = workplace(out, own, dataset)
+    out = workplace(given.folder / f"fraction-{share:g}", own, given.dataset)
     out.mkdir(parents=True, exist_ok=True)
-    train_alone(own, dataset, out)
+    train_alone(own, given.dataset, out)
     folder = out / "predictions"
     labels = load_labels(str(folder / LABELS_NAME))
     held = hold_trials(shards_in(folder), str(folder / LABELS_NAME))
@@ -128,10 +149,13 @@ def _estimate(config: Config, dataset: AnyDataset, share: float, out: Path) -> E
 
 
 def _compare(
-    config: Config, shares: list[float], found: list[Estimates], reference: Reference
+    given: Given[FractionSettings],
+    shares: list[float],
+    found: list[Estimates],
+    reference: Reference,
 ) -> tuple[pd.DataFrame, str]:
     """The table, and a sentence on the best fraction for each number of trials."""
-    planned = np.array(sorted(set(config.experiments.fraction.planned_trials)))
+    planned = np.array(sorted(set(given.settings.planned_trials)))
     index = reference.index
     known = ~np.isnan([each.variance[index] for each in found]).any(axis=0)
     index = index[known]
@@ -159,11 +183,11 @@ def _compare(
     again = bootstrap(
         (every,), is_best, vectorized=True, n_resamples=_RESAMPLES,
         batch=max(_VALUES // len(index), 1), method="percentile",
-        rng=np.random.default_rng(config.seed),
+        rng=np.random.default_rng(given.config.seed),
     ).bootstrap_distribution.mean(axis=-1)  # fmt: skip
     middle = squared.mean(axis=1)
     half = NormalDist().inv_cdf(0.975) * squared.std(axis=1, ddof=1) / np.sqrt(len(index))
-    threshold = config.selection.memorization
+    threshold = given.config.selection.memorization
     memorized = [at_least(each.value, threshold) for each in found]
     table = pd.DataFrame(
         {
@@ -195,10 +219,10 @@ def _compare(
     return table, "Least root mean square error with " + ", with ".join(said) + "."
 
 
-def _findings(config: Config, table: pd.DataFrame) -> list[str]:
+def _findings(settings: FractionSettings, table: pd.DataFrame) -> list[str]:
     first = table.iloc[0]
     return [
-        f"{config.experiments.fraction.trials:,} trials of each fraction, compared with "
+        f"{settings.trials:,} trials of each fraction, compared with "
         f"{first['reference']} on {first['examples']:,} examples.",
         *(
             f"{row['fraction']:g} n: {row['memorized']:,} examples memorized, with a median "
@@ -209,3 +233,69 @@ def _findings(config: Config, table: pd.DataFrame) -> list[str]:
             for row in table.to_dict("records")
         ),
     ]
+
+
+_MARKS = "osD^vPX*"
+
+
+def fraction_figure(table: pd.DataFrame, _: object) -> Figure:
+    """Error by fraction for several numbers of trials; its two parts; examples memorized.
+
+    Args:
+      table: of `fraction`.
+    """
+    figure = new_figure(11, 3.8)
+    total, parts, counts = figure.subplots(1, 3)
+    shares, reference = table["fraction"], table["reference"].iloc[0]
+    columns = [name for name in table if str(name).startswith(ERROR)]
+    for number, name in enumerate(columns):
+        shade = str(0.75 * (1 - (number + 1) / len(columns)))
+        mark, trials = _MARKS[number % len(_MARKS)], int(str(name).removeprefix(ERROR))
+        total.plot(shares, table[name], f"{mark}-", color=shade, label=f"{trials:,}", markersize=4)
+        best = int(np.argmin(table[name]))
+        total.plot(
+            shares[best], table[name][best], "o", color=VERMILION, markersize=10, fillstyle="none"
+        )
+    total.plot([], [], "o", color=VERMILION, markersize=10, fillstyle="none", label="least")
+    total.legend(title="trials", frameon=False, fontsize="small")
+    total.set_ylabel("root mean square error of memorization")
+    parts.axhline(0, color=FAINT, linewidth=1)
+    parts.errorbar(
+        shares, table["bias"], table["bias_stderr"], fmt="o-", color=BLUE, capsize=3,
+        label="mean difference (± 1 SE)",
+    )  # fmt: skip
+    ends = table["distance"] - table["distance_low"], table["distance_high"] - table["distance"]
+    parts.errorbar(
+        shares, table["distance"], ends, fmt="s--", color=GREY, capsize=3,
+        label="distance beyond noise (95%)",
+    )  # fmt: skip
+    parts.plot(
+        shares,
+        table["noise"],
+        "D:",
+        color=ORANGE,
+        label=f"noise of {table['trials'].max():,} trials",
+    )
+    parts.set_ylabel(f"difference from {reference} ({table['examples'].iloc[0]:,} examples)")
+    parts.legend(frameon=False, fontsize="small")
+    counts.plot(shares, table["memorized"], "o-", color=VERMILION)
+    counts.set_ylabel("memorized training examples")
+    for axes in (total, parts, counts):
+        axes.set_xlabel("subset fraction m/n")
+        plain(axes)
+    total.set_ylim(bottom=0)
+    counts.set_ylim(bottom=0)
+    return figure
+
+
+EXPERIMENT = Experiment(
+    name="fraction",
+    question="Which subset fraction gives the best estimates?",
+    source="Feldman & Zhang (2020), Sec. 2.2, who take 0.7",
+    settings=FractionSettings,
+    needs=(Predictions,),
+    sections=("seed", "dataset", "model", "training", "selection"),
+    conduct=fraction,
+    draw=fraction_figure,
+    uses=("leave-one-out",),
+)

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 
-from tfmem.config import Config
+from tfmem.experiments.checks import four_trials, test_examples
 from tfmem.experiments.consistency import Rule, consistency, curves, describe
+from tfmem.experiments.declaration import Experiment, Given, NoSettings
 from tfmem.experiments.outcome import Outcome
+from tfmem.figures.agreement import agreement_of_table
+from tfmem.store.artifacts import Predictions
 
-QUESTION = "Would other trials find the same?"
 
-
-def halves(config: Config, predictions: Path, out: Path) -> Outcome:
+def halves(given: Given[NoSettings]) -> Outcome:
     """Compares every second trial of a run with the others.
 
     Args:
-      config: thresholds of selection.
-      predictions: the run's.
-      out: receives `consistency.csv` and `errors.csv`.
+      given: the run's predictions; the folder receives `consistency.csv` and `errors.csv`.
 
     Returns:
       Agreement of the two over thresholds; see `tfmem.experiments.consistency.curves`.
@@ -27,8 +24,9 @@ def halves(config: Config, predictions: Path, out: Path) -> Outcome:
     Raises:
       InputError: if the run has fewer than 4 trials.
     """
-    selection = config.selection
-    (found,) = consistency([predictions], out, Rule(selection.memorization, selection.influence))
+    selection = given.config.selection
+    rule = Rule(selection.memorization, selection.influence)
+    (found,) = consistency([given.run.predictions], given.folder, rule)
     said = []
     for estimate, of in (("memorization", "examples"), ("influence", "pairs")):
         curve, threshold = getattr(found, estimate), getattr(selection, estimate)
@@ -48,4 +46,18 @@ def halves(config: Config, predictions: Path, out: Path) -> Outcome:
         f"{errors[1].difference / 2:.4f} of influence within a class."
     )
     names = {"first_name": describe(found.first), "second_name": describe(found.second)}
-    return Outcome(QUESTION, tuple(said), curves(found, selection).assign(**names))
+    return Outcome(tuple(said), curves(found, selection).assign(**names))
+
+
+EXPERIMENT = Experiment(
+    name="halves",
+    question="Would other trials find the same?",
+    source="Feldman & Zhang (2020), App. C.1, Fig. C.2",
+    settings=NoSettings,
+    needs=(Predictions,),
+    sections=("selection",),
+    conduct=halves,
+    draw=agreement_of_table,
+    checks=(four_trials, test_examples),
+    formerly="consistency",
+)

@@ -6,32 +6,48 @@ import textwrap
 
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
 
-from tfmem.config import Config
-from tfmem.datasets import AnyDataset, TextDataset
+from tfmem.config.base import Positive, Settings
+from tfmem.datasets import TextDataset
+from tfmem.datasets.pictures import Pictures
+from tfmem.experiments.declaration import Experiment, Given
 from tfmem.experiments.outcome import Outcome
 from tfmem.experiments.training import draw
+from tfmem.figures.galleries import ends_gallery
+from tfmem.figures.style import BLUE, FAINT, GREY, VERMILION, literal
 from tfmem.messages.numbers import three
+from tfmem.messages.terminal import printable
+from tfmem.store.artifacts import Memorization
 
-QUESTION = "Which examples are memorized most, and which least?"
+
+class InstancesSettings(Settings):
+    """Most and least memorized examples (Zheng & Jiang 2022, Tables 2 and 3).
+
+    Attributes:
+      count: of either kind, for each class.
+    """
+
+    count: Positive = 3
+
+
 _SAID = 160  # letters of a text in the findings
 
 
-def instances(config: Config, dataset: AnyDataset, memorization: np.ndarray) -> Outcome:
+def instances(given: Given[InstancesSettings]) -> Outcome:
     """The first and the last of each class by memorization; of equal ones some at random.
 
     Args:
-      config: seed and `experiments.instances`.
-      dataset: the examples.
-      memorization: float `[num_train]`; examples with NaN are left out.
+      given: memorization; examples with NaN are left out.
 
     Returns:
       A row for each: `class`, `end` (`top` or `bottom`), `index`, `memorization`, and its
       sentences as `text`, empty where examples are no texts.
     """
+    dataset, count = given.dataset, given.settings.count
+    memorization = given.run.memorization["memorization"].to_numpy(float)
     texts = dataset.train_texts if isinstance(dataset, TextDataset) else None
-    count = config.experiments.instances.count
-    order = draw(config, len(memorization))
+    order = draw(given.config, len(memorization))
     known = order[~np.isnan(memorization[order])]
     ranked = known[np.argsort(-memorization[known], kind="stable")]
     rows = []
@@ -42,7 +58,7 @@ def instances(config: Config, dataset: AnyDataset, memorization: np.ndarray) -> 
                 text = "" if texts is None else " / ".join(texts[index])
                 rows.append((name, end, int(index), float(memorization[index]), text))
     table = pd.DataFrame(rows, columns=["class", "end", "index", "memorization", "text"])
-    return Outcome(QUESTION, _findings(table), table)
+    return Outcome(_findings(table), table)
 
 
 def _findings(table: pd.DataFrame) -> tuple[str, ...]:
@@ -55,3 +71,62 @@ def _findings(table: pd.DataFrame) -> tuple[str, ...]:
             text = textwrap.shorten(row["text"], _SAID, placeholder=" …") or example
             said.append(f"{what} memorized of {name} ({three(row['memorization'])}): {text}")
     return tuple(said)
+
+
+_COLUMNS, _LINES = 110, 4  # letters in a line, lines of a text
+_LINE = 0.19  # inches
+_ENDS = {"top": ("memorized most", VERMILION), "bottom": ("memorized least", BLUE)}
+
+
+def instances_figure(table: pd.DataFrame, given: Given[InstancesSettings]) -> Figure:
+    """Texts as a table, images as a gallery."""
+    if isinstance(given.dataset, TextDataset):
+        return texts_figure(table)
+    return ends_gallery(Pictures(given.dataset, "train"), table)
+
+
+def texts_figure(table: pd.DataFrame) -> Figure:
+    """Texts under the name of their class, with index and memorization.
+
+    Args:
+      table: of `instances`.
+    """
+    lines: list[
+        tuple[float, str, str, str, bool]
+    ] = []  # from the top: place, texts, color, heading
+    at = 0.5
+    for (name, end), rows in table.groupby(["class", "end"], sort=False):
+        what, color = _ENDS[str(end)]
+        lines.append((at, f"{literal(str(name))}, {what}", "", color, True))
+        at += 1.4
+        for row in rows.itertuples():
+            parts = textwrap.wrap(printable(row.text), _COLUMNS, max_lines=_LINES, placeholder=" …")
+            lines.append((at, three(row.memorization), "\n".join(parts), GREY, False))
+            at += len(parts) + 0.4
+        at += 0.6
+    figure = Figure(figsize=(9.5, at * _LINE))
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.set(xlim=(0, 1), ylim=(at, 0))
+    axes.set_axis_off()
+    for place, first, text, color, heading in lines:
+        if heading:
+            axes.text(0.015, place, first, color=color, fontsize=10, va="top", weight="bold")
+            axes.plot([0.015, 0.985], [place + 1.25] * 2, color=FAINT, linewidth=0.8)
+        else:
+            axes.text(
+                0.09, place, first, color=color, fontsize=9, va="top", ha="right", linespacing=1.25
+            )
+            axes.text(0.11, place, text, fontsize=9, va="top", parse_math=False, linespacing=1.25)
+    return figure
+
+
+EXPERIMENT = Experiment(
+    name="instances",
+    question="Which examples are memorized most, and which least?",
+    source="Zheng & Jiang (2022), Tables 2 and 3",
+    settings=InstancesSettings,
+    needs=(Memorization,),
+    sections=("seed", "dataset"),
+    conduct=instances,
+    draw=instances_figure,
+)

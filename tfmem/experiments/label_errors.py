@@ -6,35 +6,92 @@ Labels were replaced at random (`dataset.label_noise`), so that it is known whic
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
+from pydantic import Field
 
 from tfmem.config import Config
-from tfmem.datasets import AnyDataset
+from tfmem.config.base import Settings
+from tfmem.datasets import AnyDataset, load
+from tfmem.experiments.checks import stacked, two_classes
+from tfmem.experiments.declaration import Experiment, Given
 from tfmem.experiments.outcome import Outcome
 from tfmem.experiments.ranking import areas, behind_first
-from tfmem.experiments.summed import Summed
-from tfmem.experiments.training import draw
+from tfmem.experiments.summed import Summed, records_in, sum_trials, trials_on
+from tfmem.experiments.training import draw, with_trials
+from tfmem.figures.style import (
+    BLUE,
+    GREEN,
+    GREY,
+    ORANGE,
+    PURPLE,
+    SKY,
+    VERMILION,
+    new_figure,
+    plain,
+)
 from tfmem.messages.errors import InputError
+from tfmem.store.artifacts import Predictions
 from tfmem.training.dynamics import Dynamics, follow
 
-QUESTION = "How well does memorization find wrong labels?"
+
+class LabelErrorSettings(Settings):
+    """How wrong labels are looked for.
+
+    Attributes:
+      noise: share of the labels that is replaced, if the run's own data have none that were.
+      trials: models trained on those data; None is as many as the run has.
+      folds: models of the cross-validation that is a baseline.
+    """
+
+    noise: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    trials: Annotated[int, Field(ge=2)] | None = None
+    folds: Annotated[int, Field(ge=2)] = 5
+
+
 MEMORIZATION = "memorization"
 _SHARES = (0.1, 0.25, 0.5, 1.0)  # of as many examples as there are wrong labels
 _LOOKS = 60  # points of a curve
 
 
-def label_errors(config: Config, dataset: AnyDataset, trials: Summed, out: Path) -> Outcome:
+def label_errors(given: Given[LabelErrorSettings]) -> Outcome:
+    """Finds wrong labels of the run, or of a run of its own if labels are as they were in it.
+
+    Args:
+      given: the run's predictions.
+
+    Returns:
+      What `find_wrong` does.
+    """
+    settings, config = given.settings, given.config
+    if given.dataset.clean_train_labels is not None:
+        trials = sum_trials(records_in(given.run.predictions), given.dataset.train_labels)
+        return find_wrong(config, settings.folds, given.dataset, trials, given.folder)
+    noisy = config.dataset.model_copy(update={"label_noise": settings.noise})
+    number = settings.trials or config.training.trials
+    config = with_trials(config, number).model_copy(update={"dataset": noisy})
+    dataset = load(noisy)
+    trials = trials_on(config, dataset, given.folder)
+    return find_wrong(config, settings.folds, dataset, trials, given.folder)
+
+
+def find_wrong(
+    config: Config, number: int, dataset: AnyDataset, trials: Summed, out: Path
+) -> Outcome:
     """Ranks training examples by memorization, and by baselines, and counts the wrong labels.
 
     Baselines are one minus the probability of the label: of one model trained on everything (the
-    loss after training ranks alike), of the same model averaged over its epochs, of
-    `experiments.label_errors.folds` models that left the example out, of all trials that did; and
-    confident learning (Northcutt et al. 2021) on the folds, if `cleanlab` is installed.
+    loss after training ranks alike), of the same model averaged over its epochs, of the models of a
+    cross-validation that left the example out, of all trials that did; and confident learning
+    (Northcutt et al. 2021) on the folds, if `cleanlab` is installed.
 
     Args:
-      config: model, recipe, seed, and `experiments.label_errors`.
+      config: model, recipe and seed.
+      number: of folds of the cross-validation.
       dataset: the examples, with `clean_train_labels`.
       trials: sums over trials on these examples.
       out: folder for the baselines' models; a call that was stopped is continued.
@@ -55,7 +112,7 @@ def label_errors(config: Config, dataset: AnyDataset, trials: Summed, out: Path)
     wrong = labels != dataset.clean_train_labels
     if not 2 <= wrong.sum() <= len(wrong) - 2:
         raise InputError(f"dataset.label_noise: {wrong.sum()} of {len(wrong)} labels are wrong")
-    folds = _folds(config, len(labels))
+    folds = _folds(config, number, len(labels))
     everything = np.ones(len(labels), bool)
     models = follow(config, dataset, [everything, *(fold == 0 for fold in folds)], out)
     held_out = np.einsum("kn,knc->nc", folds, models.probabilities[1:])
@@ -66,12 +123,11 @@ def label_errors(config: Config, dataset: AnyDataset, trials: Summed, out: Path)
     table = _table(scores, wrong, draw(config, len(labels), 0))
     learned = float(np.nanmean(trials.accuracy_in[wrong]))
     said = _findings(table, wrong, learned, None if flagged is None else flagged[1])
-    return Outcome(QUESTION, said, table)
+    return Outcome(said, table)
 
 
-def _folds(config: Config, count: int) -> np.ndarray:
+def _folds(config: Config, folds: int, count: int) -> np.ndarray:
     """Which examples each fold leaves out, int64 0 or 1 `[folds, num_train]`."""
-    folds = config.experiments.label_errors.folds
     place = np.empty(count, np.int64)
     place[draw(config, count, 1)] = np.arange(count) % folds
     return (place == np.arange(folds)[:, None]).astype(np.int64)
@@ -116,7 +172,7 @@ def _confident_learning(
 def _table(
     scores: dict[str, tuple[np.ndarray, int]], wrong: np.ndarray, order: np.ndarray
 ) -> pd.DataFrame:
-    """See `label_errors`; equal scores are looked at in a random order."""
+    """See `find_wrong`; equal scores are looked at in a random order."""
     values = [score for score, _ in scores.values()]
     found, (behind_low, behind_high) = areas(values, wrong), behind_first(values, wrong)
     total = int(wrong.sum())
@@ -181,3 +237,78 @@ def _findings(
             f"are, {hits / total:.0%} of all that are."
         )
     return tuple(said)
+
+
+_STYLES = tuple(
+    zip(
+        (VERMILION, ORANGE, BLUE, SKY, GREEN, GREY, PURPLE),
+        ("-", "-", "--", "--", "-.", ":", (0, (3, 1, 1, 1))),
+        strict=True,
+    )
+)
+_FALSE_ALARMS = 0.2  # up to which the ROC curve is drawn
+
+
+def label_errors_figure(table: pd.DataFrame, _: object) -> Figure:
+    """ROC curves, and precision over the number of labels looked at.
+
+    Args:
+      table: of `find_wrong`.
+    """
+    figure = new_figure(9, 5.6)
+    left, right = (plain(axes) for axes in figure.subplots(1, 2))
+    for (color, line), (name, rows) in zip(
+        _STYLES, table.groupby("ranked_by", sort=False), strict=False
+    ):
+        first = rows.iloc[0]
+        label = (
+            f"{name} ({first['trainings']:,}): "
+            f"{first['auc']:.3f} [{first['auc_low']:.3f}, {first['auc_high']:.3f}]"
+        )
+        left.plot(
+            [0.0, *rows["false_alarms"]],
+            [0.0, *rows["recall"]],
+            color=color,
+            linestyle=line,
+            label=label,
+        )
+        right.plot(rows["looked_at"], rows["precision"], color=color, linestyle=line)
+    left.set_xlim(-0.003, _FALSE_ALARMS)
+    left.set_ylim(0, 1.02)
+    left.set_xlabel("share of right labels looked at")
+    left.set_ylabel("share of wrong labels found")
+    left.xaxis.set_major_formatter(PercentFormatter(1))
+    left.set_xticks([0, 0.05, 0.1, 0.15, 0.2])
+    figure.legend(
+        frameon=False,
+        fontsize=9,
+        loc="outside lower center",
+        ncols=2,
+        title="ranked by (models trained): area under the ROC curve [95%]",
+        title_fontsize=9,
+    )
+    wrong = round(rows["found"].iloc[-1])
+    right.axvline(wrong, color=GREY, linewidth=0.8)
+    right.annotate(
+        f"{wrong:,} wrong labels", (wrong, 0.02), (-4, 0), textcoords="offset points", ha="right"
+    )
+    right.set_xscale("log")
+    right.set_ylim(0, 1.02)
+    right.set_xlabel("labels looked at, the most suspicious first (log scale)")
+    right.set_ylabel("share of them that are wrong")
+    for axes in (left, right):
+        axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    return figure
+
+
+EXPERIMENT = Experiment(
+    name="label-errors",
+    question="How well does memorization find wrong labels?",
+    source="Feldman & Zhang (2020), Sec. 3.1; Northcutt et al. (2021)",
+    settings=LabelErrorSettings,
+    needs=(Predictions,),
+    sections=("seed", "dataset", "model", "training"),
+    conduct=label_errors,
+    draw=label_errors_figure,
+    checks=(stacked, two_classes),
+)

@@ -7,44 +7,67 @@ measured directly, for examples spread over the range of memorization.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from pathlib import Path
+from collections.abc import Iterable
+from typing import Annotated
 
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
+from pydantic import Field
 
 from tfmem.config import Config
-from tfmem.datasets import AnyDataset
+from tfmem.config.base import Settings
 from tfmem.estimation.estimator import Samples, difference, variance
 from tfmem.estimation.noisy import NoisyComparison, compare_noisy
+from tfmem.experiments.declaration import Asked, Experiment, Given
 from tfmem.experiments.outcome import Outcome
+from tfmem.experiments.summed import records_in
 from tfmem.experiments.training import draw, independent, train_on
+from tfmem.figures.style import BLUE, FAINT, GREEN, GREY, ORANGE, VERMILION, new_figure, plain
 from tfmem.messages.errors import InputError
+from tfmem.store.artifacts import Memorization, Predictions
 from tfmem.store.bits import unpack
 from tfmem.store.predictions import TrialRecord
 
-QUESTION = "Do the estimates agree with training again without one example?"
+
+class LeaveOneOutSettings(Settings):
+    """Training again without single examples.
+
+    Attributes:
+      examples: how many, spread over the range of memorization.
+      repeats: models trained without each of them.
+      repeats_with: models trained on everything, which all examples share.
+    """
+
+    examples: Annotated[int, Field(ge=4)] = 60
+    repeats: Annotated[int, Field(ge=2)] = 40
+    repeats_with: Annotated[int, Field(ge=2)] = 200
+
+
 _WITH = 1  # of the models on everything, whose seeds are not those of the models without
 
 
-def leave_one_out(
-    config: Config,
-    dataset: AnyDataset,
-    memorization: pd.DataFrame,
-    records: Callable[[], Iterable[TrialRecord]],
-    out: Path,
-) -> Outcome:
+def correctness(asked: Asked[LeaveOneOutSettings]) -> None:
+    """Estimates are of how often models are right."""
+    _check_statistic(asked.config.estimation.statistic)
+
+
+def _check_statistic(statistic: str) -> None:
+    if statistic != "correctness":
+        raise InputError(
+            "leave-one-out: compares how often models are right: expected estimates with "
+            f"estimation.statistic: correctness, received {statistic}"
+        )
+
+
+def leave_one_out(given: Given[LeaveOneOutSettings]) -> Outcome:
     """Memorization of chosen examples by leave-one-out, beside the estimate.
 
     Examples are chosen by their estimate, so a little of the distance between the two at the top
     and at the bottom is the estimate's noise.
 
     Args:
-      config: model, recipe, seed, and `experiments.leave_one_out`.
-      dataset: the examples.
-      memorization: estimates by `index`, with `n_in`, `n_out`, `accuracy_in` and `accuracy_out`.
-      records: gives the trials that the estimates are from.
-      out: folder for the models' predictions; a call that was stopped is continued.
+      given: memorization, and the trials that it is from.
 
     Returns:
       A row for each chosen example: its `index`, as what it was chosen (`choice`), its `estimate`
@@ -54,9 +77,12 @@ def leave_one_out(
       examples, which share their models.
 
     Raises:
-      InputError: if there are fewer than three examples with an estimate.
+      InputError: if there are fewer than three examples with an estimate, or estimates are not of
+        how often models are right.
     """
-    settings = config.experiments.leave_one_out
+    settings, config = given.settings, given.config
+    _check_statistic(given.run.statistic)
+    memorization = given.run.memorization
     estimates = memorization["memorization"].to_numpy(float)
     chosen = _choose(config, estimates, settings.examples)
     if len(chosen) < 3:
@@ -64,9 +90,11 @@ def leave_one_out(
     index = np.array(list(chosen))
     every = np.arange(len(estimates))
     masks = [every != i for i in index for _ in range(settings.repeats)]
-    without = train_on(config, dataset, masks, out / "without").train_correct
+    dataset, folder = given.dataset, given.folder
+    without = train_on(config, dataset, masks, folder / "without").train_correct
     whole = [np.ones(len(estimates), bool)] * settings.repeats_with
-    with_all = train_on(independent(config, _WITH), dataset, whole, out / "with").train_correct
+    other = independent(config, _WITH)
+    with_all = train_on(other, dataset, whole, folder / "with").train_correct
     right_in = with_all[:, index].sum(axis=0)
     right_out = without[np.arange(len(masks)), np.repeat(index, settings.repeats)]
     right_out = right_out.reshape(len(index), -1).sum(axis=1)
@@ -84,11 +112,13 @@ def leave_one_out(
         found = difference(*counts)
         columns |= {name: found.value, f"{name}_stderr": found.stderr}
         columns[f"{name}_variance"] = variance(*counts)
-    shared = _mean_variance(records(), index) + _of_mean(with_all[:, index].mean(axis=1))
+    shared = _mean_variance(records_in(given.run.predictions), index) + _of_mean(
+        with_all[:, index].mean(axis=1)
+    )
     alone = columns["leave_one_out_variance"] - _of_share(right_in, settings.repeats_with)
     columns["mean_variance"] = np.full(len(index), shared + alone.sum() / len(index) ** 2)
     table = pd.DataFrame(columns)
-    return Outcome(QUESTION, _findings(config, table), table)
+    return Outcome(_findings(given, table), table)
 
 
 def comparison(table: pd.DataFrame) -> NoisyComparison:
@@ -164,8 +194,8 @@ def _counts(rows: pd.DataFrame) -> Samples:
     return Samples(np.rint(share_in * num_in), num_in, np.rint(share_out * num_out), num_out)
 
 
-def _findings(config: Config, table: pd.DataFrame) -> tuple[str, ...]:
-    settings, found = config.experiments.leave_one_out, comparison(table)
+def _findings(given: Given[LeaveOneOutSettings], table: pd.DataFrame) -> tuple[str, ...]:
+    settings, found = given.settings, comparison(table)
     low, high = found.correlation_ci
     slope_low, slope_high = found.slope_ci
     middle = table[table["choice"] == "middle"]
@@ -182,7 +212,60 @@ def _findings(config: Config, table: pd.DataFrame) -> tuple[str, ...]:
         f"({middle_low:.3f} to {middle_high:.3f}), where {within.ceiling:.3f} would be.",
         f"Leave-one-out rises by {found.slope:.2f} ({slope_low:.2f} to {slope_high:.2f}) for each "
         "1 of the estimate, whose noise is allowed for.",
-        f"Estimates from subsets of {config.training.fraction:g} n are larger by "
+        f"Estimates from subsets of {given.config.training.fraction:g} n are larger by "
         f"{found.bias:.3f} ± {found.bias_stderr:.3f} (mean, SE); the root mean square distance is "
         f"{found.rms:.3f}, by noise alone {found.rms_noise:.3f}.",
     )
+
+
+_CHOICES = {
+    "top": (VERMILION, "o", "most memorized"),
+    "middle": (ORANGE, "s", "between"),
+    "bottom": (BLUE, "^", "least memorized"),
+    "random": (GREEN, "D", "random others"),
+    "all": (BLUE, "o", "all examples"),
+}
+
+
+def leave_one_out_figure(table: pd.DataFrame, _: object) -> Figure:
+    """Every chosen example with the standard errors of both, and the line through them.
+
+    Args:
+      table: of `leave_one_out`.
+    """
+    found = comparison(table)
+    figure = new_figure(5.6, 5.6)
+    axes = figure.subplots()
+    for choice, rows in table.groupby("choice", sort=False):
+        color, marker, name = _CHOICES[str(choice)]
+        axes.errorbar(
+            rows["estimate"], rows["leave_one_out"], rows["leave_one_out_stderr"],
+            rows["estimate_stderr"], fmt=marker, color=color, markersize=4, linewidth=0.8,
+            label=f"{name} ({len(rows)})",
+        )  # fmt: skip
+    ends = [min(0.0, table["estimate"].min()), table["estimate"].max()]
+    axes.plot(ends, ends, color=FAINT, zorder=0, label="equal")
+    x, y = table["estimate"].mean(), table["leave_one_out"].mean()
+    fitted = [y + found.slope * (end - x) for end in ends]
+    axes.plot(ends, fitted, "--", color=GREY, zorder=1, label=f"slope {found.slope:.2f}")
+    axes.set_xlabel("subsampled estimate of memorization (± 1 SE)")
+    axes.set_ylabel("leave-one-out (± 1 SE)")
+    axes.set_title(
+        f"Pearson {found.correlation:.3f}, with noise alone {found.ceiling:.3f}", fontsize="medium"
+    )
+    axes.legend(frameon=False, fontsize="small")
+    plain(axes)
+    return figure
+
+
+EXPERIMENT = Experiment(
+    name="leave-one-out",
+    question="Do the estimates agree with training again without one example?",
+    source="Feldman & Zhang (2020), eq. 1",
+    settings=LeaveOneOutSettings,
+    needs=(Predictions, Memorization),
+    sections=("seed", "dataset", "model", "training"),
+    conduct=leave_one_out,
+    draw=leave_one_out_figure,
+    checks=(correctness,),
+)

@@ -22,14 +22,14 @@ class Outcome:
     """What an experiment found.
 
     Attributes:
-      question: what was asked, in a few words.
       findings: the answer, a sentence with numbers and errors each.
       table: all numbers, those of the figure included.
+      question: what was asked, in a few words, as the declaration of the experiment has it.
     """
 
-    question: str
     findings: tuple[str, ...]
     table: pd.DataFrame
+    question: str = ""
 
     def save(self, folder: Path) -> None:
         """Writes `table.csv` and `findings.json`."""
@@ -54,4 +54,4 @@ def load_outcome(folder: Path, numbers: Sequence[str] = ()) -> Outcome:
     findings = value_of(said, "findings", list, source)
     if not all(isinstance(finding, str) for finding in findings):
         raise InputError(f"{source}: findings: expected sentences")
-    return Outcome(question, tuple(findings), read_csv(folder / TABLE_NAME, numbers))
+    return Outcome(tuple(findings), read_csv(folder / TABLE_NAME, numbers), question)

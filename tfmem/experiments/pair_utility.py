@@ -7,18 +7,35 @@ examples that they influence.
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
+from pydantic import Field
 
-from tfmem.config import Config
-from tfmem.datasets import AnyDataset
+from tfmem.config.base import Settings
+from tfmem.experiments.checks import test_examples
+from tfmem.experiments.declaration import Experiment, Given
 from tfmem.experiments.outcome import Outcome
 from tfmem.experiments.training import draw, train_on
+from tfmem.figures.style import BLUE, FAINT, GREY, VERMILION, new_figure, plain
 from tfmem.messages.errors import InputError
+from tfmem.store.artifacts import Memorization, Predictions, SelectedPairs
 
-QUESTION = "What are the training examples of high-influence pairs worth?"
+
+class PairUtilitySettings(Settings):
+    """With and without the training examples of the pairs (Feldman & Zhang 2020, App. C).
+
+    Attributes:
+      repeats: models trained on everything, without those examples, and without random ones; the
+        paper has 100.
+    """
+
+    repeats: Annotated[int, Field(ge=2)] = 40
+
+
 _REMOVALS = "none", "pairs", "random"
 _COLUMNS = ("removal", "examples", "removed", "size", "repeats", "accuracy", "accuracy_sd", "lost",
             "lost_stderr")  # fmt: skip
@@ -28,21 +45,11 @@ _NO_PAIRS = (
 )
 
 
-def pair_utility(
-    config: Config,
-    dataset: AnyDataset,
-    train_index: np.ndarray,
-    test_index: np.ndarray,
-    out: Path,
-) -> Outcome:
+def pair_utility(given: Given[PairUtilitySettings]) -> Outcome:
     """Accuracy with and without the training examples of the pairs, and where the difference is.
 
     Args:
-      config: model, recipe, seed, and `experiments.pair_utility`.
-      dataset: the examples.
-      train_index: int64 `[pairs]`, the training example of each selected pair.
-      test_index: int64 `[pairs]`, its test example.
-      out: folder for the models' predictions; a call that was stopped is continued.
+      given: the selected pairs of a run.
 
     Returns:
       A row for each way of removing (`none`, `pairs`, `random`: as many, drawn anew for each model)
@@ -54,11 +61,11 @@ def pair_utility(
     Raises:
       InputError: if all training examples are in pairs.
     """
-    repeats = config.experiments.pair_utility.repeats
-    count = len(dataset.train_labels)
-    chosen = np.unique(train_index)
+    repeats, pairs = given.settings.repeats, given.run.pairs
+    count = len(given.dataset.train_labels)
+    chosen = np.unique(pairs["train_index"].to_numpy())
     if not len(chosen):
-        return Outcome(QUESTION, (_NO_PAIRS,), pd.DataFrame([], columns=_COLUMNS))
+        return Outcome((_NO_PAIRS,), pd.DataFrame([], columns=_COLUMNS))
     if len(chosen) == count:
         raise InputError(
             f"pair-utility: expected pairs of some of the {count} training examples, received "
@@ -67,12 +74,13 @@ def pair_utility(
     gone = {
         "none": [chosen[:0]] * repeats,
         "pairs": [chosen] * repeats,
-        "random": [draw(config, count, repeat)[: len(chosen)] for repeat in range(repeats)],
+        "random": [draw(given.config, count, repeat)[: len(chosen)] for repeat in range(repeats)],
     }
     every = np.arange(count)
     masks = [~np.isin(every, removed) for how in _REMOVALS for removed in gone[how]]
-    correct = train_on(config, dataset, masks, out).test_correct.reshape(3, repeats, -1)
-    influenced = np.isin(np.arange(correct.shape[-1]), test_index)
+    trained = train_on(given.config, given.dataset, masks, given.folder)
+    correct = trained.test_correct.reshape(3, repeats, -1)
+    influenced = np.isin(np.arange(correct.shape[-1]), pairs["test_index"].to_numpy())
     sets = {"all": influenced | True, "influenced": influenced, "others": ~influenced}
     rows = []
     for name, members in sets.items():
@@ -94,7 +102,7 @@ def pair_utility(
                 )
             )
     table = pd.DataFrame(rows, columns=_COLUMNS)
-    return Outcome(QUESTION, _findings(table), table)
+    return Outcome(_findings(table), table)
 
 
 def _findings(table: pd.DataFrame) -> tuple[str, ...]:
@@ -123,3 +131,67 @@ def _findings(table: pd.DataFrame) -> tuple[str, ...]:
         f"{accuracies('pairs')}. Lost are {where('pairs')}",
         f"Without as many random ones: {accuracies('random')}. Lost are {where('random')}",
     )
+
+
+_WAYS = {
+    "none": (GREY, "all training\nexamples"),
+    "pairs": (VERMILION, "without those\nof the pairs"),
+    "random": (BLUE, "without as\nmany random"),
+}
+_SETS = {"all": "all test examples", "influenced": "influenced", "others": "others"}
+
+
+def pair_utility_figure(table: pd.DataFrame, _: object) -> Figure:
+    """Accuracy on all and on the influenced test examples, and on which of them it is lost.
+
+    Args:
+      table: of `pair_utility`.
+    """
+    figure = new_figure(11, 3.8)
+    if table.empty:
+        figure.text(0.5, 0.5, "no pair was selected", ha="center", color=GREY)
+        return figure
+    *accuracies, losses = figure.subplots(1, 3, width_ratios=[1, 1, 1.3])
+    places = list(range(len(_WAYS)))
+    for axes, name in zip(accuracies, ("all", "influenced"), strict=True):
+        rows = table[table["examples"] == name].set_index("removal").loc[list(_WAYS)]
+        for place, (color, _), row in zip(places, _WAYS.values(), rows.itertuples(), strict=True):
+            axes.errorbar(place, row.accuracy, row.accuracy_sd, fmt="o", color=color, capsize=4)
+        axes.set_xticks(places, [label for _, label in _WAYS.values()], fontsize="small")
+        axes.set_xlim(-0.5, len(_WAYS) - 0.5)
+        axes.yaxis.set_major_formatter(PercentFormatter(1))
+        axes.set_title(f"{_SETS[name]} ({rows['size'].iloc[0]:,})", fontsize="medium")
+        plain(axes)
+    accuracies[0].set_ylabel("accuracy (± 1 SD)")
+    for shift, how in ((-0.2, "pairs"), (0.2, "random")):
+        rows = table[table["removal"] == how].set_index("examples").loc[list(_SETS)]
+        losses.bar(
+            [place + shift for place in places],
+            100 * rows["lost"],
+            width=0.36,
+            yerr=100 * rows["lost_stderr"],
+            color=_WAYS[how][0],
+            capsize=3,
+            label=_WAYS[how][1].replace("\n", " "),
+        )
+    losses.axhline(0, color=FAINT, linewidth=1)
+    losses.margins(y=0.25)
+    losses.set_xticks(places, list(_SETS.values()), fontsize="small")
+    losses.set_title("lost on them", fontsize="medium")
+    losses.set_ylabel("points of the accuracy on all (± 1 SE)")
+    losses.legend(frameon=False, fontsize="small")
+    plain(losses)
+    return figure
+
+
+EXPERIMENT = Experiment(
+    name="pair-utility",
+    question="What are the training examples of high-influence pairs worth?",
+    source="Feldman & Zhang (2020), App. C",
+    settings=PairUtilitySettings,
+    needs=(Predictions, Memorization, SelectedPairs),
+    sections=("seed", "dataset", "model", "training"),
+    conduct=pair_utility,
+    draw=pair_utility_figure,
+    checks=(test_examples,),
+)

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import islice
-from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.ticker import StrMethodFormatter
+from pydantic import Field
 
 from tfmem.config import Config
-from tfmem.datasets import AnyDataset
+from tfmem.config.base import Positive, Settings
 from tfmem.estimation.thresholds import at_least
+from tfmem.experiments.checks import in_memory, stacked
 from tfmem.experiments.correlation import rank_correlation
+from tfmem.experiments.declaration import Asked, Experiment, Given
 from tfmem.experiments.gradients import (
     EARLY_NORM,
     NORM,
@@ -21,20 +26,61 @@ from tfmem.experiments.gradients import (
     SELF_INFLUENCE_SECONDS,
     GradientProbe,
 )
-from tfmem.experiments.needs import numbers_of_trials
 from tfmem.experiments.outcome import Outcome
 from tfmem.experiments.ranking import areas
-from tfmem.experiments.summed import Summed, sum_trials
+from tfmem.experiments.summed import Summed, records_in, sum_trials
+from tfmem.figures.style import (
+    BLUE,
+    GREEN,
+    GREY,
+    ORANGE,
+    PURPLE,
+    SKY,
+    VERMILION,
+    new_figure,
+    plain,
+)
 from tfmem.messages.errors import InputError
+from tfmem.store.artifacts import Predictions
 from tfmem.store.predictions import TrialRecord
 from tfmem.training.dynamics import Dynamics, follow
 
-QUESTION = "How near do cheaper scores come to memorization?"
+
+class ProxySettings(Settings):
+    """What cheaper scores may cost.
+
+    Attributes:
+      trainings: models trained on everything that a score is averaged over.
+      trials: of the run, first ones, that a score of subsets is made of; the others are the truth.
+        Numbers above half of the run's are left out.
+      early: share of the epochs after which EL2N is read (Paul et al. 2021 read it at 20 of 200).
+    """
+
+    trainings: Annotated[tuple[Positive, ...], Field(strict=False, min_length=1)] = (1, 2, 5, 10)
+    trials: Annotated[
+        tuple[Annotated[int, Field(ge=2)], ...], Field(strict=False, min_length=1)
+    ] = (2, 5, 10, 20, 50, 100, 200, 500)
+    early: Annotated[float, Field(gt=0, le=1)] = 0.1
 
 
-def proxies(
-    config: Config, dataset: AnyDataset, records: Callable[[], Iterator[TrialRecord]], out: Path
-) -> Outcome:
+def enough_trials(asked: Asked[ProxySettings]) -> None:
+    """Half of the run's trials is as many as some score is made of."""
+    _numbers_of_trials(asked.settings, asked.config)
+
+
+def _numbers_of_trials(settings: ProxySettings, config: Config) -> list[int]:
+    """The numbers in `experiments.proxies.trials` that leave as many trials for the truth."""
+    numbers = [number for number in settings.trials if 2 * number <= config.training.trials]
+    if not numbers:
+        raise InputError(
+            "experiments.proxies.trials: expected some of at most half of the "
+            f"{config.training.trials} trials of the run, as the others are the truth; received "
+            f"{', '.join(map(str, settings.trials))}"
+        )
+    return numbers
+
+
+def proxies(given: Given[ProxySettings]) -> Outcome:
     """Compares scores with memorization as estimated from trials that none of them has seen.
 
     From models trained on everything: confidence (one minus the probability of the label after
@@ -50,10 +96,7 @@ def proxies(
     nothing, as it was in all of few trials, has the score's mean.
 
     Args:
-      config: model, recipe, seed, `selection.memorization`, and `experiments.proxies`.
-      dataset: the examples.
-      records: begins to read the run's trials.
-      out: folder for the models; a call that was stopped is continued.
+      given: the run's predictions, which are both the truth and, a few of them, cheaper scores.
 
     Returns:
       A row for each score and number of models that it is a mean over, `trainings`: Spearman's
@@ -65,8 +108,12 @@ def proxies(
     Raises:
       InputError: if the run has too few trials, or too few examples are memorized.
     """
-    settings, labels = config.experiments.proxies, dataset.train_labels
-    numbers = numbers_of_trials(config)
+    settings, config, dataset = given.settings, given.config, given.dataset
+    labels, numbers = dataset.train_labels, _numbers_of_trials(settings, config)
+
+    def records() -> Iterator[TrialRecord]:
+        return records_in(given.run.predictions)
+
     truth = sum_trials(islice(records(), max(numbers), None), labels)
     known = ~np.isnan(truth.memorization)
     memorized = at_least(truth.memorization[known], config.selection.memorization)
@@ -79,7 +126,7 @@ def proxies(
     epochs = config.training.epochs
     early = max(1, round(settings.early * epochs))
     probe = GradientProbe(config, dataset, early - 1)
-    models = follow(config, dataset, masks, out, probe)
+    models = follow(config, dataset, masks, given.folder, probe)
     prices = _prices(models, early / epochs)
     scores = [
         *(
@@ -103,7 +150,7 @@ def proxies(
     names = ["score", "trainings", "cost", "spearman", "spearman_low", "spearman_high"]
     table = pd.DataFrame(rows, columns=[*names, "auc", "auc_low", "auc_high"])
     said = _findings(config, table, truth, int(memorized.sum()))
-    return Outcome(QUESTION, (*said, _cost(models)), table)
+    return Outcome((*said, _cost(models)), table)
 
 
 def _of_models(models: Dynamics, number: int, early: int) -> dict[str, np.ndarray]:
@@ -189,3 +236,74 @@ def _findings(
         ]
         said.append(f"{str(name)[0].upper()}{str(name)[1:]}: {'; '.join(parts)}.")
     return tuple(said)
+
+
+_WINE = "#882255"  # Tol's, for the ninth
+_STYLES = {  # hollow: the same of probabilities
+    "memorization": (VERMILION, "o-"),
+    "memorization of probability": (VERMILION, "o--"),
+    "consistency": (BLUE, "s-"),
+    "consistency of probability": (BLUE, "s--"),
+    "learning speed": (GREEN, "^-."),
+    "confidence": (GREY, "v:"),
+    "forgetting events": (PURPLE, "D-."),
+    "EL2N": (SKY, "X-"),
+    "GraNd": (ORANGE, "X:"),
+    "gradient norm": ("black", "P:"),
+    "self-influence": (_WINE, "*-."),
+}
+
+
+def proxies_figure(table: pd.DataFrame, _: object) -> Figure:
+    """Correlation with memorization, and how well memorized examples are found.
+
+    Args:
+      table: of `proxies`.
+    """
+    figure = new_figure(9.5, 5.6)
+    panels = figure.subplots(1, 2, sharex=True)
+    for axes, column, label in zip(
+        panels,
+        ("spearman", "auc"),
+        ("Spearman's correlation with memorization", "area under the ROC curve"),
+        strict=True,
+    ):
+        plain(axes).set_ylabel(f"{label} (95%)")
+        axes.set_xlabel("cost, in trainings of a model (log scale)")
+        axes.set_xscale("log")
+        axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+        for name, (color, line) in _STYLES.items():
+            rows = table[table["score"] == name].sort_values("cost")
+            if rows.empty:
+                continue
+            inside = "white" if name.endswith("of probability") else color
+            axes.plot(rows["cost"], rows[column], line, c=color, ms=5, mfc=inside, label=name)
+            axes.fill_between(
+                rows["cost"],
+                rows[f"{column}_low"],
+                rows[f"{column}_high"],
+                color=color,
+                alpha=0.12,
+                linewidth=0,
+            )
+    figure.legend(
+        *panels[0].get_legend_handles_labels(),
+        frameon=False,
+        loc="outside lower center",
+        ncols=5,
+        fontsize=9,
+    )
+    return figure
+
+
+EXPERIMENT = Experiment(
+    name="proxies",
+    question="How near do cheaper scores come to memorization?",
+    source="Toneva et al. (2019); Jiang et al. (2021); Paul et al. (2021)",
+    settings=ProxySettings,
+    needs=(Predictions,),
+    sections=("seed", "dataset", "model", "training", "selection"),
+    conduct=proxies,
+    draw=proxies_figure,
+    checks=(enough_trials, stacked, in_memory),
+)

@@ -6,36 +6,42 @@ and trials are run on each of these data sets.
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
+from pydantic import Field
 
-from tfmem.config import Config
-from tfmem.datasets import AnyDataset
+from tfmem.config.base import Settings
 from tfmem.datasets.noise import replace_labels
+from tfmem.experiments.checks import two_classes
+from tfmem.experiments.declaration import Experiment, Given
 from tfmem.experiments.outcome import Outcome
-from tfmem.experiments.summed import Summed, trials_on
+from tfmem.experiments.summed import Summed, records_in, sum_trials, trials_on
 from tfmem.experiments.training import draw, most_memorized, with_trials
+from tfmem.figures.style import BLUE, GREY, VERMILION, new_figure, plain
+from tfmem.store.artifacts import Predictions
 
-QUESTION = "What happens to memorization when labels are replaced at random?"
+
+class RandomLabelSettings(Settings):
+    """Whose labels are replaced, and how many trials are run with them.
+
+    Attributes:
+      share: of the training set, the most memorized first; and as many at random.
+      trials: models trained on each of the two data sets.
+    """
+
+    share: Annotated[float, Field(gt=0, lt=1)] = 0.05
+    trials: Annotated[int, Field(ge=2)] = 500
 
 
-def random_labels(
-    config: Config,
-    dataset: AnyDataset,
-    memorization: np.ndarray,
-    test_accuracy: np.ndarray,
-    out: Path,
-) -> Outcome:
+def random_labels(given: Given[RandomLabelSettings]) -> Outcome:
     """Memorization and test accuracy before and after labels are replaced.
 
     Args:
-      config: model, recipe, seed, and `experiments.random_labels`.
-      dataset: the examples with the labels that they have in the run.
-      memorization: float `[num_train]`, with these labels, by how often models are right.
-      test_accuracy: float `[trials]`, likewise.
-      out: folder for the trials; a call that was stopped is continued.
+      given: the run's predictions; memorization before is by how often its models are right,
+        whatever its estimates are of.
 
     Returns:
       A row for each training example and each way of choosing (`replaced`), `memorized` or
@@ -43,14 +49,16 @@ def random_labels(
       often models that were trained on it predict it (`accuracy_in`); and in every row the mean
       test accuracy before and after.
     """
-    settings = config.experiments.random_labels
+    settings, dataset = given.settings, given.dataset
+    memorization = sum_trials(records_in(given.run.predictions), dataset.train_labels).memorization
+    test_accuracy = given.run.trials.query("not diverged")["test_accuracy"].to_numpy(float)
     count = len(memorization)
     number = min(max(1, round(settings.share * count)), count)
     ways = {
         "memorized": most_memorized(memorization, number, "experiments.random_labels.share"),
-        "random": draw(config, count, 0),
+        "random": draw(given.config, count, 0),
     }
-    config = with_trials(config, settings.trials)
+    config = with_trials(given.config, settings.trials)
     before = f"{test_accuracy.mean():.2%} ± {test_accuracy.std(ddof=1):.2%} (SD)"
     said = [
         f"With the labels as they are: test accuracy {before} in {len(test_accuracy):,} trials."
@@ -59,7 +67,7 @@ def random_labels(
     for way, order in ways.items():
         chosen = order[:number]
         other = replace_labels(dataset, chosen, config.seed)
-        trials = trials_on(config, other, out / way)
+        trials = trials_on(config, other, given.folder / way)
         changed = np.zeros(count, bool)
         changed[chosen] = True
         columns = {
@@ -75,7 +83,7 @@ def random_labels(
         }
         tables.append(pd.DataFrame(columns))
         said.append(_finding(tables[-1], way, test_accuracy, trials))
-    return Outcome(QUESTION, tuple(said), pd.concat(tables, ignore_index=True))
+    return Outcome(tuple(said), pd.concat(tables, ignore_index=True))
 
 
 def _finding(table: pd.DataFrame, way: str, accuracy: np.ndarray, trials: Summed) -> str:
@@ -100,3 +108,63 @@ def _change(rows: pd.DataFrame) -> str:
         f"{np.nanmean(before):.3f} to {np.nanmean(after):.3f} "
         f"({change.mean():+.3f} ± {error:.3f}, SE over examples)"
     )
+
+
+_WAYS = {"memorized": "most memorized", "random": "random"}
+
+
+def random_labels_figure(table: pd.DataFrame, _: object) -> Figure:
+    """A point an example, its memorization after over that before, a panel for each choice.
+
+    Args:
+      table: of `random_labels`.
+    """
+    figure = new_figure(9, 5)
+    panels = figure.subplots(1, len(_WAYS), sharex=True, sharey=True)
+    for axes, (way, name) in zip(panels, _WAYS.items(), strict=True):
+        rows = table[table["replaced"] == way]
+        first = rows.iloc[0]
+        low, high = rows[["before", "after"]].min().min(), 1.02
+        plain(axes).plot([low, high], [low, high], color=GREY, linewidth=0.8)
+        means = []
+        for changed, color, marker, label in (
+            (False, BLUE, "o", "label kept"),
+            (True, VERMILION, "^", "label replaced"),
+        ):
+            part = rows[rows["changed"] == changed]
+            means.append(f"{part['before'].mean():.2f} → {part['after'].mean():.2f}")
+            axes.plot(
+                part["before"],
+                part["after"],
+                marker,
+                color=color,
+                markersize=4,
+                alpha=0.5,
+                markeredgewidth=0,
+                label=label,
+            )
+        axes.set_title(
+            f"labels of {part['index'].size:,} {name} examples replaced\n"
+            f"their memorization {means[1]}, that of others {means[0]}\n"
+            f"test accuracy {first['test_accuracy_before']:.2%} → "
+            f"{first['test_accuracy_after']:.2%}",
+            fontsize=10,
+        )
+        axes.set_xlabel("memorization before")
+    panels[0].set_ylabel("memorization after")
+    handles = panels[0].get_legend_handles_labels()
+    figure.legend(*handles, frameon=False, loc="outside lower center", ncols=2)
+    return figure
+
+
+EXPERIMENT = Experiment(
+    name="random-labels",
+    question="What happens to memorization when labels are replaced at random?",
+    source="Feldman & Zhang (2020), Sec. 1",
+    settings=RandomLabelSettings,
+    needs=(Predictions,),
+    sections=("seed", "dataset", "model", "training"),
+    conduct=random_labels,
+    draw=random_labels_figure,
+    checks=(two_classes,),
+)

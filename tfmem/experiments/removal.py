@@ -6,28 +6,49 @@ many at random.
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
+from pydantic import Field
 
-from tfmem.config import Config
-from tfmem.datasets import AnyDataset
+from tfmem.config.base import Settings, Threshold
 from tfmem.estimation.thresholds import at_least
+from tfmem.experiments.checks import test_examples
+from tfmem.experiments.declaration import Experiment, Given
 from tfmem.experiments.outcome import Outcome
 from tfmem.experiments.training import draw, most_memorized, train_on
+from tfmem.figures.style import BLUE, GREY, VERMILION, new_figure, plain
+from tfmem.store.artifacts import Memorization
 
-QUESTION = "What is lost without memorized examples?"
+Thresholds = Annotated[tuple[Threshold, ...], Field(strict=False, min_length=1)]
 
 
-def removal(config: Config, dataset: AnyDataset, memorization: np.ndarray, out: Path) -> Outcome:
+Shares = Annotated[tuple[Annotated[float, Field(gt=0, lt=1)], ...], Field(strict=False)]
+
+
+class RemovalSettings(Settings):
+    """What is removed before training again (Feldman & Zhang 2020, Fig. 2).
+
+    Attributes:
+      thresholds: examples with at least so much memorization are removed.
+      shares: in their place, so large a share of the training set is, the most memorized first
+        (Zheng & Jiang 2022, Fig. 1).
+      repeats: models trained on what each removal leaves.
+    """
+
+    thresholds: Thresholds = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+    shares: Shares = ()
+    repeats: Annotated[int, Field(ge=2)] = 20
+
+
+def removal(given: Given[RemovalSettings]) -> Outcome:
     """Test accuracy without memorized examples, and without as many random ones.
 
     Args:
-      config: model, recipe, seed, and `experiments.removal`.
-      dataset: the examples.
-      memorization: float `[num_train]`; examples with NaN are only removed at random.
-      out: folder for the models' predictions; a call that was stopped is continued.
+      given: memorization; examples with NaN are only removed at random.
 
     Returns:
       A row for each threshold (or share) and each way of removing, `memorized` or `random`, and one
@@ -38,7 +59,8 @@ def removal(config: Config, dataset: AnyDataset, memorization: np.ndarray, out: 
     Raises:
       InputError: if fewer have an estimate than are to be removed, or a model diverges.
     """
-    settings = config.experiments.removal
+    settings, config = given.settings, given.config
+    memorization = given.run.memorization["memorization"].to_numpy(float)
     count = len(memorization)
     if settings.shares:
         levels = {share: round(share * count) for share in sorted(settings.shares)}
@@ -57,7 +79,7 @@ def removal(config: Config, dataset: AnyDataset, memorization: np.ndarray, out: 
         for number, (_, how, gone) in enumerate(conditions)
         for repeat in range(settings.repeats)
     ]
-    trained = train_on(config, dataset, masks, out)
+    trained = train_on(config, given.dataset, masks, given.folder)
     accuracy = trained.test_accuracy.reshape(len(conditions), settings.repeats)
     deviation = accuracy.std(axis=1, ddof=1)
     table = pd.DataFrame(
@@ -76,7 +98,7 @@ def removal(config: Config, dataset: AnyDataset, memorization: np.ndarray, out: 
             "accuracy_stderr": deviation / np.sqrt(settings.repeats),
         }
     )
-    return Outcome(QUESTION, _findings(table), table)
+    return Outcome(_findings(table), table)
 
 
 def _without(count: int, order: np.ndarray, removed: int) -> np.ndarray:
@@ -107,3 +129,62 @@ def _findings(table: pd.DataFrame) -> tuple[str, ...]:
             f"{100 * cost:.2f} ± {100 * error:.2f} points more lost (SE{in_sds})."
         )
     return tuple(said)
+
+
+_WAYS = {
+    "memorized": (VERMILION, "o-", "without memorized examples"),
+    "random": (BLUE, "s--", "without as many random examples"),
+}
+
+
+def removal_figure(table: pd.DataFrame, _: object) -> Figure:
+    """Test accuracy over the threshold of removal, and the share that remains below.
+
+    Over shares, in its place the least memorization that is removed (Zheng & Jiang 2022, Fig. 1).
+
+    Args:
+      table: of `removal`.
+    """
+    level = table.columns[0]
+    figure = new_figure(6, 5)
+    above, below = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
+    whole = table.iloc[0]
+    above.axhline(whole["accuracy"], color=GREY, linewidth=1, label="all examples")
+    around = (whole["accuracy"] + sign * whole["accuracy_sd"] for sign in (-1, 1))
+    above.axhspan(*around, color=GREY, alpha=0.12, linewidth=0)
+    for way, (color, line, name) in _WAYS.items():
+        rows = table[table["removal"] == way].sort_values(level)
+        low, high = (rows["accuracy"] + sign * rows["accuracy_sd"] for sign in (-1, 1))
+        above.plot(rows[level], rows["accuracy"], line, color=color, label=name)
+        above.fill_between(rows[level], low, high, color=color, alpha=0.2, linewidth=0)
+    above.set_ylabel("test accuracy (± 1 SD)")
+    above.yaxis.set_major_formatter(PercentFormatter(1))
+    above.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0)
+    rows = table[table["removal"] == "memorized"].sort_values(level)
+    by_share = level == "share"
+    shown = "least_memorization" if by_share else "remaining"
+    below.plot(rows[level], rows[shown], ".-", color=GREY)
+    below.set_ylabel("least removed\nmemorization" if by_share else "remaining")
+    if not by_share:
+        below.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    below.set_xlabel("share removed" if by_share else "memorization from which on is removed")
+    if by_share:
+        below.set_xticks(rows[level])
+        below.xaxis.set_major_formatter(PercentFormatter(1))
+    plain(above)
+    plain(below)
+    return figure
+
+
+EXPERIMENT = Experiment(
+    name="removal",
+    question="What is lost without memorized examples?",
+    source="Feldman & Zhang (2020), Sec. 3.2, Fig. 2; Zheng & Jiang (2022), Fig. 1",
+    settings=RemovalSettings,
+    needs=(Memorization,),
+    sections=("seed", "dataset", "model", "training"),
+    conduct=removal,
+    draw=removal_figure,
+    checks=(test_examples,),
+    followed_by=("pair-utility",),
+)

@@ -5,11 +5,15 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
 
 from tfmem.config import AugmentationSettings, Config, DatasetSettings, TailSettings
+from tfmem.config.base import Positive, Settings
 from tfmem.datasets import AnyDataset, load
 from tfmem.encoders import as_arrays
-from tfmem.experiments.needs import whole_network
+from tfmem.experiments.checks import network_of
 from tfmem.experiments.training import independent, train_alone, with_trials, workplace
 from tfmem.messages.quiet import import_tensorflow
 from tfmem.messages.terminal import say
@@ -18,8 +22,26 @@ from tfmem.store.npz import NpzFile
 _FEATURES = "features.npz"
 
 
+class LayersSettings(Settings):
+    """Training of the last layers only (Feldman & Zhang 2020, Fig. C.3).
+
+    Attributes:
+      depths: how many of the last blocks `last-k-layers` trains; one is the last layer.
+      trials: number of models of each depth; None is the run's.
+      epochs: passes over the subset; None is the run's.
+    """
+
+    depths: Annotated[tuple[Positive, ...], Field(strict=False, min_length=1)] = (1, 2)
+    trials: Annotated[int, Field(ge=2)] | None = None
+    epochs: Positive | None = None
+
+
 def retrain(
-    config: Config, dataset: AnyDataset, depths: Sequence[int], out: Path
+    config: Config,
+    settings: LayersSettings,
+    dataset: AnyDataset,
+    depths: Sequence[int],
+    out: Path,
 ) -> dict[int, Path]:
     """Trains a run of each depth; what is there already is not trained again.
 
@@ -29,7 +51,8 @@ def retrain(
     value and example: those of early layers are large.
 
     Args:
-      config: the run's settings, and `experiments.layers`.
+      config: the run's settings.
+      settings: how many models are trained, and how long.
       dataset: the examples.
       depths: how many blocks are trained, one run each; blocks are those of `tfmem.models.tails`.
       out: receives a folder for each depth.
@@ -40,7 +63,7 @@ def retrain(
     Raises:
       InputError: if the network has no more blocks than that, or if every trial diverges.
     """
-    network = whole_network(config)
+    network = network_of(config)
     depends = hashlib.sha256(config.digest() + dataset.fingerprint).hexdigest()[:12]
     files: dict[str | int, Path] = {
         depth: out / folder_name(depth) / f"network-{depends}" / _FEATURES for depth in depths
@@ -48,7 +71,6 @@ def retrain(
     missing = {depth: path for depth, path in files.items() if not path.exists()}
     if missing:
         _represent(config, dataset, missing)
-    settings = config.experiments.layers
     changed = with_trials(
         config,
         settings.trials or config.training.trials,

@@ -75,11 +75,17 @@ class Run:
     def dataset(self) -> AnyDataset:
         """The examples themselves, loaded again and checked against the run's fingerprint."""
         dataset = load(self.config.dataset)
-        if dataset.fingerprint != self.labels.dataset_fingerprint:
-            raise InputError(
-                f"{self._folders['predictions']}: made with other data than {dataset.name} is now"
-            )
+        self.check_dataset(dataset)
         return dataset
+
+    def check_dataset(self, dataset: AnyDataset) -> None:
+        """Makes sure that examples are those of the run, by their fingerprint.
+
+        Raises:
+          InputError: if they are not.
+        """
+        if dataset.fingerprint != self.labels.dataset_fingerprint:
+            raise InputError(f"{self.predictions}: made with other data than {dataset.name} is now")
 
     @cached_property
     def statistic(self) -> Statistic:
@@ -184,7 +190,8 @@ class Run:
     @property
     def _has_labels(self) -> bool:
         """Whether there are labels: not beside estimates of predictions that lie elsewhere."""
-        return (self._folders["predictions"] / LABELS_NAME).exists()
+        folder = self._folders.get("predictions")
+        return folder is not None and (folder / LABELS_NAME).exists()
 
     def _check_origin(self, kind: str) -> None:
         """Checks that estimates are of the same estimation as memorization, where that is known."""

@@ -2,38 +2,83 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from itertools import combinations
+from typing import Annotated
 
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
+from pydantic import Field
 
-from tfmem.config import Config
+from tfmem.config.base import Settings
+from tfmem.experiments.checks import in_memory
 from tfmem.experiments.correlation import rank_correlation
+from tfmem.experiments.declaration import Experiment, Given
 from tfmem.experiments.outcome import Outcome
+from tfmem.figures.style import (
+    BLUE,
+    FAINT,
+    GREEN,
+    ORANGE,
+    PURPLE,
+    SKY,
+    VERMILION,
+    literal,
+    new_figure,
+    plain,
+)
+from tfmem.messages.quiet import import_tensorflow
+from tfmem.messages.terminal import say
+from tfmem.store.artifacts import SelfInfluence
 
-QUESTION = "Does self-influence depend on the seed?"
+
+class SeedsSettings(Settings):
+    """Self-influence of models with other seeds (Zheng & Jiang 2022, App. C).
+
+    Attributes:
+      models: how many; the paper has 3.
+    """
+
+    models: Annotated[int, Field(ge=2)] = 3
+
+
 TOP = 0.1
 
 
-def seeds(
-    config: Config, classes: np.ndarray, first: np.ndarray, estimate: Callable[[int], np.ndarray]
-) -> Outcome:
+def seeds(given: Given[SeedsSettings]) -> Outcome:
+    """Trains models with other seeds than the one that self-influence is from.
+
+    Args:
+      given: self-influence of one model.
+
+    Returns:
+      What `compare` does.
+    """
+    import_tensorflow()
+    from tfmem.experiments.self_influence import self_influence
+
+    config, dataset = given.config, given.dataset
+    begin = config.self_influence.trial
+    scores = {begin: given.run.memorization["memorization"].to_numpy(float)}
+    for trial in range(begin + 1, begin + given.settings.models):
+        found = self_influence(config, dataset, trial, given.folder / "models")
+        say(f"trial {trial}: test accuracy {found.test_accuracy:.2%}")
+        scores[trial] = found.scores.memorization
+    return compare(np.array(dataset.class_names)[dataset.train_labels], scores)
+
+
+def compare(classes: np.ndarray, by_trial: Mapping[int, np.ndarray]) -> Outcome:
     """Ranks of self-influence in models that differ in their seeds.
 
     Args:
-      config: `self_influence.trial`, whose model is the first, and `experiments.seeds`.
       classes: name of the class of each training example.
-      first: self-influence of that model, `[num_train]`.
-      estimate: the same of the model of another trial.
+      by_trial: float `[num_train]`, self-influence in the model of each trial.
 
     Returns:
       A row for each example: `index`, `class`, and self-influence by `trial_0` and so on.
     """
-    begin = config.self_influence.trial
-    scores = {f"trial_{begin}": first}
-    for trial in range(begin + 1, begin + config.experiments.seeds.models):
-        scores[f"trial_{trial}"] = estimate(trial)
+    scores = {f"trial_{trial}": values for trial, values in by_trial.items()}
     table = pd.DataFrame({"index": np.arange(len(classes)), "class": classes, **scores})
     said = []
     for one, other in combinations(scores, 2):
@@ -47,7 +92,7 @@ def seeds(
             f"{ranks.high:.3f}), within a class at least {pd.Series(within).min():.3f}; "
             f"{common / size:.0%} of the {size:,} examples in the top {TOP:.0%} are the same."
         )
-    return Outcome(QUESTION, tuple(said), table)
+    return Outcome(tuple(said), table)
 
 
 def overlap(first: np.ndarray, second: np.ndarray) -> tuple[int, int]:
@@ -61,3 +106,46 @@ def overlap(first: np.ndarray, second: np.ndarray) -> tuple[int, int]:
     size = max(1, round(TOP * int(known.sum())))
     one, other = (np.argsort(-side[known], kind="stable")[:size] for side in (first, second))
     return len(np.intersect1d(one, other)), size
+
+
+_COLORS = (VERMILION, BLUE, GREEN, ORANGE, PURPLE, SKY)
+_MOST = 4  # models beside the first
+
+
+def seeds_figure(table: pd.DataFrame, _: object) -> Figure:
+    """Each of the other models against the first, by ranks from least to most.
+
+    Args:
+      table: of `compare`.
+    """
+    first, *others = [name for name in table.columns if name.startswith("trial_")]
+    others = others[:_MOST]
+    figure = new_figure(4 * len(others), 4.4)
+    ranks = table[[first, *others]].dropna().rank(pct=True)
+    for axes, other in zip(figure.subplots(1, len(others), squeeze=False)[0], others, strict=True):
+        plain(axes).plot([0, 1], [0, 1], color=FAINT, linewidth=1)
+        for number, (name, rows) in enumerate(ranks.groupby(table["class"])):
+            axes.plot(
+                rows[first], rows[other], ".", color=_COLORS[number % len(_COLORS)], alpha=0.4,
+                markersize=4, markeredgewidth=0, rasterized=True, label=literal(str(name)),
+            )  # fmt: skip
+        axes.set_title(f"Spearman {ranks[first].corr(ranks[other]):.3f}", fontsize=10)
+        axes.set_xlabel(f"rank of self-influence, trial {first[6:]}")
+        axes.set_ylabel(f"trial {other[6:]}")
+        axes.set_aspect("equal")
+    if table["class"].nunique() <= len(_COLORS):
+        axes.legend(frameon=False, fontsize=9, loc="lower right", markerscale=3)
+    return figure
+
+
+EXPERIMENT = Experiment(
+    name="seeds",
+    question="Does self-influence depend on the seed?",
+    source="Zheng & Jiang (2022), App. C, Table 5",
+    settings=SeedsSettings,
+    needs=(SelfInfluence,),
+    sections=("seed", "dataset", "model", "training", "self_influence"),
+    conduct=seeds,
+    draw=seeds_figure,
+    checks=(in_memory,),
+)

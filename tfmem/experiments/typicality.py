@@ -7,14 +7,18 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
 from scipy.stats import bootstrap
 
-from tfmem.datasets import AnyDataset
-from tfmem.experiments.needs import GROUPS, train_phrases
+from tfmem.datasets import AnyDataset, TextDataset
+from tfmem.experiments.declaration import Asked, Experiment, Given, NoSettings
 from tfmem.experiments.outcome import Outcome
+from tfmem.figures.style import BLUE, GREY, VERMILION, literal, new_figure, plain
 from tfmem.messages.errors import InputError
+from tfmem.store.artifacts import Memorization
 
-QUESTION = "Are memorized sentences atypical?"
+_GROUPS = 10  # of a class
 _SMOOTHING = 0.01  # k of eq. 24
 _RESAMPLES = 1000
 # Table 1, in percent, by class and group; groups are tenths, of which the last is memorized most.
@@ -37,12 +41,37 @@ def positive_fraction(phrases: np.ndarray) -> np.ndarray:
     return (positive + _SMOOTHING) / (positive + negative + 2 * _SMOOTHING)
 
 
-def typicality(dataset: AnyDataset, memorization: np.ndarray) -> Outcome:
+def train_phrases(dataset: AnyDataset) -> np.ndarray:
+    """Counts of the phrases of each training sentence by polarity, int64 `[num_train, 5]`."""
+    if not isinstance(dataset, TextDataset) or dataset.train_phrases is None:
+        raise InputError(
+            f"typicality: expected a data set with labels of phrases (dataset.name: treebank), "
+            f"received {dataset.name}"
+        )
+    return dataset.train_phrases
+
+
+def phrases(asked: Asked[NoSettings]) -> None:
+    """Phrases of the sentences have labels."""
+    train_phrases(asked.dataset)
+
+
+def ten_of_each_class(asked: Asked[NoSettings]) -> None:
+    """Each class can be divided into tenths."""
+    dataset = asked.dataset
+    counts = np.bincount(dataset.train_labels, minlength=len(dataset.class_names))
+    if counts.min() < _GROUPS:
+        raise InputError(
+            f"typicality: expected at least {_GROUPS} examples of class "
+            f"{dataset.class_names[counts.argmin()]}, received {counts.min()}"
+        )
+
+
+def typicality(given: Given[NoSettings]) -> Outcome:
     """Positive phrases in tenths of each class by memorization.
 
     Args:
-      dataset: sentences with counts of their phrases.
-      memorization: float `[num_train]`; examples with NaN are left out.
+      given: memorization of sentences with counts of their phrases; examples with NaN are left out.
 
     Returns:
       A row for each `class` and `group`: `all`, and tenths from `1`, the least memorized, to `10`.
@@ -53,18 +82,20 @@ def typicality(dataset: AnyDataset, memorization: np.ndarray) -> Outcome:
     Raises:
       InputError: if there are no phrase labels, or a class has fewer than ten examples.
     """
+    dataset = given.dataset
+    memorization = given.run.memorization["memorization"].to_numpy(float)
     fraction = positive_fraction(train_phrases(dataset))
     rows = []
     for label, name in enumerate(dataset.class_names):
         known = np.flatnonzero((dataset.train_labels == label) & ~np.isnan(memorization))
-        if len(known) < GROUPS:
+        if len(known) < _GROUPS:
             raise InputError(
-                f"typicality: expected at least {GROUPS} examples of class {name} with "
+                f"typicality: expected at least {_GROUPS} examples of class {name} with "
                 f"memorization, received {len(known)}"
             )
         ranked = known[np.argsort(memorization[known], kind="stable")]
         tenths = dict(
-            zip(map(str, range(1, GROUPS + 1)), np.array_split(ranked, GROUPS), strict=True)
+            zip(map(str, range(1, _GROUPS + 1)), np.array_split(ranked, _GROUPS), strict=True)
         )
         for group, members in {"all": known, **tenths}.items():
             mean, low, high = _mean(fraction[members])
@@ -75,7 +106,7 @@ def typicality(dataset: AnyDataset, memorization: np.ndarray) -> Outcome:
     bins = [f"from_{start / 10:.1f}" for start in range(10)]
     names = ["class", "group", "examples", "fraction", "low", "high", "paper", *bins]
     table = pd.DataFrame(rows, columns=names)
-    return Outcome(QUESTION, _findings(table), table)
+    return Outcome(_findings(table), table)
 
 
 def _mean(values: np.ndarray) -> tuple[float, float, float]:
@@ -105,3 +136,67 @@ def _findings(table: pd.DataFrame) -> tuple[str, ...]:
             f"{', '.join(parts)}."
         )
     return tuple(said)
+
+
+_COLORS = (VERMILION, BLUE)
+
+
+def typicality_figure(table: pd.DataFrame, _: object) -> Figure:
+    """The mean over tenths by memorization, and of each class the distribution in all and the last.
+
+    Args:
+      table: of `typicality`.
+    """
+    classes = table["class"].unique().tolist()
+    figure = new_figure(4.4 + 3.1 * len(classes), 4)
+    curve, *distributions = figure.subplots(
+        1, 1 + len(classes), width_ratios=[1.4] + [1] * len(classes)
+    )
+    plain(curve)
+    shown = [literal(str(name)) for name in classes]
+    for name, called, color in zip(classes, shown, _COLORS, strict=False):
+        rows = table[table["class"] == name].set_index("group")
+        tenths = rows.drop("all")
+        place = tenths.index.astype(int)
+        curve.fill_between(place, tenths["low"], tenths["high"], color=color, alpha=0.2, lw=0)
+        curve.plot(place, tenths["fraction"], "o-", color=color, label=f"{called}, tenths")
+        curve.axhline(
+            rows.loc["all", "fraction"], color=color, lw=1, ls=":", label=f"{called}, all"
+        )
+        curve.plot(place, tenths["paper"], "D", color=color, mfc="none", ms=8)
+    if table["paper"].notna().any():
+        curve.plot([], [], "D", color=GREY, mfc="none", ms=8, label="Zheng & Jiang (2022)")
+    curve.set_xticks(range(1, 11))
+    curve.set_xlabel("tenth of the class by memorization (10: most)")
+    curve.set_ylabel("positive phrases, mean (95% interval)")
+    curve.set_ylim(0, 1)
+    curve.yaxis.set_major_formatter(PercentFormatter(1))
+    curve.legend(frameon=False, fontsize=8, loc="lower center", bbox_to_anchor=(0.5, 1), ncols=3)
+    edges = np.linspace(0, 1, 11)
+    bins = [column for column in table.columns if column.startswith("from_")]
+    for axes, name, called, color in zip(distributions, classes, shown, _COLORS, strict=False):
+        rows = table[table["class"] == name].set_index("group")
+        plain(axes).stairs(
+            rows.loc["all", bins], edges, fill=True, color=color, alpha=0.3, label="all"
+        )
+        axes.stairs(rows.loc["10", bins], edges, color=color, lw=2, label="most memorized tenth")
+        axes.set_title(f"{called} sentences", fontsize=10)
+        axes.set_xlabel("positive phrases")
+        axes.set_ylabel("share of the sentences")
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_formatter(PercentFormatter(1, decimals=0))
+        axes.legend(frameon=False, fontsize=8)
+    return figure
+
+
+EXPERIMENT = Experiment(
+    name="typicality",
+    question="Are memorized sentences atypical?",
+    source="Zheng & Jiang (2022), Sec. 3.2, Table 1, Fig. 4",
+    settings=NoSettings,
+    needs=(Memorization,),
+    sections=("dataset",),
+    conduct=typicality,
+    draw=typicality_figure,
+    checks=(phrases, ten_of_each_class),
+)

@@ -52,7 +52,7 @@ class Agreeing:
     influence: Curve
 
 
-def agreement_of_table(table: pd.DataFrame) -> Figure:
+def agreement_of_table(table: pd.DataFrame, _: object) -> Figure:
     """The figure of a table of two sides: the halves of a run, or a last layer (its Fig. C.3).
 
     Args:

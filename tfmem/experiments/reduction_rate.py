@@ -10,29 +10,77 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
 from numpy.random import SeedSequence, default_rng
 
 from tfmem.config import Config
+from tfmem.config.base import Positive, Settings
+from tfmem.experiments.checks import in_memory
+from tfmem.experiments.declaration import Asked, Experiment, Given
 from tfmem.experiments.outcome import Outcome
-from tfmem.influence.attribution.integral import BlendInfluence, Splitter, directions
-from tfmem.influence.solver import Solver
+from tfmem.figures.style import GREY, VERMILION, new_figure, plain
 from tfmem.messages.errors import InputError
+from tfmem.messages.quiet import import_tensorflow
+from tfmem.store.artifacts import Attributions, SelfInfluence
 from tfmem.store.files import write_atomically
 from tfmem.store.spreadsheets import read_csv, to_csv
-from tfmem.training.progress import ExampleProgress
 
-QUESTION = "Do the attributed words carry the self-influence?"
+if TYPE_CHECKING:
+    from tfmem.influence.attribution.integral import Splitter
+    from tfmem.influence.solver import Solver
+
+
+class ReductionRateSettings(Settings):
+    """Words that are masked (Zheng & Jiang 2022, Fig. 2).
+
+    Attributes:
+      repeats: random masks of each text and percentage.
+    """
+
+    repeats: Positive = 5
+
+
 PERCENTAGES = np.arange(10, 100, 10)
 
 _EXAMPLES = 32  # whose curves are kept together
 _MASKS = 2**32 - 3  # first part of the spawn key of random masks; no trial's number
 
 
+def attributable(asked: Asked[ReductionRateSettings]) -> None:
+    """Self-influence of the examples can be attributed as the settings say."""
+    from tfmem.influence.attribution.needs import check_attribution
+
+    check_attribution(asked.config, asked.dataset)
+
+
+def reduction_rate(given: Given[ReductionRateSettings]) -> Outcome:
+    """Takes the model and the solver that the attributions are from.
+
+    Args:
+      given: self-influence of one model, and attributions of it.
+
+    Returns:
+      What `reduction` does.
+    """
+    import_tensorflow()
+    from tfmem.experiments.self_influence import kept_splitter
+    from tfmem.influence.attribution.records import read_attributions
+
+    def ready() -> tuple[Solver, Splitter]:
+        return kept_splitter(given.config, given.dataset, given.places[SelfInfluence.name])
+
+    scores = read_attributions(given.places[Attributions.name])["scores"]
+    return reduction(given.config, given.settings, ready, scores, given.folder)
+
+
 def reduction(
     config: Config,
+    settings: ReductionRateSettings,
     prepare: Callable[[], tuple[Solver, Splitter]],
     scores: pd.Series,
     folder: Path,
@@ -40,7 +88,8 @@ def reduction(
     """The reduction rate by attribution and at random, over the share of words that is masked.
 
     Args:
-      config: whose seed draws the random masks, and `experiments.reduction_rate`.
+      config: whose seed draws the random masks.
+      settings: how many of these there are.
       prepare: gives the solver and the splitter; not called if all is done.
       scores: attributions by index of the example.
       folder: to work in; a call that was stopped is continued.
@@ -59,7 +108,7 @@ def reduction(
     if scores.empty:
         raise InputError("attribution: expected attributions, the solver has converged for none")
     chosen = scores.index.to_numpy(np.int64)
-    repeats = config.experiments.reduction_rate.repeats
+    repeats = settings.repeats
     made: list[tuple[Solver, Splitter]] = []
 
     def ready() -> tuple[Solver, Splitter]:
@@ -67,8 +116,10 @@ def reduction(
             made.append(prepare())
         return made[0]
 
+    from tfmem.training.progress import ExampleProgress
+
     curves = []
-    work = folder / f"curves-{_digest(config, scores)}"
+    work = folder / f"curves-{_digest(config, settings, scores)}"
     work.mkdir(parents=True, exist_ok=True)
     with ExampleProgress(len(chosen)) as progress:
         for start in range(0, len(chosen), _EXAMPLES):
@@ -88,7 +139,7 @@ def reduction(
         "converged, or their self-influence is not positive."
     )
     said = _findings(table, count)
-    return Outcome(QUESTION, (*said, left_out) if count < asked else said, table)
+    return Outcome((*said, left_out) if count < asked else said, table)
 
 
 def _curves(
@@ -99,6 +150,8 @@ def _curves(
     seed: int,
     repeats: int,
 ) -> Iterator[pd.DataFrame]:
+    from tfmem.influence.attribution.integral import BlendInfluence, directions
+
     influence = BlendInfluence(solver.objective, splitter)
     for example, direction, removed in directions(solver, examples):
         parts = splitter.parts(example)
@@ -125,10 +178,10 @@ def _curves(
         )
 
 
-def _digest(config: Config, scores: pd.Series) -> str:
+def _digest(config: Config, settings: ReductionRateSettings, scores: pd.Series) -> str:
     """A name for curves that fits no others."""
     depends = hashlib.sha256(config.digest())
-    depends.update(config.experiments.reduction_rate.model_dump_json().encode())
+    depends.update(settings.model_dump_json().encode())
     for index, found in scores.items():
         depends.update(f"{index}".encode() + np.ascontiguousarray(found).tobytes())
     return depends.hexdigest()[:12]
@@ -153,3 +206,41 @@ def _findings(table: pd.DataFrame, count: int) -> tuple[str, ...]:
     if np.isnan(reach):
         return *said, "At 10% attribution is not above random (95% interval of the difference)."
     return *said, f"Attribution is above random up to {reach}% (95% interval of the difference)."
+
+
+def reduction_figure(table: pd.DataFrame, _: object) -> Figure:
+    """Reduction rate by attribution and at random (Zheng & Jiang 2022, Fig. 2).
+
+    Args:
+      table: of `reduction`.
+    """
+    figure = new_figure(5, 3.5)
+    axes = plain(figure.subplots())
+    for way, colour, marker, name in (
+        ("attributed", VERMILION, "o", "those with the highest attributions"),
+        ("random", GREY, "s", "random ones"),
+    ):
+        errors = 1.96 * table[f"{way}_se"]
+        axes.errorbar(
+            table["percent"] / 100, table[way], errors, fmt=f"{marker}-", color=colour,
+            capsize=3, markersize=4, label=name,
+        )  # fmt: skip
+    axes.axhline(1, color=GREY, linewidth=0.6, linestyle=":")
+    axes.set(xlabel="words (or patches) masked", ylabel="self-influence lost (mean, 95%)")
+    axes.xaxis.set_major_formatter(PercentFormatter(1))
+    axes.yaxis.set_major_formatter(PercentFormatter(1))
+    axes.legend(frameon=False, loc="lower right")
+    return figure
+
+
+EXPERIMENT = Experiment(
+    name="reduction-rate",
+    question="Do the attributed words carry the self-influence?",
+    source="Zheng & Jiang (2022), Sec. 3.4, eq. 6, Fig. 2",
+    settings=ReductionRateSettings,
+    needs=(SelfInfluence, Attributions),
+    sections=("seed", "dataset", "model", "training", "self_influence", "attribution"),
+    conduct=reduction_rate,
+    draw=reduction_figure,
+    checks=(in_memory, attributable),
+)

@@ -1,0 +1,20 @@
+"""What an experiment is conducted with, made by hand: no files, no data set of its own."""
+
+from types import SimpleNamespace
+
+from tfmem.experiments.declaration import Given
+
+
+def given(config, settings=None, folder=None, dataset=None, **run):
+    """What `conduct` takes.
+
+    Args:
+      config: all settings.
+      settings: the experiment's own.
+      folder: to work in.
+      dataset: the examples.
+      **run: what is read of the run, by name.
+    """
+    made = Given(SimpleNamespace(**run), config, settings, folder)
+    made.__dict__["dataset"] = dataset  # in place of the one that it would load
+    return made

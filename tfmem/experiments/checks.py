@@ -1,0 +1,65 @@
+"""What several experiments ask of settings and data before thousands of models are trained."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tfmem.config import Config, TailSettings
+from tfmem.config.models import Network
+from tfmem.experiments.declaration import Asked
+from tfmem.messages.errors import InputError
+
+
+def four_trials(asked: Asked[Any]) -> None:
+    """Each half of the trials has two."""
+    if asked.config.training.trials < 4:
+        raise InputError(
+            f"training.trials: expected at least 4, two for each half of them, received "
+            f"{asked.config.training.trials}"
+        )
+
+
+def whole_network(asked: Asked[Any]) -> None:
+    """The model has layers below its last blocks."""
+    network_of(asked.config)
+
+
+def network_of(config: Config) -> Network:
+    """The model, which is no part of another one."""
+    if isinstance(config.model, TailSettings):
+        raise InputError("model.name: expected a whole network, received 'tail'")
+    return config.model
+
+
+def stacked(asked: Asked[Any]) -> None:
+    """Predictions of a model can be followed over its epochs."""
+    if asked.config.training.trainer != "stacked":
+        raise InputError(
+            "training.trainer: expected 'stacked' to follow predictions over epochs, received "
+            f"{asked.config.training.trainer!r}"
+        )
+
+
+def in_memory(asked: Asked[Any]) -> None:
+    """Gradients of all examples can be taken."""
+    check_in_memory(asked.config)
+
+
+def check_in_memory(config: Config) -> None:
+    """Refuses a data set that is read while training, of which no gradients are taken."""
+    if config.dataset.image_size is not None:
+        raise InputError("dataset.image_size: self-influence needs a data set in memory")
+
+
+def test_examples(asked: Asked[Any]) -> None:
+    """There are test examples, which accuracy and influence are of."""
+    if not len(asked.dataset.test_labels):
+        raise InputError(f"dataset: expected test examples, {asked.dataset.name} has none")
+
+
+def two_classes(asked: Asked[Any]) -> None:
+    """A label can be replaced by another."""
+    if len(np.unique(asked.dataset.train_labels)) < 2:
+        raise InputError(f"dataset: expected at least two classes, {asked.dataset.name} has one")

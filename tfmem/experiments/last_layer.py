@@ -1,0 +1,83 @@
+"""Does the last layer memorize (Feldman & Zhang 2020, Sec. 3 and Fig. C.3)?
+
+The paper trains only the last layer on subsets, above a representation learned from everything, and
+finds next to none of the memorized examples. Both are by correctness here, whatever the statistic
+of the run.
+"""
+
+from __future__ import annotations
+
+from tfmem.experiments.checks import test_examples, whole_network
+from tfmem.experiments.consistency import Side, curves
+from tfmem.experiments.declaration import Experiment, Given
+from tfmem.experiments.outcome import Outcome
+from tfmem.experiments.recovery import at_threshold, compared, recovered
+from tfmem.experiments.retraining import LayersSettings, representation_accuracy, retrain
+from tfmem.figures.agreement import agreement_of_table
+from tfmem.store.artifacts import Predictions
+
+
+def last_layer(given: Given[LayersSettings]) -> Outcome:
+    """The estimates of the last layer alone against those of the whole network.
+
+    Args:
+      given: the run's predictions.
+
+    Returns:
+      Agreement of the two over thresholds, as `consistency` has it, with the threshold of
+      `selection`; influence is not conditioned on memorization, as in Fig. C.3. In every row
+      `last_trials`, `last_accuracy`, `last_accuracy_sd`, `last_memorized` and `last_pairs`.
+    """
+    config = given.config
+    folder = retrain(config, given.settings, given.dataset, (1,), given.folder)[1]
+    predictions = [given.run.predictions, folder / "predictions"]
+    conditioned, free = (
+        compared(config, predictions, folder, condition) for condition in (True, False)
+    )
+    whole, last = free.first, free.second
+    memorized, found = recovered(free, config)
+    said = [
+        f"Test accuracy: {last.trials:,} last layers {_accuracy(last)}, the network that gave the "
+        f"representation {representation_accuracy(folder):.2%}, {whole.trials:,} whole networks "
+        f"{_accuracy(whole)}.",
+        f"Memorization ≥ {config.selection.memorization:g}: {last.memorized:,} examples by last "
+        f"layers, {memorized:,} by whole networks, {found:,} by both.",
+        f"Influence ≥ {config.selection.influence:g}: {last.pairs:,} pairs by last layers, "
+        f"{whole.pairs:,} by whole networks, {at_threshold(free, config, 'both'):,} by both: "
+        f"J = {at_threshold(free, config, 'jaccard'):.2f}, "
+        f"D = {at_threshold(free, config, 'difference'):.2f}. With a memorized training example: "
+        f"{conditioned.second.pairs:,} and {conditioned.first.pairs:,}.",
+    ]
+    table = curves(free, config.selection)
+    names = {
+        "first_name": _described("whole network", whole),
+        "second_name": _described("last layer", last),
+    }
+    numbers = ("trials", "accuracy", "accuracy_sd", "memorized", "pairs")
+    alone = {f"last_{name}": getattr(last, name) for name in numbers}
+    return Outcome(tuple(said), table.assign(**names, **alone))
+
+
+def _accuracy(side: Side) -> str:
+    return f"{side.accuracy:.2%} ± {side.accuracy_sd:.2%} (SD)"
+
+
+def _described(name: str, side: Side) -> str:
+    return (
+        f"{name}: {side.trials:,} trials, {side.pairs:,} pairs, {side.memorized:,} memorized, "
+        f"accuracy {side.accuracy:.2%}"
+    )
+
+
+EXPERIMENT = Experiment(
+    name="last-layer",
+    question="Does the last layer memorize?",
+    source="Feldman & Zhang (2020), Sec. 3, Fig. C.3",
+    settings=LayersSettings,
+    needs=(Predictions,),
+    sections=("seed", "dataset", "model", "training", "selection"),
+    conduct=last_layer,
+    draw=agreement_of_table,
+    checks=(whole_network, test_examples),
+    section="layers",
+)
