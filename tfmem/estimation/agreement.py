@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from statistics import NormalDist
 
 import numpy as np
 from scipy.stats import t as student
@@ -197,8 +196,8 @@ def _columns(values: np.ndarray) -> np.ndarray:
 
 
 def _wilson(share: np.ndarray, size: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Wilson's (1927) interval of a proportion."""
-    z2 = NormalDist().inv_cdf((1 + _CONFIDENCE) / 2) ** 2
-    center = (share + z2 / (2 * size)) / (1 + z2 / size)
-    half = np.sqrt(z2 / size * (share * (1 - share) + z2 / (4 * size))) / (1 + z2 / size)
-    return center - half, center + half
+    """Wilson's (1927) interval of each `share` of `size`, which need not be a whole number."""
+    from statsmodels.stats.proportion import proportion_confint
+
+    low, high = proportion_confint(share * size, size, 1 - _CONFIDENCE, method="wilson")
+    return low, high
