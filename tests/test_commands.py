@@ -253,13 +253,13 @@ def test_a_copy_replaces_no_file_unless_told(called, tmp_path, monkeypatch):
     for to in ([], ["--to", tmp_path], ["--to", "digits.yaml"]):
         _, err, code = called("configs", "copy", "digits", *to)
         assert (err.count("\n"), code) == (1, 1)
-        assert "is there already: --force replaces it" in err
+        assert "exists already: --force replaces it" in err
     assert Path("digits.yaml").read_text() == "mine"
     assert called("configs", "copy", "digits", "--force")[2] == 0
     assert settings_of(Path("digits.yaml"), []) == settings_of(Path("digits"), [])
     assert called("configs", "copy", "digits", "--to", "my own.yaml")[2] == 0
     assert "run 'my own.yaml' --out" in Path("my own.yaml").read_text()
-    assert "in a folder that is there" in called("configs", "copy", "digits", "--to", "a/b")[1]
+    assert "in an existing folder" in called("configs", "copy", "digits", "--to", "a/b")[1]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["digits.yaml", "my own.yaml"]
 
 

@@ -126,7 +126,7 @@ def test_a_file_without_settings_is_refused_and_one_of_defaults_is_not(tmp_path)
     path = tmp_path / "my.yaml"
     for text in ("", "# nothing\n", "---\n"):
         path.write_text(text)
-        with pytest.raises(InputError, match=r"my\.yaml: is empty"):
+        with pytest.raises(InputError, match=r"my\.yaml: the file is empty"):
             settings_of(path, ["seed=3"])
     path.write_text("{}")
     assert settings_of(path, ["seed=3"]).seed == 3

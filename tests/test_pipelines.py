@@ -254,7 +254,7 @@ def test_mistakes_are_one_line_and_a_code(digits_run, tmp_path):
         (["show", tmp_path / "none"], "no such run folder"),
         (["pairs", tmp_path], "no pairs records"),
         (["report", tmp_path], "config.yaml: not found"),
-        (["estimate", "x", "--labels", "y", "--out", folder], "is the folder of a run"),
+        (["estimate", "x", "--labels", "y", "--out", folder], "this folder holds a run"),
         (["run", "configs/digits.yaml", "--out", tmp_path, "training.trials=3"], "Beam options"),
         (["estimate", tmp_path / "*", "--labels", "none", "--out", tmp_path], "labels cannot be"),
         (["train", "configs/digits.yaml", "--out", "/proc/none"], "/proc/none: the folder"),

@@ -143,6 +143,6 @@ def test_the_command_keeps_its_model_and_takes_it_again(tmp_path):
     with pytest.raises(InputError, match=r"layers: expected some of .*logits, received 'last'"):
         run_chain(self_influence(wrong), tmp_path)
     for wrong, said in (("curvature=hessian", "curvature gauss_newton with solver: fast"),
-                        ("solver=exact,sketch=4096", "solver: fast with sketch")):  # fmt: skip
+                        ("solver=exact,sketch=4096", "sketch only with solver: fast")):  # fmt: skip
         with pytest.raises(InputError, match=said):
             from_yaml("", [f"self_influence.{each}" for each in wrong.split(",")])

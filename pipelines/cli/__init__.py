@@ -47,10 +47,14 @@ __all__ = [
 
 
 def main(commands: typer.Typer = app) -> None:
-    """Runs a command line; a mistake is one line and exit code 1.
+    """Runs the command line; a mistake of the user ends it with one line and exit code 1.
 
-    With `--verbose`, or with `TFMEM_TRACEBACK=1` in the environment, the line comes after its
-    traceback. A mistake of tfmem itself is said to be one, and its traceback is always shown.
+    With `--verbose`, or with `TFMEM_TRACEBACK=1` in the environment, the traceback is printed
+    before that line. An error that the user did not cause is reported as a bug, always with its
+    traceback.
+
+    Args:
+      commands: the application whose commands are understood.
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
@@ -60,7 +64,7 @@ def main(commands: typer.Typer = app) -> None:
         handler.addFilter(_log_as_text)
     own_process()
     be_loud(is_quiet(), is_verbose())
-    atexit.register(gc.freeze)  # at the end no search for cycles among a million objects: 0.4 s
+    atexit.register(gc.freeze)  # the interpreter's last garbage collection would take 0.4 s
     try:
         commands()
     except SystemExit as end:
@@ -73,7 +77,7 @@ def main(commands: typer.Typer = app) -> None:
 
 
 def _told(error: Exception) -> int:
-    """Says what ended a command, and returns the exit code."""
+    """Prints the error that ended a command, and returns the exit code."""
     cause = error.__cause__ if isinstance(error, ComponentError) else error
     if not isinstance(cause, InputError | OSError | MemoryError):
         tell(
@@ -89,6 +93,7 @@ def _told(error: Exception) -> int:
 
 
 def _said(error: Exception) -> str:
+    """The text of an error, as it is printed."""
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     if isinstance(error, MemoryError):
@@ -97,6 +102,6 @@ def _said(error: Exception) -> str:
 
 
 def _log_as_text(record: logging.LogRecord) -> bool:
-    """Makes text of users in a line of a log harmless, as all else that is written."""
+    """Escapes control characters in a log record, since its text may come from a user's data."""
     record.msg, record.args = printable(record.getMessage()), ()
     return True

@@ -1,4 +1,4 @@
-"""The command that says which words or patches memorization rests on."""
+"""The command that shows which words or patches an example's memorization rests on."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ def attribute(
     share: Annotated[
         float | None,
         typer.Option(
-            help="Share of the training set, the most memorized. Without it attribution.share, "
-            "likewise below.",
+            help="Attribute this share of the training examples, the most memorized first. Options "
+            "that are left out take the settings of the section attribution.",
             min=0,
             max=1,
             show_default=False,
@@ -42,22 +42,27 @@ def attribute(
     ] = None,
     examples: Annotated[
         str | None,
-        typer.Option(help="Numbers of training examples, in place of a share.", show_default=False),
+        typer.Option(
+            help="Attribute the training examples with these indices, in place of a share.",
+            show_default=False,
+        ),
     ] = None,
     steps: Annotated[
-        int | None, typer.Option(help="Steps of the path integral.", min=1, show_default=False)
+        int | None,
+        typer.Option(help="Number of steps of the path integral.", min=1, show_default=False),
     ] = None,
     patch: Annotated[
         int | None,
-        typer.Option(help="Side of a patch in pixels, for images.", min=1, show_default=False),
+        typer.Option(help="For images: side of a patch in pixels.", min=1, show_default=False),
     ] = None,
     set: Set = [],  # noqa: B006
 ) -> None:
-    """Attribute self-influence to words or patches.
+    """Attribute an example's self-influence to its words or to patches of its image.
 
-    Takes the self-influences that are there, or estimates them. The scores of an example sum to how
-    much less the model would believe in its label if its words were masked, or its image black, in
-    training; the gap is what the integral has missed of that.
+    The command uses the self-influences in --out, and estimates them first if there are none. The
+    scores of an example sum to how much less probable the model would find its label if its words
+    had been masked, or its image had been black, in training. The gap is the part of that sum that
+    the path integral misses.
     """
     from tfmem.datasets import load
     from tfmem.experiments.checks import check_in_memory
@@ -83,21 +88,22 @@ def attribute(
     median, of = found["gap"].median(), settings.attribution.steps
     present(f"{len(found):,} examples, median gap {median:.2%} at {of} steps")
     if missing := int(found["replace"].isna().sum()):
-        warn(f"{missing:,} examples have not converged and are NaN")
+        warn(f"the scores of {missing:,} examples did not converge and are NaN")
     done(folder, "attribution records")
 
 
 def _numbers(text: str | None) -> list[int] | None:
+    """The integers in `text`, which commas separate."""
     if text is None:
         return None
     try:
         return [int(number) for number in text.split(",")]
     except ValueError:
-        raise typer.BadParameter(f"expected numbers as 5,17, received {text!r}") from None
+        raise typer.BadParameter(f"expected numbers such as 5,17, received {text!r}") from None
 
 
 def _top(words: list[str], scores: np.ndarray) -> str:
-    """The highest scores: of words, or of patches by row and column."""
+    """The four highest scores, each with its word or with its patch's row and column."""
     names = words or [f"({row}, {column})" for row, column in np.ndindex(scores.shape)]
     values = scores.ravel()
     return ", ".join(f"{names[n]} {values[n]:.3g}" for n in np.argsort(-values)[:4])

@@ -1,4 +1,4 @@
-"""What all commands have in common: their place in the help, examples, options and old names."""
+"""What all commands share: a place in the help, examples, common options and old option names."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from typer.core import TyperCommand, TyperGroup
 import tfmem
 from tfmem.messages.terminal import is_quiet, is_verbose, set_loudness, tell
 
-# In the order of the work.
+# Panels and commands are listed in the order in which a user needs them.
 PANELS = {
     "Start": ("configs", "plan", "run", "train", "estimate"),
     "Look": ("show", "pairs", "report", "figures", "audit"),
@@ -27,23 +27,29 @@ PANELS = {
     "Exchange with other programs": ("export", "import", "matrix"),
 }  # fmt: skip
 _ORDER = [name for names in PANELS.values() for name in names]
-_WIDTH = 78  # of an example's line
+_WIDTH = 78  # characters of a line of an example, at most
 Function = TypeVar("Function", bound=Callable[..., None])
 
 Verbose = Annotated[
-    bool, typer.Option("--verbose", "-v", help="Show where errors arise, and what libraries log.")
+    bool,
+    typer.Option("--verbose", "-v", help="Show tracebacks of errors and the logs of libraries."),
 ]
 Quiet = Annotated[
-    bool, typer.Option("--quiet", "-q", help="Show results, warnings and errors, no progress.")
+    bool,
+    typer.Option("--quiet", "-q", help="Show only results, warnings and errors, no progress."),
 ]
 
 
 class _Group(TyperGroup):
+    """The application, whose help lists commands in the order of `PANELS`."""
+
     def list_commands(self, ctx: Any) -> list[str]:
         return sorted(self.commands, key=_ORDER.index)
 
 
 class _Command(TyperCommand):
+    """A command that understands old names of its options and ends its help with examples."""
+
     examples: ClassVar[tuple[str, ...]] = ()
     renamed: ClassVar[Mapping[str, str]] = {}
     listed: ClassVar[tuple[Callable[[], str], ...]] = ()
@@ -61,7 +67,7 @@ class _Command(TyperCommand):
         super().format_help(ctx, formatter)
         for listed in self.listed:
             print(listed())
-        print(" Examples:\n")  # not through the formatter, which breaks lines that are to be pasted
+        print(" Examples:\n")  # the formatter would break lines that users paste
         for example in self.examples:
             print(_broken(example))
 
@@ -82,13 +88,14 @@ def command(
     renamed: Mapping[str, str] | None = None,
     listed: Callable[[], str] | None = None,
 ) -> Callable[[Function], Function]:
-    """Registers a function as a command, listed where `PANELS` has its name.
+    """Returns a decorator that registers a function as a command, in the panel that names it.
 
     Args:
-      examples: commands to paste, shown below the help.
-      name: what it is called; else as the function.
-      renamed: options by what they were called, which is still understood, with a note.
-      listed: gives what the help has above the examples; called for that help only.
+      examples: command lines that users can paste; the help shows them last.
+      name: the command's name; None derives it from the function's name.
+      renamed: the present name of each option that was renamed, by its old name; old names are
+        still understood, with a note.
+      listed: returns text that the help shows above the examples; called only for that help.
     """
 
     def register(function: Function) -> Function:
@@ -106,12 +113,12 @@ def with_examples(
     renamed: Mapping[str, str] | None = None,
     listed: Callable[[], str] | None = None,
 ) -> type[TyperCommand]:
-    """The class of a command whose help ends with examples to paste.
+    """The class of a command whose help ends with examples that users can paste.
 
     Args:
-      examples: the commands.
-      renamed: options by what they were called.
-      listed: gives what stands above the examples.
+      examples: the command lines.
+      renamed: the present name of each option that was renamed, by its old name.
+      listed: returns text that the help shows above the examples.
     """
     shown = (listed,) if listed else ()
     members = {"examples": examples, "renamed": renamed or {}, "listed": shown}
@@ -119,7 +126,7 @@ def with_examples(
 
 
 def _with_loudness(function: Callable[..., None]) -> Callable[..., None]:
-    """The same function with two options more, which typer reads from its signature."""
+    """Adds the options `--verbose` and `--quiet` to the signature that typer reads."""
 
     @functools.wraps(function)
     def run(*, verbose: bool, quiet: bool, **given: Any) -> None:
@@ -141,7 +148,7 @@ def _with_loudness(function: Callable[..., None]) -> Callable[..., None]:
 
 
 def _broken(command: str) -> str:
-    """An example in lines that a shell joins again; an option stays with its value."""
+    """Breaks a command into lines that a shell joins; an option and its value share a line."""
     words = re.findall(r"(?:'[^']*'|\S)+", command)
     parts, lines = [words[0]], ["  "]
     for before, word in pairwise(words):
@@ -181,4 +188,4 @@ def be_loud(quiet: bool, verbose: bool) -> None:
     level = logging.WARNING if verbose else logging.CRITICAL
     for name in ("absl", "apache_beam", "tensorflow", "root"):
         logging.getLogger(name).setLevel(level)
-    logging.getLogger("tfmem").setLevel(logging.WARNING)  # whatever that of the root logger is
+    logging.getLogger("tfmem").setLevel(logging.WARNING)  # in spite of the root logger's level

@@ -27,22 +27,23 @@ def consistency(
         list[Path],
         typer.Argument(
             metavar="DIR…",
-            help="Output folders of runs; or of memorization records, of any estimator.",
+            help="Output folders of runs, or folders with memorization records of any estimator.",
             show_default=False,
         ),
     ],
     out: Annotated[
         Path | None,
         typer.Option(
-            help="Folder for figure and tables; else DIR/consistency, or DIR/comparison of the "
-            "first of several.",
+            help="Folder for the figure and the tables. By default DIR/consistency for one run; "
+            "for several, comparison in the first DIR.",
             show_default=False,
         ),
     ] = None,
     memorization: Annotated[
         float | None,
         typer.Option(
-            help="Least memorization of a pair's training example; else that of the first run.",
+            help="Least memorization of a pair's training example. By default the threshold of the "
+            "first run.",
             min=0,
             max=1,
             show_default=False,
@@ -51,7 +52,8 @@ def consistency(
     influence: Annotated[
         float | None,
         typer.Option(
-            help="Least influence of the pairs that are counted; else that of the first run.",
+            help="Least influence of a pair that is counted. By default the threshold of the first "
+            "run.",
             min=0,
             max=1,
             show_default=False,
@@ -61,22 +63,25 @@ def consistency(
         bool,
         typer.Option(
             "--memorization-condition/--no-memorization-condition",
-            help="Whether pairs need a memorized training example, by each side's estimate.",
+            help="Whether a pair counts for a run only if the run's own estimate says that its "
+            "training example is memorized.",
         ),
     ] = True,
     other_inputs: Annotated[
         bool,
         typer.Option(
             "--other-inputs",
-            help="Runs see the same examples in different forms, such as features: only labels "
-            "must agree.",
+            help="Compare runs that see the same examples in different forms, such as images and "
+            "features. Only their labels must agree.",
         ),
     ] = False,
 ) -> None:
-    """Compare the estimates of the first run with those of each other, or of its two halves.
+    """Compare the estimates of the first run with those of each other run, or one run's halves.
 
-    J is the share of what either has at or above a threshold that both have, D the mean difference
-    over it. Records without trials are compared by rank, too; only --memorization counts there.
+    Of the examples or pairs that either side estimates at or above a threshold, J is the share that
+    both sides do, and D the mean difference of the two estimates. One run is compared with itself:
+    the first half of its trials with the second. Memorization records without trials are also
+    compared by rank; of the thresholds only --memorization applies to them.
     """
     if any(any(folder.glob("memorization-*.tfrecord")) for folder in folders):
         _compare_records(folders, out, memorization)
@@ -115,7 +120,7 @@ def _compare_records(folders: list[Path], out: Path | None, threshold: float | N
     from tfmem.store.artifacts import Memorization
 
     if out is None:
-        raise InputError("--out: expected a folder, as records are compared with each other")
+        raise InputError("--out: expected a folder, because memorization records are compared")
     least = SelectionSettings().memorization if threshold is None else threshold
     of_runs = [folder / Memorization.place for folder in folders]
     places = [
@@ -130,7 +135,7 @@ def _compare_records(folders: list[Path], out: Path | None, threshold: float | N
 
 
 def _selection(folder: Path) -> SelectionSettings:
-    """The thresholds of a run; of predictions that are no run's, those of the paper."""
+    """The thresholds in the settings of a run, or the paper's if the folder has no settings."""
     from tfmem.experiments.run import load_run
 
     if folder.is_dir() and (run := load_run(folder)).has_settings:
@@ -149,7 +154,8 @@ def compare(
         list[Path],
         typer.Argument(
             metavar="CONFIG…",
-            help="Settings in YAML, of one data set; others are compared with the first.",
+            help="YAML files with settings, all of the same data set. The first run is compared "
+            "with each of the others.",
             show_default=False,
         ),
     ],
@@ -159,22 +165,23 @@ def compare(
         bool,
         typer.Option(
             "--last-layer/--no-last-layer",
-            help="Whether the last layer of the first is trained alone as well.",
+            help="Whether the last layer of the first model is also trained alone.",
         ),
     ] = True,
 ) -> None:
-    """Run several architectures, and a last layer alone, and compare what they memorize.
+    """Run several architectures, and one last layer alone, and compare what they memorize.
 
-    Each runs in the folder of --out that is called as its file is; --set is for all of them. What
-    is there and unchanged is not made again, and what was stopped continues.
+    Each run has a folder in --out, named after its YAML file; --set changes the settings of all
+    runs. Steps that are finished and unchanged are skipped, and an interrupted step continues.
     """
     from tfmem.pipelines.comparison import comparison
 
     settings = {path.stem: settings_of(path, set) for path in configs}
     if len(settings) < len(configs):
-        raise InputError("CONFIG…: expected files of different names, which their folders get")
+        raise InputError("CONFIG…: expected files with different names, as folders are named alike")
     with resumable():
         comparison(settings, out, last_layer)
     done(
-        out / "comparison.html", f"table.csv and figures in {out / 'comparison'}; and a page a run"
+        out / "comparison.html",
+        f"table.csv and figures are in {out / 'comparison'}; each run has a page",
     )

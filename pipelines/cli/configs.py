@@ -25,27 +25,29 @@ from tfmem.store.files import write_atomically
 def configs(
     action: Annotated[
         Literal["list", "show", "copy"],
-        typer.Argument(help="list: all of them; show, copy: the one that NAME names."),
+        typer.Argument(help="list shows all names; show prints, and copy copies, the one of NAME."),
     ] = "list",
     name: Annotated[
-        str | None, typer.Argument(metavar="[NAME]", help="Which one.", show_default=False)
+        str | None,
+        typer.Argument(metavar="[NAME]", help="Name of a configuration.", show_default=False),
     ] = None,
     to: Annotated[
         Path | None,
         typer.Option(
             "--to",
             metavar="PATH",
-            help="With copy: the file to write, or the folder for it; else NAME.yaml here.",
+            help="With copy: the file to write, or its folder. By default NAME.yaml in this "
+            "folder.",
             show_default=False,
         ),
     ] = None,
     force: Annotated[
-        bool, typer.Option("--force", help="With copy: replace a file that is there.")
+        bool, typer.Option("--force", help="With copy: replace an existing file.")
     ] = False,
 ) -> None:
     """List the configurations that ship with tfmem, show one, or copy one to edit it.
 
-    Commands that take a configuration take the name of one of these, or the path of a file.
+    A command that expects a configuration accepts one of these names, or the path of a file.
     """
     if action != "copy" and (to or force):
         raise InputError(f"configs {action}: --to and --force are for `tfmem configs copy NAME`")
@@ -72,9 +74,9 @@ def _list() -> None:
 def _copy(name: str, to: Path, force: bool) -> None:
     file = to / f"{name}.yaml" if to.is_dir() else to
     if not file.absolute().parent.is_dir():
-        raise InputError(f"--to {file}: expected a file in a folder that is there")
+        raise InputError(f"--to {file}: expected a file in an existing folder")
     if file.exists() and not force:
-        raise InputError(f"{file}: is there already: --force replaces it, --to names another file")
+        raise InputError(f"{file}: exists already: --force replaces it, --to names another file")
     place = shlex.quote(str(file)) if str(file).isprintable() else name
     write_atomically(file, shipped_text(name, place).encode())
     say(f"{file}: the configuration {name}; its first lines say how to run it")

@@ -36,40 +36,56 @@ _SELECTION = SelectionSettings()
     "--sdk_container_image=…",
 )
 def estimate(
-    predictions: Annotated[str, typer.Argument(help="Path or glob of shards.", show_default=False)],
-    labels: Annotated[str, typer.Option(help="The labels.npz beside them.", show_default=False)],
+    predictions: Annotated[
+        str, typer.Argument(help="Path or glob of prediction shards.", show_default=False)
+    ],
+    labels: Annotated[
+        str, typer.Option(help="The labels.npz of these predictions.", show_default=False)
+    ],
     out: Annotated[str, typer.Option(help="Folder for the estimates.", show_default=False)],
     statistic: Annotated[
         Literal["correctness", "probability"],
-        typer.Option(help="How often models are right, or how probable they hold the true label."),
+        typer.Option(
+            help="What is estimated from: how often models predict the true label, or which "
+            "probability they give it."
+        ),
     ] = "correctness",
     memorization: Annotated[
-        float, typer.Option(help="Pairs: least memorization.", min=-1, max=1)
+        float,
+        typer.Option(help="Least memorization of a selected training example.", min=-1, max=1),
     ] = _SELECTION.memorization,
     influence: Annotated[
-        float, typer.Option(help="Pairs: least influence.", min=-1, max=1)
+        float, typer.Option(help="Least influence of a selected pair.", min=-1, max=1)
     ] = _SELECTION.influence,
     fdr: Annotated[
         float | None,
-        typer.Option(help="Pairs: false discovery rate, in place of a least influence."),
+        typer.Option(
+            help="False discovery rate of the selected pairs, in place of a least influence."
+        ),
     ] = _SELECTION.fdr,
     top_k: Annotated[
         int | None,
-        typer.Option(help="Pairs: so many for each test example, in place of a least influence."),
+        typer.Option(
+            help="Number of pairs to select for each test example, in place of a least influence."
+        ),
     ] = _SELECTION.top_k,
     pairs: Annotated[
         Literal["same-class", "all"],
-        typer.Option(help="Pairs of one class, or of every training with every test example."),
+        typer.Option(
+            help="Select among pairs of one class, or among all pairs of a training and a test "
+            "example."
+        ),
     ] = "same-class",
     sign: Annotated[
-        Literal["positive", "negative", "both"], typer.Option(help="Pairs: which influences.")
+        Literal["positive", "negative", "both"],
+        typer.Option(help="Sign of the influence of selected pairs."),
     ] = _SELECTION.sign,
     memory: Memory = None,
     beam: BeamArgs = None,
 ) -> None:
-    """Estimate memorization and influence from prediction records, and select pairs, in one job.
+    """Estimate memorization and influence from prediction records, and select pairs.
 
-    With --pairs all, influence is counted for all pairs but only that of selected pairs is kept.
+    With --pairs all, influence is counted for all pairs, but it is stored for selected pairs only.
     """
     from tfmem.aggregation.counting import Room
     from tfmem.aggregation.jobs import estimate as run_job
@@ -79,7 +95,8 @@ def estimate(
 
     if (Path(out) / "config.yaml").exists():
         raise InputError(
-            f"--out {out}: is the folder of a run; choose another, or `tfmem run --set selection.…`"
+            f"--out {out}: this folder holds a run; choose another, or change the run's selection "
+            "with `tfmem run --set selection.…`"
         )
     values = {
         "memorization": memorization,
@@ -111,21 +128,27 @@ def estimate(
     renamed={"--out": "--file"},
 )
 def matrix(
-    predictions: Annotated[str, typer.Argument(help="Path or glob of shards.", show_default=False)],
-    labels: Annotated[str, typer.Option(help="The labels.npz beside them.", show_default=False)],
+    predictions: Annotated[
+        str, typer.Argument(help="Path or glob of prediction shards.", show_default=False)
+    ],
+    labels: Annotated[
+        str, typer.Option(help="The labels.npz of these predictions.", show_default=False)
+    ],
     file: Annotated[
         str, typer.Option(help="The local .npy file to write.", metavar="FILE", show_default=False)
     ],
     dtype: Annotated[
-        Literal["float32", "float16"], typer.Option(help="4 or 2 bytes a pair.")
+        Literal["float32", "float16"],
+        typer.Option(help="Type of the numbers: 4 or 2 bytes for each pair."),
     ] = "float32",
     memory: Memory = None,
     beam: BeamArgs = None,
 ) -> None:
     """Write the influence of every training on every test example as one .npy file.
 
-    Rows are training, columns test examples; np.load(FILE, mmap_mode="r") opens it without reading.
-    Rows of examples that were in every trial or in none are NaN. ImageNet's matrix takes 256 GB.
+    A row is a training example, a column a test example. np.load(FILE, mmap_mode="r") opens the
+    file without reading it. The rows of training examples that were in the subset of every trial,
+    or of none, are NaN. ImageNet's matrix takes 256 GB.
     """
     from tfmem.aggregation.counting import Room
     from tfmem.aggregation.matrices import write_matrix
@@ -148,21 +171,30 @@ def groups(
     groups: Annotated[
         Path | None,
         typer.Option(
-            help="CSV file index,group; else the one that subsets were drawn by.",
+            help="CSV file with the columns index and group. By default the groups by which the "
+            "run drew its subsets.",
             show_default=False,
         ),
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option(help="Folder for the estimates; else DIR/groups.", show_default=False),
+        typer.Option(help="Folder for the estimates. By default DIR/groups.", show_default=False),
     ] = None,
     top: Annotated[int, typer.Option(help="Rows of the table.", min=1)] = 20,
-    least: Annotated[int, typer.Option(help="Trials in, and out, that are enough.", min=1)] = 10,
-    parquet: Annotated[bool, typer.Option("--parquet", help="Tables in Parquet, not CSV.")] = False,
+    least: Annotated[
+        int,
+        typer.Option(
+            help="Name groups that were wholly in, or wholly out, in fewer trials than this.",
+            min=1,
+        ),
+    ] = 10,
+    parquet: Annotated[
+        bool, typer.Option("--parquet", help="Write tables as Parquet instead of CSV.")
+    ] = False,
 ) -> None:
     """Estimate memorization and influence of groups of training examples.
 
-    A trial counts for a group if all of it was in the subset, or none.
+    A trial counts for a group if its subset holds the whole group or none of it.
     """
     from tfmem.aggregation.group_estimates import estimate_groups
     from tfmem.aggregation.reading import load_labels
@@ -175,7 +207,7 @@ def groups(
     path = groups or predictions / GROUPS_NAME
     if groups is None and not path.exists():
         raise InputError(
-            f"{folder}: its subsets were not drawn by group; name a file with --groups"
+            f"{folder}: the subsets of this run were not drawn by group; name a file with --groups"
         )
     known = read_groups(path, len(load_labels(labels).train_labels))
     tables = estimate_groups(
@@ -198,7 +230,7 @@ def groups(
             three(row["example_memorization"]),
         )
     present(shown)
-    present("Test examples that they influence most (± SE, false discovery rate q):")
+    present("Test examples that each group influences most (± SE, false discovery rate q):")
     for name in ranked["group"]:
         rows = tables.group_influence.query("group == @name").head(5)
         found = (rows[name] for name in ("test_index", "influence", "stderr", "q_value"))

@@ -1,4 +1,4 @@
-"""Commands that read and write the formats of others."""
+"""Commands that read and write the file formats of other projects."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def export(
     folder: RunFolder,
     form: Annotated[
         Format,
-        typer.Option("--format", help="What to write, see below.", show_default=False),
+        typer.Option("--format", help="The format to write, as above.", show_default=False),
     ],
     file: Annotated[
         Path | None, typer.Option(help="The npz file to write.", metavar="FILE", show_default=False)
@@ -46,15 +46,18 @@ def export(
     ] = None,
     with_influence: Annotated[
         bool,
-        typer.Option("--with-influence", help="With tables: one of influence, a row a pair, too."),
+        typer.Option(
+            "--with-influence",
+            help="With parquet or csv: also write a table of influence, one row for each pair.",
+        ),
     ] = False,
 ) -> None:
-    """Write estimates in a format that others read: those of the paper's authors, Parquet, CSV.
+    """Write estimates in the formats of the paper's authors, or as Parquet or CSV.
 
-    pairs-npz: tr_idx, tt_idx, infl, mem. matrices-npz: for each class influence, a row a training
-    example. demo-npz: memorization and influence of all examples, a row a test example; pairs of
-    different classes, which are not estimated, are NaN. parquet, csv: tables of memorization and
-    of pairs.
+    pairs-npz: the selected pairs as arrays tr_idx, tt_idx, infl and mem. matrices-npz: one matrix
+    of influence for each class, with one row for each training example. demo-npz: memorization and
+    one matrix of influence, with one row for each test example; pairs of different classes are not
+    estimated and are NaN. parquet, csv: one table of memorization and one of the selected pairs.
     """
     from tfmem.exchange import export
 
@@ -78,7 +81,7 @@ def import_(
     folder: Annotated[
         Path,
         typer.Argument(
-            help="Where the runs' aux_arrays.npz are, at any depth.", show_default=False
+            help="Folder that holds the files aux_arrays.npz, at any depth.", show_default=False
         ),
     ],
     out: Annotated[
@@ -86,22 +89,26 @@ def import_(
     ],
     labels: Annotated[
         Path | None,
-        typer.Option(help="A labels.npz, or an npz with tr_labels, tt_labels.", show_default=False),
+        typer.Option(
+            help="A labels.npz, or another npz file with arrays tr_labels and tt_labels.",
+            show_default=False,
+        ),
     ] = None,
     dataset: DatasetName = None,
     data_dir: DataDir = None,
 ) -> None:
-    """Import predictions of released checkpoints, one aux_arrays.npz a run, for `tfmem estimate`.
+    """Import the predictions of released checkpoints, so that `tfmem estimate` can read them.
 
-    Labels must be in the order of the runs' index: for ImageNet that of imagenet_index.npz, for
-    CIFAR that in which TFDS stores examples, which is not the official one.
+    Each checkpoint has one aux_arrays.npz. Labels must be in the same order as its arrays: for
+    ImageNet the order of imagenet_index.npz; for CIFAR the order in which TFDS stores examples,
+    which is not the official one.
     """
     from tfmem.datasets import load
     from tfmem.exchange import import_checkpoints, read_labels
     from tfmem.store.labels import Labels
 
     if (labels and dataset) or (data_dir and not dataset):
-        raise InputError("expected --labels, or --dataset (with --data-dir), or neither")
+        raise InputError("expected either --labels or --dataset; --data-dir goes with --dataset")
     known = read_labels(labels) if labels else None
     if dataset:
         data = load(dataset_settings(dataset, data_dir))
@@ -124,4 +131,4 @@ def import_(
             f"test accuracy differs between the classes of these labels no more than by chance "
             f"(p = {found.label_p_value:.2g}): are they in the order of the runs' index?"
         )
-    done(out, "prediction records" + (" and labels.npz" if known else ", without labels"))
+    done(out, "prediction records" + (" and labels.npz" if known else " without labels.npz"))

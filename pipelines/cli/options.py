@@ -1,4 +1,4 @@
-"""Arguments and options that several commands have, and the settings that they name."""
+"""Arguments and options that several commands share, and the settings that they stand for."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Place = TypeVar("Place", str, Path)
 
 
 def _checked(words: list[str] | None) -> list[str] | None:
-    """Refuses options that Beam does not have before anything else is done."""
+    """Returns the options for Beam, or refuses those that Beam does not have, before any work."""
     if words:
         from tfmem.aggregation.runners import beam_options
 
@@ -30,7 +30,7 @@ def _checked(words: list[str] | None) -> list[str] | None:
 
 
 def named_as_config(ctx: typer.Context, out: Place) -> Place:
-    """A folder for outputs; where none was asked for, that of the configuration in `runs/`."""
+    """The folder `out`, or, if a user gave none, `runs/CONFIG` with the configuration's name."""
     if str(out) != str(OWN_FOLDER):
         return out
     return type(out)(OWN_FOLDER.with_name(ctx.params["config"].stem))
@@ -41,7 +41,8 @@ ConfigFile = Annotated[
     Path,
     typer.Argument(
         metavar="CONFIG",
-        help="Settings: a YAML file, or the name of one that ships with tfmem (`tfmem configs`).",
+        help="Settings: a YAML file, or the name of a configuration that ships with tfmem "
+        "(`tfmem configs` lists them).",
         show_default=False,
     ),
 ]
@@ -54,13 +55,13 @@ ResultFile = Annotated[
 ]
 Set = Annotated[
     list[str],
-    typer.Option("--set", metavar="KEY=VALUE", help="Change a setting; may be repeated."),
+    typer.Option("--set", metavar="KEY=VALUE", help="Change one setting. May be repeated."),
 ]
 BeamArgs = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="[-- BEAM OPTIONS]",
-        help="Passed on to Apache Beam.",
+        help="Options that are passed on to Apache Beam.",
         show_default=False,
         callback=_checked,
     ),
@@ -68,6 +69,7 @@ BeamArgs = Annotated[
 
 
 def _bytes(text: str) -> int:
+    """The number of bytes that a size such as `6GiB` stands for."""
     try:
         return TypeAdapter(ByteSize).validate_python(text)
     except ValidationError:
@@ -77,8 +79,8 @@ def _bytes(text: str) -> int:
 Memory = Annotated[
     int | None,
     typer.Option(
-        help="What a job on this machine may take, such as 6GiB; it then reads its input as often "
-        "as that needs. Else most of what is free.",
+        help="Memory that a job on this machine may use, such as 6GiB. A job that has less reads "
+        "its input more often. By default most of the free memory.",
         metavar="SIZE",
         parser=_bytes,
         show_default=False,
@@ -89,31 +91,29 @@ RunFolder = Annotated[
 ]
 DatasetName = Annotated[
     str | None,
-    typer.Option(
-        "--dataset", help="Name of a data set, as in a configuration.", show_default=False
-    ),
+    typer.Option("--dataset", help="Name of a data set, as in dataset.name.", show_default=False),
 ]
 DataDir = Annotated[
     str | None,
-    typer.Option("--data-dir", help="Where the data set is.", show_default=False),
+    typer.Option("--data-dir", help="File or folder of the data set.", show_default=False),
 ]
 
 
 def settings_of(place: Path, overrides: list[str]) -> Config:
-    """The settings in a file, or of a configuration that ships, with those of `--set`."""
+    """The settings in the YAML file or shipped configuration `place`, changed by `--set`."""
     text = _text_of(place)
     if parse_yaml(text, str(place)) is None:
         raise InputError(
-            f"{place}: is empty: expected settings (one that says {{}} takes all defaults)"
+            f"{place}: the file is empty: expected settings ({{}} alone takes all defaults)"
         )
     from tfmem.experiments import sections
-    from tfmem.training.digests import with_digests  # after mistakes: it takes seconds
+    from tfmem.training.digests import with_digests  # takes seconds, so mistakes are found first
 
     return with_digests(from_yaml(text, overrides, str(place), sections))
 
 
 def _text_of(place: Path) -> str:
-    """What a configuration says. A file that is there goes before a name that ships."""
+    """The text of a configuration. An existing file takes precedence over a shipped one."""
     name = str(place)
     if name in shipped_names() and (place.is_dir() or not place.exists()):
         return shipped_text(name, name)
@@ -131,7 +131,7 @@ def _text_of(place: Path) -> str:
 
 
 def not_shipped(name: str) -> InputError:
-    """The error about a name that no configuration has; it says which have one like it."""
+    """The error about a configuration that does not exist, which suggests similar names."""
     return InputError(
         f"{name}: expected a file, or the name of a configuration that ships with tfmem "
         f"(`tfmem configs` lists them){_like(name)}"
@@ -139,12 +139,13 @@ def not_shipped(name: str) -> InputError:
 
 
 def _like(name: str) -> str:
+    """The end of an error that suggests shipped configurations with a similar name."""
     close = difflib.get_close_matches(name, shipped_names())
     return f"; did you mean {' or '.join(close)}, which ships with tfmem?" if close else ""
 
 
 def given(section: str, options: Mapping[str, Any]) -> list[str]:
-    """Options of a command that were given, as words of `--set` for a section of the settings."""
+    """The options that a user gave, as words of `--set` for one section of the settings."""
     return [
         f"{section}.{name}={json.dumps(value)}"
         for name, value in options.items()
@@ -153,10 +154,10 @@ def given(section: str, options: Mapping[str, Any]) -> list[str]:
 
 
 def dataset_settings(name: str, data_dir: str | None) -> DatasetSettings:
-    """Settings of a data set that options name."""
+    """Settings of the data set that `--dataset` and `--data-dir` name."""
     return DatasetSettings(name=name, data_dir=data_dir)
 
 
 def done(place: str | Path, more: str = "") -> None:
-    """The last line: where the results are."""
+    """Prints a command's last line, which says where the results are."""
     say(f"Results: {place}" + (f" ({more})" if more else ""))

@@ -1,4 +1,4 @@
-"""Commands for before a run: what it will cost, and what is in the data."""
+"""Commands that are useful before a run: its plan, and near duplicates in its data."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Number = TypeVar("Number", int, float)
 
 
 class CandidatePairs(str, Enum):
-    """Which pairs of a training and a test example are looked at."""
+    """The pairs of a training and a test example among which influences are looked for."""
 
     SAME_CLASS = "same-class"
     ALL = "all"
@@ -51,20 +51,27 @@ def plan(
         str | None,
         typer.Option(
             metavar="TRAIN,TEST,CLASSES",
-            help="Sizes, instead of those of the data set, which is then not needed.",
+            help="Numbers of training examples, test examples and classes. Without them the data "
+            "set is opened.",
             show_default=False,
         ),
     ] = None,
     influence: Annotated[
         float | None,
-        typer.Option(help="What is to be found; by default selection.influence."),
+        typer.Option(
+            help="The influence that the run should find. By default selection.influence."
+        ),
     ] = None,
-    fdr: Annotated[float, typer.Option(help="False-discovery rate at which.")] = 0.05,
+    fdr: Annotated[float, typer.Option(help="False discovery rate of the selected pairs.")] = 0.05,
     expected_pairs: Annotated[
-        int, typer.Option(help="How many pairs you expect to find; 1 assumes nothing.")
+        int,
+        typer.Option(help="Number of pairs that you expect the run to find; 1 assumes nothing."),
     ] = 1,
     pairs: Annotated[
-        CandidatePairs, typer.Option(help="Among which pairs.")
+        CandidatePairs,
+        typer.Option(
+            help="Search pairs of one class, or all pairs of a training and a test example."
+        ),
     ] = CandidatePairs.SAME_CLASS,
     trials: Annotated[
         str, typer.Option(metavar="T,T,…", help="Numbers of trials to compare.")
@@ -73,15 +80,20 @@ def plan(
         str, typer.Option(metavar="M/N,…", help="Subset fractions to compare.")
     ] = "0.5,0.6,0.7,0.8,0.9",
     time_trials: Annotated[
-        int, typer.Option(help="Train so many trials to measure their time; 0: none.", min=0)
+        int,
+        typer.Option(
+            help="Number of trials to train, so that their time is measured; 0 trains none.", min=0
+        ),
     ] = 0,
     trial_hours: Annotated[
         float | None,
-        typer.Option(help="Hours that a trial takes, where you know.", show_default=False),
+        typer.Option(help="Hours that a trial takes, if you know.", show_default=False),
     ] = None,
-    machines: Annotated[int, typer.Option(help="Machines that train side by side.")] = 1,
+    machines: Annotated[
+        int, typer.Option(help="Number of machines that train at the same time.")
+    ] = 1,
 ) -> None:
-    """Say what a run will show and cost, before anything is trained."""
+    """Show what a run will find and cost, before anything is trained."""
     from tfmem.pipelines.plan import (
         LEGEND,
         details,
@@ -119,6 +131,7 @@ def plan(
 
 
 def _numbers(option: str, text: str, kind: Callable[[str], Number]) -> list[Number]:
+    """The numbers in `text`, the value of `option`, which commas separate."""
     try:
         return [kind(part) for part in text.split(",")]
     except ValueError:
@@ -135,14 +148,18 @@ def duplicates(
     config: ConfigFile,
     file: ResultFile,
     threshold: Annotated[
-        float, typer.Option(help="Least similarity of near duplicates.", min=0.01, max=1)
+        float,
+        typer.Option(
+            help="Similarity from which two images count as near duplicates.", min=0.01, max=1
+        ),
     ] = 0.85,
     set: Set = [],  # noqa: B006
 ) -> None:
-    """Find near duplicates among training images, and of test images in them.
+    """Find training images that are near duplicates of each other or of test images.
 
-    FILE.csv has the groups of training examples; FILE-pairs.csv and FILE-test.csv the pairs. Look
-    at some: where all pictures are alike, as in MNIST, the threshold must be higher.
+    FILE.csv lists the groups of training examples, FILE-pairs.csv the pairs in them, FILE-test.csv
+    the pairs of a test and a training example. Look at some of the pairs: in data whose images all
+    look alike, such as MNIST, the threshold must be higher.
     """
     import numpy as np
 
@@ -151,7 +168,7 @@ def duplicates(
 
     settings = settings_of(config, set)
     if file.suffix != ".csv" or not file.absolute().parent.is_dir():
-        raise InputError(f"--file {file}: expected a file called .csv in a folder that is there")
+        raise InputError(f"--file {file}: expected a name that ends in .csv, in an existing folder")
     dataset = load(settings.dataset)
     found = find_duplicates(dataset, threshold)
     write_duplicates(found, file)
@@ -164,4 +181,4 @@ def duplicates(
         f"{joined:,} examples (the largest has {largest:,}); {mixed:,} groups have several labels"
     )
     say(f"{found.test['test_index'].nunique():,} test examples are like a training example")
-    done(file, "index,group; the pairs are beside it")
+    done(file, "columns index and group; the pairs are in the files beside it")

@@ -1,4 +1,4 @@
-"""Commands that run a whole chain, or train."""
+"""Commands that train models, and those that run a whole chain of steps."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from tfmem.pipelines.cli.stopping import resumable
 
 
 def _experiment_name(text: str) -> str:
-    """The name of an experiment; they are looked for when a command line has one."""
+    """The present name of the experiment that a user called `text`, or a usage error."""
     from tfmem.experiments import declared
 
     known = declared()
@@ -67,7 +67,7 @@ def run(
 ) -> None:
     """Train, estimate, select pairs, draw figures and write a page.
 
-    What is there and unchanged is not made again, and a run that was stopped continues.
+    Steps that are finished and unchanged are skipped, and an interrupted run continues.
     """
     from tfmem.aggregation.runners import beam_options, goes_to_dataflow
     from tfmem.pipelines.memorization import memorization
@@ -97,7 +97,7 @@ def experiment(
     name: Annotated[
         str,
         typer.Argument(
-            help="Which experiment; they are listed below.",
+            help="Name of an experiment from the list below.",
             parser=_experiment_name,
             metavar="NAME",
             show_default=False,
@@ -108,13 +108,14 @@ def experiment(
     set: Set = [],  # noqa: B006
     beam: BeamArgs = None,
 ) -> None:
-    """Conduct an experiment on a run's estimates; the run is made first if it is not there.
+    """Conduct an experiment on a run's estimates, after making the run if it does not exist.
 
-    With experiments.estimator=self_influence, those that need nothing but memorization take that of
-    one model, and no run is made. removal goes on with pair-utility, where there is a run.
+    With experiments.estimator=self_influence, experiments that need only memorization take it from
+    one model, and no run is made. The experiment removal is followed by pair-utility if there is a
+    run.
 
-    What is there and unchanged is not made again, what was stopped continues, and with other
-    settings an outcome stays until the new one is complete.
+    Steps that are finished and unchanged are skipped, and an interrupted step continues. The
+    outcome for earlier settings stays until the new one is complete.
     """
     from tfmem.pipelines.experiments import experiment as chain
     from tfmem.pipelines.runner import run_chain
@@ -141,15 +142,18 @@ def study(
     set: Set = [],  # noqa: B006
     subsampled: Annotated[
         bool,
-        typer.Option(help="Also run the subsampled estimator, and compare self-influence with it."),
+        typer.Option(
+            help="Whether the subsampled estimator is also run and compared with self-influence."
+        ),
     ] = True,
     beam: BeamArgs = None,
 ) -> None:
     """Conduct the study of Zheng & Jiang (2022) on texts, and compare both estimators on them.
 
-    Self-influence, the words it rests on, removal of memorized texts, typicality (where phrases
-    have labels), most and least memorized texts, other seeds. What is there and unchanged is not
-    made again, and what was stopped continues.
+    The study estimates self-influence, attributes it to words, removes memorized texts, measures
+    typicality (if phrases have labels), lists the most and least memorized texts, and repeats the
+    estimate with other seeds. Steps that are finished and unchanged are skipped, and an interrupted
+    step continues.
     """
     from tfmem.pipelines.runner import run_chain
     from tfmem.pipelines.text import study as chain
@@ -177,9 +181,9 @@ def audit(
 ) -> None:
     """Find likely label errors, rare examples to keep, and near duplicates.
 
-    Begins with the run in DIR, which is made first if it is not there; with
-    experiments.estimator=self_influence with one model, and no run. What is there and unchanged is
-    not made again, and what was stopped continues.
+    The audit starts from the estimates of the run in --out, which is made first if it does not
+    exist. With experiments.estimator=self_influence it starts from one model, and no run is made.
+    Steps that are finished and unchanged are skipped, and an interrupted step continues.
     """
     from tfmem.components.audit import AUDIT
     from tfmem.pipelines.audit import audit as chain
@@ -190,7 +194,7 @@ def audit(
     with resumable():
         run_chain(chain(settings, beam or []), out)
     page, table = (out / AUDIT.outputs[name].place for name in ("page", "table"))
-    done(page, f"a row for each example and reason in {table}")
+    done(page, f"{table} has a row for each example and reason")
 
 
 @command(
@@ -204,30 +208,34 @@ def audit(
 def train(
     config: ConfigFile,
     out: Annotated[
-        str, typer.Option(help="Folder for all outputs, or its URL.", callback=named_as_config)
+        str,
+        typer.Option(help="Folder for all outputs, or a URL of one.", callback=named_as_config),
     ] = str(OWN_FOLDER),
     set: Set = [],  # noqa: B006
     worker: Annotated[
         str | None,
         typer.Option(
             metavar="NUMBER/COUNT",
-            help="Train as one of several programs that share only the folder.",
+            help="Train as worker NUMBER of COUNT; the workers share nothing but the folder.",
             show_default=False,
         ),
     ] = None,
     farm: Annotated[
-        bool, typer.Option("--beam", help="Train as a Beam job (options after --).")
+        bool, typer.Option("--beam", help="Train as a Beam job, whose options follow --.")
     ] = False,
     accelerator: Annotated[
         str | None,
-        typer.Option(help="With --beam: what each worker needs.", show_default=False),
+        typer.Option(
+            help="With --beam: accelerator that each worker needs, as Dataflow writes it.",
+            show_default=False,
+        ),
     ] = None,
     beam: BeamArgs = None,
 ) -> None:
-    """Train the trials of a run and write their predictions; continues what was stopped.
+    """Train the trials of a run and write their predictions; an interrupted run continues.
 
-    Workers can be added, lost and started again at any time: a shard that nobody is at any more is
-    taken over, and none is counted twice.
+    Workers can be added, lost and restarted at any time: when a worker is lost, another one takes
+    over its shard of trials, and no trial is counted twice.
     """
     from tfmem.components.train import describe
     from tfmem.datasets.summary import load_and_tell
@@ -236,7 +244,9 @@ def train(
 
     settings = settings_of(config, set)
     if (worker and farm) or ((accelerator or beam) and not farm):
-        raise InputError("--worker goes without --beam, --accelerator and Beam options with it")
+        raise InputError(
+            "--worker and --beam exclude each other; --accelerator and Beam options need --beam"
+        )
     number = Worker.parse(worker) if worker else None
     folder = open_folder(out)
     check_directory(folder.path("predictions"), settings)
@@ -249,7 +259,7 @@ def train(
         else:
             summary = train(settings, load_and_tell(settings.dataset), out, number)
     say(describe(summary))
-    done(folder.path("predictions"), "one line a trial: " + folder.path("trials.csv"))
+    done(folder.path("predictions"), folder.path("trials.csv") + " has one line for each trial")
 
 
 @command(
@@ -261,17 +271,17 @@ def train(
 def features(
     config: ConfigFile,
     file: ResultFile,
-    layer: Annotated[str, typer.Option(help="The layer whose outputs are kept.")] = "features",
+    layer: Annotated[str, typer.Option(help="The layer whose outputs are stored.")] = "features",
     set: Set = [],  # noqa: B006
 ) -> None:
-    """Train one model on everything and store its penultimate features of all examples."""
+    """Train one model on the whole training set and store its features of all examples."""
     from tfmem.datasets import load
     from tfmem.messages.quiet import import_tensorflow
     from tfmem.training.progress import EpochProgress
 
     settings = settings_of(config, set)
     if file.suffix != ".npz" or not file.absolute().parent.is_dir():
-        raise InputError(f"--file {file}: expected a file called .npz in a folder that is there")
+        raise InputError(f"--file {file}: expected a name that ends in .npz, in an existing folder")
     dataset = load(settings.dataset)
     import_tensorflow()
     from tfmem.training.features import write_features
@@ -279,7 +289,7 @@ def features(
     with EpochProgress(settings.training.epochs) as progress:
         outcome = write_features(settings, dataset, {layer: file}, lambda trials: progress)
     say(f"test accuracy {outcome.test_correct.mean():.2%}")
-    done(file, f"train_features and test_features: the outputs of {layer!r}")
+    done(file, f"train_features and test_features are the outputs of layer {layer!r}")
 
 
 @command(
@@ -292,19 +302,22 @@ def report(
     out: Annotated[
         Path | None,
         typer.Option(
-            help="Also write a page with more examples: a folder with index.html, its data and its "
-            "pictures.",
+            help="Also write a page with more examples into this folder: index.html, its data and "
+            "its pictures.",
             show_default=False,
         ),
     ] = None,
     max_examples: Annotated[
         int,
-        typer.Option(help="With --out: training, and test, examples on the page at most.", min=1),
+        typer.Option(
+            help="With --out: most training examples, and most test examples, on the page.", min=1
+        ),
     ] = 20_000,
 ) -> None:
-    """Draw the figures and write the page of a run again, from the estimates that are there.
+    """Draw the figures and write the page of a run again, from its existing estimates.
 
-    The page is one file with up to 3,000 training examples: all, or those that matter most.
+    The page is one file with up to 3,000 training examples. If a run has more, the page shows those
+    in pairs, the memorized ones and a sample of the others.
     """
     from tfmem.components.report import write_beside
     from tfmem.experiments.run import load_run
@@ -330,11 +343,12 @@ def figures(
         str,
         typer.Option(
             metavar="NAME,…",
-            help="Classes of Figs. 1, 3 and D.5; else those with most memorized examples, and all.",
+            help="Classes to show in Figs. 1, 3 and D.5. By default Fig. 1 shows the classes with "
+            "the most memorized examples, Figs. 3 and D.5 all classes.",
         ),
     ] = "",
 ) -> None:
-    """Draw the figures of Feldman & Zhang (2020), and say what those that are missing take."""
+    """Draw the figures of Feldman & Zhang (2020), and name the commands that missing ones need."""
     from tfmem.components.paper import PAPER, PaperFigures, contents
     from tfmem.experiments.run import load_run
     from tfmem.pipelines.runner import Step, run_chain
@@ -348,7 +362,7 @@ def figures(
 
 
 def on_a_run(settings: Config, out: Path, overrides: list[str]) -> Config:
-    """The settings with all trials that a run has, where no number of them was asked for."""
+    """The settings with as many trials as the run in `out` has, unless `overrides` set a number."""
     from tfmem.store.predictions import CONFIG_NAME
 
     path = out / "predictions" / CONFIG_NAME
@@ -361,7 +375,7 @@ def on_a_run(settings: Config, out: Path, overrides: list[str]) -> Config:
     if there <= settings.training.trials:
         return settings
     if not alone:
-        say(f"{out} has {there:,} trials, all are taken (else --set training.trials=NUMBER)")
+        say(f"{out}: all {there:,} trials are used (--set training.trials=NUMBER uses fewer)")
     training = settings.training.model_copy(update={"trials": there})
     return settings.model_copy(update={"training": training})
 

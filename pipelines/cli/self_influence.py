@@ -23,7 +23,7 @@ from tfmem.pipelines.cli.stopping import resumable
 
 
 class SolverName(str, Enum):
-    """What inverts the curvature."""
+    """The solver that inverts the curvature."""
 
     FAST = "fast"
     CG = "cg"
@@ -32,7 +32,7 @@ class SolverName(str, Enum):
 
 
 class CurvatureName(str, Enum):
-    """Which curvature is inverted."""
+    """The curvature that is inverted."""
 
     GAUSS_NEWTON = "gauss_newton"
     HESSIAN = "hessian"
@@ -52,29 +52,35 @@ def self_influence(
     solver: Annotated[
         SolverName | None,
         typer.Option(
-            help="fast: all at once, sketched; cg: to a tolerance; exact: small heads; "
-            "lissa: as in Zheng & Jiang (2022). Without it self_influence.solver, likewise below.",
+            help="fast solves for all examples at once, in a sketch; cg solves to a tolerance; "
+            "exact is for small heads; lissa is the solver of Zheng & Jiang (2022). Options that "
+            "are left out take the settings of the section self_influence.",
             show_default=False,
         ),
     ] = None,
     damping: Annotated[
         float | None,
         typer.Option(
-            help="Added to the diagonal of the curvature; by default the solver's own.",
+            help="Number added to the diagonal of the curvature. By default each solver has its "
+            "own.",
             show_default=False,
             min=0,
         ),
     ] = None,
     curvature: Annotated[
         CurvatureName | None,
-        typer.Option(help="By default gauss_newton; lissa: hessian.", show_default=False),
+        typer.Option(
+            help="The curvature that is inverted. By default hessian for lissa, gauss_newton for "
+            "the others.",
+            show_default=False,
+        ),
     ] = None,
     curvature_examples: Annotated[
         int | None,
         typer.Option(
-            help="Take the curvature over so many training examples, drawn at random, of which it "
-            "makes less memorized ones; by default over all. It is what cg and exact spend their "
-            "time on.",
+            help="Average the curvature over this many training examples, drawn at random; by "
+            "default over all. Fewer examples save cg and exact time, but lower the estimates of "
+            "those that are drawn.",
             show_default=False,
             min=1,
         ),
@@ -82,36 +88,40 @@ def self_influence(
     sketch: Annotated[
         int | None,
         typer.Option(
-            help="fast: numbers that a gradient is sketched to, by default 2,048. More cost memory "
-            "and a factorisation, and lessen its error as their root.",
+            help="For fast: length of the sketch of a gradient, by default 2,048. The error falls "
+            "with the square root of this length, while memory and time grow.",
             show_default=False,
             min=1,
         ),
     ] = None,
     layer: Annotated[
         list[str],
-        typer.Option(help="Only variables of this layer; may be repeated.", show_default=False),
+        typer.Option(
+            help="Use only the variables of this layer. May be repeated.", show_default=False
+        ),
     ] = [],  # noqa: B006
     trial: Annotated[
         int | None,
-        typer.Option(help="The trial whose seeds the model has.", min=0, show_default=False),
+        typer.Option(
+            help="Train the model with the seeds of this trial.", min=0, show_default=False
+        ),
     ] = None,
-    top: Annotated[int, typer.Option(help="Rows of the table.", min=1)] = 20,
+    top: Annotated[int, typer.Option(help="Number of rows of the table.", min=1)] = 20,
     pairs: Annotated[
         bool,
         typer.Option(
             "--pairs",
-            help="Also select pairs by influence on test examples in the same model, with the "
-            "thresholds of selection, and draw them.",
+            help="Also estimate influence on test examples in the same model, select pairs by the "
+            "settings of the section selection, and draw them.",
         ),
     ] = False,
     set: Set = [],  # noqa: B006
 ) -> None:
     """Estimate memorization from one model, by influence functions.
 
-    Trains a model on all training examples, and estimates for each how much less the model would
-    believe in its label had it been left out. The model is kept: the same command continues, and
-    another solver takes the model that is there.
+    The command trains one model on all training examples and estimates, for each example, how much
+    less probable the model would find its label if the example had been left out. The model is
+    kept: the same command continues where it stopped, and other solvers use the same model.
     """
     from tfmem.pipelines.runner import run_chain
     from tfmem.pipelines.self_influence import influence_pairs, records, self_influence
@@ -143,14 +153,14 @@ def self_influence(
         f"{summary['curvature']}, damping {summary['damping']:g}, {summary['seconds']:.1f} s"
     )
     if summary["not_converged"]:
-        warn(f"{summary['not_converged']:,} examples have not converged and are NaN")
+        warn(f"the solver did not converge for {summary['not_converged']:,} examples: they are NaN")
     if summary.get("negative"):
         warn(
-            f"{summary['negative']:,} examples have converged to a negative value: the curvature "
-            "is not positive definite (take gauss_newton, or a larger damping)"
+            f"{summary['negative']:,} examples have a negative self-influence: the curvature "
+            "is not positive definite (use gauss_newton, or a larger damping)"
         )
     if pairs:
         found = out / InfluencePairs.place
         done(found, f"pairs and their galleries; memorization records are in {folder}")
         return
-    done(folder, "memorization records, and how they were made in self_influence.json")
+    done(folder, "memorization records; self_influence.json says how they were made")

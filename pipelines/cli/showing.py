@@ -37,11 +37,11 @@ def show(
         Path,
         typer.Argument(
             metavar="DIR",
-            help="Output folder of a run, or memorization records of any estimator.",
+            help="Output folder of a run, or a folder with memorization records of any estimator.",
             show_default=False,
         ),
     ],
-    top: Annotated[int, typer.Option(help="Rows of the table.", min=1)] = 20,
+    top: Annotated[int, typer.Option(help="Number of rows of the table.", min=1)] = 20,
 ) -> None:
     """Show the most memorized training examples."""
     from tfmem.experiments.run import load_run
@@ -75,6 +75,7 @@ def show(
 
 
 def _ranked(memorization: pd.DataFrame) -> pd.DataFrame:
+    """The rows whose memorization is known, the most memorized first."""
     known = memorization.dropna(subset="memorization")
     return known.sort_values("memorization", ascending=False, kind="stable")
 
@@ -92,30 +93,38 @@ def pairs(
         Path,
         typer.Argument(
             metavar="DIR|FILE.npz",
-            help="Output folder of a run, records of pairs, or a published file of pairs or "
-            "class-wise matrices.",
+            help="Output folder of a run, a folder with records of pairs, or a published file with "
+            "pairs or class-wise matrices.",
             show_default=False,
         ),
     ],
-    top: Annotated[int, typer.Option(help="Rows of the table.", min=1)] = 20,
+    top: Annotated[int, typer.Option(help="Number of rows of the table.", min=1)] = 20,
     dataset: DatasetName = None,
     data_dir: DataDir = None,
     out: Annotated[
         Path | None,
-        typer.Option(help="With a data set: folder for the galleries.", show_default=False),
+        typer.Option(help="With --dataset: folder for the galleries.", show_default=False),
     ] = None,
     memorization: Annotated[
         float | None,
-        typer.Option(help="Of a file: only pairs with at least this.", min=-1, max=1),
+        typer.Option(
+            help="With a file: show only pairs whose training example is memorized at least this "
+            "much.",
+            min=-1,
+            max=1,
+        ),
     ] = None,
     influence: Annotated[
         float | None,
-        typer.Option(help="Of a file: only pairs with at least this.", min=-1, max=1),
+        typer.Option(
+            help="With a file: show only pairs with at least this influence.", min=-1, max=1
+        ),
     ] = None,
 ) -> None:
-    """Show high-influence pairs and their statistics, of a run or of a published file.
+    """Show the high-influence pairs of a run or of a published file, and their statistics.
 
-    With the data set of a published file, whose order its index must be, galleries are drawn too.
+    For a published file, --dataset names the data set that its indices refer to, in the same order;
+    then galleries of the pairs are drawn, too.
     """
     from tfmem.exchange import open_pairs, pair_statistics
     from tfmem.experiments.run import load_run
@@ -123,7 +132,9 @@ def pairs(
 
     options = (dataset, data_dir, out, memorization, influence)
     if source.is_dir() and any(option is not None for option in options):
-        raise InputError(f"{source}: a run has its own data, figures and thresholds: only --top")
+        raise InputError(
+            f"{source}: a run has its own data, figures and thresholds, so only --top is possible"
+        )
     if (dataset is None) != (out is None) or (data_dir and not dataset):
         raise InputError("galleries need both --dataset and --out, and --data-dir goes with them")
     opened = None if source.is_dir() else open_pairs(source, memorization, influence)
@@ -150,9 +161,11 @@ def pairs(
 
     data = load(dataset_settings(dataset, data_dir))
     within = save_pair_galleries(found, data, out, opened.most_influenced)
-    present(f"{within} of {len(found)} pairs are of examples of one class of {data.name}")
+    present(f"{within} of {len(found)} pairs join two examples of one class of {data.name}")
     if within < len(found):
-        warn("if pairs were selected within classes, these are other data or in another order")
+        warn(
+            "if pairs were selected within classes, the file is from other data or in another order"
+        )
     done(out, "PNG and PDF")
 
 
@@ -180,7 +193,7 @@ def _cell(name: str, value: object) -> str:
 
 
 def _selected(run: Run) -> str:
-    """What pairs were selected from, and by which rule where the settings are there."""
+    """How many pairs were selected among how many, and by which rule if the settings are known."""
     from tfmem.selection.settling import describe_selection
 
     if run.has_settings:
@@ -189,11 +202,12 @@ def _selected(run: Run) -> str:
 
 
 def _of_records(folder: Path) -> str:
+    """How many pairs in a folder of records were selected, and by which rule if it is known."""
     from tfmem.selection.rules import read_rule
     from tfmem.selection.settling import describe_selection
     from tfmem.store.results import RULE_NAME, read_selection
 
     found = read_selection(folder)
-    if not (folder / RULE_NAME).exists():  # of a run, whose settings are elsewhere
+    if not (folder / RULE_NAME).exists():  # a run keeps its rule among its settings
         return _AMONG.format(**found)
     return describe_selection(read_rule(folder), found)

@@ -1,4 +1,4 @@
-"""How a command ends that is stopped: by Ctrl-C, or by SIGTERM as Slurm and Kubernetes send it."""
+"""How a command ends when it is stopped: by Ctrl-C, or by the SIGTERM of Slurm or Kubernetes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class _Stopped(KeyboardInterrupt):
-    """A signal asked for the end."""
+    """A signal asked the program to end."""
 
     def __init__(self, number: int) -> None:
         self.code = 128 + number
@@ -26,9 +26,9 @@ class _Stopped(KeyboardInterrupt):
 
 @contextmanager
 def resumable() -> Iterator[None]:
-    """Says what to do when the program is stopped, and ends it as a shell expects.
+    """Ends a stopped program as a shell expects, and says how to continue.
 
-    That is with exit code 130 after Ctrl-C, and 143 after SIGTERM.
+    The exit code is 130 after Ctrl-C, and 143 after SIGTERM.
     """
     before = {number: signal.signal(number, _stop) for number in _SIGNALS}
     try:
@@ -42,12 +42,12 @@ def resumable() -> Iterator[None]:
 
 
 def leave(code: object) -> None:
-    """Ends a program that was stopped, if threads are still at work in TensorFlow.
+    """Ends a program that was stopped at once, if threads of TensorFlow are still at work.
 
-    They would make the interpreter abort while it shuts down, and that would be the exit code.
+    Such threads would make the interpreter abort while it shuts down, which changes the exit code.
 
     Args:
-      code: the exit code; nothing is done for one of a program that was not stopped.
+      code: the exit code; nothing is done if it is not that of a stopped program.
     """
     if code in [128 + number for number in _SIGNALS] and threading.active_count() > 1:
         for stream in (sys.stdout, sys.stderr):
@@ -58,5 +58,5 @@ def leave(code: object) -> None:
 
 def _stop(number: int, frame: object) -> None:
     with contextlib.suppress(OSError):
-        os.write(2, b"stopping: what is under way is saved; once more to stop at once\n")
+        os.write(2, b"stopping: work in progress is saved first; repeat to stop at once\n")
     raise _Stopped(number)

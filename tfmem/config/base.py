@@ -1,4 +1,4 @@
-"""What all settings are: frozen, strict, finite, without unknown keys; and their values' types."""
+"""The base of all settings, which are frozen, strict and finite, and types of their values."""
 
 from __future__ import annotations
 
@@ -15,6 +15,6 @@ Threshold = Annotated[float, Field(ge=-1, le=1)]
 
 
 class Settings(BaseModel):
-    """A part of the tree."""
+    """One section of the settings."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)

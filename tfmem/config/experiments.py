@@ -1,4 +1,4 @@
-"""The section of experiments: what is no experiment's own, and a section of each as it is."""
+"""Settings that experiments share; each experiment declares the settings of its own."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ class AuditSettings(Settings):
     """What an audit looks for.
 
     Attributes:
-      held_out: a label is suspicious if models without the example predict it at most so often; of
-        one model, if it has at most this probability.
-      fdr: false discovery rate of the influences that tell useful from suspicious examples, where
-        they are from trials; their least size is `selection.influence`.
-      folds: models of a cross-validation that say what they take suspicious examples for; 0: none.
-        All of their answers are in memory, 4 bytes for each model, example and class.
-      similarity: least similarity of near duplicates.
+      held_out: a label is suspicious if models without the example predict it in at most this share
+        of the trials, or, with the estimates of one model, if it has at most this probability.
+      fdr: false discovery rate of the influences that tell useful from suspicious examples, if they
+        are estimated from trials; their least size is `selection.influence`.
+      folds: number of models of a cross-validation, which predict the classes of suspicious
+        examples; 0 trains none. Their predictions are held in memory, 4 bytes for each model,
+        example and class.
+      similarity: similarity from which two examples count as near duplicates.
     """
 
     held_out: Annotated[float, Field(ge=0, lt=1)] = 0.1
@@ -30,19 +31,20 @@ class AuditSettings(Settings):
     @model_validator(mode="after")
     def _more_than_one_fold(self) -> AuditSettings:
         if self.folds == 1:
-            raise ValueError("folds: 0, or at least 2")
+            raise ValueError("folds to be 0, or at least 2")
         return self
 
 
 class ExperimentSettings(Settings):
-    """Whose memorization experiments begin with, the audit, and a section of each experiment.
+    """The estimator that experiments start from, the audit, and one section for each experiment.
 
-    What a section of an experiment holds is declared with the experiment, above this room: such a
-    section is kept as it was written until `from_yaml` is told what experiments there are.
+    Each experiment declares the settings in its section, in a room above this one. `from_yaml`
+    validates these sections if it is told the experiments, and else keeps them as written.
 
     Attributes:
-      estimator: whose memorization those begin with that need nothing else, and the audit:
-        `subsampled` is the run's, `self_influence` that of one model, which needs no trials.
+      estimator: the estimates from which the audit starts, and the experiments that need nothing
+        but memorization: `subsampled` takes those of the run, `self_influence` those of one model,
+        which needs no trials.
       audit: what an audit looks for.
     """
 
@@ -52,5 +54,5 @@ class ExperimentSettings(Settings):
     audit: AuditSettings = AuditSettings()
 
     def section(self, name: str) -> Any:
-        """The section of an experiment: a mapping, or its validated settings; empty if not set."""
+        """The section of experiment `name`: a mapping or validated settings, empty if not set."""
         return (self.model_extra or {}).get(name, {})

@@ -1,4 +1,4 @@
-"""Settings of models, one class a family."""
+"""Settings of models, one class for each family."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ class InceptionSettings(Settings):
     """The small Inception of Zhang et al. (2017), as Feldman & Zhang (2020) simplified it.
 
     Attributes:
-      pooling: of the last feature map: `max`, as released; `mean` is the network of 2017, with a
-        third branch of max pooling in the downsampling blocks.
+      pooling: pooling of the last feature map: `max` is the authors' released network; `mean` is
+        the network of 2017, with a third branch of max pooling in the downsampling blocks.
     """
 
     name: Literal["inception"] = "inception"
@@ -54,9 +54,10 @@ class DenseNetSettings(Settings):
     """DenseNet for small images (Huang et al. 2017, Sec. 3).
 
     Attributes:
-      depth: layers with weights.
-      growth: feature maps that each layer adds.
-      bottleneck: whether it is the BC variant: 1x1 bottlenecks, and transitions that halve.
+      depth: number of layers with weights.
+      growth: number of feature maps that each layer adds.
+      bottleneck: whether the network is the BC variant, with 1x1 bottlenecks and transitions that
+        halve the number of feature maps.
     """
 
     name: Literal["densenet"] = "densenet"
@@ -68,7 +69,7 @@ class DenseNetSettings(Settings):
     def _three_equal_blocks(self) -> DenseNetSettings:
         step = 6 if self.bottleneck else 3
         if self.depth <= 4 or (self.depth - 4) % step:
-            raise ValueError(f"depth of 4 and a multiple of {step}")
+            raise ValueError(f"depth to be 4 plus a multiple of {step}")
         return self
 
 
@@ -90,11 +91,13 @@ class EncoderSettings(Settings):
 
     Attributes:
       preset: a preset of KerasHub (`distil_bert_base_en_uncased`), a folder in the format of
-        Hugging Face or of KerasHub, or `package://name/folder`, one in an installed Python package.
-      digest: hash of its weights and vocabulary, found when a run begins.
-      trained_layers: how many of its transformer layers are trained; 0: the head only.
-      length: tokens that are read of an example, the special ones among them; texts that have more
-        are cut.
+        Hugging Face or of KerasHub, or `package://name/folder` for a folder in an installed Python
+        package.
+      digest: hash of the encoder's weights and vocabulary, computed when a run begins.
+      trained_layers: number of transformer layers that are trained, the last ones; 0 trains only
+        the head.
+      length: number of tokens of an example that are read, special tokens included; longer texts
+        lose their end.
     """
 
     name: Literal["encoder"] = "encoder"
@@ -108,11 +111,12 @@ class TransformerSettings(Settings):
     """A small encoder of text that is trained from scratch on words.
 
     Attributes:
-      vocabulary: most frequent words of the training texts that have a vector of their own.
-      length: words that are read of an example, the special ones among them.
-      layers: transformer layers.
-      width: of the vectors; a multiple of `heads`.
-      heads: of each attention.
+      vocabulary: number of words that have a vector of their own, the most frequent ones of the
+        training texts.
+      length: number of words of an example that are read, special tokens included.
+      layers: number of transformer layers.
+      width: width of the vectors; a multiple of `heads`.
+      heads: number of heads of each attention layer.
     """
 
     name: Literal["transformer"] = "transformer"
@@ -125,7 +129,7 @@ class TransformerSettings(Settings):
     @model_validator(mode="after")
     def _equal_heads(self) -> TransformerSettings:
         if self.width % self.heads:
-            raise ValueError("width a multiple of heads")
+            raise ValueError("width to be a multiple of heads")
         return self
 
 
@@ -143,12 +147,12 @@ Network = (
 
 
 class TailSettings(Settings):
-    """The last blocks of a network, for stored outputs of the layer below them.
+    """The last blocks of a network, trained on stored outputs of the layer below them.
 
     Attributes:
       network: the whole network.
-      input_shape: of one example, as the whole network sees it.
-      depth: how many blocks; one is the linear layer that gives the logits.
+      input_shape: shape of one example, as the whole network sees it.
+      depth: number of blocks; 1 is the linear layer that gives the logits.
     """
 
     name: Literal["tail"] = "tail"

@@ -1,4 +1,4 @@
-"""Reads YAML that anyone may have written: what it would become is bounded before it is built."""
+"""Reads YAML from untrusted files: the size of its values is bounded before any is built."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ from ruamel.yaml.events import (
 
 from tfmem.messages.errors import InputError
 
-LONGEST = 2**20  # characters of a document
-_DEEPEST = 32  # levels of nesting
-_MOST = 10_000  # values, each alias counted as all that it stands for
-_LARGEST = 256  # bits of an integer that is shown as it is
+LONGEST = 2**20  # characters that a document may have
+_DEEPEST = 32  # levels of nesting that a document may have
+_MOST = 10_000  # values that a document may have, each alias counted as all that it stands for
+_LARGEST = 256  # bits of the largest integer whose digits an error shows
 
 
 def parse_yaml(text: str, source: str) -> Any:
-    """What a YAML document says, in plain Python values; None if it is empty.
+    """The contents of a YAML document as plain Python values; None if it is empty.
 
     Args:
       text: the document.
-      source: what it is called in error messages.
+      source: the document's name in error messages.
 
     Raises:
-      InputError: if it is not valid, or if it is longer, deeper or, with its aliases, larger than
-        settings are, has tags, or text that UTF-8 cannot hold.
+      InputError: if the document is not valid, has tags or characters that UTF-8 cannot hold, or
+        is longer, deeper or, with its aliases expanded, larger than settings are.
     """
     if len(text) > LONGEST:
         raise InputError(f"{source}: expected at most {LONGEST:,} characters, found {len(text):,}")
@@ -52,14 +52,14 @@ def parse_yaml(text: str, source: str) -> Any:
     except YAMLError as error:
         said = _one_line(error).replace('in "<unicode string>", ', "at ")
         raise InputError(f"{source}: not valid YAML: {said}") from None
-    except (ValueError, OverflowError):  # of an escape, the one thing that the check lets through
+    except (ValueError, OverflowError):  # raised for wrong escapes, which `_check` does not notice
         raise InputError(
             f"{source}: not valid YAML: an escape stands for a character that Unicode does not have"
         ) from None
 
 
 def shown(value: object) -> str:
-    """A value as Python writes it, shortened where it is long: errors show what they received."""
+    """A value as Python writes it, shortened if it is long, for errors that show it."""
     return _SHORT.repr(value)
 
 
@@ -71,7 +71,7 @@ class _Short(reprlib.Repr):
         self.maxdict = self.maxlist = self.maxtuple = 8
 
     def repr_int(self, value: int, level: int) -> str:
-        if value.bit_length() > _LARGEST:  # Python writes no number of thousands of digits
+        if value.bit_length() > _LARGEST:  # Python refuses to write thousands of digits
             return f"an integer of {value.bit_length():,} bits"
         return repr(value)
 
@@ -80,7 +80,7 @@ _SHORT = _Short()
 
 
 class _Constructor(SafeConstructor):
-    """Says where a value is that looks like a number or a date and is none."""
+    """Names the line of a value that looks like a number or a date but is none."""
 
     def construct_non_recursive_object(self, node: Any, tag: str | None = None) -> Any:
         try:
@@ -91,9 +91,9 @@ class _Constructor(SafeConstructor):
 
 
 def _check(text: str) -> None:
-    """Follows a document without building it, and counts."""
-    sizes: dict[str | None, int] = {}  # of anchors: values that each stands for
-    opened: list[tuple[str | None, int]] = []  # collections: their anchor, values before them
+    """Refuses a document that is too deep or too large, from its events, before it is built."""
+    sizes: dict[str | None, int] = {}  # by anchor, the number of values that it stands for
+    opened: list[tuple[str | None, int]] = []  # open collections: anchor, number of values before
     total = 0
     for event in ruamel.yaml.YAML(typ="safe", pure=True).parse(text):
         if isinstance(event, CollectionEndEvent):
@@ -106,7 +106,9 @@ def _check(text: str) -> None:
         anchor = event.anchor
         if isinstance(event, AliasEvent):
             if any(anchor == each for each, _ in opened):
-                raise _refused(event, f"the alias {shown(anchor)} stands for what it is in")
+                raise _refused(
+                    event, f"the alias {shown(anchor)} is inside the value it stands for"
+                )
             total += sizes.get(anchor, 0)
         else:
             if isinstance(event, CollectionStartEvent):
@@ -132,10 +134,10 @@ def _check_scalar(event: ScalarEvent) -> None:
     try:
         event.value.encode()
     except UnicodeEncodeError:
-        what = f"expected characters that UTF-8 has, received {ascii(event.value)[:80]}"
+        what = f"expected characters that UTF-8 can hold, received {ascii(event.value)[:80]}"
         raise _refused(event, what) from None
     if "\0" in event.value:
-        raise _refused(event, "expected text without the character of number 0")
+        raise _refused(event, "expected text without NUL characters")
 
 
 def _refused(event: NodeEvent, problem: str) -> YAMLError:

@@ -1,4 +1,4 @@
-"""Reads a tree from YAML; a mistake is an `InputError` that names the key."""
+"""Reads settings from YAML; a mistake is an `InputError` that names the key."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ _MODELS = tuple(
 
 
 Sections = Mapping[str, type[Settings]]
-_LONGEST = 80  # characters of a key
-_MOST_SAID = 20  # mistakes that are told at once
+_LONGEST = 80  # characters of a key that are shown
+_MOST_SAID = 20  # mistakes that one error lists
 
 
 def from_yaml(
@@ -31,14 +31,16 @@ def from_yaml(
     source: str = "configuration",
     experiments: Callable[[], Sections] | None = None,
 ) -> Config:
-    """Reads a settings tree.
+    """Reads all settings of a run from `text`, and changes those that `overrides` name.
 
     Args:
       text: YAML; keys that are left out keep their defaults.
-      overrides: `"training.trials=500"`: a dotted key, and a value in YAML; later ones win.
-      source: what the text is called in error messages.
-      experiments: gives what the section of each experiment holds; asked only if there is such a
-        section. None keeps these sections as they are, as a run's settings are read.
+      overrides: words such as `"training.trials=500"`, a dotted key and a value in YAML; later ones
+        win.
+      source: the text's name in error messages.
+      experiments: returns the settings of each experiment, by name; called only if the text has a
+        section of an experiment. None keeps these sections as written, for settings of a run that
+        exists.
 
     Raises:
       InputError: with one line for each key that is unknown, of a wrong type or out of range.
@@ -61,7 +63,7 @@ def from_yaml(
 
 
 def _with_sections(tree: dict[str, Any], experiments: Callable[[], Sections]) -> type[Config]:
-    """The class of the settings in which sections of experiments are typed, if there are any."""
+    """The class that validates `tree`, with a typed section for each experiment if it has any."""
     written = tree.get("experiments")
     if not isinstance(written, dict) or written.keys() <= ExperimentSettings.model_fields.keys():
         return Config
@@ -72,7 +74,7 @@ def _with_sections(tree: dict[str, Any], experiments: Callable[[], Sections]) ->
 
 
 def _plain(read: Config) -> Config:
-    """Settings of `Config` itself, in which the sections that were written are objects."""
+    """The settings in `read` as a `Config` that holds the sections of experiments as objects."""
     if type(read) is Config:
         return read
     known = read.experiments
@@ -94,7 +96,7 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = ""
 
 
 def _override(tree: dict[str, Any], override: str) -> str:
-    """Changes a value, and returns its dotted key."""
+    """Changes one value of `tree`, and returns its dotted key."""
     key, separator, value = override.partition("=")
     if not separator or not key:
         raise InputError(f"--set: expected KEY=VALUE, received {override!r}")
@@ -102,27 +104,27 @@ def _override(tree: dict[str, Any], override: str) -> str:
     for parent in parents:
         child = tree.setdefault(parent, {})
         if not isinstance(child, dict):
-            raise InputError(f"--set {key}: {parent!r} is a value, it has no keys below it")
+            raise InputError(f"--set {key}: {parent!r} is a value and has no keys below it")
         tree = child
     tree[leaf] = parse_yaml(value, f"--set {key}")
     return key
 
 
 def _origin(key: str, changed: Sequence[str], source: str) -> str:
-    """Where a wrong value was written, as the beginning of a line: in `--set`, or in the text."""
+    """The beginning of an error, which says that a wrong value is in `--set` or in `source`."""
     by_option = any(f"{key}.".startswith(f"{each}.") for each in changed)
     return "--set " if by_option else f"{source}: "
 
 
 def _told(problems: Sequence[Any], root: type[Config]) -> dict[str, str]:
-    """Says by key what is wrong; what any of several types would take is one sentence."""
+    """What is wrong, by key; a key that may have one of several types gets one sentence."""
     keys = [_key(problem, root) for problem in problems]
     told: dict[str, list[str]] = {}
     received = {}
     for key, problem in zip(keys, problems, strict=True):
         short = problem["type"] == "too_short"
         if short and any(other.startswith(f"{key}.") for other in keys):
-            continue  # what is wrong in it made it short
+            continue  # the list is too short only because items in it are wrong
         said, given = _explain(problem, root)
         told.setdefault(key, []).append(said)
         received[key] = given
@@ -135,7 +137,7 @@ def _any_of(said: Sequence[str]) -> str:
 
 
 def _explain(problem: Any, root: type[Config]) -> tuple[str, str]:
-    """What was expected of one pydantic error, and what was received."""
+    """What pydantic expected where it found an error, and what it received."""
     kind, path = problem["type"], problem["loc"]
     received = f", received {shown(problem['input'])}"
     if kind == "extra_forbidden":
@@ -153,11 +155,11 @@ def _explain(problem: Any, root: type[Config]) -> tuple[str, str]:
     if kind == "tuple_type":
         return "expected a list", received
     message = problem["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
-    return f"expected {message}", received if path else ""  # not the whole tree
+    return f"expected {message}", received if path else ""  # the whole tree would be too long
 
 
 def _key(problem: Any, root: type[Config]) -> str:
-    """The dotted key of an error; what pydantic calls the members of a union is no part of it."""
+    """The dotted key of an error, without the names that pydantic adds for members of a union."""
     location = problem["loc"]
     path: list[str] = []
     settings: Any = root
@@ -171,7 +173,7 @@ def _key(problem: Any, root: type[Config]) -> str:
             settings = tagged[0]
         elif hasattr(settings, "model_fields") and place == len(location) - 1:
             named = isinstance(part, str) and len(part) <= _LONGEST
-            path.append(str(part) if named else shown(part))  # it is unknown
+            path.append(str(part) if named else shown(part))  # an unknown key, which may be long
     if problem["type"].startswith("union_tag"):
         path.append("name")
     return ".".join(path) or "settings"

@@ -1,7 +1,7 @@
 """Configurations that ship with the package: `configs/*.yaml`, which commands take by name.
 
-Each opens with a comment: the commands that use it, an empty line, a line that says what it is, and
-later a line that says what it costs; both lines can stand alone.
+Each file opens with a comment: the commands that use it, an empty line, one sentence that says what
+it is, and later one that says what it costs. `tfmem configs` shows these two sentences alone.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def shipped_text(name: str, place: str) -> str:
 
     Args:
       name: one of `shipped_names()`.
-      place: what the commands in its comment call it: its name, or the path of a copy.
+      place: name or path of the configuration that the commands in its comment will show.
     """
     text = (_FOLDER / f"{name}{_SUFFIX}").read_text(encoding="utf-8")
     return re.sub(
@@ -33,7 +33,7 @@ def shipped_text(name: str, place: str) -> str:
 
 
 def summary(text: str) -> tuple[str, str]:
-    """What a configuration is, and what it costs: a sentence each, lines of its first comment."""
+    """What a configuration is, and what it costs: one sentence each, from its first comment."""
     comment = [line.lstrip("# ") for line in text.splitlines() if line.startswith("#")]
     cost = next(line for line in comment if line.startswith("Cost: "))
     return comment[comment.index("") + 1], cost.removeprefix("Cost: ")

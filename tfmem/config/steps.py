@@ -10,14 +10,14 @@ from tfmem.config.base import ClassList, NotNegative, Positive, Settings, Share,
 
 
 class TextSettings(Settings):
-    """Where sentences and labels are in tables, and in data sets of TFDS.
+    """Which columns of a table, or of a data set of TFDS, hold sentences and labels.
 
     Attributes:
-      columns: the column, or the two, that have an example's sentences.
-      label: the column that has its class: a name, or a number from 0.
-      class_names: by number; None: the labels that there are, sorted.
-      test_share: of local files, the share of the training examples that is held out for testing
-        where there is no file of test examples; 0: there is one.
+      columns: the column that holds an example's sentence, or the two for two sentences.
+      label: the column that holds an example's class: a name, or a number from 0.
+      class_names: names of the classes, by number; None takes the labels that occur, sorted.
+      test_share: for local files without a file of test examples, the share of the training
+        examples that is held out for testing; 0 expects a file of test examples.
     """
 
     columns: Annotated[tuple[str, ...], Field(strict=False, min_length=1, max_length=2)] = (
@@ -32,13 +32,14 @@ class TableSettings(Settings):
     """Which columns of a table are the inputs of models, and which is the label.
 
     Attributes:
-      label: the column that has an example's class: a name, or a number.
-      class_names: by number; None: the labels that there are, sorted.
-      categories: columns that are categories although all their values are numbers.
-      leave_out: columns that are no inputs, such as names and numbers of rows.
-      most_categories: of one column; columns of texts with more are refused.
-      test_share: the share of the training examples that is held out for testing where there is no
-        file of test examples; 0: there is one.
+      label: the column that holds an example's class: a name, or a number.
+      class_names: names of the classes, by number; None takes the labels that occur, sorted.
+      categories: columns that are read as categories although all their values are numbers.
+      leave_out: columns that models do not see, such as names and row numbers.
+      most_categories: most categories that one column may have; a column of texts with more is
+        refused.
+      test_share: without a file of test examples, the share of the training examples that is held
+        out for testing; 0 expects a file of test examples.
     """
 
     label: str = "label"
@@ -50,7 +51,7 @@ class TableSettings(Settings):
 
 
 _WITHOUT_SENTENCES = ("digits", "npz", "image_folder", "treebank", "table")
-_OF_SOURCES = {  # keys that some sources alone have
+_OF_SOURCES = {  # keys that only these sources have
     "unlabelled": ("npz", "text_files", "table"),
     "table": ("table",),
     "white": ("npz",),
@@ -59,7 +60,7 @@ _OF_SOURCES = {  # keys that some sources alone have
 
 
 class DatasetSettings(Settings):
-    """Which examples, and where they are found.
+    """Which examples models are trained and tested on, and where their files are.
 
     Attributes:
       name: `digits` (embedded), `npz` (a file of arrays), `image_folder` (a folder for each class),
@@ -69,23 +70,23 @@ class DatasetSettings(Settings):
       data_dir: folder of official files (MNIST idx, CIFAR binary), the npz file, the folder of
         image folders, of tables or of trees, or a TFDS data folder; None is the default folder of
         TFDS.
-      download: whether TFDS may fetch what is not there.
+      download: whether TFDS may download a data set that is not on the machine.
       classes: names or numbers of the classes to keep, in the order of their new numbers; None
-        keeps all. An example's index is then its rank among those that are kept.
-      label_noise: fraction of training labels replaced by another class, drawn at random.
-      label_noise_seed: decides which labels, and by which classes.
-      test_split: the TFDS split, or folder or file, of test examples.
+        keeps all. An example's index is then its rank among the examples that are kept.
+      label_noise: fraction of the training labels that is replaced by another class, at random.
+      label_noise_seed: decides which labels are replaced, and by which classes.
+      test_split: the TFDS split, the folder or the file that holds the test examples.
       unlabelled: labels that mark rows without a class, such as -1 or '-'; '' is an empty label,
         null or NaN. Such rows are left out and counted.
-      white: of an npz file, the value of full intensity; models see its arrays divided by it. None
-        is 255 for uint8, and 1 for floats.
-      channels: of an npz file, whether images are `[n, channels, height, width]` (`first`) or
+      white: for an npz file, the value of full intensity, by which its arrays are divided. None is
+        255 for uint8, and 1 for floats.
+      channels: for an npz file, whether images are `[n, channels, height, width]` (`first`) or
         `[n, height, width, channels]` (`last`); None takes `last` and refuses shapes that look like
         `first`.
-      text: columns of sentences and labels; None: examples are images, or trees.
+      text: columns of sentences and labels; None means that examples are images or trees.
       table: columns of a table of numbers and categories.
-      image_size: side of the square that models see. If it is set, images may have any size; they
-        are read and decoded while training and never held in memory.
+      image_size: side of the square that models see. If it is set, images may have any size, and
+        are read and decoded during training instead of being held in memory.
       resize: with `image_size`, the length to which the shorter side is brought before the centre
         square is cut out; None is 8/7 of `image_size` (256 for 224).
     """
@@ -108,7 +109,7 @@ class DatasetSettings(Settings):
     @model_validator(mode="after")
     def _square_within_image(self) -> DatasetSettings:
         if self.resize and self.resize < (self.image_size or self.resize + 1):
-            raise ValueError("resize at least as large as image_size, which must be set")
+            raise ValueError("resize to be at least as large as image_size, which must be set")
         return self
 
     @model_validator(mode="after")
@@ -134,7 +135,7 @@ class DatasetSettings(Settings):
         return self.text is not None or self.name in ("text_files", "treebank")
 
     def identity(self) -> dict[str, Any]:
-        """What decides the examples, wherever they lie."""
+        """The settings that decide the examples, without those that say where they lie."""
         left_out = {"data_dir", "download"}
         for name in (
             "text",
@@ -152,9 +153,9 @@ class AugmentationSettings(Settings):
     """Random changes of the images that a trial is trained on.
 
     Attributes:
-      pad: zeros added on all sides before a crop of the old size, at one of all `2 * pad + 1`
-        offsets in each direction.
-      flip: whether one half of the images is mirrored left to right.
+      pad: number of zeros that are added on all sides before the image is cropped to its old size,
+        at one of `2 * pad + 1` offsets in each direction.
+      flip: whether images are mirrored left to right with probability 1/2.
       random_resized_crop: whether a random part (8 to 100% of the area, aspect 3/4 to 4/3) is
         scaled to the full size; needs `dataset.image_size`.
     """
@@ -170,42 +171,47 @@ class TrainingSettings(Settings):
     Attributes:
       trials: number of models `t`.
       fraction: subset fraction `m/n`; every subset has exactly `round(fraction * n)` examples.
-      groups: a CSV file `index,group`; each of its groups is in a subset as a whole or not at
-        all.
-      groups_digest: hash of what is in that file, found when a run begins.
+      groups: a CSV file with columns `index` and `group`; a subset holds each group as a whole or
+        not at all.
+      groups_digest: hash of the contents of that file, computed when a run begins.
       subsets: an npz file with the subset of each trial, in place of `fraction` (see
-        `tfmem.subsets.given`); those of one stack must be of one size.
-      subsets_digest: hash of what is in that file, found when a run begins.
-      trainer: `stacked` trains many models in one program, or one where that is faster, on each
-        device; `mirrored` trains one model over all devices.
-      stack_size: models trained together by `stacked`, which is also the number of trials in a
-        prediction shard; None lets the trainer choose from memory and a short measurement.
-      lanes: programs that run side by side in `stacked`; None is one for each GPU, or one for each
-        core where there is none, as far as memory goes. A number also divides the cores among them,
-        which is faster still.
+        `tfmem.subsets.given`); the subsets of one stack must have the same size.
+      subsets_digest: hash of the contents of that file, computed when a run begins.
+      trainer: `stacked` trains many models in one program on each device, or one model if that is
+        faster; `mirrored` trains one model over all devices.
+      stack_size: number of models that `stacked` trains together, which is also the number of
+        trials in a prediction shard; None lets the trainer choose by memory and a short
+        measurement.
+      lanes: number of programs that `stacked` runs side by side; None is one for each GPU, or, on a
+        machine without one, one for each core, as far as memory allows. A number also divides the
+        cores among the lanes, which is faster still.
       epochs: passes over the subset.
-      batch_size: examples per step (over all devices).
+      batch_size: number of examples in a step, over all devices.
       learning_rate: base learning rate of SGD.
       momentum: momentum of SGD.
       nesterov: whether momentum is Nesterov's.
-      weight_decay: L2 penalty of kernels; its gradient `weight_decay * w` is added to the loss's.
-      schedule: `warmup_linear` rises linearly from 0 over the first `warmup` of all steps and falls
-        linearly to 0; `warmup_steps` rises likewise and is multiplied by `decay_factor` at each of
-        `decay_epochs` (both Feldman & Zhang 2020, App. B); `constant` stays at the base rate.
-      warmup: fraction of all steps spent rising.
-      decay_epochs: epochs after which `warmup_steps` falls.
-      decay_factor: what it then multiplies the rate by.
+      weight_decay: L2 penalty of kernels; its gradient `weight_decay * w` is added to that of the
+        loss.
+      schedule: the course of the learning rate. `warmup_linear` rises linearly from 0 over the
+        share `warmup` of all steps and then falls linearly to 0; `warmup_steps` rises in the same
+        way and is multiplied by `decay_factor` at each of `decay_epochs` (both Feldman & Zhang
+        2020, App. B); `constant` stays at the base rate.
+      warmup: fraction of all steps in which the learning rate rises.
+      decay_epochs: epochs after which `warmup_steps` lowers the learning rate.
+      decay_factor: factor by which `warmup_steps` lowers it.
       augmentation: random changes of training images.
-      precision: Keras' dtype policy; mixed ones compute layers in 16 bits and keep weights and
-        logits in float32; `mixed_float16` scales losses dynamically and skips steps that overflow.
+      precision: Keras' dtype policy; the mixed policies compute layers in 16 bits and keep weights
+        and logits in float32; `mixed_float16` scales losses dynamically and skips steps that
+        overflow.
       xla: whether programs are compiled by XLA.
       probabilities: whether records also hold how sure models are of the true label, as its margin
         `log(p / (1 - p))` (float16), from which its probability `p` follows.
       exclude_unlearned: whether estimates leave out trials whose model, on its own subset, is right
-        no more often than one that always answers with the most frequent class (and not always).
-        That selects trials by their outcome, so by default such trials count.
-      checkpoint_minutes: least time between checkpoints within a trial, at the end of an epoch.
-      keep_checkpoints: whether the weights of finished trials stay.
+        no more often than a model that always answers with the most frequent class, unless it is
+        always right. This selects trials by their outcome, so by default these trials count.
+      checkpoint_minutes: least number of minutes between two checkpoints within a trial, which are
+        written at the end of an epoch.
+      keep_checkpoints: whether the weights of finished trials are kept.
       tensorboard: whether losses and accuracies are also written as TensorBoard scalars.
     """
 
@@ -257,27 +263,27 @@ Statistic = Literal["correctness", "probability"]
 
 
 class EstimationSettings(Settings):
-    """What memorization and influence are differences of.
+    """The statistic whose differences memorization and influence are.
 
     Attributes:
-      statistic: `correctness` is how often models are right, as in the paper; `probability` the
-        mean probability of the true label, which takes fewer trials. It is estimated for pairs of
-        one class, from records with `training.probabilities`.
+      statistic: `correctness` is how often models are right, as in the paper; `probability` is the
+        mean probability of the true label, which takes fewer trials. The latter is estimated only
+        for pairs of one class, and needs `training.probabilities`.
     """
 
     statistic: Statistic = "correctness"
 
 
 class SelectionSettings(Settings):
-    """Which pairs are selected; by default those of Feldman & Zhang (2020, Sec. 2).
+    """Which pairs are selected; the defaults are those of Feldman & Zhang (2020, Sec. 2).
 
     Attributes:
       memorization: least memorization of the training example, inclusive.
       influence: least influence, inclusive; `fdr` or `top_k` take its place.
-      fdr: the false discovery rate to select at, over all pairs that are tested.
-      top_k: how many training examples are selected for each test example.
+      fdr: false discovery rate of the selected pairs, over all pairs that are tested.
+      top_k: number of training examples that are selected for each test example.
       pairs: `same_class` tests pairs of one class, `all` every training with every test example.
-      sign: which influences are looked for; `both` compares absolute values.
+      sign: sign of the influences that are selected; `both` compares absolute values.
     """
 
     memorization: Threshold = 0.25
@@ -301,16 +307,18 @@ class SelfInfluenceSettings(Settings):
     """How memorization is estimated from one model, by influence functions.
 
     Attributes:
-      solver: `fast` inverts the curvature for all examples at once, in a sketch; `cg` to a
-        tolerance; `exact` for small heads; `lissa` as in Zheng & Jiang (2022).
-      damping: added to the diagonal of the curvature; None is the solver's own.
-      curvature: what is inverted; None is `gauss_newton`, of `lissa` `hessian`.
-      layers: only variables of these layers are moved; none: all that were trained.
-      curvature_examples: of so many training examples, drawn at random, the curvature is a mean;
-        None is all.
-      sketch: of `fast`: numbers that a gradient is sketched to; None is 2,048. Its error falls as
-        their root.
-      trial: the trial whose seeds the model has.
+      solver: `fast` inverts the curvature for all examples at once, in a sketch; `cg` inverts it to
+        a tolerance; `exact` is for small heads; `lissa` is the solver of Zheng & Jiang (2022).
+      damping: number added to the diagonal of the curvature; None is the solver's own.
+      curvature: the curvature that is inverted; None is `hessian` for `lissa`, and `gauss_newton`
+        for the other solvers.
+      layers: names of the layers whose variables are used; an empty list uses all that were
+        trained.
+      curvature_examples: number of training examples, drawn at random, over which the curvature is
+        averaged; None takes all.
+      sketch: length of the sketch of a gradient, for `fast`; None is 2,048. The error falls with
+        its square root.
+      trial: the trial whose seeds the model is trained with.
     """
 
     solver: SolverName = "fast"
@@ -326,7 +334,7 @@ class SelfInfluenceSettings(Settings):
         if self.solver == "fast" and self.curvature == "hessian":
             raise ValueError("curvature gauss_newton with solver: fast")
         if self.solver != "fast" and self.sketch:
-            raise ValueError("solver: fast with sketch")
+            raise ValueError("sketch only with solver: fast")
         return self
 
 
@@ -334,11 +342,12 @@ class AttributionSettings(Settings):
     """How self-influence is attributed to words or patches (Zheng & Jiang 2022, Sec. 2.2).
 
     Attributes:
-      share: of the training examples, the most memorized first.
-      examples: in place of a share, these.
-      steps: of the path integral.
+      share: share of the training examples to attribute, the most memorized first.
+      examples: indices of the training examples to attribute, in place of a share.
+      steps: number of steps of the path integral.
       patch: side of a patch of an image, in pixels.
-      baseline: what an image is compared with, black or the mean of all; texts, with masked words.
+      baseline: the image that an image is compared with, a black one or the mean of all; texts are
+        compared with masked words.
     """
 
     share: Annotated[float, Field(gt=0, le=1)] = 0.1

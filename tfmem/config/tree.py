@@ -1,4 +1,4 @@
-"""The whole tree, and the digest of what decides a trial."""
+"""All settings of a run, and the digest of those that decide a trial."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ from tfmem.config.steps import (
     TrainingSettings,
 )
 
-# How a trial is carried out, which changes its predictions by rounding at most; `groups` and
-# `subsets` are where they are read, and what they are is in their digests.
+# Settings of how a trial is carried out, which change its predictions by rounding at most. `groups`
+# and `subsets` are only paths; the digests of these files stay among the settings of a trial.
 _EXECUTION = {
     "trials",
     "groups",
@@ -47,7 +47,7 @@ _EXECUTION = {
 
 
 class Config(Settings):
-    """Everything that a run depends on."""
+    """All settings of a run."""
 
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     dataset: DatasetSettings = DatasetSettings()
@@ -97,12 +97,12 @@ class Config(Settings):
         return kept
 
     def trial_settings(self) -> dict[str, Any]:
-        """What the predictions of trial `k` depend on, beside `k` and the data themselves."""
+        """The settings on which the predictions of trial `k` depend, beside `k` and the data."""
         training = self.training.model_dump(exclude=_EXECUTION)
-        for name in ("groups", "subsets"):  # which runs from before there were any do not have
+        for name in ("groups", "subsets"):  # older runs do not have these keys
             if getattr(self.training, name) is None:
                 del training[f"{name}_digest"]
-        if not self.training.exclude_unlearned:  # which runs from before there was a choice lack
+        if not self.training.exclude_unlearned:  # older runs do not have this key
             del training["exclude_unlearned"]
         return {
             "seed": self.seed,
@@ -112,17 +112,17 @@ class Config(Settings):
         }
 
     def _places(self) -> set[str]:
-        """Settings of the model that only say where something is."""
+        """The settings of the model that only say where its files are."""
         known = isinstance(self.model, EncoderSettings) and self.model.digest
         return {"preset"} if known else set()
 
     def digest(self) -> bytes:
-        """SHA-256 of `trial_settings`; records of runs that may not be mixed differ in it."""
+        """SHA-256 of `trial_settings`; runs whose records may not be mixed have different ones."""
         canonical = json.dumps(self.trial_settings(), sort_keys=True)
         return hashlib.sha256(canonical.encode()).digest()
 
     def to_yaml(self) -> str:
-        """The resolved tree, in the form that `from_yaml` reads."""
+        """All settings as YAML, in the form that `from_yaml` reads."""
         text = io.StringIO()
         yaml = ruamel.yaml.YAML(typ="safe", pure=True)
         yaml.default_flow_style = False
