@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.peers import read_config
-from tfmem.datasets import load
+from tfmem.datasets import Dataset, load
 from tfmem.encoders import as_arrays, with_encoder_digest
 from tfmem.influence.attribution.integral import attributions
 from tfmem.influence.attribution.splitting import splitter
@@ -42,6 +42,8 @@ def main():
     config = with_encoder_digest(config)
     dataset = load(config.dataset)
     arrays = as_arrays(config, dataset)
+    if not isinstance(arrays, Dataset):
+        raise SystemExit("expected activations in memory")
     models = options.models or Path(tempfile.mkdtemp())
     model, _ = train_on_all(config, arrays, 0, models, Unwatched())
     inputs, labels = arrays.train_images.astype(np.float32), arrays.train_labels

@@ -78,7 +78,7 @@ def feeding(config, data):
     trainer = StackedTrainer(model_builder(config, data)(), examples, settings, 1)
     trainer.assign([trainer.initializer(Trial(0, 0))])
     orders = order.numpy().reshape(1, -1)[:, : 20 * batch]
-    best = [np.inf, np.inf]
+    best = np.full(2, np.inf)
     for _ in range(5):
         start = time.perf_counter()
         feed(order, moves)

@@ -27,7 +27,8 @@ def measure(folder, size, repeats):
     """Least wall and CPU seconds of a job of that size."""
     predictions = folder / "x".join(map(str, size))
     if not predictions.exists():
-        make(predictions, *size, CLASSES)
+        trials, num_train, num_test = size
+        make(predictions, trials, num_train, num_test, CLASSES)
     jobs = [run(predictions, folder / "out", ALL_PAIRS) for _ in range(repeats)]
     return min(job[0] for job in jobs), min(job[2] for job in jobs)
 

@@ -30,7 +30,7 @@ def photographs(count):
         size = SIDES if number % 3 else SIDES[::-1]
         share = rng.uniform(0.6, 0.85)
         width, height = (round(share * side) for side in size)
-        left, top = rng.integers(0, 641 - width), rng.integers(0, 428 - height)
+        left, top = int(rng.integers(0, 641 - width)), int(rng.integers(0, 428 - height))
         part = (left, top, left + width, top + height)
         file = io.BytesIO()
         image = sources[number % 2].resize(size, Image.Resampling.BICUBIC, box=part)

@@ -54,14 +54,14 @@ def compare(trials, rows, columns):
     masks = rng.random((trials, rows), np.float32) < 0.7
     correct = rng.random((trials, columns), np.float32) < 0.8
     left, right = masks.astype(np.float32), correct.astype(np.float32)
-    bits = [
+    first, second = (
         kernels.transpose_bits(np.packbits(x, axis=1, bitorder="little"), x.shape[1])
         for x in (masks, correct)
-    ]
-    if not np.array_equal(kernels.co_occurrence(*bits), left.T @ right):
+    )
+    if not np.array_equal(kernels.co_occurrence(first, second), left.T @ right):
         raise SystemExit("the counts differ from the product")
     pairs = [
-        (seconds(lambda: kernels.co_occurrence(*bits)), seconds(lambda: left.T @ right))
+        (seconds(lambda: kernels.co_occurrence(first, second)), seconds(lambda: left.T @ right))
         for _ in range(REPEATS)
     ]
     ours, theirs = (statistics.median(column) for column in zip(*pairs, strict=True))

@@ -68,8 +68,9 @@ def split(masks, values, size, same):
     Returns:
       `[2, 2]`, and the estimates of the first two parts.
     """
+    train, test = values
     parts = [
-        estimate(masks[k : k + size], *(x[k : k + size] for x in values), same)
+        estimate(masks[k : k + size], train[k : k + size], test[k : k + size], same)
         for k in range(0, len(masks) - size + 1, size)
     ]
     found = np.zeros((2, 2))

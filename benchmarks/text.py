@@ -14,8 +14,8 @@ import keras_hub
 import numpy as np
 import tensorflow as tf
 
-from tfmem.config import from_yaml
-from tfmem.datasets import load
+from tfmem.config import EncoderSettings, from_yaml
+from tfmem.datasets import TextDataset, load
 from tfmem.encoders import as_arrays, with_encoder_digest
 from tfmem.encoders.activations import encode
 from tfmem.encoders.location import locate
@@ -97,13 +97,15 @@ def compare(data, layers, turns):
     text = Path("configs/sst2.yaml").read_text(encoding="utf-8")
     settings = f"dataset.data_dir={data / 'sst2'}", f"model.trained_layers={layers}"
     config = with_encoder_digest(from_yaml(text, settings))
-    dataset = load(config.dataset)
+    model, dataset = config.model, load(config.dataset)
+    if not (isinstance(model, EncoderSettings) and isinstance(dataset, TextDataset)):
+        raise SystemExit("expected an encoder, and texts")
     start = time.perf_counter()
     examples = as_arrays(config, dataset)
     spent = time.perf_counter() - start
     print(f"{layers} layers trained; activations: {spent:.1f} s (less if they were kept)")
-    encoder = load_encoder(config.model.preset)
-    tokens = encode(encoder, dataset.train_texts, config.model)
+    encoder = load_encoder(model.preset)
+    tokens = encode(encoder, dataset.train_texts, model)
     sides = {
         "kept activations": ours(config, examples),
         "through the frozen layers": through_frozen(config, examples, tokens),

@@ -21,6 +21,7 @@ from tfmem.config import Config, from_yaml
 from tfmem.datasets import Dataset, load
 from tfmem.estimation.estimator import difference
 from tfmem.subsets.drawing import subset_size
+from tfmem.training.fitting import FittingTrainer
 from tfmem.training.trainers import make_trainers
 
 
@@ -128,11 +129,12 @@ def zoo():
         overrides = ["training.trials=64", "training.epochs=1", "training.fraction=0.5"]
         config = from_yaml("", [f"model={model}", f"training.batch_size={batch}", *overrides])
         trainers = make_trainers(config, data)
+        parts = [each.part for each in trainers if isinstance(each, FittingTrainer)]
         peer = compiled(config, data, 10**6)
         given = batches(images[:count] / np.float32(255), labels[:count], config.training, 0)
-        best = [np.inf, np.inf]
+        best = np.full(2, np.inf)
         for turn in range(4):
-            took = _together([t.part for t in trainers], config.training, steps)
+            took = _together(parts, config.training, steps)
             start = time.perf_counter()
             peer.fit(**given, verbose=0)
             times = took / len(trainers) / trainers[0].stack_size, time.perf_counter() - start

@@ -12,6 +12,7 @@ from __future__ import annotations
 from fractions import Fraction
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 _ROUNDING = 1e-10
 
@@ -34,15 +35,15 @@ def counts_at_least(covariance: np.ndarray, squares: np.ndarray, threshold: floa
     return covariance * least.denominator >= least.numerator * squares
 
 
-def at_least(values: np.ndarray, threshold: float) -> np.ndarray:
+def at_least(values: ArrayLike, threshold: float) -> np.ndarray:
     """Whether estimates are at or above a threshold, bool of their shape; NaN is not.
 
     Args:
       values: floats, as they were computed or as records hold them.
       threshold: the least value.
     """
-    values = np.asarray(values, np.float64)
-    return (values >= threshold - _ROUNDING) | (values == np.float64(np.float32(threshold)))
+    known = np.asarray(values, np.float64)
+    return (known >= threshold - _ROUNDING) | (known == np.float64(np.float32(threshold)))
 
 
 def levels(values: np.ndarray, thresholds: np.ndarray) -> np.ndarray:

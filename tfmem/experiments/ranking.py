@@ -99,7 +99,7 @@ def behind_first(
         n_resamples=_RESAMPLES, batch=max(_VALUES // len(positive), 1), method="percentile",
         rng=np.random.default_rng(seed),
     ).confidence_interval  # fmt: skip
-    return found.low, found.high
+    return np.asarray(found.low), np.asarray(found.high)
 
 
 def _places(score: np.ndarray, positive: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

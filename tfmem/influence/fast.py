@@ -123,7 +123,7 @@ class FastSolver:
     def solve(self, vectors: np.ndarray) -> Solution:
         """See `Solver.solve`; there are no residuals, as nothing is iterated."""
         projected = self.project(vectors)
-        paired = cho_solve(self._factor, projected.T.astype(np.float64)).T
+        paired: np.ndarray = cho_solve(self._factor, projected.T.astype(np.float64)).T
         nothing = np.full(len(vectors), np.nan)
         return Solution.of(paired, projected, nothing, np.isfinite(paired).all(axis=1))
 

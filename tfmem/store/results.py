@@ -127,7 +127,7 @@ def read_pairs(folder: str | os.PathLike[str]) -> pd.DataFrame:
     table = _table(folder, "pairs", _PAIRS | known, check)
     if not known:  # of earlier versions
         with np.errstate(divide="ignore"):
-            table.insert(table.columns.get_loc("q_value"), _LOG10_P, np.log10(table["p_value"]))
+            table.insert(list(table.columns).index("q_value"), _LOG10_P, np.log10(table["p_value"]))
     expected = read_selection(folder)["pairs"]
     if len(table) != expected:
         raise InputError(
