@@ -1,6 +1,6 @@
 """Compiles the main chain for Kubeflow Pipelines and Vertex AI, with trials fanned out.
 
-python -m tfmem.pipelines.kubeflow configs/digits.yaml --image IMAGE --output pipeline.yaml
+python -m tfmem.pipelines.kubeflow digits --image IMAGE --output pipeline.yaml
 """
 # kfp reads annotations while it runs: no `from __future__ import annotations` here.
 
@@ -104,9 +104,8 @@ def _name(text: str) -> str:
 
 @app.command(
     cls=with_examples(
-        "python -m tfmem.pipelines.kubeflow configs/digits.yaml --image IMAGE "
-        "--output pipeline.yaml",
-        "python -m tfmem.pipelines.kubeflow configs/cifar100_resnet50.yaml --image IMAGE "
+        "python -m tfmem.pipelines.kubeflow digits --image IMAGE --output pipeline.yaml",
+        "python -m tfmem.pipelines.kubeflow cifar100_resnet50 --image IMAGE "
         "--output pipeline.yaml --workers 64 --accelerator NVIDIA_TESLA_T4",
     )
 )

@@ -1,6 +1,6 @@
 """Runs the main chain under TFX on this machine, with lineage in ML Metadata.
 
-python -m tfmem.pipelines.tfx_local configs/digits.yaml --out runs/tfx
+python -m tfmem.pipelines.tfx_local digits --out runs/tfx
 """
 
 from __future__ import annotations
@@ -65,8 +65,8 @@ def run_under_tfx(config: Config, out: Path, beam_args: Sequence[str] = ()) -> l
 
 @app.command(
     cls=with_examples(
-        "python -m tfmem.pipelines.tfx_local configs/digits.yaml --out runs/tfx",
-        "python -m tfmem.pipelines.tfx_local configs/digits.yaml --out runs/tfx -- "
+        "python -m tfmem.pipelines.tfx_local digits --out runs/tfx",
+        "python -m tfmem.pipelines.tfx_local digits --out runs/tfx -- "
         "--direct_running_mode=multi_processing --direct_num_workers=2",
     )
 )

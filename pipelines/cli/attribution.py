@@ -24,8 +24,8 @@ _SHOWN = 10
 
 
 @command(
-    "tfmem attribute configs/text_small.yaml --out runs/text_small --share 0.01",
-    "tfmem attribute configs/digits.yaml --out runs/digits --examples 5,17 --patch 2",
+    "tfmem attribute text_small --out runs/text_small --share 0.01",
+    "tfmem attribute digits --out runs/digits --examples 5,17 --patch 2",
 )
 def attribute(
     config: ConfigFile,

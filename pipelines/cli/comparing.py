@@ -144,10 +144,9 @@ def _selection(folder: Path) -> SelectionSettings:
 
 
 @command(
-    "tfmem compare configs/digits.yaml configs/digits_cnn.yaml --out runs/comparison "
-    "--set training.trials=400",
-    "tfmem compare configs/cifar100_resnet50.yaml configs/cifar100_resnet18.yaml "
-    "configs/cifar100_densenet100.yaml --out runs/architectures --set dataset.data_dir=FOLDER",
+    "tfmem compare digits digits_cnn --out runs/comparison --set training.trials=400",
+    "tfmem compare cifar100_resnet50 cifar100_resnet18 "
+    "cifar100_densenet100 --out runs/architectures --set dataset.data_dir=FOLDER",
 )
 def compare(
     configs: Annotated[

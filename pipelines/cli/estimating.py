@@ -163,7 +163,7 @@ def matrix(
 
 @command(
     "tfmem groups runs/digits --groups groups.csv",
-    "tfmem run configs/digits.yaml --out runs/groups --set training.groups=groups.csv",
+    "tfmem run digits --out runs/groups --set training.groups=groups.csv",
     "tfmem groups runs/groups",
 )
 def groups(

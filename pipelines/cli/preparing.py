@@ -34,10 +34,9 @@ class CandidatePairs(str, Enum):
 
 
 @command(
-    "tfmem plan configs/digits.yaml --time-trials 100 --out plans/digits",
-    "tfmem plan configs/cifar100_resnet50.yaml --sizes 50000,10000,100 "
-    "--expected-pairs 1000 --influence 0.1",
-    "tfmem plan configs/imagenet_resnet50.yaml --sizes 1281167,50000,1000 --pairs all "
+    "tfmem plan digits --time-trials 100 --out plans/digits",
+    "tfmem plan cifar100_resnet50 --sizes 50000,10000,100 --expected-pairs 1000 --influence 0.1",
+    "tfmem plan imagenet_resnet50 --sizes 1281167,50000,1000 --pairs all "
     "--trial-hours 50 --machines 64",
     renamed={"--examples": "--sizes"},
 )
@@ -139,8 +138,8 @@ def _numbers(option: str, text: str, kind: Callable[[str], Number]) -> list[Numb
 
 
 @command(
-    "tfmem duplicates configs/digits.yaml --file digits-groups.csv --threshold 0.9",
-    "tfmem duplicates configs/cifar100_resnet50.yaml --file cifar-groups.csv "
+    "tfmem duplicates digits --file digits-groups.csv --threshold 0.9",
+    "tfmem duplicates cifar100_resnet50 --file cifar-groups.csv "
     "--set dataset.data_dir=~/cifar-100-binary",
     renamed={"--out": "--file"},
 )

@@ -54,9 +54,9 @@ def _listed() -> str:
 
 
 @command(
-    "tfmem run configs/digits.yaml --out runs/digits",
-    "tfmem run configs/digits.yaml --out runs/small --set training.trials=500",
-    "tfmem run configs/mnist_demo.yaml --out runs/mnist --set dataset.data_dir=~/mnist -- "
+    "tfmem run digits --out runs/digits",
+    "tfmem run digits --out runs/small --set training.trials=500",
+    "tfmem run mnist_demo --out runs/mnist --set dataset.data_dir=~/mnist -- "
     "--direct_running_mode=multi_processing --direct_num_workers=2",
 )
 def run(
@@ -86,10 +86,9 @@ def run(
 
 
 @command(
-    "tfmem experiment removal configs/digits.yaml --out runs/digits",
-    "tfmem experiment removal configs/digits.yaml --out runs/digits "
-    "--set experiments.removal.repeats=50",
-    "tfmem experiment removal configs/digits.yaml --out runs/digits-one "
+    "tfmem experiment removal digits --out runs/digits",
+    "tfmem experiment removal digits --out runs/digits --set experiments.removal.repeats=50",
+    "tfmem experiment removal digits --out runs/digits-one "
     "--set experiments.estimator=self_influence",
     listed=_listed,
 )
@@ -132,8 +131,8 @@ def experiment(
 
 
 @command(
-    "tfmem study configs/sst2.yaml --out runs/sst2 --set dataset.data_dir=sst2 --no-subsampled",
-    "tfmem study configs/sst2_head.yaml --out runs/sst2_head --set dataset.data_dir=sst2",
+    "tfmem study sst2 --out runs/sst2 --set dataset.data_dir=sst2 --no-subsampled",
+    "tfmem study sst2_head --out runs/sst2_head --set dataset.data_dir=sst2",
     renamed={"--trials": "--subsampled", "--no-trials": "--no-subsampled"},
 )
 def study(
@@ -166,11 +165,11 @@ def study(
 
 
 @command(
-    "tfmem audit configs/digits_audit.yaml --out runs/digits_audit",
-    "tfmem audit configs/digits.yaml --out runs/digits",
-    "tfmem audit configs/digits.yaml --out runs/digits "
+    "tfmem audit digits_audit --out runs/digits_audit",
+    "tfmem audit digits --out runs/digits",
+    "tfmem audit digits --out runs/digits "
     "--set experiments.audit.similarity=0.9 --set experiments.audit.folds=0",
-    "tfmem audit configs/digits_audit.yaml --out runs/audit_one "
+    "tfmem audit digits_audit --out runs/audit_one "
     "--set experiments.estimator=self_influence --set selection.influence=0.02",
 )
 def audit(
@@ -198,10 +197,10 @@ def audit(
 
 
 @command(
-    "tfmem train configs/digits.yaml --out runs/digits",
-    "tfmem train configs/digits.yaml --out runs/digits --set training.trials=4000",
-    "tfmem train configs/cifar100_resnet50.yaml --out gs://bucket/run --worker 3/64",
-    "tfmem train configs/cifar100_resnet50.yaml --out gs://bucket/run --beam "
+    "tfmem train digits --out runs/digits",
+    "tfmem train digits --out runs/digits --set training.trials=4000",
+    "tfmem train cifar100_resnet50 --out gs://bucket/run --worker 3/64",
+    "tfmem train cifar100_resnet50 --out gs://bucket/run --beam "
     "--accelerator 'type:nvidia-tesla-t4;count:1;install-nvidia-driver' -- "
     "--runner=DataflowRunner --project=… --region=…",
 )
@@ -263,9 +262,8 @@ def train(
 
 
 @command(
-    "tfmem features configs/cifar100_resnet50.yaml --file features.npz",
-    "tfmem run configs/cifar100_last_layer.yaml --out runs/last_layer "
-    "--set dataset.data_dir=features.npz",
+    "tfmem features cifar100_resnet50 --file features.npz",
+    "tfmem run cifar100_last_layer --out runs/last_layer --set dataset.data_dir=features.npz",
     renamed={"--out": "--file"},
 )
 def features(

@@ -39,11 +39,11 @@ class CurvatureName(str, Enum):
 
 
 @command(
-    "tfmem self-influence configs/digits.yaml --out runs/digits",
-    "tfmem self-influence configs/digits.yaml --out runs/digits --solver exact --layer logits",
-    "tfmem self-influence configs/digits.yaml --out runs/digits --solver cg --damping 0.1",
-    "tfmem self-influence configs/sst2.yaml --out runs/sst2 --set model.trained_layers=1",
-    "tfmem self-influence configs/digits.yaml --out runs/digits --pairs "
+    "tfmem self-influence digits --out runs/digits",
+    "tfmem self-influence digits --out runs/digits --solver exact --layer logits",
+    "tfmem self-influence digits --out runs/digits --solver cg --damping 0.1",
+    "tfmem self-influence sst2 --out runs/sst2 --set model.trained_layers=1",
+    "tfmem self-influence digits --out runs/digits --pairs "
     "--set selection.memorization=0.01 --set selection.top_k=1",
 )
 def self_influence(
