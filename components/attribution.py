@@ -36,7 +36,7 @@ _SHOWN = 12
 
 def Do(inputs: Paths, outputs: Paths, parameters: Parameters) -> None:
     """Takes the model and the solver that the self-influences are from."""
-    config = Config.model_validate_json(parameters["config"])
+    config: Config = parameters["config"]
     dataset = load(config.dataset)
     kept, wanted = inputs["memorization"], config.attribution
     chosen = chosen_examples(read_memorization(kept)["memorization"], wanted.share, wanted.examples)
@@ -86,7 +86,9 @@ ATTRIBUTION = Component(
     name="attribution",
     inputs={"memorization": SelfInfluence},
     outputs={"attributions": Attributions},
-    parameters={"config": str},
+    parameters={},
+    sections=("seed", "dataset", "model", "training", "self_influence", "attribution"),
+    without=("training.trials",),
     Do=Do,
     resumable=True,
 )

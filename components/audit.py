@@ -22,6 +22,10 @@ from tfmem.store.pairs import ModelInfluence
 from tfmem.store.results import check_labels, estimator_of, read_self_influence
 from tfmem.store.spreadsheets import to_csv
 
+_ONE_MODEL = (
+    "seed", "dataset", "model", "training", "self_influence", "selection", "experiments.audit",
+)  # fmt: skip
+
 
 class AuditPage(Artifact):
     """What to look at, as a page."""
@@ -37,14 +41,16 @@ class AuditTable(Artifact):
 
 def on_trials(inputs: Paths, outputs: Paths, parameters: Parameters) -> None:
     """Writes page and table, and says what was found."""
-    config, run = Config.model_validate_json(parameters["config"]), Run(inputs)
+    config: Config = parameters["config"]
+    run = Run(inputs)
     evidence, data = of_trials(run, config), run.dataset
     _write(audit(evidence, data, config, _opinion(inputs, config)), data, config, outputs)
 
 
 def on_one_model(inputs: Paths, outputs: Paths, parameters: Parameters) -> None:
     """The same by one model, that of the self-influences."""
-    config, kept = Config.model_validate_json(parameters["config"]), inputs["memorization"]
+    config: Config = parameters["config"]
+    kept = inputs["memorization"]
     data, opinion = load(config.dataset), _opinion(inputs, config)
 
     def influences(chosen: np.ndarray) -> Iterator[ModelInfluence]:
@@ -76,7 +82,8 @@ AUDIT = Component(
     inputs={"settings": Settings, "predictions": Predictions, "memorization": Memorization},
     optional={"opinion": SecondOpinion},
     outputs={"page": AuditPage, "table": AuditTable},
-    parameters={"config": str},
+    parameters={},
+    sections=("dataset", "model", "training", "selection", "experiments.audit"),
     Do=on_trials,
 )
 
@@ -85,6 +92,8 @@ AUDIT_ONE_MODEL = Component(
     inputs={"memorization": SelfInfluence},
     optional={"opinion": SecondOpinion},
     outputs={"page": AuditPage, "table": AuditTable},
-    parameters={"config": str},
+    parameters={},
+    sections=_ONE_MODEL,
+    without=("training.trials",),
     Do=on_one_model,
 )

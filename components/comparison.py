@@ -75,7 +75,7 @@ def _compare(
 
 def Do(inputs: Paths, outputs: Paths, parameters: Parameters) -> None:
     """Compares runs with the first, and the halves of that, which says what noise allows."""
-    config = Config.model_validate_json(parameters["config"])
+    config: Config = parameters["config"]
     rule, names = Rule(config.selection.memorization, config.selection.influence), inputs.keys()
     runs = [name for name in names if name != _LAST]
     predictions = [inputs[name] for name in runs]
@@ -109,6 +109,7 @@ def comparing(names: Sequence[str], last_layer: bool) -> Component:
         name="compare",
         inputs={name: type(name, (Artifact,), {"place": place}) for name, place in places.items()},
         outputs={"comparison": RunComparison, "page": ComparisonPage},
-        parameters={"config": str},
+        parameters={},
+        sections=("dataset", "training", "selection"),
         Do=Do,
     )

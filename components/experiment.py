@@ -20,7 +20,8 @@ def experiment(declaration: Experiment[Any]) -> Component:
     """The component of an experiment; an outcome stays until the next one is complete."""
 
     def Do(inputs: Paths, outputs: Paths, parameters: Parameters) -> None:
-        given = declaration.given(parameters["config"], inputs, outputs["outcome"])
+        config, settings = parameters["config"], parameters[own_parameter(declaration)]
+        given = declaration.given(config, settings, inputs, outputs["outcome"])
         outcome = declaration.conduct(given)
         if all(issubclass(kind, Memorization) for kind in declaration.needs):  # of any estimator
             by = estimator_of(inputs[Memorization.name])
@@ -34,11 +35,17 @@ def experiment(declaration: Experiment[Any]) -> Component:
         inputs={kind.name: kind for kind in declaration.needs},
         optional={name: outcome_of(name) for name in declaration.uses},
         outputs={"outcome": outcome_of(declaration.name)},
-        parameters={"config": str},
+        parameters={own_parameter(declaration): declaration.settings},
+        sections=declaration.sections,
         Do=Do,
         resumable=True,
         parts=(declaration.conduct, declaration.draw),
     )
+
+
+def own_parameter(declaration: Experiment[Any]) -> str:
+    """The parameter of an experiment's component that is its own settings."""
+    return f"experiments_{declaration.section}"
 
 
 EXPERIMENTS = {name: experiment(each) for name, each in declared().items()}

@@ -18,7 +18,7 @@ from tfmem.training import check_directory, open_farm
 
 def Do(inputs: Paths, outputs: Paths, parameters: Parameters) -> None:
     """Copies shards, labels and settings, if no shard is missing."""
-    config = Config.model_validate_json(parameters["config"])
+    config: Config = parameters["config"]
     out = open_folder(parameters["folder"])
     if check_directory(out.path("predictions"), config) is None:
         raise InputError(f"{out}: no worker has begun here")
@@ -39,6 +39,7 @@ GATHER = Component(
     name="gather",
     inputs={},
     outputs={"predictions": Predictions, "table": TrialTable},
-    parameters={"config": str, "folder": str},
+    parameters={"folder": str},
+    sections=("seed", "dataset", "model", "training"),
     Do=Do,
 )

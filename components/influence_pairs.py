@@ -35,7 +35,7 @@ from tfmem.store.tables import encode_rows
 
 def Do(inputs: Paths, outputs: Paths, parameters: Parameters) -> None:
     """Takes the model and the solver that the self-influences are from."""
-    config = Config.model_validate_json(parameters["config"])
+    config: Config = parameters["config"]
     dataset, kept = load(config.dataset), inputs["memorization"]
     memorization = read_memorization(kept)
     check_labels(memorization, dataset.train_labels, kept, dataset.name)
@@ -77,6 +77,8 @@ INFLUENCE_PAIRS = Component(
     name="influence-pairs",
     inputs={"memorization": SelfInfluence},
     outputs={"pairs": InfluencePairs},
-    parameters={"config": str},
+    parameters={},
+    sections=("seed", "dataset", "model", "training", "self_influence", "selection"),
+    without=("training.trials",),
     Do=Do,
 )

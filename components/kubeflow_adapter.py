@@ -17,7 +17,8 @@ from typing import Any
 
 from kfp import dsl
 
-from tfmem.components.component import Component, Parameters
+from tfmem.components.component import Component
+from tfmem.components.parameters import collect, kinds
 from tfmem.components.references import found, reference, referenced
 from tfmem.messages.errors import InputError
 from tfmem.store.artifacts import Artifact
@@ -64,7 +65,7 @@ def step(name: str) -> Callable[..., None]:
     def perform_step(code: str, **values: Any) -> None:
         given, made, parameters = (
             {key: values[key] for key in names}
-            for names in (component.inputs, component.outputs, component.parameters)
+            for names in (component.inputs, component.outputs, kinds(component))
         )
         perform(name, code, given, made, parameters)
 
@@ -73,17 +74,17 @@ def step(name: str) -> Callable[..., None]:
 
 def _with_interface(function: Callable[..., Any], component: Component) -> Callable[..., Any]:
     """Gives a function the name and the signature by which kfp knows a component."""
-    kinds: dict[str, Any] = {
-        **component.parameters,
+    interface: dict[str, Any] = {
+        **dict.fromkeys(kinds(component), str),  # of numbers the platform keeps 53 bits
         "code": str,
         **{name: dsl.Input[_type(kind)] for name, kind in component.inputs.items()},
         **{name: dsl.Output[_type(kind)] for name, kind in component.outputs.items()},
     }
-    function.__name__, function.__annotations__ = component.name, kinds
+    function.__name__, function.__annotations__ = component.name, interface
     function.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
         [
             inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=kind)
-            for name, kind in kinds.items()
+            for name, kind in interface.items()
         ]
     )
     return function
@@ -98,7 +99,7 @@ def perform(
     code: str,
     given: Mapping[str, dsl.Artifact],
     made: Mapping[str, dsl.Artifact],
-    parameters: Parameters,
+    parameters: Mapping[str, Any],
 ) -> None:
     """Does the work of a component in the image.
 
@@ -107,13 +108,12 @@ def perform(
       code: the version that the pipeline was compiled with.
       given: Kubeflow's artifacts for the component's inputs.
       made: for its outputs.
-      parameters: its parameters.
+      parameters: its parameters, as `spread` gives them.
 
     Raises:
       InputError: if the image holds other code, or an input is of another kind.
     """
     component = referenced(name, code)
-    component.check_parameters(parameters)
     for key, kind in component.inputs.items():
         if (received := given[key].metadata.get(_KIND)) != kind.__name__:
             raise InputError(
@@ -126,4 +126,4 @@ def perform(
         made[key].metadata[_KIND] = kind.__name__
     inputs = {key: Path(artifact.path) for key, artifact in given.items()}
     outputs = {key: Path(artifact.path) for key, artifact in made.items()}
-    component.Do(inputs, outputs, parameters)
+    component.Do(inputs, outputs, collect(component, parameters))

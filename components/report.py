@@ -65,7 +65,7 @@ def Do(inputs: Paths, outputs: Paths, parameters: Parameters) -> None:
 
 def write_alone(inputs: Paths, outputs: Paths, parameters: Parameters) -> None:
     """Renders the experiments of a folder that holds no run, and the texts that they are of."""
-    config = Config.model_validate_json(parameters["config"])
+    config: Config = parameters["config"]
     experiments = _experiments(inputs, inputs.get("memorization"))
     examples = None
     if "memorization" in inputs and config.dataset.of_texts:
@@ -152,6 +152,7 @@ EXPERIMENTS_ALONE = Component(
     inputs={},
     optional={**_EXPERIMENTS, **_FORMER, **_KEPT},
     outputs={"report": Page},
-    parameters={"config": str},
+    parameters={},
+    sections=tuple(Config.model_fields),
     Do=write_alone,
 )

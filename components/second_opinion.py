@@ -17,7 +17,7 @@ class SecondOpinion(Artifact):
 
 def Do(inputs: Paths, outputs: Paths, parameters: Parameters) -> None:
     """Trains what is not there yet."""
-    config = Config.model_validate_json(parameters["config"])
+    config: Config = parameters["config"]
     ask(config, load(config.dataset), outputs["opinion"])
 
 
@@ -25,7 +25,8 @@ SECOND_OPINION = Component(
     name="second-opinion",
     inputs={},
     outputs={"opinion": SecondOpinion},
-    parameters={"config": str},
+    parameters={},
+    sections=("seed", "dataset", "model", "training", "experiments.audit"),
     Do=Do,
     resumable=True,
 )

@@ -19,7 +19,7 @@ def Do(inputs: Paths, outputs: Paths, parameters: Parameters) -> None:
 
     The settings are left beside the pairs.
     """
-    config = Config.model_validate_json(parameters["config"])
+    config: Config = parameters["config"]
     labels, beam_args = str(inputs["predictions"] / LABELS_NAME), parameters["beam_args"]
     if config.selection.pairs == "all":
         folders = {"pairs": str(outputs["pairs"])}
@@ -38,6 +38,7 @@ SELECT = Component(
     name="select",
     inputs={"predictions": Predictions, "influence": Influence},
     outputs={"pairs": SelectedPairs, "settings": Settings},
-    parameters={"config": str, "beam_args": list},
+    parameters={"beam_args": list},
+    sections=("seed", "dataset", "model", "training", "estimation", "selection"),
     Do=Do,
 )

@@ -15,7 +15,7 @@ from tfmem.store.results import estimator_of
 
 def Do(inputs: Paths, outputs: Paths, parameters: Parameters) -> None:
     """Trains a model on everything, or takes the one that is there, and solves."""
-    config = Config.model_validate_json(parameters["config"])
+    config: Config = parameters["config"]
     dataset = load(config.dataset)
     import_tensorflow()
     from tfmem.experiments.self_influence import MODELS, self_influence
@@ -46,7 +46,9 @@ def _with(solver: SolverName) -> Component:
         name=f"self-influence-{solver}",
         inputs={},
         outputs={"memorization": OfSolver},
-        parameters={"config": str},
+        parameters={},
+        sections=("seed", "dataset", "model", "training", "self_influence"),
+        without=("training.trials",),
         Do=Do,
         resumable=True,
     )

@@ -1,14 +1,14 @@
 """Runs components under TFX, with their lineage in ML Metadata: the only file that imports TFX.
 
-A component becomes one of TFX's with the same inputs, outputs and parameters, and two parameters
-more: its name and its code. TFX serves an earlier result if inputs and parameters are the same, so
-without the second it would not notice that the code has changed.
+A component becomes one of TFX's with the same inputs and outputs, a parameter for each section of
+the configuration and each of its own, and two more: its name and its code. TFX serves an earlier
+result if inputs and parameters are the same, so without the second it would not notice that the
+code has changed.
 """
 # TFX reads annotations while it runs: no `from __future__ import annotations` here.
 
 # ruff: noqa: E402
 
-import json
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -33,11 +33,11 @@ from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionP
 
 from tfmem.components.component import Component, Parameters
 from tfmem.components.manifests import resolve, write_manifest
+from tfmem.components.parameters import collect, spread
 from tfmem.components.references import reference, referenced
 from tfmem.store.artifacts import Artifact
 
 _BEAM = "beam_args"  # a component with this parameter is one of TFX's Beam components
-_PLAIN = (int, float, str)  # what ML Metadata holds as it is; the rest is JSON
 _DATABASE = "metadata.sqlite"
 _Artifacts = Mapping[str, Sequence[types.Artifact]]
 
@@ -81,12 +81,8 @@ def adapt(
     Raises:
       InputError: if the parameters do not fit.
     """
-    component.check_parameters(parameters)
-    properties = {
-        name: value if component.parameters[name] in _PLAIN else json.dumps(value)
-        for name, value in parameters.items()
-        if name != _BEAM
-    }
+    properties = spread(component, parameters)
+    properties.pop(_BEAM, None)
     properties |= {"component": reference(component), "code": component.version}
     if component.resumable:
         properties["folder"] = str(folder.absolute())
@@ -195,11 +191,7 @@ def _perform(
     given: _Artifacts, made: _Artifacts, properties: dict[str, Any], more: Parameters
 ) -> None:
     component = referenced(properties["component"], properties["code"])
-    parameters = {
-        name: properties[name] if kind in _PLAIN else json.loads(properties[name])
-        for name, kind in component.parameters.items()
-        if name not in more
-    }
+    parameters = {**collect(component, properties), **more}
     inputs = {
         name: resolve(_place(kind, Path(given[name][0].uri)))
         for name, kind in component.inputs.items()
@@ -208,13 +200,13 @@ def _perform(
         name: _place(kind, Path(made[name][0].uri)) for name, kind in component.outputs.items()
     }
     if not component.resumable:
-        component.Do(inputs, outputs, {**parameters, **more})
+        component.Do(inputs, outputs, parameters)
         return
     folder = Path(properties["folder"])
     works = {name: folder / kind.place for name, kind in component.outputs.items()}
     for path in works.values():
         (path.parent if path.suffix else path).mkdir(parents=True, exist_ok=True)
-    component.Do(inputs, works, {**parameters, **more})
+    component.Do(inputs, works, parameters)
     for name, path in works.items():
         if path.suffix:
             shutil.copyfile(path, outputs[name])

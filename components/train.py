@@ -15,7 +15,7 @@ from tfmem.training import TrialSummary, train
 
 def Do(inputs: Paths, outputs: Paths, parameters: Parameters) -> None:
     """Trains what the folder does not hold yet, and says how accurate the models are."""
-    config = Config.model_validate_json(parameters["config"])
+    config: Config = parameters["config"]
     summary = train(config, load_and_tell(config.dataset), outputs["predictions"].parent)
     say(describe(summary))
     if summary.elsewhere:
@@ -45,7 +45,8 @@ TRAIN = Component(
     name="train",
     inputs={},
     outputs={"predictions": Predictions, "table": TrialTable},
-    parameters={"config": str},
+    parameters={},
+    sections=("seed", "dataset", "model", "training"),
     Do=Do,
     resumable=True,
 )

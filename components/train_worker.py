@@ -12,7 +12,7 @@ from tfmem.training import Worker, train
 
 def Do(inputs: Paths, outputs: Paths, parameters: Parameters) -> None:
     """Trains the worker's share and what nobody is at, as `tfmem train --worker` does."""
-    config = Config.model_validate_json(parameters["config"])
+    config: Config = parameters["config"]
     worker = Worker.parse(parameters["worker"])
     say(describe(train(config, load_and_tell(config.dataset), parameters["folder"], worker)))
 
@@ -21,6 +21,7 @@ TRAIN_WORKER = Component(
     name="train_worker",
     inputs={},
     outputs={},
-    parameters={"config": str, "folder": str, "worker": str},
+    parameters={"folder": str, "worker": str},
+    sections=("seed", "dataset", "model", "training"),
     Do=Do,
 )

@@ -9,7 +9,7 @@ from tfmem.components.audit import AUDIT, AUDIT_ONE_MODEL
 from tfmem.components.second_opinion import SECOND_OPINION
 from tfmem.config import Config
 from tfmem.pipelines.memorization import estimation, training
-from tfmem.pipelines.runner import Step
+from tfmem.pipelines.runner import Step, configured
 from tfmem.pipelines.self_influence import records, self_influence
 
 
@@ -18,14 +18,14 @@ def audit(config: Config, beam_args: Sequence[str] = ()) -> list[Step]:
 
     Where models are trained one at a time there is no second opinion.
     """
-    settings = {"config": config.model_dump_json()}
-    opinion = [Step(SECOND_OPINION, settings)] if asks(config) else []
+    opinion = [configured(SECOND_OPINION, config)] if asks(config) else []
     if config.experiments.estimator == "self_influence":
         wired = {"memorization": records(config)}
-        return [*self_influence(config), *opinion, Step(AUDIT_ONE_MODEL, settings, wired)]
+        step = configured(AUDIT_ONE_MODEL, config, wired=wired)
+        return [*self_influence(config), *opinion, step]
     return [
         *training(config),
         *estimation(config, beam_args),
         *opinion,
-        Step(AUDIT, settings),
+        configured(AUDIT, config),
     ]

@@ -11,7 +11,7 @@ from tfmem.messages.errors import InputError
 from tfmem.messages.terminal import say
 from tfmem.pipelines.experiments import experiment
 from tfmem.pipelines.memorization import memorization
-from tfmem.pipelines.runner import Step, run_chain
+from tfmem.pipelines.runner import configured, run_chain
 from tfmem.store.artifacts import RunComparison
 from tfmem.training import check_directory
 
@@ -41,10 +41,8 @@ def comparison(configs: Mapping[str, Config], out: Path, last_layer: bool) -> No
         else:
             run_chain(memorization(configs[name]), out / name)
     say("--- comparison")
-    step = Step(
-        comparing(list(configs), last_layer), {"config": configs[reference].model_dump_json()}
-    )
-    run_chain([step], out)
+    component = comparing(list(configs), last_layer)
+    run_chain([configured(component, configs[reference])], out)
 
 
 def _with_seeds_of_their_own(configs: Mapping[str, Config]) -> dict[str, Config]:

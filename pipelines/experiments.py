@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from tfmem.components.experiment import EXPERIMENTS
+from tfmem.components.experiment import EXPERIMENTS, own_parameter
 from tfmem.components.report import EXPERIMENTS_ALONE, REPORT
 from tfmem.config import Config
 from tfmem.datasets import load
 from tfmem.experiments import declared
 from tfmem.pipelines.memorization import run
-from tfmem.pipelines.runner import Step
+from tfmem.pipelines.runner import Step, configured
 from tfmem.pipelines.self_influence import attribution, records, self_influence
 from tfmem.store.artifacts import Artifact, Attributions, Figures, Memorization, SelfInfluence
 
@@ -53,7 +53,9 @@ def step_of(name: str, config: Config) -> Step:
     if alone and config.experiments.estimator == "self_influence":
         replaced = Memorization
     wired = {each: records(config) for each, kind in component.inputs.items() if kind is replaced}
-    return Step(component, {"config": declared()[name].sliced(config)}, wired)
+    declaration = declared()[name]
+    own = {own_parameter(declaration): declaration.settings_in(config)}
+    return configured(component, config, own, wired)
 
 
 def page(config: Config, there: bool, one_model: bool = True) -> Step:
@@ -67,4 +69,4 @@ def page(config: Config, there: bool, one_model: bool = True) -> Step:
     if there:
         return Step(REPORT, {})
     wired = {"memorization": records(config)} if one_model else {}
-    return Step(EXPERIMENTS_ALONE, {"config": config.model_dump_json()}, wired)
+    return configured(EXPERIMENTS_ALONE, config, wired=wired)

@@ -10,6 +10,7 @@ from apache_beam.metrics import Metrics
 
 from tfmem.aggregation.launching import run_job
 from tfmem.aggregation.runners import job_options
+from tfmem.components.train import TRAIN
 from tfmem.config import Config
 from tfmem.datasets import load
 from tfmem.datasets.summary import load_and_tell
@@ -18,14 +19,14 @@ from tfmem.store.folders import open_folder
 from tfmem.training import TrialSummary, open_farm
 from tfmem.training.trials import Farm
 
-_FARMS: dict[tuple[str, str], Farm] = {}  # of this process; making one takes seconds to minutes
+_FARMS: dict[tuple[Config, str], Farm] = {}  # of this process; making one takes seconds to minutes
 _TURN = threading.Lock()  # a process trains one shard at a time, whatever threads its runner has
 
 
 class _TrainShard(beam.DoFn):
     """Trains and writes a shard; yields how many trials it has."""
 
-    def __init__(self, config: str, out: str) -> None:
+    def __init__(self, config: Config, out: str) -> None:
         self._config = config
         self._out = out
         self._trained = Metrics.counter("tfmem", "trials_trained")
@@ -40,9 +41,8 @@ class _TrainShard(beam.DoFn):
     def _farm(self) -> Farm:
         key = self._config, self._out
         if key not in _FARMS:
-            config = Config.model_validate_json(self._config)
-            training = config.training.model_copy(update={"lanes": 1})
-            config = config.model_copy(update={"training": training})
+            training = self._config.training.model_copy(update={"lanes": 1})
+            config = self._config.model_copy(update={"training": training})
             _FARMS[key] = open_farm(config, load(config.dataset), self._out)
         return _FARMS[key]
 
@@ -68,7 +68,7 @@ def TrainShards(
       The number of trials of each shard.
     """
     hints = {"accelerator": accelerator} if accelerator else {}
-    train = beam.ParDo(_TrainShard(config.model_dump_json(), out)).with_resource_hints(**hints)
+    train = beam.ParDo(_TrainShard(TRAIN.settings(config), out)).with_resource_hints(**hints)
     return (
         pipeline
         | "Shards" >> beam.Create(shards)

@@ -4,6 +4,7 @@ python -m tfmem.pipelines.kubeflow digits --image IMAGE --output pipeline.yaml
 """
 # kfp reads annotations while it runs: no `from __future__ import annotations` here.
 
+import inspect
 import os
 import re
 import tempfile
@@ -40,7 +41,8 @@ def pipeline(
     """The chain as a Kubeflow pipeline.
 
     Its parameters are `folder`, which the workers share and which outlives them (a path on a volume
-    that all of them mount, or a bucket), and `config` and `beam_args`, with defaults.
+    that all of them mount, or a bucket), and, with the run's settings as defaults, the sections of
+    the configuration and other parameters of its components.
 
     Args:
       config: the run's settings; paths in it are those of the containers.
@@ -62,22 +64,24 @@ def pipeline(
 
     from tfmem.components.gather import GATHER
     from tfmem.components.kubeflow_adapter import adapt
+    from tfmem.components.parameters import kinds, spread
     from tfmem.components.train_worker import TRAIN_WORKER
-    from tfmem.pipelines.memorization import estimation, presentation
+    from tfmem.pipelines.memorization import estimation, presentation, training
 
     def task(component: "Component", values: Mapping[str, Any], given: Mapping[str, Any]) -> Any:
-        return adapt(component, image)(code=component.version, **values, **given)
+        own = {key: values[key] for key in kinds(component)}
+        return adapt(component, image)(code=component.version, **own, **given)
 
-    @dsl.pipeline(name=_name(name), description="Memorization and influence by subsampling.")
-    def chain(
-        folder: str,
-        config: str = config.model_dump_json(),
-        beam_args: list = list(beam_args),  # type: ignore[type-arg]  # noqa: B006
-    ) -> None:
+    steps = [*training(config), *estimation(config, beam_args), *presentation()]
+    defaults: dict[str, str] = {}
+    for step in steps:
+        defaults |= {key: str(v) for key, v in spread(step.component, step.parameters).items()}
+
+    def chain(*arguments: Any) -> None:
+        values = dict(zip(["folder", *defaults], arguments, strict=True))
         numbers = [f"{number}/{workers}" for number in range(workers)]
-        trials = {"config": config, "folder": folder}
         with dsl.ParallelFor(items=numbers, parallelism=workers) as number:
-            worker = task(TRAIN_WORKER, {**trials, "worker": number}, {})
+            worker = task(TRAIN_WORKER, {**values, "worker": number}, {})
             worker.set_retry(num_retries=_RETRIES).set_caching_options(False)
             if cpu:
                 worker.set_cpu_limit(cpu)
@@ -86,16 +90,20 @@ def pipeline(
             if accelerator:
                 worker.set_accelerator_type(accelerator).set_accelerator_limit(1)
         # What is in the folder is not among the inputs, so it is looked at every time.
-        gathered = task(GATHER, trials, {}).after(worker).set_caching_options(False)
+        gathered = task(GATHER, values, {}).after(worker).set_caching_options(False)
         made = {kind: gathered.outputs[name] for name, kind in GATHER.outputs.items()}
-        for step in [*estimation(Config(), ()), *presentation()]:
-            known = {"config": config, "beam_args": beam_args}
-            values = {key: known.get(key, value) for key, value in step.parameters.items()}
+        for step in steps[1:]:
             given = {key: made[kind] for key, kind in step.component.inputs.items()}
             done = task(step.component, values, given)
             made |= {kind: done.outputs[key] for key, kind in step.component.outputs.items()}
 
-    return chain
+    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    parameters = [inspect.Parameter("folder", kind, annotation=str)]
+    for key, value in defaults.items():
+        parameters.append(inspect.Parameter(key, kind, default=value, annotation=str))
+    chain.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    description = "Memorization and influence by subsampling."
+    return dsl.pipeline(chain, name=_name(name), description=description)
 
 
 def _name(text: str) -> str:

@@ -9,20 +9,13 @@ from tfmem.components.figures import DRAW
 from tfmem.components.report import REPORT
 from tfmem.components.select import SELECT
 from tfmem.components.train import TRAIN
-from tfmem.config import (
-    AttributionSettings,
-    Config,
-    EstimationSettings,
-    ExperimentSettings,
-    SelectionSettings,
-    SelfInfluenceSettings,
-)
-from tfmem.pipelines.runner import Step
+from tfmem.config import Config
+from tfmem.pipelines.runner import Step, configured
 
 
 def training(config: Config) -> list[Step]:
     """Trains the trials of a run."""
-    return [Step(TRAIN, {"config": only_trials(config).model_dump_json()})]
+    return [configured(TRAIN, config)]
 
 
 def estimation(config: Config, beam_args: Sequence[str]) -> list[Step]:
@@ -30,23 +23,8 @@ def estimation(config: Config, beam_args: Sequence[str]) -> list[Step]:
     arguments = list(beam_args)
     return [
         Step(ESTIMATE, {"statistic": config.estimation.statistic, "beam_args": arguments}),
-        Step(SELECT, {"config": _only_run(config).model_dump_json(), "beam_args": arguments}),
+        configured(SELECT, config, {"beam_args": arguments}),
     ]
-
-
-def only_trials(config: Config) -> Config:
-    """The settings without those of what comes after training, which must not run it again."""
-    later = {"estimation": EstimationSettings(), "selection": SelectionSettings()}
-    return _only_run(config).model_copy(update=later)
-
-
-def _only_run(config: Config) -> Config:
-    later = {
-        "self_influence": SelfInfluenceSettings(),
-        "attribution": AttributionSettings(),
-        "experiments": ExperimentSettings(),
-    }
-    return config.model_copy(update=later)
 
 
 def presentation() -> list[Step]:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from tfmem.components.component import Component
+from tfmem.config import Config
 from tfmem.messages.errors import InputError
 from tfmem.messages.terminal import say
 from tfmem.pipelines.turns import check_turn, turn
@@ -52,6 +53,24 @@ class Step:
     def inputs(self) -> dict[str, type[Artifact]]:
         """Kind of each input."""
         return {**self.component.inputs, **self.wired}
+
+
+def configured(
+    component: Component,
+    config: Config,
+    parameters: Mapping[str, Any] | None = None,
+    wired: Mapping[str, type[Artifact]] | None = None,
+) -> Step:
+    """The step of a component that is given the sections of a configuration that it declares.
+
+    Args:
+      component: what is done.
+      config: all settings.
+      parameters: the component's parameters beside them.
+      wired: see `Step`.
+    """
+    given = {"config": component.settings(config)} if component.sections else {}
+    return Step(component, {**given, **(parameters or {})}, wired or {})
 
 
 def run_chain(steps: Sequence[Step], folder: Path, say: Callable[[str], None] = say) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tfmem.components.component import Component
+from tfmem.config import Config
 from tfmem.store.listing import listing_digest
 
 ListingDigest = Callable[[Path], str]
@@ -34,7 +35,8 @@ def step_key(
         "inputs": {name: listing_digest(path) for name, path in inputs.items()},
         "data": [data(path) for path in _data_of(parameters)],
     }
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+    text = json.dumps(parts, sort_keys=True, default=lambda value: value.model_dump(mode="json"))
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def output_digests(component: Component, folder: Path) -> dict[str, str]:
@@ -44,10 +46,10 @@ def output_digests(component: Component, folder: Path) -> dict[str, str]:
 
 def _data_of(parameters: Mapping[str, Any]) -> list[Path]:
     """Where the data set of a step's settings is, if they say so, and a test split beside it."""
-    dataset = json.loads(parameters.get("config", "{}")).get("dataset", {})
-    if not dataset.get("data_dir"):
+    config = parameters.get("config")
+    if not isinstance(config, Config) or not config.has("dataset") or not config.dataset.data_dir:
         return []
-    root = Path(dataset["data_dir"]).expanduser()
-    split = root / (dataset.get("test_split") or "")
+    root = Path(config.dataset.data_dir).expanduser()
+    split = root / config.dataset.test_split
     outside = split.exists() and not split.resolve().is_relative_to(root.resolve())
     return [root, split] if outside else [root]

@@ -8,7 +8,7 @@ from tests.helpers.oracle import example_learner, learner_of
 from tests.helpers.runs import write_run
 from tfmem.components.comparison import ComparisonPage
 from tfmem.components.component import Component
-from tfmem.components.experiment import experiment
+from tfmem.components.experiment import experiment, own_parameter
 from tfmem.config import from_yaml
 from tfmem.experiments import declared
 from tfmem.experiments.consistency import Rule, consistency
@@ -17,7 +17,7 @@ from tfmem.messages.errors import InputError
 from tfmem.pages.comparison import comparison_table, in_words
 from tfmem.pipelines.comparison import comparison
 from tfmem.pipelines.experiments import experiment as chain
-from tfmem.pipelines.runner import ComponentError, Step, run_chain
+from tfmem.pipelines.runner import ComponentError, configured, run_chain
 from tfmem.store.artifacts import Influence, Memorization, Predictions, SelectedPairs, Settings
 
 TINY = ["training.trials=12", "training.epochs=3", "training.lanes=1"]
@@ -115,7 +115,8 @@ def test_an_outcome_stays_until_the_one_with_other_settings_is_complete(tmp_path
 
     def conducted(repeats):
         config = from_yaml("", [f"experiments.removal.repeats={repeats}"])
-        run_chain([Step(experiment(removal), {"config": removal.sliced(config)})], tmp_path, str)
+        own = {own_parameter(removal): removal.settings_in(config)}
+        run_chain([configured(experiment(removal), config, own)], tmp_path, str)
 
     def said():
         return load_outcome(tmp_path / "experiments" / "removal").findings
@@ -136,13 +137,14 @@ def test_a_data_set_that_has_changed_is_looked_at_again(tmp_path):
         name="once",
         inputs={},
         outputs={"page": ComparisonPage},
-        parameters={"config": str},
+        parameters={},
+        sections=("dataset",),
         Do=lambda inputs, outputs, parameters: (made.append(1), outputs["page"].touch()),
     )
     data = tmp_path / "data.npz"
-    config = from_yaml(f"dataset: {{name: npz, data_dir: '{data}'}}").model_dump_json()
+    config = from_yaml(f"dataset: {{name: npz, data_dir: '{data}'}}")
     for content, count in (("a", 1), ("a", 1), ("as many", 2)):
         if not data.exists() or data.read_text() != content:
             data.write_text(content)
-        run_chain([Step(component, {"config": config})], tmp_path / "run", str)
+        run_chain([configured(component, config)], tmp_path / "run", str)
         assert len(made) == count

@@ -52,13 +52,13 @@ def test_a_list_stands_for_its_folder_until_a_file_of_it_changes(tmp_path):
 
 def test_trials_are_gathered_when_none_is_missing(tmp_path):
     folder = tmp_path / "shared"
-    config = {"config": CONFIG.model_dump_json(), "folder": str(folder)}
+    given = {"config": GATHER.settings(CONFIG), "folder": str(folder)}
     outputs = {"predictions": tmp_path / "predictions", "table": tmp_path / "table"}
     outputs["predictions"].mkdir()
     with pytest.raises(InputError, match="no worker has begun here"):
-        GATHER.Do({}, outputs, config)
-    TRAIN_WORKER.Do({}, {}, {**config, "worker": "1/2"})
-    GATHER.Do({}, outputs, config)
+        GATHER.Do({}, outputs, given)
+    TRAIN_WORKER.Do({}, {}, {**given, "worker": "1/2"})
+    GATHER.Do({}, outputs, given)
     trained = folder / "predictions"
     names = {path.name for path in trained.glob("*") if path.is_file()}
     assert {path.name for path in outputs["predictions"].iterdir()} == names
@@ -68,4 +68,4 @@ def test_trials_are_gathered_when_none_is_missing(tmp_path):
     assert outputs["table"].read_bytes() == (folder / "trials.csv").read_bytes()
     next(trained.glob("*.tfrecord")).unlink()
     with pytest.raises(InputError, match="1 of 3 shards are missing: run workers again"):
-        GATHER.Do({}, outputs, config)
+        GATHER.Do({}, outputs, given)

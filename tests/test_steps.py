@@ -1,6 +1,5 @@
 """Steps of a chain: which are skipped, which are run anew, and how they fail."""
 
-import json
 import os
 import shutil
 import subprocess
@@ -10,8 +9,9 @@ import pytest
 
 from tests.helpers.commands import ROOT
 from tfmem.components.component import Component
+from tfmem.config import from_yaml
 from tfmem.messages.errors import InputError
-from tfmem.pipelines.runner import ComponentError, Step, run_chain
+from tfmem.pipelines.runner import ComponentError, Step, configured, run_chain
 from tfmem.store.artifacts import Figures, Memorization, Page, Predictions
 
 
@@ -71,7 +71,7 @@ def test_what_is_skipped_depends_on_parameters_inputs_and_outputs(tmp_path):
 def test_data_are_looked_at_wherever_they_lie_in_their_folder(tmp_path):
     """Two pictures swapped between classes; one more; a split outside; a link that goes round."""
     ran = []
-    step = Component("read", {}, {}, {"config": str}, lambda *_: ran.append(1))
+    step = Component("read", {}, {}, {}, lambda *_: ran.append(1), ("dataset",))
     data, split = tmp_path / "data", tmp_path / "elsewhere"
     pictures = [data / "train" / name / "1.png" for name in ("cat", "dog")]
     for path in (*pictures, split / "cat" / "1.png"):
@@ -79,10 +79,12 @@ def test_data_are_looked_at_wherever_they_lie_in_their_folder(tmp_path):
         path.write_bytes(path.parent.name.encode())
     (data / "round").symlink_to(data)
 
+    settings = ["name=image_folder", f"data_dir={data}", "test_split=../elsewhere"]
+    config = from_yaml("", [f"dataset.{setting}" for setting in settings])
+
     def run():
         ran.clear()
-        settings = {"dataset": {"data_dir": str(data), "test_split": "../elsewhere"}}
-        run_chain([Step(step, {"config": json.dumps(settings)})], tmp_path / "run", str)
+        run_chain([configured(step, config)], tmp_path / "run", str)
         return len(ran)
 
     (tmp_path / "run").mkdir()
@@ -101,7 +103,6 @@ def test_data_are_looked_at_wherever_they_lie_in_their_folder(tmp_path):
 CHAIN = """
 import sys
 from pathlib import Path
-from tfmem.config import from_yaml
 for edited in ["", *sys.argv[1:], ""]:
     if edited:
         with open(edited, "a") as file:
@@ -110,12 +111,13 @@ for edited in ["", *sys.argv[1:], ""]:
         del sys.modules[name]
     import tfmem.pipelines.runner as runner
     from tfmem.components.audit import AUDIT
-    from tfmem.components.experiment import EXPERIMENTS
+    from tfmem.config import from_yaml
+    from tfmem.pipelines.experiments import step_of
     from tfmem.pipelines.memorization import memorization
     runner._run_step = lambda step, folder, is_ours: None
     config, said = from_yaml(""), []
-    added = EXPERIMENTS["removal"], EXPERIMENTS["typicality"], AUDIT
-    steps = [runner.Step(each, {"config": "{}"}) for each in added]
+    steps = [step_of(name, config) for name in ("removal", "typicality")]
+    steps.append(runner.configured(AUDIT, config))
     runner.run_chain([*memorization(config), *steps], Path("run"), said.append)
     print(*(line.split()[1] for line in said if line.endswith("…")))
 """

@@ -1,5 +1,7 @@
 """The main chain under the real TFX; `make test-tfx` installs that and runs this file."""
 
+import json
+
 import pytest
 
 from tfmem.components.manifests import MANIFEST_NAME
@@ -75,7 +77,8 @@ def test_kinds_parameters_and_code_are_in_ml_metadata(first):
     trained = store.get_executions_by_type("tfmem.components.tfx_adapter.train")[
         0
     ].custom_properties
-    assert '"trials":24' in trained["config"].string_value
+    assert json.loads(trained["training"].string_value)["trials"] == 24
+    assert trained["seed"].int_value == 0
     assert trained["code"].string_value == memorization(settings())[0].component.version
 
 

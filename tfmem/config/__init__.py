@@ -8,6 +8,7 @@ wrong type or an impossible value is an `InputError` that names the key.
 
 from __future__ import annotations
 
+from tfmem.config.base import Settings, UndeclaredError
 from tfmem.config.experiments import AuditSettings, ExperimentSettings
 from tfmem.config.models import (
     CnnSettings,
@@ -22,7 +23,7 @@ from tfmem.config.models import (
     TailSettings,
     TransformerSettings,
 )
-from tfmem.config.reading import differences, from_yaml
+from tfmem.config.reading import differences, from_sections, from_yaml
 from tfmem.config.steps import (
     AttributionSettings,
     AugmentationSettings,
@@ -57,6 +58,7 @@ __all__ = [
     "ResNetSettings",
     "SelectionSettings",
     "SelfInfluenceSettings",
+    "Settings",
     "SolverName",
     "Statistic",
     "TableSettings",
@@ -64,6 +66,8 @@ __all__ = [
     "TextSettings",
     "TrainingSettings",
     "TransformerSettings",
+    "UndeclaredError",
     "differences",
+    "from_sections",
     "from_yaml",
 ]

@@ -55,11 +55,38 @@ def from_yaml(
     try:
         return _plain(kind.model_validate(tree))
     except ValidationError as error:
-        told = _told(error.errors(), kind)
-        lines = [f"{_origin(key, changed, source)}{key}: {told[key]}" for key in told]
-        if more := len(lines) - _MOST_SAID:
-            lines[_MOST_SAID:] = [f"{source}: and {more:,} more"] if more > 0 else []
-        raise InputError("\n".join(lines)) from None
+        raise InputError(_lines(error, changed, source, kind)) from None
+
+
+def from_sections(tree: Mapping[str, Any], reader: str) -> Config:
+    """Reads some sections of a settings tree; others are not there, rather than at their defaults.
+
+    Args:
+      tree: the sections.
+      reader: who declared to depend on them.
+
+    Raises:
+      InputError: as `from_yaml` does.
+    """
+    fields = Config.model_fields
+    kinds: Any = {name: (fields[name].annotation, fields[name]) for name in tree if name in fields}
+    try:
+        read = create_model("Config", __base__=Settings, **kinds).model_validate(tree)
+        config = Config.model_construct(**read.__dict__).only(tree, reader)
+        config.check_sections()
+    except ValidationError as error:
+        raise InputError(_lines(error, (), reader, Config)) from None
+    except ValueError as error:
+        raise InputError(f"{reader}: settings: expected {error}") from None
+    return config
+
+
+def _lines(error: ValidationError, changed: Sequence[str], source: str, root: type[Config]) -> str:
+    told = _told(error.errors(), root)
+    lines = [f"{_origin(key, changed, source)}{key}: {told[key]}" for key in told]
+    if more := len(lines) - _MOST_SAID:
+        lines[_MOST_SAID:] = [f"{source}: and {more:,} more"] if more > 0 else []
+    return "\n".join(lines)
 
 
 def _with_sections(tree: dict[str, Any], experiments: Callable[[], Sections]) -> type[Config]:

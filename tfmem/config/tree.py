@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-from collections.abc import Collection
+from contextlib import suppress
 from typing import Annotated, Any
 
 import ruamel.yaml
 from pydantic import Field, model_validator
 
-from tfmem.config.base import Settings
+from tfmem.config.base import Settings, UndeclaredError
 from tfmem.config.experiments import ExperimentSettings
 from tfmem.config.models import (
     DenseSettings,
@@ -60,41 +60,19 @@ class Config(Settings):
     experiments: ExperimentSettings = ExperimentSettings()
 
     @model_validator(mode="after")
-    def _scaled_crops_are_cut_while_reading(self) -> Config:
-        if self.training.augmentation.random_resized_crop and not self.dataset.image_size:
-            raise ValueError("training.augmentation.random_resized_crop with dataset.image_size")
+    def _sections_go_together(self) -> Config:
+        self.check_sections()
         return self
 
-    @model_validator(mode="after")
-    def _only_images_are_augmented(self) -> Config:
-        of_text = isinstance(self.model, EncoderSettings | TransformerSettings)
-        if of_text and self.training.augmentation != AugmentationSettings():
-            raise ValueError(f"no training.augmentation with model.name: {self.model.name}")
-        return self
+    def check_sections(self) -> None:
+        """Checks that sections go together, as far as they are there.
 
-    @model_validator(mode="after")
-    def _probabilities_are_there(self) -> Config:
-        if self.estimation.statistic == "probability":
-            if self.selection.pairs == "all":
-                raise ValueError(
-                    "estimation.statistic: correctness with selection.pairs: all (of probabilities "
-                    "only pairs of one class are estimated)"
-                )
-            if not self.training.probabilities:
-                raise ValueError(
-                    "training.probabilities: true with estimation.statistic: probability"
-                )
-        return self
-
-    def only(self, sections: Collection[str]) -> Config:
-        """The same settings, of which but these sections are there; others are AttributeErrors.
-
-        Who is given it can depend on nothing that has not been declared.
+        Raises:
+          ValueError: saying what was expected.
         """
-        kept = self.model_copy()
-        for name in type(self).model_fields.keys() - set(sections):
-            del kept.__dict__[name]
-        return kept
+        for check in (_check_crops, _check_augmentation, _check_statistic):
+            with suppress(UndeclaredError):
+                check(self)
 
     def trial_settings(self) -> dict[str, Any]:
         """The settings on which the predictions of trial `k` depend, beside `k` and the data."""
@@ -129,3 +107,28 @@ class Config(Settings):
         yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
         yaml.dump(self.model_dump(mode="json"), text)
         return text.getvalue()
+
+
+def _check_crops(config: Config) -> None:
+    """Scaled crops are cut while images are read."""
+    if config.training.augmentation.random_resized_crop and not config.dataset.image_size:
+        raise ValueError("training.augmentation.random_resized_crop with dataset.image_size")
+
+
+def _check_augmentation(config: Config) -> None:
+    """Only images are augmented."""
+    of_text = isinstance(config.model, EncoderSettings | TransformerSettings)
+    if of_text and config.training.augmentation != AugmentationSettings():
+        raise ValueError(f"no training.augmentation with model.name: {config.model.name}")
+
+
+def _check_statistic(config: Config) -> None:
+    """Probabilities are estimated for pairs of one class, from records that have them."""
+    if config.estimation.statistic == "probability":
+        if config.selection.pairs == "all":
+            raise ValueError(
+                "estimation.statistic: correctness with selection.pairs: all (of probabilities "
+                "only pairs of one class are estimated)"
+            )
+        if not config.training.probabilities:
+            raise ValueError("training.probabilities: true with estimation.statistic: probability")

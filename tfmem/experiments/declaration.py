@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -53,7 +52,7 @@ class Given(Generic[S]):
 
     Attributes:
       run: opens the artifacts that the experiment needs; another one is a LookupError.
-      config: the sections that it declares; another one is an AttributeError.
+      config: the sections that it declares; another one is an UndeclaredError.
       settings: its own.
       folder: to work in; if the experiment is stopped, it is conducted again on the same folder.
       places: where each artifact that it needs is, by the name of its kind.
@@ -143,25 +142,20 @@ class Experiment(Generic[S]):
             written if isinstance(written, self.settings) else self.settings.model_validate(written)
         )
 
-    def sliced(self, config: Config) -> str:
-        """The settings that decide the outcome, and no others, as JSON."""
-        known = config.model_dump(mode="json", include=set(self.sections))
-        own = self.settings_in(config).model_dump(mode="json")
-        return json.dumps({**known, "experiments": {self.section: own}})
-
-    def given(self, text: str, places: Mapping[str, Path], folder: Path) -> Given[S]:
+    def given(
+        self, config: Config, settings: S, places: Mapping[str, Path], folder: Path
+    ) -> Given[S]:
         """What the experiment is conducted with.
 
         Args:
-          text: the settings, as `sliced` gives them.
+          config: the sections that it declares; others cannot be read.
+          settings: its own.
           places: where its inputs are, by their names, those of used experiments included.
           folder: to work in.
         """
-        config = Config.model_validate_json(text)
         needed = _Needed(self.name, {kind.name: places[kind.name] for kind in self.needs})
         used = {name: places[name] for name in self.uses if name in places}
-        only = config.only(self.sections)
-        return Given(Run(needed), only, self.settings_in(config), folder, needed, used)
+        return Given(Run(needed), config, settings, folder, needed, used)
 
     def check(self, config: Config, data: Callable[[], AnyDataset]) -> None:
         """Makes sure that the experiment can be conducted.
