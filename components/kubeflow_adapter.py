@@ -11,7 +11,8 @@ a platform that serves earlier results would otherwise not notice that it has ch
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -33,12 +34,13 @@ _PROGRAM = (
 )
 
 
-def adapt(component: Component, image: str) -> Any:
+def adapt(component: Component, image: str, optional: Collection[str] = ()) -> Any:
     """Turns a component into one of Kubeflow's.
 
     Args:
       component: what to do.
       image: the container image to do it in; tfmem and kfp are installed there.
+      optional: names of those of its optional inputs that it is given.
 
     Returns:
       What makes a task in a pipeline, from the component's parameters, its inputs, and `code`: the
@@ -51,7 +53,7 @@ def adapt(component: Component, image: str) -> Any:
         arguments = ["--executor_input", _EXECUTOR_INPUT, "--function_to_execute", name]
         return dsl.ContainerSpec(image=image, command=["python3", "-c", _PROGRAM], args=arguments)
 
-    return dsl.container_component(_with_interface(container, component))
+    return dsl.container_component(_with_interface(container, component, optional))
 
 
 def step(name: str) -> Callable[..., None]:
@@ -63,21 +65,34 @@ def step(name: str) -> Callable[..., None]:
     component = found(name)
 
     def perform_step(code: str, **values: Any) -> None:
+        inputs = {**component.inputs, **component.optional}
         given, made, parameters = (
-            {key: values[key] for key in names}
-            for names in (component.inputs, component.outputs, kinds(component))
+            {
+                key: values[identifier(key)]
+                for key in names
+                if values.get(identifier(key)) is not None
+            }
+            for names in (inputs, component.outputs, kinds(component))
         )
         perform(name, code, given, made, parameters)
 
-    return _with_interface(perform_step, component)
+    return _with_interface(perform_step, component, component.optional)
 
 
-def _with_interface(function: Callable[..., Any], component: Component) -> Callable[..., Any]:
+def identifier(name: str) -> str:
+    """What an input is called in Kubeflow, where names are Python's."""
+    return re.sub(r"\W", "_", name)
+
+
+def _with_interface(
+    function: Callable[..., Any], component: Component, optional: Collection[str]
+) -> Callable[..., Any]:
     """Gives a function the name and the signature by which kfp knows a component."""
+    inputs = {**component.inputs, **{name: component.optional[name] for name in optional}}
     interface: dict[str, Any] = {
         **dict.fromkeys(kinds(component), str),  # of numbers the platform keeps 53 bits
         "code": str,
-        **{name: dsl.Input[_type(kind)] for name, kind in component.inputs.items()},
+        **{identifier(name): dsl.Input[_type(kind)] for name, kind in inputs.items()},
         **{name: dsl.Output[_type(kind)] for name, kind in component.outputs.items()},
     }
     function.__name__, function.__annotations__ = component.name, interface
@@ -114,8 +129,10 @@ def perform(
       InputError: if the image holds other code, or an input is of another kind.
     """
     component = referenced(name, code)
-    for key, kind in component.inputs.items():
-        if (received := given[key].metadata.get(_KIND)) != kind.__name__:
+    for key, artifact in given.items():
+        kind = {**component.inputs, **component.optional}[key]
+        received = artifact.metadata.get(_KIND)
+        if kind.__name__ not in str(received).split():
             raise InputError(
                 f"component {component.name}: input {key!r}: expected {kind.__name__}, received "
                 f"{received!r}"
@@ -123,7 +140,8 @@ def perform(
     for key, kind in component.outputs.items():
         folder = Path(made[key].path)
         (folder.parent if Path(kind.place).suffix else folder).mkdir(parents=True, exist_ok=True)
-        made[key].metadata[_KIND] = kind.__name__
+        kinds_above = [each.__name__ for each in kind.__mro__[:-2]]  # all but Artifact and object
+        made[key].metadata[_KIND] = " ".join(kinds_above)
     inputs = {key: Path(artifact.path) for key, artifact in given.items()}
     outputs = {key: Path(artifact.path) for key, artifact in made.items()}
     component.Do(inputs, outputs, collect(component, parameters))

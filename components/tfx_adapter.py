@@ -75,7 +75,8 @@ def adapt(
     Args:
       component: what to do.
       parameters: its parameters; `beam_args` become the Beam options of the node.
-      inputs: outputs of other nodes, by the names of the component's inputs.
+      inputs: outputs of other nodes, by the names of the component's inputs, those of its optional
+        inputs that there are included; they may be of kinds below the component's.
       folder: where a resumable component works; its artifacts are then lists of files there.
 
     Raises:
@@ -90,7 +91,7 @@ def adapt(
         "PARAMETERS": {
             name: ExecutionParameter(type=type(value)) for name, value in properties.items()
         },
-        "INPUTS": _channels(component.inputs),
+        "INPUTS": {name: ChannelParameter(type=channel.type) for name, channel in inputs.items()},
         "OUTPUTS": _channels(component.outputs),
     }
     uses_beam = _BEAM in component.parameters
@@ -194,7 +195,8 @@ def _perform(
     parameters = {**collect(component, properties), **more}
     inputs = {
         name: resolve(_place(kind, Path(given[name][0].uri)))
-        for name, kind in component.inputs.items()
+        for name, kind in {**component.inputs, **component.optional}.items()
+        if name in given
     }
     outputs = {
         name: _place(kind, Path(made[name][0].uri)) for name, kind in component.outputs.items()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 from tfmem.components.experiment import EXPERIMENTS, own_parameter
@@ -10,6 +11,7 @@ from tfmem.components.report import EXPERIMENTS_ALONE, REPORT
 from tfmem.config import Config
 from tfmem.datasets import load
 from tfmem.experiments import declared
+from tfmem.messages.errors import InputError
 from tfmem.pipelines.memorization import run
 from tfmem.pipelines.runner import Step, configured
 from tfmem.pipelines.self_influence import attribution, records, self_influence
@@ -39,6 +41,36 @@ def experiment(name: str, config: Config, out: Path, beam_args: Sequence[str] = 
         step,
         *([] if alone else [step_of(each, config) for each in declared()[name].followed_by]),
         page(config, not alone or (out / Figures.place).exists(), bool(step.wired)),
+    ]
+
+
+def experiments(names: Sequence[str], config: Config, beam_args: Sequence[str] = ()) -> list[Step]:
+    """A run, several experiments with what they begin with, and one page.
+
+    Args:
+      names: of the experiments; one that uses the outcomes of others comes after them.
+      config: the settings.
+      beam_args: options of Beam.
+
+    Raises:
+      InputError: if there is no such experiment, or settings or data lack what one needs.
+    """
+    known, data = declared(), cache(lambda: load(config.dataset))
+    for name in names:
+        if name not in known:
+            raise InputError(f"experiment {name}: expected one of {', '.join(known)}")
+        known[name].check(config, data)
+    steps = [
+        step_of(name, config) for name in sorted(names, key=lambda name: bool(known[name].uses))
+    ]
+    needed = {kind for step in steps for kind in step.inputs.values()}
+    of_one_model = records(config) in needed or Attributions in needed
+    return [
+        *run(config, beam_args),
+        *(self_influence(config) if of_one_model else []),
+        *(attribution(config) if Attributions in needed else []),
+        *steps,
+        page(config, there=True),
     ]
 
 

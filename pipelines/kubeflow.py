@@ -18,7 +18,7 @@ from tfmem.config import Config
 from tfmem.messages.errors import InputError
 from tfmem.pipelines.cli import main
 from tfmem.pipelines.cli.commands import with_examples
-from tfmem.pipelines.cli.options import BeamArgs, ConfigFile, Set, done, settings_of
+from tfmem.pipelines.cli.options import BeamArgs, ConfigFile, Experiments, Set, done, settings_of
 
 if TYPE_CHECKING:
     from tfmem.components.component import Component
@@ -37,6 +37,7 @@ def pipeline(
     cpu: str | None = None,
     memory: str | None = None,
     accelerator: str | None = None,
+    names: Sequence[str] = (),
 ) -> Any:
     """The chain as a Kubeflow pipeline.
 
@@ -53,9 +54,10 @@ def pipeline(
       cpu: what each worker gets, as `8`.
       memory: what each worker gets, as `32G`.
       accelerator: what each worker gets one of, as `NVIDIA_TESLA_T4` or `nvidia.com/gpu`.
+      names: of experiments.
 
     Raises:
-      InputError: if kfp is not installed.
+      InputError: if kfp is not installed, or an experiment lacks what it needs.
     """
     try:
         from kfp import dsl
@@ -63,16 +65,18 @@ def pipeline(
         raise InputError(f"{error}: it comes with `pip install 'tfmem[kfp]'`") from None
 
     from tfmem.components.gather import GATHER
-    from tfmem.components.kubeflow_adapter import adapt
+    from tfmem.components.kubeflow_adapter import adapt, identifier
     from tfmem.components.parameters import kinds, spread
     from tfmem.components.train_worker import TRAIN_WORKER
-    from tfmem.pipelines.memorization import estimation, presentation, training
+    from tfmem.pipelines.experiments import experiments
 
     def task(component: "Component", values: Mapping[str, Any], given: Mapping[str, Any]) -> Any:
         own = {key: values[key] for key in kinds(component)}
-        return adapt(component, image)(code=component.version, **own, **given)
+        inputs = {identifier(name): artifact for name, artifact in given.items()}
+        adapted = adapt(component, image, given.keys() & component.optional.keys())
+        return adapted(code=component.version, **own, **inputs)
 
-    steps = [*training(config), *estimation(config, beam_args), *presentation()]
+    steps = experiments(names, config, beam_args)
     defaults: dict[str, str] = {}
     for step in steps:
         defaults |= {key: str(v) for key, v in spread(step.component, step.parameters).items()}
@@ -93,7 +97,9 @@ def pipeline(
         gathered = task(GATHER, values, {}).after(worker).set_caching_options(False)
         made = {kind: gathered.outputs[name] for name, kind in GATHER.outputs.items()}
         for step in steps[1:]:
-            given = {key: made[kind] for key, kind in step.component.inputs.items()}
+            given = {key: made[kind] for key, kind in step.inputs.items()}
+            optional = step.component.optional.items()
+            given |= {key: made[kind] for key, kind in optional if kind in made}
             done = task(step.component, values, given)
             made |= {kind: done.outputs[key] for key, kind in step.component.outputs.items()}
 
@@ -122,6 +128,7 @@ def command(
     image: Annotated[str, typer.Option(help="Container image with tfmem[kfp].")],
     output: Annotated[Path, typer.Option(help="The file to write, called .yaml.")],
     set: Set = [],  # noqa: B006
+    experiment: Experiments = [],  # noqa: B006
     workers: Annotated[int, typer.Option(help="How many containers train at once.", min=1)] = 1,
     cpu: Annotated[str | None, typer.Option(help="Of each: such as 8.")] = None,
     memory: Annotated[str | None, typer.Option(help="Of each: such as 32G.")] = None,
@@ -130,16 +137,16 @@ def command(
     ] = None,
     beam: BeamArgs = None,
 ) -> None:
-    """Compile the chain of `tfmem run` for Kubeflow Pipelines and Vertex AI."""
+    """Compile the chain of `tfmem run`, and experiments, for Kubeflow Pipelines and Vertex AI."""
     from tfmem.aggregation.runners import beam_options
 
     settings = settings_of(config, set)
     beam_options(beam or [])
     if output.suffix != ".yaml" or not output.absolute().parent.is_dir():
         raise InputError(f"--output {output}: expected a file called .yaml in a folder that exists")
-    made = pipeline(
-        settings, f"tfmem-{config.stem}", image, workers, beam or [], cpu, memory, accelerator
-    )
+    name = f"tfmem-{config.stem}"
+    arguments = beam or [], cpu, memory, accelerator, experiment
+    made = pipeline(settings, name, image, workers, *arguments)
     from kfp import compiler
 
     with tempfile.TemporaryDirectory(dir=output.absolute().parent, prefix=".unfinished-") as folder:

@@ -5,6 +5,8 @@ python -m tfmem.pipelines.tfx_local digits --out runs/tfx
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +18,15 @@ from tfmem.messages.errors import InputError
 from tfmem.messages.terminal import say
 from tfmem.pipelines.cli import main
 from tfmem.pipelines.cli.commands import with_examples
-from tfmem.pipelines.cli.options import BeamArgs, ConfigFile, Out, Set, done, settings_of
+from tfmem.pipelines.cli.options import (
+    BeamArgs,
+    ConfigFile,
+    Experiments,
+    Out,
+    Set,
+    done,
+    settings_of,
+)
 
 if TYPE_CHECKING:
     from tfmem.components.tfx_adapter import Execution
@@ -25,8 +35,10 @@ if TYPE_CHECKING:
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 
-def run_under_tfx(config: Config, out: Path, beam_args: Sequence[str] = ()) -> list[Execution]:
-    """Trains, estimates, selects pairs, draws figures and writes a page.
+def run_under_tfx(
+    config: Config, out: Path, beam_args: Sequence[str] = (), names: Sequence[str] = ()
+) -> list[Execution]:
+    """Trains, estimates, selects pairs, draws figures, conducts experiments and writes a page.
 
     What was made from the same inputs, parameters and code is served from `out`.
 
@@ -35,6 +47,7 @@ def run_under_tfx(config: Config, out: Path, beam_args: Sequence[str] = ()) -> l
       out: receives `metadata.sqlite`, `artifacts`, and in `trials` a folder for each set of trials,
         where a run that was stopped continues.
       beam_args: options for Beam.
+      names: of experiments.
 
     Returns:
       The steps in the order in which they ran, as ML Metadata has them.
@@ -48,15 +61,23 @@ def run_under_tfx(config: Config, out: Path, beam_args: Sequence[str] = ()) -> l
         raise InputError(
             f"{error}: `make .venv-tfx/installed` makes an environment with TFX"
         ) from None
-    from tfmem.pipelines.memorization import memorization
+    from tfmem.components.parameters import spread
+    from tfmem.components.train import TRAIN
+    from tfmem.pipelines.experiments import experiments
 
     trials = out / "trials" / config.digest().hex()[:16]
     trials.mkdir(parents=True, exist_ok=True)
     channels: dict[type[Artifact], Any] = {}
     nodes = []
-    for step in memorization(config, beam_args):
-        given = {name: channels[kind] for name, kind in step.component.inputs.items()}
-        nodes.append(adapt(step.component, step.parameters, given, trials))
+    for step in experiments(names, config, beam_args):
+        given = {name: channels[kind] for name, kind in step.inputs.items()}
+        optional = step.component.optional.items()
+        given |= {name: channels[kind] for name, kind in optional if kind in channels}
+        # More trials go on in the folder of fewer; what else changes would change what is served.
+        own = json.dumps(spread(step.component, step.parameters), sort_keys=True).encode()
+        above = () if step.component is TRAIN else (hashlib.sha256(own).hexdigest()[:16],)
+        folder = trials.joinpath(*above)
+        nodes.append(adapt(step.component, step.parameters, given, folder))
         for name, kind in step.component.outputs.items():
             channels[kind] = nodes[-1].outputs[name]
     run_locally("tfmem", nodes, out)
@@ -68,17 +89,25 @@ def run_under_tfx(config: Config, out: Path, beam_args: Sequence[str] = ()) -> l
         "python -m tfmem.pipelines.tfx_local digits --out runs/tfx",
         "python -m tfmem.pipelines.tfx_local digits --out runs/tfx -- "
         "--direct_running_mode=multi_processing --direct_num_workers=2",
+        "python -m tfmem.pipelines.tfx_local configs/digits.yaml --out runs/tfx "
+        "--experiment removal --experiment seeds",
     )
 )
-def command(config: ConfigFile, out: Out, set: Set = [], beam: BeamArgs = None) -> None:  # noqa: B006
-    """Run the chain of `tfmem run` under TFX's LocalDagRunner."""
+def command(
+    config: ConfigFile,
+    out: Out,
+    set: Set = [],  # noqa: B006
+    experiment: Experiments = [],  # noqa: B006
+    beam: BeamArgs = None,
+) -> None:
+    """Run the chain of `tfmem run`, and experiments, under TFX's LocalDagRunner."""
     from tfmem.aggregation.runners import beam_options
     from tfmem.store.artifacts import Page
 
     settings = settings_of(config, set)
     beam_options(beam or [])
     folders: dict[str, Path] = {}
-    for step in run_under_tfx(settings, out, beam or []):
+    for step in run_under_tfx(settings, out, beam or [], experiment):
         folders |= step.folders
         given, made = (
             ", ".join(f"{name} {number}" for name, number in sorted(artifacts.items()))

@@ -57,6 +57,10 @@ Set = Annotated[
     list[str],
     typer.Option("--set", metavar="KEY=VALUE", help="Change one setting. May be repeated."),
 ]
+Experiments = Annotated[
+    list[str],
+    typer.Option("--experiment", metavar="NAME", help="Conduct it, too; may be repeated."),
+]
 BeamArgs = Annotated[
     list[str] | None,
     typer.Argument(
