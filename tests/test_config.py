@@ -1,8 +1,9 @@
+import pickle
 import tracemalloc
 
 import pytest
 
-from tfmem.config import differences, from_yaml
+from tfmem.config import TrainingSettings, UndeclaredError, differences, from_yaml
 from tfmem.messages.errors import InputError
 from tfmem.pipelines.cli.options import settings_of
 
@@ -135,3 +136,23 @@ def test_a_file_without_settings_is_refused_and_one_of_defaults_is_not(tmp_path)
         settings_of(path, [])
     with pytest.raises(InputError, match=r"none\.yaml: cannot be read: No such file"):
         settings_of(tmp_path / "none.yaml", [])
+
+
+def test_what_is_not_declared_cannot_be_read():
+    config = from_yaml("", ["training.trials=9", "selection.influence=0.5", "seed=3"])
+    kept = config.only(("seed", "training", "experiments.audit"), "component x")
+    kept = kept.without(("training.trials",), "component x")
+    assert (kept.seed, kept.training.epochs) == (3, config.training.epochs)
+    assert kept.experiments.audit == config.experiments.audit
+    unread = "selection", "training.trials", "experiments.estimator"
+    for key in unread:
+        above, _, name = key.rpartition(".")
+        part = getattr(kept, above) if above else kept
+        with pytest.raises(UndeclaredError, match=f"component x: {name} is not among"):
+            getattr(part, name)
+    copied = pickle.loads(pickle.dumps(kept.model_copy(update={"seed": 4})))
+    assert not copied.has("selection")
+    written = from_yaml(kept.to_yaml())
+    assert written.training == TrainingSettings()
+    whole = config.only(("seed", "dataset", "model", "training"), "x")
+    assert whole.without(("training.trials",), "x").digest() == config.digest()

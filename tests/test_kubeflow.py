@@ -11,7 +11,12 @@ import pytest
 import ruamel.yaml
 
 from tfmem.config import from_yaml
+from tfmem.experiments import declared
+from tfmem.experiments.declaration import Experiment
 from tfmem.messages.errors import InputError
+from tfmem.pipelines.cli.options import settings_of
+from tfmem.pipelines.experiments import experiments
+from tfmem.pipelines.kubeflow import pipeline
 from tfmem.pipelines.memorization import memorization
 from tfmem.pipelines.runner import run_chain
 
@@ -100,6 +105,44 @@ def test_the_specification_read_back_runs_and_gives_the_bytes_of_our_own_runner(
     assert len(list(root.glob("for-loop-*-iteration-*"))) == 2
     table = csv.DictReader((root / "gather/table").read_text().splitlines())
     assert {row["worker"] for row in table} <= {"0/2", "1/2"}
+
+
+def test_experiments_of_three_kinds_run_as_under_our_own_runner(tmp_path):
+    """On a run, on memorization, and on one model: with optional inputs, and with dashes."""
+    from kfp import components, local
+
+    tiny = [
+        "training={trials: 8, epochs: 2, stack_size: 8, lanes: 1}",
+        "experiments={removal: {thresholds: [0.1], repeats: 2}, seeds: {models: 2}}",
+    ]
+    names = ["removal", "instances", "seeds"]
+    options = [word for setting in tiny for word in ("--set", setting)]
+    options += [word for name in names for word in ("--experiment", name)]
+    compile_pipeline(tmp_path / "pipeline.yaml", *options)
+    local.init(runner=local.SubprocessRunner(use_venv=False), pipeline_root=str(tmp_path / "root"))
+    loaded = components.load_component_from_file(str(tmp_path / "pipeline.yaml"))
+    loaded(folder=str(tmp_path / "shared"))
+    config = settings_of(Path("digits"), tiny)
+    run_chain(experiments(names, config), tmp_path / "own", str)
+    (root,) = (tmp_path / "root").iterdir()
+    for name in names:
+        own = tmp_path / "own" / "experiments" / name / "table.csv"
+        assert (root / name / "outcome" / "table.csv").read_bytes() == own.read_bytes()
+    assert (root / "report/report").read_bytes() == (tmp_path / "own/report.html").read_bytes()
+
+
+def test_all_experiments_compile(tmp_path, monkeypatch):
+    from kfp import compiler
+
+    monkeypatch.setattr(Experiment, "check", lambda *_: None)  # of data, which some need others
+    made = pipeline(from_yaml(""), "all", "python-tfmem:1", names=list(declared()))
+    compiler.Compiler().compile(made, str(tmp_path / "all.yaml"))
+    tasks = ruamel.yaml.YAML(typ="safe", pure=True).load((tmp_path / "all.yaml").read_text())
+    tasks = tasks["root"]["dag"]["tasks"]
+    assert tasks.keys() >= declared().keys()
+    given = tasks["report"]["inputs"]["artifacts"]
+    assert given.keys() >= {"last_k_layers", "self_influence_fast", "removal"}
+    assert "leave_one_out" in tasks["fraction"]["inputs"]["artifacts"]
 
 
 def test_a_step_refuses_artifacts_of_another_kind_and_other_code(tmp_path):

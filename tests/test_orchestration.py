@@ -7,11 +7,14 @@ from tfmem.components.audit import AUDIT
 from tfmem.components.experiment import EXPERIMENTS
 from tfmem.components.gather import GATHER
 from tfmem.components.manifests import resolve, write_manifest
+from tfmem.components.parameters import collect, spread
 from tfmem.components.references import reference, referenced
 from tfmem.components.self_influence import SELF_INFLUENCE
 from tfmem.components.train_worker import TRAIN_WORKER
 from tfmem.config import from_yaml
 from tfmem.messages.errors import InputError
+from tfmem.pipelines.audit import audit
+from tfmem.pipelines.experiments import step_of
 from tfmem.pipelines.memorization import memorization
 
 CONFIG = from_yaml(
@@ -28,6 +31,31 @@ def test_components_are_found_by_name_and_other_code_is_refused():
         assert referenced(name, component.version) is component
         with pytest.raises(InputError, match="made with code 0123, here is"):
             referenced(name, "0123")
+
+
+def test_parameters_of_all_components_survive_an_orchestrator():
+    config = CONFIG.model_copy(update={"seed": 2**63 - 1})
+    steps = [*audit(config), *memorization(config)]
+    steps += [step_of(name, config) for name in EXPERIMENTS]
+    for step in steps:
+        held = spread(step.component, step.parameters)
+        assert {type(value) for value in held.values()} <= {int, str}
+        assert collect(step.component, held) == step.parameters
+        texts = {name: str(value) for name, value in held.items()}  # as Kubeflow has them
+        assert collect(step.component, texts) == step.parameters
+
+
+def test_edited_parameters_are_validated():
+    held = spread(GATHER, {"config": GATHER.settings(CONFIG), "folder": "x"})
+    crops = '{"augmentation": {"random_resized_crop": true}}'
+    for name, text, words in (
+        ("training", '{"trials": 1}', r"component gather: training\.trials: expected"),
+        ("training", '{"trails": 9}', r"training\.trails: unknown key; did you mean 'trials'"),
+        ("training", "{", "training: expected JSON"),
+        ("training", crops, "expected training.augmentation.random_resized_crop with dataset"),
+    ):
+        with pytest.raises(InputError, match=words):
+            collect(GATHER, {**held, name: text})
 
 
 def test_a_list_stands_for_its_folder_until_a_file_of_it_changes(tmp_path):

@@ -1,11 +1,17 @@
 """The main chain under the real TFX; `make test-tfx` installs that and runs this file."""
 
 import json
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from tfmem.components.manifests import MANIFEST_NAME
+from tfmem.components.manifests import MANIFEST_NAME, resolve
 from tfmem.config import from_yaml
+from tfmem.experiments import declared
+from tfmem.experiments.declaration import Experiment
+from tfmem.pipelines.cli.options import settings_of
+from tfmem.pipelines.experiments import experiments
 from tfmem.pipelines.memorization import memorization
 from tfmem.pipelines.runner import run_chain
 from tfmem.pipelines.tfx_local import run_under_tfx
@@ -18,6 +24,13 @@ BEAM = "--runner=FnApiRunner"
 
 def settings(*more):
     return from_yaml("", [*SETTINGS, *more])
+
+
+EXPERIMENTS = ["removal", "instances", "seeds"]  # on a run, on memorization, on one model
+TINY = [
+    "training={trials: 8, epochs: 2, stack_size: 8, lanes: 1}",
+    "experiments={removal: {thresholds: [0.1], repeats: 2}, seeds: {models: 2}}",
+]
 
 
 def run(out, *more):
@@ -98,6 +111,34 @@ def test_what_is_unchanged_is_served_and_what_is_changed_is_not(first, monkeypat
         other = run(out)
     assert served(other) == ["train"]
     assert served(run(out)) == STEPS
+
+
+def test_experiments_of_three_kinds_give_the_tables_of_our_own_runner(tmp_path):
+    config = settings_of(Path("digits"), TINY)
+    steps = {step.component: step for step in run_under_tfx(config, tmp_path, [BEAM], EXPERIMENTS)}
+    run_chain(experiments(EXPERIMENTS, config), tmp_path / "own", str)
+    for name in EXPERIMENTS:
+        made = steps[name].folders["outcome"]
+        own = tmp_path / "own" / "experiments" / name / "table.csv"
+        assert (resolve(made) / "table.csv").read_bytes() == own.read_bytes()
+        assert set(steps["report"].inputs.values()) >= set(steps[name].outputs.values())
+    ours = tmp_path / "own" / "report.html"
+    assert (steps["report"].folders["report"] / "report.html").read_bytes() == ours.read_bytes()
+
+
+def test_all_experiments_compile(tmp_path, monkeypatch):
+    from tfx.dsl.compiler.compiler import Compiler
+
+    from tfmem.components import tfx_adapter
+
+    compiled = []
+    runner = SimpleNamespace(run=lambda pipeline: compiled.append(Compiler().compile(pipeline)))
+    monkeypatch.setattr(tfx_adapter, "LocalDagRunner", lambda: runner)
+    monkeypatch.setattr(tfx_adapter, "last_run", lambda out: [])
+    monkeypatch.setattr(Experiment, "check", lambda *_: None)  # of data, which some need others
+    run_under_tfx(settings(), tmp_path, [BEAM], list(declared()))
+    nodes = {node.pipeline_node.node_info.id for node in compiled[0].nodes}
+    assert nodes >= {*declared(), "report", "attribution"}
 
 
 def test_a_failed_step_keeps_its_trials_and_leaves_no_artifact(tmp_path, monkeypatch):
