@@ -48,7 +48,7 @@ def _section(each: Experiment[Any]) -> str:
         f"Reads {', '.join([*needs, *uses])}. It is conducted again when these change, or a "
         f"setting in {sections}.",
         "",
-        f"    tfmem experiment {each.name} configs/digits.yaml --out runs/digits",
+        f"    tfmem experiment {each.name} digits --out runs/digits",
         "",
     ]
     if rows := _settings(each):
