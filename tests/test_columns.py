@@ -79,7 +79,7 @@ def test_a_share_is_held_out_and_decides_nothing(folder):
         ({"leave_out": ("name",)}, "dataset.table.leave_out: expected one of .* received 'name'"),
         ({"most_categories": 3, "leave_out": ("PassengerId",)},
          r"received 'Name' \(4\); dataset.table.leave_out=\['PassengerId', 'Name'\]"),
-        ({"leave_out": tuple(name for name in HEADER if name != "Survived")}, "a column of inputs"),
+        ({"leave_out": tuple(name for name in HEADER if name != "Survived")}, "an input column"),
         ({"test_share": 0.01}, "dataset.table.test_share: expected some of the 4"),
     ],
 )  # fmt: skip

@@ -31,14 +31,14 @@ _LOCAL = ("npz", "image_folder", "text_files", "table", "treebank")
 
 
 def load(settings: DatasetSettings) -> AnyDataset:
-    """Loads a data set, keeps the classes asked for, and adds the label noise asked for.
+    """Loads the data set that `settings` names, keeps some classes, and adds label noise.
 
     Returns:
       A `StreamedDataset` if `dataset.image_size` is set, a `TextDataset` for text, else a
       `Dataset`.
 
     Raises:
-      InputError: saying which file, name or setting is wrong and what to do.
+      InputError: if a file, a name or a setting is wrong; the error says what to do.
     """
     dataset = _load(settings)
     if settings.classes is not None:
@@ -55,7 +55,7 @@ def load(settings: DatasetSettings) -> AnyDataset:
 
 
 def _load(settings: DatasetSettings) -> AnyDataset:
-    """From the files in `data_dir` if they are of a known form, else through TFDS."""
+    """Loads a data set from the files in `data_dir` if their form is known, else through TFDS."""
     path = Path(settings.data_dir).expanduser() if settings.data_dir is not None else None
     if settings.name in _LOCAL and path is None:
         raise InputError(f"dataset.data_dir: expected a path with dataset.name={settings.name}")
@@ -87,6 +87,6 @@ def _refuse_settings_of_streams(settings: DatasetSettings) -> None:
     for key, received in (("image_size", settings.image_size), ("test_split", settings.test_split)):
         if received not in (None, "test"):
             raise InputError(
-                f"dataset.{key}: for image folders and data sets of TFDS only; {settings.name} in "
-                f"{settings.data_dir} has its own, received {received!r}"
+                f"dataset.{key}: only image folders and data sets of TFDS take this setting; "
+                f"{settings.name} in {settings.data_dir} does not, received {received!r}"
             )

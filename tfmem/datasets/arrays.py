@@ -1,4 +1,4 @@
-"""A data set in one npz file of arrays: images, or features that some other model has computed."""
+"""A data set in one npz file of arrays: images, or features that another model has computed."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from tfmem.store.npz import read_npz
 
 _SPLITS = ("train", "test")
 _CHANNELS = (1, 3, 4)
-_LEAST_SIDE = 8  # of an image whose axes can be told apart by their lengths
-_UNSCALED = 100  # floats beyond it are said: models rarely learn from them
+_LEAST_SIDE = 8  # pixels; axes of smaller images cannot be told apart by their lengths
+_UNSCALED = 100  # larger floats cause a warning, because models rarely learn from them
 
 _Arrays = Mapping[str, np.ndarray]
 
@@ -24,18 +24,18 @@ _Arrays = Mapping[str, np.ndarray]
 def load_npz(path: Path, settings: DatasetSettings) -> Dataset:
     """Reads a file with images or features and labels of both splits; nothing is unpickled.
 
-    Its arrays: `train_images` and `test_images` (`[n, height, width]` or `[n, height, width,
+    The file holds `train_images` and `test_images` (`[n, height, width]` or `[n, height, width,
     channels]`, uint8, other integers from 0 to 255, or floats `[n, ...]`), or `train_features` and
     `test_features` (numbers `[n, width]`); `train_labels` and `test_labels`; optionally
     `class_names` (strings `[classes]`). `x_train`, `y_train`, `x_test` and `y_test`, as Keras has
     them, are taken too. Labels are numbers, whole floats or strings, `[n]` or `[n, 1]`, or one-hot
     `[n, classes]`; see `as_classes`. Without test arrays there are no test examples.
 
-    Models see arrays divided by `dataset.white`. float16 stays so in memory, float64 becomes
+    Models see arrays divided by `dataset.white`. float16 stays float16 in memory, float64 becomes
     float32.
 
     Raises:
-      InputError: naming the array that is missing or wrong.
+      InputError: if an array is missing or wrong; the error names it.
     """
     if not path.is_file():
         raise InputError(f"dataset.data_dir: expected an npz file, there is none at {path}")
@@ -73,7 +73,7 @@ def _rows(values: np.ndarray, kept: np.ndarray) -> np.ndarray:
 
 
 def _named(path: Path, found: _Arrays) -> dict[str, np.ndarray]:
-    """The arrays under tfmem's names."""
+    """The arrays of a file under tfmem's names, whether it uses these or Keras' names."""
     named = dict(found)
     for split in _SPLITS:
         for short, kind in (("x", "images"), ("y", "labels")):
@@ -87,7 +87,7 @@ def _named(path: Path, found: _Arrays) -> dict[str, np.ndarray]:
 
 
 def _with_test(path: Path, kind: str, found: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """With test arrays of no rows where there are none."""
+    """Returns the arrays, with empty test arrays if the file has none."""
     names = [f"test_{kind}", "test_labels"]
     there = [name for name in names if name in found]
     if len(there) == 1:
@@ -123,35 +123,34 @@ def _inputs(path: Path, name: str, found: _Arrays, settings: DatasetSettings) ->
 
 
 def _whole_numbers(values: np.ndarray, where: str, features: bool) -> np.ndarray:
-    """Integers as uint8 if they are images, as float32 if they are features."""
+    """Converts integers to uint8 if they are images, or to float32 if they are features."""
     if features:
         return values.astype(np.float32)
     if values.size and (values.min() < 0 or values.max() > 255):
         raise InputError(
             f"{where}: expected uint8, or integers from 0 to 255, received {values.dtype} from "
-            f"{values.min()} to {values.max()}; as floats, with dataset.white, they may have any "
-            "range"
+            f"{values.min()} to {values.max()}; floats may have any range, with dataset.white"
         )
     return values.astype(np.uint8)
 
 
 def _finite(values: np.ndarray, where: str) -> np.ndarray:
     if values.dtype.itemsize > 4:
-        with np.errstate(over="ignore"):  # what becomes infinite is refused below
+        with np.errstate(over="ignore"):  # infinite numbers are refused below
             values = values.astype(np.float32)
     finite = np.isfinite(values).all(axis=tuple(range(1, values.ndim)))
     if not finite.all():
         wrong = np.flatnonzero(~finite)
         listed = ", ".join(map(str, wrong[:8])) + (", …" if len(wrong) > 8 else "")
         raise InputError(
-            f"{where}: expected finite float32 numbers, {len(wrong):,} examples have others: "
+            f"{where}: expected finite float32 numbers, {len(wrong):,} examples have other values: "
             f"{listed}"
         )
     return values
 
 
 def _channels_last(values: np.ndarray, where: str, settings: DatasetSettings) -> np.ndarray:
-    """Images `[n, height, width, channels]`."""
+    """Returns images as `[n, height, width, channels]`, and refuses axes that look reversed."""
     if values.ndim == 3:
         return values[..., None]
     if values.ndim != 4 or settings.channels == "last":
@@ -171,7 +170,7 @@ def _channels_last(values: np.ndarray, where: str, settings: DatasetSettings) ->
 def _labels(
     path: Path, found: _Arrays, counts: tuple[int, int]
 ) -> tuple[list[Column], tuple[str, ...] | None]:
-    """Labels `[n]` of both splits, and the names of classes if the file decides them."""
+    """Labels `[n]` of both splits, and the names of the classes if the file holds them."""
     names: tuple[str, ...] | None = None
     if "class_names" in found:
         strings = found["class_names"]

@@ -1,4 +1,4 @@
-"""All files of a data set that cannot be read, in one error."""
+"""One error that names all files of a data set that cannot be read."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ class BadFiles(InputError):
     """Some files of a data set cannot be read; the message names the first 20 of them.
 
     Attributes:
-      problems: one sentence a file, which begins with its path.
+      problems: one sentence for each file, which begins with the file's path.
     """
 
     def __init__(self, problems: Sequence[str]) -> None:
-        """Takes one sentence a file."""
+        """Builds the message from one sentence for each file."""
         self.problems = tuple(problems)
         lines = [*self.problems[:_LISTED]]
         if len(self.problems) > _LISTED:

@@ -1,4 +1,4 @@
-"""Indices of large data sets, kept between runs so that their files are read through only once."""
+"""Indices of large data sets, which are kept so that only the first run reads all files through."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ Arrays = dict[str, np.ndarray]
 
 
 def cached(kind: str, key: Any, names: set[str], build: Callable[[], Arrays]) -> Arrays:
-    """Arrays that were built before for the same key, or are built now and kept.
+    """Returns the arrays that an earlier run built for the same `key`, or builds and keeps them.
 
     Args:
-      kind: what the file's name begins with.
+      kind: beginning of the file's name.
       key: everything that decides the arrays, as JSON can hold it.
-      names: of the arrays; a file with others is of no use.
-      build: makes the arrays. A file that cannot be used is built anew.
+      names: names of the arrays; a file with other names is ignored.
+      build: makes the arrays. It is called if there is no file that can be used.
     """
     digest = hashlib.sha256(json.dumps(key).encode()).hexdigest()
     path = cache_folder() / f"{kind}-{digest[:32]}.npz"
@@ -43,12 +43,12 @@ def cached(kind: str, key: Any, names: set[str], build: Callable[[], Arrays]) ->
 
 
 def cache_folder() -> Path:
-    """`TFMEM_CACHE`, or `~/.cache/tfmem`."""
+    """The folder for cached files: `TFMEM_CACHE`, or `~/.cache/tfmem`."""
     return Path(os.environ.get("TFMEM_CACHE") or "~/.cache/tfmem").expanduser()
 
 
 def file_states(paths: list[str]) -> list[tuple[str, int, int]]:
-    """Name, size and time of change (in ns) of files, by which a change is noticed."""
+    """Name, size and time of change (in ns) of each file, which reveal a changed file."""
     states = map(os.stat, paths)
     return [
         (os.path.basename(path), state.st_size, state.st_mtime_ns)

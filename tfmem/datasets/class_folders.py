@@ -1,4 +1,4 @@
-"""Which files of class folders are examples, and what else lies there."""
+"""Finds the image files in class folders, and counts all other files."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from tfmem.datasets.encoded import shown_path
 from tfmem.messages.errors import InputError
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff")
-_KINDS = 8  # of files left out that are listed one by one
-_LETTERS = 12  # of a suffix
+_KINDS = 8  # kinds of left-out files that a note lists one by one
+_LETTERS = 12  # letters of a suffix that a note shows
 
 
 @dataclass(frozen=True)
@@ -24,9 +24,10 @@ class Listing:
 
     Attributes:
       folder: the split's folder.
-      files: bytes `[num_files]`, `class/file` below it.
+      files: bytes `[num_files]`, the path `class/file` of each image within `folder`.
       labels: int64 `[num_files]`.
-      left_out: how many files of each kind are no examples, those in folders further down included.
+      left_out: number of files of each kind that are no examples, including files in deeper
+        folders.
     """
 
     folder: Path
@@ -39,7 +40,7 @@ class Listing:
         return [os.path.join(self.folder, os.fsdecode(file)) for file in self.files]
 
     def note(self) -> str | None:
-        """What is left out, as one sentence; None if nothing is."""
+        """A sentence on the files that were left out; None if there are none."""
         return (
             f"{shown_path(self.folder.name)}: left out {_counts(self.left_out)}"
             if self.left_out
@@ -48,25 +49,25 @@ class Listing:
 
 
 def class_names(folder: Path) -> tuple[str, ...]:
-    """Sorted names of the class folders in a folder.
+    """Sorted names of the class folders in `folder`.
 
     Raises:
-      InputError: if there is no such folder, or a name in it is not UTF-8.
+      InputError: if `folder` does not exist, or a name in it is not UTF-8.
     """
     return _names(_entries(folder), folder)
 
 
 def list_split(folder: Path, classes: tuple[str, ...]) -> Listing:
-    """The examples of a split, and what else lies in its folder and in those of its classes.
+    """The examples of a split, and counts of the other files in its folder.
 
-    Hidden files and folders are no examples, nor are folders in a class folder.
+    Hidden files and folders are no examples, nor are folders within a class folder.
 
     Args:
-      folder: of the split.
+      folder: folder of the split.
       classes: names of all classes, sorted.
 
     Raises:
-      InputError: if a folder is missing, of no class or without images.
+      InputError: if a class has no folder, or a folder has no class or no images.
     """
     files: list[bytes] = []
     labels: list[int] = []
@@ -133,7 +134,7 @@ def _is_image(entry: os.DirEntry[str]) -> bool:
 
 
 def _kinds(entry: os.DirEntry[str]) -> Counter[str]:
-    """What an entry that is no example is called; of a folder, all files in it, however deep."""
+    """Counts an entry that is no example by its kind; a folder counts all files within it."""
     if not entry.is_dir() or entry.name.startswith("."):
         return Counter([_kind(entry)])
     files = sum(len(names) for _, _, names in os.walk(entry.path))
@@ -141,7 +142,7 @@ def _kinds(entry: os.DirEntry[str]) -> Counter[str]:
 
 
 def _kind(entry: os.DirEntry[str]) -> str:
-    """What an entry that is no example is called."""
+    """The name of the kind of an entry that is no example."""
     if entry.name.startswith("."):
         return "hidden"
     if entry.is_dir():
@@ -152,7 +153,7 @@ def _kind(entry: os.DirEntry[str]) -> str:
 
 
 def _counts(kinds: Counter[str]) -> str:
-    """Counts by kind, the most frequent first."""
+    """The counts of each kind as text, the most frequent first."""
     listed = sorted(kinds.items(), key=lambda each: (-each[1], each[0]))[:_KINDS]
     words = [f"{count:,} {_called(kind, count)}" for kind, count in listed]
     if rest := kinds.total() - sum(count for _, count in listed):

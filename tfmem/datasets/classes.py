@@ -13,17 +13,17 @@ from tfmem.messages.errors import InputError
 
 
 def keep_classes(dataset: AnyDataset, classes: Sequence[int | str]) -> AnyDataset:
-    """Keeps the examples of some classes, in both splits, and numbers those classes anew.
+    """Keeps the examples of `classes`, in both splits, and numbers these classes anew.
 
-    An example's index becomes its rank among those that are kept, in index order.
+    An example's index becomes its rank among the kept examples, in index order.
 
     Args:
-      dataset: what to reduce.
-      classes: names, or numbers of classes that have no number as name; the first becomes class
-        0.
+      dataset: the data set to reduce.
+      classes: names of classes, or their numbers if no class has a number as its name; the first
+        becomes class 0.
 
     Raises:
-      InputError: naming a class that the data set does not have, or that is given twice.
+      InputError: if the data set does not have one of the classes, or one is given twice.
     """
     kept = [_number(entry, dataset) for entry in classes]
     if len(set(kept)) < len(kept):

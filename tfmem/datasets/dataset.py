@@ -14,19 +14,20 @@ class Dataset:
     """Training and test examples of one classification task; an example's index is its row.
 
     Attributes:
-      name: what the data set is called.
+      name: the data set's name.
       train_images: `[num_train, ...]`, of any numeric type: mostly uint8
         `[num_train, height, width, channels]`, or float features `[num_train, width]`.
       train_labels: int64 `[num_train]`, classes from 0.
-      test_images: `[num_test, ...]`, of the same type and shape but for the first axis.
+      test_images: `[num_test, ...]`, with the type and, except for the first axis, the shape of
+        `train_images`.
       test_labels: int64 `[num_test]`.
-      class_names: one name a class.
+      class_names: one name for each class.
       white: the value of full intensity, 1 for floats; models see images divided by it.
       clean_train_labels: int64 `[num_train]`, the training labels before some were replaced at
         random; None if none were.
-      padded: whether examples are sequences that end in zeros, which batches need not carry along.
-      notes: what a run says at its start of how the examples were read, one sentence each: what
-        was left out, where and why, and what was changed.
+      padded: whether examples are sequences that end in zeros, which batches may leave out.
+      notes: sentences on how the examples were read, which a run prints at its start: what was left
+        out, where and why, and what was changed.
     """
 
     name: str
@@ -56,11 +57,11 @@ class Dataset:
         return digest.digest()
 
     def keep(self, train: np.ndarray, test: np.ndarray) -> Dataset:
-        """The same data set with only these rows.
+        """The data set reduced to some rows.
 
         Args:
-          train: int64 `[kept]`, training examples in their new order.
-          test: int64 `[kept]`, likewise.
+          train: int64 `[kept]`, the rows of the training examples, in their new order.
+          test: int64 `[kept]`, the rows of the test examples, in their new order.
         """
         return replace(
             self,

@@ -1,4 +1,4 @@
-"""From encoded images, or parts of images, to the squares that models see, by TensorFlow."""
+"""Decodes and scales images, or parts of images, to the squares that models see, in TensorFlow."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from tfmem.datasets.windows import RATIOS
 
-DECODED = len(RATIOS)  # in place of `which`, for pixels
+DECODED = len(RATIOS)  # value of `which` that stands for decoded pixels
 
 
 @tf.function
@@ -18,11 +18,12 @@ def decode_window(
     """Scales a window of an image (bilinear), and decodes it first if it is JPEG.
 
     Args:
-      contents: string, an encoded JPEG image, of which grey is made RGB; or the pixels of `part`.
-      which: int32, which of `RATIOS` is the side of the blocks that the decoder of JPEG averages;
+      contents: string, an encoded JPEG image, which is decoded as RGB; or the pixels of `part`.
+      which: int32, index in `RATIOS` of the side of the blocks that the JPEG decoder averages;
         `DECODED` if `contents` are pixels.
-      part: int32 `[4]`, top, left, height and width in such blocks of what is decoded.
-      window: int32 `[4]`, likewise within that part, of what is scaled.
+      part: int32 `[4]`, top, left, height and width of the part that is decoded, in blocks.
+      window: int32 `[4]`, top, left, height and width of the window that is scaled, in blocks
+        within that part.
       image_size: side of the result.
 
     Returns:
@@ -35,7 +36,7 @@ def decode_window(
             part,
             channels=3,
             ratio=ratio,
-            dct_method="INTEGER_ACCURATE",  # which Pillow takes
+            dct_method="INTEGER_ACCURATE",  # the method of Pillow
         )
 
     def pixels() -> tf.Tensor:

@@ -1,9 +1,10 @@
 """Near duplicates: examples of one data set that are almost the same picture.
 
-A picture is compared by a thumbnail of 8 x 8 pixels in colour, less its mean and scaled to length
-one. Thumbnails of unrelated pictures are alike in what most pictures share (light sky, white
-background), so the components of thumbnails are scaled to equal variance first; of what is left,
-unrelated pictures have nothing in common, and the cosine between two is their similarity.
+Two pictures are compared by their thumbnails of 8 x 8 pixels in colour, less the mean and scaled to
+length one. Thumbnails of unrelated pictures share what most pictures share (light sky, white
+background), so the components of thumbnails are first scaled to equal variance. After that,
+unrelated pictures have nothing in common, and the cosine between two thumbnails is their
+similarity.
 
 Texts are alike, with similarity 1, if they have the same words in the same order, whatever their
 case and punctuation.
@@ -27,23 +28,24 @@ from tfmem.store import spreadsheets
 from tfmem.store.files import write_atomically
 from tfmem.store.groups import Groups, groups_to_csv
 
-THRESHOLD = 0.85  # of 144 pairs of CIFAR-100 from here to 0.95, a dozen were different things
+THRESHOLD = 0.85  # of 144 pairs of CIFAR-100 from 0.85 to 0.95, a dozen showed different things
 _SIDE = 8
-_RIDGE = 1e-3  # of the largest variance: components below it are noise
+_RIDGE = 1e-3  # share of the largest variance below which a component is noise
 _BLOCK = 2048
-_MOST = 10_000_000  # pairs
+_MOST = 10_000_000  # pairs that may be found
 _NONE = pd.DataFrame({"a": np.zeros(0, int), "b": np.zeros(0, int), "similarity": np.zeros(0)})
 
 
 @dataclass(frozen=True)
 class Duplicates:
-    """What is alike in a data set.
+    """The near duplicates in a data set.
 
     Attributes:
-      groups: training examples joined by chains of near duplicates, named after their first.
-      train: a row a pair of training examples: `train_index`, `other_index` (the larger),
-        `similarity`; 1 for equal examples.
-      test: a row a test example and a training example that are alike: `test_index`, `train_index`,
+      groups: training examples that chains of near duplicates join; each group is named after its
+        first example.
+      train: one row for each pair of training examples: `train_index`, `other_index` (the larger),
+        `similarity`, which is 1 for equal examples.
+      test: one row for each pair of a test and a training example: `test_index`, `train_index`,
         `group` (empty if the training example is in none), `similarity`.
     """
 
@@ -53,14 +55,14 @@ class Duplicates:
 
 
 def find_duplicates(dataset: AnyDataset, threshold: float = THRESHOLD) -> Duplicates:
-    """Finds pairs with at least some similarity, within training and between test and training.
+    """Finds near duplicates among training examples, and between test and training examples.
 
-    Memory beside the data set is 1.5 kB an example, what a block of similarities takes (17 MB), and
-    the pairs found.
+    Beside the data set this takes 1.5 kB of memory for each example, 17 MB for a block of
+    similarities, and the pairs found.
 
     Args:
-      dataset: in memory, of images, of texts, or of vectors, which are compared as they are.
-      threshold: least similarity, above 0 and at most 1; equal examples are found at any.
+      dataset: a data set in memory, of images, texts or vectors; vectors are compared as they are.
+      threshold: least similarity, above 0 and at most 1; equal examples are found at any threshold.
 
     Raises:
       InputError: if the data set is streamed, or if there are too many pairs.
@@ -102,7 +104,7 @@ def _features(dataset: Dataset) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _thumbnails(images: np.ndarray) -> np.ndarray:
-    """Means over the cells of an 8 x 8 grid, less their mean, of length one: `[count, width]`."""
+    """Unit vectors of the means over an 8 x 8 grid of cells, less their mean: `[count, width]`."""
     cells = [_cells(size) for size in images.shape[1:3]]
     parts = []
     for first in range(0, len(images), _BLOCK):
@@ -116,7 +118,7 @@ def _thumbnails(images: np.ndarray) -> np.ndarray:
 
 
 def _cells(size: int) -> np.ndarray:
-    """Weights of pixels in the cells of a line: float32 `[cells, size]`, rows sum to 1."""
+    """Weight of each pixel of a line in each cell: float32 `[cells, size]`; rows sum to 1."""
     cells = min(_SIDE, size)
     edges = np.arange(cells + 1)[:, None] * size / cells
     covered = np.clip(edges - np.arange(size), 0, 1)
@@ -124,7 +126,7 @@ def _cells(size: int) -> np.ndarray:
 
 
 def _unit(rows: np.ndarray) -> np.ndarray:
-    """Rows of length one; rows of nearly 0, which have no direction, become 0."""
+    """Scales rows to length one; rows of nearly 0, which have no direction, become 0."""
     length = np.linalg.norm(rows, axis=1, keepdims=True)
     return np.where(length > 1e-5, rows / np.maximum(length, 1e-5), 0).astype(np.float32)
 
@@ -132,7 +134,7 @@ def _unit(rows: np.ndarray) -> np.ndarray:
 def _alike(
     queries: np.ndarray, others: np.ndarray, threshold: float, above: bool = False
 ) -> pd.DataFrame:
-    """Pairs with at least that similarity; `above` keeps those whose second number is larger."""
+    """Pairs at least as similar as `threshold`; `above` keeps those with the larger row second."""
     found, parts = 0, []
     for first in range(0, len(queries), _BLOCK):
         for second in range(first if above else 0, len(others), _BLOCK):
@@ -144,8 +146,9 @@ def _alike(
             found += len(parts[-1])
             if found > _MOST:
                 raise InputError(
-                    "similarity of near duplicates: expected one that few pairs reach, more than "
-                    f"{_MOST:,} reach {threshold} (--threshold, or experiments.audit.similarity)"
+                    "similarity of near duplicates: expected one that few pairs reach, but more "
+                    f"than {_MOST:,} reach {threshold} (--threshold, or "
+                    "experiments.audit.similarity)"
                 )
     return pd.concat(parts)
 
@@ -163,7 +166,7 @@ def _words(texts: np.ndarray) -> list[str]:
 
 
 def _equal(queries: list[str], others: list[str]) -> pd.DataFrame:
-    """Each example that has an equal among others, with the first of those."""
+    """Pairs of a query that equals some of `others`, and the first of the equal ones."""
     place = pd.Series(range(len(others)), index=others)
     first = place[~place.index.duplicated()].reindex(queries).to_numpy(np.float64)
     known = np.flatnonzero(~np.isnan(first))
@@ -171,14 +174,14 @@ def _equal(queries: list[str], others: list[str]) -> pd.DataFrame:
 
 
 def _join(near: pd.DataFrame, equal: pd.DataFrame) -> pd.DataFrame:
-    """All pairs once, most similar first."""
+    """Joins both tables of pairs without repeats, the most similar pairs first."""
     pairs = pd.concat([equal, near])[["a", "b", "similarity"]].drop_duplicates(["a", "b"])
     order = np.lexsort((pairs["b"], pairs["a"], -pairs["similarity"]))
     return pairs.iloc[order].reset_index(drop=True)
 
 
 def _components(pairs: pd.DataFrame, count: int) -> Groups:
-    """Connected components of two examples and more."""
+    """The connected components of `pairs` that have at least two examples."""
     edges = (np.ones(len(pairs), np.int8), (pairs["a"], pairs["b"]))
     _, component = connected_components(coo_array(edges, shape=(count, count)), directed=False)
     order = np.argsort(component, kind="stable")

@@ -1,4 +1,4 @@
-"""Encoded images that stay in their files: where each lies, its size, traits and hash."""
+"""Encoded images that stay in their files: the place, size, traits and hash of each."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ import numpy as np
 from tfmem.datasets.pixels import Header, read_header
 from tfmem.messages.errors import InputError
 
-DIGEST_BYTES = 16  # of SHA-256, kept for each image
-MOST_BYTES = 1 << 29  # of an image file
+DIGEST_BYTES = 16  # bytes of SHA-256 that are kept for each image
+MOST_BYTES = 1 << 29  # bytes that an image file may have
 
 
 @dataclass(frozen=True)
 class EncodedImages:
     """Random access to the encoded images of one split, in index order.
 
-    Some 50 bytes an image are in memory, beside the names of the files.
+    About 50 bytes for each image are in memory, beside the names of the files.
 
     Attributes:
-      folder: what the names of files are relative to.
+      folder: the folder to which the names of files are relative.
       files: bytes `[num_files]`, names of the files that hold images.
-      file_numbers: int32 `[num_images]`, which file holds an image.
-      offsets: int64 `[num_images]`, its first byte in that file.
-      lengths: int64 `[num_images]`, its number of bytes.
-      sizes: int32 `[num_images, 2]`, its height and width in pixels, once it is upright.
-      traits: uint8 `[num_images]`, what is special about it, bits of `Trait`.
-      digests: uint8 `[num_images, 16]`, the first bytes of its SHA-256.
+      file_numbers: int32 `[num_images]`, the file that holds each image, as a row of `files`.
+      offsets: int64 `[num_images]`, the first byte of each image in its file.
+      lengths: int64 `[num_images]`, the number of bytes of each image.
+      sizes: int32 `[num_images, 2]`, height and width of each upright image, in pixels.
+      traits: uint8 `[num_images]`, what is special about each image, as bits of `Trait`.
+      digests: uint8 `[num_images, 16]`, the first bytes of each image's SHA-256.
     """
 
     folder: str
@@ -47,7 +47,7 @@ class EncodedImages:
         return len(self.offsets)
 
     def keep(self, rows: np.ndarray) -> EncodedImages:
-        """Only these images: int64 `[kept]`, in their new order."""
+        """Reduces the images to `rows`, int64 `[kept]`, in their new order."""
         return replace(
             self,
             file_numbers=self.file_numbers[rows],
@@ -63,15 +63,15 @@ class EncodedImages:
         return os.path.join(self.folder, os.fsdecode(self.files[self.file_numbers[index]]))
 
     def where(self, index: int) -> str:
-        """The file that holds image `index` and, if there are others in it, the place there."""
+        """The file that holds image `index`, with the offset if it holds other images, too."""
         path, offset = shown_path(self.path(index)), int(self.offsets[index])
         return f"{path}, {self.lengths[index]} bytes at {offset}" if offset else path
 
     def read(self, index: int) -> bytes:
-        """The encoded image `index`.
+        """Reads the encoded image `index`.
 
         Raises:
-          InputError: naming the file, if it is gone or shorter than when it was indexed.
+          InputError: if the file is gone or has become shorter since it was indexed.
         """
         path, length = self.path(index), int(self.lengths[index])
         try:
@@ -94,14 +94,14 @@ def digest_and_header(contents: bytes, where: str) -> tuple[bytes, Header]:
     """The digest of an encoded image, and its header.
 
     Raises:
-      InputError: naming `where`, if it is no image that can be read, or was cut short.
+      InputError: if the image cannot be read or is cut short; the error names `where`.
     """
     header = read_header(contents, where, whole=True)
     return hashlib.sha256(contents).digest()[:DIGEST_BYTES], header
 
 
 def described(found: list[tuple[bytes, Header]]) -> dict[str, np.ndarray]:
-    """What `digest_and_header` found, as `sizes`, `digests` and `traits` of `EncodedImages`."""
+    """The results of `digest_and_header` as the arrays `sizes`, `digests` and `traits`."""
     sizes = [(header.height, header.width) for _, header in found]
     digests = b"".join(digest for digest, _ in found)
     return {
@@ -115,7 +115,7 @@ def read_file(path: str) -> bytes:
     """The contents of an image file.
 
     Raises:
-      InputError: naming the file, if it is none, cannot be read or is larger than any image.
+      InputError: if `path` is no file, cannot be read or is larger than any image.
     """
     try:
         found = os.stat(path)
@@ -133,5 +133,5 @@ def read_file(path: str) -> bytes:
 
 
 def shown_path(path: str) -> str:
-    """A path as it can be printed, whatever bytes its names are made of."""
+    """A path in a form that can be printed, whatever bytes its names consist of."""
     return os.fsencode(path).decode(errors="backslashreplace")

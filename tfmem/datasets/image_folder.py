@@ -1,4 +1,4 @@
-"""Folders of image files, one folder a class: read into memory, or indexed and left on disk."""
+"""Data sets of image files in one folder for each class: read into memory, or indexed on disk."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ from tfmem.datasets.pixels import SAID, Header, Trait, decode, read_header
 from tfmem.datasets.streamed import AnyDataset, StreamedDataset, default_resize
 from tfmem.messages.errors import InputError
 
-_FORMAT = 1  # of the cached arrays
+_FORMAT = 1  # version of the cached arrays
 _NAMES = {"sizes", "traits", "digests"}
-_CHUNK = 4096  # files whose descriptions are held as objects
-_BAR_FROM = 10_000  # files to be read from which on a progress bar is shown
+_CHUNK = 4096  # files whose descriptions are held as objects at a time
+_BAR_FROM = 10_000  # files from which on reading shows a progress bar
 
 T = TypeVar("T")
 
@@ -43,11 +43,11 @@ def load_image_folder(root: Path, settings: DatasetSettings) -> AnyDataset:
     """Reads `root/train/CLASS/*` and `root/TEST_SPLIT/CLASS/*`.
 
     Classes are the sorted names of the folders in `train`; an example's index is its rank by class
-    name and file name. With `dataset.image_size` images stay on disk; otherwise they must be of
-    one size. The data set's notes say what was left out, and what was done to images.
+    name and file name. With `dataset.image_size` images stay on disk; otherwise they must all have
+    the same size. The data set's notes say what was left out, and what was done to images.
 
     Raises:
-      InputError: naming the folder that is missing or wrong, or all files that cannot be read.
+      InputError: if a folder is missing or wrong, or files cannot be read; the error names them.
     """
     classes = class_names(root / "train")
     splits = [list_split(root / "train", classes), list_split(root / settings.test_split, classes)]
@@ -82,7 +82,7 @@ def _notes(splits: Sequence[Listing], traits: Sequence[np.ndarray]) -> tuple[str
 
 
 def _tried(work: Callable[[int], T], paths: Sequence[str]) -> Iterator[T | InputError]:
-    """What `work` gives for the number of each path, in order, or the error that it raised."""
+    """Yields the result of `work` for the number of each path, in order, or the error it raised."""
 
     def attempt(row: int) -> T | InputError:
         try:
@@ -101,9 +101,9 @@ def _tried(work: Callable[[int], T], paths: Sequence[str]) -> Iterator[T | Input
 
 
 def _decode_all(paths: list[str]) -> tuple[np.ndarray, np.ndarray]:
-    """All images, uint8 `[num_paths, height, width, channels]`, and their traits.
+    """Decodes all images to uint8 `[num_paths, height, width, channels]`, and returns their traits.
 
-    There is 1 channel if all are grey. Sizes are compared before memory is taken for them.
+    There is 1 channel if all images are grey. Sizes are compared before memory is allocated.
     """
 
     def header(row: int) -> Header:
@@ -149,7 +149,7 @@ def _room(*shape: int) -> np.ndarray:
 
 
 def _index_all(splits: Sequence[Listing]) -> list[EncodedImages]:
-    """Reads every file of all splits, once."""
+    """Reads every file of all splits once, and returns the index of each split."""
     found: list[EncodedImages] = []
     problems: list[str] = []
     for split in splits:
@@ -182,7 +182,7 @@ def _index(listing: Listing) -> EncodedImages:
 
 
 def _state(path: str) -> tuple[int, int]:
-    """Size and time of change of a file; it is found later that a file cannot be read."""
+    """Size and time of change of a file; reading it reports later if it cannot be read."""
     try:
         found = os.stat(path)
     except OSError:

@@ -1,4 +1,4 @@
-"""Labels as people have them, as class numbers: names, numbers from anywhere, whole floats."""
+"""Converts labels to class numbers: names, numbers from any value, or whole floats."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from tfmem.messages.errors import InputError
 _WHOLE = re.compile(r"-?[0-9]{1,15}(\.0*)?", re.ASCII)
 _LISTED = 8
 _LETTERS = 40
-_DASH = "-"  # which marks rows without a label in SNLI, and negative ones beside "+"
-_SIGNS = {"-1", "1"}  # of two classes, as support vector machines want them
+_DASH = "-"  # marks rows without a label in SNLI, but elsewhere the negative class beside "+"
+_SIGNS = {"-1", "1"}  # labels of two classes, as support vector machines expect them
 
 
 @dataclass(frozen=True)
@@ -25,9 +25,9 @@ class Column:
     """The labels of one split.
 
     Attributes:
-      where: file and array or column, for messages.
+      where: file, and array or column, as messages name them.
       values: `[rows]`: numbers, strings, booleans, None.
-      row: what a row is called, for messages.
+      row: the word for a row in messages.
     """
 
     where: str
@@ -40,10 +40,10 @@ class Classes:
     """Labels as class numbers.
 
     Attributes:
-      names: one a class.
-      kept: for each column the rows that have a label, int64 ascending.
-      numbers: for each column the classes of those rows, int64.
-      notes: sentences on what was left out, and on how classes are numbered.
+      names: one name for each class.
+      kept: for each column, the rows that have a label, int64 ascending.
+      numbers: for each column, the classes of those rows, int64.
+      notes: sentences on the rows that were left out, and on how classes are numbered.
     """
 
     names: tuple[str, ...]
@@ -58,22 +58,24 @@ def as_classes(
     unlabelled: Collection[int | str],
     setting: str,
 ) -> Classes:
-    """Class numbers of labels.
+    """The class number of each label in `columns`.
 
-    Without names, classes are the labels that there are: in the order of numbers if all are whole
-    numbers, else in that of their names. With names, a label is a class's name, or its number from
-    0; from 1 if one label is the number of names, and none is 0. Where names are numbers, too,
-    labels that are written as text are names if all are, others are numbers from 0 if all may be.
+    Without `names`, the classes are the distinct labels, in numerical order if all are whole
+    numbers, else in alphabetical order. With `names`, a label is the name of a class or its number.
+    Numbers start from 0, or from 1 if one label equals the number of names and no label is 0. If
+    names are numbers, too, labels written as text are names if all of them are, and other labels
+    are numbers from 0 if all of them can be.
 
     Args:
-      columns: the labels of each split; the first is that of training examples.
-      names: of the classes, in their order.
-      unlabelled: labels that mark rows without one; '' stands for nothing, null and NaN.
-      setting: what names the classes, for messages.
+      columns: the labels of each split; the first column is that of training examples.
+      names: names of the classes, in their order.
+      unlabelled: labels that mark rows without a label; '' stands for empty, null and NaN.
+      setting: the setting that names the classes, for messages.
 
     Raises:
-      InputError: naming file and rows, if labels are no classes, if rows have none and `unlabelled`
-        does not say so, or if test examples have a label that no training example has.
+      InputError: if labels are no classes, if rows have no label and `unlabelled` does not list
+        their mark, or if test examples have a label that no training example has. The error names
+        file and rows.
     """
     marks = {_plain(str(mark).strip()) for mark in unlabelled}
     coded = [_coded(column, marks) for column in columns]
@@ -122,19 +124,22 @@ def as_classes(
 
 @dataclass(frozen=True)
 class _Coded:
-    """A column as places among its distinct labels; None is the label of unlabelled rows."""
+    """A column as its distinct labels, and the place of each row's label among them.
+
+    None is the label of unlabelled rows.
+    """
 
     column: Column
     labels: list[str | None]
     places: np.ndarray
 
     def plain(self) -> _Coded:
-        """With whole numbers written in one way."""
+        """Writes all whole numbers in the same way, such as `1` for `1.0`."""
         labels = [None if label is None else _plain(label) for label in self.labels]
         return _Coded(self.column, labels, self.places)
 
     def rows(self, wanted: Collection[str]) -> str:
-        """The rows that have one of the labels, by number."""
+        """The numbers of the rows whose label is in `wanted`, as text."""
         codes = [code for code, label in enumerate(self.labels) if label in wanted]
         found = np.flatnonzero(np.isin(self.places, codes))
         more = f" and {len(found) - _LISTED:,} more" if len(found) > _LISTED else ""
@@ -172,7 +177,7 @@ def _said(value: Any) -> str:
 
 
 def _text(value: Any) -> str | None:
-    """A label as text; None if the value is none."""
+    """A label as text; None if the value cannot be a label."""
     if value is None or isinstance(value, str):
         return (value or "").strip()
     if isinstance(value, int):
@@ -185,14 +190,14 @@ def _text(value: Any) -> str | None:
 
 
 def _plain(label: str) -> str:
-    """A whole number as `1`, however it is written; other labels as they are."""
+    """Writes a whole number as `1`, and leaves other labels as they are."""
     return str(int(label.partition(".")[0])) if _WHOLE.fullmatch(label) else label
 
 
 def _by_value(
     coded: Sequence[_Coded], labels: set[str], whole: bool, setting: str
 ) -> dict[str, int]:
-    """The numbers of classes that are the labels that there are."""
+    """The number of each label, if the distinct labels are the classes."""
     negative = {label for label in labels if label.startswith("-")} if whole else set()
     if negative and labels != _SIGNS:
         raise InputError(
@@ -214,13 +219,13 @@ def _by_value(
 def _by_name(
     coded: Sequence[_Coded], labels: set[str], names: Sequence[str], setting: str
 ) -> dict[str, int]:
-    """The numbers of classes that are named."""
+    """The number of each label, if the classes have names."""
     known = {name: number for number, name in enumerate(names)}
     first = int(str(len(names)) in labels and "0" not in labels)
     by_number = {str(number + first): number for number in range(len(names))}
     written = all(np.asarray(each.column.values).dtype.kind in "OUST" for each in coded)
     if labels <= by_number.keys() and not (written and labels <= known.keys()):
-        known = by_number  # names may be numbers, too: of classes 1 and 7, 1 is the second
+        known = by_number  # names may be numbers, too: with classes 1 and 7, label 1 means class 7
     known = {**by_number, **known}
     numbers = {label: known.get(label, known.get(_plain(label), -1)) for label in labels}
     if wrong := {label for label, number in numbers.items() if number < 0}:
@@ -233,7 +238,7 @@ def _by_name(
 
 
 def _found(coded: Sequence[_Coded]) -> str:
-    """The labels of each column."""
+    """The distinct labels of each column, as text."""
     labels = ({label for label in each.labels if label is not None} for each in coded)
     return "; ".join(
         f"{os.path.basename(each.column.where)}: {listed(sorted(found))}"
@@ -242,7 +247,7 @@ def _found(coded: Sequence[_Coded]) -> str:
 
 
 def _places(coded: Sequence[_Coded], wanted: Collection[str]) -> str:
-    """Where some labels are."""
+    """The files and rows of the labels in `wanted`, as text."""
     return "; ".join(
         f"{each.column.where}: {each.rows(wanted)}"
         for each in coded
@@ -251,7 +256,7 @@ def _places(coded: Sequence[_Coded], wanted: Collection[str]) -> str:
 
 
 def listed(labels: Collection[str]) -> str:
-    """The first labels, and how many more there are."""
+    """The first of some labels as text, and how many more there are."""
     shown = [repr(label[:_LETTERS]) for label, _ in zip(labels, range(_LISTED), strict=False)]
     return ", ".join(shown) + (
         f" and {len(labels) - _LISTED:,} more" if len(labels) > _LISTED else ""

@@ -1,4 +1,4 @@
-"""Training labels replaced at random, as a source of examples that can only be memorized."""
+"""Replaces training labels at random, which makes examples that can only be memorized."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ _STREAM = 0x6E6F6973  # keeps these random numbers apart from those of any trial
 def add_label_noise(dataset: AnyDataset, fraction: float, seed: int) -> AnyDataset:
     """Replaces exactly `round(fraction * num_train)` training labels by another class.
 
-    Which examples, and which of the other classes, is uniformly random and decided by `seed`.
-    The data set that is returned has the old labels as `clean_train_labels`.
+    The examples and their new classes are uniformly random and decided by `seed`. The returned data
+    set has the old labels as `clean_train_labels`.
 
     Raises:
-      InputError: if there is no other class.
+      InputError: if the data set has only one class.
     """
     count, classes = len(dataset.train_labels), len(dataset.class_names)
     if classes < 2:
@@ -35,9 +35,9 @@ def replace_labels(dataset: AnyDataset, chosen: np.ndarray, seed: int) -> AnyDat
     """Replaces the labels of some training examples by another class, uniformly at random.
 
     Args:
-      dataset: examples of at least two classes; what is returned has their labels as
+      dataset: examples of at least two classes; the returned data set has their labels as
         `clean_train_labels`.
-      chosen: int64 `[chosen]`, indices of training examples.
+      chosen: int64 `[chosen]`, indices of the training examples whose labels are replaced.
       seed: decides the new labels.
     """
     classes, clean = len(dataset.class_names), dataset.train_labels

@@ -13,7 +13,7 @@ from tfmem.messages.errors import InputError
 from tfmem.store.unpacking import read_gzip
 
 _CIFAR_PIXELS = 3 * 32 * 32
-_DIMENSIONS = 3  # at most, of an idx file that is used
+_DIMENSIONS = 3  # dimensions that an idx file may have
 
 
 def load_official(name: str, folder: Path) -> Dataset | None:
@@ -22,10 +22,11 @@ def load_official(name: str, folder: Path) -> Dataset | None:
     Args:
       name: `mnist`, `cifar10` or `cifar100` (also data sets in the format of MNIST, such as
         `fashion_mnist` and `kmnist`).
-      folder: where the files are, under their official names.
+      folder: the folder that holds the files under their official names.
 
     Raises:
-      InputError: if some of the files are there but one is missing, cut short or of another kind.
+      InputError: if the folder holds some of the files, but one is missing, cut short or of another
+        kind.
     """
     reader = _READERS.get(name)
     return reader(name, folder) if reader else None
@@ -131,7 +132,7 @@ def _read_names(path: Path, classes: int) -> list[str]:
 
 
 def _read_cifar(path: Path, label_bytes: int, classes: int) -> tuple[np.ndarray, np.ndarray]:
-    """Records of label bytes (the last one is the fine label) and 3 planes of 32x32 pixels."""
+    """Reads records of label bytes (the last is the fine label) and 3 planes of 32x32 pixels."""
     contents = np.frombuffer(_read_whole(path), np.uint8)
     size = label_bytes + _CIFAR_PIXELS
     if not len(contents) or len(contents) % size:

@@ -1,4 +1,4 @@
-"""The index order of a TFDS split: one that does not depend on how its files are cut."""
+"""The index order of a TFDS split, which does not depend on how its files are cut."""
 
 from __future__ import annotations
 
@@ -13,17 +13,18 @@ ORDER_FEATURES = ("index", "idx", "id", "file_name")
 def index_order(columns: Mapping[str, np.ndarray]) -> np.ndarray | None:
     """Positions of the examples in index order.
 
-    The index is the data set's own where it has one: the feature `index` or `idx`, or the number
-    that ends `id` (which for CIFAR is the official order). Otherwise examples are sorted by
-    `file_name`.
+    If the data set has an index of its own, the examples follow it: the feature `index` or `idx`,
+    or the number at the end of `id` (which for CIFAR is the official order). Otherwise examples are
+    sorted by `file_name`.
 
     Args:
-      columns: features by name, `[num_examples]` each in the order of the files; identifiers and
+      columns: features by name, each `[num_examples]` in the order of the files; identifiers and
         file names are bytes.
 
     Returns:
-      int64 `[num_examples]`; None if there is no such feature. Examples then stay in the order of
-      the files, which is the same after every preparation but is not the official order.
+      int64 `[num_examples]`; None if the data set has none of these features. Examples then stay in
+      the order of the files, which is the same after every preparation but is not the official
+      order.
     """
     for name in ("index", "idx"):
         if name in columns:

@@ -1,4 +1,4 @@
-"""Sequences of different lengths in one array, which are filled up with zeros."""
+"""Sequences of different lengths in one array, padded with zeros."""
 
 from __future__ import annotations
 
@@ -6,6 +6,6 @@ import numpy as np
 
 
 def lengths(examples: np.ndarray) -> np.ndarray:
-    """Places of sequences `[examples, length, ...]` up to the last one that is not 0, int64."""
+    """Length of each sequence in `[examples, length, ...]` without the zeros at its end, int64."""
     used = examples.reshape(*examples.shape[:2], -1).any(axis=2)
     return np.where(used, np.arange(1, used.shape[1] + 1), 0).max(axis=1)

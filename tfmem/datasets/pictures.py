@@ -1,4 +1,4 @@
-"""Examples as people look at them."""
+"""Pictures of examples, for figures and pages."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from tfmem.datasets.squares import center_square
 from tfmem.datasets.streamed import AnyDataset, StreamedDataset
 from tfmem.datasets.text import TextDataset
 
-_HUGE = 1e300  # differences of such values are finite
+_HUGE = 1e300  # larger values are cut, so that their differences stay finite
 _PAGE, _FONT, _COLUMNS, _LINES = 240, 17, 24, 11  # pixels, pixels, letters, lines
 
 
 class Pictures:
-    """The examples of one split, `[height, width, channels]` with values in [0, 1], by index."""
+    """A picture of each example of a split, `[height, width, channels]` with values in [0, 1]."""
 
     def __init__(self, dataset: AnyDataset, split: str) -> None:
-        """Names the split, `train` or `test`."""
+        """Takes the data set and its split, `train` or `test`."""
         self._dataset = dataset
         kind = "texts" if isinstance(dataset, TextDataset) else "images"
         self._examples = getattr(dataset, f"{split}_{kind}")
 
     def __getitem__(self, index: int) -> np.ndarray:
-        """One example.
+        """The picture of example `index`.
 
-        Images are what models see of them. A text is a page of its first words, features are a
-        square of greys from their least value to the largest.
+        An image is shown as models see it. A text is shown as a page of its first words, features
+        as a square of greys from their least value to the largest.
         """
         match self._dataset:
             case TextDataset():
@@ -42,7 +42,7 @@ class Pictures:
 
 
 def _array_picture(values: np.ndarray, white: int) -> np.ndarray:
-    """Infinite values are shown as the largest or least that there are, NaN as 0."""
+    """The picture of one array; infinite values count as its largest or least value, NaN as 0."""
     example = np.clip(np.nan_to_num(np.asarray(values, np.float64)), -_HUGE, _HUGE)
     if example.ndim == 2:
         example = example[..., None]
@@ -56,7 +56,7 @@ def _array_picture(values: np.ndarray, white: int) -> np.ndarray:
 
 
 def _in_colour(picture: np.ndarray) -> np.ndarray:
-    """One or three channels: of four the last is taken as alpha, others are averaged."""
+    """Returns one or three channels: a fourth is taken as alpha, other numbers are averaged."""
     match picture.shape[-1]:
         case 1 | 3:
             return picture
@@ -67,7 +67,7 @@ def _in_colour(picture: np.ndarray) -> np.ndarray:
 
 
 def _page(sentences: np.ndarray) -> np.ndarray:
-    """Sentences, 1 where there is ink; a blank line divides two, what is too long ends in dots."""
+    """A page with sentences, 1 where there is ink; a text that is too long ends in dots."""
     share = (_LINES - len(sentences) + 1) // len(sentences)
     parts = [textwrap.fill(text, _COLUMNS, max_lines=share, placeholder=" …") for text in sentences]
     page = Image.new("L", (_PAGE, _PAGE), 255)

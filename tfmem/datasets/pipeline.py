@@ -1,4 +1,4 @@
-"""Batches of decoded images from a streamed data set, in any order that is asked for."""
+"""Batches of decoded images from a streamed data set, in any order."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from tfmem.store.predictions import Split
 Told = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]  # arguments of `decode_window`
 
 _CHUNK = 32  # images that a thread reads and hands over at once
-_READERS = max(8, os.cpu_count() or 1)  # threads, each with one chunk under way
-_AHEAD = 8 * (os.cpu_count() or 1)  # images being decoded, or waiting for one before them
+_READERS = max(8, os.cpu_count() or 1)  # threads that each read one chunk at a time
+_AHEAD = 8 * (os.cpu_count() or 1)  # images that are decoded, or wait for an earlier one
 
 
 def batches(
@@ -34,16 +34,16 @@ def batches(
     batch_size: int,
     boxes: np.ndarray | None = None,
 ) -> tf.data.Dataset:
-    """Images of some examples, in the order of `indices`.
+    """The images of some examples, in the order of `indices`.
 
-    An example's pixels depend on its encoded image (and its box) alone: they are the same in every
-    run and for any batch size. Iterating may raise errors of TensorFlow; `read_batches` does not.
+    An example's pixels depend only on its encoded image and its box: they are the same in every run
+    and for any batch size. Iterating may raise errors of TensorFlow; `read_batches` does not.
 
     Args:
-      dataset: where they are read from.
-      split: of which split the indices are.
+      dataset: the data set that is read.
+      split: the split to which the indices refer.
       indices: int64 `[count]`.
-      batch_size: examples in a batch; the last batch may have fewer.
+      batch_size: number of examples in a batch; the last batch may have fewer.
       boxes: float32 `[count, 4]`, uniform in [0, 1): a random part of each image (see
         `tfmem.datasets.windows.box_windows`) in place of its centre.
 
@@ -76,10 +76,10 @@ def read_batches(
     batch_size: int,
     boxes: np.ndarray | None = None,
 ) -> Iterator[tf.Tensor]:
-    """Yields what `batches` holds.
+    """Yields the batches of `batches`, and raises no errors of TensorFlow.
 
     Raises:
-      InputError: naming split, index and file of an image that cannot be read or decoded.
+      InputError: if an image cannot be read or decoded; the error names split, index and file.
     """
     done = 0
     try:
@@ -92,10 +92,10 @@ def read_batches(
 
 
 def find_failure(dataset: StreamedDataset, split: Split, indices: np.ndarray) -> None:
-    """Reads and decodes examples one by one, to say which of them an error was about.
+    """Reads and decodes examples one by one, to find the one that caused an error.
 
     Raises:
-      InputError: naming split, index and file of the first that cannot be read or decoded.
+      InputError: naming split, index and file of the first image that cannot be read or decoded.
     """
     images = _images(dataset, split)
     for index in indices.tolist():
@@ -118,7 +118,7 @@ def _images(dataset: StreamedDataset, split: Split) -> EncodedImages:
 def _read(
     dataset: StreamedDataset, split: Split, indices: np.ndarray, boxes: np.ndarray | None
 ) -> Told:
-    """What `decode_window` is told of some images, `[len(indices)]` each."""
+    """Reads some images, and returns the arguments of `decode_window`, `[len(indices)]` each."""
     images = _images(dataset, split)
     sizes = images.sizes[indices]
     if boxes is None:
@@ -141,7 +141,7 @@ def _read(
 def _chunks(
     dataset: StreamedDataset, split: Split, indices: np.ndarray, boxes: np.ndarray | None
 ) -> Iterator[Told]:
-    """What `_read` gives, in order, read by threads some chunks ahead."""
+    """Yields the results of `_read` for chunks of `indices`, which threads read in advance."""
     pending: deque[Future[Told]] = deque()
     with ThreadPoolExecutor(_READERS) as pool:
         for start in range(0, len(indices), _CHUNK):

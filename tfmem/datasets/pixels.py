@@ -1,7 +1,7 @@
-"""The decoder of image files: upright, on white, 8 bits a channel, whatever the form and mode.
+"""Decodes image files of any form and mode: upright, on white, with 8 bits for each channel.
 
-What is in memory, what is streamed to models and what a page shows all come from here. (TensorFlow
-decodes JPEG images that need nothing done for models, where its pixels are the same to the bit.)
+Images in memory, images that are streamed to models and images on a page all come from here. (Only
+plain JPEG images for models are decoded by TensorFlow, whose pixels are the same to the bit.)
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from PIL.ExifTags import Base as Tag
 
 from tfmem.messages.errors import InputError, reason
 
-FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF")  # no others: EPS would start Ghostscript
-MOST_PIXELS = 89_478_485  # from which on Pillow, too, suspects a decompression bomb
+FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF")  # others are unsafe: EPS runs Ghostscript
+MOST_PIXELS = 89_478_485  # Pillow, too, suspects a decompression bomb in an image with more
 _FREE_TILE = 1 << 20  # pixels that a tile of a TIFF image may have, however small the image is
 _WORDS = "JPEG, PNG, BMP, GIF, WebP or TIFF"
 _TURNS = {
@@ -31,19 +31,19 @@ _TURNS = {
     6: Image.Transpose.ROTATE_270,
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
-}  # by the value of EXIF's Orientation
+}  # the keys are values of EXIF's Orientation
 _SIDEWAYS = (5, 6, 7, 8)
-_JPEG = ("JPEG", "MPO")  # MPO: JPEG images one behind the other, as some cameras store them
+_JPEG = ("JPEG", "MPO")  # MPO holds several JPEG images one after the other, as some cameras do
 _JPEG_END = b"\xff\xd9"
 
-# Pillow warns of damaged EXIF data and the like, of which no pixel depends.
+# Pillow warns of damaged EXIF data and the like, on which no pixel depends.
 warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
 class Trait(IntFlag):
     """What is special about an image file."""
 
-    PLAIN = 1  # JPEG, RGB or grey and stored upright
+    PLAIN = 1  # JPEG image in RGB or grey that is stored upright
     TURNED = 2
     TRANSPARENT = 4
     SIXTEEN = 8
@@ -56,17 +56,17 @@ SAID = {
     Trait.TRANSPARENT: "put on white, having an alpha channel or a transparent colour",
     Trait.SIXTEEN: "of 16 bits a channel, of which the higher 8 are used",
     Trait.FRAMES: "of several frames, of which the first is used",
-}  # continues "NUMBER images "
+}  # each text continues "NUMBER images "
 
 
 @dataclass(frozen=True)
 class Header:
-    """What an image file says before it is decoded.
+    """Size and traits of an image, which are known before it is decoded.
 
     Attributes:
-      height: in pixels, of the upright image.
-      width: likewise.
-      traits: what is special about it.
+      height: height of the upright image, in pixels.
+      width: width of the upright image, in pixels.
+      traits: what is special about the image.
     """
 
     height: int
@@ -75,46 +75,47 @@ class Header:
 
 
 def read_header(contents: bytes, where: str, whole: bool = False) -> Header:
-    """What an encoded image says of itself.
+    """Reads the header of an encoded image.
 
     Args:
       contents: an encoded image.
-      where: what error messages call it.
-      whole: whether cuts and damage are looked for; an image is then decoded if nothing quicker
-        can tell. (Of JPEG only the end is looked for.)
+      where: the image's name in error messages.
+      whole: whether to look for cuts and damage; the image is then decoded if nothing quicker can
+        tell. (For JPEG only the end marker is looked for.)
 
     Raises:
-      InputError: naming `where`, if it is no image of a form and mode that can be read, is larger
-        than `MOST_PIXELS`, or is not whole.
+      InputError: if `contents` are no image of a form and mode that can be read, have more than
+        `MOST_PIXELS`, or are not whole; the error names `where`.
     """
     with _opened(contents, where) as image:
         width, height = image.size
         orientation = _orientation(image, contents)
         if orientation in _SIDEWAYS and Tag.Orientation not in getattr(image, "tag_v2", ()):
-            width, height = height, width  # what TIFF's own tag says, Pillow has done
+            width, height = height, width  # Pillow has already followed TIFF's own tag
         header = Header(height, width, _traits(image, orientation))
         if whole and image.format == "PNG":
-            image.verify()  # all checksums
+            image.verify()  # checks all checksums
         elif whole and not (image.format in _JPEG and contents.endswith(_JPEG_END)):
             image.load()
     return header
 
 
 def decode(contents: bytes, where: str, ratio: int = 1) -> Image.Image:
-    """An image's pixels, upright, in mode `L` if it is grey and `RGB` otherwise.
+    """Decodes an image: upright, in mode `L` if it is grey and `RGB` otherwise.
 
-    What is transparent is put on white. Of 16 bits the higher 8 are used (`v >> 8`): it is what
-    Pillow and TensorFlow do for colours, and what undoes the widening of 8 bits, be it by 256 or
-    by 257. Of several frames the first is used.
+    A transparent image is put on white. Of 16 bits the higher 8 are used (`v >> 8`): Pillow and
+    TensorFlow do so for colours, and it undoes a widening of 8 bits, whether by 256 or by 257. Of
+    several frames the first is used.
 
     Args:
       contents: an encoded image.
-      where: what error messages call it.
-      ratio: side of the blocks that are averaged, 1, 2, 4 or 8, by the decoder itself for JPEG;
-        only whole blocks are kept, so the sides are `height // ratio` and `width // ratio`.
+      where: the image's name in error messages.
+      ratio: side of the blocks of pixels that are averaged: 1, 2, 4 or 8. The JPEG decoder averages
+        them itself. Only whole blocks are kept, so the sides are `height // ratio` and
+        `width // ratio`.
 
     Raises:
-      InputError: naming `where`, if it cannot be decoded.
+      InputError: if the image cannot be decoded; the error names `where`.
     """
     with _opened(contents, where) as image:
         turn = None if image.format == "TIFF" else _TURNS.get(_orientation(image, contents))
@@ -140,7 +141,7 @@ def decode(contents: bytes, where: str, ratio: int = 1) -> Image.Image:
 
 @contextmanager
 def _opened(contents: bytes, where: str) -> Iterator[ImageFile.ImageFile]:
-    """An image of which only the header was read; whatever fails becomes an `InputError`."""
+    """Opens an image and reads its header; any failure within becomes an `InputError`."""
     if not contents:
         raise InputError(f"{where}: expected an image, received an empty file")
     try:
@@ -164,7 +165,7 @@ def _opened(contents: bytes, where: str) -> Iterator[ImageFile.ImageFile]:
             f"{where}: expected an image in {_WORDS}, received {len(contents):,} bytes that begin "
             f"{contents[:8]!r} and cannot be read as one"
         ) from None
-    except Exception as error:  # there is little that Pillow does not raise on damaged files
+    except Exception as error:  # damaged files make Pillow raise almost anything
         raise InputError(f"{where}: an image that cannot be decoded: {reason(error)}") from error
 
 
@@ -177,7 +178,7 @@ def _check_size(size: tuple[int, int], where: str) -> None:
 
 
 def _webp_canvas(contents: bytes) -> tuple[int, int]:
-    """Width and height of an extended WebP image, for which memory is taken as it is opened."""
+    """Width and height of an extended WebP image, whose memory Pillow allocates on opening."""
     if contents[:4] + contents[8:16] != b"RIFFWEBPVP8X":
         return 0, 0
     width, height = (int.from_bytes(contents[at : at + 3], "little") + 1 for at in (24, 27))
@@ -185,7 +186,7 @@ def _webp_canvas(contents: bytes) -> tuple[int, int]:
 
 
 def _check_tiles(image: ImageFile.ImageFile, where: str) -> None:
-    """Memory is taken for a whole tile, and tiles can be larger than their image."""
+    """Refuses tiles much larger than their image: memory is allocated for a whole tile."""
     tags = getattr(image, "tag_v2", {})
     tile = tags.get(Tag.TileWidth, 1) * tags.get(Tag.TileLength, 1)
     if tile > max(_FREE_TILE, 4 * image.width * image.height):
@@ -196,15 +197,17 @@ def _check_tiles(image: ImageFile.ImageFile, where: str) -> None:
 
 
 def _orientation(image: ImageFile.ImageFile, contents: bytes) -> int:
-    """EXIF's Orientation, 1 to 8; 1 where there is none, or EXIF data are damaged."""
+    """EXIF's Orientation, 1 to 8; 1 if there is none or EXIF data are damaged."""
     try:
         if image.format == "PNG" and b"eXIf" not in contents:
-            exif = Image.Image.getexif(image)  # else Pillow decodes the image to look behind it
+            exif = Image.Image.getexif(
+                image
+            )  # PNG's own method decodes the image to look behind it
         else:
             exif = image.getexif()
         found = exif.get(Tag.Orientation, 1)
         return found if found in _TURNS else 1
-    except Exception:  # as every viewer does
+    except Exception:  # every viewer ignores damaged EXIF data
         return 1
 
 
@@ -231,7 +234,7 @@ def _is_grey(image: Image.Image) -> bool:
 
 
 def _on_white(image: Image.Image) -> Image.Image:
-    """Mode `L` or `RGB`."""
+    """Puts an image on white, and returns it in mode `L` or `RGB`."""
     if image.mode.startswith("I;16"):
         values = np.asarray(image)
         pixels = (values >> 8).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""Where the images of a TFDS split lie within its TFRecord shards, found in one pass over them."""
+"""Finds where the images of a TFDS split lie within its TFRecord shards, in one pass over them."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from tfmem.datasets.order import ORDER_FEATURES, index_order
 from tfmem.messages.errors import InputError
 from tfmem.store.records import decode_example, feature, read_records
 
-_FORMAT = 2  # of the cached arrays
+_FORMAT = 2  # version of the cached arrays
 _NAMES = {"file_numbers", "offsets", "lengths", "sizes", "traits", "digests", "labels"}
-_HEAD = 64  # bytes of an image by which it is searched for in its record
-_BAR_FROM = 1 << 28  # bytes to be read from which on a progress bar is shown
+_HEAD = 64  # first bytes of an image by which it is found in its record
+_BAR_FROM = 1 << 28  # bytes from which on reading shows a progress bar
 
 
 def index_records(
@@ -31,22 +31,22 @@ def index_records(
     order_features: set[str],
     classes: int,
 ) -> tuple[EncodedImages, np.ndarray]:
-    """Indexes one split; every checksum is tested and every image hashed, once.
+    """Indexes one split; every checksum is tested and every image is hashed once.
 
     Args:
-      name: of the data set with its version.
-      split: which split the shards are of.
-      paths: its shards, in order, in one folder.
+      name: name of the data set, with its version.
+      split: name of the split.
+      paths: the shards of the split, in order, in one folder.
       counts: number of records of each shard.
-      order_features: the features by which records can be ordered that the data set has.
+      order_features: those features of the data set by which records can be ordered.
       classes: number of classes.
 
     Returns:
       The encoded images, and labels int64 `[num_examples]`, both in index order.
 
     Raises:
-      InputError: naming shard and record, if a shard is missing, cut short or corrupt, or if a
-        record has no image or no label; or if there are no records.
+      InputError: if a shard is missing, cut short or corrupt, if a record has no image or no label,
+        or if there are no records. The error names shard and record.
     """
     if not sum(counts):
         raise InputError(f"{name}: {split}: expected examples, received none")
@@ -79,7 +79,7 @@ def _build(
             shards = list(pool.map(index, paths, counts))
         finally:
             pool.shutdown(cancel_futures=True)
-    shards = [shard for shard in shards if len(shard["labels"])]  # empty ones have no types
+    shards = [shard for shard in shards if len(shard["labels"])]  # empty shards have no types
     columns = {name: np.concatenate([shard[name] for shard in shards]) for name in shards[0]}
     columns["file_numbers"] = np.repeat(np.arange(len(paths), dtype=np.int32), counts)
     order = index_order({name: columns.pop(name) for name in order_by})
@@ -89,7 +89,7 @@ def _build(
 def _index_shard(
     path: str, count: int, order_by: list[str], classes: int, advance: Callable[[int], None]
 ) -> dict[str, np.ndarray]:
-    """Offsets, lengths, digests and labels of one shard's records, and what orders them."""
+    """Offsets, lengths, digests, labels and ordering features of the records of one shard."""
     columns: dict[str, list[Any]] = {
         name: [] for name in ("offsets", "lengths", "labels", *order_by)
     }
@@ -103,7 +103,7 @@ def _index_shard(
                 raise InputError(
                     f"{where}: expected a label from 0 to {classes - 1}, received {label}"
                 )
-            end = file.tell()  # behind the payload's checksum, of 4 bytes
+            end = file.tell()  # `end` lies behind the payload's checksum of 4 bytes
             columns["offsets"].append(end - 4 - len(payload) + _position(payload, image, where))
             columns["lengths"].append(len(image))
             columns["labels"].append(label)
@@ -120,7 +120,7 @@ def _index_shard(
 
 
 def _position(payload: bytes, image: bytes, where: str) -> int:
-    """Where the image begins in its record, of which it is one contiguous part."""
+    """The offset of the image in its record, which holds it as one contiguous part."""
     if not image:
         raise InputError(f"{where}: feature 'image': expected an encoded image, received 0 bytes")
     start = payload.find(image[:_HEAD])

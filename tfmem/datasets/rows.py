@@ -1,4 +1,4 @@
-"""Local tables as rows: TSV, CSV with named columns, or JSON lines; and which are held out."""
+"""Reads local tables as rows: TSV or CSV with named columns, or JSON lines; draws held-out rows."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tfmem.messages.errors import InputError, reason
 _SUFFIXES = (".tsv", ".csv", ".jsonl")
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 _HELD_OUT = 0x68656C64  # keeps these random numbers apart from those of any trial
-_LISTED = 8  # records in a message
+_LISTED = 8  # records that a message names
 
 Rows = list[dict[str, Any]]
 
@@ -25,13 +25,14 @@ Rows = list[dict[str, Any]]
 def read_rows(folder: Path, split: str) -> tuple[Path, Rows]:
     """Reads the one table of a split: `.csv`, `.tsv` or `.jsonl`.
 
-    CSV is as spreadsheets write it, TSV without any quoting (as GLUE's).
+    CSV is read as spreadsheets write it, TSV without any quoting (like GLUE's).
 
     Returns:
-      The file, and a dictionary a record: of strings, from JSON of whatever it holds.
+      The file, and one dictionary for each record; its values are strings, or, from JSON, of any
+      type.
 
     Raises:
-      InputError: naming the file and the records that are wrong, or if there is not one file.
+      InputError: if records are wrong, or if there is not exactly one such file.
     """
     path = _find(folder, split)
     try:
@@ -41,11 +42,11 @@ def read_rows(folder: Path, split: str) -> tuple[Path, Rows]:
 
 
 def check_columns(path: Path, rows: Rows, wanted: Sequence[tuple[str, str]]) -> None:
-    """Refuses a table without a column.
+    """Refuses a table that lacks a column in one of its records.
 
     Args:
       path: the file.
-      rows: its records.
+      rows: the records of the file.
       wanted: pairs of a setting and the column that it names.
     """
     for setting, column in wanted:
@@ -57,10 +58,10 @@ def check_columns(path: Path, rows: Rows, wanted: Sequence[tuple[str, str]]) -> 
 
 
 def held_out(count: int, share: float, setting: str) -> np.ndarray:
-    """Which examples are held out for testing, bool `[count]`: always the same, drawn at random.
+    """Draws the examples to hold out for testing, bool `[count]`: random, but always the same.
 
     Raises:
-      InputError: if those are none or all; `setting` is what the share is called.
+      InputError: if none or all examples would be held out; the error names `setting`.
     """
     drawn = np.random.PCG64(np.random.SeedSequence(_HELD_OUT)).random_raw(count)
     tests = round(share * count)
@@ -74,7 +75,7 @@ def held_out(count: int, share: float, setting: str) -> np.ndarray:
 
 
 def rows_said(records: Sequence[int]) -> str:
-    """Names the first of some records, and counts the others."""
+    """The numbers of the first records as text, and how many more there are."""
     more = f" and {len(records) - _LISTED:,} more" if len(records) > _LISTED else ""
     return f"record {', '.join(map(str, records[:_LISTED]))}{more}"
 
@@ -91,7 +92,7 @@ def _find(folder: Path, split: str) -> Path:
 def _table_rows(path: Path) -> Rows:
     separated: dict[str, Any] = {"delimiter": "\t", "quoting": csv.QUOTE_NONE}
     options = separated if path.suffix == ".tsv" else {"strict": True}
-    csv.field_size_limit(2**31 - 1)  # texts of any length
+    csv.field_size_limit(2**31 - 1)  # texts may have any length
     with open(path, encoding="utf-8-sig", newline="") as file:
         header, *rows = [row for row in csv.reader(file, **options) if row] or [[]]
     if not header:

@@ -1,4 +1,4 @@
-"""The square of an image that models see, without TensorFlow and to the bit as with it."""
+"""Cuts the square of an image that models see, without TensorFlow but with the same bytes."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from tfmem.messages.errors import InputError
 
 
 def center_square(images: EncodedImages, index: int, image_size: int, resize: int) -> np.ndarray:
-    """The centre square of an image whose shorter side is brought to `resize`.
+    """The centre square of image `index`, whose shorter side is first brought to `resize`.
 
     Args:
       images: encoded images.
-      index: which of them.
-      image_size: side of the square, once the shorter side is `resize`.
-      resize: length of the shorter side.
+      index: index of the image.
+      image_size: side of the square.
+      resize: length to which the shorter side is scaled.
 
     Returns:
       uint8 `[image_size, image_size, 3]`.
 
     Raises:
-      InputError: naming the file, if it cannot be read or decoded.
+      InputError: if the file cannot be read or decoded; the error names it.
     """
     sizes = images.sizes[[index]]
     which, windows = in_blocks(center_windows(sizes, image_size, resize), sizes, image_size)
@@ -31,11 +31,11 @@ def center_square(images: EncodedImages, index: int, image_size: int, resize: in
 
 
 def part(images: EncodedImages, index: int, ratio: int, window: np.ndarray) -> np.ndarray:
-    """A window of an image, in blocks.
+    """A window of image `index`, in which blocks of pixels are averaged.
 
     Args:
       images: encoded images.
-      index: which of them.
+      index: index of the image.
       ratio: side of the blocks that are averaged.
       window: int `[4]`, top, left, height and width in blocks.
 
@@ -43,7 +43,7 @@ def part(images: EncodedImages, index: int, ratio: int, window: np.ndarray) -> n
       uint8 `[height, width, 3]`.
 
     Raises:
-      InputError: naming the file, if it cannot be read or decoded.
+      InputError: if the file cannot be read or decoded; the error names it.
     """
     where = images.where(index)
     picture = decode(images.read(index), where, ratio)
@@ -58,7 +58,7 @@ def part(images: EncodedImages, index: int, ratio: int, window: np.ndarray) -> n
 
 
 def scaled(pixels: np.ndarray, image_size: int) -> np.ndarray:
-    """An image brought to a square by bilinear interpolation.
+    """Scales an image to a square by bilinear interpolation.
 
     Args:
       pixels: uint8 `[height, width, channels]`.
@@ -78,7 +78,7 @@ def scaled(pixels: np.ndarray, image_size: int) -> np.ndarray:
 
 
 def _neighbours(length: int, count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """For each of `count` points along a side: the pixels around it, and how far it is on."""
+    """For each of `count` points along a side, the pixels before and behind, and its distance."""
     scale = np.float32(length) / np.float32(count)
     place = (np.arange(count, dtype=np.float32) + np.float32(0.5)) * scale - np.float32(0.5)
     floor = np.floor(place)

@@ -19,19 +19,20 @@ class StreamedDataset:
     """Training and test images of one classification task, read and decoded when they are needed.
 
     Attributes:
-      name: what the data set is called.
+      name: the data set's name.
       train_images: encoded images of the training examples.
       train_labels: int64 `[num_train]`, classes from 0.
       test_images: encoded images of the test examples.
       test_labels: int64 `[num_test]`.
-      class_names: one name a class.
+      class_names: one name for each class.
       image_size: side of the square that models see, in pixels.
-      resize: length of an image's shorter side from whose centre that square is cut.
+      resize: length to which an image's shorter side is scaled before the square is cut from its
+        centre.
       white: the pixel value of full intensity; models see images divided by it.
       clean_train_labels: int64 `[num_train]`, the training labels before some were replaced at
         random; None if none were.
-      notes: what a run says at its start of how the examples were read, one sentence each: what
-        was left out, where and why, and what was changed.
+      notes: sentences on how the examples were read, which a run prints at its start: what was left
+        out, where and why, and what was changed.
     """
 
     name: str
@@ -53,10 +54,10 @@ class StreamedDataset:
 
     @cached_property
     def fingerprint(self) -> bytes:
-        """SHA-256 of the hashes of all encoded images and of all labels in index order, and names.
+        """SHA-256 of class names, and of all encoded images and labels in index order.
 
-        It does not depend on how the images are spread over files, nor on the size at which models
-        see them (which is in the digest of the settings).
+        The fingerprint does not depend on how images are spread over files, nor on the size at
+        which models see them (which is in the digest of the settings).
         """
         digest = hashlib.sha256()
         for images, labels in (
@@ -70,11 +71,11 @@ class StreamedDataset:
         return digest.digest()
 
     def keep(self, train: np.ndarray, test: np.ndarray) -> StreamedDataset:
-        """The same data set with only these examples.
+        """The data set reduced to some examples.
 
         Args:
-          train: int64 `[kept]`, training examples in their new order.
-          test: int64 `[kept]`, likewise.
+          train: int64 `[kept]`, the indices of training examples, in their new order.
+          test: int64 `[kept]`, the indices of test examples, in their new order.
         """
         return replace(
             self,

@@ -1,4 +1,4 @@
-"""What a run says at its start: the examples and classes that it read, and what it left out."""
+"""Describes a data set at the start of a run: its examples and classes, and what was left out."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from tfmem.config import DatasetSettings
 from tfmem.datasets import AnyDataset, load
 from tfmem.messages.terminal import say
 
-_CLASSES = 12  # that are listed; of more, only some
-_LETTERS = 40  # of a class name
+_CLASSES = 12  # classes that are all listed; of more classes only some are
+_LETTERS = 40  # letters of a class name that are shown
 
 
 def load_and_tell(settings: DatasetSettings) -> AnyDataset:
@@ -20,7 +20,7 @@ def load_and_tell(settings: DatasetSettings) -> AnyDataset:
 
 
 def summary(dataset: AnyDataset) -> str:
-    """Describes a data set: counts of examples, classes by name with theirs, and its notes."""
+    """Describes a data set: its numbers of examples, in total and of each class, and its notes."""
     counts = np.bincount(dataset.train_labels, minlength=len(dataset.class_names))
     listed = [
         f"{_shown(name)} ({count:,})"
@@ -39,6 +39,6 @@ def summary(dataset: AnyDataset) -> str:
 
 
 def _shown(name: str) -> str:
-    """A name as a terminal can show it, in one line."""
+    """A name in a form that a terminal can show in one line."""
     short = name if len(name) <= _LETTERS else name[: _LETTERS - 1] + "…"
     return short if short.isprintable() else repr(short)

@@ -1,4 +1,4 @@
-"""Classification of the rows of a table: its numbers standardized, its categories one-hot."""
+"""Data sets whose examples are rows of a table: numbers are standardized, categories one-hot."""
 
 from __future__ import annotations
 
@@ -16,24 +16,26 @@ from tfmem.datasets.labels import Column, as_classes
 from tfmem.datasets.rows import Rows, check_columns, held_out, read_rows, rows_said
 from tfmem.messages.errors import InputError
 
-_MISSING = {"", "na", "n/a", "nan", "null", "none", "?"}  # in place of a number
-_LARGEST = 1e30  # a number; its square is one of float64 still
+_MISSING = {"", "na", "n/a", "nan", "null", "none", "?"}  # texts that stand for a missing number
+_LARGEST = 1e30  # largest number; float64 still holds its square
 
 
 def load_table(folder: Path, settings: DatasetSettings) -> Dataset:
     """Reads `train` and `dataset.test_split` of a folder, each a `.csv`, `.tsv` or `.jsonl` file.
 
     Inputs are the columns that are neither the label nor left out, in the order of the training
-    file. A column is of numbers if all training examples have numbers in it, or nothing: models see
-    it with the mean 0 and the standard deviation 1 over the training examples, with 0 where it is
-    missing, and, where that happens in training, a column more that is 1 there. Any other column is
-    of categories: models see a column for each value that training examples have, 1 where it is.
-    All training examples, in the subset of a trial or not, decide means, deviations and categories.
+    file. A column holds numbers if every training example has a number or nothing in it: it is
+    scaled to mean 0 and standard deviation 1 over the training examples, missing numbers become 0,
+    and if a training example lacks a number, a second column is 1 for missing numbers. Any other
+    column holds categories: each value that a training example has becomes a column, which is 1 for
+    the examples with that value. All training examples decide means, deviations and categories,
+    whether they are in the subset of a trial or not.
 
     An example's index is its place among the records of its file that have a label.
 
     Raises:
-      InputError: naming file, column and records that are wrong, or columns with too many values.
+      InputError: if records are wrong, or columns have too many values; the error names file,
+        column and records.
     """
     table = settings.table or TableSettings()
     splits = ["train"] if table.test_share else ["train", settings.test_split]
@@ -79,7 +81,7 @@ class _Numbers:
     missing: int
 
     def encode(self, rows: Rows, path: Path) -> np.ndarray:
-        """Standardized numbers `[rows, 1]`, or `[rows, 2]` with whether they are missing."""
+        """Standardized numbers `[rows, 1]`, or `[rows, 2]` if a column marks missing numbers."""
         values = [_number(row[self.name]) for row in rows]
         if wrong := [number for number, value in enumerate(values) if value is None]:
             raise InputError(
@@ -92,7 +94,7 @@ class _Numbers:
         return np.stack(columns, axis=1)
 
     def said(self) -> str:
-        """What the column is."""
+        """Name and kind of the column, with its count of missing numbers."""
         return f"{self.name} (number{f', {self.missing:,} missing' if self.missing else ''})"
 
 
@@ -102,18 +104,18 @@ class _Categories:
     values: tuple[str, ...]
 
     def encode(self, rows: Rows, path: Path) -> np.ndarray:
-        """One-hot categories `[rows, values]`; zeros for one that no training example has."""
+        """One-hot categories `[rows, values]`; a value that no training example has is all 0."""
         places = {value: place for place, value in enumerate(self.values)}
         found = np.array([places.get(_category(row[self.name]), -1) for row in rows])
         return found[:, None] == np.arange(len(places))
 
     def said(self) -> str:
-        """What the column is."""
+        """Name and kind of the column, with its number of categories."""
         return f"{self.name} ({len(self.values)} categories)"
 
 
 def _columns(path: Path, rows: Rows, settings: TableSettings) -> list[_Numbers | _Categories]:
-    """The inputs, as training examples decide them."""
+    """The columns that are inputs of models, as the training examples `rows` decide them."""
     columns: list[_Numbers | _Categories] = []
     too_many: dict[str, int] = {}
     for name in rows[0]:
@@ -136,12 +138,12 @@ def _columns(path: Path, rows: Rows, settings: TableSettings) -> list[_Numbers |
             f"dataset.table.leave_out={_quoted([*settings.leave_out, *too_many])} leaves them out"
         )
     if not columns:
-        raise InputError(f"{path}: expected a column of inputs that is not the same everywhere")
+        raise InputError(f"{path}: expected an input column whose values are not all the same")
     return columns
 
 
 def _standardized(name: str, values: np.ndarray) -> _Numbers | None:
-    """A column of numbers; None if there are not two different ones."""
+    """A column of numbers; None if all its numbers are the same."""
     known = values[~np.isnan(values)]
     if not len(known) or not (deviation := float(known.std())) > 0:
         return None
@@ -149,7 +151,7 @@ def _standardized(name: str, values: np.ndarray) -> _Numbers | None:
 
 
 def _number(value: Any) -> float | None:
-    """A finite number; NaN where it is missing, None if there is something else."""
+    """A value as a finite number; NaN if it is missing, None if it is no number."""
     if value is None or (isinstance(value, str) and value.strip().lower() in _MISSING):
         return math.nan
     if isinstance(value, bool | list | dict):

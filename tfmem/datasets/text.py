@@ -1,4 +1,4 @@
-"""A data set of sentences in memory: the same stable index, fingerprint and labels as images."""
+"""A data set of sentences in memory, with a stable index, a fingerprint and labels like images."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ class TextDataset:
     """Training and test texts of one classification task; an example's index is its row.
 
     Attributes:
-      name: what the data set is called.
-      train_texts: strings `[num_train, sentences]`, one or two sentences an example.
+      name: the data set's name.
+      train_texts: strings `[num_train, sentences]`, one or two sentences for each example.
       train_labels: int64 `[num_train]`, classes from 0.
       test_texts: strings `[num_test, sentences]`.
       test_labels: int64 `[num_test]`.
-      class_names: one name a class.
+      class_names: one name for each class.
       clean_train_labels: int64 `[num_train]`, the training labels before some were replaced at
         random; None if none were.
-      train_phrases: int64 `[num_train, 5]`, how many phrases of each polarity, from very negative
-        to very positive, a training sentence has; None if the source does not say.
-      notes: what a run says at its start of how the examples were read, one sentence each: what
-        was left out, where and why, and what was changed.
+      train_phrases: int64 `[num_train, 5]`, the number of phrases of each polarity, from very
+        negative to very positive, in each training sentence; None if the source does not say.
+      notes: sentences on how the examples were read, which a run prints at its start: what was left
+        out, where and why, and what was changed.
     """
 
     name: str
@@ -55,7 +55,7 @@ class TextDataset:
 
     @cached_property
     def fingerprint(self) -> bytes:
-        """SHA-256 of all sentences and labels in index order and the class names."""
+        """SHA-256 of the class names and of all sentences and labels in index order."""
         digest = hashlib.sha256(self.texts_digest)
         for labels in (self.train_labels, self.test_labels):
             digest.update(np.ascontiguousarray(labels).data)
@@ -63,11 +63,11 @@ class TextDataset:
         return digest.digest()
 
     def keep(self, train: np.ndarray, test: np.ndarray) -> TextDataset:
-        """The same data set with only these rows.
+        """The data set reduced to some rows.
 
         Args:
-          train: int64 `[kept]`, training examples in their new order.
-          test: int64 `[kept]`, likewise.
+          train: int64 `[kept]`, the rows of the training examples, in their new order.
+          test: int64 `[kept]`, the rows of the test examples, in their new order.
         """
         return replace(
             self,
@@ -80,15 +80,15 @@ class TextDataset:
 
 
 def as_texts(rows: Sequence[Sequence[str]], columns: Sequence[str], source: str) -> np.ndarray:
-    """Strings `[examples, sentences]`, without white space at their ends.
+    """Converts sentences to strings `[examples, sentences]`, without white space at their ends.
 
     Args:
       rows: the sentences of each example.
-      columns: what the sentences of an example are called.
-      source: what the rows are called in error messages.
+      columns: the names of the columns that hold the sentences.
+      source: the name of the table in error messages.
 
     Raises:
-      InputError: naming the records with an empty sentence, or if there is no record.
+      InputError: if there is no record, or sentences are empty; the error names their records.
     """
     texts = np.array([[text.strip() for text in row] for row in rows], np.dtypes.StringDType())
     if not len(rows):
@@ -103,10 +103,10 @@ def as_texts(rows: Sequence[Sequence[str]], columns: Sequence[str], source: str)
 
 
 def check_classes(dataset: TextDataset) -> TextDataset:
-    """The data set itself.
+    """Returns `dataset` if its labels and classes fit together.
 
     Raises:
-      InputError: naming an example of a class that there is not, or a class without one.
+      InputError: if an example has a class that does not exist, or a class has no training example.
     """
     for split, labels in (("training", dataset.train_labels), ("test", dataset.test_labels)):
         outside = (labels < 0) | (labels >= len(dataset.class_names))

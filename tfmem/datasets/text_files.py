@@ -1,4 +1,4 @@
-"""Text classification from local tables: TSV, CSV with named columns, or JSON lines."""
+"""Data sets of texts from local tables: TSV or CSV with named columns, or JSON lines."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class _Table:
     labels: Column
 
     def keep(self, rows: np.ndarray) -> np.ndarray:
-        """The texts of some rows."""
+        """The texts of `rows`."""
         return self.texts if len(rows) == len(self.texts) else self.texts[rows]
 
 
@@ -28,11 +28,11 @@ def load_text_files(folder: Path, settings: DatasetSettings) -> TextDataset:
     """Reads `train` and `dataset.test_split` of a folder, each a `.tsv`, `.csv` or `.jsonl` file.
 
     An example's index is its place among the records of its file that have a label. With
-    `dataset.text.test_share`, that share of the training file, drawn at random but always the same,
-    is the test set, both parts in the order of the file.
+    `dataset.text.test_share`, that share of the training file is the test set: it is drawn at
+    random but always the same, and both parts keep the order of the file.
 
     Raises:
-      InputError: naming the file, the records and the column that is missing or wrong.
+      InputError: if a file or column is missing or wrong; the error names file, records and column.
     """
     text = settings.text or TextSettings()
     splits = ["train"] if text.test_share else ["train", settings.test_split]

@@ -1,4 +1,4 @@
-"""Classification sets of tensorflow-datasets, by name, with a stable index."""
+"""Classification data sets of tensorflow-datasets, by name, with a stable index."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ from tfmem.datasets.streamed import AnyDataset, StreamedDataset, default_resize
 from tfmem.datasets.text import TextDataset, as_texts, check_classes
 from tfmem.messages.errors import InputError
 
-_FROM_FILES = ("npz", "image_folder", "text_files", "treebank")  # names that are not of TFDS
-_THERE = (errno.EEXIST, errno.ENOTEMPTY)  # of a folder that is to get a name that is taken
+_FROM_FILES = ("npz", "image_folder", "text_files", "treebank")  # names that TFDS does not have
+_THERE = (errno.EEXIST, errno.ENOTEMPTY)  # errors of a rename to a name that is taken
 
 
 def load_tfds(settings: DatasetSettings) -> AnyDataset:
     """Reads the splits `train` and `dataset.test_split` of a TFDS data set.
 
-    They are read into memory, or only indexed if `dataset.image_size` is set. For the index of an
-    example see `index_order`.
+    The splits are read into memory, or only indexed if `dataset.image_size` is set. `index_order`
+    says what the index of an example is.
 
     Raises:
-      InputError: if TFDS has no such data set, if it is not prepared and may not or cannot be
-        prepared, or if it is not made of images (of one size, to be in memory) with a label each,
-        or, with `dataset.text`, of the columns asked for.
+      InputError: if TFDS does not have the data set; if it is not prepared, and may not or cannot
+        be prepared; if its examples are not images with a label (all of one size, unless
+        `dataset.image_size` is set); or if it lacks the columns that `dataset.text` names.
     """
     builder = _prepared(settings)
     name, features = settings.name, builder.info.features
@@ -68,7 +68,7 @@ def load_tfds(settings: DatasetSettings) -> AnyDataset:
 
 
 def _load_texts(builder: Any, settings: TextSettings, splits: Sequence[str]) -> TextDataset:
-    """Sentences; examples without a label, which TFDS marks by -1, are left out and counted."""
+    """Reads sentences, and leaves out and counts examples without a label, which TFDS marks -1."""
     name, features = builder.info.full_name, builder.info.features
     wanted = (*settings.columns, settings.label)
     if missing := [column for column in wanted if column not in features]:
@@ -131,7 +131,7 @@ def _prepared(settings: DatasetSettings) -> Any:
         except OSError as error:
             if error.errno not in _THERE and not isinstance(error, FileExistsError):
                 raise
-            # Another program has prepared it meanwhile.
+            # Another program has prepared the data set in the meantime.
             builder = tfds.builder(name, data_dir=settings.data_dir)
     return builder
 
@@ -149,7 +149,7 @@ def _prepare(builder: Any, quietly: bool) -> None:
 
 
 def _index(builder: Any, split: str) -> tuple[Any, np.ndarray]:
-    """Where the encoded images of a split are, and their labels, in index order."""
+    """The encoded images of a split, which stay in their files, and labels, in index order."""
     import tensorflow_datasets as tfds
 
     info, where = builder.info, f"dataset.name: {builder.info.full_name}"
@@ -158,14 +158,12 @@ def _index(builder: Any, split: str) -> tuple[Any, np.ndarray]:
         raise InputError(f"{where}: expected encoded images of 8 bits, found {image}")
     if info.file_format != tfds.core.FileFormat.TFRECORD:
         raise InputError(
-            f"{where}: with dataset.image_size, expected it prepared as TFRecord files, found "
+            f"{where}: dataset.image_size needs a data set prepared as TFRecord files, found "
             f"{info.file_format.value}"
         )
     paths = [os.fspath(path) for path in info.splits[split].filepaths]
     if "://" in paths[0]:
-        raise InputError(
-            f"{where}: with dataset.image_size, expected local files, found {paths[0]}"
-        )
+        raise InputError(f"{where}: dataset.image_size needs local files, found {paths[0]}")
     return index_records(
         info.full_name,
         split,
@@ -177,7 +175,7 @@ def _index(builder: Any, split: str) -> tuple[Any, np.ndarray]:
 
 
 def _read(builder: Any, split: str, wanted: Sequence[str]) -> dict[str, np.ndarray]:
-    """Features of all examples of a split, `[num_examples, ...]` each, in index order."""
+    """The wanted features of a split, each `[num_examples, ...]`, in index order."""
     import tensorflow_datasets as tfds
 
     in_file_order = tfds.ReadConfig(interleave_cycle_length=1)
@@ -191,7 +189,7 @@ def _read(builder: Any, split: str, wanted: Sequence[str]) -> dict[str, np.ndarr
 
 
 def _images(builder: Any, split: str) -> tuple[np.ndarray, np.ndarray]:
-    """Images, and labels int64, in index order."""
+    """The images of a split, and their labels as int64, in index order."""
     columns = _read(builder, split, ("image", "label"))
     labels = columns["label"].astype(np.int64)
     if (labels < 0).any():

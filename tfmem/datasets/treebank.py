@@ -1,4 +1,4 @@
-"""The Stanford Sentiment Treebank: sentences as trees, with a polarity at every phrase."""
+"""Reads the Stanford Sentiment Treebank: sentences as trees, with a polarity at every phrase."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class Phrase:
     Attributes:
       sentence: all words of the tree, which its phrases share.
       start: place of the phrase's first word.
-      end: place after its last.
-      polarity: from 0, very negative, to 4, very positive.
+      end: place after the phrase's last word.
+      polarity: a number from 0, very negative, to 4, very positive.
     """
 
     sentence: tuple[str, ...]
@@ -48,14 +48,14 @@ def read_trees(path: Path) -> list[list[Phrase]]:
     """Reads a file of trees in the form of the Penn Treebank, `(3 (2 It) (4 (2 's) (3 good)))`.
 
     Args:
-      path: one tree a line, in UTF-8.
+      path: a file with one tree in each line, in UTF-8.
 
     Returns:
-      For each line all phrases of the sentence, single words too, inner ones before those that
-      contain them: the last is the sentence.
+      For each line all phrases of the sentence, including single words. A phrase comes before those
+      that contain it, so the last one is the sentence.
 
     Raises:
-      InputError: naming the lines that are no trees.
+      InputError: if lines are no trees; the error names them.
     """
     try:
         lines = path.read_text(encoding="utf-8").split("\n")
@@ -73,9 +73,11 @@ def read_trees(path: Path) -> list[list[Phrase]]:
 
 
 def _parse(line: str) -> list[Phrase] | None:
-    """The phrases of a tree; None if it is none. Time and memory grow as the line does."""
+    """The phrases of a tree, in time linear in the length of `line`; None if it is no tree."""
     spans: list[tuple[int, int, int]] = []
-    opened: list[tuple[int, int]] = []  # polarity, and place of the first word
+    opened: list[
+        tuple[int, int]
+    ] = []  # for each open phrase its polarity and the place of its first word
     words: list[str] = []
     tokens = iter(_TOKEN.findall(line))
     for token in tokens:
@@ -102,20 +104,20 @@ def _parse(line: str) -> list[Phrase] | None:
 
 
 def load_treebank(folder: Path, test_split: str) -> TextDataset:
-    """Positive and negative sentences of `train.txt` and of the test split (SST-2).
+    """Reads the positive and negative sentences of `train.txt` and of the test split (SST-2).
 
     Sentences that are neutral as a whole are left out, which leaves 6,920 to train on and 1,821 to
-    test on; an example's index is its rank among the others. `train_phrases` counts the phrases of
-    each polarity, the sentence and its words among them.
+    test on; an example's index is its rank among the sentences that are kept. `train_phrases`
+    counts the phrases of each polarity, including the sentence and its words.
 
     Raises:
-      InputError: naming the file that is missing, or the line that is no tree.
+      InputError: if a file is missing, or a line is no tree.
     """
     texts, labels, counts = [], [], []
     for split in ("train", test_split):
         path = folder / f"{split}.txt"
         if not path.is_file():
-            raise InputError(f"{folder}: expected a file of trees {path.name}, there is none")
+            raise InputError(f"{folder}: expected a file of trees called {path.name}, found none")
         trees = [tree for tree in read_trees(path) if tree[-1].polarity != NEUTRAL]
         texts.append(as_texts([[tree[-1].text] for tree in trees], ["sentence"], str(path)))
         labels.append(np.array([tree[-1].polarity > NEUTRAL for tree in trees], np.int64))

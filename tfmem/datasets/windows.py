@@ -1,4 +1,4 @@
-"""Which part of an image is scaled to the square that models see: whole pixels, computed in numpy.
+"""Computes which window of an image is scaled to the square that models see, in whole pixels.
 
 A window is `[top, left, height, width]`.
 """
@@ -7,18 +7,18 @@ from __future__ import annotations
 
 import numpy as np
 
-RATIOS = np.array([1, 2, 4, 8], np.int32)  # by which images can be scaled down as they are decoded
-_MIN_AREA = 0.08  # of a random box, as a fraction of the image
+RATIOS = np.array([1, 2, 4, 8], np.int32)  # factors by which decoders can scale images down
+_MIN_AREA = 0.08  # least area of a random box, as a fraction of the image
 _MAX_LOG_ASPECT = np.log(4 / 3)
 
 
 def center_windows(sizes: np.ndarray, image_size: int, resize: int) -> np.ndarray:
-    """The centre square of images whose shorter side is brought to `resize`.
+    """Windows of the centre square of images whose shorter side is scaled to `resize`.
 
     Args:
       sizes: int `[count, 2]`, heights and widths of the images.
-      image_size: side of the square, once the shorter side is `resize`.
-      resize: length of the shorter side.
+      image_size: side of the square after scaling.
+      resize: length to which the shorter side is scaled.
 
     Returns:
       int32 `[count, 4]`.
@@ -28,7 +28,7 @@ def center_windows(sizes: np.ndarray, image_size: int, resize: int) -> np.ndarra
 
 
 def box_windows(sizes: np.ndarray, boxes: np.ndarray) -> np.ndarray:
-    """Random parts: 8 to 100% of the area, log-uniform aspect from 3/4 to 4/3, anywhere.
+    """Random windows with 8 to 100% of the area and an aspect from 3/4 to 4/3, log-uniform.
 
     The distribution is that of Szegedy et al. (2015, Sec. 6), but a side that does not fit is
     shortened to the image's instead of being drawn again.
@@ -52,11 +52,11 @@ def box_windows(sizes: np.ndarray, boxes: np.ndarray) -> np.ndarray:
 def in_blocks(
     windows: np.ndarray, sizes: np.ndarray, image_size: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Windows in units of the blocks of pixels that are averaged before scaling.
+    """Converts windows to units of the blocks of pixels that are averaged before scaling.
 
-    What is at least twice as large as needed is averaged over blocks of 2, 4 or 8 pixels, so that
-    bilinear interpolation skips no pixel. A window is then made of whole blocks, which moves it by
-    at most half a pixel of the result.
+    A window that is at least twice as large as needed is averaged over blocks of 2, 4 or 8 pixels,
+    so that bilinear interpolation skips no pixel. The window is then rounded to whole blocks, which
+    moves it by at most half a pixel of the result.
 
     Args:
       windows: int32 `[count, 4]`, in pixels.
@@ -64,7 +64,8 @@ def in_blocks(
       image_size: side of the result.
 
     Returns:
-      int32 `[count]`, which of `RATIOS`; and int32 `[count, 4]`, windows in blocks of that side.
+      int32 `[count]`, the index in `RATIOS` of the side of each window's blocks; and int32
+      `[count, 4]`, the windows in blocks.
     """
     times = windows[:, 2:].min(axis=1) // image_size
     which = (times[:, None] >= RATIOS[1:]).sum(axis=1, dtype=np.int32)
@@ -76,17 +77,17 @@ def in_blocks(
 
 
 def widened(windows: np.ndarray, sizes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Windows with one more block on each side, where the image has one.
+    """Widens windows by one block on each side, as far as the image reaches.
 
-    The decoder of JPEG spreads colours over neighbouring pixels; at the rim of the part that it
-    decodes it would take them for the rim of the image.
+    The JPEG decoder spreads colours over neighbouring pixels, and would treat the rim of the part
+    that it decodes like the rim of the image.
 
     Args:
       windows: int32 `[count, 4]`.
       sizes: int `[count, 2]`, heights and widths of the images, in blocks.
 
     Returns:
-      int32 `[count, 4]`, the wider windows; and int32 `[count, 4]`, where the old ones are in them.
+      int32 `[count, 4]`, the wider windows; and int32 `[count, 4]`, the old windows within them.
     """
     first = np.maximum(windows[:, :2] - 1, 0)
     last = np.minimum(windows[:, :2] + windows[:, 2:] + 1, sizes)
@@ -95,5 +96,5 @@ def widened(windows: np.ndarray, sizes: np.ndarray) -> tuple[np.ndarray, np.ndar
 
 
 def _nearest(lengths: np.ndarray, unit: np.ndarray | int) -> np.ndarray:
-    """Lengths in whole units."""
+    """Lengths as the nearest number of whole units."""
     return (lengths + unit // 2) // unit
