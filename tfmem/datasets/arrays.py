@@ -143,7 +143,7 @@ def _finite(values: np.ndarray, where: str) -> np.ndarray:
         wrong = np.flatnonzero(~finite)
         listed = ", ".join(map(str, wrong[:8])) + (", …" if len(wrong) > 8 else "")
         raise InputError(
-            f"{where}: expected finite float32 numbers, {len(wrong):,} examples have other values: "
+            f"{where}: expected finite float32 numbers, {len(wrong):,} examples have others: "
             f"{listed}"
         )
     return values

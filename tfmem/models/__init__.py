@@ -55,11 +55,11 @@ def build(
     num_classes: int,
     precision: str = "float32",
 ) -> keras.Model:
-    """Builds the model that the settings name.
+    """Builds the model that `settings` names.
 
     Args:
       settings: family and sizes.
-      input_shape: shape of one example; that of the last blocks of a network follows from it.
+      input_shape: shape of one example; settings for the last blocks of a network hold their own.
       num_classes: number of logits.
       precision: Keras' dtype policy for all layers but the logits, which are float32.
 
@@ -68,7 +68,7 @@ def build(
       representation is the output of the layer `features`; the last block alone has no such layer.
 
     Raises:
-      InputError: if the model takes images or texts and examples are none, or are too small.
+      InputError: if the model needs images or texts but examples are something else or too small.
     """
     if isinstance(settings, TailSettings):
         network = build(settings.network, settings.input_shape, num_classes, precision)
@@ -98,7 +98,7 @@ def _check_shape(settings: ModelSettings, shape: tuple[int, ...]) -> None:
 
 
 def _smallest_side(settings: ModelSettings) -> int:
-    """Pixels that become one by all strides and pooling; 0 where examples may have any shape."""
+    """The least side of an image, in pixels; 0 if examples may have any shape."""
     match settings:
         case DenseSettings() | LinearSettings() | EncoderSettings() | TransformerSettings():
             return 0

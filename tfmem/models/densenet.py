@@ -13,13 +13,14 @@ from tfmem.models.layers import convolve, normalize_relu
 def build_densenet(
     settings: DenseNetSettings, input_shape: tuple[int, ...], num_classes: int
 ) -> keras.Model:
-    """Three dense blocks, between them 1x1 convolution and 2x2 mean pooling.
+    """Builds three dense blocks, joined by 1x1 convolution and 2x2 mean pooling.
 
-    Huang et al. (2017, "Densely connected convolutional networks", Sec. 3). Plain: 16 filters at
-    first, transitions keep the width. BC: 2 `growth` filters at first, each layer is 1x1 to 4
-    `growth` channels and then 3x3, transitions halve the width. Every convolution but the first
-    follows batch normalization and ReLU, none has a bias; kernels start as `he_normal` (Sec. 4.2).
-    There is no dropout, which the paper has only where images are not augmented.
+    The network is that of Huang et al. (2017, "Densely connected convolutional networks", Sec. 3).
+    The plain network starts with 16 filters, and its transitions keep the width. BC starts with
+    2 `growth` filters, each of its layers is a 1x1 convolution to 4 `growth` channels and then a
+    3x3 one, and its transitions halve the width. Every convolution but the first follows batch
+    normalization and ReLU, and none has a bias; kernels start as `he_normal` (Sec. 4.2). There is
+    no dropout, which the paper uses only if images are not augmented.
 
     Args:
       settings: depth, growth rate and variant.

@@ -12,13 +12,13 @@ from tfmem.models.transformer import transformer_layer
 def build_encoder(
     settings: EncoderSettings, input_shape: tuple[int, ...], num_classes: int
 ) -> keras.Model:
-    """What is trained of a pretrained encoder; the classifier reads the first token, [CLS].
+    """Builds the trained layers of a pretrained encoder, and a head on the first token, [CLS].
 
-    Its layers start from the pretrained weights in every trial, the head is drawn anew. As nothing
-    else is read, the last layer computes the vector of the first token only.
+    In every trial the layers start from the pretrained weights, and the head is drawn anew. As the
+    head reads only the first token, the last layer computes only the vector of that token.
 
     Args:
-      settings: which encoder, and how many of its layers.
+      settings: the encoder, and the number of its layers that are trained.
       input_shape: `[length, width]`, or `[width]` if no layer is trained.
       num_classes: number of logits.
 

@@ -9,7 +9,7 @@ import keras
 from tfmem.config import FastSettings
 from tfmem.models.layers import convolve, normalize_relu
 
-# PyTorch's default, with which the published learning rate was found: uniform, variance 1/(3 n).
+# The published learning rate was tuned with PyTorch's default: uniform with variance 1/(3 n).
 _INITIALIZER = {
     "class_name": "VarianceScaling",
     "config": {"scale": 1 / 3, "mode": "fan_in", "distribution": "uniform"},
@@ -21,15 +21,16 @@ def build_fast(
 ) -> keras.Model:
     """ResNet-9 (Page 2018, "How to train your ResNet", final network of the series' part 4).
 
-    Estimates need thousands of models, so what one costs decides what can be studied. At width 64
-    this network takes 0.38 G multiply-adds an image and 24 epochs to 94% on CIFAR-10 (Page), where
-    ResNet50 takes 1.30 G and 160 epochs in Feldman & Zhang (2020): 23 times less. Variants of it
-    are FFCV's example for CIFAR and the model of Ilyas et al. (2022, "Datamodels"), who trained
-    hundreds of thousands.
+    Estimates need thousands of models, so the cost of one decides what can be studied. At width 64
+    this network takes 0.38 G multiply-adds for an image, and 24 epochs to reach 94% on CIFAR-10
+    (Page), 23 times less than ResNet50, which takes 1.30 G and 160 epochs in Feldman & Zhang
+    (2020). Variants of it are FFCV's example for CIFAR and the model of Ilyas et al. (2022,
+    "Datamodels"), who trained hundreds of thousands.
 
-    Layers, each a 3x3 convolution without bias, batch normalization and ReLU: `w`; `2w`, 2x2 max
-    pooling, a residual pair; `4w`, pooling; `8w`, pooling, a residual pair. Then global max pooling
-    and a linear layer without bias. Page divides logits by 8, here their inputs, which is the same.
+    A layer is a 3x3 convolution without bias, batch normalization and ReLU. The layers have these
+    widths: `w`; `2w`, 2x2 max pooling, a residual pair; `4w`, pooling; `8w`, pooling, a residual
+    pair. Global max pooling and a linear layer without bias follow. Page divides the logits by 8;
+    here their inputs are divided, which is the same.
 
     Args:
       settings: width `w`.

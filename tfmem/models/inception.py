@@ -9,7 +9,7 @@ import keras
 from tfmem.config import InceptionSettings
 from tfmem.models.layers import convolve, normalize_relu
 
-# Each stage: filters of the 1x1 and the 3x3 branch of its blocks.
+# For each stage, filters of the 1x1 and the 3x3 branch of its blocks.
 _STAGES = (
     ((32, 32), (32, 48)),
     ((112, 48), (96, 64), (80, 80), (48, 96)),
@@ -21,18 +21,18 @@ _DOWNSAMPLED = (160, 240)  # channels after the first and the second stage
 def build_inception(
     settings: InceptionSettings, input_shape: tuple[int, ...], num_classes: int
 ) -> keras.Model:
-    """Three stages of two-branch blocks, each of half the height and width of the one before.
+    """Builds three stages of two-branch blocks; each stage halves height and width.
 
     With `pooling: max` this is the network that Feldman & Zhang (2020) released: a stage ends in a
-    3x3 convolution of stride 2 with 160 or 240 filters, the last one in global max pooling. With
-    `pooling: mean` it is that of Zhang et al. (2017, "Understanding deep learning requires
-    rethinking generalization", App. A, Fig. 3): a stage ends in 3x3 convolution (80 or 96 filters)
-    and 3x3 max pooling (80 or 144 channels), both of stride 2, side by side, so that the widths are
-    160 and 240 too; the last one in global mean pooling.
+    3x3 convolution of stride 2 with 160 or 240 filters, and the last stage in global max pooling.
+    With `pooling: mean` it is the network of Zhang et al. (2017, "Understanding deep learning
+    requires rethinking generalization", App. A, Fig. 3): a stage ends in a 3x3 convolution (80 or
+    96 filters) beside 3x3 max pooling (80 or 144 channels), both of stride 2, so that the widths
+    are 160 and 240 as well; the last stage ends in global mean pooling.
 
-    Every convolution is without bias, SAME, and followed by batch normalization and ReLU. Kernels
+    Every convolution is SAME, without bias, and followed by batch normalization and ReLU. Kernels
     start as in the released code (`lecun_normal`). That code averages batch statistics more slowly
-    (0.999, with a correction of the start) than the 0.9 of all networks here.
+    (0.999, with a correction at the start) than all networks here (0.9).
 
     Args:
       settings: how the last feature map is pooled.

@@ -1,4 +1,4 @@
-"""What several families of convolutional networks share."""
+"""Layers that several families of convolutional networks share."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def convolve(
     padding: str = "same",
     initializer: str | dict[str, Any] = "lecun_normal",
 ) -> Any:
-    """A convolution without bias.
+    """Applies a convolution without bias.
 
     The default initializer is that of Sonnet, in which the released models are written: a truncated
     normal distribution of variance `1 / fan_in`.
@@ -29,11 +29,11 @@ def convolve(
 
 
 def normalize(x: Any, gamma: str = "ones") -> Any:
-    """Batch normalization with the constants of all networks here; `gamma` names an initializer."""
+    """Normalizes batches with the constants of all networks here; `gamma` names an initializer."""
     layer = BatchNormalization(momentum=0.9, epsilon=1e-5, gamma_initializer=gamma)
     return layer(x)
 
 
 def normalize_relu(x: Any) -> Any:
-    """Batch normalization, then ReLU."""
+    """Applies batch normalization, then ReLU."""
     return keras.layers.ReLU()(normalize(x))

@@ -10,10 +10,10 @@ from tfmem.config import LinearSettings
 def build_linear(
     settings: LinearSettings, input_shape: tuple[int, ...], num_classes: int
 ) -> keras.Model:
-    """Multinomial logistic regression from 0 (Feldman & Zhang 2020, Sec. 3, last-layer models).
+    """Builds multinomial logistic regression that starts from 0 (Feldman & Zhang 2020, Sec. 3).
 
     Args:
-      settings: has no sizes.
+      settings: holds no sizes.
       input_shape: shape of one example; more than one dimension is flattened.
       num_classes: number of logits.
 

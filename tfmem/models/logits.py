@@ -1,4 +1,4 @@
-"""Classifiers that end in a softmax: losses and derivatives are taken of what goes into it."""
+"""Finds and removes the final softmax of a classifier, because losses are computed from logits."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from tfmem.messages.errors import InputError
 
 
 def final_softmax(model: keras.Model) -> keras.Layer | None:
-    """The layer at the end of a model that applies a softmax, if that can be seen.
+    """The last layer of a model if it visibly applies a softmax, else None.
 
-    It can in sequential and functional models whose last layer is `Softmax` or has the activation
-    `softmax`; not within layers of a user's own, nor where the last layer also serves elsewhere.
+    A softmax is visible in sequential and functional models whose last layer is `Softmax` or has
+    the activation `softmax`. It is not visible within layers that a user wrote, nor if the last
+    layer also serves elsewhere.
     """
     layer: Any = model
     while isinstance(layer, keras.Model):
@@ -25,19 +26,19 @@ def final_softmax(model: keras.Model) -> keras.Layer | None:
 
 
 def without_softmax(model: keras.Model) -> keras.Model:
-    """A model that returns what goes into the final softmax of `model`, and shares its layers.
+    """A model that returns the inputs of the final softmax of `model`, and shares its layers.
 
-    Without such a softmax it is `model` itself, which is left as it is.
+    If `model` has no visible softmax, it is returned unchanged.
     """
     softmax = final_softmax(model)
     return model if softmax is None else _cut(model, softmax)
 
 
 def check_logits(model: keras.Model) -> None:
-    """Makes sure that a model to be trained returns logits, as far as that can be seen.
+    """Refuses a model that visibly returns probabilities instead of logits.
 
     Raises:
-      InputError: if its last layer applies a softmax.
+      InputError: if the model's last layer applies a softmax.
     """
     if (layer := final_softmax(model)) is not None:
         raise InputError(
@@ -47,13 +48,13 @@ def check_logits(model: keras.Model) -> None:
 
 
 def _last(model: keras.Model) -> Any:
-    """What makes the only output of a model: a layer or another operation; None if unknown."""
+    """The layer or operation that makes the only output of a model; None if unknown."""
     if isinstance(model, keras.Sequential):
         return model.layers[-1] if model.layers else None
     if not isinstance(model, keras.Function) or len(model.outputs) != 1:
         return None
     last = model.operations[-1]
-    # Keras shows what an operation returned when it was first called; models show their own output.
+    # An operation's `output` is that of its first call; the `outputs` of a model are its own.
     known = isinstance(last, keras.Model) or last.output is model.outputs[0]
     return last if known else None
 
@@ -74,7 +75,7 @@ def _cut(model: keras.Model, softmax: keras.Layer) -> keras.Model:
 
 
 class _Unchanged(keras.layers.Layer):
-    """Returns what it is given, and takes the arguments of `Softmax`."""
+    """Returns its inputs unchanged, and accepts the arguments of `Softmax`."""
 
     def call(self, inputs: Any, mask: Any = None) -> Any:
         del mask
@@ -82,7 +83,7 @@ class _Unchanged(keras.layers.Layer):
 
 
 class _BeforeActivation(keras.layers.Layer):
-    """Returns what a layer would give to its activation."""
+    """Returns the values that a layer would pass to its activation."""
 
     def __init__(self, layer: Any) -> None:
         super().__init__(dtype=layer.dtype_policy)

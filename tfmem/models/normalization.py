@@ -1,7 +1,7 @@
-"""Batch normalization as the one operation that TensorFlow has for it.
+"""Batch normalization by TensorFlow's own operation.
 
-Keras puts it together from a dozen elementary operations, each a pass over memory, which is half of
-the time of a narrow convolutional network.
+Keras composes it of a dozen elementary operations, each a pass over memory, which takes half of the
+time of a narrow convolutional network.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ class BatchNormalization(keras.layers.BatchNormalization):
     """Keras' batch normalization of the last axis of images, with scale and center.
 
     Attributes:
-      fused: whether TensorFlow's own operation computes it. Results are the same up to rounding,
-        also the moving statistics, but it has no float64.
+      fused: whether TensorFlow's own operation is used. Results and moving statistics are the same
+        up to rounding, but the operation has no float64.
     """
 
     fused = False
@@ -28,7 +28,7 @@ class BatchNormalization(keras.layers.BatchNormalization):
         if not self.fused:
             return super().call(inputs, training=training, mask=mask)
         learning = bool(training and self.trainable)
-        # In 16 bits the operation is fast on GPUs only; it keeps statistics in float32 everywhere.
+        # In 16 bits the operation is fast only on GPUs; it keeps statistics in float32 everywhere.
         x = inputs if _has_gpu() else tf.cast(inputs, tf.float32)
         normalized = tf.raw_ops.FusedBatchNormV3(
             x=x,
@@ -41,7 +41,9 @@ class BatchNormalization(keras.layers.BatchNormalization):
         )
         if learning:
             count = tf.cast(tf.reduce_prod(tf.shape(x)[:3]), tf.float32)
-            variance = normalized.batch_variance * (count - 1.0) / count  # it is the unbiased one
+            variance = (
+                normalized.batch_variance * (count - 1.0) / count
+            )  # undoes the operation's correction of bias
             for moving, value in (
                 (self.moving_mean, normalized.batch_mean),
                 (self.moving_variance, variance),
@@ -51,13 +53,13 @@ class BatchNormalization(keras.layers.BatchNormalization):
 
 
 def fuse_batch_normalization(model: keras.Model) -> keras.Model:
-    """Makes a model of this package normalize batches with TensorFlow's own operation.
+    """Makes a model of this package normalize batches by TensorFlow's own operation.
 
     Args:
-      model: a built model; its layers are changed.
+      model: a built model, whose layers are changed.
 
     Returns:
-      The model.
+      The same model.
     """
     for layer in model.layers:
         if isinstance(layer, BatchNormalization):

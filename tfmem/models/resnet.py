@@ -9,27 +9,28 @@ import keras
 from tfmem.config import ResNetSettings
 from tfmem.models.layers import convolve, normalize, normalize_relu
 
-_BLOCKS = {18: (2, 2, 2, 2), 50: (3, 4, 6, 3)}  # in the stages of width 64, 128, 256, 512
+_BLOCKS = {18: (2, 2, 2, 2), 50: (3, 4, 6, 3)}  # blocks in the stages of width 64, 128, 256, 512
 
 
 def build_resnet(
     settings: ResNetSettings, input_shape: tuple[int, ...], num_classes: int
 ) -> keras.Model:
-    """The residual networks of Feldman & Zhang (2020, App. B), as in their released code.
+    """Builds the residual networks of Feldman & Zhang (2020, App. B), as in their released code.
 
     `cifar` is pre-activation (He et al. 2016, "Identity mappings in deep residual networks"): a 3x3
-    convolution, then stages whose first block projects the shortcut, taken after normalization and
-    ReLU. The released basic block (depth 18) has a 1x1 convolution first; here it has two of 3x3,
-    as everywhere else.
+    convolution is followed by stages whose first block projects the shortcut, which is taken after
+    normalization and ReLU. The released basic block (depth 18) begins with a 1x1 convolution; here
+    it has two 3x3 convolutions, as everywhere else.
 
     `imagenet` is V1 (He et al. 2016, "Deep residual learning", Table 1): a 7x7 convolution and max
-    pooling, then blocks with ReLU after the sum, whose last scale starts at 0 (Goyal et al. 2017,
-    Sec. 5.1). The bottleneck's stride is on its 3x3 convolution ("V1.5"), as in Sonnet's network
-    that the authors used.
+    pooling are followed by blocks with ReLU after the sum, whose last scale starts at 0 (Goyal et
+    al. 2017, Sec. 5.1). The bottleneck's stride is on its 3x3 convolution ("V1.5"), as in Sonnet's
+    network, which the authors used.
 
     Convolutions have no bias; those of stride 2 pad both sides alike. Kernels start as in Sonnet
-    (`lecun_normal`), the last layer's at 0. `keras.applications.ResNet50` is not used: it has
-    biases, other constants of normalization, strides on 1x1 convolutions and no scales at 0.
+    (`lecun_normal`), those of the last layer at 0. `keras.applications.ResNet50` is not used,
+    because it has biases, other constants of normalization, strides on 1x1 convolutions and no
+    scales at 0.
 
     Args:
       settings: depth and variant.
@@ -98,7 +99,7 @@ def _layers(depth: int, stage: int, first: bool) -> tuple[list[tuple[int, int, i
 
 
 def _conv(x: Any, filters: int, size: int, strides: int) -> Any:
-    """A convolution that pads both sides alike, where SAME at stride 2 would pad the end more."""
+    """Applies a convolution that pads both sides alike; SAME pads the end more at stride 2."""
     if strides == 1 or size == 1:
         return convolve(x, filters, size, strides)
     x = keras.layers.ZeroPadding2D(size // 2)(x)

@@ -1,4 +1,4 @@
-"""Where a network can be cut in two, and what lies above a cut."""
+"""Finds where a network can be cut in two, and builds the part above a cut."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from tfmem.messages.errors import InputError
 
 
 def cuts(model: keras.Model) -> Iterator[str]:
-    """Layers whose outputs the last one, two, three, … blocks of a network begin with.
+    """Yields the layers whose outputs are the inputs of the last one, two, three, … blocks.
 
-    A cut is a layer through which all paths from input to logits go, so a residual block is cut
-    before and after, and not within. A block is what lies between two cuts and has a kernel; layers
-    without one (normalization, pooling) belong to the block below them.
+    A cut is a layer that all paths from input to logits pass, so a residual block is cut before and
+    after it, but not within. A block lies between two cuts and has a kernel; layers without a
+    kernel (normalization, pooling) belong to the block below them.
 
     Args:
       model: a functional model with one input and one output.
 
     Returns:
-      Names of layers, from the last on; none that has all kernels above it.
+      Names of layers, from the last one on, without those that have all kernels above them.
     """
     above: set[str] = set()
     for layer in reversed(model.layers):
         try:
             kernels = _kernels(_above(model, layer.name))
-        except ValueError:  # another path goes around it
+        except ValueError:  # another path goes around this layer
             continue
         if kernels == _kernels(model):
             return
@@ -37,10 +37,10 @@ def cuts(model: keras.Model) -> Iterator[str]:
 
 
 def cut(model: keras.Model, depth: int) -> str:
-    """The layer that the last `depth` blocks begin with.
+    """The layer whose outputs are the inputs of the last `depth` blocks.
 
     Raises:
-      InputError: if the network has no more blocks than that.
+      InputError: if the network has no more than `depth` blocks.
     """
     names = list(islice(cuts(model), depth))
     if len(names) < depth:
@@ -52,10 +52,10 @@ def cut(model: keras.Model, depth: int) -> str:
 
 
 def tail(model: keras.Model, depth: int) -> keras.Model:
-    """The last `depth` blocks of a network as a model of its own, with variables of its own.
+    """The last `depth` blocks of a network as a separate model, with its own variables.
 
     Raises:
-      InputError: if the network has no more blocks than that.
+      InputError: if the network has no more than `depth` blocks.
     """
     above = _above(model, cut(model, depth))
     return keras.Model.from_config(above.get_config())

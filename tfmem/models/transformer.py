@@ -15,22 +15,22 @@ _INITIALIZER = {"class_name": "TruncatedNormal", "config": {"stddev": 0.02}}  # 
 class Attention(keras.layers.Layer):
     """Attention of several heads, without weights.
 
-    It is written in elementary operations: unlike fused ones they are mapped over a stack of models
-    and can be differentiated twice.
+    The layer is written in elementary operations, because these can be mapped over a stack of
+    models and differentiated twice, unlike fused operations.
     """
 
     def __init__(self, heads: int) -> None:
-        """Names the number of heads."""
+        """Takes the number of heads."""
         super().__init__()
         self._heads = heads
 
     def call(self, query: Any, key: Any, value: Any, real: Any) -> Any:
-        """What each query reads.
+        """The mean of the values that each query attends to.
 
         Args:
           query: `[batch, queries, width]`.
           key: `[batch, length, width]`.
-          value: likewise.
+          value: `[batch, length, width]`.
           real: bool `[batch, length]`, False where there is no token.
 
         Returns:
@@ -45,7 +45,7 @@ class Attention(keras.layers.Layer):
         return ops.reshape(ops.transpose(read, (0, 2, 1, 3)), ops.shape(query))
 
     def _split(self, x: Any) -> Any:
-        """`[batch, length, width]` to `[batch, heads, length, width / heads]`."""
+        """Reshapes `[batch, length, width]` to `[batch, heads, length, width / heads]`."""
         ops = keras.ops
         batch, length, width = ops.shape(x)
         shape = (batch, length, self._heads, width // self._heads)
@@ -55,14 +55,15 @@ class Attention(keras.layers.Layer):
 def transformer_layer(
     x: Any, real: Any, name: str, weights: LayerWeights, first_only: bool = False
 ) -> Any:
-    """A layer that is normalized after each of its two parts (Vaswani et al. 2017, Sec. 3.1).
+    """Applies a layer that normalizes after each of its two parts (Vaswani et al. 2017, Sec. 3.1).
 
     Args:
       x: `[batch, length, width]`.
       real: bool `[batch, length]`, False where there is no token.
-      name: what the names of its dense layers begin with.
-      weights: sizes, and initial values; those that are not there are drawn as BERT's were.
-      first_only: whether only the first token's vector is wanted, which takes a sixth of the work.
+      name: prefix of the names of its dense layers.
+      weights: sizes and initial values; missing values are drawn as those of BERT were.
+      first_only: whether only the first token's vector is computed, which takes a sixth of the
+        work.
 
     Returns:
       `[batch, length, width]`, or `[batch, 1, width]`.
@@ -108,10 +109,10 @@ def transformer_layer(
 def build_transformer(
     settings: TransformerSettings, input_shape: tuple[int, ...], num_classes: int
 ) -> keras.Model:
-    """A small encoder that is trained from scratch.
+    """Builds a small encoder that is trained from scratch.
 
-    Vectors of words and of their places are added and normalized, and pass `settings.layers`
-    layers; the mean over an example's words goes to the classifier.
+    The vectors of words and of their places are added, normalized and passed through
+    `settings.layers` layers; the classifier reads the mean over an example's words.
 
     Args:
       settings: sizes.
@@ -119,8 +120,8 @@ def build_transformer(
       num_classes: number of logits.
 
     Returns:
-      A functional model from numbers of words `[batch, length]`, 0 where there is none, to logits
-      `[batch, num_classes]`; `features` is the mean, float32 `[batch, width]`.
+      A functional model from numbers of words `[batch, length]`, which end in 0 after the last
+      word, to logits `[batch, num_classes]`; `features` is the mean, float32 `[batch, width]`.
     """
     ops = keras.ops
     inputs = keras.Input(input_shape)
@@ -141,10 +142,10 @@ def build_transformer(
 
 
 class Places(keras.layers.Layer):
-    """Adds to the vector of each place in a text one that is learned."""
+    """Adds a learned vector to the vector at each place in a text."""
 
     def build(self, input_shape: Any) -> None:
-        """Makes the vectors, `[length, width]`."""
+        """Makes the learned vectors, `[length, width]`."""
         self.places_initializer = keras.initializers.get(_INITIALIZER)
         self.places = self.add_weight(
             shape=input_shape[1:], initializer=self.places_initializer, name="places"

@@ -31,14 +31,14 @@ def train(
     out: str | os.PathLike[str],
     worker: Worker | None = None,
 ) -> TrialSummary:
-    """Trains what is not there yet of the trials that `config` asks for.
+    """Trains those trials of `config` that the folder `out` does not hold yet.
 
     Args:
       config: the run's settings.
       dataset: the examples.
       out: the run's folder, a path or the URL of one in a bucket; receives `trials.csv`, and in
         `predictions` the shards, `labels.npz` and the settings they were made with.
-      worker: which of several programs that share the folder this is; None: it is the only one.
+      worker: this program's number among several that share the folder; None if it is the only one.
 
     Raises:
       InputError: if the folder holds other trials or a damaged shard, or if every trial diverges.
@@ -48,7 +48,7 @@ def train(
 
 
 def open_farm(config: Config, dataset: AnyDataset, out: str | os.PathLike[str]) -> Farm:
-    """Prepares the folder as `train` does, and trains nothing yet.
+    """Prepares the folder of a run as `train` does, without training anything yet.
 
     Args:
       config: the run's settings.

@@ -9,15 +9,15 @@ from tfmem.config import AugmentationSettings
 
 
 def draw_moves(draws: np.ndarray, settings: AugmentationSettings) -> np.ndarray | None:
-    """Where each image is cropped, and whether it is mirrored.
+    """Draws where each image is cropped, and whether it is mirrored.
 
     Args:
-      draws: uint64 `[...]` random bits, one number an image (`Trial.augmentation_draws`).
+      draws: uint64 `[...]` random bits, one number for each image (`Trial.augmentation_draws`).
       settings: `pad` and `flip`.
 
     Returns:
-      int32 `[..., 3]`: vertical and horizontal offset of the crop, each uniform over the
-      `2 * pad + 1` that there are, and 1 for a mirrored image. None if nothing is to change.
+      int32 `[..., 3]`: vertical and horizontal offset of the crop, each uniform over `2 * pad + 1`
+      values, and 1 for a mirrored image. None if no image is changed.
     """
     if not settings.pad and not settings.flip:
         return None
@@ -29,10 +29,10 @@ def draw_moves(draws: np.ndarray, settings: AugmentationSettings) -> np.ndarray 
 
 
 def draw_boxes(draws: np.ndarray, settings: AugmentationSettings) -> np.ndarray | None:
-    """Four numbers in [0, 1) an image, float32 `[count, 4]`, for a random-resized crop.
+    """Draws four numbers in [0, 1) for the crop of each image, float32 `[count, 4]`.
 
-    None if there is to be none. The bits are mixed first, so that the numbers are not those of
-    `draw_moves`.
+    Without random-resized crops the result is None. The bits are mixed first, so that the numbers
+    differ from those of `draw_moves`.
     """
     if not settings.random_resized_crop:
         return None
@@ -47,12 +47,12 @@ def draw_boxes(draws: np.ndarray, settings: AugmentationSettings) -> np.ndarray 
 
 
 def move(images: tf.Tensor, moves: tf.Tensor, pad: int) -> tf.Tensor:
-    """Pads with zeros, crops and mirrors.
+    """Pads images with zeros, then crops and mirrors them.
 
     Args:
       images: `[batch, height, width, channels]`.
-      moves: int32 `[batch, 3]` as from `draw_moves`.
-      pad: zeros on each side.
+      moves: int32 `[batch, 3]`, as `draw_moves` returns them.
+      pad: number of zeros on each side.
 
     Returns:
       Images of the same shape and type.

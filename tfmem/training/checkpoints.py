@@ -1,4 +1,4 @@
-"""When the state of trials in training is saved, so that one that was killed goes on."""
+"""Saves the state of trials in training now and then, so that an interrupted trial continues."""
 
 from __future__ import annotations
 
@@ -18,16 +18,17 @@ if TYPE_CHECKING:
 
 
 class Checkpoint:
-    """The checkpoint of trials that are trained together, a file (see `store.checkpoints`)."""
+    """The checkpoint file of trials that are trained together (see `store.checkpoints`)."""
 
     def __init__(self, folder: Folder, name: str, digest: bytes, minutes: float) -> None:
-        """Names a checkpoint.
+        """Names the file of a checkpoint, which need not exist.
 
         Args:
-          folder: where checkpoints are.
-          name: of the file.
-          digest: what the state depends on; a checkpoint with another one is not taken.
-          minutes: least time between two.
+          folder: the folder of checkpoints.
+          name: name of the file.
+          digest: digest of everything on which the state depends; a checkpoint with another digest
+            is ignored.
+          minutes: least number of minutes between two checkpoints.
         """
         self._folder = folder
         self._name = name
@@ -36,7 +37,7 @@ class Checkpoint:
         self._last = time.monotonic()
 
     def load(self, variables: Sequence[tf.Variable]) -> tuple[int, np.ndarray | None]:
-        """Sets the variables to what was saved; see `Watcher.resume`."""
+        """Sets the variables to the saved state; see `Watcher.resume`."""
         forms = [Form(tuple(v.shape), np.dtype(v.dtype.as_numpy_dtype)) for v in variables]
         try:
             saved = read_state(self._folder, self._name, self._digest, forms)
@@ -52,7 +53,7 @@ class Checkpoint:
     def save_if_due(
         self, epoch: int, losses: np.ndarray, variables: Sequence[tf.Variable], force: bool
     ) -> None:
-        """Saves the state after an epoch if the last time is long enough ago, or by force."""
+        """Saves the state after an epoch if the last checkpoint is old enough, or by `force`."""
         if not force and time.monotonic() - self._last < self._seconds:
             return
         values = [np.asarray(variable.numpy()) for variable in variables]

@@ -1,4 +1,4 @@
-"""How many models to train together on each device, from memory and a short measurement."""
+"""Chooses how many models each device trains together, by memory and a short measurement."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from tfmem.subsets import Trial
 from tfmem.training.epochs import out_of_memory
 from tfmem.training.stacked import StackedTrainer
 
-_WORKING_SET = 96 << 20  # bytes; larger stacks gain nothing on CPUs, whose caches they overflow
-_GPU_BUDGET = 4 << 30  # bytes
+_WORKING_SET = 96 << 20  # bytes; larger stacks overflow the caches of CPUs and gain nothing
+_GPU_BUDGET = 4 << 30  # bytes that a stack may take on a GPU
 _LARGEST_STACK = 128
-_MOST_LANES = 8  # of a machine without GPU; every lane traces its own programs
+_MOST_LANES = 8  # lanes of a machine without GPU; every lane traces its own programs
 
-# A step of one model that takes longer than this is computation, not the cost of starting it, and
-# nothing is gained by a stack: seconds.
+# Seconds. A longer step of one model spends its time on computation rather than on starting
+# operations, so that a stack gains nothing.
 _LONG_STEP = 0.05
 
 
 def bytes_per_model(model: keras.Model, settings: TrainingSettings) -> int:
-    """Memory that a model takes while it is trained: an estimate.
+    """Estimates the memory that a model takes while it is trained, in bytes.
 
     Variables count four times (value, velocity, gradient, update), the activations of one batch
     three times.
@@ -48,21 +48,22 @@ def _cores() -> int:
 def share_cores(settings: TrainingSettings) -> None:
     """Gives each lane its share of the cores, if the settings say how many lanes there are.
 
-    Without GPU, two lanes of one thread each are faster than two that share two threads. It must be
-    known before TensorFlow does anything, hence before a model can be built and its memory
-    estimated: lanes that are chosen by memory share all threads.
+    Without a GPU, two lanes of one thread each are faster than two that share two threads.
+    TensorFlow must know the number of threads before it does anything, hence before a model can be
+    built and its memory estimated. Therefore lanes that are chosen by memory share all threads.
     """
     if not settings.lanes or tf.config.list_physical_devices("GPU"):
         return
-    with contextlib.suppress(RuntimeError):  # TensorFlow is at work already, with all cores
+    with contextlib.suppress(RuntimeError):  # TensorFlow runs already, on all cores
         tf.config.threading.set_intra_op_parallelism_threads(max(1, _cores() // settings.lanes))
 
 
 def choose_devices(model: keras.Model, settings: TrainingSettings) -> list[str]:
     """The device of each lane.
 
-    Every GPU is a lane. Without one, the lanes share the CPU: one for each core, up to eight, as
-    far as half of the free memory goes; what one leaves idle between operations, another uses.
+    Every GPU is a lane. Without a GPU, lanes share the CPU: one for each core, up to eight, as far
+    as half of the free memory allows. One lane uses the cores that another leaves idle between
+    operations.
     """
     gpus = [device.name for device in tf.config.list_logical_devices("GPU")]
     if gpus:
@@ -73,15 +74,15 @@ def choose_devices(model: keras.Model, settings: TrainingSettings) -> list[str]:
 
 
 def largest_stack(model: keras.Model, settings: TrainingSettings, lanes: int) -> int:
-    """As many models as fit into a working set of 96 MB (4 GB on a GPU), 1 to 128.
+    """The number of models, 1 to 128, that fit into a working set of 96 MB (4 GB on a GPU).
 
-    The set is a quarter of the free memory where that is less. All stacks are made of equal size,
+    The working set is a quarter of the free memory if that is less. All stacks get the same size,
     so that the last one wastes little.
     """
     gpus = tf.config.list_physical_devices("GPU")
     budget = min(_WORKING_SET, psutil.virtual_memory().available // 4)
     if gpus:
-        # TensorFlow does not say how much there is; a stack that does not fit is halved.
+        # TensorFlow does not say how much memory is free; a stack that does not fit is halved.
         budget = _GPU_BUDGET // -(-lanes // len(gpus))
     largest = max(1, min(_LARGEST_STACK, budget // bytes_per_model(model, settings)))
     largest = max(1, min(largest, settings.trials // lanes))
@@ -95,13 +96,13 @@ def choose_stack_size(
     settings: TrainingSettings,
     fitting: Callable[[int], int] = int,
 ) -> int:
-    """1, or the largest stack that fits, whichever trains more models in a second.
+    """The stack size that trains more models in a second: 1, or the largest that fits.
 
     Args:
       make: makes the trainers of all lanes for a stack size.
-      largest: the stack to compare with one model at a time.
-      settings: batch size.
-      fitting: the largest stack that is possible, of at most so many; any by default.
+      largest: the stack size that is compared with one model at a time.
+      settings: the batch size.
+      fitting: returns the largest possible stack size up to a number; by default the number itself.
     """
     if largest == 1:
         return 1
@@ -122,7 +123,7 @@ def choose_stack_size(
 def _seconds_per_model_step(
     trainers: Sequence[StackedTrainer], settings: TrainingSettings
 ) -> float:
-    """Time of a training step divided by the models that make it, all lanes at work."""
+    """Seconds of a training step in all lanes at once, divided by the number of models."""
     steps = 4
     size = trainers[0].stack_size
 

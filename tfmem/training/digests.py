@@ -1,4 +1,4 @@
-"""Settings that name files, with hashes of what is in them."""
+"""Adds hashes of the files that settings name."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from tfmem.subsets import with_subset_digests
 
 
 def with_digests(config: Config) -> Config:
-    """The settings with the digests of groups, subsets and encoder, where they have such.
+    """The settings with the digests of the files of groups, subsets and encoder, if they name any.
 
     Raises:
-      InputError: naming the file that cannot be read, or is not what its setting says.
+      InputError: if such a file cannot be read, or does not hold what its setting expects.
     """
     return with_encoder_digest(with_subset_digests(config))

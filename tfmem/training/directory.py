@@ -1,4 +1,4 @@
-"""The folder of a run's predictions: whose it is, and what is in it beside shards."""
+"""The folder of a run's predictions: it is checked, and gets its settings and labels."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ MakeTrainers = Callable[[Config, AnyDataset, Subsets], "Sequence[Trainer]"]
 
 
 def check_directory(location: str | os.PathLike[str], config: Config) -> Config | None:
-    """Checks that a predictions folder may be continued with a configuration.
+    """Checks that a run with the settings `config` may continue a predictions folder.
 
     Args:
       location: the predictions folder, which need not exist.
-      config: what is asked for.
+      config: the settings of the run.
 
     Returns:
-      The settings that the folder was begun with; None if there is nothing in it yet.
+      The settings with which the folder was begun; None if it has no settings yet.
 
     Raises:
-      InputError: saying what differs, if its trials are not those that `config` asks for.
+      InputError: if the folder holds trials with other settings; the error says what differs.
     """
     folder = open_folder(location)
     if not folder.exists(CONFIG_NAME):
@@ -64,21 +64,22 @@ def open_directory(
     dataset: AnyDataset,
     make_trainers: MakeTrainers,
 ) -> tuple[Config, Subsets, Sequence[Trainer]]:
-    """Makes a folder ready for shards.
+    """Prepares a folder for prediction shards: it gets its settings and labels.
 
     Args:
-      folder: the predictions folder; made if needed.
-      config: what is asked for.
+      folder: the predictions folder, which is made if it does not exist.
+      config: the settings of the run.
       dataset: the examples.
-      make_trainers: makes one trainer a lane; chooses the stack size if the settings do not.
+      make_trainers: makes one trainer for each lane, and chooses the stack size if the settings do
+        not.
 
     Returns:
       The settings with the stack size that holds for the folder; the subsets of its trials; and the
       trainers if they had to be made to find the stack size.
 
     Raises:
-      InputError: if the folder is that of another run or other data, if subsets are too small, or
-        if groups cannot be drawn as wholes.
+      InputError: if the folder holds another run or is for other data, if subsets are too small, or
+        if groups cannot be drawn as a whole.
     """
     begun = check_directory(folder.location, config)
     _check_labels(folder, dataset)
@@ -103,7 +104,7 @@ def open_directory(
     if begun:
         _write_once(folder, CONFIG_NAME, contents)
         return config, subsets, trainers
-    # Two workers that begin at once may have measured differently: the first one's choice holds.
+    # Two workers that begin at once may measure differently: the choice of the first one holds.
     asked = _with_stack_size(config, None)
     chosen = _check(folder, folder.create(CONFIG_NAME, contents), asked)
     if chosen.training.stack_size != config.training.stack_size:

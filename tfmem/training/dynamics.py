@@ -1,4 +1,4 @@
-"""What a few models predict for the training examples after every epoch of their training."""
+"""Follows the predictions of a few models for the training examples over all epochs."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ class Dynamics:
       error: float32 `[models, epochs, num_train]`, norm of the difference between the probabilities
         and the one-hot label (EL2N of Paul et al. 2021, for one model).
       probabilities: float32 `[models, num_train, classes]`, after the last epoch.
-      seconds: float64 `[models]`, what training each took (see `clock`), its share of a stack.
-        Neither predictions nor the tracing of programs, in the first epoch, are in it.
-      probed: what the probe said, `[models, ...]` by name.
+      seconds: float64 `[models]`, the time that training each model took (see `clock`), as its
+        share of a stack. Predictions and the tracing of programs in the first epoch do not count.
+      probed: the results of the probe, `[models, ...]` by name.
     """
 
     confidence: np.ndarray
@@ -51,18 +51,18 @@ class Dynamics:
 
 
 class Probe(Protocol):
-    """Asks more of each model that is followed.
+    """Computes further scores of each model that is followed.
 
     Attributes:
-      epochs: after which ones it wants to.
-      name: differs between probes that say different things.
+      epochs: the epochs after which the probe is called.
+      name: a name that differs between probes with different results.
     """
 
     epochs: tuple[int, ...]
     name: str
 
     def __call__(self, epoch: int, values: Sequence[np.ndarray]) -> Mapping[str, np.ndarray]:
-        """What it says of a model, given its trainable variables, then its others."""
+        """The scores of a model by name, from its trainable and then its other variables."""
 
 
 def follow(
@@ -72,14 +72,15 @@ def follow(
     out: Path,
     probe: Probe | None = None,
 ) -> Dynamics:
-    """Trains one model on the examples of each mask; what is there already is not trained again.
+    """Trains one model on the examples of each mask; models that `out` holds are not trained again.
 
     Args:
       config: model, recipe and seed; model `k` has the seeds of trial `k`.
       dataset: the examples.
-      masks: bool `[num_train]`, one a model.
-      out: receives a folder with a file a model; other models go into another folder.
-      probe: what else is asked of the models.
+      masks: bool `[num_train]`, one for each model.
+      out: receives a folder with one file for each model; models with other settings have another
+        folder.
+      probe: computes further scores of the models.
 
     Raises:
       InputError: if a model diverges, or with `trainer: mirrored`.
@@ -116,14 +117,14 @@ def follow(
 
 
 def clock() -> Callable[[], float]:
-    """Tells seconds: the processor's, as others may be at work on it too; wall time with a GPU."""
+    """A clock in seconds: processor time, as other work may share it, or wall time with a GPU."""
     import tensorflow as tf
 
     return time.perf_counter if tf.config.list_physical_devices("GPU") else time.process_time
 
 
 class _Recorder:
-    """Notes what models predict after each epoch; see `Watcher`."""
+    """Records what models predict after each epoch; see `Watcher`."""
 
     def __init__(
         self,
@@ -134,7 +135,7 @@ class _Recorder:
         probe: Probe | None,
     ) -> None:
         self._machine = trainer.part
-        # A stack with room left repeats a trial.
+        # A stack that is not full repeats a trial.
         self._rows = {trial.trial_id: row for row, trial in enumerate(trials)}
         self._labels = labels
         self._seen = seen

@@ -1,4 +1,4 @@
-"""Trials of versions that left out models of low accuracy: they are marked as this one does."""
+"""Marks trials anew that an earlier version of tfmem left out for their low accuracy."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from tfmem.training.shards import Shards
 def mark_anew(shards: Shards, shard: int, notes: list[TrialNote]) -> list[TrialNote]:
     """Rewrites a shard in which trials with a finite loss are marked as diverged.
 
-    So one rule holds for all trials of a run that is continued.
+    Thus one rule holds for all trials of a run that is continued.
 
     Args:
-      shards: of a run that does not exclude models that learned nothing.
-      shard: its number.
-      notes: of its trials.
+      shards: the shards of a run that does not exclude models that learned nothing.
+      shard: number of the shard.
+      notes: notes of the shard's trials.
 
     Returns:
-      Notes of its trials, with their new marks.
+      The notes of the shard's trials, with their new marks.
     """
     if not any(note.diverged for note in notes):
         return notes
@@ -48,8 +48,8 @@ def mark_anew(shards: Shards, shard: int, notes: list[TrialNote]) -> list[TrialN
 def _is_left_out_by_accuracy(record: TrialRecord, loss: float) -> bool:
     """Whether a record is marked as diverged although its loss was finite.
 
-    That is known by the loss in the trial table or, without it, by the probabilities of an earlier
-    version's record, which are NaN after a loss that is not finite.
+    The loss in the trial table shows that or, without it, the probabilities in the record of an
+    earlier version, which are NaN after a loss that is not finite.
     """
     if not record.diverged:
         return False

@@ -28,10 +28,10 @@ class Machine(Protocol):
 
     @property
     def variables(self) -> Sequence[tf.Variable]:
-        """Weights and state, then velocities, then what scales losses."""
+        """The variables: weights and state, then velocities, then the scales of losses."""
 
     def assign(self, values: Sequence[Sequence[np.ndarray]]) -> None:
-        """Sets weights and state of each model, and velocities to 0."""
+        """Sets the weights and state of each model to `values`, and velocities to 0."""
 
     def run_epoch(self, orders: np.ndarray, draws: np.ndarray, rates: np.ndarray) -> np.ndarray:
         """Trains for one epoch.
@@ -43,11 +43,11 @@ class Machine(Protocol):
 
         Returns:
           Mean loss of each model over the examples of the steps that it took, float `[models]`;
-          NaN if it took none.
+          NaN if it took no step.
         """
 
     def predict(self) -> Sequence[TrialOutcome]:
-        """What each model predicts; its loss is left open."""
+        """The predictions of each model, without its loss."""
 
 
 def train_epochs(
@@ -57,9 +57,9 @@ def train_epochs(
     subsets: Sequence[np.ndarray],
     watcher: Watcher,
 ) -> list[TrialOutcome]:
-    """Trains models from the beginning, or from where the watcher has them, and predicts.
+    """Trains models, from the watcher's saved state if it has one, and returns their predictions.
 
-    Stops early when the loss of no model is a finite number any more.
+    Training stops early when no model has a finite loss any more.
     """
     size = len(subsets[0])
     steps = -(-size // settings.batch_size)
@@ -83,15 +83,15 @@ def train_epochs(
 
 
 def _loss(outcome: TrialOutcome, loss: float) -> float:
-    """The loss, or NaN if the last step has spoilt the weights, of which the loss cannot know."""
+    """The loss, or NaN if the last step spoilt the weights, which the loss does not show yet."""
     return float("nan") if np.isnan(outcome.train_margin).all() else loss
 
 
 def read_predictions(logits: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """Correctness and margin of the true label (float32), `[batch]` each.
 
-    The margin `log(p / (1 - p))` is the label's logit less the logarithm of the sum of the others'
-    exponentials, so no digit of it is lost where `p` is near 1.
+    The margin `log(p / (1 - p))` is the label's logit less the logarithm of the sum of the other
+    logits' exponentials, so that no digit is lost if `p` is near 1.
 
     Args:
       logits: `[batch, classes]`.
@@ -105,7 +105,7 @@ def read_predictions(logits: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, t
 
 
 def out_of_memory(settings: TrainingSettings) -> InputError:
-    """What is said of a single model that cannot be trained on its device."""
+    """The error about a single model that does not fit in the memory of its device."""
     return InputError(
         "one model at a time does not fit in the memory of its device: choose a smaller "
         f"training.batch_size than {settings.batch_size}, or fewer training.lanes"

@@ -1,4 +1,4 @@
-"""Stores what layers of one model, trained on everything, make of each example."""
+"""Stores the outputs of layers of one model, trained on all examples, for each example."""
 
 from __future__ import annotations
 
@@ -27,24 +27,24 @@ def write_features(
 ) -> TrialOutcome:
     """Trains a model on all training examples and writes the outputs of some of its layers.
 
-    The model is that of trial 0, but for its subset (Feldman & Zhang 2020, Sec. 3.3: the
-    representation is learned once, the last layer per subset).
+    The model has the seeds of trial 0 (Feldman & Zhang 2020, Sec. 3.3: the representation is
+    learned once, and the last layer for each subset).
 
     Args:
       config: model and recipe.
       dataset: the examples.
-      files: the npz file of each layer: `train_features` and `test_features` float32
-        `[count, width]`, or `train_images` and `test_images` float32 `[count, ...]` of a layer that
-        keeps positions; `train_labels`, `test_labels`, `class_names`; `test_correct`, bool, of the
-        model itself. It appears when it is complete. A layer is named, or is the one that so many
-        of the last blocks begin with (see `tfmem.models.tails`).
-      watch: makes what follows the training.
+      files: the npz file of each layer. A file holds `train_features` and `test_features` float32
+        `[count, width]`, or, for a layer that keeps positions, `train_images` and `test_images`
+        float32 `[count, ...]`; `train_labels`, `test_labels`, `class_names`; and `test_correct`,
+        bool, of the model itself. It appears only when it is complete. The key is the name of a
+        layer, or a number of last blocks, for the layer below them (see `tfmem.models.tails`).
+      watch: makes the watcher of the training.
 
     Returns:
       The model's predictions.
 
     Raises:
-      InputError: if there is no such layer, the model diverged, or a file cannot be written.
+      InputError: if the model has no such layer or diverged, or if a file cannot be written.
     """
     examples = as_arrays(config, dataset)
     trainer = MirroredTrainer(model_builder(config, examples), examples, config.training)

@@ -1,4 +1,4 @@
-"""Stacks that turn out not to fit in the memory of their device."""
+"""Halves a stack of models that turns out not to fit in the memory of its device."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ from tfmem.training.stacked import StackedTrainer
 
 
 class FittingTrainer:
-    """Trains a stack in as many parts as memory asks for (see `Trainer`).
+    """Trains a stack in as many parts as memory requires (see `Trainer`).
 
     Attributes:
-      stack_size: models in a stack.
-      part: what trains a part of one; first it is the whole, and it is halved when it does not fit.
+      stack_size: number of models in a stack.
+      part: the trainer of a part of a stack; at first a part is the whole stack, and it is halved
+        when it does not fit.
     """
 
     def __init__(
@@ -33,9 +34,9 @@ class FittingTrainer:
 
         Args:
           make: makes a trainer for a stack size.
-          stack_size: models in a stack.
-          settings: for messages.
-          say: told when a stack is halved.
+          stack_size: number of models in a stack.
+          settings: settings that messages name.
+          say: called with a message when a stack is halved.
         """
         self.stack_size = stack_size
         self.part = make(stack_size)
@@ -60,7 +61,7 @@ class FittingTrainer:
                     raise out_of_memory(self._settings) from None
             smaller = -(-size // 2)
             self._say(f"a stack of {size} models does not fit in memory: {smaller} at a time now")
-            del self.part  # frees its memory before the next is made
+            del self.part  # frees its memory before the next trainer is made
             self.part = self._make(smaller)
 
     def _train_parts(

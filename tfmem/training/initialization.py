@@ -1,8 +1,8 @@
-"""Fresh variables for a built Keras model, from a trial's own seed.
+"""Draws fresh variables for a built Keras model, from a trial's own seed.
 
 Building a model anew for each trial costs tens of milliseconds, more than training a small one in a
-stack. So a model is built once, and its layers' own initializers are run again with new seeds. What
-draws random numbers that no seed of a trial decides is refused.
+stack. So a model is built once, and its layers' own initializers run again with new seeds. A layer
+or initializer that draws random numbers which no trial's seed decides is refused.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from tfmem.subsets import Trial
 from tfmem.subsets.drawing import Purpose
 
 _KNOWN = ("keras.", "tfmem.")  # modules whose layers and initializers draw from seeds only
-_ANY_LENGTH = 8  # of an axis that a model leaves open
-_ROUNDING = 1e-3  # relative, of outputs that may be summed in another order
+_ANY_LENGTH = 8  # length that stands for an axis that a model leaves open
+_ROUNDING = 1e-3  # relative difference of outputs that may be summed in another order
 
 
 class VariableInitializer:
@@ -29,7 +29,7 @@ class VariableInitializer:
         """Finds the initializer of each variable.
 
         Args:
-          model: a built model; if it has layers of a user's own, its variables are set anew.
+          model: a built model; if it has layers that a user wrote, its variables are set anew.
 
         Raises:
           InputError: if a layer does not say how one of its variables is initialized, or an
@@ -48,7 +48,7 @@ class VariableInitializer:
     @staticmethod
     def _find(layer: keras.Layer, variable: keras.Variable) -> Any:
         if variable.name == "seed_generator_state":
-            return None  # not drawn but set: see __call__
+            return None  # `__call__` sets this variable
         for name in (variable.name, variable.name.removesuffix("_kernel"), "depthwise"):
             initializer = getattr(layer, f"{name}_initializer", None)
             if initializer is not None:
@@ -61,7 +61,7 @@ class VariableInitializer:
         )
 
     def __call__(self, trial: Trial) -> Sequence[np.ndarray]:
-        """Initial values, the trainable variables first, each drawn from a seed of its own."""
+        """Draws initial values for a trial, trainable variables first, each with its own seed."""
         values = []
         for number, (variable, initializer) in enumerate(
             zip(self._variables, self._initializers, strict=True)
@@ -74,7 +74,7 @@ class VariableInitializer:
         return values
 
     def _check_layers(self, model: keras.Model) -> None:
-        """Compares what the model makes of the same examples twice, from the same variables."""
+        """Checks that the model gives the same outputs twice for the same inputs and variables."""
         examples = [
             np.ones([4, *(_ANY_LENGTH if n is None else n for n in each.shape[1:])], each.dtype)
             for each in model.inputs
@@ -95,10 +95,10 @@ class VariableInitializer:
 
 
 def _layers(layer: keras.Layer, seen: set[int] | None = None) -> Iterator[keras.Layer]:
-    """All layers within a layer or a model, each after those within it; last comes itself.
+    """Yields all layers within a layer or a model, inner ones first, and then the layer itself.
 
-    Keras has a list of the layers of a model, but none of those that a layer is made of: these are
-    found among its attributes, to which a layer has to assign them.
+    Keras lists the layers of a model, but not the layers within a layer. These are found among the
+    layer's attributes, to which it has to assign them.
     """
     seen = set() if seen is None else seen
     seen.add(id(layer))
@@ -110,7 +110,7 @@ def _layers(layer: keras.Layer, seen: set[int] | None = None) -> Iterator[keras.
 
 
 def _flat(value: Any) -> Iterator[Any]:
-    """What is in collections within collections."""
+    """Yields the items of nested collections."""
     if isinstance(value, Mapping):
         value = list(value.values())
     if isinstance(value, list | tuple | set):
@@ -122,7 +122,7 @@ def _flat(value: Any) -> Iterator[Any]:
 
 def _is_known(thing: Any) -> bool:
     if isinstance(thing, keras.layers.Lambda):
-        return False  # it calls a function of a user's
+        return False  # a Lambda layer calls a function that a user wrote
     return type(thing).__module__.startswith(_KNOWN)
 
 
@@ -134,7 +134,7 @@ def _drawn(initializer: Any, variable: keras.Variable, seed: int) -> np.ndarray:
 
 
 def _check_initializer(initializer: Any, layer: keras.Layer, variable: keras.Variable) -> None:
-    """Makes sure that an initializer of a user's own gives the same values for the same seed."""
+    """Refuses a user's initializer that does not give the same values for the same seed."""
     name = getattr(initializer, "__name__", type(initializer).__name__)
     what = f"model: layer {layer.name!r}: the initializer {name!r} of {variable.path!r}"
     try:

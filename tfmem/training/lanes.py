@@ -1,4 +1,4 @@
-"""Work that is done side by side, each lane with a trainer of its own."""
+"""Does work in several lanes at the same time, each with a trainer of its own."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TypeVar
 
 Lane = TypeVar("Lane")
 Job = TypeVar("Job")
-_STOP_SECONDS = 20.0  # to come to the end of an epoch; Slurm and Kubernetes give 30 in all
+_STOP_SECONDS = 20.0  # time to finish an epoch; Slurm and Kubernetes give 30 seconds in all
 
 
 def work_in_lanes(
@@ -21,14 +21,14 @@ def work_in_lanes(
     """Does all jobs, each in the first lane that is free.
 
     Args:
-      lanes: what jobs are done with; each has a thread.
-      jobs: drawn one at a time.
-      work: does one.
-      stop: is set, and no further job begun, when one fails or the program is interrupted.
+      lanes: the lanes, such as trainers; each has a thread.
+      jobs: the jobs, which are drawn one at a time.
+      work: does one job in one lane.
+      stop: is set when a job fails or the program is interrupted; then no further job begins.
 
     Raises:
-      The first exception of a job, when all lanes have ended; or `KeyboardInterrupt`, when they
-      have or have had the time for it.
+      The first exception of a job, after all lanes have ended; or `KeyboardInterrupt`, after all
+      lanes have ended or `_STOP_SECONDS` have passed.
     """
     drawing = threading.Lock()
     failures: list[BaseException] = []
@@ -47,7 +47,7 @@ def work_in_lanes(
         finally:
             ended.set()
 
-    # Events, because Python takes a thread for ended when waiting for it is interrupted.
+    # Events are used because Python believes that a thread has ended when a join is interrupted.
     ends = [threading.Event() for _ in lanes]
     for lane, ended in zip(lanes, ends, strict=True):
         threading.Thread(target=run, args=(lane, ended), daemon=True).start()

@@ -1,8 +1,8 @@
-"""Whether trained models learned: who is left out of estimates, and what is only said.
+"""Decides whether trained models learned, and which trials are left out of estimates.
 
-A trial whose loss is not finite has diverged: there is no model. One that is merely bad is a model
-like any other, and to leave it out would select trials by their outcome, so that is done only
-where `training.exclude_unlearned` asks for it.
+A trial whose loss is not finite has diverged and has no model. A model that is merely bad is a
+model like any other. Leaving it out would select trials by their outcome, so this happens only with
+`training.exclude_unlearned`.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ from tfmem.messages.errors import InputError
 if TYPE_CHECKING:
     from tfmem.store.journal import TrialNote
 
-_USUAL = 0.1, 20.0  # the largest input, where scale is no likely cause
-_SDS = 3  # of the most frequent class's share in a random subset
+_USUAL = 0.1, 20.0  # range of the largest input in which the scale is no likely cause
+_SDS = 3  # standard deviations of the most frequent class's share in a random subset
 
 
 def is_left_out(
     loss: float, correct: np.ndarray, labels: np.ndarray, settings: TrainingSettings
 ) -> bool:
-    """Whether a trial is marked as diverged, and so kept out of the estimates.
+    """Whether a trial is marked as diverged, and thus left out of the estimates.
 
     Args:
       loss: mean training loss over the last epoch.
       correct: bool `[m]`, whether the model is right on each example of its own subset.
-      labels: int64 `[m]`, of the same examples.
-      settings: whether models that learned nothing are left out, too.
+      labels: int64 `[m]`, the labels of these examples.
+      settings: settings that say whether models that learned nothing are left out, too.
     """
     if not np.isfinite(loss):
         return True
@@ -40,11 +40,11 @@ def is_left_out(
 
 
 def check_learned(loss: float, settings: TrainingSettings) -> None:
-    """Makes sure that the one model that everything rests on has not diverged.
+    """Refuses a model that diverged, if all results depend on this one model.
 
     Args:
       loss: mean training loss over the last epoch.
-      settings: what it was trained with.
+      settings: the settings that the model was trained with.
 
     Raises:
       InputError: if the loss is not finite.
@@ -60,11 +60,11 @@ def check_learned(loss: float, settings: TrainingSettings) -> None:
 def has_learned(correct: np.ndarray, labels: np.ndarray) -> bool:
     """Whether a model is right more often than always answering with the most frequent class.
 
-    Who is right on all examples has learned what there is to learn, of one class too.
+    A model that is right on all examples has learned, even if they are all of one class.
 
     Args:
       correct: bool `[m]`, whether the model is right on each example of its own subset.
-      labels: int64 `[m]`, of the same examples.
+      labels: int64 `[m]`, the labels of these examples.
     """
     return bool(correct.all() or correct.sum() > np.bincount(labels).max())
 
@@ -72,15 +72,15 @@ def has_learned(correct: np.ndarray, labels: np.ndarray) -> bool:
 def describe_unlearned(
     notes: Sequence[TrialNote], dataset: AnyDataset, settings: TrainingSettings
 ) -> str:
-    """Says how many models learned nothing, with likely causes; nothing if all learned.
+    """A sentence on the models that learned nothing, with likely causes; empty if all learned.
 
     The share of the most frequent class in a trial's subset is taken to be that in the data set, up
     to three standard deviations of random subsets.
 
     Args:
-      notes: of all trials.
-      dataset: what they were trained on.
-      settings: what they were trained with.
+      notes: notes of all trials.
+      dataset: the data set that they were trained on.
+      settings: the settings that they were trained with.
     """
     counts = np.bincount(dataset.train_labels)
     commonest, count = int(counts.argmax()), len(dataset.train_labels)
@@ -105,7 +105,7 @@ def describe_unlearned(
 
 
 def _scale(dataset: AnyDataset) -> str:
-    """The scale of inputs as models see them, as a likely cause; nothing where it is usual."""
+    """The scale of inputs as a likely cause, in words; empty if the scale is usual."""
     if not isinstance(dataset, Dataset) or dataset.train_images.dtype.kind not in "fu":
         return ""
     least, most = (f(dataset.train_images) / dataset.white + 0.0 for f in (np.min, np.max))

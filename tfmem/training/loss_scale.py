@@ -1,4 +1,4 @@
-"""Dynamic loss scaling, by which gradients in float16 neither vanish nor overflow.
+"""Dynamic loss scaling, which keeps gradients in float16 from vanishing and overflowing.
 
 The loss is multiplied by a scale before the backward pass, and gradients are divided by it after. A
 step whose gradients are not finite is skipped and halves the scale; a number of good steps in
@@ -22,31 +22,31 @@ class LossScale:
     """The scales of models that are trained together.
 
     Attributes:
-      scales: float32 `[models]`.
-      good_steps: float32 `[models]`, steps since the scale last changed (GPUs hold no int32
-        variables).
+      scales: float32 `[models]`, the factor of each model's loss.
+      good_steps: float32 `[models]`, number of steps since the scale last changed (GPUs hold no
+        int32 variables).
     """
 
     def __init__(self, models: int) -> None:
-        """Begins at the initial scale."""
+        """Gives each of `models` models the initial scale."""
         self.scales = tf.Variable(tf.fill([models], INITIAL), trainable=False)
         self.good_steps = tf.Variable(tf.zeros([models]), trainable=False)
 
     @property
     def variables(self) -> list[tf.Variable]:
-        """What a checkpoint holds of it."""
+        """The variables that a checkpoint holds."""
         return [self.scales, self.good_steps]
 
     def reset(self) -> None:
-        """Begins at the initial scale again."""
+        """Sets all scales to the initial scale again."""
         self.scales.assign(tf.fill(self.scales.shape, INITIAL))
         self.good_steps.assign(tf.zeros_like(self.good_steps))
 
     def update(self, finite: tf.Tensor) -> None:
-        """Takes note of a step.
+        """Changes the scales after a step.
 
         Args:
-          finite: bool `[models]`, whether all gradients of a model were.
+          finite: bool `[models]`, whether all gradients of each model were finite.
         """
         scales = tf.convert_to_tensor(self.scales)
         good = tf.where(finite, tf.convert_to_tensor(self.good_steps) + 1, 0)
@@ -56,7 +56,7 @@ class LossScale:
 
 
 def scales_losses(settings: TrainingSettings) -> bool:
-    """Whether losses are scaled: where gradients are in float16."""
+    """Whether losses are scaled, which is so if gradients are in float16."""
     return settings.precision == "mixed_float16"
 
 
@@ -66,5 +66,5 @@ def all_finite(gradients: Sequence[tf.Tensor]) -> tf.Tensor:
 
 
 def of_models(finite: tf.Tensor, like: tf.Tensor) -> tf.Tensor:
-    """A value for each model, `[models]`, in a shape that goes with `[models, ...]`."""
+    """Reshapes a value for each model, `[models]`, so that it broadcasts with `[models, ...]`."""
     return tf.reshape(finite, [-1] + [1] * (len(like.shape) - 1))

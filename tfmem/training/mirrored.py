@@ -1,4 +1,4 @@
-"""One model at a time, over all devices of a `tf.distribute.MirroredStrategy`."""
+"""Trains one model at a time, over all devices of a `tf.distribute.MirroredStrategy`."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ from tfmem.training.streams import StreamedExamples
 class MirroredTrainer:
     """Trains one model, each batch split over the replicas (see `outcome.Trainer`).
 
-    The loss of a batch is the mean over its examples, however many replicas share them: gradients
-    are summed over replicas after each has divided by the size of the whole batch. Batch
-    normalization takes the statistics of a replica's share (Feldman & Zhang 2020 train so).
+    The loss of a batch is the mean over its examples, however many replicas share them: each
+    replica divides its gradients by the size of the whole batch, and then they are summed. Batch
+    normalization takes the statistics of a replica's share (as Feldman & Zhang 2020 do).
     """
 
     stack_size = 1
@@ -49,9 +49,9 @@ class MirroredTrainer:
 
         Args:
           build_model: makes the model; called once, in the strategy's scope.
-          dataset: examples; in memory they are copied to every replica.
+          dataset: the examples; those in memory are copied to every replica.
           settings: optimizer, schedule, augmentation.
-          strategy: None is `MirroredStrategy` over all GPUs, or over the CPU where there is none.
+          strategy: None is `MirroredStrategy` over all GPUs, or over the CPU if there is no GPU.
 
         Raises:
           InputError: if the model returns probabilities or cannot be drawn anew for each trial, or
@@ -120,7 +120,7 @@ class MirroredTrainer:
         batches = self._examples.batches(order, self._settings.batch_size, boxes)
         for (images, labels), rate in zip(batches, rates, strict=True):
             count = len(labels)
-            # Of a batch too small to be shared, every replica takes the whole.
+            # If a batch is too small to be shared, every replica takes the whole batch.
             weight = 1 / count if count >= self._replicas else 1 / count / self._replicas
             self._optimizer.learning_rate.assign(rate)
             chosen = None if moves is None else self._shares(moves[start : start + count])
@@ -133,7 +133,7 @@ class MirroredTrainer:
         return np.array([total / examples])
 
     def _average_state(self) -> None:
-        """Gives all replicas the mean of the moving statistics that each has kept of its shares."""
+        """Sets the moving statistics of all replicas to their mean."""
         if self._replicas == 1:
             return
         for variable in self.model.non_trainable_variables:
@@ -142,7 +142,7 @@ class MirroredTrainer:
                 variable.assign(np.mean([share.numpy() for share in shares], axis=0))
 
     def _shares(self, batch: np.ndarray) -> Any:
-        """A batch as one share for each replica, the first ones larger by one where it must be."""
+        """Splits a batch into one share for each replica; the first shares may be larger by one."""
         shares = [batch] * self._replicas
         if len(batch) >= self._replicas:
             shares = np.array_split(batch, self._replicas)
@@ -154,10 +154,10 @@ class MirroredTrainer:
     def _step(
         self, batch: Any, labels: Any, moves: Any, weight: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """One step; `weight` is that of an example in the mean loss.
+        """Takes one step; `weight` is the weight of an example in the mean loss.
 
         Returns:
-          The loss, and 1 if the step was taken; 0 and 0 if gradients of some replica overflowed.
+          The loss, and 1 if the step was taken; 0 and 0 if gradients of a replica overflowed.
         """
         run, shares = self._strategy.run, (batch, labels, moves)
         if self._loss_scale is None:
@@ -177,7 +177,7 @@ class MirroredTrainer:
             return loss, overflown, [gradient / scale for gradient in gradients], state
 
         losses, overflown, gradients, state = run(replica_gradients, shares)
-        # Replicas meet within the optimizer, which they may only if all of them do.
+        # Replicas wait for each other within the optimizer, so all of them must enter it or none.
         finite = self._strategy.reduce("SUM", overflown, axis=None) == 0
         tf.cond(
             finite,
@@ -213,13 +213,13 @@ class MirroredTrainer:
         self._optimizer.apply([self._decayed(*pair) for pair in pairs])
 
     def _decayed(self, gradient: tf.Tensor, weight: keras.Variable) -> tf.Tensor:
-        """A gradient with its share of the weight decay."""
+        """Adds a replica's share of the weight decay to a gradient."""
         if self._settings.weight_decay and len(weight.shape) > 1:
             gradient += self._settings.weight_decay / self._replicas * weight.value
         return gradient
 
     def _restore(self, state: Sequence[tf.Tensor]) -> None:
-        """Undoes what a skipped step has done to moving statistics."""
+        """Undoes the changes of a skipped step to moving statistics."""
         for variable, value in zip(self.model.non_trainable_variables, state):  # noqa: B905
             variable.assign(value)
 
@@ -245,7 +245,7 @@ class MirroredTrainer:
             yield self._joined(correct)[: len(labels)], self._joined(margin)[: len(labels)]
 
     def activations(self, layer: str, test: bool) -> Iterator[np.ndarray]:
-        """Outputs of a layer for a split in index order, float32, in blocks `[batch, ...]`."""
+        """Yields the outputs of a layer for a split in index order, float32 `[batch, ...]`."""
         outputs = keras.Model(self.model.inputs, self.model.get_layer(layer).output)
 
         def replica_outputs(batch: tf.Tensor) -> tf.Tensor:

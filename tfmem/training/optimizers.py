@@ -1,4 +1,4 @@
-"""How a step moves the weights of stacked models."""
+"""The update rule that moves the weights of stacked models."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ def apply_momentum(
 ) -> None:
     """Moves weights by a step of gradient descent with momentum, as `keras.optimizers.SGD` does.
 
-    TensorFlow has this step as one operation, without a name in its Python interface except in
-    `tf.raw_ops`. Keras' optimizers put it together from elementary operations, each a pass over
-    memory, which for wide layers is half of the cost of training; and its variables are those of
-    one model.
+    TensorFlow has this step as one operation, which its Python interface names only in
+    `tf.raw_ops`. Keras' optimizers compose it of elementary operations, each a pass over memory,
+    which for wide layers is half of the cost of training, and they hold the variables of one model
+    only.
 
     Args:
-      weight: moved in place; of any shape.
-      velocity: of the shape of `weight`; becomes `momentum * velocity - rate * gradient`.
-      gradient: of the shape of `weight`.
+      weight: weights of any shape, which are changed in place.
+      velocity: has the shape of `weight`; becomes `momentum * velocity - rate * gradient`.
+      gradient: has the shape of `weight`.
       rate: scalar, the learning rate.
-      momentum: what remains of a velocity after a step.
-      nesterov: whether weights move by the velocity that is to come (Nesterov 1983).
+      momentum: the share of a velocity that remains after a step.
+      nesterov: whether weights move by the velocity of the next step (Nesterov 1983).
     """
     tf.raw_ops.ResourceApplyKerasMomentum(
         var=weight.handle,

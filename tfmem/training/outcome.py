@@ -1,4 +1,4 @@
-"""What training a trial yields, whichever trainer did it."""
+"""The result of training a trial, and the interfaces that every trainer has."""
 
 from __future__ import annotations
 
@@ -37,15 +37,14 @@ class Watcher(Protocol):
     """Follows a group of trials while they are trained, and may hold an earlier state of them."""
 
     def resume(self, variables: Sequence[tf.Variable]) -> tuple[int, np.ndarray | None]:
-        """Sets variables to what was saved.
+        """Sets variables to the saved state, if there is one.
 
         Returns:
-          The epoch to go on with, and the losses of the one before it; 0 and None if there is
-          nothing.
+          The next epoch, and the losses of the epoch before it; 0 and None if no state was saved.
         """
 
     def after_epoch(self, epoch: int, losses: np.ndarray, variables: Sequence[tf.Variable]) -> None:
-        """Told the mean training loss of each model over an epoch that is done, `[trials]`."""
+        """Receives the mean training loss of each model over a finished epoch, `[trials]`."""
 
 
 class Unwatched:
@@ -66,7 +65,7 @@ class Trainer(Protocol):
     """Trains a group of trials.
 
     Attributes:
-      stack_size: how many trials `train` takes at once.
+      stack_size: number of trials that `train` takes at once.
     """
 
     stack_size: int
@@ -77,7 +76,7 @@ class Trainer(Protocol):
         """Trains a model for each trial, and predicts all examples.
 
         Args:
-          trials: `stack_size` of them.
-          subsets: the training examples of each, int64 `[m]`, with one `m` for all.
-          watch: makes a watcher for those that are trained together.
+          trials: `stack_size` trials.
+          subsets: the training examples of each trial, int64 `[m]`, with the same `m` for all.
+          watch: makes a watcher for the trials that are trained together.
         """

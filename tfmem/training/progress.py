@@ -1,4 +1,4 @@
-"""How far long work is: a bar in a terminal, and a line every minute anywhere else."""
+"""Shows the progress of long work: by a bar in a terminal, and by a line every minute elsewhere."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _UNITS = ((86_400, "days"), (3_600, "hours"), (60, "minutes"), (1, "seconds"))
 class _Bar:
     """A bar that counts one kind of thing, shown within a `with` block.
 
-    Where the output is no terminal, lines say the same, each of them at once.
+    If the output is no terminal, lines of text say the same.
     """
 
     def __init__(self, what: str, total: int, done: int = 0) -> None:
@@ -97,12 +97,12 @@ class TrialProgress(_Bar):
         self._shares: dict[int, float] = {}
 
     def partly(self, shard: int, trials: float) -> None:
-        """So much of a shard is done, counted in trials."""
+        """Shows that `trials` trials of a shard are done, which may be a fraction."""
         self._shares[shard] = trials
         self._show()
 
     def finished(self, shard: int, notes: Sequence[TrialNote]) -> None:
-        """A shard is done; `notes` are those of all trials so far."""
+        """Shows that a shard is done; `notes` are the notes of all trials so far."""
         self._shares.pop(shard, None)
         self._done = len(notes)
         accuracy = np.array([note.test_accuracy for note in notes if not note.diverged])
@@ -134,19 +134,19 @@ class EpochProgress(_Bar):
 
 
 class ExampleProgress(_Bar):
-    """Shows examples done, of a number of them."""
+    """Shows how many of a number of examples are done."""
 
     def __init__(self, examples: int) -> None:
         """Starts at 0 of `examples`."""
         super().__init__("examples", examples)
 
     def advance(self, examples: int) -> None:
-        """So many more are done."""
+        """Shows that `examples` more examples are done."""
         self._bar.advance(self._task, examples)
 
 
 def _time(seconds: float) -> str:
-    """A time for people, in the largest unit of which there are two."""
+    """A time as people say it, in the largest unit of which it has at least two."""
     for size, name in _UNITS:
         if seconds >= 2 * size:
             return f"{seconds / size:.0f} {name}"

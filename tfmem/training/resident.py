@@ -16,8 +16,8 @@ _SCALED_AT_ONCE = 256 << 20  # bytes; larger data sets are scaled batch by batch
 class ResidentExamples:
     """All images and labels of a data set, the training examples first.
 
-    Small sets are kept as float32 that is scaled already. Larger ones are kept as float16, which
-    holds the 256 grey levels exactly and which, unlike uint8, GPUs can gather.
+    Small sets are kept as scaled float32. Larger ones are kept as float16, which holds the 256 grey
+    levels exactly, and which GPUs can gather, unlike uint8.
     """
 
     def __init__(self, dataset: Dataset, fixed_shape: bool = False) -> None:
@@ -25,8 +25,8 @@ class ResidentExamples:
 
         Args:
           dataset: the examples.
-          fixed_shape: whether all batches have the same shape, as XLA needs; otherwise padding
-            that no example of a batch has use for is left out of it.
+          fixed_shape: whether all batches have the same shape, as XLA needs; otherwise a batch
+            leaves out padding that none of its examples needs.
         """
         images = np.concatenate([dataset.train_images, dataset.test_images])
         self._lengths = None
@@ -46,7 +46,7 @@ class ResidentExamples:
         self.count = len(self._label_array)
 
     def images(self, indices: tf.Tensor) -> tf.Tensor:
-        """Images as they are kept, `[len(indices), ...]`."""
+        """Images in the form in which they are kept, `[len(indices), ...]`."""
         images = tf.gather(self._images, indices)
         if self._lengths is None:
             return images
@@ -64,13 +64,13 @@ class ResidentExamples:
     def batches(
         self, order: np.ndarray, batch_size: int, boxes: None = None
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Indices and labels, int32 `[batch]` each, in an order."""
+        """Yields batches of indices and labels, int32 `[batch]` each, in the order `order`."""
         del boxes  # images of one size are not scaled
         for start in range(0, len(order), batch_size):
             chosen = order[start : start + batch_size].astype(np.int32)
             yield chosen, self._label_array[chosen].astype(np.int32)
 
     def in_order(self, test: bool, batch_size: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """All indices and labels of a split in index order."""
+        """Yields batches of all indices and labels of a split, in index order."""
         first, end = (self.num_train, self.count) if test else (0, self.num_train)
         return self.batches(np.arange(first, end), batch_size)

@@ -1,4 +1,4 @@
-"""How each trial goes, as scalars for TensorBoard."""
+"""Writes the course of each trial as scalars for TensorBoard."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ import numpy as np
 
 
 class Scalars:
-    """Writes TensorBoard scalars, one folder a trial; TensorBoard itself is not needed for that."""
+    """Writes TensorBoard scalars, one folder for each trial; TensorBoard need not be installed."""
 
     def __init__(self, location: str) -> None:
-        """Names the folder that TensorBoard is to be shown."""
+        """Takes the folder that TensorBoard will show."""
         self._location = location
         self._writers: dict[int, Any] = {}
         self._lock = threading.Lock()
 
     def write(self, trial: int, step: int, values: dict[str, float]) -> None:
-        """Adds values of a trial at a step (an epoch)."""
+        """Adds values of a trial at a step, which is an epoch."""
         import tensorflow as tf
         from tensorflow.core.framework.summary_pb2 import DATA_CLASS_SCALAR, SummaryMetadata
 
@@ -33,7 +33,7 @@ class Scalars:
                     tf.summary.write(name, np.float32(value), step, metadata)
 
     def close(self, trial: int) -> None:
-        """Nothing more is to come of a trial."""
+        """Closes the file of a trial that has ended."""
         with self._lock:
             if writer := self._writers.pop(trial, None):
                 writer.close()

@@ -11,10 +11,10 @@ def learning_rates(settings: TrainingSettings, steps: int) -> np.ndarray:
     """The learning rate of each step: float32 `[steps]`.
 
     `warmup_linear` (Feldman & Zhang 2020, App. B, CIFAR-100) grows linearly from 0 to the base rate
-    over the first `warmup` of the steps and falls linearly back to 0 over the others.
-    `warmup_steps` (same place, ImageNet) grows likewise, stays, and is multiplied by `decay_factor`
-    at the end of each of `decay_epochs`. Step `s` is taken at the rate of its midpoint `s + 1/2`,
-    so that neither the first nor the last step is wasted.
+    over the share `warmup` of the steps and falls linearly back to 0 over the others.
+    `warmup_steps` (same place, ImageNet) grows in the same way, then stays, and is multiplied by
+    `decay_factor` at the end of each of `decay_epochs`. Step `s` is taken at the rate of its
+    midpoint `s + 1/2`, so that neither the first nor the last step is wasted.
     """
     position = (np.arange(steps) + 0.5) / steps
     if settings.schedule == "constant":

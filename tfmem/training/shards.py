@@ -1,7 +1,7 @@
-"""The shards of a run: which trials each holds, and what a record of each says.
+"""The shards of a run: the trials that each holds, and the record of each trial.
 
-A shard holds the trials of one stack, and stack `s` always holds trials `s * stack_size` and up. So
-whoever trains a shard, and whenever, writes the same records.
+A shard holds the trials of one stack, and stack `s` always begins with trial `s * stack_size`. So
+every worker that trains a shard writes the same records, whenever it does so.
 """
 
 from __future__ import annotations
@@ -56,12 +56,12 @@ class Shards:
         return range(first, min(first + self.stack_size, self._config.training.trials))
 
     def trials(self, shard: int) -> list[Trial]:
-        """The whole stack, also beyond the last trial: its shape and order never change."""
+        """The trials of a whole stack, even beyond the run's last: its shape never changes."""
         first = shard * self.stack_size
         return [Trial(first + i, self._config.seed) for i in range(self.stack_size)]
 
     def subset(self, trial: Trial) -> np.ndarray:
-        """The examples that a trial is trained on, int64 `[m]`."""
+        """The indices of the examples that a trial is trained on, int64 `[m]`."""
         return self._subsets.subset(trial.trial_id)
 
     def name(self, shard: int) -> str:
@@ -69,10 +69,11 @@ class Shards:
         return predictions_name(shard, self.count)
 
     def check_settings(self) -> None:
-        """Makes sure that the folder is not meant for more trials meanwhile.
+        """Refuses to go on if the settings in the folder have changed in the meantime.
 
         Raises:
-          InputError: if it is, or if another worker chose another stack size.
+          InputError: if the folder is for more trials now, or another worker chose another stack
+            size.
         """
         path = self.folder.path(CONFIG_NAME)
         try:
@@ -92,7 +93,7 @@ class Shards:
         """The records of a shard.
 
         Raises:
-          InputError: if it is damaged, or holds other trials or those of another run.
+          InputError: if the shard is damaged, or holds other trials or those of another run.
         """
         path = self.folder.path(name)
         records = list(parse_shard(io.BytesIO(self.folder.read(name)), path))
@@ -108,7 +109,7 @@ class Shards:
         return records
 
     def record(self, trial: Trial, outcome: TrialOutcome) -> TrialRecord:
-        """What is kept of a trained trial."""
+        """The prediction record of a trained trial."""
         num_train, training = len(self._labels), self._config.training
         subset = self.subset(trial)
         mask = np.zeros(num_train, bool)

@@ -1,8 +1,8 @@
-"""Models trained together in one TensorFlow program.
+"""Trains several models together in one TensorFlow program.
 
-`tf.vectorized_map` turns the forward and backward pass of any Keras model into one over a stack of
-models, each with its own variables and its own batch. The data stay on the device, and the loop
-over the steps of an epoch runs inside a `tf.function`. A stack of one is not mapped.
+`tf.vectorized_map` turns the forward and backward pass of any Keras model into a pass over a stack
+of models, each with its own variables and its own batch. The data stay on the device, and the loop
+over the steps of an epoch runs inside a `tf.function`. A stack of one model is not mapped.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from tfmem.training.optimizers import apply_momentum
 from tfmem.training.outcome import TrialOutcome, WatcherOf
 from tfmem.training.resident import ResidentExamples
 
-_TRACING = threading.Lock()  # Keras' layers are not made to be traced by two threads at once
+_TRACING = threading.Lock()  # two threads must not trace Keras' layers at the same time
 
 
 class StackedTrainer:
@@ -46,8 +46,8 @@ class StackedTrainer:
           model: the model to train; its own variables are not used.
           examples: the data set, on the same device.
           settings: optimizer, schedule, augmentation.
-          stack_size: models trained together.
-          device: where all of it is; None leaves that to TensorFlow.
+          stack_size: number of models trained together.
+          device: the device of the programs and variables; None leaves it to TensorFlow.
 
         Raises:
           InputError: if the model returns probabilities, or cannot be drawn anew for each trial.
@@ -93,7 +93,7 @@ class StackedTrainer:
             self._loss_scale.reset()
 
     def run_epoch(self, orders: np.ndarray, draws: np.ndarray, rates: np.ndarray) -> np.ndarray:
-        """One pass over the subsets; the last batch may be smaller (see `Machine.run_epoch`)."""
+        """Makes one pass over the subsets; the last batch may be smaller (see `Machine`)."""
         models, size = orders.shape
         batch = self._settings.batch_size
         full = size // batch * batch
@@ -114,12 +114,12 @@ class StackedTrainer:
         return np.divide(losses, examples, out=np.full(models, np.nan), where=examples > 0)
 
     def _run(self, function: Callable[..., Any], *arguments: Any, any_length: int = -1) -> Any:
-        """Runs a program, which is traced when arguments of these shapes first come.
+        """Runs a program, which is traced when it first receives arguments of these shapes.
 
         Args:
           function: the program.
           arguments: arrays, or None.
-          any_length: a first or second dimension of this length may have any, so that subsets of
+          any_length: a first or second dimension of this length is left open, so that subsets of
             other sizes need no other program.
         """
 
@@ -133,7 +133,7 @@ class StackedTrainer:
             with tf.device(self._device):
                 return function(*arguments)
 
-        # Threads do not inherit a device, nor do programs: all of them name it.
+        # Neither threads nor programs inherit a device, so each of them names it.
         with tf.device(self._device):
             tensors = [tf.constant(a) for a in arguments if a is not None]
             shapes = [None if a is None else open_shape(a) for a in arguments]
@@ -149,10 +149,11 @@ class StackedTrainer:
     def _steps(
         self, batches: tf.Tensor, moves: tf.Tensor | None, rates: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Steps on batches int32 `[stack, steps, batch]`.
+        """Takes steps on batches int32 `[stack, steps, batch]`.
 
         Returns:
-          Of each model the sum of the losses of the steps that it took, and how many: `[stack]`.
+          For each model the sum of the losses of the steps that it took, and their number:
+          `[stack]`.
         """
         losses, taken = tf.zeros([self.stack_size]), tf.zeros([self.stack_size])
         for step in tf.range(tf.shape(batches)[1]):
@@ -165,10 +166,10 @@ class StackedTrainer:
     def _step(
         self, batch: tf.Tensor, moves: tf.Tensor | None, rate: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """One step of SGD with momentum for every model, `batch` int32 `[stack, batch]`.
+        """Takes a step of SGD with momentum for every model, `batch` int32 `[stack, batch]`.
 
         Returns:
-          Their losses, and whether each took the step, `[stack]`.
+          The loss of each model, and whether it took the step, `[stack]`.
         """
         indices = tf.reshape(batch, [-1])
         images = self._examples.images(indices)
@@ -215,7 +216,7 @@ class StackedTrainer:
         state: Sequence[tf.Tensor],
         rate: tf.Tensor,
     ) -> None:
-        """Moves the models that are chosen, bool `[stack]`, and leaves the others as they are."""
+        """Moves only the models that `chosen`, bool `[stack]`, marks."""
         before = [v.read_value() for v in (*self._weights, *self._velocities)]
         kept = [v.read_value() for v in self._state]
         pairs = zip(state, kept, strict=True)

@@ -1,4 +1,4 @@
-"""Batches of a data set that is read while training."""
+"""Batches of a data set that is read during training."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from tfmem.datasets.pipeline import Split, read_batches
 
 
 class StreamedExamples:
-    """Reads batches of images; what `ResidentExamples` offers to one model at a time."""
+    """Reads batches of images, with the methods of `ResidentExamples`, for one model at a time."""
 
     def __init__(self, dataset: StreamedDataset) -> None:
-        """Names the data set."""
+        """Takes the data set."""
         self._dataset = dataset
 
     def batches(
         self, order: np.ndarray, batch_size: int, boxes: np.ndarray | None
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Training images uint8 `[batch, size, size, 3]` and labels int32, in an order."""
+        """Yields training images uint8 `[batch, size, size, 3]` and labels int32, in `order`."""
         return self._read("train", order, batch_size, boxes)
 
     def in_order(self, test: bool, batch_size: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """All images and labels of a split in index order."""
+        """Yields all images and labels of a split, in index order."""
         split: Split = "test" if test else "train"
         labels = self._dataset.test_labels if test else self._dataset.train_labels
         return self._read(split, np.arange(len(labels)), batch_size, None)
@@ -41,7 +41,7 @@ class StreamedExamples:
             start += len(images)
 
     def images(self, batch: tf.Tensor) -> tf.Tensor:
-        """The batch itself."""
+        """Returns the batch itself, which holds images already."""
         return batch
 
     def scaled(self, images: tf.Tensor) -> tf.Tensor:

@@ -1,4 +1,4 @@
-"""How long a trial takes on this machine, from a few that are cut short."""
+"""Measures how long a trial takes on this machine, by a few trials that are cut short."""
 
 from __future__ import annotations
 
@@ -22,54 +22,54 @@ from tfmem.training.lanes import work_in_lanes
 if TYPE_CHECKING:
     from tfmem.training.outcome import Trainer  # imports TensorFlow
 
-_EPOCHS = 4  # of a trial that is timed
-_STEPS, _TRAIN = 10, 4096  # of an epoch, whichever is more
-_TEST = 2048  # examples
+_EPOCHS = 4  # epochs of a trial that is timed
+_STEPS, _TRAIN = 10, 4096  # steps, or training examples, of an epoch, whichever is more
+_TEST = 2048  # test examples that are predicted
 
 
 class _Stopwatch:
-    """Lets the last epochs of a trial be trained only, and times them (a `Watcher`)."""
+    """Has only the last epochs of a trial trained, and times them (a `Watcher`)."""
 
     def __init__(self, epochs: int, timed: int) -> None:
         self._skipped = epochs - timed
         self._times: list[float] = []
 
     def resume(self, variables: Any) -> tuple[int, None]:
-        """Begins with new weights, at one of the last epochs."""
+        """Starts with new weights, but at one of the last epochs."""
         self._times.append(time.perf_counter())
         return self._skipped, None
 
     def after_epoch(self, epoch: int, losses: np.ndarray, variables: Any) -> None:
-        """Notes the time."""
+        """Records the time."""
         self._times.append(time.perf_counter())
 
     @property
     def epochs(self) -> int:
-        """How many epochs there were."""
+        """The number of epochs that were timed."""
         return len(self._times) - 1
 
     @property
     def seconds(self) -> float:
-        """Of one epoch; the first, before which weights are made, counts only if it is alone."""
+        """Seconds of one epoch; the first, which includes making weights, counts only if alone."""
         start = self._times[1 if self.epochs > 1 else 0]
         return (self._times[-1] - start) / max(1, self.epochs - 1)
 
 
 def time_trials(config: Config, dataset: AnyDataset, trials: int) -> TrialTime:
-    """Trains a few trials as a run would, in all lanes, and says what a whole one takes.
+    """Trains a few trials as a run would, in all lanes, and returns the time of a whole trial.
 
-    At most 4 epochs of 10 steps, or of 4,096 examples if that is more, are trained, and of the test
-    examples at most 2,048 are predicted; the time of more is in proportion. Programs are traced
-    before the clock starts. As stacks are trained whole, there are at least as many trials as all
-    lanes take at once.
+    At most 4 epochs of 10 steps, or of 4,096 examples if that is more, are trained, and at most
+    2,048 test examples are predicted; longer times are taken to be in proportion. Programs are
+    traced before the clock starts. As stacks are trained as a whole, at least as many trials are
+    timed as all lanes take at once.
 
     Args:
       config: the run's settings.
       dataset: the examples.
-      trials: how many trials to time, at least.
+      trials: least number of trials to time.
 
     Raises:
-      InputError: if there are fewer than one, or if a single model does not fit in memory.
+      InputError: if `trials` is less than 1, or if a single model does not fit in memory.
     """
     if trials < 1:
         raise InputError(f"trials to time: expected at least 1, received {trials}")
@@ -85,7 +85,7 @@ def time_trials(config: Config, dataset: AnyDataset, trials: int) -> TrialTime:
     from tfmem.training.trainers import make_trainers
 
     share_cores(training)
-    examples = as_arrays(config, dataset)  # of all, as a run keeps them too
+    examples = as_arrays(config, dataset)  # all examples, as a run also keeps all
     if kept != whole:
         examples = examples.keep(*(_spread(*pair) for pair in zip(whole, kept, strict=True)))
     trainers = make_trainers(config, examples)
@@ -111,9 +111,9 @@ def _spread(whole: int, kept: int) -> np.ndarray:
 def _train_all(
     config: Config, trainers: Sequence[Trainer], subsets: Subsets, group: int, epochs: int
 ) -> list[tuple[float, float]]:
-    """A stack in every lane at once: of each the seconds of an epoch, and those beside epochs."""
+    """Trains a stack in every lane; returns its seconds for an epoch, and beside epochs."""
     times: list[tuple[float, float]] = []
-    all_there = threading.Barrier(len(trainers))  # so that no lane takes two stacks
+    all_there = threading.Barrier(len(trainers))  # keeps a lane from taking two stacks
 
     def train(lane: int, trainer: Trainer) -> None:
         all_there.wait()

@@ -1,4 +1,4 @@
-"""Makes the trainers that a configuration asks for, one for each lane."""
+"""Makes the trainers that a configuration names, one for each lane."""
 
 from __future__ import annotations
 
@@ -35,12 +35,13 @@ def make_trainers(
 ) -> Sequence[Trainer]:
     """One trainer over all devices (`mirrored`), or one for each lane (`stacked`).
 
-    The stack size is that of the settings, or else the faster one of a short measurement.
+    The stack size is that of the settings, or, if they have none, the faster one of a short
+    measurement.
 
     Args:
       config: model and recipe.
       dataset: the examples.
-      subsets: those of the trials; None: all of one size.
+      subsets: the subsets of the trials; None if all have the same size.
     """
     settings = config.training
     if settings.trainer == "stacked":
@@ -55,7 +56,7 @@ def make_trainers(
             "training; received 'stacked'"
         )
     model = build_model()
-    unused = [model]  # building a deep one takes seconds
+    unused = [model]  # used once, because building a deep model takes seconds
     devices = choose_devices(model, settings)
     resident = {}
     for device in set(devices):
@@ -66,7 +67,7 @@ def make_trainers(
         built = unused.pop() if unused else build_model()
         return StackedTrainer(built, resident[device], settings, size, device)
 
-    # Trials of a stack have subsets of one size.
+    # Trials of a stack have subsets of the same size.
     fitting = partial(largest_stack_of_one_size, subsets) if subsets else int
     size = settings.stack_size or choose_stack_size(
         lambda size: [make(device, size) for device in devices],

@@ -1,4 +1,4 @@
-"""The farm: trains what is missing of a run's trials, alone or beside other workers."""
+"""The farm: trains the missing trials of a run, alone or beside other workers."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ from tfmem.training.watching import TrialWatcher
 if TYPE_CHECKING:
     from tfmem.training.outcome import Trainer  # imports TensorFlow
 
-_HOPELESS = 8  # trials that diverge, with none that does not, before a run is given up
-_LOOKS = 20  # at a folder in which others rename shards
-_READ_AT_START = 1 << 30  # bytes; shards of larger runs are read by the estimation only
+_HOPELESS = 8  # number of trials after which a run is given up if all have diverged
+_LOOKS = 20  # times that a folder is listed while other workers rename shards
+_READ_AT_START = 1 << 30  # bytes; shards of larger runs are read only by the estimation
 
 
 @dataclass(frozen=True)
@@ -43,13 +43,13 @@ class TrialSummary:
     """How a farm of trials ended.
 
     Attributes:
-      trials: number of trials there are.
-      trained: number of those that this call trained.
-      accuracy: mean test accuracy of those that did not diverge.
-      accuracy_sd: its standard deviation over trials.
-      diverged: trials that are kept out of the estimates.
-      elsewhere: trials that other workers are at, by worker.
-      unlearned: says how many models learned nothing, and why that may be; empty if all learned.
+      trials: number of trials in the folder.
+      trained: number of trials that this call trained.
+      accuracy: mean test accuracy of the trials that did not diverge.
+      accuracy_sd: standard deviation of the test accuracy over these trials.
+      diverged: trials that are left out of the estimates.
+      elsewhere: number of trials that each other worker is training, by worker.
+      unlearned: a sentence on the models that learned nothing; empty if all learned.
     """
 
     trials: int
@@ -62,7 +62,7 @@ class TrialSummary:
 
 
 class Farm:
-    """The trials of a run, and what trains them."""
+    """The trials of a run, and the trainers that train the missing ones."""
 
     def __init__(
         self,
@@ -77,9 +77,9 @@ class Farm:
         Args:
           config: the run's settings, with the stack size.
           dataset: the examples.
-          subsets: which of them each trial sees.
-          folder: holds, or will hold, the shards.
-          make_trainers: makes one trainer for each lane, when there is something to train.
+          subsets: the training examples that each trial sees.
+          folder: the folder of the shards.
+          make_trainers: makes one trainer for each lane; called only if a trial must be trained.
         """
         self.shards = Shards(config, dataset, subsets, folder, config.training.stack_size or 1)
         self._training = config.training
@@ -100,10 +100,10 @@ class Farm:
         return self._make_trainers()
 
     def run(self, worker: Worker, out: Folder) -> TrialSummary:
-        """Trains all that is missing and that no other worker is at.
+        """Trains all missing shards that no other worker has claimed.
 
         Args:
-          worker: which of the run's workers this is.
+          worker: this program's number among the run's workers.
           out: the folder that receives `trials.csv`.
 
         Raises:
@@ -126,27 +126,27 @@ class Farm:
         return self.finish(out, self._trained, elsewhere)
 
     def missing(self) -> list[int]:
-        """The shards that are not there, or are not complete, ascending.
+        """The numbers of the shards that do not exist or are not complete, ascending.
 
         Raises:
-          InputError: if a shard that is there is damaged or foreign.
+          InputError: if an existing shard is damaged or foreign.
         """
         self.shards.check_settings()
         for _ in range(_LOOKS):
             try:
                 self._look()
                 break
-            except FileNotFoundError:  # another worker renamed it, since it was listed
+            except FileNotFoundError:  # another worker renamed it after it was listed
                 time.sleep(0.1)
         return [shard for shard in range(self.shards.count) if not self._is_done(shard)]
 
     @property
     def known_trials(self) -> int:
-        """How many trials there are, as far as this program knows."""
+        """The number of finished trials that this program knows of."""
         return sum(map(len, self._notes.values()))
 
     def _look(self) -> None:
-        """Notes what is there, and gives it the names that it has in this run."""
+        """Reads the existing shards, and renames them if the run has more shards now."""
         folder = self.shards.folder
         found = found_shards(folder)
         total = sum(folder.size(name) for name in found.values())
@@ -166,26 +166,26 @@ class Farm:
         for name in folder.names():
             number = parse_predictions_name(name)
             if number is not None and name != self.shards.name(number) and self._is_done(number):
-                folder.remove(name)  # it has no trial that the new one has not
+                folder.remove(name)  # the new one holds all its trials
 
     def _matched(self, records: list[TrialRecord], notes: list[TrialNote]) -> list[TrialNote]:
-        """A note for each record, with what the journal alone knows."""
+        """A note for each record, with the values that only the journal holds."""
         known = {note.trial: (note.worker, note.seconds, note.final_loss) for note in notes}
         return [self._note(record, *known.get(record.trial_id, ())) for record in records]
 
     def train_shard(
         self, shard: int, trainer: Trainer, worker: str, show: Callable[[float], None]
     ) -> list[TrialNote]:
-        """Trains what is missing of a shard, and writes it.
+        """Trains the missing trials of a shard, and writes the shard.
 
         Args:
-          shard: its number.
-          trainer: what to train it with.
-          worker: who does, for `trials.csv`.
-          show: told how many of its trials are done.
+          shard: number of the shard.
+          trainer: the trainer to use.
+          worker: this worker's name in `trials.csv`.
+          show: called with the number of the shard's trials that are done.
 
         Returns:
-          Notes of all its trials.
+          The notes of all trials of the shard.
         """
         shards, name = self.shards, self.shards.name(shard)
         shards.check_settings()
@@ -226,12 +226,12 @@ class Farm:
         return notes
 
     def finish(self, out: Folder, trained: int, elsewhere: dict[str, int]) -> TrialSummary:
-        """Writes `trials.csv` and says how it went.
+        """Writes `trials.csv`, and returns a summary of the trials.
 
         Args:
           out: the folder that receives the table.
-          trained: how many trials were trained now.
-          elsewhere: how many are left with each other worker.
+          trained: number of trials that this program trained.
+          elsewhere: number of trials that each other worker is still training.
         """
         everyone = self._everyone()
         table = trials_to_csv(everyone)
@@ -268,7 +268,7 @@ class Farm:
     def _work(
         self, missing: list[int], worker: Worker, claims: Claims, progress: TrialProgress
     ) -> None:
-        """Trains shards, one lane a thread, until none is left that nobody is at."""
+        """Trains shards, with one thread for each lane, until no unclaimed shard is missing."""
 
         def train(shard: int, trainer: Trainer) -> None:
             show = partial(progress.partly, shard)
@@ -283,18 +283,18 @@ class Farm:
         work_in_lanes(self.trainers, self._queue(missing, worker, claims), train, self._stop)
 
     def _queue(self, missing: list[int], worker: Worker, claims: Claims) -> Iterator[int]:
-        """This worker's own shards first, then, from the end, those that nobody is at."""
+        """Yields this worker's own shards, and then, from the end, all other unclaimed ones."""
         own = [shard for shard in missing if shard % worker.count == worker.number]
         others = [shard for shard in reversed(missing) if shard % worker.count != worker.number]
         for shard in own + others:
             written = self.shards.folder.exists(self.shards.name(shard))
             if written and shard not in self._notes:
-                continue  # by another worker, since this one looked
+                continue  # another worker finished it in the meantime
             if claims.take(_claim(shard)):
                 yield shard
 
     def _left(self, claims: Claims) -> tuple[list[int], dict[str, int]]:
-        """The shards that nobody is at any more, and how many trials each other worker is at."""
+        """The missing shards without a worker, and the number of trials of each other worker."""
         free: list[int] = []
         elsewhere: dict[str, int] = {}
         for shard in self.missing():

@@ -1,4 +1,4 @@
-"""What happens while trials are trained: checkpoints, scalars, progress, and an end when asked."""
+"""Watches trials in training: saves checkpoints and scalars, shows progress, stops on request."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ class TrialWatcher:
         show: Callable[[float], None],
         stop: threading.Event,
     ) -> None:
-        """Begins.
+        """Begins to watch trials.
 
         Args:
-          settings: epochs, and whether the last checkpoint is kept.
-          trials: those that are trained.
-          checkpoint: theirs.
-          scalars: where losses and accuracies go; None: nowhere.
-          show: told how many of the trials are done, after every epoch.
-          stop: when it is set, training ends after the epoch.
+          settings: the number of epochs, and whether the last checkpoint is kept.
+          trials: the trials that are trained together.
+          checkpoint: the checkpoint of these trials.
+          scalars: writes losses and accuracies; None writes none.
+          show: called after every epoch with the number of trials that are done.
+          stop: an event that ends training after the present epoch.
         """
         self._trials = trials
         self._checkpoint = checkpoint
@@ -56,7 +56,7 @@ class TrialWatcher:
         """See `Watcher.after_epoch`.
 
         Raises:
-          KeyboardInterrupt: if training is to end.
+          KeyboardInterrupt: if `stop` is set.
         """
         stopped = self._stop.is_set()
         keep = self._keep and epoch + 1 == self._epochs
@@ -69,7 +69,7 @@ class TrialWatcher:
                 self._scalars.write(trial.trial_id, epoch, {"loss": float(loss)})
 
     def end(self, notes: Sequence[TrialNote]) -> None:
-        """The predictions are safe; `notes` are those of the trials, among others perhaps."""
+        """Ends the watch when predictions are stored; `notes` include those of the trials."""
         if not self._keep:
             self._checkpoint.remove()
         if not self._scalars:

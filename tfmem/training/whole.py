@@ -1,4 +1,4 @@
-"""One model, trained on the whole training set, whose weights are kept."""
+"""Trains one model on the whole training set, and keeps its weights."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class _Keeper:
-    """Saves the state now and then and at the end, and tells another watcher (see `Watcher`)."""
+    """Saves the state now and then and at the end, and calls another watcher (see `Watcher`)."""
 
     def __init__(self, checkpoint: Checkpoint, epochs: int, watcher: Watcher) -> None:
         self._checkpoint = checkpoint
@@ -51,22 +51,22 @@ def train_on_all(
     location: str | os.PathLike[str],
     watcher: Watcher,
 ) -> tuple[keras.Model, TrialOutcome]:
-    """Trains the model of a trial on all training examples, or takes it from where it is kept.
+    """Trains a model on all training examples, or loads it if it was trained before.
 
-    It is the model of that trial but for its subset.
+    The model has the seeds of a trial, but sees the whole training set.
 
     Args:
       config: model and recipe.
       dataset: the examples.
-      trial_id: the trial whose seeds are taken.
-      location: folder for the weights; training that was stopped continues from there.
-      watcher: told of every epoch.
+      trial_id: the trial whose seeds the model has.
+      location: folder for the weights, from which interrupted training continues.
+      watcher: called after every epoch.
 
     Returns:
-      The model, in float32 whatever it was trained in; and its predictions.
+      The model, in float32 whatever precision it was trained in; and its predictions.
 
     Raises:
-      InputError: if it diverged.
+      InputError: if the model diverged.
     """
     settings = config.training
     trainer = MirroredTrainer(model_builder(config, dataset), dataset, settings)
