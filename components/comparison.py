@@ -10,19 +10,19 @@ import pandas as pd
 from tfmem.components.component import Component, Parameters, Paths
 from tfmem.components.experiment import FIGURE_NAME
 from tfmem.config import Config
+from tfmem.experiments.comparison import (
+    LAST_LAYER_COLUMNS,
+    comparison_table,
+    in_words,
+    last_layer_row,
+)
 from tfmem.experiments.consistency import Comparison, Rule, consistency, describe
 from tfmem.experiments.outcome import Outcome, load_outcome
 from tfmem.figures import Agreeing, agreement_figure, save
 from tfmem.figures.agreement import SUFFICIENT
 from tfmem.messages.errors import InputError
 from tfmem.messages.terminal import say
-from tfmem.pages.comparison import (
-    LAST_LAYER_COLUMNS,
-    comparison_table,
-    in_words,
-    last_layer_row,
-    render,
-)
+from tfmem.pages.comparison import render
 from tfmem.store.artifacts import Artifact, Predictions, RunComparison, outcome_of
 from tfmem.store.files import write_atomically
 from tfmem.store.spreadsheets import to_csv

@@ -263,7 +263,7 @@ def shown(page):
 def test_the_page_sorts_and_filters_at_a_laptops_and_a_phones_width(open_page, address, width):
     page = open_page(address, width)
     assert shown(page) == [0, 1, 2, 3]
-    column = "#findings th:nth-child(2) button"
+    column = "#findings th:nth-child(6) button"
     page.click(column)
     assert shown(page) == [3, 2, 1, 0]
     page.click(column)
@@ -276,6 +276,8 @@ def test_the_page_sorts_and_filters_at_a_laptops_and_a_phones_width(open_page, a
     assert shown(page) == [2, 3]
     page.fill("#index", "3")
     assert shown(page) == [3]
+    page.fill("#index", "4")
+    assert "indices are from 0 to 3" in page.inner_text("#status")
     assert "known" in page.inner_text("h1")
 
 

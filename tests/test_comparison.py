@@ -11,10 +11,10 @@ from tfmem.components.component import Component
 from tfmem.components.experiment import experiment, own_parameter
 from tfmem.config import from_yaml
 from tfmem.experiments import declared
+from tfmem.experiments.comparison import comparison_table, in_words
 from tfmem.experiments.consistency import Rule, consistency
 from tfmem.experiments.outcome import Outcome, load_outcome
 from tfmem.messages.errors import InputError
-from tfmem.pages.comparison import comparison_table, in_words
 from tfmem.pipelines.comparison import comparison
 from tfmem.pipelines.experiments import experiment as chain
 from tfmem.pipelines.runner import ComponentError, configured, run_chain
@@ -80,9 +80,9 @@ def test_the_page_of_a_comparison_fits_and_sorts(compared, open_page):
     for width in (390, 1280):
         page = open_page((compared / "comparison.html").as_uri(), width)
     assert page.locator("td").first.inner_text() == "wide *"
-    page.click("th:nth-child(3) button")
-    shown = page.locator("td:nth-child(3)").all_inner_texts()
-    accuracies = [float(text.split()[0]) for text in shown]
+    page.click("th:nth-child(4) button")
+    shown = page.locator("td:nth-child(4)").all_inner_texts()
+    accuracies = [float(text.split("%")[0]) for text in shown]
     assert accuracies == sorted(accuracies, reverse=True)
 
 

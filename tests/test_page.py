@@ -16,6 +16,7 @@ from tfmem.estimation.estimator import ClassCounts, TrainCounts
 from tfmem.pages.experiments import render_experiments
 from tfmem.pages.explorer import explore
 from tfmem.pages.report import render, write_folder
+from tfmem.pages.sections import run_sections
 from tfmem.pages.sprites import sprites
 from tfmem.store.pairs import PairStatistics
 
@@ -126,45 +127,142 @@ def addresses(known_run, tmp_path_factory):
     return [(folder / name).as_uri() for name in ("report.html", "pages/index.html")]
 
 
+@pytest.fixture(scope="module")
+def some(known_run, tmp_path_factory):
+    """The page with room for 24 examples."""
+    folder = tmp_path_factory.mktemp("some")
+    save_figures(folder)
+    (folder / "report.html").write_text(render(known_run, folder, limit=24), encoding="utf-8")
+    return folder / "report.html"
+
+
 def texts(page, selector):
     """The words of every element that a selector finds, and where it leads."""
     return page.locator(selector).evaluate_all("all => all.map((e) => [e.innerText, e.hash ?? ''])")
 
 
+def gallery(page):
+    """The indices in the gallery, in order."""
+    return [int(link.split("-")[1]) for _, link in texts(page, "#gallery a")]
+
+
 @pytest.mark.parametrize("which", [0, 1], ids=["file", "folder"])
-def test_examples_are_found_by_memorization_class_and_index(open_page, addresses, which):
+def test_the_page_opens_with_its_most_memorized_example_explained(open_page, addresses, which):
     page = open_page(addresses[which])
-    page.press("#near", "Home")
-    assert page.inner_text("#value") == "0.00"
+    assert page.inner_text("#detail h3") == "Training example 39"
+    for said in ("memorization 0.975", "95% interval 0.000 to 1.000", "100.0% of 50", "0.0% of 50"):
+        assert said in page.inner_text("#detail")
+    assert gallery(page) == list(range(39, 19, -1))  # from the threshold of selection on
+    assert texts(page, "#gallery a")[0][0].split("\n") == ["mem. 0.975", "class <dog & 'hound'>"]
+    assert page.inner_text("#status").startswith("20 of 40 training examples")
+    assert page.evaluate("location.hash") == ""
+    assert page.evaluate("scrollY") == 0
+    page.click("#gallery a[href='#train-30']")
+    assert page.inner_text("#detail h3") == "Training example 30"
+
+
+def test_a_range_on_a_histogram_decides_what_is_shown(open_page, addresses):
+    page = open_page(addresses[0])
+    page.press("#from", "Home")
+    assert gallery(page) == list(range(39, -1, -1))
+    assert page.inner_text("#from-value") == "0.00"
+    heights = page.locator("#bars i").evaluate_all("all => all.map((e) => e.title)")
+    assert heights == [f"{k / 20:.2f} to {(k + 1) / 20:.2f}: 2" for k in range(20)]
+    page.press("#to", "Home")  # cannot pass the other end
+    assert gallery(page) == [0]
+    for _ in range(10):
+        page.press("#to", "ArrowRight")
+    assert gallery(page) == [4, 3, 2, 1, 0]  # 0.1 is in it, as is 0
+    page.select_option("#split", "test")
+    assert texts(page, "#gallery a") == [
+        ["infl. 0.800\nclass <dog & 'hound'>", "#test-2"],
+        ["infl. 0.400\nclass <dog & 'hound'>", "#test-4"],
+        ["infl. 0.300\nclass <dog & 'hound'>", "#test-0"],
+    ]
+    assert page.inner_text("#detail h3") == "Test example 2"
+
+
+def test_choosing_a_class_clears_an_example_of_another(open_page, addresses):
+    page = open_page(addresses[0] + "#train-7")
     page.select_option("#class", "1")
-    shown = texts(page, "#gallery a")
-    assert [link for _, link in shown] == [f"#train-{index}" for index in range(39, 0, -2)]
-    assert shown[0][0].split("\n") == ["0.98", "<dog & 'hound'>"]
-    assert page.inner_text("#status").startswith("The 20 of 20 training examples of class <dog")
-    page.click("#gallery a[href='#train-7']")
-    assert page.inner_text("#detail h3") == "training example 7"
-    assert [link for _, link in texts(page, "#detail a")] == ["#test-2", "#test-4"]
-    assert "0.80 ± " in texts(page, "#detail a")[0][0]
-    assert ["★" in text for text, _ in texts(page, "#detail a")] == [True, False]
-    assert texts(page, "#gallery a[aria-current]")[0][1] == "#train-7"
+    assert page.inner_text("#detail h3") == "Training example 7"  # it is of this class
+    assert gallery(page) == list(range(39, 19, -2))
+    page.select_option("#class", "0")
+    assert page.inner_text("#detail h3") == "Training example 38"
+    page.fill("#index", "9")  # of the other class, which is asked for
+    page.click("#controls button")
+    assert page.inner_text("#detail h3") == "Training example 9"
+    assert page.input_value("#class") == ""
+
+
+def test_an_index_out_of_range_is_told_the_range(open_page, addresses):
+    page = open_page(addresses[0])
+    for index in ("40", "-1", "1.5", ""):
+        page.fill("#index", index)
+        page.click("#controls button")
+        assert "its index is from 0 to 39" in page.inner_text("#lookup")
+        page.fill("#index", "8")
+        page.click("#controls button")
+        assert page.inner_text("#lookup") == ""
+        assert page.inner_text("#detail h3") == "Training example 8"
+
+
+def test_an_example_that_is_not_on_the_page_is_said_to_be_none_of_it(open_page, some, tmp_path):
+    page = open_page(some.as_uri() + "#train-9")
+    assert "not on this page, which has 24 of 40" in page.inner_text("#lookup")
+
+
+def test_links_lead_from_example_to_example(open_page, addresses):
+    page = open_page(addresses[0] + "#train-7")
+    assert [link for _, link in texts(page, "#detail li a")] == ["#test-2", "#test-4"]
+    assert texts(page, "#detail li a")[0][0].split("\n") == ["infl. 0.800", "± 0.100 ★"]
+    assert "★" not in texts(page, "#detail li a")[1][0]
+    page.focus("#detail h3")
     page.keyboard.press("Tab")  # from the heading to the first test example
     page.keyboard.press("Enter")
-    assert page.inner_text("#detail h3") == "test example 2"
-    assert [link for _, link in texts(page, "#detail a")] == ["#train-7"]
-    assert "mem. 0.18" in texts(page, "#detail a")[0][0]
-    for wanted, said in (("8", "cat"), ("999", "It is not on this page.")):
-        page.fill("#index", wanted)
-        page.click("#controls button")
-        assert said in page.inner_text("#detail")
+    assert page.inner_text("#detail h3") == "Test example 2"
+    assert [link for _, link in texts(page, "#detail li a")] == ["#train-7"]
+    assert "mem. 0.175" in texts(page, "#detail li a")[0][0]
+    page.go_back()
+    assert page.inner_text("#detail h3") == "Training example 7"
+
+
+def test_every_control_is_reached_by_tab_and_the_gallery_by_arrow_keys(open_page, addresses):
+    page = open_page(addresses[0])
+    reached = []
+    while not reached or not reached[-1].startswith("detail"):
+        page.keyboard.press("Tab")
+        at = page.evaluate("document.activeElement.id || document.activeElement.hash || ''")
+        inside = page.evaluate("document.activeElement.closest('#detail')?.id ?? ''")
+        reached.append(inside + at)
+    controls = ["#main", "#explore", "from", "to", "split", "class", "index", "#train-39"]
+    assert [at for at in reached if at in controls][: len(controls) + 1] == [
+        "#main", *controls,
+    ]  # fmt: skip
+    assert "#train-38" not in reached  # one stop for the whole gallery
+    page.focus("#gallery a[tabindex='0']")
+    columns = len(
+        page.locator("#gallery").evaluate("(e) => getComputedStyle(e).gridTemplateColumns").split()
+    )
+    for key, index in (
+        ("ArrowRight", 38), ("ArrowDown", 38 - columns), ("ArrowUp", 38), ("ArrowLeft", 39),
+        ("ArrowLeft", 39), ("End", 20), ("Home", 39),
+    ):  # fmt: skip
+        page.keyboard.press(key)
+        assert page.evaluate("document.activeElement.hash") == f"#train-{index}"
+        assert page.inner_text("#detail h3") == f"Training example {index}"
+    style = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
+    assert style == "solid"  # the focus is seen
 
 
 def test_an_address_leads_to_an_example_and_tables_sort(open_page, addresses):
     page = open_page(addresses[0] + "#test-0")
-    assert [link for _, link in texts(page, "#detail a")] == ["#train-8"]
-    column = "#pairs ~ .scroll tbody tr td:nth-child(9)"
-    for order in (["2e-02", "1e-05"], ["1e-05", "2e-02"]):
-        page.click("#pairs ~ .scroll th:nth-child(9) button")
-        assert [float(text) for text, _ in texts(page, column)] == [float(q) for q in order]
+    assert [link for _, link in texts(page, "#detail li a")] == ["#train-8"]
+    table = "[aria-label='selected pairs']"
+    for order in ([0.02, 1e-5], [1e-5, 0.02]):
+        page.click(f"{table} th:nth-child(7) button")
+        shown = page.locator(f"{table} td:nth-child(7)").all_inner_texts()
+        assert [float(text) for text in shown] == order
 
 
 @pytest.mark.parametrize(("width", "columns"), [(1280, 2), (390, 1)])
@@ -172,23 +270,71 @@ def test_it_fits_a_laptop_and_a_phone_and_draws_its_pictures(open_page, addresse
     page = open_page(addresses[0] + "#train-7", width)
     panes = page.locator(".panes").evaluate("(e) => getComputedStyle(e).gridTemplateColumns")
     assert len(panes.split()) == columns
-    shown = page.locator("#detail > .picture").screenshot(scale="css")
+    shown = page.locator("#detail .head .picture").screenshot(scale="css")
     seen = np.asarray(Image.open(io.BytesIO(shown)).convert("L"), float)
-    size = len(seen) // 8
-    centres = seen[size // 2 :: size, size // 2 :: size][:8, :8]
+    size = len(seen) / 8
+    at = (size * (np.arange(8) + 0.5)).astype(int)
     images = np.random.default_rng(0).random((40, 8, 8, 1))
-    assert np.abs(centres - 255 * (1 - images[7, ..., 0])).max() < 3
+    assert np.abs(seen[np.ix_(at, at)] - 255 * (1 - images[7, ..., 0])).max() < 3
+
+
+def test_on_a_phone_what_matters_is_seen_first_and_a_way_leads_back(open_page, addresses):
+    page = open_page(addresses[0], 390)
+    assert page.locator("#gallery a").count() == 20
+    page.click("#gallery a[href='#train-22']")
+    page.wait_for_function("document.querySelector('#detail').getBoundingClientRect().top < 100")
+    page.click("#detail .back")
+    assert page.evaluate("document.activeElement.hash") == "#train-22"
+    box = page.locator("#gallery a[href='#train-22']").bounding_box()
+    assert 0 <= box["y"] <= 800
+    for table, column in (("most memorized training examples", 3), ("selected pairs", 3)):
+        heading = page.locator(f"[aria-label='{table}'] th:nth-child({column})")
+        assert heading.evaluate("(e) => e.getBoundingClientRect().right") <= 390
+
+
+def test_dark_and_printed_pages_are_legible(open_page, addresses):
+    def contrast(page, selector):
+        return page.locator(selector).first.evaluate("""(e) => {
+            const shine = (colour) => {
+              const part = (c) => (c /= 255) <= .04045 ? c / 12.92 : ((c + .055) / 1.055) ** 2.4;
+              const [r, g, b] = colour.match(/[\\d.]+/g).map(Number);
+              return .2126 * part(r) + .7152 * part(g) + .0722 * part(b) + .05;
+            };
+            const ink = shine(getComputedStyle(e).color);
+            const paper = shine(getComputedStyle(document.body).backgroundColor);
+            return Math.max(ink, paper) / Math.min(ink, paper);
+        }""")
+
+    for scheme in ("light", "dark"):
+        page = open_page(addresses[0], color_scheme=scheme)
+        for selector in ("h1", ".note", "td a", "th", "label", ".bar a"):
+            assert contrast(page, selector) >= 4.5, (scheme, selector)  # WCAG 2.2, AA
+    page.emulate_media(media="print")  # of a dark screen
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    assert not page.is_visible("#controls")
+    assert not page.is_visible(".bar")
+
+
+def test_figures_say_what_is_to_be_seen_in_them(known_run, tmp_path):
+    save_figures(tmp_path)
+    said = {section.name: section.alt for section in run_sections(known_run, tmp_path)}
+    assert (
+        "20 of 40 training examples (50.0%) have a memorization of at least 0.5"
+        in (said["memorization_histogram"])
+    )
+    assert "2 selected pairs have influences from 0.300 to 0.800" in said["influence_histogram"]
+    assert "training example 7, of memorization 0.175" in said["pair_gallery"]
+    assert "cat 0.950, <dog & 'hound'> 0.975" in said["memorization_gallery"]
 
 
 def test_without_javascript_the_tables_remain(open_page, addresses):
     page = open_page(addresses[0], java_script_enabled=False)
-    assert page.locator("#memorized ~ .scroll tr").count() > 40
+    assert page.locator("[aria-label='most memorized training examples'] tr").count() == 41
     assert not page.is_visible("#explorer")
-    links = {
-        page.locator("a").nth(k).get_attribute("href") for k in range(page.locator("a").count())
-    }
-    assert "#train-8" in links
-    assert all(page.locator(link).count() for link in links)
+    links = page.locator("a")
+    found = {links.nth(k).get_attribute("href") for k in range(links.count())}
+    assert "#train-8" in found
+    assert all(page.locator(link).count() for link in found)
 
 
 def sentences(data):
@@ -215,19 +361,18 @@ def test_texts_are_read_searched_and_their_memorized_words_coloured(open_page, k
     for width in (390, 1280):
         page = open_page((tmp_path / "page.html").as_uri(), width)
     text, link = texts(page, "#gallery a")[0]
-    assert text.split() == ["good", "film", "0.98<dog", "&", "'hound'>"]
+    assert text.split() == ["good", "film", "mem.", "0.975", "class", "<dog", "&", "'hound'>"]
     assert link == "#train-39"
-    strong, weak = "rgba(230, 159, 0, 0.75)", "rgba(0, 114, 178, 0.6)"
+    strong, weak = "rgba(230, 159, 0, 0.7)", "rgba(0, 114, 178, 0.56)"
     marks = [["+0.0200", "good", strong], ["-0.0160", "film", weak]]
-    for place in ("#gallery", "#memorized ~ .scroll"):
+    for place in ("#gallery", "[aria-label='most memorized training examples']"):
         assert coloured(page, place) == marks
+    page.press("#from", "Home")
     page.locator("#words").press_sequentially("ODD 7")
-    assert [link for _, link in texts(page, "#gallery a")] == [
-        f"#train-{k}" for k in (37, 27, 17, 7)
-    ]
+    assert gallery(page) == [37, 27, 17, 7]
     page.click("#gallery a[href='#train-7']")
-    assert page.inner_text("#detail > .text").split() == ["<b>text</b>", "7", "odd"]
-    assert [text.split("\n")[:1] for text, _ in texts(page, "#detail a")] == [
+    assert page.inner_text("#detail .head > .text").split() == ["<b>text</b>", "7", "odd"]
+    assert [text.split("\n")[:1] for text, _ in texts(page, "#detail li a")] == [
         ["test 2"],
         ["test 4"],
     ]
@@ -236,7 +381,7 @@ def test_texts_are_read_searched_and_their_memorized_words_coloured(open_page, k
 def coloured(page, selector):
     """Score, word and colour of each word whose part is known."""
     return page.locator(f"{selector} mark").evaluate_all(
-        "all => all.map((e) => [e.title, e.innerText, e.style.background])"
+        "all => all.map((e) => [e.title, e.innerText, getComputedStyle(e).backgroundColor])"
     )
 
 
@@ -267,14 +412,17 @@ def test_without_trials_the_page_has_the_memorized_texts(
     assert [mark[:2] for mark in coloured(page, "#memorized td")] == [
         ["+0.0200", "good"], ["-0.0160", "film"],
     ]  # fmt: skip
-    assert page.locator("#memorized td p:has(mark)").count() == 2
+    assert page.locator("#memorized td .text > span:has(mark)").count() == 2
     for _ in range(2):
-        page.click("#memorized th:first-child button")
+        page.click("#memorized th:nth-child(3) button")
     assert rows(page, "#memorized") == [*range(5), *range(20, 40)]
     page.locator("#words").press_sequentially("ODD 3")
     assert rows(page, "#memorized") == [3, 23, 31, 33, 35, 37, 39]  # 39 is shown as its words
     assert page.inner_text("#status").startswith("7 of the 25 texts and 2 of the 3 pairs")
     assert rows(page, "#influential") == [39, 3]
+    page.fill("#index", "40")
+    assert "indices are from 0 to 39" in page.inner_text("#status")
+    page.fill("#index", "")
     first = page.locator("#influential tr[data-index]").first
     assert first.locator("mark").count() == 2
     assert [text.split()[1] for text in first.locator(".text").all_inner_texts()] == ["film", "2"]

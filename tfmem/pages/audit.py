@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pandas as pd
 
@@ -11,10 +9,9 @@ from tfmem.audit.conclusion import Audit
 from tfmem.audit.evidence import LEAST_TRIALS
 from tfmem.audit.findings import ATYPICAL, LABEL, USEFUL
 from tfmem.config import Config
-from tfmem.datasets import AnyDataset, TextDataset
-from tfmem.datasets.pictures import Pictures
-from tfmem.pages.html import data_uri, template
-from tfmem.pages.sprites import Sprites, sprites
+from tfmem.datasets import AnyDataset
+from tfmem.pages.html import template
+from tfmem.pages.looks import Looks
 
 _ROWS = {LABEL: 500, USEFUL: 300, ATYPICAL: 300}
 _PAIRS = 300
@@ -38,16 +35,7 @@ def render(data: AnyDataset, config: Config, found: Audit) -> str:
         shown["train"].update(pairs["other_index"])
         for split, indices in shown.items():
             indices.update(pairs.loc[pairs["split"] == split, "index"])
-    order = {split: sorted(indices) for split, indices in shown.items()}
-    pictures: dict[str, Sprites] = {}
-    if not isinstance(data, TextDataset):
-        pictures = {
-            split: sprites(Pictures(data, split), indices) for split, indices in order.items()
-        }
-    places = {
-        split: {index: sheets.place(at) for at, index in enumerate(order[split])}
-        for split, sheets in pictures.items()
-    }
+    looks = Looks(data, {split: sorted(indices) for split, indices in shown.items()})
     return template("audit.html.j2").render(
         data=data,
         config=config,
@@ -57,14 +45,10 @@ def render(data: AnyDataset, config: Config, found: Audit) -> str:
         pairs=None if pairs is None else list(pairs.itertuples(index=False)),
         classes=list(found.classes.itertuples()),
         helped=helped,
-        pictures=pictures,
-        places=places,
-        texts=_texts(data, order) if isinstance(data, TextDataset) else {},
-        sources={
-            split: [data_uri(sheet.encoded, sheet.suffix) for sheet in sheets.sheets]
-            for split, sheets in pictures.items()
-        },
+        looks=looks,
+        sheets=looks.sheets(),
         least_trials=LEAST_TRIALS,
+        settings=config.to_yaml(),
     )
 
 
@@ -78,10 +62,3 @@ def _helped(examples: pd.DataFrame, effects: pd.DataFrame) -> dict[int, list[tup
         if len(tests) < _HELPED:
             tests.append((row["test_index"], row["influence"]))
     return found
-
-
-def _texts(data: TextDataset, order: dict[str, list[int]]) -> dict[str, dict[int, Any]]:
-    return {
-        split: {index: list(getattr(data, f"{split}_texts")[index]) for index in indices}
-        for split, indices in order.items()
-    }

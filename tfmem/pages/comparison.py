@@ -1,96 +1,17 @@
-"""Runs beside the first of them: one table, and a page."""
+"""The page on which several runs are compared."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from tfmem.config import Config
-from tfmem.experiments.consistency import Comparison, Rule, Side
+from tfmem.experiments.comparison import in_words
 from tfmem.experiments.outcome import Outcome
-from tfmem.pages.html import data_uri, template
-
-_ESTIMATES = "memorization", "influence"
-_AGREEMENT = ("jaccard", "jaccard_low", "jaccard_high", "difference", "difference_low",
-              "difference_high")  # fmt: skip
-_LAST = "trials", "accuracy", "accuracy_sd", "memorized", "pairs"
-LAST_LAYER_COLUMNS = ("threshold", "selection", *_AGREEMENT, *(f"last_{each}" for each in _LAST))
-
-
-def comparison_table(halves: Comparison, others: Sequence[Comparison], rule: Rule) -> pd.DataFrame:
-    """A row a model.
-
-    Args:
-      halves: of the reference's own trials.
-      others: the reference compared with each other run, of which there is one at least.
-      rule: the thresholds at which they are compared.
-
-    Returns:
-      `model`, `trials`, test `accuracy` and its standard deviation over trials, how many examples
-      are `memorized`, how many `pairs` selected; and for memorization and influence at the rule's
-      thresholds `J` and `D` of the reference and this model, with 95% intervals. In the first row
-      the reference's are those of one half of its trials and the other, which noise alone sets
-      apart; a half has twice the noise variance.
-    """
-    sides = [others[0].first, *(each.second for each in others)]
-    return pd.DataFrame(
-        [
-            {**_numbers(side), **_agreement(each, rule)}
-            for side, each in zip(sides, [halves, *others], strict=True)
-        ]
-    )
-
-
-def last_layer_row(outcome: Outcome, reference: str) -> pd.DataFrame:
-    """The row of the last layer alone; its pairs need no memorized training example (Fig. C.3)."""
-    rows = outcome.table.set_index("estimate")
-    columns: dict[str, Any] = {"model": f"last layer of {reference}"}
-    for name in _LAST:
-        columns[name] = rows[f"last_{name}"].iloc[0]
-    for estimate in _ESTIMATES:
-        curve = rows.loc[estimate]
-        at = np.searchsorted(curve["threshold"].to_numpy(), curve["selection"].iloc[0])
-        columns |= {f"{estimate}_{name}": curve[name].iloc[at] for name in _AGREEMENT}
-    return pd.DataFrame([columns])
-
-
-def _numbers(side: Side) -> dict[str, Any]:
-    return {
-        "model": side.name,
-        "trials": side.trials,
-        "accuracy": side.accuracy,
-        "accuracy_sd": side.accuracy_sd,
-        "memorized": side.memorized,
-        "pairs": side.pairs,
-    }
-
-
-def _agreement(comparison: Comparison, rule: Rule) -> dict[str, float]:
-    found: dict[str, float] = {}
-    for estimate in _ESTIMATES:
-        curve = getattr(comparison, estimate)
-        at = np.searchsorted(curve.threshold, getattr(rule, estimate))
-        found |= {f"{estimate}_{name}": getattr(curve, name)[at].item() for name in _AGREEMENT}
-    return found
-
-
-def in_words(table: pd.DataFrame) -> list[str]:
-    """A line a model."""
-    return [
-        f"{row['model']}: test accuracy {row['accuracy']:.2%} ± {row['accuracy_sd']:.2%} (SD), "
-        f"{row['memorized']:,.0f} memorized, {row['pairs']:,.0f} pairs; "
-        + ("halves of its trials: " if number == 0 else "")
-        + ", ".join(
-            f"{estimate} J = {row[f'{estimate}_jaccard']:.2f}, "
-            f"D = {row[f'{estimate}_difference']:.2f}"
-            for estimate in _ESTIMATES
-        )
-        for number, row in enumerate(table.to_dict("records"))
-    ]
+from tfmem.pages.html import template
+from tfmem.pages.sections import Section
 
 
 def render(
@@ -100,22 +21,34 @@ def render(
     figures: Mapping[str, Path],
     last_layer: Outcome | None,
 ) -> str:
-    """The page: the table, the figures, and how to read them.
+    """Renders the page: the table, the figures, and how to read them.
 
     Args:
-      table: see `comparison_table`.
+      table: see `tfmem.experiments.comparison.comparison_table`.
       config: of the reference.
       reference: its name; runs lie in folders of their names beside the page.
-      figures: files without suffix, by what they compare.
+      figures: files without suffix: of the `runs`, and of the `last_layer` if there is one.
       last_layer: what that experiment found.
+
+    Returns:
+      HTML that needs nothing beside itself but the runs that it links to.
     """
+    images = {name: path.with_suffix(".png").read_bytes() for name, path in figures.items()}
+    sentence = "Left J, right D, above of memorization, below of influence, with 95% intervals."
+    rows = table if last_layer is None else table[:-1]
+    seen = "; ".join(in_words(rows))
+    sections = [Section("runs", "Over all thresholds", [sentence], images["runs"], seen)]
+    if last_layer:
+        found = last_layer.findings
+        sections.append(
+            Section("last-layer", last_layer.question, found, images["last_layer"], " ".join(found))
+        )
     return template("comparison.html.j2").render(
         rows=table.to_dict("records"),
         config=config,
+        settings=config.to_yaml(),
         reference=reference,
-        figures={
-            name: data_uri(path.with_suffix(".png").read_bytes()) for name, path in figures.items()
-        },
-        last_layer=last_layer,
-        pictures={},
+        figures=sections,
+        has_last_layer=last_layer is not None,
+        sheets=[],
     )

@@ -11,8 +11,8 @@ import pandas as pd
 from tfmem.config import Config
 from tfmem.datasets import AnyDataset, TextDataset
 from tfmem.pages.html import template
-from tfmem.pages.report import sections
-from tfmem.pages.texts import texts
+from tfmem.pages.looks import Looks
+from tfmem.pages.sections import experiment_sections
 
 _MOST, _LEAST, _PAIRS = 1_000, 200, 200
 
@@ -39,26 +39,26 @@ def render_experiments(
     Returns:
       HTML that needs nothing beside itself. Its tables are there without JavaScript.
     """
-    shown: dict[str, Any] = {
-        "rows": [], "class_names": (), "attributed": 0, "said": "", "pairs": []
-    }  # fmt: skip
+    shown: dict[str, Any] = {"rows": [], "pairs": [], "looks": None}
     if examples is not None and isinstance(examples[0], TextDataset):
-        shown |= _rows(examples[0], examples[1], attributions)
-        if pairs is not None:
-            shown["pairs"] = _pairs(examples[0], pairs.head(_PAIRS), attributions)
+        shown = _texts(*examples, attributions, pairs)
     return template("experiments.html.j2").render(
         name=config.dataset.name,
         settings=config.to_yaml(),
         selection=selection,
-        experiments=sections(experiments),
-        pictures={},
+        experiments=experiment_sections(experiments, config.selection, attributions),
+        sheets=[],
         **shown,
     )
 
 
-def _rows(
-    dataset: TextDataset, memorization: pd.DataFrame, attributions: pd.DataFrame | None
+def _texts(
+    data: AnyDataset,
+    memorization: pd.DataFrame,
+    attributions: pd.DataFrame | None,
+    pairs: pd.DataFrame | None,
 ) -> dict[str, Any]:
+    """Texts and pairs of texts that are shown, with what is said of the choice."""
     known = memorization.dropna(subset="memorization")
     ranked = known.sort_values("memorization", ascending=False, kind="stable")
     said = f"{len(ranked):,} of {len(memorization):,} training examples."
@@ -68,45 +68,16 @@ def _rows(
             "training examples."
         )
         ranked = pd.concat([ranked[:_MOST], ranked[-_LEAST:]])
-    found = texts(dataset, "train", ranked.index.tolist(), attributions)
-    names = dataset.class_names
+    index = {"train": ranked.index.tolist(), "test": []}
+    if pairs is not None:
+        pairs = pairs.head(_PAIRS)
+        index["train"] += pairs["train_index"][~pairs["train_index"].isin(ranked.index)].tolist()
+        index["test"] = pairs["test_index"].tolist()
     return {
-        "rows": [
-            {
-                "index": index,
-                "label": names[label],
-                "memorization": value,
-                "sentences": found.sentences[position],
-                "words": found.words.get(position, []),
-            }
-            for position, (index, label, value) in enumerate(
-                zip(ranked.index, ranked["label"], ranked["memorization"], strict=True)
-            )
-        ],
-        "class_names": names,
-        "attributed": len(found.words),
+        "rows": list(ranked.itertuples()),
+        "pairs": [] if pairs is None else list(pairs.itertuples()),
+        "across": pairs is not None and bool((pairs["label"] != pairs["test_label"]).any()),
+        "looks": Looks(data, index, attributions),
         "said": said,
+        "data": data,
     }
-
-
-def _pairs(
-    dataset: TextDataset, pairs: pd.DataFrame, attributions: pd.DataFrame | None
-) -> list[dict[str, Any]]:
-    index = {split: pairs[f"{split}_index"].tolist() for split in ("train", "test")}
-    train = texts(dataset, "train", index["train"], attributions)
-    test = texts(dataset, "test", index["test"])
-    names, several = dataset.class_names, (pairs["label"] != pairs["test_label"]).any()
-    return [
-        {
-            "train_index": row["train_index"],
-            "test_index": row["test_index"],
-            "label": names[row["label"]],
-            "test_label": names[row["test_label"]] if several else "",
-            "memorization": row["memorization"],
-            "influence": row["influence"],
-            "train": train.sentences[position],
-            "words": train.words.get(position, []),
-            "test": test.sentences[position],
-        }
-        for position, row in enumerate(pairs.to_dict("records"))
-    ]

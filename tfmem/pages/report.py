@@ -1,86 +1,26 @@
-"""An interactive HTML page from a run's outputs."""
+"""The interactive page of a run."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from tfmem.datasets import TextDataset
-from tfmem.datasets.pictures import Pictures
 from tfmem.estimation.thresholds import at_least
-from tfmem.experiments.outcome import FINDINGS_NAME, load_outcome
 from tfmem.experiments.run import Run
 from tfmem.messages.errors import InputError
 from tfmem.pages.explorer import ERRORS, EXAMPLES, LEAST, STRONGEST, Explorer, explore
-from tfmem.pages.html import data_uri, template
-from tfmem.pages.sprites import Sprites, sprites
-from tfmem.pages.texts import Texts, Word, texts
+from tfmem.pages.html import template
+from tfmem.pages.looks import Looks, SheetStyle
+from tfmem.pages.sections import Section, experiment_sections, run_sections
 from tfmem.selection.settling import describe_selection
 
 _MEMORIZED_ROWS = 60
 _PAIR_ROWS = 200
-_FIGURES = (
-    (
-        "memorization_histogram",
-        "How much of the training set is memorized",
-        "Memorization of an example: how much more often models that were trained on it get it "
-        "right than models that were not.",
-    ),
-    (
-        "memorization_gallery",
-        "What memorized examples look like",
-        "Training examples of the classes with most memorized examples, nearest to memorization "
-        "0, 0.5 and 1; values in grey are further than 0.15 from it.",
-    ),
-    (
-        "influence_histogram",
-        "Influence of the selected pairs",
-        "Influence of a training on a test example: how much more often models that were trained "
-        "on the first get the second right.",
-    ),
-    (
-        "pair_gallery",
-        "Memorized examples and whom they influence",
-        "Left a memorized training example with its memorization, right up to four test examples "
-        "that it influences most. The rows are spread evenly over the selected pairs "
-        "sorted by influence, each training example once.",
-    ),
-)
-
-_EXPERIMENTS = {
-    "attribution": (
-        "attributions.png",
-        "What is it of them that is memorized?",
-        "Most memorized examples of each class, by self-influence, and the parts of it that their "
-        "words or patches have (Zheng & Jiang 2022, eq. 5): orange for, purple against.",
-    ),
-    "influence-pairs": (
-        "pair_gallery.png",
-        "Whom do memorized examples influence, by one model?",
-        "Left a training example with its memorization, right up to four test examples that it "
-        "influences most, by self-influence of one model. The rows are spread evenly over the "
-        "selected pairs sorted by influence, each training example once.",
-    ),
-    "consistency": (
-        "consistency.png",
-        "Would other trials find the same?",
-        "Two halves of the trials compared: left the share of the examples, or pairs, at or above "
-        "a threshold in either half that are so in both (J), right the mean difference of their "
-        "estimates (D), with 95% intervals. The whole run's errors are smaller by a factor 1.4.",
-    ),
-    "comparison": (
-        "consistency.png",
-        "Do other runs find the same?",
-        "This run compared with others: left the share of the examples, or pairs, at or above a "
-        "threshold in either run that are so in both (J), right the mean difference of their "
-        "estimates (D), with 95% intervals.",
-    ),
-}
 
 
 def render(
@@ -102,13 +42,8 @@ def render(
     Returns:
       HTML that needs nothing beside itself. Its tables are there without JavaScript.
     """
-    explorer = explore(run, limit, () if attributions is None else attributions.index.tolist())
-    shown = _shown(run, explorer, attributions)
-    sources = {
-        split: [data_uri(sheet.encoded, sheet.suffix) for sheet in sheets.sheets]
-        for split, sheets in shown.pictures.items()
-    }
-    return _page(run, figures, experiments or {}, explorer, shown, sources, inline=True)
+    page = _contents(run, figures, experiments or {}, limit, attributions)
+    return page.render(page.looks.sheets(), inline=True)
 
 
 def write_folder(
@@ -134,120 +69,91 @@ def write_folder(
     Raises:
       InputError: if it cannot be written.
     """
-    explorer = explore(run, limit, () if attributions is None else attributions.index.tolist())
-    shown = _shown(run, explorer, attributions)
+    page = _contents(run, figures, experiments, limit, attributions)
     try:
         out.mkdir(parents=True, exist_ok=True)
-        sources = {split: sheets.save(out, split) for split, sheets in shown.pictures.items()}
-        data = json.dumps(_data(run, explorer, shown), separators=(",", ":"))
+        pictures = page.looks.pictures
+        sources = {split: known.save(out, split) for split, known in pictures.items()}
+        data = json.dumps(page.data(), separators=(",", ":"))
         (out / "data.js").write_text(f"const DATA = {data};\n", encoding="utf-8")
-        page = _page(run, figures, experiments, explorer, shown, sources, inline=False)
-        (out / "index.html").write_text(page, encoding="utf-8")
+        rendered = page.render(page.looks.sheets(sources), inline=False)
+        (out / "index.html").write_text(rendered, encoding="utf-8")
     except OSError as error:
         raise InputError(f"{out}: cannot be written: {error.strerror}") from None
 
 
 @dataclass(frozen=True)
-class _Shown:
-    """What examples look like, by split: pictures, or texts."""
+class _Contents:
+    """What is on the page of a run, whether in one file or in a folder."""
 
-    pictures: dict[str, Sprites]
-    texts: dict[str, Texts]
+    run: Run
+    figures: list[Section]
+    experiments: list[Section]
+    explorer: Explorer
+    looks: Looks
 
+    def data(self) -> dict[str, Any]:
+        """What the page's script knows, for JSON."""
+        run, selection = self.run, self.run.config.selection
+        return {
+            **self.explorer.data(run.dataset.class_names),
+            **self.looks.data(),
+            "size": {
+                "train": len(run.dataset.train_labels), "test": len(run.dataset.test_labels)
+            },
+            "statistic": run.statistic,
+            "memorized": selection.memorization,
+            "least": LEAST,
+            "errors": ERRORS,
+            "strongest": STRONGEST,
+        }  # fmt: skip
 
-def _shown(run: Run, explorer: Explorer, attributions: pd.DataFrame | None) -> _Shown:
-    index = {"train": explorer.train.index.tolist(), "test": explorer.test.index.tolist()}
-    data = run.dataset
-    if isinstance(data, TextDataset):
-        of_split = {"train": attributions, "test": None}
-        return _Shown(
-            {}, {split: texts(data, split, index[split], of_split[split]) for split in index}
+    def render(self, sheets: list[SheetStyle], inline: bool) -> str:
+        """The page; `inline` says whether it holds its data, or loads them from beside it."""
+        run = self.run
+        memorized = self.explorer.train.sort_values(
+            "memorization", ascending=False, kind="stable"
+        ).head(_MEMORIZED_ROWS)
+        pairs = run.pairs.head(_PAIR_ROWS)
+        return template("report.html.j2").render(
+            run=run,
+            data=run.dataset,
+            summary=_summary(run),
+            settings=run.config.to_yaml(),
+            classes=_classes(run),
+            figures=self.figures,
+            experiments=self.experiments,
+            memorized=list(memorized.itertuples()),
+            pairs=list(pairs.itertuples()),
+            across=bool((pairs["label"] != pairs["test_label"]).any()),
+            statistics=run.pair_statistics,
+            selection=describe_selection(run.config.selection, run.selection).splitlines(),
+            said=self.explorer.said,
+            listed=len(self.explorer.train),
+            looks=self.looks,
+            sheets=sheets,
+            anchored={("train", index) for index in memorized.index},  # links without JavaScript
+            explorer=self.data() if inline else None,
+            rule={"least": LEAST, "errors": ERRORS, "strongest": STRONGEST},
         )
-    return _Shown({split: sprites(Pictures(data, split), index[split]) for split in index}, {})
 
 
-def _page(
+def _contents(
     run: Run,
     figures: Path,
     experiments: Mapping[str, Path],
-    explorer: Explorer,
-    shown: _Shown,
-    sources: Mapping[str, list[str]],
-    inline: bool,
-) -> str:
-    memorized = explorer.train.sort_values("memorization", ascending=False, kind="stable")
-    memorized = memorized.head(_MEMORIZED_ROWS)
-    pairs = run.pairs.head(_PAIR_ROWS)
-    tables = {"train": explorer.train, "test": explorer.test}
-
-    def position(split: str, index: int) -> int:
-        return int(tables[split].index.get_indexer(pd.Index([index]))[0])
-
-    def place(split: str, index: int) -> tuple[int, str] | None:
-        at = position(split, index)
-        return shown.pictures[split].place(at) if at >= 0 and shown.pictures else None
-
-    def text(split: str, index: int) -> tuple[str, ...]:
-        return tuple(getattr(run.dataset, f"{split}_texts")[index]) if shown.texts else ()
-
-    def words(split: str, index: int) -> list[list[Word]]:
-        return shown.texts[split].words.get(position(split, index), [])
-
-    return template("report.html.j2").render(
-        run=run,
-        data=run.dataset,
-        summary=_summary(run),
-        settings=run.config.to_yaml(),
-        classes=_classes(run),
-        figures=[
-            (name, title, text, data_uri((figures / f"{name}.png").read_bytes()))
-            for name, title, text in _FIGURES
-        ],
-        experiments=sections(experiments),
-        memorized=list(memorized.itertuples()),
-        pairs=list(pairs.itertuples()),
-        statistics=run.pair_statistics,
-        selection=describe_selection(run.config.selection, run.selection).splitlines(),
-        said=explorer.said,
-        listed=len(explorer.train),
-        pictures=shown.pictures,
-        sources=sources,
-        place=place,
-        text=text,
-        words=words,
-        attributed=sum(len(each.words) for each in shown.texts.values()),
-        anchored={("train", index) for index in memorized.index},  # links without JavaScript
-        explorer=_data(run, explorer, shown) if inline else None,
-        rule={"least": LEAST, "errors": ERRORS, "strongest": STRONGEST},
+    limit: int,
+    attributions: pd.DataFrame | None,
+) -> _Contents:
+    explorer = explore(run, limit, () if attributions is None else attributions.index.tolist())
+    index = {"train": explorer.train.index.tolist(), "test": explorer.test.index.tolist()}
+    return _Contents(
+        run,
+        run_sections(run, figures),
+        experiment_sections(experiments, run.config.selection, attributions),
+        explorer,
+        Looks(run.dataset, index, attributions),
     )
-
-
-def _data(run: Run, explorer: Explorer, shown: _Shown) -> dict[str, Any]:
-    return {
-        **explorer.data(run.dataset.class_names),
-        "statistic": run.statistic,
-        "strongest": STRONGEST,
-        "sheets": {
-            split: [[sheet.columns, sheet.rows] for sheet in known.sheets]
-            for split, known in shown.pictures.items()
-        },
-        "texts": {split: known.data for split, known in shown.texts.items()},
-    }
-
-
-def sections(experiments: Mapping[str, Path]) -> list[tuple[str, str, Sequence[str], str]]:
-    """Name, title, sentences and figure of each experiment that has been conducted."""
-    found: list[tuple[str, str, Sequence[str], str]] = []
-    for name, folder in experiments.items():
-        if name in _EXPERIMENTS:
-            file, title, text = _EXPERIMENTS[name]
-            if (folder / file).exists():
-                found.append((name, title, [text], data_uri((folder / file).read_bytes())))
-        elif (folder / FINDINGS_NAME).exists():
-            outcome = load_outcome(folder)
-            image = data_uri((folder / "figure.png").read_bytes())
-            found.append((name, outcome.question, outcome.findings, image))
-    return found
 
 
 def _summary(run: Run) -> dict[str, Any]:

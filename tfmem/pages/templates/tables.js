@@ -1,14 +1,15 @@
 // Headings of tables become buttons that sort them.
-"use strict";
 (() => {
-  // A cell counts by its first number; where there is none, by its text.
+  // A cell counts by its first number; where there is none, by its text, after all numbers.
   const key = (cell) => {
     const text = cell.textContent.trim(), number = parseFloat(text.replaceAll(",", ""));
     return Number.isNaN(number) ? text : number;
   };
-  const compare = (a, b) => typeof a === "number" && typeof b === "number" ? a - b : String(a).localeCompare(String(b));
-  const sortable = (table) => {
-    const headings = [...table.rows[0].cells];
+  const compare = (a, b) => typeof a !== typeof b ? (typeof a === "number" ? -1 : 1)
+    : typeof a === "number" ? a - b : a.localeCompare(b);
+
+  for (const table of document.querySelectorAll("table.sortable")) {
+    const headings = [...table.tHead.rows[0].cells], body = table.tBodies[0];
     headings.forEach((heading, column) => {
       if (!heading.textContent.trim()) return;
       const button = document.createElement("button");
@@ -19,12 +20,10 @@
         const down = heading.getAttribute("aria-sort") !== "descending";
         for (const each of headings) each.removeAttribute("aria-sort");
         heading.setAttribute("aria-sort", down ? "descending" : "ascending");
-        const rows = [...table.rows].slice(1);
-        rows.sort((a, b) => (down ? -1 : 1) * compare(key(a.cells[column]), key(b.cells[column])));
-        table.tBodies[0].append(...rows);
+        const keyed = [...body.rows].map((row) => [key(row.cells[column]), row]);
+        keyed.sort(([a], [b]) => (down ? -1 : 1) * compare(a, b));
+        body.append(...keyed.map(([, row]) => row));
       });
     });
-  };
-
-  document.querySelectorAll("table.sortable").forEach(sortable);
+  }
 })();

@@ -1,0 +1,90 @@
+"""Runs beside the first of them, as one table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from tfmem.experiments.consistency import Comparison, Rule, Side
+from tfmem.experiments.outcome import Outcome
+
+_ESTIMATES = "memorization", "influence"
+_AGREEMENT = ("jaccard", "jaccard_low", "jaccard_high", "difference", "difference_low",
+              "difference_high")  # fmt: skip
+_LAST = "trials", "accuracy", "accuracy_sd", "memorized", "pairs"
+LAST_LAYER_COLUMNS = ("threshold", "selection", *_AGREEMENT, *(f"last_{each}" for each in _LAST))
+
+
+def comparison_table(halves: Comparison, others: Sequence[Comparison], rule: Rule) -> pd.DataFrame:
+    """A row a model.
+
+    Args:
+      halves: of the reference's own trials.
+      others: the reference compared with each other run, of which there is one at least.
+      rule: the thresholds at which they are compared.
+
+    Returns:
+      `model`, `trials`, test `accuracy` and its standard deviation over trials, how many examples
+      are `memorized`, how many `pairs` selected; and for memorization and influence at the rule's
+      thresholds `J` and `D` of the reference and this model, with 95% intervals. In the first row
+      the reference's are those of one half of its trials and the other, which noise alone sets
+      apart; a half has twice the noise variance.
+    """
+    sides = [others[0].first, *(each.second for each in others)]
+    return pd.DataFrame(
+        [
+            {**_numbers(side), **_agreement(each, rule)}
+            for side, each in zip(sides, [halves, *others], strict=True)
+        ]
+    )
+
+
+def last_layer_row(outcome: Outcome, reference: str) -> pd.DataFrame:
+    """The row of the last layer alone; its pairs need no memorized training example (Fig. C.3)."""
+    rows = outcome.table.set_index("estimate")
+    columns: dict[str, Any] = {"model": f"last layer of {reference}"}
+    for name in _LAST:
+        columns[name] = rows[f"last_{name}"].iloc[0]
+    for estimate in _ESTIMATES:
+        curve = rows.loc[estimate]
+        at = np.searchsorted(curve["threshold"].to_numpy(), curve["selection"].iloc[0])
+        columns |= {f"{estimate}_{name}": curve[name].iloc[at] for name in _AGREEMENT}
+    return pd.DataFrame([columns])
+
+
+def _numbers(side: Side) -> dict[str, Any]:
+    return {
+        "model": side.name,
+        "trials": side.trials,
+        "accuracy": side.accuracy,
+        "accuracy_sd": side.accuracy_sd,
+        "memorized": side.memorized,
+        "pairs": side.pairs,
+    }
+
+
+def _agreement(comparison: Comparison, rule: Rule) -> dict[str, float]:
+    found: dict[str, float] = {}
+    for estimate in _ESTIMATES:
+        curve = getattr(comparison, estimate)
+        at = np.searchsorted(curve.threshold, getattr(rule, estimate))
+        found |= {f"{estimate}_{name}": getattr(curve, name)[at].item() for name in _AGREEMENT}
+    return found
+
+
+def in_words(table: pd.DataFrame) -> list[str]:
+    """A line a model."""
+    return [
+        f"{row['model']}: test accuracy {row['accuracy']:.2%} ± {row['accuracy_sd']:.2%} (SD), "
+        f"{row['memorized']:,.0f} memorized, {row['pairs']:,.0f} pairs; "
+        + ("halves of its trials: " if number == 0 else "")
+        + ", ".join(
+            f"{estimate} J = {row[f'{estimate}_jaccard']:.2f}, "
+            f"D = {row[f'{estimate}_difference']:.2f}"
+            for estimate in _ESTIMATES
+        )
+        for number, row in enumerate(table.to_dict("records"))
+    ]

@@ -1,0 +1,119 @@
+"""What examples look like on a page: pictures on a few sheets, or texts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from tfmem.datasets import AnyDataset, TextDataset
+from tfmem.datasets.pictures import Pictures
+from tfmem.pages.html import data_uri
+from tfmem.pages.sprites import Sprites, sprites
+from tfmem.pages.texts import Texts, Word, texts
+
+_SPLITS = {"train": "training", "test": "test"}
+
+
+class SheetStyle(NamedTuple):
+    """What the style sheet must know of a sheet of pictures.
+
+    Attributes:
+      name: `train-0` and so on, the class of its pictures.
+      source: the address of its image.
+      columns: pictures in a full row.
+      rows: how many rows.
+      aspect: width of a picture over its height.
+    """
+
+    name: str
+    source: str
+    columns: int
+    rows: int
+    aspect: float
+
+
+class Looks:
+    """What the examples of a page look like, for its templates and its script.
+
+    Attributes:
+      pictures: by split; empty for texts.
+      texts: by split; empty for pictures.
+    """
+
+    def __init__(
+        self,
+        data: AnyDataset,
+        index: Mapping[str, Sequence[int]],
+        attributions: pd.DataFrame | None = None,
+    ) -> None:
+        """Collects pictures, or texts.
+
+        Args:
+          data: has the examples.
+          index: which examples of each split are on the page, in which order.
+          attributions: which words of training texts are memorized, as `texts` takes them.
+        """
+        self._data = data
+        self._at = {split: {each: at for at, each in enumerate(index[split])} for split in index}
+        self.pictures: dict[str, Sprites] = {}
+        self.texts: dict[str, Texts] = {}
+        for split, chosen in index.items():
+            if isinstance(data, TextDataset):
+                known = attributions if split == "train" else None
+                self.texts[split] = texts(data, split, chosen, known)
+            else:
+                self.pictures[split] = sprites(Pictures(data, split), chosen)
+
+    @property
+    def attributed(self) -> int:
+        """How many texts have words whose part of the memorization is known."""
+        return sum(len(each.words) for each in self.texts.values())
+
+    def name(self, split: str, index: int) -> str:
+        """What an example is called where it cannot be seen."""
+        label = getattr(self._data, f"{split}_labels")[index]
+        return f"{_SPLITS[split]} example {index}, class {self._data.class_names[label]}"
+
+    def place(self, split: str, index: int) -> tuple[int, str] | None:
+        """The sheet of a picture and its place there; None if it is not on the page."""
+        at = self._at[split].get(index)
+        return self.pictures[split].place(at) if at is not None and self.pictures else None
+
+    def sentences(self, split: str, index: int) -> tuple[str, ...]:
+        """The sentences of a text, on the page or not; none of a picture."""
+        return tuple(getattr(self._data, f"{split}_texts")[index]) if self.texts else ()
+
+    def words(self, split: str, index: int) -> list[list[Word]]:
+        """Words of each sentence with their part of the memorization, where it is known."""
+        at = self._at[split].get(index)
+        return [] if at is None or not self.texts else self.texts[split].words.get(at, [])
+
+    def sheets(self, sources: Mapping[str, Sequence[str]] | None = None) -> list[SheetStyle]:
+        """All sheets of pictures.
+
+        Args:
+          sources: addresses of the images by split; None holds them in the page.
+        """
+        return [
+            SheetStyle(
+                f"{split}-{number}",
+                sources[split][number] if sources else data_uri(sheet.encoded, sheet.suffix),
+                sheet.columns,
+                sheet.rows,
+                sheets.aspect,
+            )
+            for split, sheets in self.pictures.items()
+            for number, sheet in enumerate(sheets.sheets)
+        ]
+
+    def data(self) -> dict[str, Any]:
+        """What the page's script must know, for JSON."""
+        return {
+            "sheets": {
+                split: [[sheet.columns, sheet.rows] for sheet in known.sheets]
+                for split, known in self.pictures.items()
+            },
+            "texts": {split: known.data for split, known in self.texts.items()},
+        }
