@@ -276,8 +276,8 @@ def test_the_page_sorts_and_filters_at_a_laptops_and_a_phones_width(open_page, a
     assert shown(page) == [2, 3]
     page.fill("#index", "3")
     assert shown(page) == [3]
-    page.fill("#index", "4")
-    assert "indices are from 0 to 3" in page.inner_text("#status")
+    page.fill("#index", "999")
+    assert "There is no training example 999: indices are from 0 to" in page.inner_text("#status")
     assert "known" in page.inner_text("h1")
 
 

@@ -1,75 +1,21 @@
 """The interactive page in a real browser, on a run whose answers are known."""
 
 import io
-from types import SimpleNamespace
 
 import numpy as np
-import pandas as pd
 import pytest
 from PIL import Image
 
-from tfmem.config import from_yaml
-from tfmem.datasets.dataset import Dataset
-from tfmem.datasets.text import TextDataset
-from tfmem.estimation.blocks import InfluenceBlock
-from tfmem.estimation.estimator import ClassCounts, TrainCounts
-from tfmem.pages.experiments import render_experiments
+from tests.helpers.pages import gallery, run_of_known_answers, save_figures, texts
 from tfmem.pages.explorer import explore
 from tfmem.pages.report import render, write_folder
 from tfmem.pages.sections import run_sections
 from tfmem.pages.sprites import sprites
-from tfmem.store.pairs import PairStatistics
-
-TRIALS = 100
-
-
-def influence_block(label, train, test, effects):
-    """Counts that have given influences, in hundredths of 2, on tests that are else half right."""
-    half = TRIALS // 2
-    num_in = np.full(len(train), half)
-    correct_in = np.full((len(train), len(test)), half // 2)
-    for (row, column), effect in effects.items():
-        correct_in[row, column] += round(effect * half / 2)
-    counts = TrainCounts(TRIALS, train, np.full(len(train), label), num_in, num_in, num_in)
-    return InfluenceBlock(
-        ClassCounts(label, counts, test, np.full(len(test), half), correct_in.astype(np.int32))
-    )
 
 
 @pytest.fixture(scope="module")
 def known_run():
-    """Forty training examples of two classes; 7 influences tests 2, 4; a pair across classes."""
-    label = np.arange(40) % 2
-    table = pd.DataFrame(
-        {
-            "label": label, "n_in": 50, "n_out": 50, "memorization": np.arange(40) / 40,
-            "ci_low": 0.0, "ci_high": 1.0, "accuracy_in": 1.0, "accuracy_out": 0.0, "stderr": 0.1,
-        },
-    )  # fmt: skip
-    odd, even = np.flatnonzero(label), np.flatnonzero(label == 0)
-    blocks = {
-        0: influence_block(0, even, np.array([1, 3]), {}),
-        1: influence_block(1, odd, np.array([0, 2, 4]), {(3, 1): 0.8, (3, 2): 0.4, (5, 1): 0.04}),
-    }
-    pairs = pd.DataFrame(
-        {
-            "train_index": [7, 8], "test_index": [2, 0], "influence": [0.8, 0.3], "stderr": 0.1,
-            "label": [1, 0], "test_label": [1, 1], "memorization": [7 / 40, 8 / 40], "ci_low": 0.0,
-            "ci_high": 1.0, "q_value": [1e-5, 0.02],
-        }
-    )  # fmt: skip
-    rng = np.random.default_rng(0)
-    images = rng.random((40, 8, 8, 1)), rng.random((5, 8, 8, 1))
-    names = "cat", "<dog & 'hound'>"
-    data = Dataset("known", images[0], label, images[1], np.array([1, 0, 1, 0, 1]), names, white=1)
-    accuracies = dict.fromkeys(["test_accuracy", "subset_accuracy", "held_out_accuracy"], 0.5)
-    return SimpleNamespace(
-        memorization=table, influence=blocks, pairs=pairs, dataset=data, statistic="correctness",
-        config=from_yaml("selection: {memorization: 0.5}"), labels=data,
-        trials=pd.DataFrame({**accuracies, "diverged": False}, index=range(TRIALS)),
-        pair_statistics=PairStatistics(2, 2, 2, {1: 2}),
-        selection={"pairs": 2, "tested": 20, "expected_by_chance": 0.1},
-    )  # fmt: skip
+    return run_of_known_answers()
 
 
 def test_links_are_the_pairs_and_the_strongest_that_are_surely_there(known_run):
@@ -111,12 +57,6 @@ def opened(encoded):
     return image if image.ndim == 3 else image[..., None]
 
 
-def save_figures(folder):
-    for name in ("memorization_histogram", "memorization_gallery", "influence_histogram",
-                 "pair_gallery"):  # fmt: skip
-        Image.new("L", (700, 300)).save(folder / f"{name}.png")
-
-
 @pytest.fixture(scope="module")
 def addresses(known_run, tmp_path_factory):
     """The page as one file, and as a folder."""
@@ -134,16 +74,6 @@ def some(known_run, tmp_path_factory):
     save_figures(folder)
     (folder / "report.html").write_text(render(known_run, folder, limit=24), encoding="utf-8")
     return folder / "report.html"
-
-
-def texts(page, selector):
-    """The words of every element that a selector finds, and where it leads."""
-    return page.locator(selector).evaluate_all("all => all.map((e) => [e.innerText, e.hash ?? ''])")
-
-
-def gallery(page):
-    """The indices in the gallery, in order."""
-    return [int(link.split("-")[1]) for _, link in texts(page, "#gallery a")]
 
 
 @pytest.mark.parametrize("which", [0, 1], ids=["file", "folder"])
@@ -333,94 +263,3 @@ def test_without_javascript_the_tables_remain(open_page, addresses):
     found = {links.nth(k).get_attribute("href") for k in range(links.count())}
     assert "#train-8" in found
     assert all(page.locator(link).count() for link in found)
-
-
-def sentences(data):
-    """Texts in the place of images, and which words of the last are memorized."""
-    strings = np.dtypes.StringDType()
-    train = np.array([[f"<b>text</b> {k}", "odd" if k % 2 else "even"] for k in range(40)], strings)
-    test = np.array([[f"test {k}", "too"] for k in range(5)], strings)
-    words = {
-        "words": [["good", "film"]],
-        "scores": [40 * np.array([0.02, -0.016])],
-        "sentences": [np.array([0, 1])],
-    }
-    return TextDataset(
-        "sentences", train, data.train_labels, test, data.test_labels, data.class_names
-    ), pd.DataFrame(words, index=[39])
-
-
-def test_texts_are_read_searched_and_their_memorized_words_coloured(open_page, known_run, tmp_path):
-    save_figures(tmp_path)
-    run = SimpleNamespace(**vars(known_run))
-    run.dataset, attributions = sentences(known_run.dataset)
-    html = render(run, tmp_path, attributions=attributions)
-    (tmp_path / "page.html").write_text(html, encoding="utf-8")
-    for width in (390, 1280):
-        page = open_page((tmp_path / "page.html").as_uri(), width)
-    text, link = texts(page, "#gallery a")[0]
-    assert text.split() == ["good", "film", "mem.", "0.975", "class", "<dog", "&", "'hound'>"]
-    assert link == "#train-39"
-    strong, weak = "rgba(230, 159, 0, 0.7)", "rgba(0, 114, 178, 0.56)"
-    marks = [["+0.0200", "good", strong], ["-0.0160", "film", weak]]
-    for place in ("#gallery", "[aria-label='most memorized training examples']"):
-        assert coloured(page, place) == marks
-    page.press("#from", "Home")
-    page.locator("#words").press_sequentially("ODD 7")
-    assert gallery(page) == [37, 27, 17, 7]
-    page.click("#gallery a[href='#train-7']")
-    assert page.inner_text("#detail .head > .text").split() == ["<b>text</b>", "7", "odd"]
-    assert [text.split("\n")[:1] for text, _ in texts(page, "#detail li a")] == [
-        ["test 2"],
-        ["test 4"],
-    ]
-
-
-def coloured(page, selector):
-    """Score, word and colour of each word whose part is known."""
-    return page.locator(f"{selector} mark").evaluate_all(
-        "all => all.map((e) => [e.title, e.innerText, getComputedStyle(e).backgroundColor])"
-    )
-
-
-def rows(page, table):
-    """The indices of the rows that are shown."""
-    shown = page.locator(f"{table} tr[data-index]:not([hidden])")
-    return shown.evaluate_all("all => all.map((e) => Number(e.dataset.index))")
-
-
-def test_without_trials_the_page_has_the_memorized_texts(
-    open_page, known_run, tmp_path, monkeypatch
-):
-    monkeypatch.setattr("tfmem.pages.experiments._MOST", 20)
-    monkeypatch.setattr("tfmem.pages.experiments._LEAST", 5)
-    data, attributions = sentences(known_run.dataset)
-    examples = data, known_run.memorization
-    pairs = pd.DataFrame(
-        {
-            "train_index": [39, 3, 2], "test_index": [2, 0, 4], "label": [1, 1, 0],
-            "test_label": [1, 1, 0], "memorization": [0.3, 0.2, 0.1], "influence": 0.05,
-        }
-    )  # fmt: skip
-    html = render_experiments(known_run.config, {}, examples, attributions, pairs, "3 pairs")
-    (tmp_path / "page.html").write_text(html, encoding="utf-8")
-    for width in (390, 1280):
-        page = open_page((tmp_path / "page.html").as_uri(), width)
-    assert rows(page, "#memorized") == [*range(39, 19, -1), *range(4, -1, -1)]
-    assert [mark[:2] for mark in coloured(page, "#memorized td")] == [
-        ["+0.0200", "good"], ["-0.0160", "film"],
-    ]  # fmt: skip
-    assert page.locator("#memorized td .text > span:has(mark)").count() == 2
-    for _ in range(2):
-        page.click("#memorized th:nth-child(3) button")
-    assert rows(page, "#memorized") == [*range(5), *range(20, 40)]
-    page.locator("#words").press_sequentially("ODD 3")
-    assert rows(page, "#memorized") == [3, 23, 31, 33, 35, 37, 39]  # 39 is shown as its words
-    assert page.inner_text("#status").startswith("7 of the 25 texts and 2 of the 3 pairs")
-    assert rows(page, "#influential") == [39, 3]
-    page.fill("#index", "40")
-    assert "indices are from 0 to 39" in page.inner_text("#status")
-    page.fill("#index", "")
-    first = page.locator("#influential tr[data-index]").first
-    assert first.locator("mark").count() == 2
-    assert [text.split()[1] for text in first.locator(".text").all_inner_texts()] == ["film", "2"]
