@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.helpers.pages import gallery, run_of_known_answers, save_figures, texts
+from tests.helpers.pages import gallery, run_of_known_answers, save_figures, texts, wait_for_choice
 from tfmem.pages.explorer import explore
 from tfmem.pages.report import render, write_folder
 from tfmem.pages.sections import run_sections
@@ -79,7 +79,7 @@ def some(known_run, tmp_path_factory):
 @pytest.mark.parametrize("which", [0, 1], ids=["file", "folder"])
 def test_the_page_opens_with_its_most_memorized_example_explained(open_page, addresses, which):
     page = open_page(addresses[which])
-    assert page.inner_text("#detail h3") == "Training example 39"
+    wait_for_choice(page, "Training example 39")
     for said in ("memorization 0.975", "95% interval 0.000 to 1.000", "100.0% of 50", "0.0% of 50"):
         assert said in page.inner_text("#detail")
     assert gallery(page) == list(range(39, 19, -1))  # from the threshold of selection on
@@ -88,7 +88,7 @@ def test_the_page_opens_with_its_most_memorized_example_explained(open_page, add
     assert page.evaluate("location.hash") == ""
     assert page.evaluate("scrollY") == 0
     page.click("#gallery a[href='#train-30']")
-    assert page.inner_text("#detail h3") == "Training example 30"
+    wait_for_choice(page, "Training example 30")
 
 
 def test_a_range_on_a_histogram_decides_what_is_shown(open_page, addresses):
@@ -109,19 +109,19 @@ def test_a_range_on_a_histogram_decides_what_is_shown(open_page, addresses):
         ["infl. 0.400\nclass <dog & 'hound'>", "#test-4"],
         ["infl. 0.300\nclass <dog & 'hound'>", "#test-0"],
     ]
-    assert page.inner_text("#detail h3") == "Test example 2"
+    wait_for_choice(page, "Test example 2")
 
 
 def test_choosing_a_class_clears_an_example_of_another(open_page, addresses):
     page = open_page(addresses[0] + "#train-7")
     page.select_option("#class", "1")
-    assert page.inner_text("#detail h3") == "Training example 7"  # it is of this class
+    wait_for_choice(page, "Training example 7")  # it is of this class
     assert gallery(page) == list(range(39, 19, -2))
     page.select_option("#class", "0")
-    assert page.inner_text("#detail h3") == "Training example 38"
+    wait_for_choice(page, "Training example 38")
     page.fill("#index", "9")  # of the other class, which is asked for
     page.click("#controls button")
-    assert page.inner_text("#detail h3") == "Training example 9"
+    wait_for_choice(page, "Training example 9")
     assert page.input_value("#class") == ""
 
 
@@ -134,7 +134,7 @@ def test_an_index_out_of_range_is_told_the_range(open_page, addresses):
         page.fill("#index", "8")
         page.click("#controls button")
         assert page.inner_text("#lookup") == ""
-        assert page.inner_text("#detail h3") == "Training example 8"
+        wait_for_choice(page, "Training example 8")
 
 
 def test_an_example_that_is_not_on_the_page_is_said_to_be_none_of_it(open_page, some, tmp_path):
@@ -150,11 +150,11 @@ def test_links_lead_from_example_to_example(open_page, addresses):
     page.focus("#detail h3")
     page.keyboard.press("Tab")  # from the heading to the first test example
     page.keyboard.press("Enter")
-    assert page.inner_text("#detail h3") == "Test example 2"
+    wait_for_choice(page, "Test example 2")
     assert [link for _, link in texts(page, "#detail li a")] == ["#train-7"]
     assert "mem. 0.175" in texts(page, "#detail li a")[0][0]
     page.go_back()
-    assert page.inner_text("#detail h3") == "Training example 7"
+    wait_for_choice(page, "Training example 7")
 
 
 def test_every_control_is_reached_by_tab_and_the_gallery_by_arrow_keys(open_page, addresses):
@@ -178,7 +178,7 @@ def test_every_control_is_reached_by_tab_and_the_gallery_by_arrow_keys(open_page
     ):  # fmt: skip
         page.keyboard.press(key)
         assert page.evaluate("document.activeElement.hash") == f"#train-{index}"
-        assert page.inner_text("#detail h3") == f"Training example {index}"
+        wait_for_choice(page, f"Training example {index}")
     style = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
     assert style == "solid"  # the focus is seen
 

@@ -77,3 +77,8 @@ def texts(page, selector):
 def gallery(page):
     """The indices in the gallery, in order."""
     return [int(link.split("-")[1]) for _, link in texts(page, "#gallery a")]
+
+
+def wait_for_choice(page, name):
+    """Waits until the panel shows an example: an address is followed after an event only."""
+    page.wait_for_selector(f"#detail h3:text-is('{name}')")
