@@ -139,7 +139,7 @@ def _how_influential(pairs: pd.DataFrame) -> str:
 def _strongest(pairs: pd.DataFrame) -> str:
     if pairs.empty:
         return "No pair was selected."
-    first = pairs.loc[pairs["influence"].abs().idxmax()]
+    first = pairs.iloc[int(pairs["influence"].abs().argmax())]
     return (
         f"The strongest pair: training example {first['train_index']:.0f}, of memorization "
         f"{three(first['memorization'])}, has influence {three(first['influence'])} on test "
@@ -199,7 +199,7 @@ def _agreement(table: pd.DataFrame, selection: SelectionSettings) -> str:
             rows = of_run[of_run["estimate"] == estimate]
             if rows.empty:
                 continue
-            row = rows.loc[(rows["threshold"] - threshold).abs().idxmin()]
+            row = rows.iloc[int((rows["threshold"] - threshold).abs().argmin())]
             said.append(
                 f"With {name}, at {estimate} {row['threshold']:g}: J = {row['jaccard']:.2f}, "
                 f"D = {row['difference']:.3f}."
