@@ -185,7 +185,7 @@ def _seen(
     if name == "influence-pairs":
         return _strongest(read_pairs(folder))
     if name == "attribution" and attributions is not None and len(attributions):
-        first = attributions.loc[attributions["memorization"].idxmax()]
+        first = attributions.iloc[int(attributions["memorization"].argmax())]
         word = first["words"][first["scores"].argmax()]
         return f"Of the most memorized text, most of the memorization rests on “{word}”."
     return None
