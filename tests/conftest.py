@@ -15,8 +15,20 @@ os.environ["TFDS_DATA_DIR"] = f"{_SESSION.name}/tfds"
 os.environ["TFMEM_CACHE"] = f"{_SESSION.name}/cache"
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 
+# The longest modules begin, so that no process works on one of them when the others are done.
+_FIRST = (
+    "test_kills", "test_text_study", "test_every_experiment", "test_attribution", "test_pipelines",
+    "test_recipes", "test_trainers", "test_aggregation", "test_farm", "test_self_influence",
+    "test_encoders", "test_comparison",
+)  # fmt: skip
 WORDS = [f"w{i}" for i in range(40)]
 SHARED_DATA = Path(__file__).parents[1].parent / "shared" / "data"
+
+
+def pytest_collection_modifyitems(items):
+    """Puts the longest modules first."""
+    places = {name: place for place, name in enumerate(_FIRST)}
+    items.sort(key=lambda item: places.get(item.path.stem, len(_FIRST)))
 
 
 @pytest.fixture(scope="session")

@@ -125,7 +125,7 @@ def test_a_stack_trains_the_models_that_are_trained_alone(preset, texts):
     from tfmem.training.stacked import StackedTrainer
     from tfmem.training.trainers import model_builder
 
-    chosen = config(preset, weight_decay=5e-3)
+    chosen = config(preset, layers=1, weight_decay=5e-3)
     subsets = [Trial(k, 0).subset(60, 42) for k in range(3)]
     for model in (chosen.model, SMALL):
         chosen = chosen.model_copy(update={"model": model})
@@ -141,7 +141,7 @@ def test_a_stack_trains_the_models_that_are_trained_alone(preset, texts):
         assert np.ptp([expit(outcome.test_margin[0]) for outcome in together]) > 5e-3
 
 
-SMALL = TransformerSettings(vocabulary=30, length=12, layers=2, width=8, heads=2)
+SMALL = TransformerSettings(vocabulary=30, length=12, layers=1, width=8, heads=2)
 
 
 def trial(k):

@@ -24,3 +24,8 @@ def test_no_test_imports_from_another():
         if name.startswith((".", "tests.test_"))
     }
     assert found == set()
+
+
+def test_no_file_is_long():
+    sizes = {path.name: len(path.read_text().splitlines()) for path in TESTS.rglob("*.py")}
+    assert {name: size for name, size in sizes.items() if size > 400} == {}
