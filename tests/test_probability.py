@@ -7,10 +7,11 @@ import pytest
 from scipy.special import expit, logit
 from scipy.stats import t as student
 
+from tests.helpers import runs
 from tests.helpers.counts import packed
 from tests.helpers.oracle import example_learner
-from tests.helpers.runs import KINDS, MULTI_PROCESS, SELECTION, contents, random_run, write_run
-from tfmem.aggregation.jobs import estimate, select_pairs
+from tests.helpers.runs import MULTI_PROCESS, SELECTION, contents, random_run, write_run
+from tfmem.aggregation.jobs import select_pairs
 from tfmem.config import SelectionSettings
 from tfmem.estimation.estimator import difference, influence, memorization
 from tfmem.estimation.probabilities import Batch, sum_class, uncertainty
@@ -51,14 +52,7 @@ def run_of(trials=130):
 
 
 def aggregate(folder, beam_args=(), statistic="probability"):
-    estimate(
-        str(folder / "predictions" / "*.tfrecord"),
-        str(folder / "predictions" / "labels.npz"),
-        {kind: str(folder / kind) for kind in KINDS},
-        SELECTION,
-        beam_args,
-        statistic,
-    )
+    runs.aggregate(folder, beam_args, statistic)
     return contents(folder)
 
 

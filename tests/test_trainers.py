@@ -249,6 +249,10 @@ def test_moves_reach_every_offset_equally_and_do_what_they_say():
 
 
 def test_boxes_are_uniform_and_independent_of_moves():
+    """21 correlations within 5 standard errors, and 12 quantiles within 4: false alarm below 1e-3.
+
+    The standard error of a quantile is at most sqrt(0.25 / 20,000), 0.0035.
+    """
     draws = Trial(5, 1).augmentation_draws(0, 20_000)
     boxes = draw_boxes(draws, AugmentationSettings(random_resized_crop=True))
     moves = draw_moves(draws, AugmentationSettings(pad=4, flip=True))

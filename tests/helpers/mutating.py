@@ -229,9 +229,13 @@ def features(rng, contents):
         changed[rng.randrange(len(value))] = number
         found[name] = changed
     else:
-        found[name] = rng.choice((flip, cut, splice))(rng, bytes(_first(value)))
+        found[name] = rng.choice((flip, cut, splice, _other))(rng, bytes(_first(value)))
     payloads[place] = encode_example(found)
     return _framed(payloads)
+
+
+def _other(rng, contents):
+    return rng.randbytes(len(contents))
 
 
 def _first(value):

@@ -92,6 +92,7 @@ def read_estimates(folder):
     if not table["label"].between(0, len(run.labels.class_names) - 1).all():
         wrong.append("labels")
     for block in run.influence.values():
+        _ = block.errors, block.test_accuracy
         if not (np.isnan(block.influence) | (np.abs(block.influence) <= 1)).all():
             wrong.append("influence")
         for index, limit in ((block.train_index, count), (block.test_index, 5)):

@@ -28,14 +28,15 @@ def write_run(folder, records, labels, shards=1):
     return predictions
 
 
-def aggregate(folder, beam_args=(), room=Room()):  # noqa: B008
+def aggregate(folder, beam_args=(), statistic="correctness", room=Room()):  # noqa: B008
     estimate(
         str(folder / "predictions" / "*.tfrecord"),
         str(folder / "predictions" / "labels.npz"),
         {kind: str(folder / kind) for kind in KINDS},
         SELECTION,
         beam_args,
-        room=room,
+        statistic,
+        room,
     )
 
 
