@@ -4,17 +4,16 @@ import csv
 import errno
 import os
 import re
+import resource
 import signal
 import socket
-import subprocess
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.helpers.commands import tfmem_command, tfmem_process
 from tests.helpers.farms import Counted, path_of, run_farm, shards
 from tests.helpers.oracle import record
 from tests.helpers.trials import small
@@ -238,37 +237,35 @@ def test_files_that_cannot_be_used_are_one_line(digits, tmp_path):
         run_farm(small(), digits, "nowhere://bucket")
 
 
-def refused(program_arguments, words, **options):
-    program = Path(sys.executable).with_name("tfmem")
-    done = subprocess.run([program, *program_arguments], capture_output=True, text=True, **options)
-    assert done.returncode == 1
-    lines = [line for line in done.stderr.splitlines() if line.startswith("error:")]
-    assert len(lines) == 1, done.stderr
-    assert words in lines[0]
-
-
 def test_mistakes_of_training_are_one_line(tmp_path):
     """A full disk is a limit on the size of files: the same path through the same code."""
-    import resource
+    options = ["--set=training.trials=4", "--set=training.epochs=1", "--set=training.stack_size=4"]
+    train = ["train", "configs/digits.yaml", *options, "--out"]
+    (tmp_path / "file").write_text("")
+    limited, out = tmp_path / "limited", tmp_path / "out"
 
     def full():
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (900, 900))
 
-    options = ["--set=training.trials=4", "--set=training.epochs=1", "--set=training.stack_size=4"]
-    train = ["train", "configs/digits.yaml", *options, "--out"]
-    (tmp_path / "file").write_text("")
-    refused([*train, str(tmp_path / "file" / "out")], "Not a directory")
-    limited = tmp_path / "limited"
-    refused([*train, str(limited)], "cannot be written: File too large", preexec_fn=full)
+    for ended, words in (
+        (tfmem_process(*train, limited, code=1, preexec_fn=full), "written: File too large"),
+        (tfmem_command(*train, tmp_path / "file" / "out", code=1), "Not a directory"),
+        *(
+            (tfmem_command(*train, out, f"--set={change}", code=1), words)
+            for change, words in (
+                ("training.batch_size=1200", "expected at most the 1006 examples"),
+                ("dataset.name=nothing", "TFDS has no data set 'nothing'"),
+                ("dataset.name=npz", "dataset.data_dir"),
+            )
+        ),
+    ):
+        (line,) = (line for line in ended.stderr.splitlines() if line.startswith("error:"))
+        assert words in line
     left = [p for p in limited.rglob("*") if p.is_file() and p.stat().st_size >= 900]
     assert (left, shards(limited)) == ([], {})
-    subprocess.run([Path(sys.executable).with_name("tfmem"), *train, str(limited)], check=True)
+    tfmem_command(*train, limited)
     assert len(shards(limited)) == 1  # nothing was lost by that
-    out = str(tmp_path / "out")
-    refused([*train, out, "--set=training.batch_size=1200"], "expected at most the 1006 examples")
-    refused([*train, out, "--set=dataset.name=nothing"], "TFDS has no data set 'nothing'")
-    refused([*train, out, "--set=dataset.name=npz"], "dataset.data_dir")
 
 
 def test_a_disk_that_is_full_leaves_no_shard(digits, tmp_path, monkeypatch):

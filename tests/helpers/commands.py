@@ -3,7 +3,6 @@
 import contextlib
 import io
 import logging
-import os
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -51,10 +50,17 @@ def tfmem_command(*arguments, code=0):
     return _checked(Ended(out.getvalue(), err.getvalue(), end.value.code or 0), code)
 
 
-def tfmem_process(*arguments, code=0):
-    """Runs `tfmem ARGUMENTS` as a user does, which starts TensorFlow anew: 5 seconds."""
+def tfmem_process(*arguments, code=0, preexec_fn=None):
+    """Runs `tfmem ARGUMENTS` as a user does, which starts TensorFlow anew: 5 seconds.
+
+    Args:
+      arguments: what follows `tfmem`.
+      code: the exit code that it must end with; None if any will do.
+      preexec_fn: called in the new process before the program.
+    """
+    command = [TFMEM, *map(str, arguments)]
     done = subprocess.run(
-        [TFMEM, *map(str, arguments)], cwd=ROOT, capture_output=True, text=True, env=os.environ
+        command, cwd=ROOT, capture_output=True, text=True, preexec_fn=preexec_fn, check=False
     )
     return _checked(Ended(done.stdout, done.stderr, done.returncode), code)
 
