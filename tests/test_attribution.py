@@ -140,7 +140,7 @@ def encoded(preset, texts, layers=1, length=12):
     return objective, EncoderWords(config.model, model, texts), config.model
 
 
-@pytest.mark.parametrize(("layers", "length"), [(0, 12), (2, 7)])
+@pytest.mark.parametrize(("layers", "length"), [(0, 12), (1, 7)])
 def test_words_of_an_encoder_account_for_replacing_them(preset, texts, layers, length):
     objective, splitter, settings = encoded(preset, texts, layers, length)
     solver, chosen = ConjugateGradients(objective), np.arange(5)

@@ -64,7 +64,7 @@ def toy(tmp_path_factory):
         for number in range(count):
             positive = number % 2 == 0
             words = GOOD if positive ^ (split == "train" and number < 4) else BAD
-            length = rng.integers(1, 5)  # what is solved in order of length ends in that of index
+            length = rng.integers(1, 7)  # what is solved in order of length ends in that of index
             lines.append(tree(positive, [str(word) for word in rng.choice(words, length)]))
         (folder / f"{split}.txt").write_text("\n".join(lines) + "\n")
     return folder
@@ -73,7 +73,7 @@ def toy(tmp_path_factory):
 def settings(folder):
     return [
         f"dataset={{name: treebank, data_dir: '{folder}'}}",
-        "model={name: transformer, vocabulary: 16, length: 4, layers: 1, width: 8, heads: 2}",
+        "model={name: transformer, vocabulary: 16, length: 6, layers: 1, width: 8, heads: 2}",
         "training={trials: 8, epochs: 8, batch_size: 16, learning_rate: 0.3}",
         "training.stack_size=4",
         "training.lanes=1",
