@@ -37,6 +37,7 @@ def test_the_centre_is_that_of_a_resized_image(photos):
 
 
 def test_random_boxes_lie_inside_and_cover_what_they_should():
+    """Means of uniform numbers are 5 standard errors off less than once in 10^6."""
     uniform = np.random.default_rng(0).random((20_000, 4), np.float32)
     for size in ((375, 500), (500, 333), (300, 300), (30, 900), (1, 1)):
         windows = box_windows(np.tile(np.int32(size), (20_000, 1)), uniform)
@@ -51,7 +52,6 @@ def test_random_boxes_lie_inside_and_cover_what_they_should():
             fits = (sides < 300).all(axis=1)
             aspect = np.log(sides[fits, 1] / sides[fits, 0])
             assert np.abs(aspect).max() == pytest.approx(np.log(4 / 3), abs=0.02)
-            # Means of uniform numbers; they are 5 standard errors off less than once in 10^6.
             small = area < 0.5  # which always fits
             root = np.sqrt(small.sum() * 12)
             assert area[small].mean() == pytest.approx(0.29, abs=5 * 0.42 / root)
