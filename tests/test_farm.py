@@ -249,7 +249,6 @@ def test_mistakes_of_training_are_one_line(tmp_path):
         resource.setrlimit(resource.RLIMIT_FSIZE, (900, 900))
 
     for ended, words in (
-        (tfmem_process(*train, limited, code=1, preexec_fn=full), "written: File too large"),
         (tfmem_command(*train, tmp_path / "file" / "out", code=1), "Not a directory"),
         *(
             (tfmem_command(*train, out, f"--set={change}", code=1), words)
@@ -259,6 +258,7 @@ def test_mistakes_of_training_are_one_line(tmp_path):
                 ("dataset.name=npz", "dataset.data_dir"),
             )
         ),
+        (tfmem_process(*train, limited, code=1, preexec_fn=full), "written: File too large"),
     ):
         (line,) = (line for line in ended.stderr.splitlines() if line.startswith("error:"))
         assert words in line
