@@ -18,10 +18,9 @@ _DECLARATION = "\nEXPERIMENT = "
 
 @cache
 def declared() -> Mapping[str, Experiment[Any]]:
-    """All experiments by name: `EXPERIMENT` of each module here that has one.
+    """All experiments by name: the `EXPERIMENT` of each module in this room that declares one.
 
-    Their modules are imported by the first call, which takes seconds; those that declare nothing
-    are not.
+    The first call imports these modules, which takes seconds.
     """
     files = sorted(Path(__file__).parent.glob("*.py"))
     names = (file.stem for file in files if _DECLARATION in file.read_text(encoding="utf-8"))
@@ -30,5 +29,5 @@ def declared() -> Mapping[str, Experiment[Any]]:
 
 
 def sections() -> Mapping[str, type[Settings]]:
-    """What the section of each experiment holds, by the name of the section."""
+    """The settings class of each experiment, by the name of its section."""
     return {each.section: each.settings for each in declared().values()}

@@ -1,4 +1,4 @@
-"""What several experiments ask of settings and data before thousands of models are trained."""
+"""Checks of settings and data that several experiments make before they train any model."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tfmem.messages.errors import InputError
 
 
 def four_trials(asked: Asked[Any]) -> None:
-    """Each half of the trials has two."""
+    """Refuses a run with fewer than four trials, because each half needs two."""
     if asked.config.training.trials < 4:
         raise InputError(
             f"training.trials: expected at least 4, two for each half of them, received "
@@ -22,19 +22,19 @@ def four_trials(asked: Asked[Any]) -> None:
 
 
 def whole_network(asked: Asked[Any]) -> None:
-    """The model has layers below its last blocks."""
+    """Refuses a model that has no layers below its last blocks."""
     network_of(asked.config)
 
 
 def network_of(config: Config) -> Network:
-    """The model, which is no part of another one."""
+    """The settings of the model, which must be a whole network."""
     if isinstance(config.model, TailSettings):
         raise InputError("model.name: expected a whole network, received 'tail'")
     return config.model
 
 
 def stacked(asked: Asked[Any]) -> None:
-    """Predictions of a model can be followed over its epochs."""
+    """Refuses a trainer that cannot follow the predictions of a model over its epochs."""
     if asked.config.training.trainer != "stacked":
         raise InputError(
             "training.trainer: expected 'stacked' to follow predictions over epochs, received "
@@ -43,23 +43,23 @@ def stacked(asked: Asked[Any]) -> None:
 
 
 def in_memory(asked: Asked[Any]) -> None:
-    """Gradients of all examples can be taken."""
+    """Refuses a data set that is not in memory, because gradients of all examples are needed."""
     check_in_memory(asked.config)
 
 
 def check_in_memory(config: Config) -> None:
-    """Refuses a data set that is read while training, of which no gradients are taken."""
+    """Refuses a data set that is read during training, because gradients need it in memory."""
     if config.dataset.image_size is not None:
         raise InputError("dataset.image_size: self-influence needs a data set in memory")
 
 
 def test_examples(asked: Asked[Any]) -> None:
-    """There are test examples, which accuracy and influence are of."""
+    """Refuses a data set without test examples, which accuracy and influence need."""
     if not len(asked.dataset.test_labels):
         raise InputError(f"dataset: expected test examples, {asked.dataset.name} has none")
 
 
 def two_classes(asked: Asked[Any]) -> None:
-    """A label can be replaced by another."""
+    """Refuses a data set of one class, because no label could be replaced by another."""
     if len(np.unique(asked.dataset.train_labels)) < 2:
         raise InputError(f"dataset: expected at least two classes, {asked.dataset.name} has one")

@@ -1,7 +1,7 @@
 """Do two sets of trials find the same (Feldman & Zhang 2020, App. C.1, Figs. C.2 and C.3)?
 
-The two halves of one run say how far its estimates can be trusted, and from which threshold on a
-selection is more than noise; runs of different architectures say what depends on the architecture.
+The two halves of one run show how far its estimates can be trusted, and from which threshold on a
+selection is more than noise. Runs of different architectures show what depends on the architecture.
 """
 
 from __future__ import annotations
@@ -34,16 +34,17 @@ _HALVES = "half 1", "half 2"
 
 @dataclass(frozen=True)
 class Side:
-    """One of the two that are compared.
+    """One of the two sets of trials that are compared.
 
     Attributes:
-      name: what it is called.
+      name: name of the side.
       trials: number of trials.
-      fraction: subset fraction, as drawn.
-      accuracy: mean test accuracy of its models.
-      accuracy_sd: its standard deviation over trials.
-      memorized: training examples at or above the threshold of memorization.
-      pairs: pairs of one class at or above that of influence, which meet the condition.
+      fraction: subset fraction of the trials, as drawn.
+      accuracy: mean test accuracy of the models.
+      accuracy_sd: standard deviation of the test accuracy over trials.
+      memorized: number of training examples at or above the threshold of memorization.
+      pairs: number of pairs of one class that meet the condition and are at or above the threshold
+        of influence.
     """
 
     name: str
@@ -61,7 +62,7 @@ class Side:
 
 
 def describe(side: Side) -> str:
-    """A side in one line: its trials, selected pairs and accuracy."""
+    """Describes a side in one line: its trials, selected pairs and accuracy."""
     return (
         f"{side.name}: {side.trials:,} trials, {side.pairs:,} pairs, accuracy {side.accuracy:.2%}"
     )
@@ -72,10 +73,11 @@ class Errors:
     """How far the estimates of the two sides lie apart.
 
     Attributes:
-      compared: how many estimates both sides have.
-      missing: how many they do not: examples that were in every subset of a side, or in none.
-      difference: root mean square difference.
-      expected: what it would be by the sampling variance of the estimates alone.
+      compared: number of estimates that both sides have.
+      missing: number of estimates that a side lacks, because an example was in every one of its
+        subsets, or in none.
+      difference: root mean square difference of the estimates.
+      expected: the root mean square difference that sampling variance alone would give.
     """
 
     compared: int
@@ -89,13 +91,14 @@ class Comparison:
     """Two sides, and how far they agree.
 
     Attributes:
-      first: the side that others are compared with.
-      second: the other.
+      first: the side with which others are compared.
+      second: the other side.
       memorization: agreement of the memorization of training examples.
       influence: agreement of the influence on test examples of the same class.
-      memorization_errors: how far it is apart.
-      influence_errors: likewise.
-      shared_subsets: how many trials of the second side have the subset of a trial of the first.
+      memorization_errors: how far the estimates of memorization lie apart.
+      influence_errors: how far the estimates of influence lie apart.
+      shared_subsets: number of trials of the second side that have the subset of a trial of the
+        first.
     """
 
     first: Side
@@ -109,11 +112,11 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Rule:
-    """What is selected.
+    """The rule by which examples and pairs are selected.
 
     Attributes:
       memorization: least memorization, inclusive.
-      influence: least influence.
+      influence: least influence, inclusive.
       condition: whether influence counts only where the training example is memorized, by each
         side's own estimate, as in Fig. C.2; Fig. C.3 has no such condition.
     """
@@ -130,21 +133,21 @@ def consistency(
     other_inputs: bool = False,
     names: Sequence[str] | None = None,
 ) -> list[Comparison]:
-    """Compares the first run with each other, or the two halves of the only one.
+    """Compares the first run with each other run, or, if there is only one, its two halves.
 
-    Halves take every second trial. Two runs at a time are in memory, twice `t (2 n + n') / 8` bytes
-    each; influence is compared class by class and never held.
+    A half takes every second trial. Two runs at a time are in memory, twice `t (2 n + n') / 8`
+    bytes each; influence is compared class by class and never held as a whole.
 
     Args:
-      predictions: of each run, the folder of its prediction shards and labels.
-      out: receives `consistency.csv`, `J` and `D` over thresholds, and `errors.csv`.
-      rule: what is selected.
+      predictions: for each run, the folder with its prediction shards and labels.
+      out: receives `consistency.csv`, with `J` and `D` over thresholds, and `errors.csv`.
+      rule: the rule of selection.
       other_inputs: whether runs may have been trained on different inputs, such as features of the
         images; labels must agree in any case.
-      names: what the runs are called; None: as the folders that those of predictions lie in.
+      names: names of the runs; None takes the names of the folders that hold `predictions`.
 
     Raises:
-      InputError: if a run cannot be read, is of other data, or `out` cannot be written.
+      InputError: if a run cannot be read or has other data, or if `out` cannot be written.
     """
     first, *others = predictions
     labels = _labels(first)
@@ -170,7 +173,7 @@ def curves(comparison: Comparison, selection: SelectionSettings) -> pd.DataFrame
     """Agreement over thresholds as one table, with the thresholds of `selection`.
 
     Returns:
-      A row for each estimate, `memorization` or `influence`, and threshold; see `Curve`.
+      One row for each estimate (`memorization` or `influence`) and threshold; see `Curve`.
     """
     return pd.concat(
         [
@@ -206,7 +209,7 @@ def _check_same_data(
     prints = [known.dataset_fingerprint for known in (labels, others)]
     if not other_inputs and all(prints) and prints[0] != prints[1]:
         raise InputError(
-            f"{other}: is of other data than {first}: expected fingerprint "
+            f"{other}: this run has other data than {first}: expected fingerprint "
             f"{prints[0].hex()[:16]}, received {prints[1].hex()[:16]}"
         )
     for name in ("train_labels", "test_labels"):

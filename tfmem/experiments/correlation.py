@@ -9,7 +9,7 @@ import numpy as np
 from scipy.stats import bootstrap, rankdata
 
 _RESAMPLES = 1000
-_VALUES = 2**20  # of resamples that are ranked at a time
+_VALUES = 2**20  # values of resamples that are ranked at a time
 
 
 @dataclass(frozen=True)
@@ -17,10 +17,10 @@ class RankCorrelation:
     """Spearman's rank correlation.
 
     Attributes:
-      value: the correlation; NaN of fewer than three examples, or where one side is constant.
-      low: lower end of its 95% interval; NaN likewise.
-      high: upper end.
-      count: examples that both sides have.
+      value: the correlation; NaN if there are fewer than three examples, or one side is constant.
+      low: lower end of its 95% interval; NaN if `value` is.
+      high: upper end of its 95% interval; NaN if `value` is.
+      count: number of examples that both sides have.
     """
 
     value: float
@@ -38,9 +38,9 @@ def rank_correlation(first: np.ndarray, second: np.ndarray, seed: int = 0) -> Ra
     """Spearman's correlation, and its percentile interval by a bootstrap over examples.
 
     Args:
-      first: float `[examples]`; examples with NaN on a side are left out.
-      second: likewise.
-      seed: of the bootstrap.
+      first: float `[examples]`; examples with NaN on either side are left out.
+      second: float `[examples]`.
+      seed: seed of the bootstrap.
     """
     known = ~np.isnan(first) & ~np.isnan(second)
     sides = first[known], second[known]
@@ -56,10 +56,10 @@ def rank_correlation(first: np.ndarray, second: np.ndarray, seed: int = 0) -> Ra
 
 
 def _spearman(first: np.ndarray, second: np.ndarray, axis: int = -1) -> np.ndarray:
-    """Correlation of ranks; 0 of a resample in which a side is constant.
+    """Correlation of ranks; 0 for a resample in which one side is constant.
 
-    SciPy's `spearmanr` takes no resamples along an axis, and the bootstrap takes twice as long with
-    `pearsonr` of ranks.
+    SciPy's `spearmanr` does not accept resamples along an axis, and with `pearsonr` of ranks the
+    bootstrap takes twice as long.
     """
     ranks = [rankdata(side, axis=axis) for side in (first, second)]
     one, other = (of - of.mean(axis=axis, keepdims=True) for of in ranks)

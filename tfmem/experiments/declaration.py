@@ -1,4 +1,4 @@
-"""What an experiment is: everything that its component, command and pages follow from."""
+"""The declaration of an experiment, from which its component, command and pages follow."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ S = TypeVar("S", bound=Settings)
 
 
 class NoSettings(Settings):
-    """The section of an experiment that has nothing to set."""
+    """The section of an experiment without settings."""
 
 
 @dataclass(frozen=True)
 class Asked(Generic[S]):
-    """What is known before anything is trained.
+    """The settings and data that an experiment can check before anything is trained.
 
     Attributes:
       config: all settings.
-      settings: those of the experiment.
+      settings: the settings of the experiment.
       load: loads the examples.
     """
 
@@ -48,15 +48,15 @@ class Asked(Generic[S]):
 
 @dataclass(frozen=True)
 class Given(Generic[S]):
-    """What an experiment is conducted with.
+    """The inputs with which an experiment is conducted.
 
     Attributes:
       run: opens the artifacts that the experiment needs; another one is a LookupError.
       config: the sections that it declares; another one is an UndeclaredError.
-      settings: its own.
-      folder: to work in; if the experiment is stopped, it is conducted again on the same folder.
-      places: where each artifact that it needs is, by the name of its kind.
-      used: folders of those experiments that it uses and that have been begun on the same run.
+      settings: the settings of the experiment.
+      folder: folder to work in; an interrupted experiment is conducted again on the same folder.
+      places: path of each artifact that the experiment needs, by the name of its kind.
+      used: folders of other experiments that this one uses, if they were begun on the same run.
     """
 
     run: Run
@@ -68,7 +68,7 @@ class Given(Generic[S]):
 
     @cached_property
     def dataset(self) -> AnyDataset:
-        """The examples, which are those of the artifacts.
+        """The examples from which the artifacts were made.
 
         Raises:
           InputError: if the artifacts were made with other data.
@@ -82,11 +82,11 @@ class Given(Generic[S]):
         return dataset
 
     def outcome(self, name: str, numbers: tuple[str, ...]) -> Outcome | None:
-        """The outcome of an experiment that is used; None if it has not been conducted.
+        """The outcome of experiment `name`; None if it has not been conducted.
 
         Args:
-          name: of the experiment, one of those in `uses`.
-          numbers: columns of its table that must be there.
+          name: name of an experiment in `uses`.
+          numbers: columns that its table must have.
         """
         folder = self.used.get(name)
         there = folder is not None and (folder / FINDINGS_NAME).exists()
@@ -97,23 +97,24 @@ class Given(Generic[S]):
 class Experiment(Generic[S]):
     """The declaration of an experiment.
 
-    Artifact, component and its version, command, section of the page and documentation follow.
+    The artifact, the component with its version, the command, the section of the page and the
+    documentation follow from it.
 
     Attributes:
-      name: of the command, of its folder and of its component.
-      question: that it answers; the title of its figure.
-      source: where the question is from.
-      settings: what its section of the configuration, `experiments.<section>`, holds.
-      needs: kinds of artifacts that it reads; where memorization is all of it, that of one model
-        does as well.
-      sections: of the configuration, those that decide its outcome, beside its own.
-      conduct: the work.
-      draw: the figure of its table.
-      checks: what is asked of settings and data before anything is trained.
-      uses: names of experiments whose outcome it reads if it is there.
-      followed_by: names of experiments that the command goes on with, where there is a run.
-      formerly: what it was called, which the command and the page of an old run still understand.
-      section: of the configuration; by default the name with underscores.
+      name: name of the experiment in the command line, of its folder and of its component.
+      question: the question that it answers, which is also the title of its figure.
+      source: the publication that asks the question.
+      settings: class of the settings in its section of the configuration, `experiments.<section>`.
+      needs: kinds of artifacts that it reads; if it needs only memorization, the memorization of
+        one model does as well.
+      sections: sections of the configuration that decide its outcome, beside its own.
+      conduct: the function that does the work.
+      draw: the function that draws the figure of its table.
+      checks: checks of settings and data before anything is trained.
+      uses: names of experiments whose outcomes it reads if they exist.
+      followed_by: names of experiments that the command conducts next, if there is a run.
+      formerly: an earlier name, which the command and the page of an old run still understand.
+      section: name of its section of the configuration; by default the name with underscores.
     """
 
     name: str
@@ -158,14 +159,14 @@ class Experiment(Generic[S]):
         return Given(Run(needed), config, settings, folder, needed, used)
 
     def check(self, config: Config, data: Callable[[], AnyDataset]) -> None:
-        """Makes sure that the experiment can be conducted.
+        """Refuses settings or data with which the experiment cannot be conducted.
 
         Args:
           config: the settings.
-          data: loads the examples; it is called only if the experiment asks something of them.
+          data: loads the examples; called only if the experiment checks them.
 
         Raises:
-          InputError: naming what is missing.
+          InputError: if a check fails; the error says what is missing.
         """
         asked = Asked(config, self.settings_in(config), data)
         for check in self.checks:
@@ -173,7 +174,7 @@ class Experiment(Generic[S]):
 
 
 class _Needed(dict[str, Path]):
-    """Places of artifacts by name."""
+    """Paths of artifacts by name; a name that was not declared is a LookupError."""
 
     def __init__(self, experiment: str, places: Mapping[str, Path]) -> None:
         super().__init__(places)

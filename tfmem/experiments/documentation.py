@@ -1,4 +1,4 @@
-"""Writes the page of the documentation that follows from the declarations of experiments.
+"""Writes the page of documentation that follows from the declarations of experiments.
 
 python -m tfmem.experiments.documentation docs/experiments.md
 """
@@ -66,7 +66,7 @@ def _settings(each: Experiment[Any]) -> list[str]:
 
 
 def _attributes(kind: type) -> dict[str, str]:
-    """What the docstring of a class says of each attribute."""
+    """The description of each attribute in the docstring of a class."""
     _, _, text = inspect.cleandoc(kind.__doc__ or "").partition("Attributes:\n")
     found = re.findall(r"^  (\w+): (.*(?:\n    .*)*)", text, re.MULTILINE)
     return {name: " ".join(said.split()) for name, said in found}

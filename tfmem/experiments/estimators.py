@@ -1,6 +1,6 @@
 """How near does self-influence come to the subsampled estimator, and what does either cost?
 
-Zheng & Jiang (2022) took self-influence for memorization without the comparison.
+Zheng & Jiang (2022) use self-influence as memorization without this comparison.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ _TOP = 0.1
 
 
 def estimators(given: Given[NoSettings]) -> Outcome:
-    """Compares self-influence with the trials of a run; trains nothing.
+    """Compares self-influence with the trials of a run, without training anything.
 
     Args:
-      given: trials, how long each took, and self-influence.
+      given: the trials, the time that each took, and self-influence.
 
     Returns:
-      What `compare` does.
+      The outcome of `compare`.
     """
     run, kept = given.run, given.places[SelfInfluence.name]
     found = run.memorization["memorization"].to_numpy(float)
@@ -65,17 +65,17 @@ def compare(
     self_influence: np.ndarray,
     cost: str,
 ) -> Outcome:
-    """Ranks of examples by self-influence, and by trials on random subsets.
+    """Compares the ranks of examples by self-influence with those by trials on random subsets.
 
     Args:
-      threshold: least memorization of an example that is memorized.
+      threshold: memorization from which an example counts as memorized.
       labels: int64 `[num_train]`.
-      records: begins to read the run's trials.
-      self_influence: float `[num_train]`; NaN where it is not known.
-      cost: what either took, in a sentence.
+      records: returns an iterator over the run's trials.
+      self_influence: float `[num_train]`; NaN if it is not known.
+      cost: a sentence on the cost of both estimators.
 
     Returns:
-      A row for each example: `index`, `label`, `self_influence`, `memorization` by the trials,
+      One row for each example: `index`, `label`, `self_influence`, `memorization` by the trials,
       `memorization_of_probability` if records have probabilities, and whether the example is
       `memorized`, by how often models are right.
 
@@ -105,7 +105,7 @@ def compare(
 
 
 def _of(trials: Summed) -> dict[str, np.ndarray]:
-    """What self-influence is compared with."""
+    """The estimates from trials with which self-influence is compared, by name."""
     found = {"memorization": trials.memorization}
     if trials.confidence_memorization is not None:
         found["memorization_of_probability"] = trials.confidence_memorization
@@ -122,7 +122,7 @@ def _correlation(
     )
     if not among > 0:
         return f"{said} Two halves of the trials do not agree: there are too few."
-    # Spearman & Brown: of a score without errors, from how far two halves agree.
+    # Spearman & Brown: the correlation that a score without errors would have.
     best = np.sqrt(2 * among / (1 + among))
     return (
         f"{said} Two halves of the trials agree by {among:.2f}: their noise allows {best:.2f} at "
@@ -131,7 +131,7 @@ def _correlation(
 
 
 def _areas(name: str, score: np.ndarray, reference: np.ndarray, threshold: float) -> list[str]:
-    """How well self-influence finds what is memorized, and the top 10%."""
+    """Sentences on how well self-influence finds the memorized examples, and the top 10%."""
     known = ~np.isnan(score) & ~np.isnan(reference)
     score, reference = score[known], reference[known]
     size = max(1, round(_TOP * len(reference)))
@@ -162,10 +162,10 @@ _NAMES = {
 
 
 def estimators_figure(table: pd.DataFrame, _: object) -> Figure:
-    """Each example by both, for correctness and for probability; on the line they are equal.
+    """Draws memorization over self-influence for each example; both are equal on the line.
 
     Args:
-      table: of `compare`.
+      table: the table of `compare`.
     """
     names = [name for name in _NAMES if name in table.columns]
     figure = new_figure(5 * len(names), 4.6)

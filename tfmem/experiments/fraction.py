@@ -32,12 +32,12 @@ from tfmem.store.shards import shards_in
 
 
 class FractionSettings(Settings):
-    """Runs with other subset fractions.
+    """Which subset fractions are compared.
 
     Attributes:
-      fractions: those that are compared.
-      trials: of each.
-      planned_trials: for which numbers of trials the best fraction is asked for.
+      fractions: the subset fractions `m/n`.
+      trials: number of trials of each fraction.
+      planned_trials: the best fraction is found for each of these numbers of trials.
     """
 
     fractions: Annotated[
@@ -52,10 +52,10 @@ class FractionSettings(Settings):
     )
 
 
-ERROR = "rmse_"  # columns of the table that begin so say for how many trials
-COLUMNS = "index", "leave_one_out", "leave_one_out_variance"  # of leave-one-out's table
+ERROR = "rmse_"  # prefix of columns of the table, which a number of trials follows
+COLUMNS = "index", "leave_one_out", "leave_one_out_variance"  # columns of leave-one-out's table
 _RESAMPLES = 2_000
-_VALUES = 2**18  # of resamples that are drawn at a time
+_VALUES = 2**18  # values of resamples that are drawn at a time
 
 
 @dataclass(frozen=True)
@@ -66,8 +66,8 @@ class Estimates:
       value: the estimates.
       stderr: their standard errors, never 0.
       variance: unbiased estimates of their variance.
-      trials: how many trials did not diverge.
-      accuracy: mean test accuracy of those.
+      trials: number of trials that did not diverge.
+      accuracy: mean test accuracy of these trials.
     """
 
     value: np.ndarray
@@ -79,13 +79,13 @@ class Estimates:
 
 @dataclass(frozen=True)
 class Reference:
-    """What estimates are compared with.
+    """The memorization with which estimates are compared.
 
     Attributes:
-      name: what it is called.
-      index: int64 `[examples]`, the training examples that it has.
-      value: float64 `[examples]`, their memorization.
-      variance: float64 `[examples]`, unbiased estimates of its variance.
+      name: name of the reference.
+      index: int64 `[examples]`, the training examples whose memorization is known.
+      value: float64 `[examples]`, the memorization of these examples.
+      variance: float64 `[examples]`, unbiased estimates of the variance of `value`.
     """
 
     name: str
@@ -95,19 +95,19 @@ class Reference:
 
 
 def fraction(given: Given[FractionSettings]) -> Outcome:
-    """Errors of memorization by subset fraction, and the best fraction by number of trials.
+    """Measures errors of memorization by subset fraction, and finds the best fraction.
 
     Args:
-      given: leave-one-out, if it has been conducted: estimates are compared with its table, else
-        with those of the largest fraction, on all examples.
+      given: the outcome of leave-one-out, if it was conducted. Estimates are compared with its
+        table, or else, on all examples, with the estimates of the largest fraction.
 
     Returns:
-      A row for each fraction: how many `trials`, their `accuracy`, how many examples are
-      `memorized`, the median standard error of all (`stderr`) and of those (`stderr_memorized`);
-      and over the `examples` that the `reference` has the mean difference from it (`bias`, with
-      `bias_stderr`), the root mean square difference that is not noise (`distance`, with the ends
-      of its 95% interval; 0 if differences are smaller than their noise), the root mean variance
-      (`noise`), and the root mean square error of as many trials as the column says.
+      One row for each fraction: the number of `trials`, their `accuracy`, the number of `memorized`
+      examples, and the median standard error of all examples (`stderr`) and of the memorized ones
+      (`stderr_memorized`). Over the `examples` of the `reference` it holds the mean difference
+      (`bias`, with `bias_stderr`), the root mean square difference beyond noise (`distance`, with
+      the ends of its 95% interval; 0 if differences are smaller than their noise), the root mean
+      variance (`noise`), and columns with the root mean square error for each number of trials.
     """
     shares = sorted(set(given.settings.fractions))
     found = [_estimate(given, share) for share in shares]
@@ -125,7 +125,7 @@ def fraction(given: Given[FractionSettings]) -> Outcome:
 
 
 def _estimate(given: Given[FractionSettings], share: float) -> Estimates:
-    """Trains a run of a fraction, with a seed of its own, and counts it in memory."""
+    """Trains a run with the fraction `share` and a seed of its own, and estimates in memory."""
     own = with_trials(
         independent(given.config, round(share * 10**9)),
         given.settings.trials,
@@ -163,11 +163,11 @@ def _compare(
     apart = np.array([each.value[index] for each in found]) - reference.value[known]
     squared = apart**2 - noise - reference.variance[known]
     if reference.name != "leave-one-out":
-        squared[-1] = 0  # it is compared with itself
+        squared[-1] = 0  # the largest fraction is compared with itself
     one_trial = noise * np.array([each.trials for each in found])[:, None]
 
     def errors(chosen: np.ndarray) -> np.ndarray:
-        """Mean squared errors over chosen examples `[..., examples]`: [..., fractions, planned]."""
+        """Mean squared errors over examples `[..., examples]`: `[..., fractions, planned]`."""
         bias = np.maximum(np.moveaxis(squared[:, chosen].mean(axis=-1), 0, -1), 0)
         spread = np.moveaxis(one_trial[:, chosen].mean(axis=-1), 0, -1)
         return np.asarray(bias[..., None] + spread[..., None] / planned)
@@ -177,7 +177,7 @@ def _compare(
     best = error.argmin(axis=0)
 
     def is_best(chosen: np.ndarray, axis: int = -1) -> np.ndarray:
-        """Whether the same fractions are best for chosen examples: `[planned, ...]`."""
+        """Whether the same fractions are best for some examples: `[planned, ...]`."""
         return np.asarray(errors(chosen).argmin(axis=-2) == best, np.float64).T
 
     again = bootstrap(
@@ -239,10 +239,10 @@ _MARKS = "osD^vPX*"
 
 
 def fraction_figure(table: pd.DataFrame, _: object) -> Figure:
-    """Error by fraction for several numbers of trials; its two parts; examples memorized.
+    """Draws the error by fraction, its two parts, and the number of memorized examples.
 
     Args:
-      table: of `fraction`.
+      table: the table of `fraction`.
     """
     figure = new_figure(11, 3.8)
     total, parts, counts = figure.subplots(1, 3)

@@ -1,4 +1,4 @@
-"""What gradients say of training examples: their norms, and self-influence."""
+"""Scores of training examples by gradients: their norms, and self-influence."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ NORM_SECONDS, SELF_INFLUENCE_SECONDS = "norm_seconds", "self_influence_seconds"
 class GradientProbe:
     """Scores of one model by gradients of its trained variables; see `Probe`.
 
-    Says `early_norm` and, after the last epoch, `norm`, the lengths of the gradients of each
-    example's cross entropy (Paul et al. 2021, Def. 2.1, for one model: GraNd), float64
-    `[num_train]`; `self_influence` (`tfmem.influence`, solver `fast`), NaN if the solver
-    refuses; and the seconds of both after the last epoch, without the tracing of programs.
+    The scores are `early_norm` and, after the last epoch, `norm`, the lengths of the gradients of
+    each example's cross entropy (Paul et al. 2021, Def. 2.1, for one model: GraNd), float64
+    `[num_train]`; `self_influence` (`tfmem.influence`, solver `fast`), NaN if the solver refuses
+    the model; and the seconds that both took after the last epoch, without tracing programs.
     """
 
     def __init__(self, config: Config, dataset: AnyDataset, early: int) -> None:
-        """Takes what models are trained on.
+        """Takes the settings and the data that models are trained with.
 
         Args:
           config: model and recipe.
           dataset: the examples, in memory.
-          early: the epoch of `early_norm`, from 0.
+          early: the epoch of `early_norm`, counted from 0.
 
         Raises:
           InputError: if the data set is streamed.
@@ -55,7 +55,7 @@ class GradientProbe:
         data, said = self._dataset, dict[str, np.ndarray]()
         model = build(self._config.model, data.input_shape, len(data.class_names))
         variables = [*model.trainable_variables, *model.non_trainable_variables]
-        for variable, value in zip(variables, values, strict=False):  # then follow velocities
+        for variable, value in zip(variables, values, strict=False):  # velocities follow
             variable.assign(value)
         inputs = data.train_images.astype(np.float32) / data.white
         decay = self._config.training.weight_decay

@@ -1,4 +1,4 @@
-"""Would other trials find the same (Feldman & Zhang 2020, App. C.1)? The halves of a run say."""
+"""Would other trials find the same (Feldman & Zhang 2020, App. C.1)? Compares halves of a run."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from tfmem.store.artifacts import Predictions
 
 
 def halves(given: Given[NoSettings]) -> Outcome:
-    """Compares every second trial of a run with the others.
+    """Compares every second trial of a run with the other trials.
 
     Args:
       given: the run's predictions; the folder receives `consistency.csv` and `errors.csv`.
 
     Returns:
-      Agreement of the two over thresholds; see `tfmem.experiments.consistency.curves`.
+      The agreement of both halves over thresholds; see `tfmem.experiments.consistency.curves`.
 
     Raises:
       InputError: if the run has fewer than 4 trials.

@@ -22,27 +22,27 @@ from tfmem.store.artifacts import Memorization
 
 
 class InstancesSettings(Settings):
-    """Most and least memorized examples (Zheng & Jiang 2022, Tables 2 and 3).
+    """How many examples are shown as most and least memorized (Zheng & Jiang 2022, Tables 2, 3).
 
     Attributes:
-      count: of either kind, for each class.
+      count: number of the most memorized, and of the least memorized, examples of each class.
     """
 
     count: Positive = 3
 
 
-_SAID = 160  # letters of a text in the findings
+_SAID = 160  # letters of a text that the findings show
 
 
 def instances(given: Given[InstancesSettings]) -> Outcome:
-    """The first and the last of each class by memorization; of equal ones some at random.
+    """Finds the most and the least memorized examples of each class; ties are broken at random.
 
     Args:
       given: memorization; examples with NaN are left out.
 
     Returns:
-      A row for each: `class`, `end` (`top` or `bottom`), `index`, `memorization`, and its
-      sentences as `text`, empty where examples are no texts.
+      One row for each of these examples: `class`, `end` (`top` or `bottom`), `index`,
+      `memorization`, and its sentences as `text`, which is empty if examples are no texts.
     """
     dataset, count = given.dataset, given.settings.count
     memorization = given.run.memorization["memorization"].to_numpy(float)
@@ -62,7 +62,7 @@ def instances(given: Given[InstancesSettings]) -> Outcome:
 
 
 def _findings(table: pd.DataFrame) -> tuple[str, ...]:
-    """Of each class the first of either end."""
+    """Sentences on the most and the least memorized example of each class."""
     said = []
     for name, rows in table.groupby("class", sort=False):
         for what, end in (("Most", "top"), ("Least", "bottom")):
@@ -79,21 +79,19 @@ _ENDS = {"top": ("memorized most", VERMILION), "bottom": ("memorized least", BLU
 
 
 def instances_figure(table: pd.DataFrame, given: Given[InstancesSettings]) -> Figure:
-    """Texts as a table, images as a gallery."""
+    """Draws texts as a table, and images as a gallery."""
     if isinstance(given.dataset, TextDataset):
         return texts_figure(table)
     return ends_gallery(Pictures(given.dataset, "train"), table)
 
 
 def texts_figure(table: pd.DataFrame) -> Figure:
-    """Texts under the name of their class, with index and memorization.
+    """Draws texts under the name of their class, with index and memorization.
 
     Args:
-      table: of `instances`.
+      table: the table of `instances`.
     """
-    lines: list[
-        tuple[float, str, str, str, bool]
-    ] = []  # from the top: place, texts, color, heading
+    lines: list[tuple[float, str, str, str, bool]] = []  # place from the top, texts, color, heading
     at = 0.5
     for (name, end), rows in table.groupby(["class", "end"], sort=False):
         what, color = _ENDS[str(end)]

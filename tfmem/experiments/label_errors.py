@@ -1,6 +1,6 @@
-"""How well does memorization find wrong labels, compared with what costs less?
+"""How well does memorization find wrong labels, compared with cheaper scores?
 
-Labels were replaced at random (`dataset.label_noise`), so that it is known which are wrong.
+Labels are replaced at random (`dataset.label_noise`), so that the wrong ones are known.
 """
 
 from __future__ import annotations
@@ -43,9 +43,10 @@ class LabelErrorSettings(Settings):
     """How wrong labels are looked for.
 
     Attributes:
-      noise: share of the labels that is replaced, if the run's own data have none that were.
-      trials: models trained on those data; None is as many as the run has.
-      folds: models of the cross-validation that is a baseline.
+      noise: share of the labels that is replaced, unless labels of the run are replaced already.
+      trials: number of models trained on the data with replaced labels; None is as many as the run
+        has.
+      folds: number of models of the cross-validation that serves as baseline.
     """
 
     noise: Annotated[float, Field(gt=0, lt=1)] = 0.1
@@ -54,18 +55,18 @@ class LabelErrorSettings(Settings):
 
 
 MEMORIZATION = "memorization"
-_SHARES = (0.1, 0.25, 0.5, 1.0)  # of as many examples as there are wrong labels
+_SHARES = (0.1, 0.25, 0.5, 1.0)  # shares of the number of wrong labels
 _LOOKS = 60  # points of a curve
 
 
 def label_errors(given: Given[LabelErrorSettings]) -> Outcome:
-    """Finds wrong labels of the run, or of a run of its own if labels are as they were in it.
+    """Finds wrong labels of the run, or of a new run if no labels of the run were replaced.
 
     Args:
       given: the run's predictions.
 
     Returns:
-      What `find_wrong` does.
+      The outcome of `find_wrong`.
     """
     settings, config = given.settings, given.config
     if given.dataset.clean_train_labels is not None:
@@ -82,26 +83,27 @@ def label_errors(given: Given[LabelErrorSettings]) -> Outcome:
 def find_wrong(
     config: Config, number: int, dataset: AnyDataset, trials: Summed, out: Path
 ) -> Outcome:
-    """Ranks training examples by memorization, and by baselines, and counts the wrong labels.
+    """Ranks training examples by memorization and by baselines, and counts the wrong labels.
 
-    Baselines are one minus the probability of the label: of one model trained on everything (the
-    loss after training ranks alike), of the same model averaged over its epochs, of the models of a
-    cross-validation that left the example out, of all trials that did; and confident learning
-    (Northcutt et al. 2021) on the folds, if `cleanlab` is installed.
+    Most baselines are one minus the probability of the label: by one model trained on all examples
+    (its loss after training gives the same ranks), by the same model in the mean over its epochs,
+    by the model of a cross-validation that left the example out, and by all trials that left it
+    out. Another is confident learning (Northcutt et al. 2021) on the folds, if `cleanlab` is
+    installed.
 
     Args:
       config: model, recipe and seed.
-      number: of folds of the cross-validation.
+      number: number of folds of the cross-validation.
       dataset: the examples, with `clean_train_labels`.
       trials: sums over trials on these examples.
-      out: folder for the baselines' models; a call that was stopped is continued.
+      out: folder for the baselines' models, in which an interrupted call continues.
 
     Returns:
-      A row for each way of ranking and number of examples looked at: `trainings` it costs, area
-      under the ROC curve `auc` with 95% interval, how much it is `behind` memorization's with 95%
-      interval (`behind_low`, `behind_high`, a paired bootstrap over examples), and of the first
-      `looked_at` examples how many labels are wrong (`found`), `precision`, `recall` and
-      `false_alarms`, the share of the right labels.
+      One row for each way of ranking and number of examples looked at: the number of `trainings` it
+      costs; the area under the ROC curve, `auc`, with its 95% interval; how far this area is
+      `behind` that of memorization, with its 95% interval (`behind_low`, `behind_high`, a paired
+      bootstrap over examples); and, for the first `looked_at` examples, the number of wrong labels
+      (`found`), `precision`, `recall`, and the share of all right labels (`false_alarms`).
 
     Raises:
       InputError: if no labels, or all, were replaced.
@@ -127,7 +129,7 @@ def find_wrong(
 
 
 def _folds(config: Config, folds: int, count: int) -> np.ndarray:
-    """Which examples each fold leaves out, int64 0 or 1 `[folds, num_train]`."""
+    """Marks the examples that each fold leaves out, int64 0 or 1 `[folds, num_train]`."""
     place = np.empty(count, np.int64)
     place[draw(config, count, 1)] = np.arange(count) % folds
     return (place == np.arange(folds)[:, None]).astype(np.int64)
@@ -136,7 +138,7 @@ def _folds(config: Config, folds: int, count: int) -> np.ndarray:
 def _scores(
     trials: Summed, models: Dynamics, held_out: np.ndarray, labels: np.ndarray
 ) -> dict[str, tuple[np.ndarray, int]]:
-    """Scores, high where a label is suspicious, and how many trainings each costs."""
+    """Scores, which are high for suspicious labels, and the number of trainings each costs."""
     cost, folds = trials.counts.num_trials, len(models.probabilities) - 1
     scores = {MEMORIZATION: (trials.memorization, cost)}
     if trials.confidence_memorization is not None and trials.held_out_confidence is not None:
@@ -156,7 +158,7 @@ def _scores(
 def _confident_learning(
     labels: np.ndarray, held_out: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray] | None:
-    """Cleanlab's scores, and which labels it holds for wrong; None if it is not installed."""
+    """Cleanlab's scores, and the labels that it calls wrong; None if it is not installed."""
     try:
         from cleanlab.filter import find_label_issues
         from cleanlab.rank import get_label_quality_scores
@@ -172,7 +174,7 @@ def _confident_learning(
 def _table(
     scores: dict[str, tuple[np.ndarray, int]], wrong: np.ndarray, order: np.ndarray
 ) -> pd.DataFrame:
-    """See `find_wrong`; equal scores are looked at in a random order."""
+    """The table of `find_wrong`; examples with equal scores are looked at in a random order."""
     values = [score for score, _ in scores.values()]
     found, (behind_low, behind_high) = areas(values, wrong), behind_first(values, wrong)
     total = int(wrong.sum())
@@ -246,14 +248,14 @@ _STYLES = tuple(
         strict=True,
     )
 )
-_FALSE_ALARMS = 0.2  # up to which the ROC curve is drawn
+_FALSE_ALARMS = 0.2  # share of false alarms up to which the ROC curve is drawn
 
 
 def label_errors_figure(table: pd.DataFrame, _: object) -> Figure:
-    """ROC curves, and precision over the number of labels looked at.
+    """Draws ROC curves, and precision over the number of labels looked at.
 
     Args:
-      table: of `find_wrong`.
+      table: the table of `find_wrong`.
     """
     figure = new_figure(9, 5.6)
     left, right = (plain(axes) for axes in figure.subplots(1, 2))

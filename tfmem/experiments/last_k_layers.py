@@ -1,9 +1,9 @@
 """In which layers does memorization happen?
 
 Feldman & Zhang (2020, Sec. 3) train only the last layer on subsets, above a representation learned
-from everything, and find next to none of the memorized examples. A reviewer asked where, in the
-last two, three, … layers, memorization then is. It is by correctness here, whatever the statistic
-of the run.
+from all examples, and find next to none of the memorized examples. A reviewer asked in which of the
+last two, three, … layers memorization happens. Memorization here is by correctness, whatever the
+statistic of the run.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ from tfmem.store.artifacts import Predictions
 
 
 def blocks(asked: Asked[LayersSettings]) -> None:
-    """The network has as many blocks as `experiments.layers.depths` asks for, and one more."""
+    """Refuses a network that has no more blocks than `experiments.layers.depths` names."""
     dataset = asked.dataset
     if isinstance(dataset, TextDataset):
-        return  # whose networks depend on what is frozen
+        return  # the network of an encoder depends on its frozen layers
     import_tensorflow()
     from tfmem.models import build
     from tfmem.models.tails import cut
@@ -42,18 +42,19 @@ def blocks(asked: Asked[LayersSettings]) -> None:
 
 
 def last_k_layers(given: Given[LayersSettings]) -> Outcome:
-    """How many of the memorized examples are found by training only the last blocks.
+    """Counts the memorized examples that training only the last blocks recovers.
 
     Args:
       given: the run's predictions.
 
     Returns:
-      A row for each depth, and one, of depth NaN, for the whole network: there one half of the
-      run's trials is the truth for the other half. `memorized` are the examples found at this
-      depth, `recovered` those that the whole network memorizes too, `share` of all `expected`, with
-      its 95% interval from `low` to `high` (Wilson's); `difference` is the mean absolute difference
-      of the estimates over examples memorized by either; `pairs` and `pairs_unconditioned` those
-      with influence, with and without a memorized training example.
+      One row for each depth, and one, with depth NaN, for the whole network, in which one half of
+      the run's trials is the truth for the other half. `memorized` is the number of examples that
+      are memorized at this depth, `recovered` the number that the whole network memorizes, too, and
+      `share` their share of all `expected`, with Wilson's 95% interval from `low` to `high`.
+      `difference` is the mean absolute difference of the estimates over examples that either
+      memorizes; `pairs` and `pairs_unconditioned` are numbers of pairs with influence, with and
+      without the condition that the training example is memorized.
     """
     config, predictions = given.config, given.run.predictions
     depths = sorted(given.settings.depths)
@@ -105,10 +106,10 @@ def _blocks(depth: float) -> str:
 
 
 def last_k_layers_figure(table: pd.DataFrame, _: object) -> Figure:
-    """Share of the memorized examples that training the last blocks recovers, over their number.
+    """Draws the share of memorized examples that training the last blocks recovers, by depth.
 
     Args:
-      table: of `last_k_layers`.
+      table: the table of `last_k_layers`.
     """
     figure = new_figure(6, 5.5)
     above, below = (

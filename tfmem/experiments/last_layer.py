@@ -1,8 +1,8 @@
 """Does the last layer memorize (Feldman & Zhang 2020, Sec. 3 and Fig. C.3)?
 
-The paper trains only the last layer on subsets, above a representation learned from everything, and
-finds next to none of the memorized examples. Both are by correctness here, whatever the statistic
-of the run.
+The paper trains only the last layer on subsets, above a representation learned from all examples,
+and finds next to none of the memorized examples. Both estimates here are by correctness, whatever
+the statistic of the run.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from tfmem.store.artifacts import Predictions
 
 
 def last_layer(given: Given[LayersSettings]) -> Outcome:
-    """The estimates of the last layer alone against those of the whole network.
+    """Compares the estimates of the last layer alone with those of the whole network.
 
     Args:
       given: the run's predictions.
 
     Returns:
-      Agreement of the two over thresholds, as `consistency` has it, with the threshold of
-      `selection`; influence is not conditioned on memorization, as in Fig. C.3. In every row
-      `last_trials`, `last_accuracy`, `last_accuracy_sd`, `last_memorized` and `last_pairs`.
+      The agreement of both over thresholds, like that of `consistency`, with the thresholds of
+      `selection`; influence is not conditioned on memorization, as in Fig. C.3. Every row also
+      holds `last_trials`, `last_accuracy`, `last_accuracy_sd`, `last_memorized` and `last_pairs`.
     """
     config = given.config
     folder = retrain(config, given.settings, given.dataset, (1,), given.folder)[1]

@@ -1,8 +1,9 @@
 """Do subsampled estimates agree with training again without one example?
 
-The subsampled estimate of memorization compares models on 70% of the data; leave-one-out, the
-definition (Feldman & Zhang 2020, eq. 1), models on all of it and on all but one example. Here it is
-measured directly, for examples spread over the range of memorization.
+The subsampled estimate of memorization compares models trained on 70% of the data. Leave-one-out,
+the definition (Feldman & Zhang 2020, eq. 1), compares models trained on all data with models
+trained without one example. This experiment measures leave-one-out directly, for examples spread
+over the range of memorization.
 """
 
 from __future__ import annotations
@@ -31,12 +32,12 @@ from tfmem.store.predictions import TrialRecord
 
 
 class LeaveOneOutSettings(Settings):
-    """Training again without single examples.
+    """How often models are trained again without one example.
 
     Attributes:
-      examples: how many, spread over the range of memorization.
-      repeats: models trained without each of them.
-      repeats_with: models trained on everything, which all examples share.
+      examples: number of examples that are left out, spread over the range of memorization.
+      repeats: number of models trained without each of these examples.
+      repeats_with: number of models trained on all examples, which all comparisons share.
     """
 
     examples: Annotated[int, Field(ge=4)] = 60
@@ -44,11 +45,11 @@ class LeaveOneOutSettings(Settings):
     repeats_with: Annotated[int, Field(ge=2)] = 200
 
 
-_WITH = 1  # of the models on everything, whose seeds are not those of the models without
+_WITH = 1  # key of the seeds of models on all examples, which differ from those of the others
 
 
 def correctness(asked: Asked[LeaveOneOutSettings]) -> None:
-    """Estimates are of how often models are right."""
+    """Refuses estimates that are not of how often models are right."""
     _check_statistic(asked.config.estimation.statistic)
 
 
@@ -61,20 +62,20 @@ def _check_statistic(statistic: str) -> None:
 
 
 def leave_one_out(given: Given[LeaveOneOutSettings]) -> Outcome:
-    """Memorization of chosen examples by leave-one-out, beside the estimate.
+    """Measures the memorization of chosen examples by leave-one-out, beside their estimates.
 
-    Examples are chosen by their estimate, so a little of the distance between the two at the top
-    and at the bottom is the estimate's noise.
+    Examples are chosen by their estimates, so a little of the difference at the top and at the
+    bottom is noise of the estimate.
 
     Args:
-      given: memorization, and the trials that it is from.
+      given: memorization, and the trials from which it was estimated.
 
     Returns:
-      A row for each chosen example: its `index`, as what it was chosen (`choice`), its `estimate`
-      and `leave_one_out`, each with a standard error (`_stderr`, never 0, as of all estimates) and
-      an unbiased estimate of its variance (`_variance`, 0 where all models agree);
-      `mean_variance`, the same in all rows, is that of the mean difference of the two over these
-      examples, which share their models.
+      One row for each chosen example: its `index`, the reason for which it was chosen (`choice`),
+      and its `estimate` and `leave_one_out`, each with a standard error (`_stderr`, never 0, as for
+      all estimates) and an unbiased estimate of its variance (`_variance`, 0 if all models agree).
+      `mean_variance`, the same in all rows, is the variance of the mean difference of both over
+      these examples, which share their models.
 
     Raises:
       InputError: if there are fewer than three examples with an estimate, or estimates are not of
@@ -122,7 +123,7 @@ def leave_one_out(given: Given[LeaveOneOutSettings]) -> Outcome:
 
 
 def comparison(table: pd.DataFrame) -> NoisyComparison:
-    """How far the leave-one-out of a table follows its estimates."""
+    """How far the column `leave_one_out` of a table follows its column `estimate`."""
     names = "estimate", "leave_one_out"
     values = [table[name].to_numpy(float) for name in names]
     noise = [table[f"{name}_variance"].to_numpy(float) for name in names]
@@ -131,14 +132,15 @@ def comparison(table: pd.DataFrame) -> NoisyComparison:
 
 
 def _mean_variance(records: Iterable[TrialRecord], index: np.ndarray) -> float:
-    """Variance of the mean of the estimates of some examples, as trials and subsets vary.
+    """Variance, over trials and subsets, of the mean of the estimates of some examples.
 
-    Each trial moves the mean by the mean of its residuals, those of the trials with an example over
-    the number of these, less those of the trials without (the infinitesimal jackknife).
+    It is computed by the infinitesimal jackknife. For each example a trial has a residual, divided
+    by the number of trials with the example if the trial is one of these, and else by minus the
+    number of the others; the trial moves the mean by the mean of these quotients.
 
     Args:
-      records: of all trials.
-      index: int64 `[chosen]`.
+      records: the records of all trials.
+      index: int64 `[chosen]`, the examples.
     """
     masks, right = [], []
     for record in records:
@@ -165,10 +167,11 @@ def _of_mean(values: np.ndarray) -> float:
 
 
 def _choose(config: Config, estimates: np.ndarray, count: int) -> dict[int, str]:
-    """Examples, each with what it was chosen as.
+    """Chooses examples, and returns the reason for each.
 
-    A sixth each are those with the highest estimates (`top`) and the lowest (`bottom`), half those
-    nearest to levels evenly spaced between them (`middle`), and the others `random`; or `all`.
+    One sixth has the highest estimates (`top`), one sixth the lowest (`bottom`), one half is
+    nearest to levels that are evenly spaced in between (`middle`), and the others are `random`. If
+    there are no more than `count` examples, the reason is `all`.
     """
     ranked = np.argsort(-estimates, kind="stable")[: int((~np.isnan(estimates)).sum())]
     ends, middle = max(count // 6, 1), count // 2
@@ -187,7 +190,7 @@ def _choose(config: Config, estimates: np.ndarray, count: int) -> dict[int, str]
 
 
 def _counts(rows: pd.DataFrame) -> Samples:
-    """How often models were right, and how many there are, with the example and without."""
+    """Numbers of models, and of right ones, with the example and without it."""
     share_in, num_in, share_out, num_out = (
         rows[name].to_numpy(float) for name in ("accuracy_in", "n_in", "accuracy_out", "n_out")
     )
@@ -199,7 +202,7 @@ def _findings(given: Given[LeaveOneOutSettings], table: pd.DataFrame) -> tuple[s
     low, high = found.correlation_ci
     slope_low, slope_high = found.slope_ci
     middle = table[table["choice"] == "middle"]
-    alone = middle.drop(columns="mean_variance")  # that is the mean of all
+    alone = middle.drop(columns="mean_variance")  # the column is for the mean over all examples
     within = comparison(alone) if len(middle) > 2 else found
     middle_low, middle_high = within.correlation_ci
     return (
@@ -228,10 +231,10 @@ _CHOICES = {
 
 
 def leave_one_out_figure(table: pd.DataFrame, _: object) -> Figure:
-    """Every chosen example with the standard errors of both, and the line through them.
+    """Draws every chosen example with both standard errors, and the line through them.
 
     Args:
-      table: of `leave_one_out`.
+      table: the table of `leave_one_out`.
     """
     found = comparison(table)
     figure = new_figure(5.6, 5.6)

@@ -1,7 +1,7 @@
 """Do memorized examples have influence, and does an influenced example owe it to one of them?
 
-The correlation of memorization with influence is what a reviewer of Feldman & Zhang (2020) missed;
-that most influenced test examples have a single influencer is in their Sec. 3.
+A reviewer of Feldman & Zhang (2020) missed the correlation of memorization with influence. Their
+Sec. 3 says that most influenced test examples have a single influencer.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ from tfmem.store.artifacts import Influence, Memorization, Predictions, Selected
 
 
 def mem_infl(given: Given[NoSettings]) -> Outcome:
-    """Memorization against the largest influence and the number of influenced test examples.
+    """Compares memorization with the largest influence, and with the number of influenced examples.
 
     Args:
       given: memorization, class-wise influence and selected pairs of a run.
 
     Returns:
-      A row for each training and test example, by `split`, `index` and `label`: `memorization` (NaN
-      of test examples); `largest_influence` that it has on a test example of its class, or that a
-      training example has on it; `above`, with how many that is at least the threshold of
-      selection; `pairs`, the number of selected pairs that it is in. The first two are NaN where
-      there is no estimate.
+      One row for each training and test example, by `split`, `index` and `label`. `memorization` is
+      NaN for test examples. `largest_influence` is the largest influence of a training example on a
+      test example of its class, or of a training example on this test example. `above` is the
+      number of such influences at or above the threshold of selection, `pairs` the number of
+      selected pairs that hold the example. The first two are NaN if there is no estimate.
     """
     run, selection = given.run, given.config.selection
     table = _table(run, selection.influence)
@@ -104,10 +104,10 @@ _BINS = (0.1, 0.25, 0.5, 0.75)
 
 
 def mem_infl_figure(table: pd.DataFrame, _: object) -> Figure:
-    """Largest influence, share of examples that influence any other, number of influencers.
+    """Draws largest influences, shares of examples with influence, and numbers of influencers.
 
     Args:
-      table: of `mem_infl`.
+      table: the table of `mem_infl`.
     """
     train, test = (table[table["split"] == split] for split in ("train", "test"))
     figure = new_figure(11, 4.2)

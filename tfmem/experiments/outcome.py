@@ -1,4 +1,4 @@
-"""What an experiment found, and how it is kept: a table, and sentences with their numbers."""
+"""The outcome of an experiment, which is kept as a table and as sentences with numbers."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ TABLE_NAME, FINDINGS_NAME = "table.csv", "findings.json"
 
 @dataclass(frozen=True)
 class Outcome:
-    """What an experiment found.
+    """The outcome of an experiment.
 
     Attributes:
-      findings: the answer, a sentence with numbers and errors each.
-      table: all numbers, those of the figure included.
-      question: what was asked, in a few words, as the declaration of the experiment has it.
+      findings: the answer in sentences, each with numbers and errors.
+      table: all numbers, including those of the figure.
+      question: the question that the declaration of the experiment asks.
     """
 
     findings: tuple[str, ...]
@@ -42,11 +42,11 @@ def load_outcome(folder: Path, numbers: Sequence[str] = ()) -> Outcome:
     """Reads what `Outcome.save` wrote.
 
     Args:
-      folder: where it is.
-      numbers: columns of the table that must be there, and hold numbers.
+      folder: the folder of the outcome.
+      numbers: columns that the table must have and that hold numbers.
 
     Raises:
-      InputError: if it is not there, or is damaged.
+      InputError: if the outcome does not exist or is damaged.
     """
     source = str(folder / FINDINGS_NAME)
     said = read_object(source)

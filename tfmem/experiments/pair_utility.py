@@ -1,8 +1,8 @@
 """What are the training examples of high-influence pairs worth (Feldman & Zhang 2020, App. C)?
 
-Models are trained on everything, without those examples, and without as many random ones. If high
-influence says what those examples are for, all that is lost without them is lost on the test
-examples that they influence.
+Models are trained on all examples, without the training examples of the pairs, and without as many
+random ones. If high influence shows what these examples are for, all accuracy that is lost without
+them is lost on the test examples that they influence.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from tfmem.store.artifacts import Memorization, Predictions, SelectedPairs
 
 
 class PairUtilitySettings(Settings):
-    """With and without the training examples of the pairs (Feldman & Zhang 2020, App. C).
+    """How many models measure the utility of pairs (Feldman & Zhang 2020, App. C).
 
     Attributes:
-      repeats: models trained on everything, without those examples, and without random ones; the
-        paper has 100.
+      repeats: number of models trained on all examples, as many without the training examples of
+        the pairs, and as many without random ones; the paper trained 100 of each.
     """
 
     repeats: Annotated[int, Field(ge=2)] = 40
@@ -46,17 +46,17 @@ _NO_PAIRS = (
 
 
 def pair_utility(given: Given[PairUtilitySettings]) -> Outcome:
-    """Accuracy with and without the training examples of the pairs, and where the difference is.
+    """Measures accuracy with and without the training examples of the pairs, and where it is lost.
 
     Args:
       given: the selected pairs of a run.
 
     Returns:
-      A row for each way of removing (`none`, `pairs`, `random`: as many, drawn anew for each model)
-      and each set of test `examples` (`all`, `influenced`, `others`): how many are `removed`, the
-      `size` of the set, mean and standard deviation over models of the `accuracy` on it, what is
-      `lost` of the accuracy on `all` test examples by those of the set, and its standard error.
-      Without pairs nothing is trained, and there are no rows.
+      One row for each way of removing (`none`, `pairs`, or as many `random` examples, drawn anew
+      for each model) and each set of test `examples` (`all`, `influenced`, `others`): the number of
+      `removed` examples, the `size` of the set, mean and standard deviation over models of the
+      `accuracy` on it, the part of the accuracy on `all` test examples that is `lost` on the set,
+      and its standard error. Without pairs nothing is trained, and there are no rows.
 
     Raises:
       InputError: if all training examples are in pairs.
@@ -142,10 +142,10 @@ _SETS = {"all": "all test examples", "influenced": "influenced", "others": "othe
 
 
 def pair_utility_figure(table: pd.DataFrame, _: object) -> Figure:
-    """Accuracy on all and on the influenced test examples, and on which of them it is lost.
+    """Draws the accuracy on all and on influenced test examples, and where accuracy is lost.
 
     Args:
-      table: of `pair_utility`.
+      table: the table of `pair_utility`.
     """
     figure = new_figure(11, 3.8)
     if table.empty:

@@ -47,12 +47,12 @@ from tfmem.training.dynamics import Dynamics, follow
 
 
 class ProxySettings(Settings):
-    """What cheaper scores may cost.
+    """How many models the cheaper scores take that are compared with memorization.
 
     Attributes:
-      trainings: models trained on everything that a score is averaged over.
-      trials: of the run, first ones, that a score of subsets is made of; the others are the truth.
-        Numbers above half of the run's are left out.
+      trainings: numbers of models trained on all examples over which a score is averaged.
+      trials: numbers of trials, the first of the run, from which a score that needs subsets is
+        made; the other trials give the truth. Numbers above half of the run's trials are left out.
       early: share of the epochs after which EL2N is read (Paul et al. 2021 read it at 20 of 200).
     """
 
@@ -64,12 +64,12 @@ class ProxySettings(Settings):
 
 
 def enough_trials(asked: Asked[ProxySettings]) -> None:
-    """Half of the run's trials is as many as some score is made of."""
+    """Refuses a run with too few trials for both a score and the truth."""
     _numbers_of_trials(asked.settings, asked.config)
 
 
 def _numbers_of_trials(settings: ProxySettings, config: Config) -> list[int]:
-    """The numbers in `experiments.proxies.trials` that leave as many trials for the truth."""
+    """The numbers in `experiments.proxies.trials` that leave at least as many for the truth."""
     numbers = [number for number in settings.trials if 2 * number <= config.training.trials]
     if not numbers:
         raise InputError(
@@ -81,29 +81,29 @@ def _numbers_of_trials(settings: ProxySettings, config: Config) -> list[int]:
 
 
 def proxies(given: Given[ProxySettings]) -> Outcome:
-    """Compares scores with memorization as estimated from trials that none of them has seen.
+    """Compares scores with memorization that is estimated from trials which no score has seen.
 
-    From models trained on everything: confidence (one minus the probability of the label after
-    training), learning speed (the same averaged over epochs), forgetting events (Toneva et al.
-    2019, Def. 1: how often an example that was predicted correctly no longer is an epoch later;
-    examples that never are count as forgotten in every epoch), EL2N and GraNd (Paul et al. 2021,
-    Def. 2.2 and 2.1: the norm of the difference between probabilities and label, and of the
-    gradient of the loss, early in training), the gradient norm after training, and self-influence
-    (`tfmem.influence`, solver `fast`).
+    Models trained on all examples give these scores: confidence (one minus the probability of the
+    label after training); learning speed (its mean over epochs); forgetting events (Toneva et al.
+    2019, Def. 1: how often an example is predicted correctly after one epoch but not after the
+    next; an example that is never predicted correctly counts as forgotten in every epoch); EL2N and
+    GraNd (Paul et al. 2021, Def. 2.2 and 2.1: the norm of the difference between probabilities and
+    label, and of the gradient of the loss, early in training); the gradient norm after training;
+    and self-influence (`tfmem.influence`, solver `fast`).
 
-    From trials: the consistency score (Jiang et al. 2021: accuracy when left out, here one minus
-    it), the same of probabilities, and the estimator itself. An example of which a score says
-    nothing, as it was in all of few trials, has the score's mean.
+    Trials give these: the consistency score (Jiang et al. 2021: accuracy when left out, here one
+    minus it), the consistency score of probabilities, and the estimator itself. An example that was
+    in all of a few trials has no such score, and gets the mean.
 
     Args:
-      given: the run's predictions, which are both the truth and, a few of them, cheaper scores.
+      given: the run's predictions, of which a few give scores and the others the truth.
 
     Returns:
-      A row for each score and number of models that it is a mean over, `trainings`: Spearman's
-      correlation with memorization, and the area under the ROC curve of finding examples with at
-      least `selection.memorization`, both with 95% intervals; and what the score costs, `cost`, in
-      trainings: a model counts by the share of its epochs that the score needs, a pass over
-      gradients by its time, beside that of training one model in its stack.
+      One row for each score and each number of models that it is averaged over, `trainings`:
+      Spearman's correlation with memorization, and the area under the ROC curve for finding
+      examples with at least `selection.memorization`, both with 95% intervals; and the `cost` in
+      trainings. A model costs the share of its epochs that the score needs, and a pass over
+      gradients its time, relative to training one model in its stack.
 
     Raises:
       InputError: if the run has too few trials, or too few examples are memorized.
@@ -154,7 +154,7 @@ def proxies(given: Given[ProxySettings]) -> Outcome:
 
 
 def _of_models(models: Dynamics, number: int, early: int) -> dict[str, np.ndarray]:
-    """Scores from the first models, high where an example is hard; `early` epochs are early."""
+    """Scores from the first `number` models, high for hard examples; `early` is EL2N's epoch."""
     confidence, correct = models.confidence[:number], models.correct[:number]
     epochs = confidence.shape[1]
     forgotten = (correct[:, :-1] & ~correct[:, 1:]).sum(axis=1)
@@ -177,7 +177,7 @@ def _has_self_influence(models: Dynamics) -> bool:
 
 
 def _seconds(models: Dynamics) -> tuple[float, float, float]:
-    """Of training a model, of a pass over gradients, and of self-influence."""
+    """Seconds of training a model, of a pass over gradients, and of self-influence."""
     probed = models.probed
     each = models.seconds, probed[NORM_SECONDS], probed[SELF_INFLUENCE_SECONDS]
     training, norm, solving = (float(np.median(seconds)) for seconds in each)
@@ -185,7 +185,7 @@ def _seconds(models: Dynamics) -> tuple[float, float, float]:
 
 
 def _prices(models: Dynamics, early: float) -> dict[str, float]:
-    """What scores cost for one model, in trainings; others cost one."""
+    """The cost of scores for one model, in trainings; scores that are not listed cost one."""
     training, norm, solving = _seconds(models)
     return {
         "EL2N": early,
@@ -204,7 +204,7 @@ def _cost(models: Dynamics) -> str:
 
 
 def _of_trials(trials: Summed) -> dict[str, np.ndarray]:
-    """Scores from trials, high where an example is hard."""
+    """Scores from trials, high for hard examples."""
     scores = {"memorization": trials.memorization, "consistency": 1 - trials.held_out_accuracy}
     if trials.confidence_memorization is not None and trials.held_out_confidence is not None:
         scores["memorization of probability"] = trials.confidence_memorization
@@ -238,8 +238,8 @@ def _findings(
     return tuple(said)
 
 
-_WINE = "#882255"  # Tol's, for the ninth
-_STYLES = {  # hollow: the same of probabilities
+_WINE = "#882255"  # Tol's color for a ninth curve
+_STYLES = {  # hollow marks stand for scores of probabilities
     "memorization": (VERMILION, "o-"),
     "memorization of probability": (VERMILION, "o--"),
     "consistency": (BLUE, "s-"),
@@ -255,10 +255,10 @@ _STYLES = {  # hollow: the same of probabilities
 
 
 def proxies_figure(table: pd.DataFrame, _: object) -> Figure:
-    """Correlation with memorization, and how well memorized examples are found.
+    """Draws each score's correlation with memorization, and how well it finds memorized examples.
 
     Args:
-      table: of `proxies`.
+      table: the table of `proxies`.
     """
     figure = new_figure(9.5, 5.6)
     panels = figure.subplots(1, 2, sharex=True)

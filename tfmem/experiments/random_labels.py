@@ -1,7 +1,7 @@
 """What happens to memorization when labels are replaced at random (Feldman & Zhang 2020, Sec. 1)?
 
-Labels of the most memorized examples, and of as many random ones, are replaced by other classes,
-and trials are run on each of these data sets.
+In one data set the labels of the most memorized examples are replaced by other classes, in another
+those of as many random examples, and trials are run on each of the two.
 """
 
 from __future__ import annotations
@@ -25,11 +25,12 @@ from tfmem.store.artifacts import Predictions
 
 
 class RandomLabelSettings(Settings):
-    """Whose labels are replaced, and how many trials are run with them.
+    """Which labels are replaced at random, and how many trials are run with them.
 
     Attributes:
-      share: of the training set, the most memorized first; and as many at random.
-      trials: models trained on each of the two data sets.
+      share: share of the training examples whose labels are replaced. In one data set these are
+        the most memorized examples, in another as many random ones.
+      trials: number of models trained on each of the two data sets.
     """
 
     share: Annotated[float, Field(gt=0, lt=1)] = 0.05
@@ -37,11 +38,11 @@ class RandomLabelSettings(Settings):
 
 
 def random_labels(given: Given[RandomLabelSettings]) -> Outcome:
-    """Memorization and test accuracy before and after labels are replaced.
+    """Measures memorization and test accuracy before and after labels are replaced.
 
     Args:
-      given: the run's predictions; memorization before is by how often its models are right,
-        whatever its estimates are of.
+      given: the run's predictions; memorization before the change is by how often its models are
+        right, whatever its estimates are of.
 
     Returns:
       A row for each training example and each way of choosing (`replaced`), `memorized` or
@@ -114,10 +115,10 @@ _WAYS = {"memorized": "most memorized", "random": "random"}
 
 
 def random_labels_figure(table: pd.DataFrame, _: object) -> Figure:
-    """A point an example, its memorization after over that before, a panel for each choice.
+    """Draws each example's memorization after over that before, one panel for each choice.
 
     Args:
-      table: of `random_labels`.
+      table: the table of `random_labels`.
     """
     figure = new_figure(9, 5)
     panels = figure.subplots(1, len(_WAYS), sharex=True, sharey=True)

@@ -1,4 +1,4 @@
-"""How well scores rank some examples before others: areas under ROC curves, and their errors."""
+"""Areas under ROC curves, which measure how well scores rank some examples, and their errors."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from scipy.stats import binomtest, bootstrap, rankdata
 
 _Z = NormalDist().inv_cdf(0.975)
 _RESAMPLES = 2000
-_VALUES = 2**20  # of resamples that are counted at a time
+_VALUES = 2**20  # values of resamples that are counted at a time
 
 
 @dataclass(frozen=True)
@@ -19,9 +19,9 @@ class Areas:
     """Areas under the ROC curves of several scores of the same examples.
 
     Attributes:
-      area: float64 `[scores]`.
-      variance: float64 `[scores]`.
-      least: how many examples there are of the rarer kind.
+      area: float64 `[scores]`, the areas.
+      variance: float64 `[scores]`, their variances.
+      least: number of examples of the rarer kind.
     """
 
     area: np.ndarray
@@ -29,10 +29,10 @@ class Areas:
     least: int
 
     def interval(self, number: int) -> tuple[float, float]:
-        """95% interval of one area, on the scale of log odds, which keeps it within 0 and 1.
+        """95% interval of area `number`, on the scale of log odds, which keeps it within 0 and 1.
 
-        Where all examples are in order, or none, it is Wilson's (1927) of as many trials as there
-        are examples of the rarer kind.
+        If the area is 0 or 1, the interval is Wilson's (1927) for as many trials as there are
+        examples of the rarer kind.
         """
         area, variance = self.area[number], self.variance[number]
         if not 0 < area < 1:
@@ -46,13 +46,14 @@ class Areas:
 
 
 def areas(scores: Sequence[np.ndarray], positive: np.ndarray) -> Areas:
-    """Areas with the variance of DeLong, DeLong & Clarke-Pearson (1988, Eq. 5 and 8).
+    """Areas of scores, with the variance of DeLong, DeLong & Clarke-Pearson (1988, Eq. 5 and 8).
 
     Args:
-      scores: float `[examples]` each; high ones should be positive, NaN ranks lowest.
-      positive: bool `[examples]`, at least two of each kind.
+      scores: float `[examples]` each; positive examples should have high scores, NaN ranks lowest.
+      positive: bool `[examples]`, with at least two examples of each kind.
     """
-    # How many of the other kind each example is on the right side of; ties count half.
+    # For each example, the share of the other kind that it is ranked rightly against; ties count
+    # half.
     above, below = [], []
     for score in scores:
         score = np.nan_to_num(score, nan=-np.inf, posinf=np.inf, neginf=-np.inf)
@@ -68,15 +69,15 @@ def areas(scores: Sequence[np.ndarray], positive: np.ndarray) -> Areas:
 def behind_first(
     scores: Sequence[np.ndarray], positive: np.ndarray, seed: int = 0
 ) -> tuple[np.ndarray, np.ndarray]:
-    """How far the area of each score is behind that of the first: 95% intervals of differences.
+    """95% intervals of how far the area of each score is behind the area of the first.
 
-    They are percentiles of a bootstrap over examples, those of each kind apart, the same for all
-    scores.
+    The ends are percentiles of a bootstrap over examples, which draws each kind apart and is the
+    same for all scores.
 
     Args:
       scores: see `areas`.
       positive: see `areas`.
-      seed: of the bootstrap.
+      seed: seed of the bootstrap.
 
     Returns:
       Lower and upper ends, float64 `[scores]`.
@@ -103,7 +104,7 @@ def behind_first(
 
 
 def _places(score: np.ndarray, positive: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The order of the others; between which of them each positive one lies, ties in between."""
+    """The order of the negative examples, and the places of positive ones before and after ties."""
     score = np.nan_to_num(score, nan=-np.inf, posinf=np.inf, neginf=-np.inf)
     order = np.argsort(score[~positive])
     ranked = score[~positive][order]

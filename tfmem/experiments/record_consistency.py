@@ -1,7 +1,7 @@
 """Do memorization records of any two estimators find the same?
 
-Estimators may differ in scale, as self-influence does from the subsampled estimator, so beside
-thresholds the comparison is by rank: what is among the highest of one, and of the other.
+Estimators may differ in scale, as self-influence does from the subsampled estimator. So records are
+compared by thresholds and by rank: which examples are among the highest of each estimator.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ class RecordComparison:
     """Two sides, and how far their memorization agrees.
 
     Attributes:
-      first: name of the side that others are compared with.
-      second: of the other.
-      correlation: Spearman's, with interval.
-      by_threshold: agreement of those at or above a threshold.
-      by_share: agreement of the highest share of either side; its `threshold` is the share, which
-        ascends, its `difference` the mean difference of ranks, from 0 to 1.
+      first: name of the side with which others are compared.
+      second: name of the other side.
+      correlation: Spearman's correlation, with its interval.
+      by_threshold: agreement of the examples at or above each threshold.
+      by_share: agreement of the examples in the highest share of each side. Its `threshold` is the
+        share, which ascends; its `difference` is the mean difference of ranks, from 0 to 1.
     """
 
     first: str
@@ -46,7 +46,7 @@ class RecordComparison:
 
     @property
     def said(self) -> str:
-        """The comparison in a sentence."""
+        """Describes the comparison in a sentence."""
         curve = self.by_share
         at = int(np.searchsorted(curve.threshold, 0.1))
         return (
@@ -58,24 +58,24 @@ class RecordComparison:
 
 
 def by_chance(by_share: Curve) -> np.ndarray:
-    """`J` of sets of these sizes that have nothing to do with each other, `[shares]`."""
+    """The `J` that independent sets of these sizes would have, `[shares]`."""
     with np.errstate(divide="ignore", invalid="ignore"):
-        both = by_share.first * by_share.second / by_share.either[-1]  # all, at a share of 1
+        both = by_share.first * by_share.second / by_share.either[-1]  # share 1 has all examples
         return both / (by_share.first + by_share.second - both)
 
 
 def record_consistency(
     folders: Sequence[Path], out: Path, threshold: float
 ) -> list[RecordComparison]:
-    """Compares the memorization records in the first folder with those in each other.
+    """Compares the memorization records in the first folder with those in each other folder.
 
     Args:
-      folders: two at least, with records of any estimator.
+      folders: at least two folders, with records of any estimator.
       out: receives `consistency.csv`.
-      threshold: a threshold that is wanted among others.
+      threshold: a threshold at which records are compared, among others.
 
     Raises:
-      InputError: if records cannot be read, are of other examples, or `out` cannot be written.
+      InputError: if records cannot be read or are of other examples, or if `out` cannot be written.
     """
     if len(folders) < 2:
         raise InputError(
@@ -106,11 +106,11 @@ def record_consistency(
 
 
 def curves(found: Sequence[RecordComparison]) -> pd.DataFrame:
-    """Comparisons as one table.
+    """Joins comparisons to one table.
 
     Returns:
-      A row for each comparison, `by` (`threshold`, `share`) and threshold; see `Curve`; `chance`
-      is what `J` would be of sets of a share's sizes that have nothing to do with each other.
+      One row for each comparison, `by` (`threshold`, `share`) and threshold; see `Curve`. `chance`
+      is the `J` that independent sets of the same sizes would have.
     """
     tables = []
     for each in found:
@@ -138,7 +138,7 @@ def _compared(
 
 
 def _ranks(values: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """Which share lies below, from 0 up to 1; equal ones share theirs."""
+    """The share of known values below each value, from 0 to 1; equal values have equal shares."""
     ranks = np.full(len(values), np.nan)
     ranks[known] = (rankdata(values[known]) - 0.5) / known.sum()
     return ranks

@@ -1,4 +1,4 @@
-"""What models of the last layers find of what whole networks memorize."""
+"""Compares what models of the last layers memorize with what whole networks memorize."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from tfmem.messages.errors import InputError
 
 
 def compared(config: Config, predictions: list[Path], out: Path, condition: bool) -> Comparison:
-    """Two runs, or the halves of one, whose models may see other inputs; see `Rule.condition`."""
+    """Compares two runs, whose models may see other inputs, or halves; see `Rule.condition`."""
     rule = Rule(config.selection.memorization, config.selection.influence, condition)
     (comparison,) = consistency(predictions, out, rule, other_inputs=True)
     return comparison
 
 
 def recovered(comparison: Comparison, config: Config) -> tuple[int, int]:
-    """Examples that the first side memorizes, and how many of them the second does."""
+    """Numbers of examples that the first side memorizes, and that both sides do."""
     expected = comparison.first.memorized
     if not expected:
         raise InputError(
@@ -32,7 +32,7 @@ def recovered(comparison: Comparison, config: Config) -> tuple[int, int]:
 def at_threshold(
     comparison: Comparison, config: Config, column: str, estimate: str = "influence"
 ) -> float:
-    """A column of an agreement at the threshold of selection."""
+    """The value of one column of an agreement at the threshold of selection."""
     curve, threshold = getattr(comparison, estimate), getattr(config.selection, estimate)
     value: float = getattr(curve, column)[np.searchsorted(curve.threshold, threshold)].item()
     return value

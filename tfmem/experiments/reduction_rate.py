@@ -2,7 +2,8 @@
 
 The reduction rate is the share of an example's influence on itself that is lost when some of its
 words are masked in training: `(I(z, z) - I(z without them, z)) / I(z, z)`, in the mean over the
-most memorized examples. Masked are the words with the highest attributions, or as many at random.
+most memorized examples. The masked words are those with the highest attributions, or as many random
+ones.
 """
 
 from __future__ import annotations
@@ -36,10 +37,10 @@ if TYPE_CHECKING:
 
 
 class ReductionRateSettings(Settings):
-    """Words that are masked (Zheng & Jiang 2022, Fig. 2).
+    """How attributed words are compared with random ones (Zheng & Jiang 2022, Fig. 2).
 
     Attributes:
-      repeats: random masks of each text and percentage.
+      repeats: number of random masks for each text and each percentage of its words.
     """
 
     repeats: Positive = 5
@@ -47,25 +48,25 @@ class ReductionRateSettings(Settings):
 
 PERCENTAGES = np.arange(10, 100, 10)
 
-_EXAMPLES = 32  # whose curves are kept together
-_MASKS = 2**32 - 3  # first part of the spawn key of random masks; no trial's number
+_EXAMPLES = 32  # examples whose curves are stored together
+_MASKS = 2**32 - 3  # first part of the spawn key of random masks, which no trial has as number
 
 
 def attributable(asked: Asked[ReductionRateSettings]) -> None:
-    """Self-influence of the examples can be attributed as the settings say."""
+    """Refuses settings or data whose self-influence cannot be attributed."""
     from tfmem.influence.attribution.needs import check_attribution
 
     check_attribution(asked.config, asked.dataset)
 
 
 def reduction_rate(given: Given[ReductionRateSettings]) -> Outcome:
-    """Takes the model and the solver that the attributions are from.
+    """Measures the reduction rate with the model and the solver of the attributions.
 
     Args:
-      given: self-influence of one model, and attributions of it.
+      given: self-influence of one model, and its attributions.
 
     Returns:
-      What `reduction` does.
+      The outcome of `reduction`.
     """
     import_tensorflow()
     from tfmem.experiments.self_influence import kept_splitter
@@ -85,20 +86,20 @@ def reduction(
     scores: pd.Series,
     folder: Path,
 ) -> Outcome:
-    """The reduction rate by attribution and at random, over the share of words that is masked.
+    """Measures the reduction rate by attribution and at random, by the share of masked words.
 
     Args:
-      config: whose seed draws the random masks.
-      settings: how many of these there are.
-      prepare: gives the solver and the splitter; not called if all is done.
+      config: settings whose seed draws the random masks.
+      settings: the number of random masks.
+      prepare: returns the solver and the splitter; not called if nothing is left to do.
       scores: attributions by index of the example.
-      folder: to work in; a call that was stopped is continued.
+      folder: folder to work in, in which an interrupted call continues.
 
     Returns:
-      A row for each `percent` of the words, rounded up: reduction rates `attributed` and `random`,
-      their `difference`, and standard errors over examples, `*_se`. Examples for which the solver
-      has not converged, and those without a positive self-influence, of which there is no share to
-      lose, are left out of rates, errors and counts.
+      One row for each `percent` of the words, rounded up: the reduction rates `attributed` and
+      `random`, their `difference`, and standard errors over examples, `*_se`. Rates, errors and
+      counts leave out examples for which the solver did not converge, and examples whose
+      self-influence is not positive, because they have no share to lose.
 
     Raises:
       InputError: as `attributions` does.
@@ -166,7 +167,7 @@ def _curves(
             weights = np.concatenate([np.ones((1, count)), kept])
             label = int(solver.objective.labels[example])
             found = influence.values(weights, parts, label, direction)
-        of = found[0] if found[0] > 0 else np.nan  # of a text that nothing rests on nothing is lost
+        of = found[0] if found[0] > 0 else np.nan  # without influence there is nothing to lose
         rates = (1 - found[1:] / of).reshape(1 + repeats, len(PERCENTAGES))
         yield pd.DataFrame(
             {
@@ -179,7 +180,7 @@ def _curves(
 
 
 def _digest(config: Config, settings: ReductionRateSettings, scores: pd.Series) -> str:
-    """A name for curves that fits no others."""
+    """A digest of everything on which curves depend, for the name of their folder."""
     depends = hashlib.sha256(config.digest())
     depends.update(settings.model_dump_json().encode())
     for index, found in scores.items():
@@ -209,10 +210,10 @@ def _findings(table: pd.DataFrame, count: int) -> tuple[str, ...]:
 
 
 def reduction_figure(table: pd.DataFrame, _: object) -> Figure:
-    """Reduction rate by attribution and at random (Zheng & Jiang 2022, Fig. 2).
+    """Draws the reduction rate by attribution and at random (Zheng & Jiang 2022, Fig. 2).
 
     Args:
-      table: of `reduction`.
+      table: the table of `reduction`.
     """
     figure = new_figure(5, 3.5)
     axes = plain(figure.subplots())

@@ -1,7 +1,6 @@
 """What is lost without memorized examples (Feldman & Zhang 2020, Sec. 3.2, Fig. 2)?
 
-Models are trained on what is left after removing the most memorized examples, and after removing as
-many at random.
+Models are trained without the most memorized examples, and without as many random ones.
 """
 
 from __future__ import annotations
@@ -30,13 +29,13 @@ Shares = Annotated[tuple[Annotated[float, Field(gt=0, lt=1)], ...], Field(strict
 
 
 class RemovalSettings(Settings):
-    """What is removed before training again (Feldman & Zhang 2020, Fig. 2).
+    """Which examples are removed before models are trained again (Feldman & Zhang 2020, Fig. 2).
 
     Attributes:
-      thresholds: examples with at least so much memorization are removed.
-      shares: in their place, so large a share of the training set is, the most memorized first
-        (Zheng & Jiang 2022, Fig. 1).
-      repeats: models trained on what each removal leaves.
+      thresholds: for each, the examples with at least this memorization are removed.
+      shares: for each, this share of the training examples is removed, the most memorized first
+        (Zheng & Jiang 2022, Fig. 1). If there are shares, they take the place of thresholds.
+      repeats: number of models trained on the examples that each removal leaves.
     """
 
     thresholds: Thresholds = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
@@ -45,19 +44,19 @@ class RemovalSettings(Settings):
 
 
 def removal(given: Given[RemovalSettings]) -> Outcome:
-    """Test accuracy without memorized examples, and without as many random ones.
+    """Measures test accuracy without memorized examples, and without as many random ones.
 
     Args:
-      given: memorization; examples with NaN are only removed at random.
+      given: memorization; examples with NaN are removed only at random.
 
     Returns:
-      A row for each threshold (or share) and each way of removing, `memorized` or `random`, and one
-      for the whole set: how many are `removed`, the `remaining` share, mean and standard deviation
-      of test accuracy over repeats, and its standard error; `least_memorization` is the lowest
-      of those that are removed by it.
+      One row for each threshold (or share) and each way of removing, `memorized` or `random`, and
+      one for the whole set: the number of `removed` examples, the `remaining` share, mean and
+      standard deviation of test accuracy over repeats, and its standard error.
+      `least_memorization` is the lowest memorization of the removed memorized examples.
 
     Raises:
-      InputError: if fewer have an estimate than are to be removed, or a model diverges.
+      InputError: if fewer examples have an estimate than are removed, or if a model diverges.
     """
     settings, config = given.settings, given.config
     memorization = given.run.memorization["memorization"].to_numpy(float)
@@ -138,12 +137,13 @@ _WAYS = {
 
 
 def removal_figure(table: pd.DataFrame, _: object) -> Figure:
-    """Test accuracy over the threshold of removal, and the share that remains below.
+    """Draws test accuracy over the threshold of removal, and below it the share that remains.
 
-    Over shares, in its place the least memorization that is removed (Zheng & Jiang 2022, Fig. 1).
+    For shares, the lower panel shows the least memorization that is removed (Zheng & Jiang 2022,
+    Fig. 1).
 
     Args:
-      table: of `removal`.
+      table: the table of `removal`.
     """
     level = table.columns[0]
     figure = new_figure(6, 5)
@@ -167,7 +167,9 @@ def removal_figure(table: pd.DataFrame, _: object) -> Figure:
     below.set_ylabel("least removed\nmemorization" if by_share else "remaining")
     if not by_share:
         below.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-    below.set_xlabel("share removed" if by_share else "memorization from which on is removed")
+    below.set_xlabel(
+        "share removed" if by_share else "memorization from which examples are removed"
+    )
     if by_share:
         below.set_xticks(rows[level])
         below.xaxis.set_major_formatter(PercentFormatter(1))

@@ -1,4 +1,4 @@
-"""Trains the last blocks of a network on subsets, above a representation that saw everything."""
+"""Trains the last blocks of a network on subsets, above a representation of all examples."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ _FEATURES = "features.npz"
 
 
 class LayersSettings(Settings):
-    """Training of the last layers only (Feldman & Zhang 2020, Fig. C.3).
+    """How the last layers are trained alone (Feldman & Zhang 2020, Fig. C.3).
 
     Attributes:
-      depths: how many of the last blocks `last-k-layers` trains; one is the last layer.
-      trials: number of models of each depth; None is the run's.
-      epochs: passes over the subset; None is the run's.
+      depths: numbers of last blocks that `last-k-layers` trains; 1 is the last layer.
+      trials: number of models of each depth; None is as many as the run has.
+      epochs: passes over the subset; None is as many as in the run.
     """
 
     depths: Annotated[tuple[Positive, ...], Field(strict=False, min_length=1)] = (1, 2)
@@ -43,25 +43,26 @@ def retrain(
     depths: Sequence[int],
     out: Path,
 ) -> dict[int, Path]:
-    """Trains a run of each depth; what is there already is not trained again.
+    """Trains one run for each depth; finished runs are not trained again.
 
-    One network is trained on all training examples. Outputs of the layers below its last blocks are
-    computed once, without augmentation; then those blocks alone are trained, from fresh variables,
-    on random subsets that are independent of the run's. A file of outputs has four bytes for each
-    value and example: those of early layers are large.
+    One network is trained on all training examples. The outputs of the layers below its last blocks
+    are computed once, without augmentation. Then only these blocks are trained, from fresh
+    variables, on random subsets that are independent of the run's. A file of outputs has four bytes
+    for each value and example, so the files of early layers are large.
 
     Args:
       config: the run's settings.
-      settings: how many models are trained, and how long.
+      settings: the number of models, and the number of epochs.
       dataset: the examples.
-      depths: how many blocks are trained, one run each; blocks are those of `tfmem.models.tails`.
+      depths: numbers of last blocks that are trained, as `tfmem.models.tails` counts them; each
+        gets a run.
       out: receives a folder for each depth.
 
     Returns:
-      Folders by depth, each with `predictions` and `trials.csv`, and beside it `features.npz`.
+      The folder of each depth, with `predictions`, `trials.csv` and, beside it, `features.npz`.
 
     Raises:
-      InputError: if the network has no more blocks than that, or if every trial diverges.
+      InputError: if the network has too few blocks, or if every trial diverges.
     """
     network = network_of(config)
     depends = hashlib.sha256(config.digest() + dataset.fingerprint).hexdigest()[:12]
@@ -97,12 +98,12 @@ def retrain(
 
 
 def folder_name(depth: int) -> str:
-    """What a run of some depth is called."""
+    """The name of the folder of a run of the last `depth` blocks."""
     return "last-layer" if depth == 1 else f"last-{depth}-blocks"
 
 
 def representation_accuracy(folder: Path) -> float:
-    """Test accuracy of the network that gave the representation, for a folder of `retrain`."""
+    """Test accuracy of the network behind the representation, from a folder of `retrain`."""
     with NpzFile(folder.parent / _FEATURES) as arrays:
         return float(arrays.array("test_correct", "b", ("examples",)).mean())
 

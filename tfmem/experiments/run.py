@@ -30,18 +30,18 @@ from tfmem.store.results import (
 from tfmem.store.sets import check_complete, check_together, read_manifest, read_set
 from tfmem.store.shards import read_shard, shards_in
 
-_NAMED = 20  # classes that a message names
+_NAMED = 20  # classes that a message lists
 
 
 class Run:
-    """The outputs of a run, each read when it is first asked for."""
+    """The outputs of a run; each is read when it is first used."""
 
     def __init__(self, folders: Mapping[str, Path]) -> None:
-        """Names the parts of a run; `load_run` does so for a folder.
+        """Takes the places of a run's parts; `load_run` finds them in a folder.
 
         Args:
-          folders: where `predictions`, `memorization`, `influence` and `pairs` are, and the file of
-            `settings`.
+          folders: the folders `predictions`, `memorization`, `influence` and `pairs`, and the file
+            `settings`, by name.
         """
         self._folders = folders
 
@@ -55,7 +55,7 @@ class Run:
 
     @property
     def has_settings(self) -> bool:
-        """Whether it is a run, and not the estimates of other predictions."""
+        """Whether this is a run with settings, rather than estimates of other predictions."""
         return self._folders["settings"].exists()
 
     @property
@@ -79,17 +79,17 @@ class Run:
         return dataset
 
     def check_dataset(self, dataset: AnyDataset) -> None:
-        """Makes sure that examples are those of the run, by their fingerprint.
+        """Refuses examples that are not those of the run, by their fingerprint.
 
         Raises:
-          InputError: if they are not.
+          InputError: if the fingerprints differ.
         """
         if dataset.fingerprint != self.labels.dataset_fingerprint:
             raise InputError(f"{self.predictions}: made with other data than {dataset.name} is now")
 
     @cached_property
     def statistic(self) -> Statistic:
-        """What was averaged over models: `correctness`, or the `probability` of the true label."""
+        """The statistic of the estimates: `correctness`, or `probability` of the true label."""
         for payload, source in read_set(self._folders["memorization"], "memorization"):
             found = decode_example(payload, source)
             return "probability" if "probability" in found else "correctness"
@@ -97,7 +97,7 @@ class Run:
 
     @cached_property
     def memorization(self) -> pd.DataFrame:
-        """One row a training example, by `index`: label, counts, memorization with its errors."""
+        """One row for each training example, by `index`: label, counts, memorization, errors."""
         folder = self._folders["memorization"]
         table = read_memorization(folder)
         if self._has_labels:
@@ -133,26 +133,26 @@ class Run:
 
     @cached_property
     def selection(self) -> dict[str, float]:
-        """What the pairs were selected from; see `read_selection`."""
+        """How many pairs were selected among how many; see `read_selection`."""
         return read_selection(self._folders["pairs"])
 
     @property
     def pair_statistics(self) -> pair_selection.PairStatistics:
-        """Unique examples in the pairs, and how many influencers test examples have."""
+        """Numbers of distinct examples in the pairs, and of influencers of test examples."""
         columns = {str(name): self.pairs[name].to_numpy() for name in self.pairs}
         return pair_selection.statistics(pair_selection.Pairs(**columns))
 
     @cached_property
     def influence(self) -> dict[int, InfluenceBlock]:
-        """Influence blocks by class; another class is an `InputError` that says which there are."""
+        """Influence blocks by class; a class that does not exist is an `InputError`."""
         return _ByClass({block.label: block for block in self.influence_blocks()})
 
     def influence_blocks(self) -> Iterator[InfluenceBlock]:
-        """Influence of one class after another, none held.
+        """Yields the influence of one class after another, without holding them in memory.
 
         Raises:
-          InputError: naming a record that is not of the run's examples, or of another estimation;
-            or the class that is missing, after the last.
+          InputError: if a record is not of the run's examples or is of another estimation, or,
+            after the last record, if a class is missing.
         """
         self._check_origin("influence")
         known, there = self.memorization, dict[int, str]()
@@ -189,12 +189,12 @@ class Run:
 
     @property
     def _has_labels(self) -> bool:
-        """Whether there are labels: not beside estimates of predictions that lie elsewhere."""
+        """Whether labels are known; they are not if the predictions lie elsewhere."""
         folder = self._folders.get("predictions")
         return folder is not None and (folder / LABELS_NAME).exists()
 
     def _check_origin(self, kind: str) -> None:
-        """Checks that estimates are of the same estimation as memorization, where that is known."""
+        """Refuses estimates that are known to be of another estimation than memorization."""
         folders = [self._folders[kind], self._folders["memorization"]]
         found = [read_manifest(folder) for folder in folders]
         if found[0] and found[1]:
@@ -202,15 +202,15 @@ class Run:
             check_together((str(folders[0]), one), (str(folders[1]), other))
 
     def most_influenced(self, train_index: int, count: int) -> tuple[np.ndarray, np.ndarray]:
-        """Test examples of its class that a training example influences most, and by how much."""
+        """The test examples of its class that a training example influences most, and how much."""
         block = self.influence[int(self.labels.train_labels[train_index])]
         return block.most_influenced(train_index, count)
 
     @cached_property
     def trials(self) -> pd.DataFrame:
-        """One row a trial, by `trial_id`: accuracy on its subset, on what it left out, on test.
+        """One row for each trial, by `trial_id`: its accuracy on its subset, the rest, and test.
 
-        `diverged` is whether estimates leave it out.
+        `diverged` says whether estimates leave the trial out.
         """
         rows = []
         shards = shards_in(self._folders["predictions"])
@@ -230,7 +230,7 @@ class Run:
 
 
 class _ByClass(dict[int, InfluenceBlock]):
-    """Influence blocks by class."""
+    """Influence blocks by class, with an `InputError` for a class that does not exist."""
 
     def __missing__(self, label: int) -> InfluenceBlock:
         there = ", ".join(map(str, sorted(self)[:_NAMED]))
@@ -242,10 +242,10 @@ def load_run(folder: str | os.PathLike[str]) -> Run:
     """Opens a run: `tfmem.load_run("runs/digits").memorization` is a pandas table.
 
     Args:
-      folder: what `tfmem run`, or `tfmem estimate`, was given as `--out`.
+      folder: the folder that `tfmem run` or `tfmem estimate` received as `--out`.
 
     Raises:
-      InputError: if there is no such folder.
+      InputError: if `folder` does not exist.
     """
     folder = Path(folder)
     if not folder.is_dir():

@@ -34,10 +34,10 @@ from tfmem.store.artifacts import SelfInfluence
 
 
 class SeedsSettings(Settings):
-    """Self-influence of models with other seeds (Zheng & Jiang 2022, App. C).
+    """How many seeds self-influence is compared over (Zheng & Jiang 2022, App. C).
 
     Attributes:
-      models: how many; the paper has 3.
+      models: number of models, each with a seed of its own; the paper trained 3.
     """
 
     models: Annotated[int, Field(ge=2)] = 3
@@ -47,13 +47,13 @@ TOP = 0.1
 
 
 def seeds(given: Given[SeedsSettings]) -> Outcome:
-    """Trains models with other seeds than the one that self-influence is from.
+    """Estimates self-influence in models with other seeds, and compares it with the given one.
 
     Args:
       given: self-influence of one model.
 
     Returns:
-      What `compare` does.
+      The outcome of `compare`.
     """
     import_tensorflow()
     from tfmem.experiments.self_influence import self_influence
@@ -69,14 +69,15 @@ def seeds(given: Given[SeedsSettings]) -> Outcome:
 
 
 def compare(classes: np.ndarray, by_trial: Mapping[int, np.ndarray]) -> Outcome:
-    """Ranks of self-influence in models that differ in their seeds.
+    """Compares the ranks of self-influence in models that differ in their seeds.
 
     Args:
-      classes: name of the class of each training example.
+      classes: the class name of each training example.
       by_trial: float `[num_train]`, self-influence in the model of each trial.
 
     Returns:
-      A row for each example: `index`, `class`, and self-influence by `trial_0` and so on.
+      One row for each example: `index`, `class`, and self-influence in the columns `trial_0` and
+      so on.
     """
     scores = {f"trial_{trial}": values for trial, values in by_trial.items()}
     table = pd.DataFrame({"index": np.arange(len(classes)), "class": classes, **scores})
@@ -96,11 +97,11 @@ def compare(classes: np.ndarray, by_trial: Mapping[int, np.ndarray]) -> Outcome:
 
 
 def overlap(first: np.ndarray, second: np.ndarray) -> tuple[int, int]:
-    """How many examples are in the top 10% of both, and how many in that of either.
+    """Numbers of examples that are in the top 10% of both sides, and of a single side.
 
     Args:
-      first: float `[examples]`; examples with NaN on a side are left out.
-      second: likewise.
+      first: float `[examples]`; examples with NaN on either side are left out.
+      second: float `[examples]`.
     """
     known = ~np.isnan(first) & ~np.isnan(second)
     size = max(1, round(TOP * int(known.sum())))
@@ -109,14 +110,14 @@ def overlap(first: np.ndarray, second: np.ndarray) -> tuple[int, int]:
 
 
 _COLORS = (VERMILION, BLUE, GREEN, ORANGE, PURPLE, SKY)
-_MOST = 4  # models beside the first
+_MOST = 4  # models that are drawn beside the first
 
 
 def seeds_figure(table: pd.DataFrame, _: object) -> Figure:
-    """Each of the other models against the first, by ranks from least to most.
+    """Draws the ranks in each of the other models over those in the first.
 
     Args:
-      table: of `compare`.
+      table: the table of `compare`.
     """
     first, *others = [name for name in table.columns if name.startswith("trial_")]
     others = others[:_MOST]

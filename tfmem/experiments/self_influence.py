@@ -1,6 +1,6 @@
-"""Self-influence by one model that is trained on all examples, and what else that model says.
+"""Estimates self-influence, and influence on test examples, by one model trained on all examples.
 
-The model and its weights are made here; `tfmem.influence` is given them.
+This module makes the model and hands it to `tfmem.influence`.
 """
 
 from __future__ import annotations
@@ -30,20 +30,20 @@ from tfmem.subsets.drawing import random_order
 from tfmem.training.progress import EpochProgress, ExampleProgress
 from tfmem.training.whole import train_on_all
 
-MODELS = "models"  # the folder of weights, beside those of records
-_CURVATURE = 2**32 - 2  # first part of the spawn key of its examples; no trial's number
+MODELS = "models"  # the folder of weights, beside the folders of records
+_CURVATURE = 2**32 - 2  # first part of the spawn key of the curvature's examples, no trial's number
 
 
 @dataclass(frozen=True)
 class Estimated:
-    """Self-influence of all training examples, and what it took.
+    """Self-influence of all training examples, and its cost.
 
     Attributes:
-      scores: of all, in index order.
-      solver: what they are from.
-      test_accuracy: of the model.
-      seconds: what the solver took, by the clock, in all calls that it needed.
-      cpu_seconds: likewise, of all cores together.
+      scores: the scores of all training examples, in index order.
+      solver: the solver that computed them.
+      test_accuracy: test accuracy of the model.
+      seconds: wall time of the solver, in all calls that it needed.
+      cpu_seconds: processor time of the solver, on all cores together.
     """
 
     scores: Scores
@@ -54,18 +54,18 @@ class Estimated:
 
 
 def self_influence(config: Config, dataset: AnyDataset, trial_id: int, models: Path) -> Estimated:
-    """Estimates memorization from one model that was trained on everything.
+    """Estimates memorization from one model that is trained on all examples.
 
     Args:
       config: model, recipe, and `self_influence`.
       dataset: the examples.
       trial_id: the trial whose seeds the model has.
-      models: folder for the weights, and for scores while they are not complete; what is there is
-        not made again.
+      models: folder for the weights, and for scores until they are complete; weights and scores in
+        it are used again.
 
     Raises:
-      InputError: if the data are not in memory, there is no such layer, the solver does not go with
-        the objective, or it has converged for no example.
+      InputError: if the data are not in memory, if the model lacks a layer that the settings name,
+        or if the solver does not suit the objective or converges for no example.
     """
     arrays = arrays_in_memory(config, dataset)
     objective, test_accuracy = trained_objective(config, arrays, trial_id, models)
@@ -73,7 +73,7 @@ def self_influence(config: Config, dataset: AnyDataset, trial_id: int, models: P
     unfinished = models / f"unfinished-{config.self_influence.solver}-{trial_id:05d}"
     clock, work = time.perf_counter(), time.process_time()
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # the summary counts what has not converged
+        warnings.simplefilter("ignore", UserWarning)  # the summary counts these examples
         solver = make_solver(config.self_influence, objective)
         spent = time.perf_counter() - clock, time.process_time() - work
         with ExampleProgress(len(objective.labels)) as progress:
@@ -83,12 +83,12 @@ def self_influence(config: Config, dataset: AnyDataset, trial_id: int, models: P
 
 
 def kept_solver(config: Config, dataset: AnyDataset, kept: Path) -> tuple[Solver, Dataset]:
-    """The solver that self-influences are from, on their model, and the examples as it takes them.
+    """The solver and model of stored self-influences, and the examples as the model takes them.
 
     Args:
-      config: what they were made with.
+      config: settings with which the self-influences were made.
       dataset: the examples as they are loaded.
-      kept: the folder of their records, beside that of the models.
+      kept: the folder of their records, beside the folder of models.
 
     Raises:
       InputError: as `self_influence` does.
@@ -102,17 +102,17 @@ def kept_solver(config: Config, dataset: AnyDataset, kept: Path) -> tuple[Solver
 def kept_influences(
     config: Config, dataset: AnyDataset, kept: Path, examples: np.ndarray
 ) -> Iterator[ModelInfluence]:
-    """What training examples do to test examples; see `kept_solver` and `test_effects`."""
+    """Influences of training examples on test examples; see `kept_solver` and `test_effects`."""
     return test_effects(*kept_solver(config, dataset, kept), examples)
 
 
 def kept_splitter(config: Config, dataset: AnyDataset, kept: Path) -> tuple[Solver, Splitter]:
-    """The solver that self-influences are from, and the way to take examples apart for its model.
+    """The solver of stored self-influences, and the splitter that takes its examples apart.
 
     Args:
-      config: what they were made with, and `attribution`.
+      config: settings with which the self-influences were made, and `attribution`.
       dataset: the examples as they are loaded.
-      kept: the folder of their records, beside that of the models.
+      kept: the folder of their records, beside the folder of models.
 
     Raises:
       InputError: as `kept_solver` and `splitter` do.
@@ -124,16 +124,16 @@ def kept_splitter(config: Config, dataset: AnyDataset, kept: Path) -> tuple[Solv
 def trained_objective(
     config: Config, arrays: Dataset, trial_id: int, models: Path
 ) -> tuple[Objective, float]:
-    """The objective at a model that was trained on everything, and its test accuracy.
+    """The objective at a model that is trained on all examples, and the model's test accuracy.
 
     Args:
       config: model, recipe, and `self_influence`.
       arrays: the examples as the model takes them.
       trial_id: the trial whose seeds the model has.
-      models: folder for the weights; those that are there are taken.
+      models: folder for the weights; weights in it are used again.
 
     Raises:
-      InputError: if the model diverged, or has no such layer.
+      InputError: if the model diverged, or lacks a layer that the settings name.
     """
     settings = config.self_influence
     with EpochProgress(config.training.epochs) as progress:
@@ -159,7 +159,7 @@ def arrays_in_memory(config: Config, dataset: AnyDataset) -> Dataset:
     """The examples as the model takes them.
 
     Raises:
-      InputError: if they are not in memory.
+      InputError: if the examples are not in memory.
     """
     arrays = as_arrays(config, dataset)
     if isinstance(arrays, StreamedDataset):

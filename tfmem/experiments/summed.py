@@ -1,4 +1,4 @@
-"""What trials say about their training examples, summed in this process."""
+"""Sums of the predictions of trials for their training examples, computed in this process."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ class Summed:
     """Sums over trials, from which scores of training examples follow.
 
     Attributes:
-      counts: of correct predictions.
-      confidence: sums of the probability of the label, float64 `[num_train]`; None if some record
-        has none.
-      confidence_in: of those trials with the example in the subset.
+      counts: counts of correct predictions.
+      confidence: sums of the probability of the label, float64 `[num_train]`; None if a record has
+        no probabilities.
+      confidence_in: sums over the trials with the example in the subset.
       test_accuracy: float64 `[trials]`.
     """
 
@@ -39,17 +39,17 @@ class Summed:
 
     @property
     def memorization(self) -> np.ndarray:
-        """By how often models are right; NaN where an example was in all trials, or in none."""
+        """Memorization by correctness; NaN if an example was in all trials, or in none."""
         return memorization(self.counts).value
 
     @property
     def accuracy_in(self) -> np.ndarray:
-        """How often the example is predicted correctly when trained on; NaN where it never is."""
+        """Share of right models among those trained on the example; NaN if there are none."""
         return self._mean(self.counts.correct_in, self.counts.num_in)
 
     @property
     def held_out_accuracy(self) -> np.ndarray:
-        """How often the example is predicted correctly when left out; NaN where it never is."""
+        """Share of right models among those that left the example out; NaN if there are none."""
         return self._mean(self.counts.correct - self.counts.correct_in, self.counts.num_out)
 
     @property
@@ -73,12 +73,12 @@ class Summed:
 
 
 def trials_on(config: Config, dataset: AnyDataset, out: Path) -> Summed:
-    """Runs the trials that settings ask for, or what is not there yet of them, and sums them.
+    """Runs the trials of `config` that are still missing, and sums all of them.
 
     Args:
-      config: the settings.
+      config: the settings of the trials.
       dataset: the examples.
-      out: receives their folder; see `workplace`.
+      out: receives the folder of the trials; see `workplace`.
 
     Raises:
       InputError: if every trial diverges.
@@ -89,7 +89,7 @@ def trials_on(config: Config, dataset: AnyDataset, out: Path) -> Summed:
 
 
 def records_in(predictions: Path) -> Iterator[TrialRecord]:
-    """The trials of a folder that did not diverge, each once."""
+    """Yields the trials of a folder that did not diverge, each once."""
     return each_trial(shards_in(predictions), str(predictions / LABELS_NAME))
 
 
@@ -97,7 +97,8 @@ def sum_trials(records: Iterable[TrialRecord], labels: np.ndarray) -> Summed:
     """Sums records of trials.
 
     Args:
-      records: of trials that did not diverge, each once (`aggregation.one_by_one.each_trial`).
+      records: records of trials that did not diverge, each once
+        (`aggregation.one_by_one.each_trial`).
       labels: int64 `[num_train]`.
 
     Raises:

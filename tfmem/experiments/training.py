@@ -1,4 +1,4 @@
-"""Trains models on given examples: what experiments compare."""
+"""Trains the models that experiments compare, on given examples."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from tfmem.subsets import GivenSubsets
 from tfmem.subsets.drawing import random_order
 from tfmem.training import TrialSummary, train
 
-_ATTEMPTS = 3  # seeds that a model has, one after the other, until it does not diverge
-_AGAIN = 2**31  # part of the keys of these seeds; no experiment's own
-_EXPERIMENT = 2**32 - 1  # first part of the spawn key of what experiments draw; no trial's number
+_ATTEMPTS = 3  # seeds with which a model is trained, one after the other, until it converges
+_AGAIN = 2**31  # part of the keys of these seeds, which no experiment uses
+_EXPERIMENT = 2**32 - 1  # first part of the spawn key of experiments, which no trial has as number
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Trained:
     Attributes:
       train_correct: bool `[models, num_train]`, on all training examples.
       test_correct: bool `[models, num_test]`.
-      diverged: int64, the models that diverged; what `train_on` returns has none.
+      diverged: int64, the models that diverged; `train_on` returns none.
     """
 
     train_correct: np.ndarray
@@ -43,11 +43,11 @@ class Trained:
 
     @property
     def test_accuracy(self) -> np.ndarray:
-        """Float64 `[models]`."""
+        """The test accuracy of each model, float64 `[models]`."""
         return self.test_correct.mean(axis=1)
 
     def replaced(self, others: Trained) -> Trained:
-        """With other models, the first ones, in the place of those that diverged."""
+        """The models, with the first of `others` in place of those that diverged."""
         train_correct, test_correct = self.train_correct.copy(), self.test_correct.copy()
         count = len(self.diverged)
         train_correct[self.diverged] = others.train_correct[:count]
@@ -59,27 +59,27 @@ class Trained:
 def train_on(
     config: Config, dataset: AnyDataset, masks: Sequence[np.ndarray], out: Path
 ) -> Trained:
-    """Trains one model on the examples of each mask; what is there already is not trained again.
+    """Trains one model on the examples of each mask; finished models are not trained again.
 
-    Models of equal subset size are trained in stacks, as trials are. They differ in their seeds,
-    which are those of trials 0, 1, … in the order of subset sizes. One that diverges is trained
-    again with another seed: a run leaves such trials out of its estimates, too.
+    Models with equal subset sizes are trained in stacks, like trials. They differ in their seeds,
+    which are those of trials 0, 1, … in the order of subset sizes. A model that diverges is trained
+    again with another seed; likewise, a run leaves diverged trials out of its estimates.
 
     Args:
       config: model, recipe and seed.
       dataset: the examples.
-      masks: bool `[num_train]`, one a model.
+      masks: bool `[num_train]`, one for each model.
       out: receives a folder with predictions, trial table and subsets; see `workplace`.
 
     Raises:
-      InputError: if a model diverges with three seeds.
+      InputError: if a model diverges with each of three seeds.
     """
     trained = _train_on(config, dataset, masks, out)
     for attempt in range(1, _ATTEMPTS):
         if not len(trained.diverged):
             return trained
         again = [masks[place] for place in trained.diverged]
-        again += again[:1] if len(again) == 1 else []  # trials are at least two
+        again += again[:1] if len(again) == 1 else []  # a run has at least two trials
         other = independent(config, _AGAIN, attempt)
         trained = trained.replaced(_train_on(other, dataset, again, out))
     if len(trained.diverged):
@@ -114,15 +114,15 @@ def _train_on(
 
 
 def train_alone(config: Config, dataset: AnyDataset, out: Path) -> TrialSummary:
-    """Trains all trials of a folder, of which no other worker may be at any.
+    """Trains all trials of a folder in which no other worker may be training.
 
     Args:
-      config: the settings.
+      config: the settings of the trials.
       dataset: the examples.
-      out: receives them.
+      out: receives the trials.
 
     Raises:
-      InputError: if every trial diverges, or other workers have not finished theirs.
+      InputError: if every trial diverges, or other workers are still training.
     """
     summary = train(config, dataset, out)
     if summary.elsewhere:
@@ -133,26 +133,26 @@ def train_alone(config: Config, dataset: AnyDataset, out: Path) -> TrialSummary:
 
 
 def with_trials(config: Config, trials: int, **training: Any) -> Config:
-    """The settings with so many trials on subsets of their own, whatever subsets a run was given.
+    """The settings of a run, with another number of trials on random subsets of their own.
 
     Args:
-      config: those of the run.
-      trials: how many.
-      training: other settings of the section `training` that differ.
+      config: the settings of the run.
+      trials: number of trials.
+      training: further settings of the section `training` that differ.
     """
     changed = {"trials": trials, "subsets": None, "subsets_digest": None, **training}
     return config.model_copy(update={"training": config.training.model_copy(update=changed)})
 
 
 def workplace(out: Path, config: Config, dataset: AnyDataset) -> Path:
-    """The folder of some trials: named after all that they depend on, so that it fits no others.
+    """The folder of some trials, whose name depends on everything that decides them.
 
-    Trials with other settings, in other number or on other data go beside these, and both can be
-    continued.
+    Trials with other settings, of another number or on other data have another folder, so that both
+    can be continued.
 
     Args:
-      out: what the folder is in.
-      config: settings of the trials; where `training.subsets` are given, with their digest.
+      out: the folder that holds it.
+      config: settings of the trials, with the digest of `training.subsets` if these are given.
       dataset: the examples.
     """
     depends = hashlib.sha256(config.digest() + dataset.fingerprint)
@@ -164,21 +164,21 @@ def workplace(out: Path, config: Config, dataset: AnyDataset) -> Path:
 
 
 def draw(config: Config, count: int, *key: int) -> np.ndarray:
-    """A random order of `range(count)`, int64; other keys give independent ones."""
+    """A random order of `range(count)`, int64; other keys give independent orders."""
     seed = np.random.SeedSequence(config.seed, spawn_key=(_EXPERIMENT, *key))
     return random_order(seed, count)
 
 
 def most_memorized(memorization: np.ndarray, number: int, key: str) -> np.ndarray:
-    """The examples with estimates, int64, the highest first.
+    """The examples with estimates, int64, the most memorized first.
 
     Args:
-      memorization: float `[num_train]`, NaN where there is no estimate.
-      number: how many must have one.
-      key: the setting that asks for so many.
+      memorization: float `[num_train]`, NaN if there is no estimate.
+      number: number of examples that must have an estimate.
+      key: the setting that requires this number.
 
     Raises:
-      InputError: if fewer have one.
+      InputError: if fewer examples have an estimate.
     """
     known = np.flatnonzero(~np.isnan(memorization))
     if len(known) < number:
@@ -190,7 +190,7 @@ def most_memorized(memorization: np.ndarray, number: int, key: str) -> np.ndarra
 
 
 def independent(config: Config, *key: int) -> Config:
-    """The same settings with another seed: models that share no random numbers with the run's."""
+    """The settings with another seed, for models that share no random numbers with the run's."""
     seed = np.random.SeedSequence(config.seed, spawn_key=(_EXPERIMENT, *key))
     return config.model_copy(update={"seed": int(seed.generate_state(1, np.uint64)[0] >> 1)})
 

@@ -18,10 +18,10 @@ from tfmem.figures.style import BLUE, GREY, VERMILION, literal, new_figure, plai
 from tfmem.messages.errors import InputError
 from tfmem.store.artifacts import Memorization
 
-_GROUPS = 10  # of a class
-_SMOOTHING = 0.01  # k of eq. 24
+_GROUPS = 10  # groups of each class
+_SMOOTHING = 0.01  # constant k of eq. 24
 _RESAMPLES = 1000
-# Table 1, in percent, by class and group; groups are tenths, of which the last is memorized most.
+# Table 1, in percent, by class and group; groups are tenths, the last one is memorized most.
 _PAPER = {
     "negative": {"all": 23.24, "1": 14.92, "10": 35.80},
     "positive": {"all": 86.39, "1": 94.52, "10": 74.00},
@@ -35,7 +35,7 @@ def positive_fraction(phrases: np.ndarray) -> np.ndarray:
       phrases: int64 `[examples, 5]`, phrases of each polarity from very negative to very positive.
 
     Returns:
-      float64 `[examples]` in (0, 1); 1/2 of a sentence that has neither.
+      float64 `[examples]` in (0, 1); 1/2 for a sentence without such phrases.
     """
     negative, positive = phrases[:, :2].sum(axis=1), phrases[:, 3:].sum(axis=1)
     return (positive + _SMOOTHING) / (positive + negative + 2 * _SMOOTHING)
@@ -52,12 +52,12 @@ def train_phrases(dataset: AnyDataset) -> np.ndarray:
 
 
 def phrases(asked: Asked[NoSettings]) -> None:
-    """Phrases of the sentences have labels."""
+    """Refuses a data set whose phrases have no labels."""
     train_phrases(asked.dataset)
 
 
 def ten_of_each_class(asked: Asked[NoSettings]) -> None:
-    """Each class can be divided into tenths."""
+    """Refuses a data set with a class of fewer than ten examples."""
     dataset = asked.dataset
     counts = np.bincount(dataset.train_labels, minlength=len(dataset.class_names))
     if counts.min() < _GROUPS:
@@ -68,19 +68,19 @@ def ten_of_each_class(asked: Asked[NoSettings]) -> None:
 
 
 def typicality(given: Given[NoSettings]) -> Outcome:
-    """Positive phrases in tenths of each class by memorization.
+    """Measures the share of positive phrases in tenths of each class by memorization.
 
     Args:
       given: memorization of sentences with counts of their phrases; examples with NaN are left out.
 
     Returns:
-      A row for each `class` and `group`: `all`, and tenths from `1`, the least memorized, to `10`.
-      The mean `fraction` of positive phrases has a 95% bootstrap interval over examples; `paper` is
-      Table 1's, NaN where it has none; `from_0.0` to `from_0.9` are shares of the examples with a
-      fraction from there on to 0.1 more (Fig. 4).
+      One row for each `class` and `group`, which is `all` or a tenth from `1`, the least memorized,
+      to `10`. The mean `fraction` of positive phrases has a 95% bootstrap interval over examples;
+      `paper` is the fraction in Table 1, NaN if it has none; each of `from_0.0` to `from_0.9` is
+      the share of examples whose fraction lies between this number and 0.1 more (Fig. 4).
 
     Raises:
-      InputError: if there are no phrase labels, or a class has fewer than ten examples.
+      InputError: if phrases have no labels, or a class has fewer than ten examples.
     """
     dataset = given.dataset
     memorization = given.run.memorization["memorization"].to_numpy(float)
@@ -142,10 +142,10 @@ _COLORS = (VERMILION, BLUE)
 
 
 def typicality_figure(table: pd.DataFrame, _: object) -> Figure:
-    """The mean over tenths by memorization, and of each class the distribution in all and the last.
+    """Draws the mean fraction by tenth, and each class's distribution in all and the last tenth.
 
     Args:
-      table: of `typicality`.
+      table: the table of `typicality`.
     """
     classes = table["class"].unique().tolist()
     figure = new_figure(4.4 + 3.1 * len(classes), 4)
