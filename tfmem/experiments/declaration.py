@@ -52,7 +52,7 @@ class Given(Generic[S]):
 
     Attributes:
       run: opens the artifacts that the experiment needs; another one is a LookupError.
-      config: the sections that it declares; another one is an UndeclaredError.
+      config: the sections that the experiment declares; another one is an UndeclaredError.
       settings: the settings of the experiment.
       folder: folder to work in; an interrupted experiment is conducted again on the same folder.
       places: path of each artifact that the experiment needs, by the name of its kind.
@@ -146,13 +146,13 @@ class Experiment(Generic[S]):
     def given(
         self, config: Config, settings: S, places: Mapping[str, Path], folder: Path
     ) -> Given[S]:
-        """What the experiment is conducted with.
+        """The inputs with which the experiment is conducted.
 
         Args:
-          config: the sections that it declares; others cannot be read.
-          settings: its own.
-          places: where its inputs are, by their names, those of used experiments included.
-          folder: to work in.
+          config: the sections that the experiment declares; others cannot be read.
+          settings: the settings of the experiment.
+          places: paths of the inputs by name, including those of used experiments.
+          folder: folder to work in.
         """
         needed = _Needed(self.name, {kind.name: places[kind.name] for kind in self.needs})
         used = {name: places[name] for name in self.uses if name in places}

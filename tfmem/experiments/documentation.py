@@ -22,15 +22,15 @@ _HEAD = """\
 
 This page follows from the declarations in `tfmem/experiments/`; `make docs` writes it again.
 
-`tfmem experiment NAME CONFIG --out DIR` makes the run in DIR if it is not there, conducts the
+`tfmem experiment NAME CONFIG --out DIR` makes the run in DIR if it does not exist, conducts the
 experiment, and leaves `table.csv`, `findings.json` and its figure in `DIR/experiments/NAME`; the
-page of the run shows them. Where an experiment needs nothing but memorization,
-`--set experiments.estimator=self_influence` takes that of one model, and no run is made.
+page of the run shows them. If an experiment needs only memorization,
+`--set experiments.estimator=self_influence` takes it from one model, and no run is made.
 """
 
 
 def document(experiments: Iterable[Experiment[Any]]) -> str:
-    """The page as Markdown: question, source, needs, settings and command of each experiment."""
+    """The page as Markdown: question, source, inputs, settings and command of each experiment."""
     return "\n".join([_HEAD, *(_section(each) for each in experiments)])
 
 
@@ -38,7 +38,7 @@ def _section(each: Experiment[Any]) -> str:
     needs = [f"`{kind.place}`" for kind in each.needs]
     if all(issubclass(kind, Memorization) for kind in each.needs):
         needs.append("the data")
-    uses = [f"the outcome of {name}, if it is there" for name in each.uses]
+    uses = [f"the outcome of {name} if it exists" for name in each.uses]
     sections = ", ".join(f"`{name}`" for name in each.sections)
     lines = [
         f"## {each.name}",

@@ -190,7 +190,7 @@ def estimators_figure(table: pd.DataFrame, _: object) -> Figure:
 EXPERIMENT = Experiment(
     name="estimators",
     question="Does self-influence estimate what the subsampled estimator does?",
-    source="what Zheng & Jiang (2022) took for granted",
+    source="an assumption of Zheng & Jiang (2022)",
     settings=NoSettings,
     needs=(Predictions, TrialTable, SelfInfluence),
     sections=("training", "selection"),

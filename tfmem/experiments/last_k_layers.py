@@ -150,7 +150,7 @@ def last_k_layers_figure(table: pd.DataFrame, _: object) -> Figure:
 EXPERIMENT = Experiment(
     name="last-k-layers",
     question="In which layers does memorization happen?",
-    source="what a reviewer of Feldman & Zhang (2020) asked",
+    source="a question of a reviewer of Feldman & Zhang (2020)",
     settings=LayersSettings,
     needs=(Predictions,),
     sections=("seed", "dataset", "model", "training", "selection"),

@@ -154,7 +154,7 @@ def mem_infl_figure(table: pd.DataFrame, _: object) -> Figure:
 EXPERIMENT = Experiment(
     name="mem-infl",
     question="Do memorized examples have influence, and on how many?",
-    source="Feldman & Zhang (2020), Sec. 3, and what their reviewers asked",
+    source="Feldman & Zhang (2020), Sec. 3, and a question of their reviewers",
     settings=NoSettings,
     needs=(Predictions, Memorization, Influence, SelectedPairs),
     sections=("selection",),
