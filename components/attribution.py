@@ -35,7 +35,7 @@ _SHOWN = 12
 
 
 def Do(inputs: Paths, outputs: Paths, parameters: Parameters) -> None:
-    """Takes the model and the solver that the self-influences are from."""
+    """Attributes self-influences, with the model and the solver that estimated them."""
     config: Config = parameters["config"]
     dataset = load(config.dataset)
     kept, wanted = inputs["memorization"], config.attribution
@@ -61,13 +61,13 @@ def Do(inputs: Paths, outputs: Paths, parameters: Parameters) -> None:
     if found.empty:
         raise InputError(
             f"the solver has not converged for any of {len(chosen):,} examples: choose a larger "
-            "self_influence.damping, curvature gauss_newton, or another solver"
+            "self_influence.damping, the curvature gauss_newton, or another solver"
         )
     figures.save(_drawn(found, dataset), outputs["attributions"], FIGURE_NAME)
 
 
 def _drawn(found: pd.DataFrame, dataset: AnyDataset) -> Figure:
-    """The first examples of each class, which are its most memorized, and what of them is."""
+    """Draws the most memorized examples of each class with their attributions."""
     labels = dataset.train_labels[found.index]
     first = found.groupby(labels).head(max(1, _SHOWN // len(dataset.class_names)))
     classes = [dataset.class_names[label] for label in dataset.train_labels[first.index]]

@@ -28,19 +28,19 @@ _ONE_MODEL = (
 
 
 class AuditPage(Artifact):
-    """What to look at, as a page."""
+    """The examples that deserve a look, as a page."""
 
     place = "audit.html"
 
 
 class AuditTable(Artifact):
-    """The same as CSV, a row for each example and reason."""
+    """The examples that deserve a look, as CSV with one row for each example and reason."""
 
     place = "audit.csv"
 
 
 def on_trials(inputs: Paths, outputs: Paths, parameters: Parameters) -> None:
-    """Writes page and table, and says what was found."""
+    """Audits a run by its trials: writes page and table, and prints the findings."""
     config: Config = parameters["config"]
     run = Run(inputs)
     evidence, data = of_trials(run, config), run.dataset
@@ -48,7 +48,7 @@ def on_trials(inputs: Paths, outputs: Paths, parameters: Parameters) -> None:
 
 
 def on_one_model(inputs: Paths, outputs: Paths, parameters: Parameters) -> None:
-    """The same by one model, that of the self-influences."""
+    """Audits a run by one model, that of the self-influences: writes page and table."""
     config: Config = parameters["config"]
     kept = inputs["memorization"]
     data, opinion = load(config.dataset), _opinion(inputs, config)

@@ -1,4 +1,4 @@
-"""The version of a component's code: what must change when any code that it runs has changed."""
+"""The version of a component, a hash that changes with any code that the component runs."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ _FOR_TYPES = re.compile(r"^if TYPE_CHECKING:\n(?:[ \t]+[^\n]*\n|\n)+", re.MULTIL
 
 
 def code_version(functions: Iterable[Callable[..., Any]]) -> str:
-    """Hash of the modules that functions are defined in, and of all of tfmem that these import.
+    """Hash of the modules that define `functions`, and of all modules of tfmem that these import.
 
-    Imports within functions count, those for type checkers alone do not. With a module counts what
-    lies in its folder beside Python: templates, styles, scripts.
+    Imports within functions count; imports for type checkers do not. The other files in a module's
+    folder, such as templates, styles and scripts, count as well.
 
     Args:
-      functions: all that a component's work is made of.
+      functions: the functions that make up a component's work.
     """
     waiting = [Path(inspect.getfile(function)).resolve() for function in functions]
     found: set[Path] = set()
@@ -46,7 +46,7 @@ def code_version(functions: Iterable[Callable[..., Any]]) -> str:
 
 @functools.cache
 def _imported(path: Path) -> tuple[Path, ...]:
-    """Source files of tfmem that a source file imports, those of the packages around included."""
+    """Source files of tfmem that a source file imports, including the packages around them."""
     text = _FOR_TYPES.sub("", path.read_text(encoding="utf-8"))
     if path.parent == _ROOT:
         return ()  # what the package has for its users is imported when they ask for it
@@ -55,7 +55,7 @@ def _imported(path: Path) -> tuple[Path, ...]:
 
 
 def _names(text: str) -> Iterator[str]:
-    """Modules, and what may be modules, that a source text imports."""
+    """Names that a source text imports from tfmem, which may be modules."""
     for found in _IMPORT.finditer(text):
         source = found["source"] or found["module"]
         parts = source.split(".")

@@ -32,18 +32,18 @@ _LAST = "/last-layer"  # no folder is called so
 
 
 class ComparisonPage(Artifact):
-    """How runs compare, as a page."""
+    """The comparison of runs, as a page."""
 
     place = "comparison.html"
 
 
 def compare(runs: Sequence[Path], out: Path, rule: Rule, other_inputs: bool) -> list[Comparison]:
-    """Compares, and writes tables (`consistency.csv`, `errors.csv`) and the figure.
+    """Compares runs, and writes tables (`consistency.csv`, `errors.csv`) and the figure.
 
     Args:
       runs: folders with `predictions`; see `tfmem.experiments.consistency.consistency`.
       out: receives the files.
-      rule: what is selected.
+      rule: the rule of selection.
       other_inputs: whether runs may have been trained on different inputs.
 
     Raises:
@@ -74,7 +74,7 @@ def _compare(
 
 
 def Do(inputs: Paths, outputs: Paths, parameters: Parameters) -> None:
-    """Compares runs with the first, and the halves of that, which says what noise allows."""
+    """Compares runs with the first, and the halves of the first, which show the noise."""
     config: Config = parameters["config"]
     rule, names = Rule(config.selection.memorization, config.selection.influence), inputs.keys()
     runs = [name for name in names if name != _LAST]
@@ -99,8 +99,8 @@ def comparing(names: Sequence[str], last_layer: bool) -> Component:
     """The component that compares some runs, each in a folder of its own.
 
     Args:
-      names: of their folders, two at least; the first is what the others are compared with.
-      last_layer: whether the experiment of this name has been conducted on the first.
+      names: names of at least two folders; the others are compared with the first.
+      last_layer: whether the experiment last-layer was conducted on the first run.
     """
     places = {name: f"{name}/predictions" for name in names}
     if last_layer:

@@ -1,8 +1,8 @@
-"""What a step is: typed inputs, outputs and parameters, and a pure `Do` on directories.
+"""The steps of a pipeline: typed inputs, outputs and parameters, and a pure `Do` on directories.
 
-A component declares three maps, as in TFX, and does its work in one function that is given the
-directories of its inputs, the directories to write to, and its parameters, and nothing else.
-Settings that it depends on are sections of the configuration that it declares.
+A component declares three maps, as in TFX. It does its work in one function that receives the
+directories of its inputs, the directories to write to, and its parameters, and nothing else. It
+also declares the sections of the configuration on which it depends.
 """
 
 from __future__ import annotations
@@ -27,20 +27,20 @@ class Component:
     """A step of a pipeline.
 
     Attributes:
-      name: what the step is called.
+      name: name of the step.
       inputs: kind of each input.
       outputs: kind of each output.
       parameters: Python type of each parameter: int, float, str, list, or a kind of settings.
       Do: the work: `Do(inputs, outputs, parameters)`; an output directory exists and is
         empty, unless the component is resumable; an output file does not exist.
-      sections: of the configuration, those that the work depends on, such as `training` or
-        `experiments.audit`; `Do` gets them as the parameter `config`, and no others.
-      without: settings below these sections that the work does not depend on.
-      optional: kind of each input that is used if it is there; an orchestrator gives those that an
+      sections: sections of the configuration on which the work depends, such as `training` or
+        `experiments.audit`; `Do` receives only these, as the parameter `config`.
+      without: settings within these sections on which the work does not depend.
+      optional: kind of each input that is used if it exists; an orchestrator passes those that an
         earlier step of its pipeline makes.
-      resumable: whether outputs are worked on in place, each file appearing when complete, so that
-        a run that was killed is continued; other outputs appear only when all of them are complete.
-      parts: functions that `Do` was made from, where a factory made it.
+      resumable: whether outputs are written in place, file by file, so that an interrupted step
+        continues; other outputs appear only when all of them are complete.
+      parts: functions that a factory made `Do` from, if there is one.
     """
 
     name: str
@@ -60,7 +60,7 @@ class Component:
         return code_version((self.Do, *self.parts))
 
     def settings(self, config: Config) -> Config:
-        """The sections of a configuration that are declared; others cannot be read in it."""
+        """The declared sections of a configuration; others cannot be read in it."""
         reader = f"component {self.name}"
         return config.only(self.sections, reader).without(self.without, reader)
 

@@ -1,4 +1,4 @@
-"""Experiments as components: each follows from its declaration, and ends with table and figure."""
+"""Makes the component of each experiment from its declaration; its outputs are table and figure."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def experiment(declaration: Experiment[Any]) -> Component:
 
 
 def own_parameter(declaration: Experiment[Any]) -> str:
-    """The parameter of an experiment's component that is its own settings."""
+    """The name of the parameter that holds an experiment's own settings."""
     return f"experiments_{declaration.section}"
 
 

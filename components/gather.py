@@ -1,4 +1,4 @@
-"""Takes what workers trained out of the folder that they share."""
+"""Copies the predictions of workers out of the folder that they share."""
 
 from __future__ import annotations
 

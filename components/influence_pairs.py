@@ -34,7 +34,7 @@ from tfmem.store.tables import encode_rows
 
 
 def Do(inputs: Paths, outputs: Paths, parameters: Parameters) -> None:
-    """Takes the model and the solver that the self-influences are from."""
+    """Selects pairs by influence, with the model and the solver of the self-influences."""
     config: Config = parameters["config"]
     dataset, kept = load(config.dataset), inputs["memorization"]
     memorization = read_memorization(kept)

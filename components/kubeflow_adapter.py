@@ -1,11 +1,12 @@
 """Runs components as steps of Kubeflow Pipelines, version 2, and so of Vertex AI Pipelines.
 
 A component becomes a container component with the same inputs, outputs and parameters, whose image
-has tfmem and kfp. There kfp's own executor reads what the platform hands over, calls the component,
-and writes down what it made. kfp knows registered types of artifacts only, so folders of records
-are `system.Dataset`, the page is `system.HTML`, and the rest `system.Artifact`; what they are is in
-their metadata, and a step refuses what is of another kind. The code of a component is a parameter:
-a platform that serves earlier results would otherwise not notice that it has changed.
+has tfmem and kfp. In the container, kfp's own executor reads the values from the platform, calls
+the component, and records its outputs. kfp knows only registered types of artifacts, so folders of
+records are `system.Dataset`, the page is `system.HTML`, and the rest `system.Artifact`. Their
+metadata hold their kind in tfmem, and a step refuses an input of another kind. The version of a
+component's code is a parameter, because a platform that serves earlier results would otherwise not
+notice a change of the code.
 """
 
 from __future__ import annotations
@@ -25,8 +26,8 @@ from tfmem.messages.errors import InputError
 from tfmem.store.artifacts import Artifact
 
 _KIND = "kind"
-_EXECUTOR_INPUT = "{{$}}"  # in whose place a platform puts values, artifacts and places for outputs
-# kfp's local runner takes only what runs `kfp.dsl.executor_main`, which looks for a file.
+_EXECUTOR_INPUT = "{{$}}"  # a platform replaces it by values, artifacts and places for outputs
+# kfp's local runner accepts only commands that run `kfp.dsl.executor_main`, which needs a file.
 _PROGRAM = (
     "import sys; from kfp.dsl.executor_main import executor_main; "
     "from tfmem.components import kubeflow_steps; "
@@ -38,18 +39,18 @@ def adapt(component: Component, image: str, optional: Collection[str] = ()) -> A
     """Turns a component into one of Kubeflow's.
 
     Args:
-      component: what to do.
-      image: the container image to do it in; tfmem and kfp are installed there.
-      optional: names of those of its optional inputs that it is given.
+      component: the component.
+      image: the container image of the step, in which tfmem and kfp are installed.
+      optional: names of the optional inputs that the step receives.
 
     Returns:
-      What makes a task in a pipeline, from the component's parameters, its inputs, and `code`: the
-      component's version.
+      A function that makes a task in a pipeline, from the component's parameters, its inputs, and
+      `code`, the component's version.
     """
     name = reference(component)
 
     def container(*values: Any) -> dsl.ContainerSpec:
-        del values  # all of them are in what kfp calls the executor's input
+        del values  # kfp passes all of them in the executor's input
         arguments = ["--executor_input", _EXECUTOR_INPUT, "--function_to_execute", name]
         return dsl.ContainerSpec(image=image, command=["python3", "-c", _PROGRAM], args=arguments)
 
@@ -57,7 +58,7 @@ def adapt(component: Component, image: str, optional: Collection[str] = ()) -> A
 
 
 def step(name: str) -> Callable[..., None]:
-    """What a container executes for a component, with the interface that `adapt` gives it.
+    """The function that a container executes for a component, with the interface of `adapt`.
 
     Args:
       name: the reference of the component.
@@ -80,7 +81,7 @@ def step(name: str) -> Callable[..., None]:
 
 
 def identifier(name: str) -> str:
-    """What an input is called in Kubeflow, where names are Python's."""
+    """The name of an input in Kubeflow, where names are identifiers of Python."""
     return re.sub(r"\W", "_", name)
 
 
@@ -119,11 +120,11 @@ def perform(
     """Does the work of a component in the image.
 
     Args:
-      name: its reference.
-      code: the version that the pipeline was compiled with.
+      name: reference of the component.
+      code: the version of the component with which the pipeline was compiled.
       given: Kubeflow's artifacts for the component's inputs.
-      made: for its outputs.
-      parameters: its parameters, as `spread` gives them.
+      made: Kubeflow's artifacts for the component's outputs.
+      parameters: the component's parameters, as `spread` returns them.
 
     Raises:
       InputError: if the image holds other code, or an input is of another kind.

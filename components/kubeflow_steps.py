@@ -1,4 +1,4 @@
-"""What kfp executes in a container: for each component a function, called by its reference."""
+"""The functions that kfp executes in a container, one for each component, by its reference."""
 
 from __future__ import annotations
 

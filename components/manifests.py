@@ -1,7 +1,7 @@
-"""Artifacts that lie outside an orchestrator's store, which then holds a list of their files.
+"""Artifacts that lie outside an orchestrator's store, which holds only a list of their files.
 
-Orchestrators delete the outputs of a step that failed. What is trained for hours must outlive that,
-so it stays in a folder of its own.
+Orchestrators delete the outputs of a step that failed. Models that took hours must outlive that, so
+they stay in a folder of their own.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ def write_manifest(artifact: Path, location: Path) -> None:
 
     Args:
       artifact: receives the list.
-      location: what is listed; hidden files and folders below it are not.
+      location: the folder whose files are listed, without hidden files and folders below it.
     """
     content = {"location": str(location.absolute()), "sha256": _digests(location)}
     write_atomically(artifact / MANIFEST_NAME, json.dumps(content, indent=1).encode())
 
 
 def resolve(artifact: Path) -> Path:
-    """The folder that an artifact stands for: itself, unless it holds a list.
+    """The folder that an artifact stands for: the artifact itself, unless it holds a list.
 
     Raises:
-      InputError: if the list is damaged, or a file of it is not there or is not what it was.
+      InputError: if the list is damaged, or a file in it is missing or has changed.
     """
     manifest = artifact / MANIFEST_NAME
     if not manifest.exists():

@@ -51,7 +51,7 @@ _MADE_ELSEWHERE = {
 
 
 def Do(inputs: Paths, outputs: Paths, parameters: Parameters) -> None:
-    """Writes every figure that there are numbers for."""
+    """Draws every figure of the paper for which the run has numbers."""
     run, folder = Run(inputs), outputs["figures"]
     data, selection = run.dataset, run.config.selection
     memorization = run.memorization["memorization"].to_numpy()
@@ -89,7 +89,7 @@ def Do(inputs: Paths, outputs: Paths, parameters: Parameters) -> None:
 
 
 def _is_the_papers(inputs: Paths, key: str) -> bool:
-    """Whether it is there, and no removal by shares, which is Zheng & Jiang's."""
+    """Whether input `key` exists and is the paper's; removal by shares is Zheng & Jiang's."""
     if key not in inputs or key != "removal":
         return key in inputs
     table = inputs[key] / TABLE_NAME
@@ -105,10 +105,10 @@ def _labels(names: Sequence[str], known: Sequence[str]) -> list[int]:
 
 
 def contents(folder: Path) -> list[tuple[str, str, str]]:
-    """Number, subject, and file of each of the paper's figures; or what would make it.
+    """Number, subject and file of each of the paper's figures, or the command that makes it.
 
     Args:
-      folder: a run's, with its paper figures.
+      folder: folder of a run, with its paper figures.
     """
     none = f"no such pair was selected: tfmem run CONFIG --out {folder} with more trials"
     conduct = f"tfmem experiment {{}} CONFIG --out {folder}"

@@ -1,7 +1,7 @@
-"""Parameters of a component as an orchestrator holds them: a number or a text each.
+"""Parameters of a component as an orchestrator holds them: each is a number or a text.
 
-Each section of the configuration that a component declares is a parameter of its own, so that it
-can be seen, compared and edited; what is neither a number nor a text is JSON.
+Each section of the configuration that a component declares is a parameter of its own, so that users
+can see, compare and edit it. A value that is neither a number nor a text becomes JSON.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ def kinds(component: Component) -> dict[str, type]:
 
 
 def spread(component: Component, parameters: Parameters) -> dict[str, Value]:
-    """Values of parameters, by the names that they have in an orchestrator.
+    """Converts the parameters of a component to values and names that an orchestrator can hold.
 
     Args:
-      component: whose they are.
-      parameters: as `Do` gets them.
+      component: the component.
+      parameters: its parameters, as `Do` receives them.
 
     Raises:
-      InputError: if they do not fit.
+      InputError: if the parameters do not fit the component.
     """
     component.check_parameters(parameters)
     values = {_name(key): _at(parameters["config"], key) for key in component.sections}
@@ -50,14 +50,14 @@ def spread(component: Component, parameters: Parameters) -> dict[str, Value]:
 
 
 def collect(component: Component, values: Mapping[str, Any]) -> dict[str, Any]:
-    """Parameters as `Do` gets them, from what an orchestrator holds; each is validated.
+    """Converts values of an orchestrator to the parameters of `Do`, and validates them.
 
     Args:
-      component: whose they are.
-      values: as `spread` gives them; some may be left out.
+      component: the component.
+      values: values as `spread` returns them; some may be left out.
 
     Raises:
-      InputError: naming the parameter, and the key in it.
+      InputError: if a value is not valid; the error names the parameter, and the key in it.
     """
     reader = f"component {component.name}"
     parameters = {
@@ -80,7 +80,7 @@ def collect(component: Component, values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _name(key: str) -> str:
-    """What a section is called as a parameter: orchestrators take no dots."""
+    """The name of a section as a parameter, without dots, which orchestrators refuse."""
     return key.replace(".", "_")
 
 
@@ -95,7 +95,7 @@ def _json(value: Any) -> str:
 
 
 def _parsed(reader: str, name: str, kind: Any, value: Any) -> Any:
-    """The value of a parameter that is no section of the configuration."""
+    """Validates a parameter that is not a section of the configuration, and returns its value."""
     if kind in _PLAIN:
         return value
     try:

@@ -1,6 +1,6 @@
 """Names by which other processes find a component: `tfmem.components.estimate:ESTIMATE`.
 
-Those of a table have its key: `tfmem.components.self_influence:SELF_INFLUENCE.fast`.
+A component in a table is named by its key: `tfmem.components.self_influence:SELF_INFLUENCE.fast`.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from tfmem.messages.errors import InputError
 
 
 def reference(component: Component) -> str:
-    """The name of a component: a module, what it is called there, and a key if that is a table.
+    """The reference of a component: its module, its name there, and its key if that is a table.
 
     Raises:
-      InputError: if it has no such name in a module that its work is defined in.
+      InputError: if the component has no name in a module that defines its work.
     """
     modules = [inspect.getmodule(part) for part in (*component.parts, component.Do)]
     for module in filter(None, modules):
@@ -32,7 +32,7 @@ def reference(component: Component) -> str:
 
 
 def found(name: str) -> Component:
-    """The component of a name that `reference` gave, whatever its code."""
+    """The component with a reference `name`, whatever the version of its code."""
     module, _, path = name.partition(":")
     attribute, _, key = path.partition(".")
     value = getattr(importlib.import_module(module), attribute)
@@ -41,14 +41,14 @@ def found(name: str) -> Component:
 
 
 def referenced(name: str, version: str) -> Component:
-    """The component of a name that `reference` gave.
+    """The component with a reference `name`, in a given version.
 
     Args:
-      name: of the component.
-      version: the code that its pipeline was made with.
+      name: reference of the component.
+      version: version of the code with which its pipeline was made.
 
     Raises:
-      InputError: if this process has other code; its results would pass for the pipeline's.
+      InputError: if this process has other code, whose results would pass for the pipeline's.
     """
     component = found(name)
     if component.version != version:

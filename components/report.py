@@ -64,7 +64,7 @@ def Do(inputs: Paths, outputs: Paths, parameters: Parameters) -> None:
 
 
 def write_alone(inputs: Paths, outputs: Paths, parameters: Parameters) -> None:
-    """Renders the experiments of a folder that holds no run, and the texts that they are of."""
+    """Renders the experiments of a folder without a run, and the texts that they analyse."""
     config: Config = parameters["config"]
     experiments = _experiments(inputs, inputs.get("memorization"))
     examples = None
@@ -86,9 +86,9 @@ def write_beside(folder: Path, examples: int, out: Path) -> None:
     """Writes the page of a finished run as a folder, with more examples.
 
     Args:
-      folder: the run's.
-      examples: how many training, and test, examples at most.
-      out: receives `index.html` and what it loads.
+      folder: the folder of the run.
+      examples: most training examples, and most test examples, on the page.
+      out: receives `index.html` and the files that it loads.
     """
     kinds = {**REPORT.inputs, **REPORT.optional}
     paths = {name: folder / kind.place for name, kind in kinds.items()}
@@ -98,11 +98,11 @@ def write_beside(folder: Path, examples: int, out: Path) -> None:
 
 
 def _experiments(places: Paths, kept: Path | None = None) -> dict[str, Path]:
-    """Folders of experiments, but for what rests on other self-influence than is there now.
+    """Folders of experiments, without those that rest on other self-influence than the present.
 
     Args:
-      places: where things are, by name.
-      kept: the self-influence that the page is of; None: that which is noted, in the same run.
+      places: paths of artifacts, by name.
+      kept: the self-influence of the page; None takes the one that the experiments name.
     """
     former = {new: places.get(f"experiments/{old}") for old, new in _RENAMED.items()}
     shown = {name: places.get(name) or former.get(name) for name in _EXPERIMENTS}

@@ -1,4 +1,4 @@
-"""Asks models that never saw an example what they take it for."""
+"""Predicts the class of each training example by models that never saw it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class SecondOpinion(Artifact):
 
 
 def Do(inputs: Paths, outputs: Paths, parameters: Parameters) -> None:
-    """Trains what is not there yet."""
+    """Trains the models that do not exist yet."""
     config: Config = parameters["config"]
     ask(config, load(config.dataset), outputs["opinion"])
 

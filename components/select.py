@@ -15,9 +15,9 @@ from tfmem.training import check_directory
 
 
 def Do(inputs: Paths, outputs: Paths, parameters: Parameters) -> None:
-    """Runs a Beam job on influence records, or on predictions where all pairs are looked at.
+    """Runs a Beam job on influence records, or on predictions if all pairs are searched.
 
-    The settings are left beside the pairs.
+    The settings of the selection are stored beside the pairs.
     """
     config: Config = parameters["config"]
     labels, beam_args = str(inputs["predictions"] / LABELS_NAME), parameters["beam_args"]

@@ -14,7 +14,7 @@ from tfmem.store.results import estimator_of
 
 
 def Do(inputs: Paths, outputs: Paths, parameters: Parameters) -> None:
-    """Trains a model on everything, or takes the one that is there, and solves."""
+    """Trains a model on all examples, or loads it if it exists, and estimates self-influence."""
     config: Config = parameters["config"]
     dataset = load(config.dataset)
     import_tensorflow()

@@ -1,9 +1,9 @@
 """Runs components under TFX, with their lineage in ML Metadata: the only file that imports TFX.
 
-A component becomes one of TFX's with the same inputs and outputs, a parameter for each section of
-the configuration and each of its own, and two more: its name and its code. TFX serves an earlier
-result if inputs and parameters are the same, so without the second it would not notice that the
-code has changed.
+A component becomes one of TFX's, with the same inputs and outputs, a parameter for each section of
+the configuration and for each parameter of its own, and two more for its name and its code. TFX
+serves an earlier result if inputs and parameters are the same, so that without the last parameter
+it would not notice a change of the code.
 """
 # TFX reads annotations while it runs: no `from __future__ import annotations` here.
 
@@ -17,7 +17,7 @@ from typing import Any
 
 from tfmem.messages.quiet import import_tensorflow
 
-import_tensorflow()  # TFX does so too, with a page of messages
+import_tensorflow()  # TFX would import it with a page of messages
 
 from ml_metadata.proto import metadata_store_pb2
 from tfx import types
@@ -55,7 +55,7 @@ class Executor(BaseExecutor):
 
 
 class BeamExecutor(BaseBeamExecutor):
-    """Does the work of a component that runs Beam jobs, with the options that TFX has for them."""
+    """Does the work of a component that runs Beam jobs, with TFX's options for Beam."""
 
     def Do(
         self, input_dict: _Artifacts, output_dict: _Artifacts, exec_properties: dict[str, Any]
@@ -73,14 +73,15 @@ def adapt(
     """Turns a component into a node of a TFX pipeline.
 
     Args:
-      component: what to do.
+      component: the component.
       parameters: its parameters; `beam_args` become the Beam options of the node.
-      inputs: outputs of other nodes, by the names of the component's inputs, those of its optional
-        inputs that there are included; they may be of kinds below the component's.
-      folder: where a resumable component works; its artifacts are then lists of files there.
+      inputs: outputs of other nodes, by the names of the component's inputs, including the optional
+        inputs that exist; they may be of kinds below the component's.
+      folder: folder in which a resumable component works; its artifacts are lists of the files
+        there.
 
     Raises:
-      InputError: if the parameters do not fit.
+      InputError: if the parameters do not fit the component.
     """
     properties = spread(component, parameters)
     properties.pop(_BEAM, None)
@@ -109,8 +110,8 @@ def run_locally(name: str, nodes: Sequence[BaseComponent], out: Path) -> None:
     """Runs a pipeline in this process.
 
     Args:
-      name: of the pipeline; results are served to pipelines of the same name only.
-      nodes: its components.
+      name: name of the pipeline; results are only served to pipelines of the same name.
+      nodes: the components of the pipeline.
       out: receives artifacts, and lineage as a database of ML Metadata.
     """
     connection = metadata.sqlite_metadata_connection_config(str(out / _DATABASE))
@@ -126,14 +127,14 @@ def run_locally(name: str, nodes: Sequence[BaseComponent], out: Path) -> None:
 
 @dataclass(frozen=True)
 class Execution:
-    """One step of a pipeline's last run, as ML Metadata has it.
+    """One step of a pipeline's last run, as ML Metadata records it.
 
     Attributes:
-      component: its name.
+      component: name of the component.
       cached: whether an earlier result was served.
-      inputs: numbers of the artifacts it was given, by name.
-      outputs: numbers of the artifacts it made, or was served, by name.
-      folders: those of the outputs, by name.
+      inputs: numbers of the step's input artifacts, by name.
+      outputs: numbers of the step's output artifacts, new or served, by name.
+      folders: folders of the outputs, by name.
     """
 
     component: str
@@ -184,7 +185,7 @@ def _kind(kind: type[Artifact]) -> type[types.Artifact]:
 
 
 def _place(kind: type[Artifact], folder: Path) -> Path:
-    """Where the content of an artifact is in TFX's folder for it."""
+    """The path of an artifact's content in TFX's folder for the artifact."""
     return folder / kind.place if Path(kind.place).suffix else folder
 
 

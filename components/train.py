@@ -14,7 +14,7 @@ from tfmem.training import TrialSummary, train
 
 
 def Do(inputs: Paths, outputs: Paths, parameters: Parameters) -> None:
-    """Trains what the folder does not hold yet, and says how accurate the models are."""
+    """Trains the trials that the folder does not hold yet, and prints their accuracy."""
     config: Config = parameters["config"]
     summary = train(config, load_and_tell(config.dataset), outputs["predictions"].parent)
     say(describe(summary))
@@ -23,7 +23,7 @@ def Do(inputs: Paths, outputs: Paths, parameters: Parameters) -> None:
 
 
 def describe(summary: TrialSummary) -> str:
-    """How training went, for people."""
+    """Describes in a few lines how training went."""
     lines = [f"{summary.trials} trials ({summary.trained} trained now)"]
     if not math.isnan(summary.accuracy):
         lines[0] += f", test accuracy {summary.accuracy:.2%} ± {summary.accuracy_sd:.2%} (SD)"

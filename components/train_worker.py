@@ -11,7 +11,7 @@ from tfmem.training import Worker, train
 
 
 def Do(inputs: Paths, outputs: Paths, parameters: Parameters) -> None:
-    """Trains the worker's share and what nobody is at, as `tfmem train --worker` does."""
+    """Trains the worker's share and unclaimed shards, as `tfmem train --worker` does."""
     config: Config = parameters["config"]
     worker = Worker.parse(parameters["worker"])
     say(describe(train(config, load_and_tell(config.dataset), parameters["folder"], worker)))

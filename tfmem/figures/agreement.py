@@ -1,4 +1,4 @@
-"""How far estimates agree, over thresholds."""
+"""Figures of how far estimates agree, over thresholds."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from tfmem.figures.style import (
     plain,
 )
 
-NAME = 120  # characters of the name of a run, with what it found
+NAME = 120  # characters of the name of a run and of its results in a legend
 SUFFICIENT = 0.7  # the Jaccard similarity by which Feldman & Zhang (2020, Sec. 2) chose 0.15
 SERIES = (
     (BLUE, "-"), (VERMILION, "--"), (GREEN, "-."), (PURPLE, ":"), (ORANGE, "-"), (SKY, "--"),
@@ -39,10 +39,10 @@ _GUIDE: dict[str, Any] = {"color": FAINT, "linestyle": ":", "zorder": 0}
 
 @dataclass(frozen=True)
 class Agreeing:
-    """What is drawn of one comparison.
+    """The curves of one comparison.
 
     Attributes:
-      name: what stands in the legend.
+      name: name in the legend.
       memorization: agreement of memorization.
       influence: agreement of influence.
     """
@@ -53,10 +53,10 @@ class Agreeing:
 
 
 def agreement_of_table(table: pd.DataFrame, _: object) -> Figure:
-    """The figure of a table of two sides: the halves of a run, or a last layer (its Fig. C.3).
+    """Draws the agreement of two sides: the halves of a run, or a last layer (Fig. C.3).
 
     Args:
-      table: of `tfmem.experiments.consistency.curves`, with `first_name` and `second_name`.
+      table: a table of `tfmem.experiments.consistency.curves`, with `first_name` and `second_name`.
     """
     curves, thresholds = [], []
     for estimate in ("memorization", "influence"):
@@ -75,15 +75,15 @@ def agreement_figure(
     thresholds: tuple[float, float],
     sufficient: float,
 ) -> Figure:
-    """`J` (left) and `D` (right) of memorization and influence (Feldman & Zhang 2020, Fig. C.2).
+    """Draws `J` and `D` of memorization and influence (Feldman & Zhang 2020, Fig. C.2).
 
-    Shades are 95% intervals; where few examples are left, those of `D` go beyond the axes.
+    Shades are 95% intervals; the intervals of `D` go beyond the axes if few examples are left.
 
     Args:
       compared: the comparisons; more than seven repeat colours.
-      reference: what all are compared with.
-      thresholds: those of selection, of memorization and of influence.
-      sufficient: the `J` at which a threshold was deemed high enough.
+      reference: the run with which all are compared.
+      thresholds: the selection thresholds of memorization and of influence.
+      sufficient: the `J` from which a threshold counts as high enough.
     """
     figure = new_figure(9.5, 7)
     rows = figure.subplots(2, 2)
@@ -129,6 +129,6 @@ def draw_curve(axes: Axes, curve: Curve, measure: str, name: str, colour: str, l
 
 
 def end_of(curve: Curve) -> float:
-    """A little beyond the last threshold that anything reaches."""
+    """A threshold a little beyond the last one that an example or pair reaches."""
     reached = curve.threshold[curve.either > 0]
     return min(1.0, float(reached[-1]) * 1.05) if len(reached) else 1.0

@@ -1,4 +1,4 @@
-"""What memorization rests on, shown in the words and over the images themselves."""
+"""Figures that show attributions in the words of texts and over the patches of images."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from tfmem.figures.style import GREY, literal, new_figure
 from tfmem.messages.numbers import three
 from tfmem.messages.terminal import printable
 
-_SCALE = "PuOr_r"  # orange above 0, purple below: told apart by every kind of colour vision
+_SCALE = "PuOr_r"  # orange above 0, purple below; people with colour blindness can tell them apart
 _LINE = 84  # characters of a line
-_INCHES = 0.095  # of a character
+_INCHES = 0.095  # width of a character
 _HEIGHT = 0.42  # inches of a line of words with values
 
 
@@ -28,11 +28,11 @@ class Highlighted:
     """A text with its attributions.
 
     Attributes:
-      label: the name of its class.
-      memorization: its estimate.
-      words: in order.
-      scores: float `[words]`.
-      sentences: int `[words]`, which sentence each word is of.
+      label: the name of the text's class.
+      memorization: the estimated memorization of the text.
+      words: the words in order.
+      scores: float `[words]`, the attribution of each word.
+      sentences: int `[words]`, the sentence of each word.
     """
 
     label: str
@@ -43,10 +43,10 @@ class Highlighted:
 
 
 def highlighted_words(texts: Sequence[Highlighted]) -> Figure:
-    """Texts whose words are coloured by attribution (Zheng & Jiang 2022, Tables 4 and 6).
+    """Draws texts whose words are coloured by attribution (Zheng & Jiang 2022, Tables 4 and 6).
 
-    Under each word stands its share of the text's largest attribution, in percent; where that is
-    NaN a word is left plain.
+    Under each word stands its share of the text's largest attribution, in percent; a word whose
+    share is NaN is left plain.
     """
     laid = [_lines(text.words, text.sentences) for text in texts]
     height = sum(len(lines) + 0.9 for lines in laid) * _HEIGHT + 0.3
@@ -68,7 +68,7 @@ def highlighted_words(texts: Sequence[Highlighted]) -> Figure:
 
 
 def _lines(words: Sequence[str], sentences: np.ndarray) -> list[list[tuple[int, int]]]:
-    """For each line its words, as the column where it begins and its number."""
+    """For each line, the starting column and the number of each of its words."""
     lines: list[list[tuple[int, int]]] = [[]]
     column = 0
     for number, word in enumerate(words):
@@ -110,13 +110,13 @@ def highlighted_patches(
     titles: Sequence[str],
     columns: int = 5,
 ) -> Figure:
-    """Images, and below each its patches by attribution (Zheng & Jiang 2022, Fig. 3).
+    """Draws images, and below each its patches by attribution (Zheng & Jiang 2022, Fig. 3).
 
     Args:
-      images: from 0 to 1, `[height, width, channels]`, one for each of `scores`.
-      scores: float `[rows, columns]`, the last patches of which may reach over the image.
-      titles: what stands above each.
-      columns: images of a row.
+      images: `[height, width, channels]` with values from 0 to 1, one for each of `scores`.
+      scores: float `[rows, columns]`; the last patches may reach beyond the image.
+      titles: the title above each image.
+      columns: number of images in a row.
     """
     rows = -(-len(scores) // columns)
     figure = new_figure(1.5 * columns + 0.8, 3.3 * rows)

@@ -15,16 +15,16 @@ from tfmem.figures.style import FAINT, GREY, PALE, literal
 from tfmem.messages.numbers import three
 
 _LEVELS = (0.0, 0.5, 1.0)
-_NEAR = 0.15  # what is further from its level has a caption in grey
-_NAME = 18  # characters of a class that a picture's caption has room for
-_CELL = 1.3  # height of a picture, one unit, with its caption
+_NEAR = 0.15  # an example further from its level has a grey caption
+_NAME = 18  # characters of a class name that fit in a picture's caption
+_CELL = 1.3  # height of a picture with its caption, in units of the picture's width
 
 
 class Images(Protocol):
-    """Pictures by index: an array, or something that makes them when they are asked for."""
+    """Pictures by index: an array, or an object that makes each picture when it is used."""
 
     def __getitem__(self, index: int) -> np.ndarray:
-        """One picture, `[height, width, channels]`."""
+        """The picture of example `index`, `[height, width, channels]`."""
 
 
 class _Sheet:
@@ -66,12 +66,12 @@ class _Sheet:
 
 
 def _margin(names: Iterable[str]) -> float:
-    """The width that names to the left of a sheet's rows take."""
+    """The width of the names to the left of a sheet's rows."""
     return 0.35 + 0.11 * max(map(len, names), default=0)
 
 
 def most_memorized_classes(labels: np.ndarray, memorization: np.ndarray) -> list[int]:
-    """The classes, those with most examples of memorization 0.35 or more first."""
+    """All classes, sorted by their number of examples with memorization 0.35 or more."""
     present = np.unique(labels)
     memorized = np.bincount(labels[memorization >= 0.35], minlength=present.max(initial=-1) + 1)
     return present[np.argsort(-memorized[present], kind="stable")].tolist()
@@ -85,20 +85,20 @@ def memorization_gallery(
     rows: Sequence[int] | None = None,
     examples: int = 3,
 ) -> Figure:
-    """Examples with memorization near 0, 0.5 and 1, a row a class (F&Z 2020, Figs. 1 and D.4).
+    """Draws examples with memorization near 0, 0.5 and 1, by class (F&Z 2020, Figs. 1 and D.4).
 
-    Of each class the examples nearest to 1 are taken first, then of the others those nearest to
-    0.5, then those nearest to 0, ties by index. A class with too few examples makes the blocks
-    narrower, so that no place stays empty. What is further than 0.15 from its level has its value
-    in grey.
+    Each class has a row. The examples nearest to 1 are taken first, then, of the others, those
+    nearest to 0.5, then those nearest to 0; ties are broken by index. A class with too few examples
+    makes the blocks narrower, so that no place stays empty. An example further than 0.15 from its
+    level has its value in grey.
 
     Args:
-      images: by index `[height, width, channels]`, values in [0, 1].
+      images: pictures by index, `[height, width, channels]` with values in [0, 1].
       labels: int64 `[num_train]`.
       memorization: float `[num_train]`.
       class_names: names by label.
-      rows: the classes; None shows the first six of `most_memorized_classes`, in their own order.
-      examples: how many examples at each level, at most.
+      rows: the classes; None shows the first six of `most_memorized_classes`, in numerical order.
+      examples: most examples at each level.
     """
     if rows is None:
         rows = sorted(most_memorized_classes(labels, memorization)[:6])
@@ -123,7 +123,7 @@ def memorization_gallery(
 
 
 def _by_level(of_class: np.ndarray, memorization: np.ndarray, examples: int) -> list[list[int]]:
-    """For each level, the examples of a class that are nearest to it and to no higher one."""
+    """For each level, the examples of a class nearest to it, without those of a higher level."""
     left = of_class & ~np.isnan(memorization)
     found = []
     for level in reversed(_LEVELS):
@@ -135,11 +135,11 @@ def _by_level(of_class: np.ndarray, memorization: np.ndarray, examples: int) -> 
 
 
 def ends_gallery(images: Images, table: pd.DataFrame) -> Figure:
-    """The most and the least memorized examples, a row a class.
+    """Draws the most and the least memorized examples, with one row for each class.
 
     Args:
-      images: by index `[height, width, channels]`, values in [0, 1].
-      table: of `tfmem.experiments.instances`.
+      images: pictures by index, `[height, width, channels]` with values in [0, 1].
+      table: the table of `tfmem.experiments.instances`.
     """
     classes = table["class"].unique()
     block = table.groupby(["class", "end"]).size().max() * 1.15 + 0.5
@@ -165,9 +165,9 @@ class InfluenceRow:
     Attributes:
       train_index: the training example.
       memorization: its memorization.
-      test_index: int64 `[count]`, most influenced first.
-      influence: float `[count]`.
-      name: what is shown beside the memorization, such as the class.
+      test_index: int64 `[count]`, the most influenced test example first.
+      influence: float `[count]`, the influence on each.
+      name: text that is shown beside the memorization, such as the class.
     """
 
     train_index: int
@@ -189,14 +189,16 @@ def pair_gallery(
     examples: int = 4,
     panels: int = 1,
 ) -> Figure:
-    """Memorized training examples and whom they influence (Feldman & Zhang 2020, Fig. 3).
+    """Draws memorized training examples and the test examples that they influence.
+
+    The figure is that of Feldman & Zhang (2020), Fig. 3.
 
     Args:
-      train_images: by index `[height, width, channels]`, values in [0, 1].
-      test_images: likewise.
-      rows: what to show; `spread_evenly` chooses pairs without cherry-picking.
-      examples: how many test examples a row.
-      panels: how many columns of rows, filled one after the other.
+      train_images: training examples by index, `[height, width, channels]` with values in [0, 1].
+      test_images: test examples by index, in the same form.
+      rows: the rows to draw; `spread_evenly` chooses pairs without cherry-picking.
+      examples: number of test examples in a row.
+      panels: number of columns of rows, which are filled one after the other.
     """
     if not rows:
         figure = Figure(figsize=(5, 1))

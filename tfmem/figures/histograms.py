@@ -1,4 +1,4 @@
-"""How memorization, and the influence of selected pairs, are distributed."""
+"""Histograms of memorization, and of the influence of selected pairs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tfmem.figures.style import BLUE, ORANGE, VERMILION, new_figure, plain
 
 
 def memorization_histogram(memorization: np.ndarray, threshold: float) -> Figure:
-    """Number of training examples by memorization, with what is at or above the threshold.
+    """Draws the number of training examples by memorization, and marks those from the threshold on.
 
     The scale is logarithmic and begins at 1, where a bar of one example is a line.
 
@@ -58,11 +58,11 @@ def memorization_histogram(memorization: np.ndarray, threshold: float) -> Figure
 
 
 def influence_histogram(influence: np.ndarray, thresholds: Sequence[float]) -> Figure:
-    """Number of selected pairs by influence (Feldman & Zhang 2020, Fig. C.1).
+    """Draws the number of selected pairs by influence (Feldman & Zhang 2020, Fig. C.1).
 
     Args:
-      influence: float `[pairs]`, of the selected pairs.
-      thresholds: influences at which pairs were cut off; none if something else selected them.
+      influence: float `[pairs]`, the influence of the selected pairs.
+      thresholds: least influences of selected pairs; empty if another rule selected them.
     """
     figure = new_figure(7, 3.6)
     axes = plain(figure.subplots())

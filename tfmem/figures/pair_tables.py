@@ -1,4 +1,4 @@
-"""Galleries of a table of pairs, whoever made it."""
+"""Galleries of the pairs in a table, from a run or a published file."""
 
 from __future__ import annotations
 
@@ -26,21 +26,21 @@ def pair_galleries(
     names: Mapping[int, str] | None = None,
     most_influenced: MostInfluenced | None = None,
 ) -> dict[str, Figure]:
-    """Galleries of pairs, by name, each training example once in each.
+    """Draws galleries of pairs, by name; each gallery shows a training example once.
 
     `pair_gallery` has five training examples, spread evenly over the pairs sorted by influence, and
-    the up to four test examples that each influences most, as Feldman & Zhang's (2020) Fig. 3;
-    `pair_gallery_spread` has twenty, spread likewise, as their Figs. D.5 to D.8;
-    `pair_gallery_several` has those that are in most pairs.
+    up to four test examples that each influences most, like Feldman & Zhang's (2020) Fig. 3.
+    `pair_gallery_spread` has twenty training examples, spread in the same way, like their Figs. D.5
+    to D.8. `pair_gallery_several` has the training examples that are in most pairs.
 
     Args:
-      pairs: columns `train_index`, `test_index`, `influence`, `memorization`; most influential
-        first.
-      train_images: by index `[height, width, channels]`, values in [0, 1].
-      test_images: likewise.
-      names: what each training example is called, by index; None shows no names.
-      most_influenced: gives, for a training example and a number, so many test examples that it
-        influences most, and by how much; None shows those that are in the table.
+      pairs: columns `train_index`, `test_index`, `influence`, `memorization`; the most influential
+        pair first.
+      train_images: training examples by index, `[height, width, channels]` with values in [0, 1].
+      test_images: test examples by index, in the same form.
+      names: name of each training example, by index; None shows no names.
+      most_influenced: returns, for a training example and a number, that many test examples that it
+        influences most, and its influences; None shows the test examples in the table.
     """
     groups = {int(str(index)): rows for index, rows in pairs.groupby("train_index", sort=False)}
     every = list(groups)
@@ -68,7 +68,7 @@ def pair_galleries(
 
 
 def captions(pairs: pd.DataFrame, dataset: AnyDataset) -> dict[int, str]:
-    """What the training examples of pairs are called in galleries, by index: their classes."""
+    """Names of the training examples of pairs in galleries, by index: their classes."""
     return {
         index: dataset.class_names[dataset.train_labels[index]].replace("_", " ")
         for index in pairs["train_index"].tolist()
@@ -84,14 +84,14 @@ def save_pair_galleries(
     """Draws the galleries of a table of pairs with the images of a data set, as PNG and PDF.
 
     Args:
-      pairs: as for `pair_galleries`.
+      pairs: see `pair_galleries`.
       dataset: the examples, in the order of the pairs' index.
       folder: receives the files.
-      most_influenced: as for `pair_galleries`.
+      most_influenced: see `pair_galleries`.
 
     Returns:
-      How many pairs are of examples of one class: all, if they were selected within classes and the
-      data set is the right one, in the right order.
+      The number of pairs that join two examples of one class. All pairs do if they were selected
+      within classes and the data set is the right one, in the right order.
 
     Raises:
       InputError: if an index is beyond the data set, or the folder cannot be written.

@@ -1,4 +1,4 @@
-"""What a number of trials will show, before they are trained."""
+"""The figure of a plan: what numbers of trials will show, before they are trained."""
 
 from __future__ import annotations
 
@@ -23,14 +23,15 @@ def plan_figure(
     goal: float,
     configured: tuple[int, float, float],
 ) -> Figure:
-    """Left the smallest influence that is found, for each subset fraction; right standard errors.
+    """Draws the smallest influence that is found, and standard errors, by number of trials.
 
     Args:
       trials: `[candidates]`, numbers of trials, ascending.
-      detected: float `[candidates]` by subset fraction; NaN where none is found.
-      errors: float `[candidates]` by what they are errors of, at the configured fraction.
-      goal: the influence that is to be found.
-      configured: trials, subset fraction, and the influence that they find.
+      detected: float `[candidates]` by subset fraction, the smallest influence that is found; NaN
+        if no influence is.
+      errors: float `[candidates]` by estimate, its standard error at the configured fraction.
+      goal: the influence that the run should find.
+      configured: configured trials and subset fraction, and the influence that they find.
     """
     figure = new_figure(9.5, 4)
     found, right = figure.subplots(1, 2)

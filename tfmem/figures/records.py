@@ -1,4 +1,4 @@
-"""How far memorization records agree."""
+"""The figure of how far memorization records agree."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from tfmem.figures.style import GREY, literal, new_figure, plain
 
 
 def records_figure(table: pd.DataFrame, threshold: float) -> Figure:
-    """`J` of what is at or above a threshold (left), and of the highest share (right).
+    """Draws `J` of the examples from a threshold on, and of those in the highest share.
 
     Args:
-      table: of `tfmem.experiments.record_consistency.curves`; more than seven sides that are
-        compared with the first repeat colours.
-      threshold: that of selection.
+      table: a table of `tfmem.experiments.record_consistency.curves`; if more than seven sides are
+        compared with the first, colours repeat.
+      threshold: the threshold of selection.
     """
     figure = new_figure(9.5, 4.4)
     panels = dict(zip(("threshold", "share"), figure.subplots(1, 2), strict=True))

@@ -1,4 +1,4 @@
-"""How all figures look. Colours are Okabe and Ito's, told apart by every kind of colour vision."""
+"""The style of all figures. Colours are Okabe and Ito's, which the colour-blind can tell apart."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ GREY, PALE, FAINT = "#555555", "#8c8c8c", "#c8c8c8"
 
 
 def new_figure(width: float, height: float) -> Figure:
-    """A figure of a size in inches, laid out so that nothing is cut off."""
+    """An empty figure of some size in inches, laid out so that nothing is cut off."""
     return Figure(figsize=(width, height), layout="constrained")
 
 
 def literal(text: str, most: int = 40) -> str:
-    """A text that users wrote, so that a figure shows it as it is: for titles, labels and legends.
+    """Escapes a user's text, so that titles, labels and legends show it unchanged.
 
-    Matplotlib reads what is between dollar signs as a formula, and leaves out of a legend what
-    begins with an underscore. A line end would move what stands around it.
+    Matplotlib reads text between dollar signs as a formula, and leaves names that begin with an
+    underscore out of legends. A line end would move the text around it.
 
     Args:
-      text: such as the name of a class or of a run.
-      most: characters that there is room for; what is longer ends in an ellipsis.
+      text: a text such as the name of a class or of a run.
+      most: most characters; a longer text ends in an ellipsis.
     """
     shown = printable(text.replace("\n", " ").replace("\t", " "))
     if len(shown) > most:
@@ -38,7 +38,7 @@ def literal(text: str, most: int = 40) -> str:
 
 
 def plain(axes: Axes) -> Axes:
-    """Removes the lines around a plot that carry nothing."""
+    """Removes the lines around a plot that are no axes."""
     axes.spines[["top", "right"]].set_visible(False)
     return axes
 
