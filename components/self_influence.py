@@ -19,7 +19,7 @@ def Do(inputs: Paths, outputs: Paths, parameters: Parameters) -> None:
     dataset = load(config.dataset)
     import_tensorflow()
     from tfmem.experiments.self_influence import MODELS, self_influence
-    from tfmem.influence.records import write_scores, write_summary
+    from tfmem.influence.records import write_scores
 
     folder = outputs["memorization"]
     trial = config.self_influence.trial
@@ -33,8 +33,7 @@ def Do(inputs: Paths, outputs: Paths, parameters: Parameters) -> None:
         "layers": list(config.self_influence.layers),
         "test_accuracy": found.test_accuracy,
     }
-    write_scores(found.scores, dataset.train_labels, folder)
-    write_summary(found.scores, found.solver, folder, more)
+    write_scores(found.scores, dataset.train_labels, found.solver, folder, more)
     say(estimator_of(folder))
 
 

@@ -227,7 +227,7 @@ def test_bytes_do_not_depend_on_shards_order_or_repeated_trials(tmp_path):
         estimated(tmp_path / name, some, labels, groups, shards)
         paths = sorted((tmp_path / name / "groups").iterdir())
         written.append({path.name: path.read_bytes() for path in paths})
-    assert len(written[0]) == 4
+    assert len(written[0]) == 5
     assert written[0] == written[1]
 
 

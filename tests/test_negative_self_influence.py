@@ -17,7 +17,7 @@ from tfmem.influence.attribution.patches import Patches
 from tfmem.influence.exact import ExactSolver
 from tfmem.influence.fast import FastSolver
 from tfmem.influence.objective import Objective
-from tfmem.influence.records import write_scores, write_summary
+from tfmem.influence.records import write_scores
 from tfmem.influence.scores import remove_scores
 from tfmem.influence.solver import Solution
 from tfmem.store.results import SUMMARY_NAME, estimator_of, read_memorization
@@ -71,8 +71,7 @@ def test_negative_scores_are_kept_counted_and_said(float64, tmp_path):
     sound = np.arange(50) > 0
     lost = replace(scores, converged=sound, values=np.where(sound, expected, np.nan))
     folder = tmp_path / "records"
-    write_scores(lost, y, folder)
-    summary = write_summary(lost, solver, folder, {"test_accuracy": 0.5})
+    summary = write_scores(lost, y, solver, folder, {"test_accuracy": 0.5})
     assert summary == json.loads((folder / SUMMARY_NAME).read_bytes())
     assert (summary["not_converged"], summary["negative"]) == (1, (expected[1:] < 0).sum())
     assert "1 examples not converged, " in estimator_of(folder)

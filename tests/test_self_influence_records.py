@@ -14,7 +14,7 @@ from tfmem.influence.cg import ConjugateGradients
 from tfmem.influence.exact import ExactSolver
 from tfmem.influence.keeping import kept_scores
 from tfmem.influence.objective import Objective
-from tfmem.influence.records import write_scores, write_summary
+from tfmem.influence.records import write_scores
 from tfmem.influence.scores import remove_scores
 from tfmem.influence.solver import DAMPING
 from tfmem.messages.errors import InputError
@@ -94,7 +94,7 @@ def test_records_are_read_as_those_of_the_subsampled_estimator(float64, tmp_path
     solver = ExactSolver(objective)
     scores = remove_scores(solver)
     folder = tmp_path / "self_influence" / scores.solver
-    write_scores(scores, y, folder)
+    summary = write_scores(scores, y, solver, folder, {"trial_id": 3})
     assert folder == tmp_path / "self_influence" / "exact"
     table = read_memorization(folder)
     assert table.attrs["estimator"] == "self_influence/exact"
@@ -102,7 +102,6 @@ def test_records_are_read_as_those_of_the_subsampled_estimator(float64, tmp_path
     np.testing.assert_array_equal(table["label"], y)
     assert (table[["n_in", "n_out"]] == 0).all().all()
     assert table[["stderr", "ci_low", "ci_high", "accuracy_in", "accuracy_out"]].isna().all().all()
-    summary = write_summary(scores, solver, folder, {"trial_id": 3})
     assert json.loads((folder / "self_influence.json").read_text()) == summary
     assert (summary["damping"], summary["converged"], summary["trial_id"]) == (DAMPING, 50, 3)
 

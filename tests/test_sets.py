@@ -8,11 +8,12 @@ import pytest
 
 from tests.helpers.bucket import Objects, put_in_place
 from tfmem.messages.errors import InputError
-from tfmem.store.folders import open_folder
+from tfmem.store import writing
+from tfmem.store.folders import Folder, open_folder
 from tfmem.store.manifests import MANIFEST_NAME, Manifest, Publishing, parse_state
 from tfmem.store.publishing import Member, publish
 from tfmem.store.records import shard_name, write_records
-from tfmem.store.sets import find_files, read_manifest, read_set, write_counted
+from tfmem.store.sets import find_files, read_file, read_manifest, read_set, write_counted
 
 KINDS = {"memorization": 3, "influence": 2, "pairs": 1}  # with how many files each has
 
@@ -204,3 +205,37 @@ def test_an_attacker_can_not_point_a_manifest_elsewhere(tmp_path):
     path.write_bytes(replace(state, publishing=part).to_bytes())
     with pytest.raises(InputError, match="publishing: expected names of folders"):
         read_manifest(path.parent)
+
+
+@pytest.mark.parametrize("valid", [False, True])
+def test_a_set_of_one_program_is_there_as_a_whole_or_not_at_all(tmp_path, monkeypatch, valid):
+    """Whether its writer is killed before or after the set became valid."""
+    folder, name = tmp_path / "set", shard_name("pairs", 0, 1)
+
+    def write(word):
+        writing.write_set(folder, {}, [(name, [word]), ("summary.json", word)])
+
+    def read():
+        ((record, _),) = read_set(folder, "pairs")
+        return record, read_file(folder, "summary.json")
+
+    def rename(self, old, new):
+        raise Killed(5, "killed")
+
+    def publish(members):
+        raise Killed(5, "killed")
+
+    write(b"old")
+    with monkeypatch.context() as patch:
+        patch.setattr(*((Folder, "rename", rename) if valid else (writing, "publish", publish)))
+        with pytest.raises(InputError, match="cannot be written: killed"):
+            write(b"new")
+    assert read() == ((b"new",) * 2 if valid else (b"old",) * 2)
+    assert (folder / "summary.json").read_bytes() == b"old"  # nothing has been moved yet
+    write(b"last")
+    assert read() == (b"last", b"last")
+    left = {each for each in os.listdir(folder) if not each.startswith(".unfinished-")}
+    assert left == {"manifest.json", name, "summary.json"}
+    (folder / "summary.json").write_bytes(b"Last")
+    with pytest.raises(InputError, match=r"summary\.json: expected 4 bytes with checksum"):
+        read()

@@ -20,7 +20,7 @@ from tfmem.experiments.retraining import representation_accuracy
 from tfmem.experiments.run import load_run
 from tfmem.influence.attribution.integral import Attribution, Parts
 from tfmem.influence.attribution.records import read_attributions, write_attributions
-from tfmem.influence.records import write_scores, write_summary
+from tfmem.influence.records import write_scores
 from tfmem.influence.scores import Scores
 from tfmem.selection.rules import read_rule
 from tfmem.store.claims import Claims, Worker
@@ -123,8 +123,7 @@ def write_self_influence(folder):
     scores = Scores(numbers, numbers, numbers, numbers > 0, np.arange(6), 6, name, words, 0.01)
     objective = SimpleNamespace(num_parameters=9, decay=numbers, curvature_examples=LABELS)
     more = {"seconds": 1.5, "cpu_seconds": 2.5, "test_accuracy": 0.75, "trial_id": 0}
-    write_scores(scores, LABELS, folder)
-    write_summary(scores, SimpleNamespace(objective=objective), folder, more)
+    write_scores(scores, LABELS, SimpleNamespace(objective=objective), folder, more)
     return sorted(folder.iterdir())
 
 

@@ -25,10 +25,10 @@ from tfmem.estimation.group_effects import (
 )
 from tfmem.estimation.significance import SmallPValues
 from tfmem.messages.errors import InputError
-from tfmem.store.files import write_atomically
 from tfmem.store.groups import Groups
 from tfmem.store.records import decode_example, encode_example, feature, shard_name
 from tfmem.store.spreadsheets import to_csv
+from tfmem.store.writing import write_set
 
 LEAST_TRIALS = 10  # in, and out: with fewer, one standard error may exceed 0.22
 _NUMBERS = ("num_trials", "num_in", "num_out", "squares_in", "squares_out")
@@ -100,17 +100,22 @@ def estimate_groups(
             influence.append(_influence_rows(counts, log_p, known.test_labels, top))
             yield group_example(counts)
 
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        write_atomically(folder / shard_name("groups", 0, 1), records())
+    def tables() -> GroupTables:
         shown = pd.concat(influence)
         shown["q_value"] = p_values.q_values(shown["p_value"].to_numpy())
-        tables = GroupTables(pd.DataFrame(rows), pd.concat(members), shown)
-        for name, table in vars(tables).items():
-            _write(folder / name, table, parquet)
-    except OSError as error:
-        raise InputError(f"{folder}: cannot be written: {error.strerror}") from None
-    return tables
+        return GroupTables(pd.DataFrame(rows), pd.concat(members), shown)
+
+    def files() -> Iterator[tuple[str, bytes | Iterator[bytes]]]:
+        yield shard_name("groups", 0, 1), records()
+        for name, table in vars(tables()).items():
+            yield f"{name}{suffix}", _table(table, parquet)
+
+    suffix, other = (".parquet", ".csv") if parquet else (".csv", ".parquet")
+    write_set(folder, {}, files())
+    found = tables()
+    for name in vars(found):
+        (folder / name).with_suffix(other).unlink(missing_ok=True)
+    return found
 
 
 def trials_for_group(counts: GroupCounts, num_train: int, fraction: float, least: int) -> float:
@@ -249,13 +254,10 @@ def _share(correct: Any, number: int) -> Any:
     return correct / number if number else np.nan
 
 
-def _write(stem: Path, table: pd.DataFrame, parquet: bool) -> None:
-    """Writes a table and removes the one that was there in the other format."""
+def _table(table: pd.DataFrame, parquet: bool) -> bytes:
+    """The contents of a file with a table."""
+    if not parquet:
+        return to_csv(table, "%.6g")
     file = io.BytesIO()
-    if parquet:
-        table.to_parquet(file, index=False)
-    else:
-        file.write(to_csv(table, "%.6g"))
-    suffixes = (".parquet", ".csv") if parquet else (".csv", ".parquet")
-    write_atomically(stem.with_suffix(suffixes[0]), file.getvalue())
-    stem.with_suffix(suffixes[1]).unlink(missing_ok=True)
+    table.to_parquet(file, index=False)
+    return file.getvalue()

@@ -11,9 +11,9 @@ import numpy as np
 
 from tfmem.influence.scores import Scores
 from tfmem.influence.solver import Solver
-from tfmem.store.files import write_atomically
 from tfmem.store.records import encode_example, shard_name
 from tfmem.store.results import SUMMARY_NAME
+from tfmem.store.writing import write_set
 
 
 def estimator_name(solver: str) -> str:
@@ -21,8 +21,10 @@ def estimator_name(solver: str) -> str:
     return f"self_influence/{solver}"
 
 
-def write_scores(scores: Scores, labels: np.ndarray, folder: Path) -> None:
-    """Writes one memorization record an example.
+def write_scores(
+    scores: Scores, labels: np.ndarray, solver: Solver, folder: Path, more: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Writes one memorization record an example, and with them how they were obtained, as JSON.
 
     `memorization` is `M_remove / n`, which estimates what the subsampled estimator does: how much
     less the model believes in a label when the example is left out. `n_in` and `n_out` are 0, what
@@ -31,10 +33,18 @@ def write_scores(scores: Scores, labels: np.ndarray, folder: Path) -> None:
     Args:
       scores: of any training examples.
       labels: int64 `[n]`, of all training examples.
-      folder: receives the records, which `tfmem.store.results.read_memorization` reads.
+      solver: what the scores are from.
+      folder: receives the records, which `tfmem.store.results.read_memorization` reads, and the
+        summary, which `read_summary` reads; both become valid in one moment.
+      more: what else the summary is to note.
+
+    Returns:
+      The summary.
+
+    Raises:
+      InputError: if the folder cannot be written to.
     """
     name = estimator_name(scores.solver)
-    folder.mkdir(parents=True, exist_ok=True)
     unknown = dict.fromkeys(("stderr", "ci_low", "ci_high", "accuracy_in", "accuracy_out"), np.nan)
     payloads = [
         encode_example(
@@ -58,22 +68,18 @@ def write_scores(scores: Scores, labels: np.ndarray, folder: Path) -> None:
             strict=True,
         )
     ]
-    write_atomically(folder / shard_name("memorization", 0, 1), payloads)
+    summary = _summary(scores, solver) | dict(more)
+    files: dict[str, bytes | list[bytes]] = {
+        shard_name("memorization", 0, 1): payloads,
+        SUMMARY_NAME: json.dumps(summary, indent=2).encode() + b"\n",
+    }
+    write_set(folder, {"estimator": name}, files.items())
+    return summary
 
 
-def write_summary(
-    scores: Scores, solver: Solver, folder: Path, more: Mapping[str, Any]
-) -> dict[str, Any]:
-    """Writes beside the records how they were obtained, as JSON; returns what it holds.
-
-    Args:
-      scores: the scores.
-      solver: what they are from.
-      folder: of the records.
-      more: what else to note.
-    """
+def _summary(scores: Scores, solver: Solver) -> dict[str, Any]:
     known = scores.residuals[np.isfinite(scores.residuals)]
-    summary = {
+    return {
         "estimator": estimator_name(scores.solver),
         "memorization": "M_remove / num_train",
         "num_train": scores.num_train,
@@ -87,7 +93,4 @@ def write_summary(
         "negative": int(scores.negative.sum()),
         "largest_residual": float(known.max()) if len(known) else None,
         "effective_dimension": getattr(solver, "effective_dimension", None),
-        **more,
     }
-    write_atomically(folder / SUMMARY_NAME, json.dumps(summary, indent=2).encode() + b"\n")
-    return summary

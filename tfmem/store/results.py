@@ -12,9 +12,9 @@ import numpy as np
 import pandas as pd
 
 from tfmem.messages.errors import InputError
-from tfmem.store.json_files import read_object, value_of
+from tfmem.store.json_files import parse_object, value_of
 from tfmem.store.records import decode_example, feature
-from tfmem.store.sets import read_set
+from tfmem.store.sets import read_file, read_set
 from tfmem.store.tables import decode_rows
 from tfmem.store.validity import RecordColumns, check_memorization, check_pairs, check_selection
 
@@ -155,7 +155,7 @@ def read_summary(folder: Path) -> dict[str, Any]:
     Raises:
       InputError: if that is not there, or is damaged.
     """
-    return read_object(folder / SUMMARY_NAME)
+    return parse_object(read_file(folder, SUMMARY_NAME), str(folder / SUMMARY_NAME))
 
 
 def read_identity(folder: Path) -> dict[str, Any]:

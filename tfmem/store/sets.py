@@ -125,6 +125,30 @@ def read_set(folder: str | os.PathLike[str], kind: str) -> Iterator[tuple[bytes,
             yield from read_counted(opened, file)
 
 
+def read_file(folder: str | os.PathLike[str], name: str) -> bytes:
+    """The contents of one file: that of the valid set if it is of one, else the one of this name.
+
+    Raises:
+      InputError: naming the file, if it cannot be read, or is not the one that the manifest names.
+    """
+    place = open_folder(folder)
+    manifest, work = valid_manifest(place)
+    facts = manifest.files.get(name) if manifest else None
+    file = Found(place.location, name, facts, work if facts else "")
+    try:
+        with file.open() as opened:
+            contents = opened.read()
+    except FileNotFoundError as error:
+        raise InputError(f"{file.path}: cannot be read: {error.strerror}") from None
+    checksum = google_crc32c.Checksum(contents).digest().hex()
+    if facts and (len(contents), checksum) != facts[:2]:
+        raise InputError(
+            f"{file.path}: expected {facts.size:,} bytes with checksum {facts.crc32c} as its "
+            f"manifest says, received {len(contents):,} with {checksum}: {_AGAIN}"
+        )
+    return contents
+
+
 def read_counted(opened: BinaryIO, file: Found) -> Iterator[tuple[bytes, str]]:
     """Yields the records of an open file, and checks at its end that it is what it should be.
 

@@ -1,0 +1,73 @@
+"""Writes a set of files from one program: all of them become valid in one moment."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import google_crc32c
+
+from tfmem.messages.errors import InputError
+from tfmem.store.manifests import FileFacts, Manifest
+from tfmem.store.owners import is_abandoned, new_owner
+from tfmem.store.publishing import Member, is_needed, publish
+from tfmem.store.sets import write_counted
+
+_PREFIX = ".unfinished-set-"
+
+
+def write_set(
+    folder: Path,
+    made_from: Mapping[str, Any],
+    files: Iterable[tuple[str, bytes | Iterable[bytes]]],
+) -> None:
+    """Writes files that belong together, and publishes them by one manifest.
+
+    Args:
+      folder: receives them, on this machine; it is made.
+      made_from: what the manifest says of them (see `tfmem.store.manifests.Manifest`).
+      files: names with contents, bytes as they are or the payloads of records; each is taken when
+        the one before it has been written.
+
+    Raises:
+      InputError: if the folder cannot be written to; what was valid before is then valid still.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        _discard_stale(folder)
+        work = folder / f"{_PREFIX}{new_owner()}"
+        work.mkdir()
+        try:
+            facts = {name: _write(work / name, contents) for name, contents in files}
+            publish([Member(str(folder), work.name, Manifest(made_from, facts))])
+        finally:
+            if not is_needed(folder, work.name):
+                shutil.rmtree(work, ignore_errors=True)
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be written: {error.strerror or error}") from None
+
+
+def _write(path: Path, contents: bytes | Iterable[bytes]) -> FileFacts:
+    with open(path, "wb") as file:
+        if not isinstance(contents, bytes):
+            facts = write_counted(file, contents)
+        else:
+            file.write(contents)
+            checksum = google_crc32c.Checksum(contents).digest().hex()
+            facts = FileFacts(len(contents), checksum, 0)
+        file.flush()
+        os.fsync(file.fileno())
+    return facts
+
+
+def _discard_stale(folder: Path) -> None:
+    """Removes what programs that were killed had not published."""
+    for left in folder.glob(f"{_PREFIX}*"):
+        with contextlib.suppress(FileNotFoundError):  # another program was faster
+            abandoned = is_abandoned(left.name.removeprefix(_PREFIX), left.stat().st_mtime)
+            if abandoned and not is_needed(folder, left.name):
+                shutil.rmtree(left, ignore_errors=True)
