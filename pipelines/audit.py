@@ -1,4 +1,4 @@
-"""Audit: a run's estimates, what models say that never saw an example, and what to look at."""
+"""The audit: estimates, predictions by models that never saw an example, and its findings."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from tfmem.pipelines.self_influence import records, self_influence
 
 
 def audit(config: Config, beam_args: Sequence[str] = ()) -> list[Step]:
-    """The estimates of `experiments.estimator`, and their audit.
+    """The steps that make the estimates of `experiments.estimator`, and audit them.
 
-    Where models are trained one at a time there is no second opinion.
+    If models are trained one at a time, there is no second opinion.
     """
     opinion = [configured(SECOND_OPINION, config)] if asks(config) else []
     if config.experiments.estimator == "self_influence":

@@ -1,4 +1,4 @@
-"""Comparison: architectures on one data set, and the last layer alone, each against the first."""
+"""Compares architectures on one data set, and a last layer alone, with the first architecture."""
 
 from __future__ import annotations
 
@@ -17,19 +17,20 @@ from tfmem.training import check_directory
 
 
 def comparison(configs: Mapping[str, Config], out: Path, last_layer: bool) -> None:
-    """Runs all of them, each in a folder of its own, and compares them.
+    """Runs all configurations, each in a folder of its own, and compares them.
 
-    Trials of equal seeds have equal subsets, and would agree more than independent ones: a seed
-    that an earlier configuration has is raised until none has it.
+    Trials with equal seeds have equal subsets, and would agree more than independent trials. So a
+    seed that an earlier configuration has is raised until no other has it.
 
     Args:
-      configs: by the name of their folder; the first is what the others are compared with.
+      configs: the configurations, by the name of their folder; the others are compared with the
+        first.
       out: receives the folders, `comparison` and the page.
-      last_layer: whether the last layer of the first is trained alone as well.
+      last_layer: whether the last layer of the first model is also trained alone.
 
     Raises:
-      InputError: before anything is run, if there are fewer than two, or not of one data set, or if
-        a folder holds another run.
+      InputError: before anything is run, if there are fewer than two configurations, if they are
+        not of one data set, or if a folder holds another run.
     """
     configs = _with_seeds_of_their_own(configs)
     _check(configs, out)
@@ -61,14 +62,14 @@ def _check(configs: Mapping[str, Config], out: Path) -> None:
     reference, *others = configs
     if taken := {RunComparison.place, ComparisonPage.place} & configs.keys():
         raise InputError(
-            f"{taken.pop()}.yaml: expected a file of another name, for runs get folders of these "
-            f"names in {out}, where the comparison has its own"
+            f"{taken.pop()}.yaml: expected a file of another name: runs get folders with these "
+            f"names in {out}, and the comparison has its own there"
         )
     for name in others:
         known = configs[reference].dataset.identity()
         if changed := differences(known, configs[name].dataset.identity()):
             raise InputError(
-                f"{name}: of other data than {reference} ({'; '.join(changed)}); compare finished "
+                f"{name}: has other data than {reference} ({'; '.join(changed)}); compare finished "
                 "runs on other forms of the same examples with `tfmem consistency --other-inputs`"
             )
     for name, config in configs.items():

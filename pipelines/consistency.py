@@ -1,4 +1,4 @@
-"""What a comparison of runs, or of the halves of one, says: in tables and in words."""
+"""Describes a comparison of runs, or of the halves of one run, in tables and in words."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _SHOWN = {
 
 
 def agreement_table(comparison: Comparison, rule: Rule) -> PlainTable:
-    """Sizes of the sets, `J` and `D` at a few thresholds."""
+    """A table of the sizes of both sets, `J` and `D` at a few thresholds."""
     table = PlainTable(
         "at or above", "first", "second", "both", "J (95% interval)", "D (95% interval)"
     )
@@ -45,7 +45,7 @@ def _with_interval(value: float, low: float, high: float) -> str:
 
 
 def error_table(comparison: Comparison, halves: bool) -> PlainTable:
-    """How far the estimates are apart, or wrong, and what the theory says."""
+    """A table of the differences and errors of the estimates, beside the bound of the theory."""
     first, second = comparison.first, comparison.second
     bound = math.hypot(first.lemma_bound, second.lemma_bound)
     kinds = comparison.memorization_errors, comparison.influence_errors
@@ -69,7 +69,7 @@ def error_table(comparison: Comparison, halves: bool) -> PlainTable:
 
 
 def conclusion(comparison: Comparison) -> list[str]:
-    """What the comparison says, a line each."""
+    """The conclusions of a comparison, one line for each."""
     curve = comparison.influence
     estimate, low, high = curve.reaches(SUFFICIENT)
     if math.isnan(estimate):

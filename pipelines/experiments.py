@@ -1,4 +1,4 @@
-"""Experiments, by name, each after the run that it begins with."""
+"""The steps of experiments, each after the run that it needs."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from tfmem.store.artifacts import Artifact, Attributions, Figures, Memorization,
 
 
 def experiment(name: str, config: Config, out: Path, beam_args: Sequence[str] = ()) -> list[Step]:
-    """What an experiment begins with, the experiment, those that follow it, and the page.
+    """The steps that an experiment needs, the experiment, those that follow it, and the page.
 
     Args:
-      name: of the experiment.
+      name: name of the experiment.
       config: the settings.
       out: the folder of the run.
       beam_args: options of Beam.
@@ -45,15 +45,15 @@ def experiment(name: str, config: Config, out: Path, beam_args: Sequence[str] = 
 
 
 def experiments(names: Sequence[str], config: Config, beam_args: Sequence[str] = ()) -> list[Step]:
-    """A run, several experiments with what they begin with, and one page.
+    """The steps of a run, of several experiments with their inputs, and of one page.
 
     Args:
-      names: of the experiments; one that uses the outcomes of others comes after them.
+      names: names of the experiments; one that uses the outcomes of others comes after them.
       config: the settings.
       beam_args: options of Beam.
 
     Raises:
-      InputError: if there is no such experiment, or settings or data lack what one needs.
+      InputError: if an experiment does not exist, or settings or data lack what it needs.
     """
     known, data = declared(), cache(lambda: load(config.dataset))
     for name in names:
@@ -75,9 +75,9 @@ def experiments(names: Sequence[str], config: Config, beam_args: Sequence[str] =
 
 
 def step_of(name: str, config: Config) -> Step:
-    """The step of an experiment, wired to self-influence where it is asked for.
+    """The step of an experiment.
 
-    What needs nothing but memorization takes that of `experiments.estimator`.
+    An experiment that needs only memorization takes it from `experiments.estimator`.
     """
     component = EXPERIMENTS[name]
     replaced: type[Artifact] = SelfInfluence
@@ -91,12 +91,12 @@ def step_of(name: str, config: Config) -> Step:
 
 
 def page(config: Config, there: bool, one_model: bool = True) -> Step:
-    """The page of a run, or of experiments alone where there is none.
+    """The step that writes the page of a run, or of experiments alone if there is no run.
 
     Args:
       config: the settings.
       there: whether there is a run.
-      one_model: whether there is the self-influence of one model.
+      one_model: whether the self-influence of one model exists.
     """
     if there:
         return Step(REPORT, {})

@@ -1,4 +1,4 @@
-"""The trials of a run as a Beam job: any runner farms them out."""
+"""Trains the trials of a run as a Beam job, which any runner can distribute."""
 
 from __future__ import annotations
 
@@ -19,12 +19,14 @@ from tfmem.store.folders import open_folder
 from tfmem.training import TrialSummary, open_farm
 from tfmem.training.trials import Farm
 
-_FARMS: dict[tuple[Config, str], Farm] = {}  # of this process; making one takes seconds to minutes
+_FARMS: dict[
+    tuple[Config, str], Farm
+] = {}  # farms of this process; making one takes seconds to minutes
 _TURN = threading.Lock()  # a process trains one shard at a time, whatever threads its runner has
 
 
 class _TrainShard(beam.DoFn):
-    """Trains and writes a shard; yields how many trials it has."""
+    """Trains and writes a shard, and yields its number of trials."""
 
     def __init__(self, config: Config, out: str) -> None:
         self._config = config
@@ -58,11 +60,11 @@ def TrainShards(
     """Trains shards of a run whose folder is prepared.
 
     Args:
-      pipeline: what to add the steps to.
-      shards: their numbers.
+      pipeline: the pipeline to which steps are added.
+      shards: numbers of the shards.
       config: the run's settings.
-      out: the run's folder, which all workers of the runner can write to.
-      accelerator: what each worker needs, as Beam's resource hint of this name.
+      out: the run's folder, to which all workers of the runner can write.
+      accelerator: the accelerator that each worker needs, as Beam's resource hint of this name.
 
     Returns:
       The number of trials of each shard.
@@ -80,7 +82,7 @@ def TrainShards(
 def farm_out(
     config: Config, out: str, beam_args: Sequence[str], accelerator: str | None = None
 ) -> TrialSummary:
-    """Trains what is missing of a run as a Beam job.
+    """Trains the missing trials of a run as a Beam job.
 
     The stack size is that of the settings, or is measured on the machine that starts the job.
 
@@ -91,8 +93,8 @@ def farm_out(
       accelerator: see `TrainShards`.
 
     Raises:
-      InputError: with the cause in one line, if the folder is that of another run, workers cannot
-        reach it, or the job fails.
+      InputError: if the folder holds another run, if workers cannot reach it, or if the job fails;
+        the error gives the cause in one line.
     """
     options = job_options(beam_args, [out])
     farm = open_farm(config, load_and_tell(config.dataset), out)
@@ -106,7 +108,7 @@ def farm_out(
         run_job(build, [], options)
     if left := farm.missing():
         raise InputError(
-            f"{out}: the job ended, and {len(left)} of {farm.shards.count} shards are missing: run "
+            f"{out}: the job ended, but {len(left)} of {farm.shards.count} shards are missing: run "
             "it again"
         )
     return farm.finish(open_folder(out), farm.known_trials - before, {})

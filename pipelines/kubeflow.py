@@ -23,7 +23,7 @@ from tfmem.pipelines.cli.options import BeamArgs, ConfigFile, Experiments, Set, 
 if TYPE_CHECKING:
     from tfmem.components.component import Component
 
-_RETRIES = 3  # of a worker; another one, or the retry, goes on from its last checkpoint
+_RETRIES = 3  # retries of a worker, which continues from its last checkpoint
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -39,22 +39,23 @@ def pipeline(
     accelerator: str | None = None,
     names: Sequence[str] = (),
 ) -> Any:
-    """The chain as a Kubeflow pipeline.
+    """Builds the chain of `tfmem run`, and experiments, as a Kubeflow pipeline.
 
     Its parameters are `folder`, which the workers share and which outlives them (a path on a volume
-    that all of them mount, or a bucket), and, with the run's settings as defaults, the sections of
-    the configuration and other parameters of its components.
+    that all of them mount, or a bucket), and the sections of the configuration and other parameters
+    of its components, with the run's settings as defaults.
 
     Args:
-      config: the run's settings; paths in it are those of the containers.
-      name: of the pipeline; anything but small letters and digits becomes a dash.
+      config: the run's settings; its paths are paths in the containers.
+      name: name of the pipeline; any character but small letters and digits becomes a dash.
       image: container image with tfmem and kfp.
-      workers: how many train at once.
+      workers: number of workers that train at the same time.
       beam_args: options for Beam.
-      cpu: what each worker gets, as `8`.
-      memory: what each worker gets, as `32G`.
-      accelerator: what each worker gets one of, as `NVIDIA_TESLA_T4` or `nvidia.com/gpu`.
-      names: of experiments.
+      cpu: processors of each worker, such as `8`.
+      memory: memory of each worker, such as `32G`.
+      accelerator: kind of the accelerator of each worker, such as `NVIDIA_TESLA_T4` or
+        `nvidia.com/gpu`.
+      names: names of experiments.
 
     Raises:
       InputError: if kfp is not installed, or an experiment lacks what it needs.
@@ -93,7 +94,7 @@ def pipeline(
                 worker.set_memory_limit(memory)
             if accelerator:
                 worker.set_accelerator_type(accelerator).set_accelerator_limit(1)
-        # What is in the folder is not among the inputs, so it is looked at every time.
+        # The contents of the folder are no input of the step, so it must run every time.
         gathered = task(GATHER, values, {}).after(worker).set_caching_options(False)
         made = {kind: gathered.outputs[name] for name, kind in GATHER.outputs.items()}
         for step in steps[1:]:
@@ -126,14 +127,23 @@ def _name(text: str) -> str:
 def command(
     config: ConfigFile,
     image: Annotated[str, typer.Option(help="Container image with tfmem[kfp].")],
-    output: Annotated[Path, typer.Option(help="The file to write, called .yaml.")],
+    output: Annotated[Path, typer.Option(help="The file to write; its name ends in .yaml.")],
     set: Set = [],  # noqa: B006
     experiment: Experiments = [],  # noqa: B006
-    workers: Annotated[int, typer.Option(help="How many containers train at once.", min=1)] = 1,
-    cpu: Annotated[str | None, typer.Option(help="Of each: such as 8.")] = None,
-    memory: Annotated[str | None, typer.Option(help="Of each: such as 32G.")] = None,
+    workers: Annotated[
+        int, typer.Option(help="Number of containers that train at the same time.", min=1)
+    ] = 1,
+    cpu: Annotated[
+        str | None, typer.Option(help="Processors of each container, such as 8.")
+    ] = None,
+    memory: Annotated[
+        str | None, typer.Option(help="Memory of each container, such as 32G.")
+    ] = None,
     accelerator: Annotated[
-        str | None, typer.Option(help="Of each, one: NVIDIA_TESLA_T4, nvidia.com/gpu, …")
+        str | None,
+        typer.Option(
+            help="Accelerator of each container, such as NVIDIA_TESLA_T4 or nvidia.com/gpu."
+        ),
     ] = None,
     beam: BeamArgs = None,
 ) -> None:
@@ -153,7 +163,7 @@ def command(
         compiled = Path(folder) / output.name
         compiler.Compiler().compile(made, str(compiled))
         os.replace(compiled, output)
-    done(output, f"{workers} workers; it asks for `folder`, which they share")
+    done(output, f"{workers} workers; the parameter `folder` is the folder that they share")
 
 
 if __name__ == "__main__":

@@ -14,12 +14,12 @@ from tfmem.pipelines.runner import Step, configured
 
 
 def training(config: Config) -> list[Step]:
-    """Trains the trials of a run."""
+    """The steps that train the trials of a run."""
     return [configured(TRAIN, config)]
 
 
 def estimation(config: Config, beam_args: Sequence[str]) -> list[Step]:
-    """Estimates from predictions, and selects pairs."""
+    """The steps that estimate from predictions, and select pairs."""
     arguments = list(beam_args)
     return [
         Step(ESTIMATE, {"statistic": config.estimation.statistic, "beam_args": arguments}),
@@ -28,15 +28,15 @@ def estimation(config: Config, beam_args: Sequence[str]) -> list[Step]:
 
 
 def presentation() -> list[Step]:
-    """Draws figures and writes the page."""
+    """The steps that draw figures and write the page."""
     return [Step(DRAW, {}), Step(REPORT, {})]
 
 
 def run(config: Config, beam_args: Sequence[str] = ()) -> list[Step]:
-    """The estimates, with their figures."""
+    """The steps that make the estimates and their figures."""
     return [*training(config), *estimation(config, beam_args), Step(DRAW, {})]
 
 
 def memorization(config: Config, beam_args: Sequence[str] = ()) -> list[Step]:
-    """All of it."""
+    """All steps of a run, from training to the page."""
     return [*run(config, beam_args), Step(REPORT, {})]

@@ -32,17 +32,17 @@ def plan_run(
     trial_hours: float | None = None,
     machines: int = 1,
 ) -> Plan:
-    """Plans a run; reads its data if it is not told their sizes.
+    """Plans a run, and reads its data unless their sizes are given.
 
     Args:
       config: the run's settings.
-      question: what is to be found.
+      question: the influence that the run should find, and how surely.
       trials: numbers of trials to compare with.
       fractions: subset fractions to compare with.
       sizes: numbers of training examples, test examples and classes, instead of the data.
-      time_trials: how many trials to train for their time; 0 trains none.
-      trial_hours: what a trial takes, if it is known and not to be measured.
-      machines: how many train side by side.
+      time_trials: number of trials to train so that their time is measured; 0 trains none.
+      trial_hours: hours that a trial takes, if they are known.
+      machines: number of machines that train at the same time.
 
     Raises:
       InputError: if an option is wrong, or if there are neither data nor sizes.
@@ -86,7 +86,7 @@ def _load(config: Config) -> AnyDataset:
 
 
 def plan_table(plan: Plan) -> PlainTable:
-    """One line a candidate; that of the configuration is marked with >."""
+    """A table with one line for each candidate; > marks that of the configuration."""
     threshold = f"{plan.question.influence:g}"
     columns = ["trials", "m/n", "SE\n½", "SE\n0.9", "SE\nmem", "Lem.\n2.1", "infl\n50%",
                "infl\n90%", f"≥{threshold} by\nchance", "disk", "mem-\nory"]  # fmt: skip

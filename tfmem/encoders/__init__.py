@@ -17,18 +17,18 @@ __all__ = ["as_arrays", "with_encoder_digest"]
 
 
 def as_arrays(config: Config, dataset: AnyDataset) -> ImageDataset:
-    """The data set as the configuration's model takes it.
+    """Converts a data set to the arrays that the configuration's model takes.
 
     Args:
-      config: with `model.digest` if the model is an encoder.
-      dataset: the examples; those that are arrays already are returned as they are.
+      config: the settings, with `model.digest` if the model is an encoder.
+      dataset: the examples; examples that are arrays already are returned unchanged.
 
     Returns:
-      With `model.name` `encoder`: activations, see `activations`. With `transformer`: int32
-      `[examples, length]`, 0 where there is no word, numbered by `Words`.
+      For `model.name` `encoder`, activations; see `activations`. For `transformer`, int32
+      `[examples, length]`, the numbers of words in `Words`, with zeros after the last word.
 
     Raises:
-      InputError: if examples are texts and the model takes none, or as `activations` does.
+      InputError: if examples are texts and the model takes no texts, or as `activations` does.
     """
     if not isinstance(dataset, TextDataset):
         return dataset

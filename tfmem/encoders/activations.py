@@ -1,4 +1,4 @@
-"""What the frozen layers of an encoder make of each text, computed once and kept."""
+"""Outputs of the frozen layers of an encoder for each text, computed once and kept."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ from tfmem.encoders.tokens import Tokens, tokenize, warn_of_cut
 from tfmem.messages.errors import InputError
 
 _BATCH = 64
-_VERSION = 1  # of the arrays' meaning
+_VERSION = 1  # changes with the meaning of the arrays
 
 
 def activations(settings: EncoderSettings, dataset: TextDataset) -> tuple[np.ndarray, np.ndarray]:
     """The input of the first trained layer, for all training and test examples.
 
-    It is kept in the cache folder under a hash of the texts, the encoder, the number of trained
-    layers and the length. Labels have no part in it.
+    The arrays are kept in the cache folder under a hash of the texts, the encoder, the number of
+    trained layers and the length. They do not depend on labels.
 
     Args:
-      settings: with `digest`.
+      settings: settings of the encoder, with `digest`.
       dataset: the texts.
 
     Returns:
-      float16 `[examples, length, width]` of each split, 0 where there is no token; with no trained
-      layer the last vector of the first token, `[examples, width]`.
+      For each split float16 `[examples, length, width]`, with zeros after the last token; without
+      trained layers, the last vector of the first token, `[examples, width]`.
 
     Raises:
-      InputError: if the encoder cannot read so many tokens, or has not so many layers.
+      InputError: if the encoder cannot read as many tokens, or has fewer layers.
     """
     key = {
         "version": _VERSION,
@@ -59,10 +59,10 @@ def activations(settings: EncoderSettings, dataset: TextDataset) -> tuple[np.nda
 
 
 def encode(encoder: Encoder, texts: np.ndarray, settings: EncoderSettings) -> Tokens:
-    """Tokens of texts `[examples, sentences]` at the configured length.
+    """The tokens of texts `[examples, sentences]` at the configured length.
 
     Raises:
-      InputError: if the encoder cannot read so many.
+      InputError: if the encoder cannot read as many tokens.
     """
     if settings.length > encoder.max_length:
         raise InputError(
@@ -75,7 +75,7 @@ def encode(encoder: Encoder, texts: np.ndarray, settings: EncoderSettings) -> To
 def through_frozen(encoder: Encoder, tokens: Tokens, settings: EncoderSettings) -> np.ndarray:
     """Activations of tokens, as `activations` returns them.
 
-    Examples of like length share a batch, so that little of it is padding.
+    Examples of similar length share a batch, so that little of it is padding.
     """
     frozen = encoder.frozen(settings.trained_layers)
     count, width = len(tokens.ids), encoder.width

@@ -1,4 +1,4 @@
-"""Where the files of a pretrained encoder are, and a hash of them. Nothing is ever fetched."""
+"""Finds the files of a pretrained encoder, and hashes them. Nothing is ever downloaded."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SETTINGS = ("config.json", "tokenizer_config.json")
 
 
 def with_encoder_digest(config: Config) -> Config:
-    """The settings with `model.digest`, a hash of what decides the encoder wherever it lies.
+    """The settings with `model.digest`, a hash of the encoder's files that ignores their place.
 
     Raises:
       InputError: if the encoder is not on this machine.
@@ -45,7 +45,8 @@ def locate(preset: str) -> Path:
       preset: see `EncoderSettings.preset`.
 
     Raises:
-      InputError: if it is not on this machine, saying how to get it, or has no weights.
+      InputError: if the preset has no weights or is not on this machine; the error says how to get
+        it.
     """
     if preset.startswith(_PACKAGE):
         folder = _in_package(preset.removeprefix(_PACKAGE))
@@ -69,7 +70,7 @@ def import_keras_hub() -> Any:
     """Imports KerasHub and returns it.
 
     Raises:
-      InputError: if it is not installed.
+      InputError: if KerasHub is not installed.
     """
     try:
         import keras_hub
@@ -93,7 +94,7 @@ def _in_package(place: str) -> Path:
 
 
 def _fetched(preset: str) -> Path:
-    """The folder in which KerasHub keeps a preset that it has fetched before."""
+    """The folder in which KerasHub keeps a preset that it downloaded before."""
     presets = import_keras_hub().models.Backbone.presets
     if preset not in presets:
         close = difflib.get_close_matches(preset, presets, n=3)

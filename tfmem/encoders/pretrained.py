@@ -17,14 +17,14 @@ from tfmem.messages.errors import InputError, reason
 
 @dataclass(frozen=True)
 class LayerWeights:
-    """One transformer layer, normalized after each of its two parts as in BERT.
+    """One transformer layer, which normalizes after each of its two parts, as in BERT.
 
     Attributes:
-      heads: of the attention.
+      heads: number of heads of the attention.
       hidden: width between the two dense layers.
-      activation: between them.
-      epsilon: of the normalizations.
-      values: float32 arrays by name, as KerasHub's `TransformerEncoder` calls them below the layer.
+      activation: activation between the two dense layers.
+      epsilon: epsilon of the normalizations.
+      values: float32 arrays, by the names that KerasHub's `TransformerEncoder` gives them.
     """
 
     heads: int
@@ -39,23 +39,23 @@ class Encoder:
 
     Attributes:
       tokenizer: a `tokenizers.Tokenizer`.
-      num_layers: transformer layers.
-      width: of the vectors between them.
-      max_length: tokens that it can read.
+      num_layers: number of transformer layers.
+      width: width of the vectors between layers.
+      max_length: number of tokens that the encoder can read.
     """
 
     def __init__(self, preset: str) -> None:
         """Reads the files of a preset; see `EncoderSettings.preset`.
 
         Raises:
-          InputError: if they are not there, or not those of an encoder of the BERT family.
+          InputError: if the files do not exist, or are not of an encoder of the BERT family.
         """
         folder = locate(preset)
         hub = import_keras_hub()
         self.tokenizer = read_tokenizer(folder)
         try:
             self._backbone = hub.models.Backbone.from_preset(str(folder), dtype="float32")
-        except Exception as error:  # damaged files raise whatever Keras and safetensors run into
+        except Exception as error:  # damaged files make Keras and safetensors raise any error
             raise InputError(f"model.preset: {folder}: cannot be read: {reason(error)}") from None
         names = {layer.name for layer in self._backbone.layers}
         self.num_layers = getattr(self._backbone, "num_layers", 0)
@@ -70,10 +70,10 @@ class Encoder:
         self.max_length = int(self._backbone.max_sequence_length)
 
     def frozen(self, trained_layers: int) -> keras.Model:
-        """What is before the last layers: from the backbone's inputs to `[batch, length, width]`.
+        """The model of the frozen layers, from the backbone's inputs to `[batch, length, width]`.
 
         Raises:
-          InputError: if there are not so many layers.
+          InputError: if the encoder has fewer layers than `trained_layers`.
         """
         if trained_layers > self.num_layers:
             raise InputError(
@@ -84,18 +84,18 @@ class Encoder:
         if last:
             output = self._layers[last - 1].output
         else:
-            output = keras.tree.flatten(self._layers[0].input)[0]  # the mask is the other
+            output = keras.tree.flatten(self._layers[0].input)[0]  # the other input is the mask
         return keras.Model(self._backbone.input, output)
 
     def above_embedding(
         self, trained_layers: int
     ) -> tuple[keras.Model, keras.Model, tuple[str, ...]]:
-        """What `frozen` gives, in two steps.
+        """The model of `frozen` in two steps.
 
         Returns:
-          From token numbers to vectors `[batch, length, width]`, to which places are added within
-          either of the two steps; from a list of vectors and other inputs to the activations; and
-          what those other inputs are called in `inputs`.
+          A model from token numbers to vectors `[batch, length, width]`; a model from a list of
+          these vectors and other inputs to the activations; and the names of these other inputs in
+          `inputs`. Either model may add the vectors of places.
         """
         inputs = self._backbone.input
         (embedded,) = (
@@ -110,7 +110,7 @@ class Encoder:
         return keras.Model(inputs["token_ids"], embedded), above, others
 
     def inputs(self, tokens: Tokens, rows: slice | np.ndarray) -> dict[str, np.ndarray]:
-        """What the backbone takes of some examples, without the padding that all of them have."""
+        """The backbone's inputs for some examples, without the padding that all of them have."""
         longest = int(tokens.counts[rows].max())
         ids = tokens.ids[rows, :longest]
         found = {
@@ -128,7 +128,7 @@ class Encoder:
 
 @lru_cache(maxsize=1)
 def load_encoder(preset: str) -> Encoder:
-    """Reads an encoder, or gives the one that was read last."""
+    """Reads an encoder, or returns the one that was read last."""
     return Encoder(preset)
 
 

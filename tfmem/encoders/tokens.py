@@ -1,4 +1,4 @@
-"""Texts as rows of numbers of equal length."""
+"""Converts texts to rows of numbers with equal length."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from tfmem.datasets import TextDataset
 from tfmem.messages.errors import InputError, reason
 
 _WORD = re.compile(r"\w+|[^\w\s]")
-PADDING, UNKNOWN, FIRST, SEPARATOR = range(4)  # of `Words`
+PADDING, UNKNOWN, FIRST, SEPARATOR = range(4)  # numbers of special tokens in `Words`
 
 
 @dataclass(frozen=True)
 class Tokens:
-    """What an encoder reads.
+    """The tokens of texts, as an encoder reads them.
 
     Attributes:
-      ids: int32 `[examples, length]`.
-      segments: int32 `[examples, length]`, 0, and 1 for the second sentence of a pair.
-      counts: int64 `[examples]`, how many of an example's tokens, from the first, are no padding.
-      cut: how many examples were longer and have lost their end.
+      ids: int32 `[examples, length]`, the numbers of tokens.
+      segments: int32 `[examples, length]`, 1 for the second sentence of a pair, else 0.
+      counts: int64 `[examples]`, the number of tokens of each example before the padding.
+      cut: number of examples that were longer and lost their end.
     """
 
     ids: np.ndarray
@@ -38,14 +38,14 @@ class Tokens:
 
 @dataclass(frozen=True)
 class WordTokens:
-    """What an encoder reads of one text, and which words that is.
+    """The tokens of one text, as an encoder reads them, and the words that they belong to.
 
     Attributes:
-      ids: int32 `[tokens]`, without padding.
-      segments: int32 `[tokens]`.
-      places: int32 `[tokens]`, the word that a token is, or a piece of; -1 for special ones.
-      words: as they are written; those that did not fit are not among them.
-      sentences: which sentence each word is of, from 0.
+      ids: int32 `[tokens]`, the numbers of tokens, without padding.
+      segments: int32 `[tokens]`, 1 for the second sentence of a pair, else 0.
+      places: int32 `[tokens]`, the word to which each token belongs; -1 for special tokens.
+      words: the words as they are written, without those beyond the length.
+      sentences: the sentence of each word, from 0.
     """
 
     ids: np.ndarray
@@ -59,17 +59,17 @@ def read_tokenizer(folder: Path) -> Any:
     """The tokenizer of a pretrained encoder, a `tokenizers.Tokenizer`.
 
     Args:
-      folder: in the format of Hugging Face (`tokenizer.json`, or `vocab.txt` of WordPiece) or of
-        KerasHub (`assets/tokenizer` with a vocabulary of WordPiece or of byte pairs).
+      folder: a folder in the format of Hugging Face (`tokenizer.json`, or `vocab.txt` of WordPiece)
+        or of KerasHub (`assets/tokenizer` with a vocabulary of WordPiece or of byte pairs).
 
     Raises:
-      InputError: if there is none of these, or it cannot be read.
+      InputError: if the folder has no tokenizer in these formats, or it cannot be read.
     """
     try:
         return _tokenizer(folder)
     except InputError:
         raise
-    except Exception as error:  # the library's own class is Exception
+    except Exception as error:  # the library raises plain Exception
         raise InputError(
             f"model.preset: {folder}: the tokenizer cannot be read: {reason(error)}"
         ) from None
@@ -111,12 +111,12 @@ def _lowercase(folder: Path, described: dict[str, Any]) -> bool:
 
 
 def tokenize(tokenizer: Any, texts: np.ndarray, length: int) -> Tokens:
-    """Tokens with the special ones that the encoder was trained with; the longer sentence is cut.
+    """The tokens of texts with the encoder's special tokens; the longer sentence is cut.
 
     Args:
-      tokenizer: see `read_tokenizer`; it is set to the length.
+      tokenizer: see `read_tokenizer`; its length is set to `length`.
       texts: strings `[examples, sentences]`.
-      length: tokens of an example.
+      length: number of tokens of an example.
     """
     encodings = _encodings(tokenizer, texts, length)
     return Tokens(
@@ -128,10 +128,10 @@ def tokenize(tokenizer: Any, texts: np.ndarray, length: int) -> Tokens:
 
 
 def word_tokens(tokenizer: Any, sentences: np.ndarray, length: int) -> WordTokens:
-    """What is read of one text, `[sentences]`, as `tokenize` reads it.
+    """The tokens of one text, `[sentences]`, as `tokenize` finds them, and their words.
 
-    Words are what the tokenizer takes apart before it looks for pieces: runs of letters and digits,
-    and punctuation.
+    Words are the parts into which the tokenizer splits a text before it looks for pieces: runs of
+    letters and digits, and punctuation.
     """
     (encoding,) = _encodings(tokenizer, sentences[None], length)
     words: dict[tuple[int, int], list[tuple[int, int]]] = {}
@@ -157,10 +157,10 @@ def word_tokens(tokenizer: Any, sentences: np.ndarray, length: int) -> WordToken
 
 
 def mask_number(tokenizer: Any) -> int:
-    """The number of the token that hides a word.
+    """The number of the token that masks a word.
 
     Raises:
-      InputError: if the encoder has none.
+      InputError: if the encoder has no such token.
     """
     for token in ("[MASK]", "<mask>"):
         if (number := tokenizer.token_to_id(token)) is not None:
@@ -178,7 +178,7 @@ def _encodings(tokenizer: Any, texts: np.ndarray, length: int) -> list[Any]:
 
 
 def _padding(tokenizer: Any) -> tuple[int, str]:
-    """The token that fills up short texts: of BERT, of RoBERTa, or that the tokenizer is set to."""
+    """The token that pads short texts: the tokenizer's own setting, or that of BERT or RoBERTa."""
     for token in ("[PAD]", "<pad>"):
         if (number := tokenizer.token_to_id(token)) is not None:
             return number, token
@@ -190,7 +190,7 @@ def _padding(tokenizer: Any) -> tuple[int, str]:
 
 
 def warn_of_cut(cut: int, dataset: TextDataset, length: int) -> None:
-    """Says how many texts were longer than what is read of them."""
+    """Warns of texts that are longer than `length` tokens and lose their end."""
     if cut:
         total = len(dataset.train_labels) + len(dataset.test_labels)
         logging.getLogger(__name__).warning(
@@ -202,8 +202,8 @@ def warn_of_cut(cut: int, dataset: TextDataset, length: int) -> None:
 class Words:
     """The words of training texts by number, most frequent first, for an encoder without weights.
 
-    Words are runs of letters and digits, or single other characters, in lower case. 0 is padding,
-    1 any word that is not known, 2 begins an example, 3 ends a sentence.
+    Words are runs of letters and digits, or single other characters, in lower case. Number 0 is
+    padding, 1 stands for any unknown word, 2 begins an example, and 3 ends a sentence.
     """
 
     def __init__(self, texts: np.ndarray, size: int) -> None:
@@ -213,7 +213,7 @@ class Words:
         self._numbers = {word: SEPARATOR + 1 + rank for rank, word in enumerate(ranked[: size - 4])}
 
     def tokenize(self, texts: np.ndarray, length: int) -> Tokens:
-        """Tokens of an example: 2, then its sentences, each ended by 3; the end is cut."""
+        """The tokens of texts: 2, then the sentences, each ended by 3; long texts lose their end."""
         ids = np.full((len(texts), length), PADDING, np.int32)
         segments, counts, cut = np.zeros_like(ids), np.zeros(len(texts), np.int64), 0
         for row, sentences in enumerate(texts):
