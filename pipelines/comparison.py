@@ -69,7 +69,7 @@ def _check(configs: Mapping[str, Config], out: Path) -> None:
         known = configs[reference].dataset.identity()
         if changed := differences(known, configs[name].dataset.identity()):
             raise InputError(
-                f"{name}: has other data than {reference} ({'; '.join(changed)}); compare finished "
+                f"{name}: of other data than {reference} ({'; '.join(changed)}); compare finished "
                 "runs on other forms of the same examples with `tfmem consistency --other-inputs`"
             )
     for name, config in configs.items():

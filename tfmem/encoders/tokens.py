@@ -213,7 +213,7 @@ class Words:
         self._numbers = {word: SEPARATOR + 1 + rank for rank, word in enumerate(ranked[: size - 4])}
 
     def tokenize(self, texts: np.ndarray, length: int) -> Tokens:
-        """The tokens of texts: 2, then the sentences, each ended by 3; long texts lose their end."""
+        """The tokens of texts: 2, then sentences, each ended by 3; long texts lose their end."""
         ids = np.full((len(texts), length), PADDING, np.int32)
         segments, counts, cut = np.zeros_like(ids), np.zeros(len(texts), np.int64), 0
         for row, sentences in enumerate(texts):

@@ -209,7 +209,7 @@ def _check_same_data(
     prints = [known.dataset_fingerprint for known in (labels, others)]
     if not other_inputs and all(prints) and prints[0] != prints[1]:
         raise InputError(
-            f"{other}: this run has other data than {first}: expected fingerprint "
+            f"{other}: is of other data than {first}: expected fingerprint "
             f"{prints[0].hex()[:16]}, received {prints[1].hex()[:16]}"
         )
     for name in ("train_labels", "test_labels"):
