@@ -181,7 +181,9 @@ def estimators_figure(table: pd.DataFrame, _: object) -> Figure:
             )  # fmt: skip
         axes.set_xlabel("self-influence, one model")
         axes.set_ylabel(f"{_NAMES[name]}, trials")
-        spearman = table["self_influence"].corr(table[name], method="spearman")
+        known = table[["self_influence", name]].dropna().rank()
+        same = (known.nunique() < 2).any()  # no order, hence no correlation
+        spearman = np.nan if same else known.corr().iloc[0, 1]
         axes.set_title(f"Spearman {spearman:.2f}", fontsize=10)
     axes.legend(frameon=False, fontsize=9, markerscale=2)
     return figure
