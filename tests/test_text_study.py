@@ -282,7 +282,7 @@ def test_without_trials_nothing_needs_a_run(toy, conducted_study, tmp_path):
     assert '<figure id="removal">' in page
     pairs = read_pairs(folder / "self_influence" / "pairs")
     assert page.count("<tr data-index=") == 80 + min(len(pairs), 200)
-    assert page.count('<table class="sortable memorized pairs"') == 1
+    assert page.count('id="influential"') == 1
     assert "Explore" not in page
     summary = folder / "self_influence" / "fast" / "self_influence.json"
     summary.write_text(summary.read_text().replace('"damping": 0.005', '"damping": 0.05'))
