@@ -1,4 +1,4 @@
-"""Makes sure that the records that are counted belong together, and that none is missing."""
+"""Checks that counted records belong together, and that none is missing."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _NAMED = 5  # trials, or files, that a message names
 
 
 class Identity(NamedTuple):
-    """What must agree between records, and where a record stands."""
+    """The values that must agree between records, and the place of a record."""
 
     trial_id: int
     run: RunIdentity
@@ -34,7 +34,7 @@ class Checked(NamedTuple):
 
     Attributes:
       trials: the number of different trials that did not diverge.
-      predictions: hash of what the records of all trials say, whatever files they lie in.
+      predictions: hash of the contents of all trials' records, whatever files they lie in.
     """
 
     trials: int
@@ -42,13 +42,13 @@ class Checked(NamedTuple):
 
 
 class Planned(NamedTuple):
-    """The trials of a run, and the shards that are there to hold them.
+    """The trials that a run should have, and the shards that hold them.
 
     Attributes:
       settings: path of the run's settings.
-      seed: of the run.
-      trials: how many trials they ask for.
-      stack_size: how many of them a shard holds.
+      seed: seed of the run.
+      trials: number of trials in the settings.
+      stack_size: number of trials in a shard.
       shards: paths of all shards that are read.
     """
 
@@ -60,7 +60,7 @@ class Planned(NamedTuple):
 
 
 def planned_trials(labels_path: str, shards: Sequence[str]) -> Planned | None:
-    """What the settings beside the labels ask for; None if there are none: not a run of tfmem.
+    """The trials that the settings beside the labels name; None if there are no settings.
 
     Args:
       labels_path: path of a `labels.npz`, on any Beam filesystem.
@@ -83,7 +83,7 @@ def planned_trials(labels_path: str, shards: Sequence[str]) -> Planned | None:
 
 
 def identify(record: TrialRecord, source: str) -> Identity:
-    """The identity of a record, and where it stands."""
+    """The identity of a record, with its place."""
     return Identity(
         record.trial_id,
         record.run,
@@ -94,17 +94,16 @@ def identify(record: TrialRecord, source: str) -> Identity:
 
 
 def check_identities(identities: Iterable[Identity], planned: Planned | None = None) -> Checked:
-    """What records are, if all may be counted together.
+    """Checks that all records may be counted together, and returns what they have in common.
 
     Args:
-      identities: of all records, those of trials that diverged too.
-      planned: which trials there must be; None: whichever there are.
+      identities: identities of all records, including those of trials that diverged.
+      planned: the trials that must exist; None accepts any trials.
 
     Raises:
-      InputError: naming two records, if a trial is there twice with different content, or if
-        records come from different settings, seeds or data; naming a record, if it is of another
-        seed than the run; naming shards, if a trial is missing; or if there are fewer than two
-        trials.
+      InputError: if a trial occurs twice with different content; if records come from different
+        settings, seeds or data, or from another seed than the run's; if a trial is missing; or if
+        there are fewer than two trials. The error names the records or shards.
     """
     by_trial: dict[int, Identity] = {}
     ordered = sorted(identities, key=lambda identity: identity.source)
@@ -167,6 +166,6 @@ def _check_planned(there: Iterable[int], planned: Planned) -> None:
 
 
 def _some(things: Sequence[object]) -> str:
-    """The first few, and how many more."""
+    """The first few things as text, and how many more there are."""
     more = f" and {len(things) - _NAMED} more" if len(things) > _NAMED else ""
     return ", ".join(map(str, things[:_NAMED])) + more

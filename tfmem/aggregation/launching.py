@@ -1,4 +1,4 @@
-"""Starts a Beam job, says in one line why one failed, and publishes what one has written."""
+"""Starts a Beam job, publishes its outputs, and says in one line why it failed."""
 
 from __future__ import annotations
 
@@ -48,13 +48,13 @@ class Output:
     """Files of one kind that a job writes; their number and names depend on the data set alone.
 
     Attributes:
-      folder: where they end up, on any Beam filesystem.
-      kind: first part of their names.
+      folder: final folder of the files, on any Beam filesystem.
+      kind: first part of the files' names.
       keys: number of keys that records can have, from 0.
-      per_file: keys a file.
-      work: the folder in it where they are written until the job has succeeded; kinds that share a
-        folder share that too.
-      made_from: what is known of what they are made from, before the job is run.
+      per_file: number of keys in a file.
+      work: the folder within `folder` that holds the files until the job has succeeded; kinds that
+        share a folder share this one, too.
+      made_from: what is known, before the job runs, of the data that the files are made from.
     """
 
     folder: str
@@ -76,11 +76,11 @@ class Output:
         return [shard_name(self.kind, number, count) for number in range(count)]
 
     def note(self, name: str, known: Mapping[str, Any]) -> None:
-        """Leaves what a worker knows for the process that publishes."""
+        """Stores what a worker knows, for the process that publishes."""
         open_folder(self.unfinished).write(f"{name}.json", json.dumps(known).encode())
 
     def noted(self, name: str) -> dict[str, Any]:
-        """What `note` has left."""
+        """The values that `note` stored."""
         with open_folder(self.unfinished).open(f"{name}.json") as file:
             found: dict[str, Any] = json.loads(file.read())
         return found
@@ -171,7 +171,7 @@ def run_job(
 
 
 def _publish(outputs: Sequence[Output], noted: Sequence[str]) -> None:
-    """Makes all files valid at once, with what the job has found out that they are made from."""
+    """Makes all files valid at once, and records what the job found that they are made from."""
     known = {key: value for name in noted for key, value in outputs[0].noted(name).items()}
     members: dict[str, Member] = {}
     for output in outputs:
@@ -194,7 +194,7 @@ def _described(pipeline: beam.Pipeline, path: str | None) -> str:
 
 
 def _say_where(result: PipelineResult, cloud: GoogleCloudOptions) -> None:
-    """Prints the page of a job on Dataflow, which goes on for minutes to hours."""
+    """Prints the address of the page of a job on Dataflow, which runs for minutes to hours."""
     if job_id := getattr(result, "job_id", None):
         page = f"https://console.cloud.google.com/dataflow/jobs/{cloud.region}/{job_id()}"
         tell(f"Dataflow job: {page}?project={cloud.project}")

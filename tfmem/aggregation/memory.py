@@ -1,4 +1,4 @@
-"""What a job holds at a time: it counts training examples in as many parts as memory asks for."""
+"""Divides a job into parts: it counts training examples in as many parts as memory requires."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ _FRAME = 16  # bytes of a TFRecord beside its payload
 
 
 def free_memory(options: PipelineOptions) -> int | None:
-    """What a job may take if nothing is said: most of what is free, if it runs on this machine.
+    """The memory that a job may take by default: most of the free memory of this machine.
 
     Args:
-      options: of the job.
+      options: options of the job; None is returned if it does not run on this machine.
     """
     runner = options.view_as(StandardOptions).runner.rsplit(".", 1)[-1]
     return int(_MOST * psutil.virtual_memory().available) if runner in LOCAL_RUNNERS else None
 
 
 def divide(held: Sequence[int], batch: int, working: int, memory: int | None) -> list[range]:
-    """Divides units of work so that no part holds more than there is room for.
+    """Divides units of work into parts, so that each part fits in memory.
 
     Args:
       held: bytes of the bits and counts of each unit.
       batch: bytes of the bits of a batch of records.
-      working: bytes of what else every part holds.
+      working: bytes of everything else that a part holds.
       memory: bytes that the whole process may take; None is no limit.
 
     Returns:

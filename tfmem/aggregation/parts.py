@@ -1,4 +1,4 @@
-"""A job in parts, one after the other, so that what is held at a time has room."""
+"""Runs a job in parts, one after the other, so that each part fits in memory."""
 
 from __future__ import annotations
 
@@ -83,12 +83,12 @@ def _batch_bytes(labels: Labels) -> int:
 
 
 class Source(NamedTuple):
-    """What a job reads.
+    """The inputs of a job.
 
     Attributes:
       shards: paths of all predictions.
       labels: path of the `labels.npz` that belongs to them.
-      planned: the trials that must be there, if that is known.
+      planned: the trials that must exist, if they are known.
     """
 
     shards: Sequence[str]
@@ -97,7 +97,7 @@ class Source(NamedTuple):
 
 
 def find_source(predictions: str | Sequence[str], labels: str) -> tuple[Source, Labels]:
-    """What a job reads, and the labels that belong to it.
+    """Finds the inputs of a job, and reads the labels that belong to them.
 
     Args:
       predictions: a glob of prediction shards, on any Beam filesystem, or their paths.
@@ -124,12 +124,12 @@ def in_parts(
     count: Count,
     note: Note | None = None,
 ) -> list[beam.PCollection[Any]]:
-    """Reads the trials anew for each part, and begins with none before the last is counted.
+    """Reads the trials anew for each part, and begins a part after the one before is counted.
 
     Args:
       pipeline: receives the steps.
-      source: what is read.
-      parts: what is counted together.
+      source: the inputs.
+      parts: the units of each part, which are counted together.
       count: makes the step from records to counts, given the part and the number of trials, which
         is there once all records are known to belong together.
       note: is told which `trials` these are.
@@ -150,7 +150,7 @@ def in_parts(
 
 
 def _nothing(_: Any) -> None:
-    """What is left of counts that are only waited for."""
+    """Drops counts that the next part only waits for."""
 
 
 def from_parts(
@@ -189,7 +189,7 @@ def Collect(
 
 
 class _AsList(beam.CombineFn):
-    """Everything in one place, and a function of it."""
+    """Collects all elements in one place, and applies a function to them."""
 
     def __init__(self, function: Callable[[Iterable[Any]], Any]) -> None:
         self._function = function

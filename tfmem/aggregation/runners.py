@@ -1,4 +1,4 @@
-"""Which runner a Beam job goes to, and what must be so before it is sent there."""
+"""Chooses the runner of a Beam job, and checks its options before it starts."""
 
 from __future__ import annotations
 
@@ -91,10 +91,10 @@ def goes_to_dataflow(options: PipelineOptions) -> bool:
 
 
 def check_file_systems(places: Iterable[str]) -> None:
-    """Makes sure that Beam knows the file systems of these places.
+    """Refuses places whose file systems Beam does not know.
 
     Raises:
-      InputError: naming the place, and what to install.
+      InputError: naming the place, and the package to install.
     """
     for place in places:
         try:
@@ -161,7 +161,7 @@ def _refuse_what_loses_data(options: PipelineOptions) -> None:
 
 
 def _check_dataflow(options: PipelineOptions) -> None:
-    """Finds at once what Dataflow would say after minutes, or its workers after more of them."""
+    """Finds mistakes at once that Dataflow or its workers would report only after minutes."""
     try:
         from apache_beam.runners.dataflow.dataflow_runner import DataflowRunner
         from apache_beam.runners.dataflow.internal import apiclient  # noqa: F401

@@ -24,24 +24,24 @@ class Candidates:
 
     Attributes:
       num_trials: number of trials `t`.
-      rows: how many training examples were looked at.
-      rows_in: sum of their `num_in`.
-      tested: `[num_trials + 1]`, how many pairs were looked at, by the `correct` of their test
-        example, or the variance of its probability: 0 to 1/4 in `num_trials` steps.
-      family: how many pairs there are whether their training example is memorized or not; false
-        discovery rates are over all of these (see `settle`).
+      rows: number of training examples whose pairs were tested.
+      rows_in: sum of the `num_in` of these examples.
+      tested: `[num_trials + 1]`, number of tested pairs by the `correct` of their test example, or
+        by the variance of its probability, from 0 to 1/4 in `num_trials` steps.
+      family: number of all pairs, whether their training example is memorized or not; false
+        discovery rates are over all of these (see `choose_pairs`).
       train_index: training examples.
       test_index: test examples.
       label: classes of the training examples.
       test_label: classes of the test examples.
       num_in: trials with the training example in the subset.
       correct: trials that predict the test example correctly.
-      correct_in: those of them with the training example in the subset.
-      memorization: float64, of the training examples.
+      correct_in: the trials among these with the training example in the subset.
+      memorization: float64, memorization of the training examples.
       log_p: float64, natural logarithm of the p-value (see `log_p_values`).
-      significant: bool, whether it is so small that false discovery rates depend on it.
+      significant: bool, whether the p-value is so small that false discovery rates depend on it.
       uncertain: float64, sums of `p (1 - p)` of the test examples; None for correctness.
-      uncertain_in: likewise over trials with the training example in the subset.
+      uncertain_in: float64, these sums over trials with the training example in the subset.
     """
 
     num_trials: int
@@ -64,12 +64,12 @@ class Candidates:
 
     @property
     def num_out(self) -> np.ndarray:
-        """Trials without the training example."""
+        """Number of trials without the training example."""
         return self.num_trials - self.num_in
 
     @property
     def p_value(self) -> np.ndarray:
-        """Float64; 0 where it is below 10^-323."""
+        """The p-values, float64; 0 if they are below 10^-323."""
         return np.exp(self.log_p)
 
     @property
@@ -78,12 +78,12 @@ class Candidates:
         return self.num_trials * self.correct_in - self.num_in * self.correct
 
     def take(self, which: np.ndarray) -> Candidates:
-        """Some of the pairs."""
+        """The pairs that `which` selects."""
         return replace(self, **{name: getattr(self, name)[which] for name in self.columns})
 
     @property
     def columns(self) -> list[str]:
-        """Names of the arrays `[pairs]` that are there."""
+        """Names of the arrays `[pairs]` that are not None."""
         return [name for name in _COLUMNS if getattr(self, name) is not None]
 
 
@@ -92,10 +92,10 @@ _COLUMNS = [f.name for f in fields(Candidates) if f.name not in ("num_trials", *
 
 
 def concatenate(parts: Sequence[Candidates]) -> Candidates:
-    """Candidates of different examples together.
+    """Joins candidates of different examples.
 
     Args:
-      parts: at least one.
+      parts: at least one set of candidates.
     """
     columns: dict[str, Any] = {
         name: np.concatenate([getattr(part, name) for part in parts]) for name in parts[0].columns
@@ -105,7 +105,7 @@ def concatenate(parts: Sequence[Candidates]) -> Candidates:
 
 
 def signed_influence(pairs: Candidates, settings: SelectionSettings) -> np.ndarray:
-    """What is to be large: the influence, its negative, or its absolute value, `[pairs]`."""
+    """The influence, its negative or its absolute value, which selection wants large: `[pairs]`."""
     return signed(pairs.covariance, settings) / (pairs.num_in * pairs.num_out)
 
 
@@ -124,7 +124,7 @@ def meets_rule(pairs: Candidates, settings: SelectionSettings) -> np.ndarray:
 
 
 def signed(covariance: np.ndarray, settings: SelectionSettings) -> np.ndarray:
-    """What is to be large: as it is, its negative, or its absolute value."""
+    """The covariance, its negative, or its absolute value, as `settings.sign` says."""
     if settings.sign == "both":
         return np.abs(covariance)
     return -covariance if settings.sign == "negative" else covariance

@@ -1,4 +1,4 @@
-"""Pairs from estimates without counts, as those of one model are."""
+"""Selects pairs from estimates without counts, such as those of one model."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ def select_estimated(
     blocks: Iterable[ModelInfluence],
     settings: SelectionSettings,
 ) -> Selection:
-    """Selects by the thresholds, or the strongest of each test example.
+    """Selects pairs by the thresholds, or the strongest pairs of each test example.
 
     Args:
-      train: the training examples that may be in pairs, those with `memorization` of at least
-        `settings.memorization`, by index, which ascends; with their `label`.
+      train: the training examples with at least `settings.memorization`, by ascending index, with
+        `memorization` and `label`.
       test_labels: int64 `[num_test]`.
-      blocks: what they do to test examples.
-      settings: what is selected.
+      blocks: the influences of these training examples on test examples.
+      settings: the rule of selection.
 
     Returns:
-      The selection; nothing is known of errors and of what chance selects, which is NaN.
+      The selection; standard errors and the number of pairs by chance are unknown and NaN.
 
     Raises:
-      InputError: if a false discovery rate is asked for, or there are too many pairs.
+      InputError: if the rule is a false discovery rate, or there are too many pairs.
     """
     check_rule(settings)
     labels = train["label"].to_numpy(np.int64)
@@ -72,10 +72,10 @@ def select_estimated(
 
 
 def check_rule(settings: SelectionSettings) -> None:
-    """Whether the rule is one that estimates without counts can follow.
+    """Refuses a rule that estimates without counts cannot follow.
 
     Raises:
-      InputError: if it is a false discovery rate.
+      InputError: if the rule is a false discovery rate.
     """
     if settings.fdr is not None:
         raise InputError(

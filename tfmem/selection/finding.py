@@ -1,4 +1,4 @@
-"""Finds the candidates among pairs that are counted, with bounds that rise while it goes on."""
+"""Finds the candidates among counted pairs, with bounds that rise during the search."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ def in_class(counts: ClassCounts, settings: SelectionSettings, possible: int) ->
 
     Args:
       counts: sums over trials for the class.
-      settings: what is selected.
-      possible: pairs of all classes, whether their training example is memorized or not.
+      settings: the rule of selection.
+      possible: number of pairs of all classes, whether their training example is memorized or not.
 
     Raises:
-      InputError: if there are more than memory has room for.
+      InputError: if memory has no room for all candidates.
     """
     label = np.full(len(counts.test_index), counts.label, np.int64)
     tests = TestCounts(counts.test_index, label, counts.test_correct, counts.test_uncertain)
@@ -66,12 +66,12 @@ def in_all_classes(
       train: sums over trials for the training examples.
       masks: uint64 `[train, words]`, their subsets packed along trials.
       tests: the test examples.
-      search: searches them.
-      settings: what is selected.
-      possible: pairs of all training and test examples.
+      search: searches the pairs of training and test examples.
+      settings: the rule of selection.
+      possible: number of all pairs of a training and a test example.
 
     Raises:
-      InputError: if there are more than memory has room for.
+      InputError: if memory has no room for all candidates.
     """
     finder = _Finder(train, tests, settings, possible)
     start, step = 0, _FEW_ROWS
@@ -116,7 +116,7 @@ class _Finder:
     def bounds(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Covariances, float64 `[test]` each, at or beyond which pairs may be candidates.
 
-        See `Search`; those of all rows, so that some pairs within are no candidates.
+        The bounds hold for all `rows` (see `Search`), so some pairs beyond them are no candidates.
         """
         settings, spread = self._settings, self._spread
         squares = (self._train.num_in * self._train.num_out)[rows].astype(np.float64)
@@ -132,7 +132,7 @@ class _Finder:
         return low, never if settings.sign == "negative" else edge
 
     def add(self, found: FoundPairs, uncertain_in: np.ndarray | None = None) -> None:
-        """Takes over those of the pairs that are candidates; `row` is among all rows."""
+        """Adds the found pairs that are candidates; their `row` counts all rows."""
         joined = concatenate([self._chosen, self._pairs(found, uncertain_in)])
         by_rule = meets_rule(joined, self._settings)
         if self._settings.top_k:
@@ -180,7 +180,7 @@ class _Finder:
         )
 
     def candidates(self) -> Candidates:
-        """All that were found."""
+        """All candidates that were found."""
         rows, trials = len(self.rows), self._train.num_trials
         by = self._tests.correct
         if self._tests.uncertain is not None:
@@ -203,10 +203,10 @@ def _spread(tests: TestCounts, trials: int) -> np.ndarray:
 
 
 def check_count(pairs: int) -> None:
-    """Whether memory has room for so many pairs.
+    """Refuses a number of pairs for which memory has no room.
 
     Raises:
-      InputError: if it has not.
+      InputError: if there are too many pairs.
     """
     if pairs > _MOST:
         raise _too_many()

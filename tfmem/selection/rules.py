@@ -1,4 +1,4 @@
-"""The rule that pairs of one model were selected by, as it lies beside them."""
+"""Reads the rule by which pairs of one model were selected, which lies beside them."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from tfmem.store.results import RULE_NAME
 
 
 def read_rule(folder: str | os.PathLike[str]) -> SelectionSettings:
-    """The settings that the pairs of one model in a folder were selected by.
+    """The settings by which the pairs of one model in `folder` were selected.
 
     Raises:
-      InputError: if they are not there.
+      InputError: if the folder holds no such settings.
     """
     path = Path(folder) / RULE_NAME
     settings = value_of(read_object(path), "selection", dict, str(path))

@@ -1,4 +1,4 @@
-"""The choice among all candidates, and a line on it."""
+"""Chooses pairs among all candidates, and describes the choice in a line."""
 
 from __future__ import annotations
 
@@ -22,12 +22,13 @@ from tfmem.store.pairs import Pairs
 
 @dataclass(frozen=True)
 class Selection:
-    """The selected pairs, and what they were selected from.
+    """The selected pairs, and the number of pairs that they were selected from.
 
     Attributes:
-      pairs: most influential first; ties by training, then by test index.
-      tested: pairs that were looked at: those whose training example is memorized.
-      expected: how many of them reach the threshold of influence by chance; NaN if that is unknown.
+      pairs: the selected pairs, most influential first; ties by training, then by test index.
+      tested: number of tested pairs, which are those whose training example is memorized.
+      expected: number of tested pairs that reach the threshold of influence by chance; NaN if
+        unknown.
     """
 
     pairs: Pairs
@@ -36,21 +37,21 @@ class Selection:
 
 
 def choose_pairs(parts: Iterable[Candidates], settings: SelectionSettings) -> Selection:
-    """Chooses among all candidates.
+    """Chooses pairs among all candidates.
 
-    False discovery rates are those of Benjamini & Hochberg over all pairs, where one whose training
-    example is not memorized counts as a test with the p-value 1. Memorization is estimated from the
-    same subsets as influence; were only the pairs of memorized examples counted, trials of uneven
-    quality would make false discoveries of them, for the same trials decide which examples seem
-    memorized and which pairs seem related (`benchmarks/power.py` measures it). A p-value that is
-    set to 1 by whatever rule is still valid, so that the selected pairs have the rate.
+    False discovery rates are those of Benjamini & Hochberg over all pairs, in which a pair whose
+    training example is not memorized counts as a test with p-value 1. Memorization is estimated
+    from the same subsets as influence. If only pairs of memorized examples counted, trials of
+    uneven quality would cause false discoveries, because the same trials decide which examples seem
+    memorized and which pairs seem related (`benchmarks/power.py` measures it). A p-value remains
+    valid if any rule sets it to 1, so the selected pairs have the false discovery rate.
 
     Args:
-      parts: at least one.
-      settings: what is selected.
+      parts: at least one set of candidates.
+      settings: the rule of selection.
 
     Raises:
-      InputError: if they are of different statistics.
+      InputError: if parts are of different statistics.
     """
     parts = list(parts)
     if len({part.uncertain is None for part in parts}) > 1:
@@ -99,11 +100,11 @@ def choose_pairs(parts: Iterable[Candidates], settings: SelectionSettings) -> Se
 
 
 def describe_selection(settings: SelectionSettings, found: Mapping[str, float]) -> str:
-    """A line on a selection, with a warning where much of it is noise.
+    """A line on a selection, with a warning if much of it is noise.
 
     Args:
-      settings: what was selected.
-      found: `pairs`, how many there are; `tested`, among how many; `expected_by_chance`.
+      settings: the rule of selection.
+      found: the numbers of selected `pairs`, of `tested` pairs, and `expected_by_chance`.
     """
     pairs, expected = found["pairs"], found["expected_by_chance"]
     said = f"{pairs:,} pairs selected among {found['tested']:,}"
@@ -124,7 +125,7 @@ def describe_selection(settings: SelectionSettings, found: Mapping[str, float]) 
 
 
 def influence_thresholds(settings: SelectionSettings) -> list[float]:
-    """The influences at which a selection cuts off; none if it is by rate or by rank."""
+    """The least influences of a selection; empty if pairs are selected by rate or by rank."""
     if settings.fdr is not None or settings.top_k:
         return []
     signs = {"positive": [1], "negative": [-1], "both": [-1, 1]}[settings.sign]
