@@ -180,7 +180,7 @@ def groups(
         Path | None,
         typer.Option(help="Folder for the estimates. By default DIR/groups.", show_default=False),
     ] = None,
-    top: Annotated[int, typer.Option(help="Rows of the table.", min=1)] = 20,
+    top: Annotated[int, typer.Option(help="Number of rows of the table.", min=1)] = 20,
     least: Annotated[
         int,
         typer.Option(
