@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,9 +28,11 @@ from tfmem.messages.errors import InputError
 from tfmem.store import spreadsheets
 from tfmem.store.files import write_atomically
 from tfmem.store.groups import Groups, groups_to_csv
+from tfmem.store.outputs import publish_outputs, settle_step, unfinished_folder
 
 THRESHOLD = 0.85  # of 144 pairs of CIFAR-100 from 0.85 to 0.95, a dozen showed different things
 _SIDE = 8
+_STEP = "duplicates"
 _RIDGE = 1e-3  # share of the largest variance below which a component is noise
 _BLOCK = 2048
 _MOST = 10_000_000  # pairs that may be found
@@ -191,16 +194,26 @@ def _components(pairs: pd.DataFrame, count: int) -> Groups:
 
 
 def write_duplicates(found: Duplicates, path: Path) -> None:
-    """Writes `NAME.csv` with the groups, and `NAME-pairs.csv` and `NAME-test.csv`.
+    """Writes `NAME.csv` with the groups, and `NAME-pairs.csv` and `NAME-test.csv`, all or none.
+
+    What a process that was killed had written of all three is put in place first.
 
     Raises:
       InputError: if a file cannot be written.
     """
-    tables = {"pairs": found.train, "test": found.test}
+    files = {
+        f"{path.stem}-pairs.csv": spreadsheets.to_csv(found.train, "%.4f"),
+        f"{path.stem}-test.csv": spreadsheets.to_csv(found.test, "%.4f"),
+        path.name: groups_to_csv(found.groups),
+    }
     try:
-        for name, table in tables.items():
-            contents = spreadsheets.to_csv(table, "%.4f")
-            write_atomically(path.with_name(f"{path.stem}-{name}.csv"), contents)
-        write_atomically(path, groups_to_csv(found.groups))
+        settle_step(path.parent, _STEP)
+        unfinished = unfinished_folder(path.parent, _STEP)
+        try:
+            for name, contents in files.items():
+                write_atomically(unfinished / name, contents)
+            publish_outputs(unfinished, path.parent, {name: name for name in files})
+        finally:
+            shutil.rmtree(unfinished, ignore_errors=True)
     except OSError as error:
         raise InputError(f"{path}: cannot be written: {error.strerror}") from None

@@ -28,7 +28,10 @@ MOST_BYTES = 1 << 26  # of a manifest; that of 100,000 files has 12 MB
 
 
 class FileFacts(NamedTuple):
-    """What is known of a file of records: its bytes, their CRC-32C in hexadecimal, its records."""
+    """What is known of a file: its bytes, their CRC-32C in hexadecimal, its records.
+
+    A file that is no TFRecord file, such as a table, counts as one without records.
+    """
 
     size: int
     crc32c: str

@@ -49,15 +49,25 @@ def publish_outputs(made: Path, folder: Path, places: Mapping[str, str]) -> None
 
 def settle_outputs(folder: Path) -> None:
     """Puts in their places what a process that was killed had finished; removes what it had not."""
-    for finished in sorted(folder.glob(f"{_FINISHED}*")):
+    _settle(folder, _FINISHED, _UNFINISHED)
+    for place in (folder, *(path for path in folder.glob("[!.]*") if path.is_dir())):
+        remove_leftovers(place)
+
+
+def settle_step(folder: Path, step: str) -> None:
+    """Does what `settle_outputs` does, for one step, in a folder that need not be a run's."""
+    unfinished = f"{_UNFINISHED}{step}-"
+    _settle(folder, f"{_FINISHED}{unfinished.lstrip('.')}", unfinished)
+
+
+def _settle(folder: Path, finished_prefix: str, unfinished_prefix: str) -> None:
+    for finished in sorted(folder.glob(f"{finished_prefix}*")):
         _move(finished, folder)
-    for left in folder.glob(f"{_UNFINISHED}*"):
+    for left in folder.glob(f"{unfinished_prefix}*"):
         owner = re.search(f"(?:{OWNER})?$", left.name)
         with contextlib.suppress(FileNotFoundError):  # another program was faster
             if is_abandoned(owner[0] if owner else "", left.stat().st_mtime):
                 shutil.rmtree(left, ignore_errors=True)
-    for place in (folder, *(path for path in folder.glob("[!.]*") if path.is_dir())):
-        remove_leftovers(place)
 
 
 def current_place(folder: Path, place: str) -> Path:
