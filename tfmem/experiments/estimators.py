@@ -183,7 +183,7 @@ def estimators_figure(table: pd.DataFrame, _: object) -> Figure:
         axes.set_ylabel(f"{_NAMES[name]}, trials")
         known = table[["self_influence", name]].dropna().rank()
         same = (known.nunique() < 2).any()  # no order, hence no correlation
-        spearman = np.nan if same else known.corr().iloc[0, 1]
+        spearman = np.nan if same else float(known.corr().to_numpy()[0, 1])
         axes.set_title(f"Spearman {spearman:.2f}", fontsize=10)
     axes.legend(frameon=False, fontsize=9, markerscale=2)
     return figure
