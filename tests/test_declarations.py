@@ -12,10 +12,12 @@ from tests.helpers.commands import ROOT
 from tfmem.components.experiment import EXPERIMENTS
 from tfmem.components.report import REPORT, _experiments
 from tfmem.config import Config, from_yaml
+from tfmem.config.base import UndeclaredError
 from tfmem.experiments import declared, sections
 from tfmem.experiments.documentation import document
 from tfmem.messages.errors import InputError
 from tfmem.pipelines.cli.running import _experiment_name
+from tfmem.pipelines.experiments import step_of
 
 MADE_UP = '''
 """Made up."""
@@ -118,18 +120,22 @@ def test_declarations_are_whole(each):
 
 def test_what_is_not_declared_is_out_of_reach(tmp_path):
     """Neither an artifact nor a section can decide an outcome unnoticed."""
-    removal = declared()["removal"]
-    kept = tmp_path / "memorization"
-    given = removal.given(removal.sliced(from_yaml("seed: 3")), {"memorization": kept}, tmp_path)
+
+    def parameters(text):
+        return step_of("removal", from_yaml(text, experiments=sections)).parameters
+
+    removal, known = declared()["removal"], parameters("seed: 3")
+    places = {"memorization": tmp_path / "memorization"}
+    given = removal.given(known["config"], known["experiments_removal"], places, tmp_path)
     assert given.config.seed == 3
-    with pytest.raises(AttributeError, match="selection"):
+    with pytest.raises(UndeclaredError, match="selection"):
         given.config.selection  # noqa: B018
     with pytest.raises(LookupError, match=r"removal: influence is not .* need \(memorization\)"):
         given.run.influence_blocks().__next__()
-    other = from_yaml("selection: {influence: 0.3}\nexperiments: {seeds: {models: 9}}")
-    assert removal.sliced(other) == removal.sliced(from_yaml(""))
+    other = parameters("selection: {influence: 0.3}\nexperiments: {seeds: {models: 9}}")
+    assert other == parameters("")
     for more in ("seed: 1", "experiments: {removal: {repeats: 3}}"):
-        assert removal.sliced(from_yaml(more)) != removal.sliced(from_yaml(""))
+        assert parameters(more) != parameters("")
 
 
 def test_mistakes_in_a_section_are_told_with_their_place():
