@@ -5,7 +5,7 @@ import os
 import numpy as np
 import pandas as pd
 
-from tests.test_sets import steps
+from tests.helpers.faults import steps
 from tfmem.datasets.duplicates import Duplicates, write_duplicates
 from tfmem.messages.errors import InputError
 from tfmem.store.manifests import MANIFEST_NAME

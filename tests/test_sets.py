@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers.bucket import Objects, put_in_place
+from tests.helpers.bucket import put_in_place
+from tests.helpers.faults import Killed, steps
 from tfmem.messages.errors import InputError
 from tfmem.store import writing
 from tfmem.store.folders import Folder, open_folder
@@ -16,10 +17,6 @@ from tfmem.store.records import shard_name, write_records
 from tfmem.store.sets import find_files, read_file, read_manifest, read_set, write_counted
 
 KINDS = {"memorization": 3, "influence": 2, "pairs": 1}  # with how many files each has
-
-
-class Killed(OSError):
-    """Raised where a process is killed."""
 
 
 def lay_down(root, word, counts=KINDS):
@@ -56,28 +53,6 @@ def words(root):
         records = read_set(f"{root}/{kind}", kind) if there else [(b"none", "")]
         found |= {payload.split()[0] for payload, _ in records}
     return found
-
-
-def steps(monkeypatch, remote, at):
-    """Every step that changes a file system raises from number `at` on; returns their number."""
-    done = []
-
-    def faulty(function):
-        def call(*arguments, **more):
-            done.append(function)
-            if len(done) >= at:
-                raise Killed(5, "killed", "x")
-            return function(*arguments, **more)
-
-        return call
-
-    if not remote:
-        for name in ("replace", "unlink", "fsync"):
-            monkeypatch.setattr(os, name, faulty(getattr(os, name)))
-        return done
-    for name in ("pipe_file", "cp_file", "rm_file"):
-        monkeypatch.setattr(Objects, name, faulty(getattr(Objects, name)))
-    return done
 
 
 @pytest.mark.parametrize("place", ["folder", "bucket"])
@@ -234,7 +209,7 @@ def test_a_set_of_one_program_is_there_as_a_whole_or_not_at_all(tmp_path, monkey
     assert (folder / "summary.json").read_bytes() == b"old"  # nothing has been moved yet
     write(b"last")
     assert read() == (b"last", b"last")
-    left = {each for each in os.listdir(folder) if not each.startswith(".unfinished-")}
+    left = {each for each in os.listdir(folder) if not each.startswith(".set-")}
     assert left == {"manifest.json", name, "summary.json"}
     (folder / "summary.json").write_bytes(b"Last")
     with pytest.raises(InputError, match=r"summary\.json: expected 4 bytes with checksum"):

@@ -50,7 +50,7 @@ with Claims(open_folder(shared).child("predictions/claims"), Worker(1, 2)) as ot
 _, trained = run_farm(config, data, shared, size=2, worker=Worker(1, 2))
 places = {"predictions": folder / "predictions", "table": folder / "trials.csv"}
 places["predictions"].mkdir()
-GATHER.Do({}, places, {"config": config.model_dump_json(), "folder": shared})
+GATHER.Do({}, places, {"config": config, "folder": shared})
 kinds = {kind: str(folder / kind) for kind in KINDS}
 estimate(shards_in(places["predictions"]), str(places["predictions"] / LABELS_NAME), kinds)
 print(json.dumps([sum(first.elsewhere.values()), trained]))

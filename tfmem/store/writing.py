@@ -17,7 +17,7 @@ from tfmem.store.owners import is_abandoned, new_owner
 from tfmem.store.publishing import Member, is_needed, publish
 from tfmem.store.sets import write_counted
 
-_PREFIX = ".unfinished-set-"
+_PREFIX = ".set-"  # not that of steps, whose leftovers `outputs` removes
 
 
 def write_set(

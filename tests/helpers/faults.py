@@ -1,0 +1,31 @@
+"""Programs that are killed at a step that changes a file system."""
+
+import os
+
+from tests.helpers.bucket import Objects
+
+
+class Killed(OSError):
+    """Raised where a process is killed."""
+
+
+def steps(monkeypatch, remote, at):
+    """Every step that changes a file system raises from number `at` on; returns their number."""
+    done = []
+
+    def faulty(function):
+        def call(*arguments, **more):
+            done.append(function)
+            if len(done) >= at:
+                raise Killed(5, "killed", "x")
+            return function(*arguments, **more)
+
+        return call
+
+    if not remote:
+        for name in ("replace", "unlink", "fsync"):
+            monkeypatch.setattr(os, name, faulty(getattr(os, name)))
+        return done
+    for name in ("pipe_file", "cp_file", "rm_file"):
+        monkeypatch.setattr(Objects, name, faulty(getattr(Objects, name)))
+    return done
