@@ -86,7 +86,7 @@ def by_tile(size: int, labels: Labels) -> dict[int, Group]:
 
 
 def within(keys: range, groups: Grouping, labels: Labels) -> dict[int, Group]:
-    """Those of the groups that are in one part of a job."""
+    """The groups of bits that one part of a job handles."""
     return {key: group for key, group in groups(labels).items() if key in keys}
 
 

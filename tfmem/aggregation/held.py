@@ -44,7 +44,7 @@ class HeldTrials:
         return first, second
 
     def turned(self, labels: Labels) -> Bits:
-        """The same bits, packed along the trials: for counting, of the same size again."""
+        """The bits packed along the trials, for counting; they take the same size again."""
         train, test = len(labels.train_labels), len(labels.test_labels)
         return Bits(
             self.trial_ids,

@@ -219,7 +219,7 @@ def _options(
 
 
 def _made_from(labels: Labels, statistic: Statistic) -> dict[str, Any]:
-    """What is known of the estimates before any trial is read."""
+    """The facts about the estimates that are known before any trial is read."""
     return {
         "statistic": statistic,
         "num_train": len(labels.train_labels),

@@ -120,7 +120,7 @@ def _file_of(record: tuple[int, bytes], per_file: int) -> tuple[int, tuple[int, 
 def _gathered(
     found: beam.PCollection[tuple[int, Any]], files: Iterable[int]
 ) -> beam.PCollection[tuple[int, Iterable[Any]]]:
-    """What goes into each file, and a None for each, so that none is left out."""
+    """Groups contents by file, with a None for each file, so that empty ones are written."""
     every: list[tuple[int, None]] = [(number, None) for number in files]
     return (
         (

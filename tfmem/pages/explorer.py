@@ -34,7 +34,7 @@ class Explorer:
     said: str
 
     def data(self, class_names: tuple[str, ...]) -> dict[str, Any]:
-        """The same as columns for JSON; links name examples by their position here."""
+        """The examples as columns for JSON; links name examples by their position in them."""
         train, test, links = self.train, self.test, self.links
         return {
             "classes": class_names,
@@ -128,7 +128,7 @@ def _chosen(
 
 
 def _spread(memorization: pd.Series, count: int) -> np.ndarray:
-    """Those at or next above values spread evenly over the range: int64 `[count]` at most."""
+    """Indices of examples spread evenly over the range of values: int64, at most `count`."""
     ranked = memorization.sort_values(kind="stable")
     levels = np.linspace(ranked.iloc[0], ranked.iloc[-1], count)
     at = np.searchsorted(ranked.to_numpy(), levels).clip(max=len(ranked) - 1)

@@ -17,7 +17,7 @@ _SPLITS = {"train": "training", "test": "test"}
 
 
 class SheetStyle(NamedTuple):
-    """What the style sheet must know of a sheet of pictures.
+    """Size and layout of a sheet of pictures, for the style sheet.
 
     Attributes:
       name: `train-0` and so on, the class of its pictures.
@@ -35,7 +35,7 @@ class SheetStyle(NamedTuple):
 
 
 class Looks:
-    """What the examples of a page look like, for its templates and its script.
+    """Pictures or texts of the examples of a page, for its templates and its script.
 
     Attributes:
       pictures: by split; empty for texts.
@@ -72,7 +72,7 @@ class Looks:
         return sum(len(each.words) for each in self.texts.values())
 
     def name(self, split: str, index: int) -> str:
-        """What an example is called where it cannot be seen."""
+        """The text in place of an example for readers who cannot see it."""
         label = getattr(self._data, f"{split}_labels")[index]
         return f"{_SPLITS[split]} example {index}, class {self._data.class_names[label]}"
 
@@ -109,7 +109,7 @@ class Looks:
         ]
 
     def data(self) -> dict[str, Any]:
-        """What the page's script must know, for JSON."""
+        """The data of the page's script, as values that JSON can hold."""
         return {
             "sheets": {
                 split: [[sheet.columns, sheet.rows] for sheet in known.sheets]

@@ -84,7 +84,7 @@ def write_folder(
 
 @dataclass(frozen=True)
 class _Contents:
-    """What is on the page of a run, whether in one file or in a folder."""
+    """The contents of the page of a run, whether the page is one file or a folder."""
 
     run: Run
     figures: list[Section]
@@ -93,7 +93,7 @@ class _Contents:
     looks: Looks
 
     def data(self) -> dict[str, Any]:
-        """What the page's script knows, for JSON."""
+        """The data of the page's script, as values that JSON can hold."""
         run, selection = self.run, self.run.config.selection
         return {
             **self.explorer.data(run.dataset.class_names),

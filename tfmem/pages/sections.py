@@ -152,7 +152,7 @@ def experiment_sections(
     selection: SelectionSettings,
     attributions: pd.DataFrame | None = None,
 ) -> list[Section]:
-    """What experiments found, with their figures; those that left none are left out.
+    """Findings and figures of experiments; experiments without findings are left out.
 
     Args:
       experiments: folders by name.

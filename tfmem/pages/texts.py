@@ -41,7 +41,7 @@ class Texts:
 
     @property
     def data(self) -> dict[str, Any]:
-        """The same for JSON."""
+        """Sentences and words as values that JSON can hold."""
         return {"sentences": self.sentences, "words": self.words}
 
 

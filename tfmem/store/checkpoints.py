@@ -19,7 +19,7 @@ from tfmem.store.npz import PLAIN, NpzFile, npz_bytes
 
 
 class Form(NamedTuple):
-    """What a value must be: the lengths of its axes, and its type."""
+    """The lengths of the axes, and the type, that a value must have."""
 
     shape: tuple[int, ...]
     kind: np.dtype
@@ -27,12 +27,12 @@ class Form(NamedTuple):
 
 @dataclass(frozen=True)
 class TrainingState:
-    """How far training has come.
+    """The state of the training of some models after an epoch.
 
     Attributes:
-      epoch: the next one.
+      epoch: number of the next epoch.
       losses: mean training loss of each model over the epoch before, `[trials]`.
-      values: of all variables.
+      values: the values of all variables.
     """
 
     epoch: int

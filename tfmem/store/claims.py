@@ -36,8 +36,8 @@ class Worker:
     """One of several programs that train the trials of one run.
 
     Attributes:
-      number: which one; `number % count` decides which shards it begins with.
-      count: how many there are.
+      number: number of this program; it decides with which shards the program begins.
+      count: number of programs.
     """
 
     number: int = 0
@@ -48,7 +48,7 @@ class Worker:
         """Reads `3/64`; numbers may begin at 0 or at 1.
 
         Raises:
-          InputError: if it is not of that form.
+          InputError: if the text does not have that form.
         """
         number, _, count = text.partition("/")
         if (

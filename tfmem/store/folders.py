@@ -131,7 +131,8 @@ class Folder:
     def alone(self) -> Iterator[None]:
         """Keeps all other programs that ask for the same out, until it is left.
 
-        A program that dies lets the others in. File systems that lock nothing keep nobody out.
+        A program that dies lets the others in. On a file system without locks,
+        programs are not kept out.
         """
         self.make()
         try:
@@ -221,5 +222,5 @@ class Folder:
 
 
 def _said(error: OSError) -> str:
-    """What a file system says, without the name of the file."""
+    """The reason that a file system gives for an error, without the name of the file."""
     return error.strerror or reason(error)

@@ -1,4 +1,4 @@
-"""What tells whether files have changed without reading them: their names, sizes and times."""
+"""Names, sizes and times of files, which show whether files changed without reading them."""
 
 from __future__ import annotations
 

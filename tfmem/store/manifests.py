@@ -1,4 +1,4 @@
-"""What a manifest says: which files belong together, what is in each, and what they are made from.
+"""Manifests: which files belong together, what is in each, and what they are made from.
 
 A manifest is the JSON file `manifest.json` in the folder of its files:
 
@@ -28,7 +28,7 @@ MOST_BYTES = 1 << 26  # of a manifest; that of 100,000 files has 12 MB
 
 
 class FileFacts(NamedTuple):
-    """What is known of a file: its bytes, their CRC-32C in hexadecimal, its records.
+    """Facts about a file: its bytes, their CRC-32C in hexadecimal, its records.
 
     A file that is no TFRecord file, such as a table, counts as one without records.
     """
@@ -64,7 +64,7 @@ class Manifest:
         return sum(self.files[name].records for name in self.names(kind))
 
     def to_json(self) -> dict[str, Any]:
-        """What a manifest says, for JSON."""
+        """Returns the manifest as values that JSON can hold."""
         files = {name: facts._asdict() for name, facts in sorted(self.files.items())}
         return {"made_from": dict(self.made_from), "files": files}
 
@@ -90,7 +90,7 @@ class Publishing:
     manifest: Manifest
 
     def to_json(self) -> dict[str, Any]:
-        """What it says, for JSON."""
+        """Returns the part `publishing` as values that JSON can hold."""
         own = {"identity": self.identity, "work": self.work, "first": self.first}
         return {**own, "others": list(self.others), **self.manifest.to_json()}
 

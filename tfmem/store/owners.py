@@ -83,7 +83,7 @@ def _start(process: int) -> int:
 
 @functools.cache
 def _machine() -> str:
-    """What tells machines, and containers on one machine, apart: process numbers are theirs."""
+    """An identifier of this machine or container, within which process numbers are unique."""
     known = platform.node()
     with contextlib.suppress(OSError):  # only Linux has these
         boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii")

@@ -1,4 +1,4 @@
-"""What a trial leaves behind: one record with its subset and which examples its model got right.
+"""The record of a trial: its subset, and which examples its model predicted correctly.
 
 A record is a `tf.train.Example`, so `tf.io.parse_single_example` alone can read it. This module
 reads and writes it without TensorFlow, because Beam workers do.
@@ -21,7 +21,7 @@ Split = Literal["train", "test"]
 
 
 class RunIdentity(NamedTuple):
-    """What all records of one run have in common, by the names of its features.
+    """The values that all records of one run share, by the names of features.
 
     Attributes:
       seed: seed of the run.
@@ -157,7 +157,7 @@ class TrialRecord:
 
     @property
     def run(self) -> RunIdentity:
-        """What it has in common with the other records of its run."""
+        """The values that the record shares with the other records of its run."""
         return RunIdentity(self.seed, self.config_digest, self.dataset_fingerprint)
 
     def without_confidence(self) -> TrialRecord:

@@ -138,7 +138,7 @@ def read_pairs(folder: str | os.PathLike[str]) -> pd.DataFrame:
 
 
 def read_selection(folder: str | os.PathLike[str]) -> dict[str, float]:
-    """What the pairs in a folder were selected from: `pairs`, `tested`, `expected_by_chance`.
+    """Counts of the selection in a folder: `pairs`, `tested`, `expected_by_chance`.
 
     Raises:
       InputError: if that is not there, or cannot be.
@@ -159,7 +159,7 @@ def read_summary(folder: Path) -> dict[str, Any]:
 
 
 def read_identity(folder: Path) -> dict[str, Any]:
-    """What tells the self-influence in a folder from another: all but the time that it took.
+    """The summary of the self-influence in a folder, without the times that it took.
 
     Raises:
       InputError: if it is not there.

@@ -58,7 +58,7 @@ class Found:
 
     @property
     def path(self) -> str:
-        """What it is called."""
+        """The path of the file under its final name."""
         return open_folder(self.folder).path(self.name)
 
     def open(self) -> BinaryIO:
