@@ -5,6 +5,7 @@ line that begins with "This room"; README.md and CONTRIBUTING.md repeat both.
 """
 
 import ast
+import re
 import subprocess
 import sys
 from itertools import chain
@@ -126,3 +127,15 @@ def test_no_file_has_more_than_400_lines():
     )
     long = {path.name: len(path.read_text().splitlines()) for path in files}
     assert {name: lines for name, lines in long.items() if lines > 400} == {}
+
+
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "docs"])
+def test_links_of_the_documentation_lead_somewhere(page):
+    pages = [ROOT / page] if page.endswith(".md") else sorted((ROOT / page).glob("*.md"))
+    for path in pages:
+        for target, part in re.findall(r"\]\((?!https?:)([^)#]*)(?:#([^)]*))?\)", path.read_text()):
+            file = path.parent / target if target else path
+            assert file.exists(), f"{path.name}: {target}"
+            if part:
+                titles = re.findall(r"^#+ (.*)$", file.read_text(), re.M)
+                assert part in {each.lower().replace(",", "").replace(" ", "-") for each in titles}
