@@ -81,7 +81,7 @@ def test_an_older_run_that_is_continued_counts_what_was_left_out_for_accuracy(
         prob = np.full(300, 0.5, "<f2")
         earlier = [
             replace(
-                r.without_confidence(),
+                r.only_bits(),
                 train_prob=(prob * (np.nan if r.trial_id == 1 else 1)).tobytes(),
             )
             for r in read_shard(path)

@@ -1,4 +1,5 @@
 import io
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,9 +9,10 @@ from hypothesis import strategies as st
 from tests.helpers.oracle import example_learner, random_records, record
 from tfmem.messages.errors import InputError
 from tfmem.store.bits import pack, unpack
-from tfmem.store.labels import Labels
+from tfmem.store.labels import WITHOUT_CLASSES, Labels
 from tfmem.store.predictions import TrialRecord
 from tfmem.store.records import decode_example, encode_example, read_records, write_records
+from tfmem.store.scores import scores_to_bytes
 from tfmem.store.shards import read_shard, write_shard
 
 
@@ -126,6 +128,111 @@ def test_a_trial_without_test_examples_is_a_record():
     (made,) = random_records(rng, 1, 9, 0)
     assert TrialRecord.from_example(made.to_example(), "s") == made
     assert made.test_correct == b""
+
+
+def with_scores(made, train, test, name=b"negative squared error", **changes):
+    values = {"train_score": scores_to_bytes(train), "test_score": scores_to_bytes(test)}
+    return replace(made, **{**values, "score": name, **changes})
+
+
+@pytest.mark.parametrize("tests", [0, 4])
+@pytest.mark.parametrize("bits", [True, False])
+def test_scores_round_trip_beside_bits_or_in_their_place(tests, bits):
+    made = record(3, np.ones(10, bool), np.arange(10) < 4, np.ones(tests, bool))
+    if not bits:
+        made = replace(made, train_correct=b"", test_correct=b"")
+    train, test = -np.geomspace(1e-30, 1e30, 10), np.linspace(-3, 5, tests)
+    written = with_scores(made, train, test)
+    read = TrialRecord.from_example(written.to_example(), "s")
+    assert read == written
+    assert (read.has_scores, read.has_correctness) == (True, bits)
+    assert read.score_name == "negative squared error"
+    np.testing.assert_array_equal(read.scores("train"), train.astype(np.float32))
+    np.testing.assert_array_equal(read.scores("test"), test.astype(np.float32))
+    assert read.only_bits() == made
+    if bits:
+        assert read.correctness("train").tolist() == (np.arange(10) < 4).tolist()
+        assert len(read.correctness("test")) == tests
+    else:
+        with pytest.raises(InputError, match=r"shard: record 1: .* only a score \(negative squ"):
+            read.correctness("train", "shard: record 1")
+
+
+HOSTILE_SCORES = [np.nan, np.inf, -np.inf, 1e39]
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+@pytest.mark.parametrize("value", HOSTILE_SCORES)
+def test_a_score_that_is_no_number_is_refused_unless_the_trial_diverged(split, value):
+    made = record(3, np.ones(10, bool), np.ones(10, bool), np.ones(10, bool))
+    scores = {"train": np.zeros(10), "test": np.zeros(10)}
+    scores[split][7] = value
+    bad = with_scores(made, **scores)
+    words = f"trial 3: {split}_score: example 7: expected a finite score, received {value}"
+    with pytest.raises(InputError) as error:
+        bad.to_example()
+    assert str(error.value) == words.replace("1e+39", "inf")
+    diverged = replace(bad, diverged=1)
+    again = TrialRecord.from_example(diverged.to_example(), "s")
+    assert again == diverged
+    forged = {**decode_example(diverged.to_example(), "s"), "diverged": 0}
+    with pytest.raises(InputError) as error:
+        TrialRecord.from_example(encode_example(forged), "shard: record 2")
+    assert str(error.value) == f"shard: record 2: {words}".replace("1e+39", "inf")
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"score": None}, "feature 'score': expected bytes, received no such feature"),
+        ({"score": b""}, "trial 3: score: expected the name of a score, .* received ''"),
+        ({"score": b"a\nb"}, "trial 3: score: expected the name of a score, .* received 'a.*nb'"),
+        ({"score": b"x" * 101}, "trial 3: score: expected the name of a score"),
+        ({"score": b"\xff"}, "trial 3: score: expected the name of a score"),
+        ({"test_score": None}, "feature 'test_score': expected bytes, received no such feature"),
+        ({"train_score": None}, "feature 'train_score': expected bytes, received no such feature"),
+        ({"train_score": b"123"}, "train_score: expected 40 bytes of float32, received 3"),
+        ({"train_correct": None}, "feature 'train_correct': expected bytes, received no such"),
+        ({"test_correct": None}, "feature 'test_correct': expected bytes, received no such"),
+    ],
+)
+def test_scores_that_do_not_fit_are_refused(changes, words):
+    made = record(3, np.ones(10, bool), np.ones(10, bool), np.ones(4, bool))
+    good = decode_example(with_scores(made, np.zeros(10), np.zeros(4)).to_example(), "s")
+    bad = {name: value for name, value in (good | changes).items() if value is not None}
+    with pytest.raises(InputError, match=f"^shard: record 3: {words}"):
+        TrialRecord.from_example(encode_example(bad), "shard: record 3")
+
+
+def test_labels_of_a_task_without_classes_keep_ids_and_targets():
+    targets = np.arange(12.0).reshape(4, 3)
+    made = Labels(
+        np.zeros(4, np.int64), np.zeros(2, np.int64), WITHOUT_CLASSES, b"f", has_classes=False,
+        train_ids=np.array(["a", "patient 7", "ä", ""]), test_ids=np.array(["x", "y"]),
+        train_targets=targets, test_targets=np.array([0.5, -1]),
+    )  # fmt: skip
+    again = Labels.from_npz(made.to_npz(), "labels.npz")
+    for name, value in vars(made).items():
+        np.testing.assert_array_equal(getattr(again, name), value)
+    assert again.pairs_in_class() == 8
+    plain = example_learner().labels
+    again = Labels.from_npz(plain.to_npz(), "labels.npz")
+    assert (again.has_classes, again.train_ids, again.test_targets) == (True, None, None)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"train_ids": np.array(["a"])}, r"train_ids: expected .* \[8\], received <U1 \[1\]"),
+        ({"test_targets": np.zeros(4)}, r"test_targets: expected floats \[5\] or .* \[4\]"),
+        ({"test_targets": np.zeros((5, 1, 1))}, "test_targets: expected floats"),
+        ({"has_classes": False}, "has_classes is False: expected one of class_names, received 3"),
+    ],
+)
+def test_labels_that_do_not_fit_are_refused(changes, words):
+    bad = replace(example_learner().labels, **changes)
+    with pytest.raises(InputError, match=f"^labels.npz: {words}"):
+        Labels.from_npz(bad.to_npz(), "labels.npz")
 
 
 def test_labels_round_trip_and_are_never_unpickled():

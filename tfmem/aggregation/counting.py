@@ -94,7 +94,7 @@ def BatchTrials(
 
 
 def _only_bits(record: TrialRecord, source: str) -> tuple[TrialRecord, str]:
-    return record.without_confidence(), source
+    return record.only_bits(), source
 
 
 @beam.ptransform_fn

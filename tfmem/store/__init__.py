@@ -21,7 +21,7 @@ Formats, read without trusting what is there:
   `tables`: many records of the same features at once.
   `npz`, `json_files`, `spreadsheets`: arrays, JSON objects, tables as CSV.
   `unpacking`: how much a compressed file may unpack to.
-  `bits`, `confidence`: booleans as bits, and confidence in 16 bits.
+  `bits`, `confidence`, `scores`: booleans as bits, confidence in 16 bits, scores in 32.
 
 What a run leaves:
   `predictions`, `shards`: a record a trial, and the files of these records.

@@ -1,7 +1,7 @@
 """The labels of a run's data, kept beside its predictions so that estimation needs no data set.
 
 They lie in `labels.npz`: `train_labels` and `test_labels` in index order, `class_names`,
-`dataset_fingerprint`, and `clean_train_labels` where noise was added to labels.
+`dataset_fingerprint`, and, where they are known, the arrays that `Labels` names.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from tfmem.store.npz import NpzFile, npz_bytes
 
 LABELS_NAME = "labels.npz"
 MOST_CLASSES = 1 << 20
+WITHOUT_CLASSES = ("all examples",)  # the one class of a task without classes
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,14 @@ class Labels:
       class_names: one name a class.
       dataset_fingerprint: hash that records must carry; empty where unknown.
       clean_train_labels: int64 `[num_train]`, the labels before noise was added; None if none was.
+      has_classes: False if the task has no classes: then all labels are 0, so that all examples are
+        of one class, called `WITHOUT_CLASSES`.
+      train_ids: str `[num_train]`, the user's own names of training examples; None if there are
+        none.
+      test_ids: str `[num_test]`, likewise.
+      train_targets: float64 `[num_train]` or `[num_train, outputs]`, what models are to predict
+        where that is not the label; None if it is.
+      test_targets: float64 `[num_test]` or `[num_test, outputs]`, likewise.
     """
 
     train_labels: np.ndarray
@@ -36,6 +45,11 @@ class Labels:
     class_names: tuple[str, ...]
     dataset_fingerprint: bytes = b""
     clean_train_labels: np.ndarray | None = None
+    has_classes: bool = True
+    train_ids: np.ndarray | None = None
+    test_ids: np.ndarray | None = None
+    train_targets: np.ndarray | None = None
+    test_targets: np.ndarray | None = None
 
     def pairs_in_class(self) -> int:
         """How many pairs of a training and a test example are of one class."""
@@ -47,16 +61,19 @@ class Labels:
 
     def to_npz(self) -> bytes:
         """The contents of a `labels.npz`."""
-        noise: dict[str, Any] = {}
-        if self.clean_train_labels is not None:
-            noise["clean_train_labels"] = np.asarray(self.clean_train_labels, np.int64)
+        known: dict[str, Any] = {}
+        for name, kind in _OPTIONAL.items():
+            if getattr(self, name) is not None:
+                known[name] = np.asarray(getattr(self, name), kind)
+        if not self.has_classes:
+            known["has_classes"] = np.array(False)
         return npz_bytes(
             {
                 "train_labels": np.asarray(self.train_labels, np.int64),
                 "test_labels": np.asarray(self.test_labels, np.int64),
                 "class_names": np.array(self.class_names, np.str_),
                 "dataset_fingerprint": np.frombuffer(self.dataset_fingerprint, np.uint8),
-                **noise,
+                **known,
             },
             compressed=True,
         )
@@ -66,8 +83,8 @@ class Labels:
         """Reads a `labels.npz`; all but `train_labels` and `test_labels` may be absent.
 
         Raises:
-          InputError: if it is no such file, has an array of another name, or its labels are not
-            those of classes 0, 1, ….
+          InputError: if it is no such file, has an array of another name or length, or its labels
+            are not those of classes 0, 1, …, or of one class where the task has none.
         """
         known = [field.name for field in fields(cls)]
         with NpzFile(contents, source) as arrays:
@@ -86,18 +103,49 @@ class Labels:
             fingerprint = b""
             if "dataset_fingerprint" in arrays:
                 fingerprint = arrays.array("dataset_fingerprint", "u", ("bytes",)).tobytes()
-            clean = None
+            optional: dict[str, Any] = {}
             if "clean_train_labels" in arrays:
-                clean = class_numbers(
+                optional["clean_train_labels"] = class_numbers(
                     arrays.array("clean_train_labels", "iu", train.shape),
                     f"{source}: clean_train_labels",
                 )
+            for split, labels in (("train", train), ("test", test)):
+                if (name := f"{split}_ids") in arrays:
+                    optional[name] = arrays.array(name, "U", labels.shape)
+                if (name := f"{split}_targets") in arrays:
+                    optional[name] = _targets(arrays, name, len(labels))
+            if "has_classes" in arrays:
+                optional["has_classes"] = bool(arrays.array("has_classes", "b", ()))
         class_names = tuple(map(str, names))
         if len(class_names) < classes:
             raise InputError(
                 f"{source}: label {classes - 1} has no name ({len(class_names)} class_names)"
             )
-        return cls(train, test, class_names, fingerprint, clean)
+        if not optional.get("has_classes", True) and len(class_names) != 1:
+            raise InputError(
+                f"{source}: has_classes is False: expected one of class_names, received "
+                f"{len(class_names)}"
+            )
+        return cls(train, test, class_names, fingerprint, **optional)
+
+
+_OPTIONAL: dict[str, Any] = {
+    "clean_train_labels": np.int64,
+    "train_ids": np.str_,
+    "test_ids": np.str_,
+    "train_targets": np.float64,
+    "test_targets": np.float64,
+}
+
+
+def _targets(arrays: NpzFile, name: str, count: int) -> np.ndarray:
+    found = arrays.array(name, "f")
+    if found.ndim not in (1, 2) or len(found) != count:
+        raise InputError(
+            f"{arrays.source}: {name}: expected floats [{count}] or [{count}, outputs], received "
+            f"{list(found.shape)}"
+        )
+    return found.astype(np.float64)
 
 
 def class_numbers(values: np.ndarray, where: str) -> np.ndarray:

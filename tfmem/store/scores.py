@@ -1,0 +1,57 @@
+"""Scores of examples, as records hold them: a float32 for each example, and the score's name.
+
+A score says how well a model does on one example, in whatever unit; more is always better.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tfmem.messages.errors import InputError
+
+_LONGEST_NAME = 100
+
+
+def scores_to_bytes(scores: np.ndarray) -> bytes:
+    """Scores `[count]` as records hold them: float32, little-endian."""
+    with np.errstate(over="ignore"):  # infinity is refused when the record is written
+        return np.asarray(scores).astype("<f4").tobytes()
+
+
+def scores_from_bytes(values: bytes) -> np.ndarray:
+    """The scores in a record, float32 `[count]`."""
+    return np.frombuffer(values, "<f4").astype(np.float32, copy=False)
+
+
+def check_finite(values: bytes, where: str) -> None:
+    """Refuses scores that are no numbers.
+
+    Args:
+      values: float32, little-endian.
+      where: the record, its trial and the feature, for errors.
+
+    Raises:
+      InputError: naming the first example whose score is NaN or infinite.
+    """
+    found = np.frombuffer(values, "<f4")
+    wrong = ~np.isfinite(found)
+    if wrong.any():
+        example = int(wrong.argmax())
+        raise InputError(
+            f"{where}: example {example}: expected a finite score, received {found[example]}"
+        )
+
+
+def check_name(name: bytes, where: str) -> str:
+    """The name of a score as text.
+
+    Raises:
+      InputError: if it is empty, longer than 100 characters, or not printable.
+    """
+    text = name.decode(errors="replace")
+    if not text or len(text) > _LONGEST_NAME or not text.isprintable() or "\ufffd" in text:
+        raise InputError(
+            f"{where}: expected the name of a score, 1 to {_LONGEST_NAME} printable characters, "
+            f"received {text[:_LONGEST_NAME]!r}"
+        )
+    return text
