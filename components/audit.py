@@ -23,7 +23,8 @@ from tfmem.store.results import check_labels, estimator_of, read_self_influence
 from tfmem.store.spreadsheets import to_csv
 
 _ONE_MODEL = (
-    "seed", "dataset", "model", "training", "self_influence", "selection", "experiments.audit",
+    "seed", "dataset", "model", "task", "training", "self_influence", "selection",
+    "experiments.audit",
 )  # fmt: skip
 
 
@@ -83,7 +84,7 @@ AUDIT = Component(
     optional={"opinion": SecondOpinion},
     outputs={"page": AuditPage, "table": AuditTable},
     parameters={},
-    sections=("dataset", "model", "training", "selection", "experiments.audit"),
+    sections=("dataset", "model", "task", "training", "selection", "experiments.audit"),
     Do=on_trials,
 )
 

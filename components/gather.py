@@ -40,6 +40,6 @@ GATHER = Component(
     inputs={},
     outputs={"predictions": Predictions, "table": TrialTable},
     parameters={"folder": str},
-    sections=("seed", "dataset", "model", "training"),
+    sections=("seed", "dataset", "model", "task", "training"),
     Do=Do,
 )

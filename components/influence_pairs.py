@@ -78,7 +78,7 @@ INFLUENCE_PAIRS = Component(
     inputs={"memorization": SelfInfluence},
     outputs={"pairs": InfluencePairs},
     parameters={},
-    sections=("seed", "dataset", "model", "training", "self_influence", "selection"),
+    sections=("seed", "dataset", "model", "task", "training", "self_influence", "selection"),
     without=("training.trials",),
     Do=Do,
 )

@@ -26,7 +26,7 @@ SECOND_OPINION = Component(
     inputs={},
     outputs={"opinion": SecondOpinion},
     parameters={},
-    sections=("seed", "dataset", "model", "training", "experiments.audit"),
+    sections=("seed", "dataset", "model", "task", "training", "experiments.audit"),
     Do=Do,
     resumable=True,
 )

@@ -39,6 +39,6 @@ SELECT = Component(
     inputs={"predictions": Predictions, "influence": Influence},
     outputs={"pairs": SelectedPairs, "settings": Settings},
     parameters={"beam_args": list},
-    sections=("seed", "dataset", "model", "training", "estimation", "selection"),
+    sections=("seed", "dataset", "model", "task", "training", "estimation", "selection"),
     Do=Do,
 )

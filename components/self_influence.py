@@ -46,7 +46,7 @@ def _with(solver: SolverName) -> Component:
         inputs={},
         outputs={"memorization": OfSolver},
         parameters={},
-        sections=("seed", "dataset", "model", "training", "self_influence"),
+        sections=("seed", "dataset", "model", "task", "training", "self_influence"),
         without=("training.trials",),
         Do=Do,
         resumable=True,

@@ -46,7 +46,7 @@ TRAIN = Component(
     inputs={},
     outputs={"predictions": Predictions, "table": TrialTable},
     parameters={},
-    sections=("seed", "dataset", "model", "training"),
+    sections=("seed", "dataset", "model", "task", "training"),
     Do=Do,
     resumable=True,
 )

@@ -22,6 +22,6 @@ TRAIN_WORKER = Component(
     inputs={},
     outputs={},
     parameters={"folder": str, "worker": str},
-    sections=("seed", "dataset", "model", "training"),
+    sections=("seed", "dataset", "model", "task", "training"),
     Do=Do,
 )

@@ -154,5 +154,5 @@ def test_what_is_not_declared_cannot_be_read():
     assert not copied.has("selection")
     written = from_yaml(kept.to_yaml())
     assert written.training == TrainingSettings()
-    whole = config.only(("seed", "dataset", "model", "training"), "x")
+    whole = config.only(("seed", "dataset", "model", "task", "training"), "x")
     assert whole.without(("training.trials",), "x").digest() == config.digest()

@@ -136,9 +136,9 @@ def test_a_stack_trains_the_models_that_are_trained_alone(preset, texts):
         together = stack.train(list(map(trial, range(3))), subsets, lambda trials: Unwatched())
         for k in range(3):
             (one,) = alone.train([trial(k)], [subsets[k]], lambda trials: Unwatched())
-            seen = (expit(outcome.test_margin) for outcome in (together[k], one))
+            seen = (expit(outcome.test.margin) for outcome in (together[k], one))
             np.testing.assert_allclose(*seen, atol=2e-3)
-        assert np.ptp([expit(outcome.test_margin[0]) for outcome in together]) > 5e-3
+        assert np.ptp([expit(outcome.test.margin[0]) for outcome in together]) > 5e-3
 
 
 SMALL = TransformerSettings(vocabulary=30, length=12, layers=1, width=8, heads=2)
@@ -247,4 +247,4 @@ def test_a_pretrained_encoder_from_a_package_knows_its_language(shared_data):
     trainer = MirroredTrainer(model_builder(chosen, examples), examples, chosen.training)
     everything = np.arange(len(examples.train_labels))
     (outcome,) = trainer.train([trial(0)], [everything], lambda trials: Unwatched())
-    assert outcome.test_correct.mean() > 0.62
+    assert outcome.test.correct.mean() > 0.62

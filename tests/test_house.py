@@ -19,8 +19,8 @@ ROOT = Path(__file__).parents[1]
 # From the ground up.
 ROOMS = (
     "messages", "store", "config", "datasets", "subsets", "estimation", "planning", "encoders",
-    "models", "influence", "training", "selection", "aggregation", "figures", "experiments",
-    "audit", "exchange", "pages", "components", "pipelines",
+    "tasks", "models", "influence", "training", "selection", "aggregation", "figures",
+    "experiments", "audit", "exchange", "pages", "components", "pipelines",
 )  # fmt: skip
 TENSORFLOW = {"tensorflow", "tensorflow_datasets", "keras", "keras_hub"}
 # What a room must not know although it lies below or is installed.
@@ -31,6 +31,7 @@ BLIND = {
     "estimation": TENSORFLOW | {"apache_beam", "datasets", "subsets"},
     "planning": TENSORFLOW | {"apache_beam"},
     "encoders": {"subsets"},
+    "tasks": {"datasets", "subsets"},
     "models": {"datasets", "subsets"},
     "influence": {"subsets"},
     "training": {"estimation", "influence"},

@@ -83,12 +83,12 @@ def test_a_step_that_overflows_is_skipped_and_training_recovers(overflowing, kin
         assert scale == INITIAL / 2 ** (EPOCHS * skipped)
         assert np.isfinite(outcome.loss)
         assert outcome.loss < np.log(10)
-        assert np.isfinite(outcome.test_margin).all()
+        assert np.isfinite(outcome.test.margin).all()
     if kind == "stacked":
         usual = replace(overflowing, train_images=np.minimum(overflowing.train_images, 1))
         expected = trainer_of(kind, usual).train(TRIALS[:3], subsets(TRIALS[:3]), unwatched)
         same = [
-            np.array_equal(one.test_margin, other.test_margin)
+            np.array_equal(one.test.margin, other.test.margin)
             for (one, _), other in zip(found, expected, strict=True)
         ]
         assert same == [False, True, False]

@@ -225,7 +225,7 @@ def test_training_is_that_of_keras_fit(digits):
     expected = tf.nn.softmax(logits).numpy()[np.arange(60), digits.test_labels]
     trainer = StackedTrainer(dense(), ResidentExamples(digits), config.training, 1)
     (found,) = trainer.train([trial], [subset], unwatched)
-    np.testing.assert_allclose(expit(found.test_margin), expected, atol=ROUNDING)
+    np.testing.assert_allclose(expit(found.test.margin), expected, atol=ROUNDING)
     assert found.loss == pytest.approx(history.history["loss"][0], rel=1e-4)
 
 

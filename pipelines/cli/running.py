@@ -282,11 +282,12 @@ def features(
         raise InputError(f"--file {file}: expected a name that ends in .npz, in an existing folder")
     dataset = load(settings.dataset)
     import_tensorflow()
+    from tfmem.tasks.task import accuracy
     from tfmem.training.features import write_features
 
     with EpochProgress(settings.training.epochs) as progress:
         outcome = write_features(settings, dataset, {layer: file}, lambda trials: progress)
-    say(f"test accuracy {outcome.test_correct.mean():.2%}")
+    say(f"test accuracy {accuracy(outcome.test):.2%}")
     done(file, f"train_features and test_features are the outputs of layer {layer!r}")
 
 

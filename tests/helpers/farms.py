@@ -5,6 +5,7 @@ import numpy as np
 from tfmem.store.claims import Worker
 from tfmem.store.folders import open_folder
 from tfmem.store.records import shard_name
+from tfmem.tasks import Scores
 from tfmem.training.directory import open_directory
 from tfmem.training.outcome import TrialOutcome
 from tfmem.training.trials import Farm
@@ -22,8 +23,13 @@ class Counted:
         self.asked += [trial.trial_id for trial in trials]
         n, test = len(self.data.train_labels), len(self.data.test_labels)
         even, margins = np.arange(test) % 2 == 0, (np.zeros(n), np.zeros(test))
-        return [TrialOutcome(np.arange(n) % (2 + t.trial_id % 3) == 0, even, *margins)
-                for t in trials]  # fmt: skip
+        return [
+            TrialOutcome(
+                Scores(np.arange(n) % (2 + t.trial_id % 3) == 0, margins[0]),
+                Scores(even, margins[1]),
+            )
+            for t in trials
+        ]
 
 
 def run_farm(config, data, out, size=4, lanes=1, worker=ALONE, trainers=None):

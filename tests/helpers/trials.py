@@ -24,7 +24,7 @@ def unwatched(trials):
 
 
 def probabilities(outcomes):
-    return np.stack([expit(np.concatenate([o.train_margin, o.test_margin])) for o in outcomes])
+    return np.stack([expit(np.concatenate([o.train.margin, o.test.margin])) for o in outcomes])
 
 
 def two_devices():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -161,4 +161,20 @@ class TailSettings(Settings):
     depth: Positive
 
 
-ModelSettings = Annotated[Network | TailSettings, Field(discriminator="name")]
+class PythonSettings(Settings):
+    """A model that a user wrote.
+
+    Attributes:
+      build: the function that returns it, as `package.module:function`: a compiled Keras model, or
+        anything with `fit` and `predict_proba` or `predict`.
+      arguments: the function's keyword arguments.
+      digest: hash of what the function is and returns, computed when a run begins.
+    """
+
+    name: Literal["python"] = "python"
+    build: str
+    arguments: dict[str, Any] = Field(default_factory=dict)
+    digest: str | None = None
+
+
+ModelSettings = Annotated[Network | TailSettings | PythonSettings, Field(discriminator="name")]

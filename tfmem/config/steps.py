@@ -178,7 +178,8 @@ class TrainingSettings(Settings):
         `tfmem.subsets.given`); the subsets of one stack must have the same size.
       subsets_digest: hash of the contents of that file, computed when a run begins.
       trainer: `stacked` trains many models in one program on each device, or one model if that is
-        faster; `mirrored` trains one model over all devices.
+        faster; `mirrored` trains one model over all devices; `fit` calls the model's own `fit`, one
+        model at a time; `auto` is `stacked` where that gives the results of `fit`, else `fit`.
       stack_size: number of models that `stacked` trains together, which is also the number of
         trials in a prediction shard; None lets the trainer choose by memory and a short
         measurement.
@@ -221,7 +222,7 @@ class TrainingSettings(Settings):
     groups_digest: str | None = None
     subsets: str | None = None
     subsets_digest: str | None = None
-    trainer: Literal["stacked", "mirrored"] = "stacked"
+    trainer: Literal["auto", "stacked", "mirrored", "fit"] = "stacked"
     stack_size: Positive | None = None
     lanes: Positive | None = None
     epochs: Positive = 30
@@ -257,6 +258,29 @@ class TrainingSettings(Settings):
         if self.groups is not None and self.subsets is not None:
             raise ValueError("groups or subsets, not both")
         return self
+
+
+TaskName = Literal["auto", "classes", "binary", "multi_label", "regression", "sequence"]
+
+
+class TaskSettings(Settings):
+    """What models are trained for, and how an example is scored.
+
+    Attributes:
+      name: `classes` (one output for each class), `binary` (one output for two classes),
+        `multi_label` (one output for each label, several of which may hold), `regression` (numbers)
+        or `sequence` (a class for each position); `auto` takes what the targets look like.
+      score: what a model gets right of an example; more is better. None is the task's first:
+        `correct`, `probability`, `margin` or `loss` of classes; `exact_match` or `mean` of
+        `multi_label`; `squared_error` or `absolute_error` (both negative) of `regression`;
+        `accuracy` or `loss` of `sequence`. Or a function of true values and outputs, as
+        `package.module:function`.
+      padding: for `sequence`, the target of positions that do not count.
+    """
+
+    name: TaskName = "auto"
+    score: str | None = None
+    padding: int | None = None
 
 
 Statistic = Literal["correctness", "probability"]

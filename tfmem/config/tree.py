@@ -26,6 +26,7 @@ from tfmem.config.steps import (
     EstimationSettings,
     SelectionSettings,
     SelfInfluenceSettings,
+    TaskSettings,
     TrainingSettings,
 )
 
@@ -52,6 +53,7 @@ class Config(Settings):
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     dataset: DatasetSettings = DatasetSettings()
     model: ModelSettings = DenseSettings()
+    task: TaskSettings = TaskSettings()
     training: TrainingSettings = TrainingSettings()
     estimation: EstimationSettings = EstimationSettings()
     selection: SelectionSettings = SelectionSettings()
@@ -82,12 +84,15 @@ class Config(Settings):
                 del training[f"{name}_digest"]
         if not self.training.exclude_unlearned:  # older runs do not have this key
             del training["exclude_unlearned"]
-        return {
+        found = {
             "seed": self.seed,
             "dataset": self.dataset.identity(),
             "model": self.model.model_dump(exclude=self._places()),
             "training": training,
         }
+        if self.task != TaskSettings():  # older runs do not have this section
+            found["task"] = self.task.model_dump()
+        return found
 
     def _places(self) -> set[str]:
         """The settings of the model that only say where its files are."""

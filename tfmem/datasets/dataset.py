@@ -28,6 +28,14 @@ class Dataset:
       padded: whether examples are sequences that end in zeros, which batches may leave out.
       notes: sentences on how the examples were read, which a run prints at its start: what was left
         out, where and why, and what was changed.
+      train_targets: `[num_train, ...]`, what models are trained to predict; None if that is the
+        label.
+      test_targets: `[num_test, ...]`, likewise.
+      train_ids: the user's own name of each training example, strings `[num_train]`; None if there
+        are none.
+      test_ids: strings `[num_test]`, likewise.
+      has_classes: whether labels are classes. Without classes all labels are 0, and the only class
+        is called `all examples`.
     """
 
     name: str
@@ -40,6 +48,11 @@ class Dataset:
     clean_train_labels: np.ndarray | None = None
     padded: bool = False
     notes: tuple[str, ...] = ()
+    train_targets: np.ndarray | None = None
+    test_targets: np.ndarray | None = None
+    train_ids: np.ndarray | None = None
+    test_ids: np.ndarray | None = None
+    has_classes: bool = True
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -51,9 +64,11 @@ class Dataset:
         """SHA-256 of all images and labels in index order, their shapes and the class names."""
         digest = hashlib.sha256()
         for array in (self.train_images, self.train_labels, self.test_images, self.test_labels):
-            digest.update(f"{array.dtype.str}{array.shape}".encode())
-            digest.update(np.ascontiguousarray(array).data)
+            add_array(digest, array)
         digest.update("\0".join(self.class_names).encode())
+        for targets in (self.train_targets, self.test_targets):
+            if targets is not None:
+                add_array(digest, targets)
         return digest.digest()
 
     def keep(self, train: np.ndarray, test: np.ndarray) -> Dataset:
@@ -69,4 +84,21 @@ class Dataset:
             train_labels=self.train_labels[train],
             test_images=self.test_images[test],
             test_labels=self.test_labels[test],
+            train_targets=_rows(self.train_targets, train),
+            test_targets=_rows(self.test_targets, test),
+            train_ids=_rows(self.train_ids, train),
+            test_ids=_rows(self.test_ids, test),
         )
+
+
+ALL_EXAMPLES = "all examples"  # the only class of data without classes
+
+
+def add_array(digest: hashlib._Hash, array: np.ndarray) -> None:
+    """Adds type, shape and contents of an array to a hash."""
+    digest.update(f"{array.dtype.str}{array.shape}".encode())
+    digest.update(np.ascontiguousarray(array).data)
+
+
+def _rows(values: np.ndarray | None, chosen: np.ndarray) -> np.ndarray | None:
+    return None if values is None else values[chosen]

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from tfmem.config import Config, TailSettings
+from tfmem.config import Config, PythonSettings, TailSettings
 from tfmem.config.models import Network
 from tfmem.experiments.declaration import Asked
 from tfmem.messages.errors import InputError
@@ -28,8 +28,10 @@ def whole_network(asked: Asked[Any]) -> None:
 
 def network_of(config: Config) -> Network:
     """The settings of the model, which must be a whole network."""
-    if isinstance(config.model, TailSettings):
-        raise InputError("model.name: expected a whole network, received 'tail'")
+    if isinstance(config.model, TailSettings | PythonSettings):
+        raise InputError(
+            f"model.name: expected a network of tfmem's own, received {config.model.name!r}"
+        )
     return config.model
 
 

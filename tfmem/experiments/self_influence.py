@@ -27,6 +27,7 @@ from tfmem.influence.solvers import make_solver
 from tfmem.messages.errors import InputError
 from tfmem.store.pairs import ModelInfluence
 from tfmem.subsets.drawing import random_order
+from tfmem.tasks.task import accuracy
 from tfmem.training.progress import EpochProgress, ExampleProgress
 from tfmem.training.whole import train_on_all
 
@@ -152,7 +153,7 @@ def trained_objective(
         _curvature_examples(config, len(arrays.train_labels)),
         arrays.padded,
     )
-    return objective, float(outcome.test_correct.mean())
+    return objective, accuracy(outcome.test)
 
 
 def arrays_in_memory(config: Config, dataset: AnyDataset) -> Dataset:

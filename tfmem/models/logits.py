@@ -16,13 +16,19 @@ def final_softmax(model: keras.Model) -> keras.Layer | None:
     the activation `softmax`. It is not visible within layers that a user wrote, nor if the last
     layer also serves elsewhere.
     """
-    layer: Any = model
-    while isinstance(layer, keras.Model):
-        layer = _last(layer)
+    layer = final_layer(model)
     if isinstance(layer, keras.layers.Softmax):
         return layer
     is_softmax = getattr(layer, "activation", None) is keras.activations.softmax
     return layer if is_softmax else None
+
+
+def final_layer(model: keras.Model) -> Any:
+    """The layer or operation that makes the only output of a model; None if that is not visible."""
+    layer: Any = model
+    while isinstance(layer, keras.Model):
+        layer = _last(layer)
+    return layer
 
 
 def without_softmax(model: keras.Model) -> keras.Model:

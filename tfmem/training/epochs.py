@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import tensorflow as tf
@@ -84,24 +84,16 @@ def train_epochs(
 
 def _loss(outcome: TrialOutcome, loss: float) -> float:
     """The loss, or NaN if the last step spoilt the weights, which the loss does not show yet."""
-    return float("nan") if np.isnan(outcome.train_margin).all() else loss
+    seen = outcome.train.margin if outcome.train.score is None else outcome.train.score
+    return float("nan") if seen is not None and np.isnan(seen).all() else loss
 
 
-def read_predictions(logits: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Correctness and margin of the true label (float32), `[batch]` each.
-
-    The margin `log(p / (1 - p))` is the label's logit less the logarithm of the sum of the other
-    logits' exponentials, so that no digit is lost if `p` is near 1.
-
-    Args:
-      logits: `[batch, classes]`.
-      labels: int32 `[batch]`.
-    """
-    logits = tf.cast(logits, tf.float32)
-    correct = tf.equal(tf.argmax(logits, axis=-1, output_type=tf.int32), labels)
-    own = tf.one_hot(labels, tf.shape(logits)[-1], on_value=True, off_value=False)
-    others = tf.reduce_logsumexp(tf.where(own, -np.inf, logits), axis=-1)
-    return correct, tf.gather(logits, labels, axis=1, batch_dims=1) - others
+def joined(parts: Sequence[Mapping[str, Any]], axis: int = 0) -> dict[str, Any]:
+    """Joins what programs returned for successive batches, arrays by name."""
+    return {
+        name: np.concatenate([np.asarray(part[name]) for part in parts], axis=axis)
+        for name in parts[0]
+    }
 
 
 def out_of_memory(settings: TrainingSettings) -> InputError:

@@ -56,7 +56,7 @@ def write_features(
         "train_labels": dataset.train_labels,
         "test_labels": dataset.test_labels,
         "class_names": np.array(dataset.class_names, np.str_),
-        "test_correct": outcome.test_correct,
+        "test_correct": np.asarray(outcome.test.correct, bool),
     }
     for layer, path in layers.items():
         _write(trainer, layer, arrays, path)

@@ -24,18 +24,21 @@ _SDS = 3  # standard deviations of the most frequent class's share in a random s
 
 
 def is_left_out(
-    loss: float, correct: np.ndarray, labels: np.ndarray, settings: TrainingSettings
+    loss: float, correct: np.ndarray | None, labels: np.ndarray, settings: TrainingSettings
 ) -> bool:
     """Whether a trial is marked as diverged, and thus left out of the estimates.
 
     Args:
       loss: mean training loss over the last epoch.
-      correct: bool `[m]`, whether the model is right on each example of its own subset.
+      correct: bool `[m]`, whether the model is right on each example of its own subset; None if
+        the task cannot say.
       labels: int64 `[m]`, the labels of these examples.
       settings: settings that say whether models that learned nothing are left out, too.
     """
     if not np.isfinite(loss):
         return True
+    if correct is None:
+        return False
     return settings.exclude_unlearned and not has_learned(correct, labels)
 
 

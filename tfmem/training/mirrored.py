@@ -14,11 +14,13 @@ from tfmem.datasets import ImageDataset, StreamedDataset
 from tfmem.messages.errors import InputError
 from tfmem.models.logits import check_logits
 from tfmem.subsets import Trial
+from tfmem.tasks import Scores, Task
+from tfmem.tasks.classes import LOGITS
 from tfmem.training.augmentation import draw_boxes, draw_moves, move
 from tfmem.training.epochs import (
     EVALUATION_BATCH,
+    joined,
     out_of_memory,
-    read_predictions,
     train_epochs,
 )
 from tfmem.training.initialization import VariableInitializer
@@ -44,6 +46,7 @@ class MirroredTrainer:
         dataset: ImageDataset,
         settings: TrainingSettings,
         strategy: tf.distribute.Strategy | None = None,
+        task: Task = LOGITS,
     ) -> None:
         """Builds the model on all replicas.
 
@@ -52,6 +55,7 @@ class MirroredTrainer:
           dataset: the examples; those in memory are copied to every replica.
           settings: optimizer, schedule, augmentation.
           strategy: None is `MirroredStrategy` over all GPUs, or over the CPU if there is no GPU.
+          task: how examples are scored.
 
         Raises:
           InputError: if the model returns probabilities or cannot be drawn anew for each trial, or
@@ -66,6 +70,7 @@ class MirroredTrainer:
                 "devices, received true"
             )
         self._settings = settings
+        self._task = task
         self._loss_scale = None
         with self._strategy.scope():
             if scales_losses(settings):
@@ -227,22 +232,26 @@ class MirroredTrainer:
     def _predictions(self, batch: Any, labels: Any) -> Any:
         def replica_predictions(batch: tf.Tensor, labels: tf.Tensor) -> Any:
             images = self._examples.scaled(self._examples.images(batch))
-            return read_predictions(self.model(images, training=False), labels)
+            outputs = self.model(images, training=False)
+            return self._task.in_program(labels, labels, outputs)
 
         return self._strategy.run(replica_predictions, (batch, labels))
 
     def predict(self) -> list[TrialOutcome]:
         """See `Machine.predict`."""
-        train, test = (list(zip(*self._predicted(split), strict=True)) for split in (False, True))
-        (train_correct, train_margin), (test_correct, test_margin) = (
-            [np.concatenate(parts) for parts in found] for found in (train, test)
-        )
-        return [TrialOutcome(train_correct, test_correct, train_margin, test_margin)]
+        return [TrialOutcome(self._scores(test=False), self._scores(test=True))]
 
-    def _predicted(self, test: bool) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        for images, labels in self._examples.in_order(test, self._evaluation_batch):
-            correct, margin = self._predict_program(self._shares(images), self._shares(labels))
-            yield self._joined(correct)[: len(labels)], self._joined(margin)[: len(labels)]
+    def _scores(self, test: bool) -> Scores:
+        parts, labels = [], []
+        for images, batch in self._examples.in_order(test, self._evaluation_batch):
+            found = self._predict_program(self._shares(images), self._shares(batch))
+            parts.append(
+                {name: self._joined(values)[: len(batch)] for name, values in found.items()}
+            )
+            labels.append(batch)
+        if not parts:
+            return Scores(np.zeros(0, bool), np.zeros(0, np.float32))
+        return self._task.on_host(np.concatenate(labels), joined(parts))
 
     def activations(self, layer: str, test: bool) -> Iterator[np.ndarray]:
         """Yields the outputs of a layer for a split in index order, float32 `[batch, ...]`."""

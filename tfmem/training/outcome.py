@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from tfmem.subsets import Trial
+from tfmem.tasks import Scores
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -19,17 +20,13 @@ class TrialOutcome:
     """Predictions of one trained model, made with `training=False`.
 
     Attributes:
-      train_correct: bool `[num_train]`.
-      test_correct: bool `[num_test]`.
-      train_margin: float32 `[num_train]`, `log(p / (1 - p))` of the probability of the true label.
-      test_margin: float32 `[num_test]`.
+      train: scores of the training examples, `[num_train]` each.
+      test: scores of the test examples, `[num_test]` each.
       loss: mean training loss over the last epoch; not finite if the trial diverged.
     """
 
-    train_correct: np.ndarray
-    test_correct: np.ndarray
-    train_margin: np.ndarray
-    test_margin: np.ndarray
+    train: Scores
+    test: Scores
     loss: float = 0.0
 
 

@@ -16,6 +16,8 @@ _SCALED_AT_ONCE = 256 << 20  # bytes; larger data sets are scaled batch by batch
 class ResidentExamples:
     """All images and labels of a data set, the training examples first.
 
+    `all_targets` has what models are trained to predict, `[count, ...]`.
+
     Small sets are kept as scaled float32. Larger ones are kept as float16, which holds the 256 grey
     levels exactly, and which GPUs can gather, unlike uint8.
     """
@@ -39,6 +41,11 @@ class ResidentExamples:
             self._scale = float(dataset.white)
             images = images.astype(np.float16)
         self._label_array = np.concatenate([dataset.train_labels, dataset.test_labels])
+        self.all_targets = self._label_array
+        self._targets = None
+        if dataset.train_targets is not None and dataset.test_targets is not None:
+            self.all_targets = np.concatenate([dataset.train_targets, dataset.test_targets])
+            self._targets = tf.Variable(self.all_targets, trainable=False)
         self._images = tf.Variable(images, trainable=False)
         # GPUs have no variables of int32.
         self._labels = tf.Variable(self._label_array.astype(np.int64), trainable=False)
@@ -55,6 +62,10 @@ class ResidentExamples:
     def labels(self, indices: tf.Tensor) -> tf.Tensor:
         """Labels, int32 `[len(indices)]`."""
         return tf.cast(tf.gather(self._labels, indices), tf.int32)
+
+    def targets(self, indices: tf.Tensor) -> tf.Tensor:
+        """What models are trained to predict, `[len(indices), ...]`; or labels."""
+        return self.labels(indices) if self._targets is None else tf.gather(self._targets, indices)
 
     def scaled(self, images: tf.Tensor) -> tf.Tensor:
         """Images as models see them: float32."""

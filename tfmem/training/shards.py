@@ -115,19 +115,20 @@ class Shards:
         mask = np.zeros(num_train, bool)
         mask[subset] = True
         keep = training.probabilities
-        seen = outcome.train_correct[subset], self._labels[subset]
+        train, test = outcome.train, outcome.test
+        seen = None if train.correct is None else train.correct[subset], self._labels[subset]
         return TrialRecord(
             trial_id=trial.trial_id,
             seed=trial.run_seed,
             num_train=num_train,
             num_test=self._num_test,
             subset_mask=pack(mask),
-            train_correct=pack(outcome.train_correct),
-            test_correct=pack(outcome.test_correct),
+            train_correct=_bits(train.correct),
+            test_correct=_bits(test.correct),
             dataset_fingerprint=self._fingerprint,
             config_digest=self._config.digest(),
-            train_margin=to_bytes(outcome.train_margin) if keep else b"",
-            test_margin=to_bytes(outcome.test_margin) if keep else b"",
+            train_margin=_halves(train.margin) if keep else b"",
+            test_margin=_halves(test.margin) if keep else b"",
             diverged=int(is_left_out(outcome.loss, *seen, training)),
         )
 
@@ -137,3 +138,11 @@ class Shards:
         train = unpack(record.train_correct, record.num_train)[mask]
         test = unpack(record.test_correct, record.num_test)
         return float(train.mean()), float(test.mean()) if len(test) else float("nan")
+
+
+def _bits(correct: np.ndarray | None) -> bytes:
+    return b"" if correct is None else pack(correct)
+
+
+def _halves(margin: np.ndarray | None) -> bytes:
+    return b"" if margin is None else to_bytes(margin)

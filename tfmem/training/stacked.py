@@ -18,8 +18,10 @@ import tensorflow as tf
 from tfmem.config import TrainingSettings
 from tfmem.models.logits import check_logits
 from tfmem.subsets import Trial
+from tfmem.tasks import Task
+from tfmem.tasks.classes import LOGITS
 from tfmem.training.augmentation import draw_moves, move
-from tfmem.training.epochs import EVALUATION_BATCH, read_predictions, train_epochs
+from tfmem.training.epochs import EVALUATION_BATCH, joined, train_epochs
 from tfmem.training.initialization import VariableInitializer
 from tfmem.training.loss_scale import LossScale, all_finite, of_models, scales_losses
 from tfmem.training.optimizers import apply_momentum
@@ -39,6 +41,7 @@ class StackedTrainer:
         settings: TrainingSettings,
         stack_size: int,
         device: str | None = None,
+        task: Task = LOGITS,
     ) -> None:
         """Prepares the programs and their variables.
 
@@ -48,6 +51,7 @@ class StackedTrainer:
           settings: optimizer, schedule, augmentation.
           stack_size: number of models trained together.
           device: the device of the programs and variables; None leaves it to TensorFlow.
+          task: how examples are scored.
 
         Raises:
           InputError: if the model returns probabilities, or cannot be drawn anew for each trial.
@@ -59,6 +63,7 @@ class StackedTrainer:
         self._model = model
         self._examples = examples
         self._settings = settings
+        self._task = task
         self._weights = self._stacked(model.trainable_variables)
         self._velocities = self._stacked(model.trainable_variables)
         self._state = self._stacked(model.non_trainable_variables)
@@ -251,14 +256,14 @@ class StackedTrainer:
         alone = tf.nest.map_structure(lambda value: tf.squeeze(value, 0), arguments)
         return tf.nest.map_structure(lambda value: tf.expand_dims(value, 0), function(alone))
 
-    def _predictions(self, indices: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Correctness and margin of the true label, `[stack, len(indices)]`."""
+    def _predictions(self, indices: tf.Tensor) -> dict[str, tf.Tensor]:
+        """What the task computes of each example, `[stack, len(indices), ...]` by name."""
         images = self._examples.scaled(self._examples.images(indices))
-        labels = self._examples.labels(indices)
+        labels, targets = self._examples.labels(indices), self._examples.targets(indices)
 
         def one_model(arguments: Any) -> Any:
-            logits, _ = self._model.stateless_call(*arguments, images, training=False)
-            return read_predictions(logits, labels)
+            outputs, _ = self._model.stateless_call(*arguments, images, training=False)
+            return self._task.in_program(labels, targets, outputs)
 
         values = [[v.read_value() for v in group] for group in (self._weights, self._state)]
         return self._mapped(one_model, tuple(values))
@@ -271,10 +276,13 @@ class StackedTrainer:
             self._run(self._predictions, indices[start : start + EVALUATION_BATCH])
             for start in range(0, count, EVALUATION_BATCH)
         ]
-        correct, margin = (np.concatenate(part, axis=1) for part in zip(*parts, strict=True))
-        return [
-            TrialOutcome(c[:n], c[n:], m[:n], m[n:]) for c, m in zip(correct, margin, strict=True)
+        found = joined(parts, axis=1)
+        targets = self._examples.all_targets
+        models = [
+            self._task.on_host(targets, {name: values[model] for name, values in found.items()})
+            for model in range(self.stack_size)
         ]
+        return [TrialOutcome(scores[:n], scores[n:]) for scores in models]
 
     def probabilities(self) -> np.ndarray:
         """Probabilities of all classes for the training examples, `[stack, num_train, classes]`."""

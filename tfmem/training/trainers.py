@@ -9,14 +9,16 @@ import keras
 import tensorflow as tf
 
 from tfmem.config import Config
-from tfmem.datasets import AnyDataset, ImageDataset, StreamedDataset
+from tfmem.datasets import AnyDataset, Dataset, ImageDataset, StreamedDataset
 from tfmem.encoders import as_arrays
 from tfmem.messages.errors import InputError
 from tfmem.messages.terminal import say
 from tfmem.models import build
 from tfmem.models.normalization import fuse_batch_normalization
+from tfmem.models.outputs import output_kind
 from tfmem.subsets import Subsets
 from tfmem.subsets.stacks import largest_stack_of_one_size
+from tfmem.tasks import Targets, Task, make_task
 from tfmem.training.choosing import (
     choose_devices,
     choose_stack_size,
@@ -56,6 +58,7 @@ def make_trainers(
             "training; received 'stacked'"
         )
     model = build_model()
+    task = task_of(config, examples, model)
     unused = [model]  # used once, because building a deep model takes seconds
     devices = choose_devices(model, settings)
     resident = {}
@@ -65,7 +68,7 @@ def make_trainers(
 
     def make(device: str, size: int) -> StackedTrainer:
         built = unused.pop() if unused else build_model()
-        return StackedTrainer(built, resident[device], settings, size, device)
+        return StackedTrainer(built, resident[device], settings, size, device, task)
 
     # Trials of a stack have subsets of the same size.
     fitting = partial(largest_stack_of_one_size, subsets) if subsets else int
@@ -89,3 +92,19 @@ def model_builder(config: Config, dataset: ImageDataset) -> Callable[[], keras.M
         )
 
     return build_model
+
+
+def task_of(config: Config, dataset: ImageDataset, model: keras.Model) -> Task:
+    """The task of a model that is trained on a data set.
+
+    Raises:
+      InputError: if the data set, the model's outputs and the settings do not go together.
+    """
+    known = Targets(len(dataset.class_names))
+    if isinstance(dataset, Dataset) and dataset.train_targets is not None:
+        targets = dataset.train_targets
+        classes = known.num_classes if dataset.has_classes else 0
+        known = Targets(classes, targets.shape[1:], targets.dtype)
+    shape = getattr(model, "output_shape", None)
+    shape = tuple(shape[1:]) if isinstance(shape, tuple) else ()
+    return make_task(config.task, known, shape, output_kind(model))

@@ -1,0 +1,87 @@
+"""Functions that a user wrote, named in settings as `package.module:function`.
+
+A function that no program but this one can import (because it lives in a notebook or in a script)
+has a name of the same form, and is remembered while this program runs.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from tfmem.messages.errors import InputError
+
+_REMEMBERED: dict[str, Callable[..., Any]] = {}
+
+
+def reference(function: Callable[..., Any]) -> str:
+    """The name by which settings call a function, which this program can resolve from now on.
+
+    Args:
+      function: a function, a class, or another object that can be called.
+    """
+    named = function.func if isinstance(function, functools.partial) else function
+    module = getattr(named, "__module__", None) or "__main__"
+    name = getattr(named, "__qualname__", type(named).__qualname__)
+    found = f"{module}:{name}"
+    if not _leads_to(found, function):
+        _REMEMBERED[found] = function
+    return found
+
+
+def is_importable(name: str) -> bool:
+    """Whether other programs, such as workers, can import the function that settings call `name`.
+
+    Args:
+      name: what `reference` returned, or what a user wrote.
+    """
+    return name not in _REMEMBERED and not name.startswith("__main__:")
+
+
+def resolve(name: str, key: str) -> Callable[..., Any]:
+    """The function that settings call `name`.
+
+    Args:
+      name: `package.module:function`.
+      key: the setting that holds the name, for errors.
+
+    Raises:
+      InputError: if there is no such function, or it lives in another program only.
+    """
+    if name in _REMEMBERED:
+        return _REMEMBERED[name]
+    module, colon, path = name.partition(":")
+    if not (module and colon and path):
+        raise InputError(f"{key}: expected package.module:function, received {name!r}")
+    if module == "__main__" or "<" in path:
+        raise InputError(
+            f"{key}: {name} lives in the program or notebook that defined it, and this program "
+            "cannot import it: put the function into a module that both can import"
+        )
+    try:
+        found: Any = importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{module}.".startswith(f"{error.name}."):
+            raise  # the module is there, and what it imports is not
+        raise InputError(
+            f"{key}: there is no module {error.name!r} on Python's path (received {name!r}); "
+            "install the package, or add its folder to PYTHONPATH"
+        ) from None
+    for part in path.split("."):
+        if not hasattr(found, part):
+            raise InputError(f"{key}: module {module!r} has no {path!r}")
+        found = getattr(found, part)
+    if not callable(found):
+        raise InputError(f"{key}: expected a function, {name} is a {type(found).__name__}")
+    return found
+
+
+def _leads_to(name: str, function: Callable[..., Any]) -> bool:
+    module, _, path = name.partition(":")
+    found: Any = sys.modules.get(module) if module != "__main__" else None
+    for part in path.split("."):
+        found = getattr(found, part, None)
+    return found is function

@@ -1,0 +1,51 @@
+"""Whether a model returns logits or probabilities."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+
+from tfmem.models.logits import final_layer
+from tfmem.tasks import OutputKind
+
+_PROBABILITIES = (keras.activations.softmax, keras.activations.sigmoid)
+
+
+def output_kind(model: keras.Model) -> OutputKind:
+    """Whether a model returns logits or probabilities.
+
+    What decides it is, in this order: a last layer that is `Softmax` or has the activation
+    `softmax` or `sigmoid`; the loss's `from_logits`; and, if neither says anything, logits.
+
+    Args:
+      model: a Keras model, which may be compiled.
+    """
+    last = final_layer(model)
+    if isinstance(last, keras.layers.Softmax):
+        return "probabilities"
+    if any(getattr(last, "activation", None) is each for each in _PROBABILITIES):
+        return "probabilities"
+    from_logits = _from_logits(getattr(model, "loss", None))
+    return "probabilities" if from_logits is False else "logits"
+
+
+def _from_logits(loss: Any) -> bool | None:
+    """What a loss takes outputs for; None if it does not say."""
+    if loss is None:
+        return None
+    if isinstance(loss, str):
+        loss = keras.losses.get(loss)
+    if hasattr(loss, "from_logits"):
+        return bool(loss.from_logits)
+    if isinstance(loss, keras.losses.Loss):
+        return bool(loss.get_config().get("from_logits")) if _has(loss) else None
+    is_known = getattr(loss, "__name__", "").endswith("crossentropy")
+    return False if is_known else None  # functions of Keras take probabilities by default
+
+
+def _has(loss: keras.losses.Loss) -> bool:
+    try:
+        return "from_logits" in loss.get_config()
+    except NotImplementedError:  # a loss that a user wrote
+        return False
