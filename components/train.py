@@ -26,7 +26,11 @@ def describe(summary: TrialSummary) -> str:
     """Describes in a few lines how training went."""
     lines = [f"{summary.trials} trials ({summary.trained} trained now)"]
     if not math.isnan(summary.accuracy):
-        lines[0] += f", test accuracy {summary.accuracy:.2%} ± {summary.accuracy_sd:.2%} (SD)"
+        if summary.has_classes:
+            shown = f"accuracy {summary.accuracy:.2%} ± {summary.accuracy_sd:.2%}"
+        else:
+            shown = f"score {summary.accuracy:.4g} ± {summary.accuracy_sd:.2g}"
+        lines[0] += f", test {shown} (SD)"
     if summary.unlearned:
         lines.append(summary.unlearned)
     if summary.diverged:

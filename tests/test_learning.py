@@ -43,10 +43,15 @@ class Majority(Counted):
     """A trainer whose trial 1 has no loss, and whose trial 2 always answers 0."""
 
     def train(self, trials, subsets, watch):
-        lost = {"loss": np.nan, "train_margin": np.full(300, np.nan, np.float32)}
-        known = {1: lost, 2: {"train_correct": self.data.train_labels == 0}}
-        outcomes = super().train(trials, subsets, watch)
-        return [replace(o, **known.get(t.trial_id, {})) for t, o in zip(trials, outcomes)]  # noqa: B905
+        outcomes = dict(zip(trials, super().train(trials, subsets, watch), strict=True))
+        for trial, outcome in outcomes.items():
+            if trial.trial_id == 1:
+                lost = replace(outcome.train, margin=np.full(300, np.nan, np.float32))
+                outcomes[trial] = replace(outcome, loss=np.nan, train=lost)
+            if trial.trial_id == 2:
+                constant = replace(outcome.train, correct=self.data.train_labels == 0)
+                outcomes[trial] = replace(outcome, train=constant)
+        return list(outcomes.values())
 
 
 def test_models_that_learned_nothing_count_unless_they_are_excluded(digits, tmp_path):

@@ -16,7 +16,7 @@ from tfmem.datasets.dataset import Dataset
 from tfmem.datasets.image_folder import load_image_folder
 from tfmem.datasets.noise import add_label_noise
 from tfmem.datasets.official import load_official
-from tfmem.datasets.streamed import AnyDataset, ImageDataset, StreamedDataset
+from tfmem.datasets.streamed import AnyDataset, ImageDataset, StreamedDataset, has_classes
 from tfmem.datasets.table import load_table
 from tfmem.datasets.text import TextDataset
 from tfmem.datasets.text_files import load_text_files
@@ -24,7 +24,15 @@ from tfmem.datasets.treebank import load_treebank
 from tfmem.messages.errors import InputError
 from tfmem.messages.quiet import import_tensorflow
 
-__all__ = ["AnyDataset", "Dataset", "ImageDataset", "StreamedDataset", "TextDataset", "load"]
+__all__ = [
+    "AnyDataset",
+    "Dataset",
+    "ImageDataset",
+    "StreamedDataset",
+    "TextDataset",
+    "has_classes",
+    "load",
+]
 
 
 _LOCAL = ("npz", "image_folder", "text_files", "table", "treebank")
@@ -43,7 +51,7 @@ def load(settings: DatasetSettings) -> AnyDataset:
     dataset = _load(settings)
     if settings.classes is not None:
         dataset = keep_classes(dataset, settings.classes)
-    if not np.ptp(dataset.train_labels):
+    if has_classes(dataset) and not np.ptp(dataset.train_labels):
         name = dataset.class_names[dataset.train_labels[0]]
         raise InputError(
             f"{dataset.name}: expected training examples of at least 2 classes, all "

@@ -91,9 +91,6 @@ class Dataset:
         )
 
 
-ALL_EXAMPLES = "all examples"  # the only class of data without classes
-
-
 def add_array(digest: hashlib._Hash, array: np.ndarray) -> None:
     """Adds type, shape and contents of an array to a hash."""
     digest.update(f"{array.dtype.str}{array.shape}".encode())

@@ -90,6 +90,11 @@ ImageDataset: TypeAlias = Dataset | StreamedDataset
 AnyDataset: TypeAlias = ImageDataset | TextDataset
 
 
+def has_classes(dataset: AnyDataset) -> bool:
+    """Whether the labels of a data set are classes, rather than all the same."""
+    return not isinstance(dataset, Dataset) or dataset.has_classes
+
+
 def default_resize(image_size: int) -> int:
     """The usual length of the shorter side: 256 for a square of 224."""
     return round(image_size * 8 / 7)

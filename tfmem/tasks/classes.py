@@ -42,7 +42,8 @@ class ClassTask:
         """See `Task.on_host`."""
         del targets
         margin = np.asarray(found["margin"])
-        return Scores(np.asarray(found["correct"]), margin, _score(margin, self.score))
+        correct = np.asarray(found["correct"])
+        return Scores(correct, margin, _score(margin, self.score), self.score or "")
 
 
 LOGITS = ClassTask("logits")

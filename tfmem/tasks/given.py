@@ -42,4 +42,4 @@ class GivenTask:
                 f"task.score: {self.score}: expected a number for each example, "
                 f"[{len(targets)}], received {scores.dtype} {list(scores.shape)}"
             )
-        return Scores(known.correct, known.margin, scores.astype(np.float32))
+        return Scores(known.correct, known.margin, scores.astype(np.float32), self.score)

@@ -36,4 +36,4 @@ class RegressionTask:
     def on_host(self, targets: np.ndarray, found: Mapping[str, Any]) -> Scores:
         """See `Task.on_host`."""
         del targets
-        return Scores(score=np.asarray(found["score"]))
+        return Scores(score=np.asarray(found["score"]), name=self.score)

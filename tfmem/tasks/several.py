@@ -41,7 +41,8 @@ class MultiLabelTask:
     def on_host(self, targets: np.ndarray, found: Mapping[str, Any]) -> Scores:
         """See `Task.on_host`."""
         del targets
-        return Scores(**{name: np.asarray(values) for name, values in found.items()})
+        known = {name: np.asarray(values) for name, values in found.items()}
+        return Scores(**known, name=self.score or "")
 
 
 @dataclass(frozen=True)
@@ -82,4 +83,4 @@ class SequenceTask:
     def on_host(self, targets: np.ndarray, found: Mapping[str, Any]) -> Scores:
         """See `Task.on_host`."""
         del targets
-        return Scores(score=np.asarray(found["score"]))
+        return Scores(score=np.asarray(found["score"]), name=self.score)

@@ -20,20 +20,21 @@ class Scores:
       margin: float32 `[examples]`, `log(p / (1 - p))` of the probability `p` of the true label;
         None without classes.
       score: float32 `[examples]`, the task's score; None if that is `correct`.
+      name: the score's name; empty if there is none beside `correct`.
     """
 
     correct: np.ndarray | None = None
     margin: np.ndarray | None = None
     score: np.ndarray | None = None
+    name: str = ""
 
     def __getitem__(self, chosen: Any) -> Scores:
         """The scores of some examples."""
-        return Scores(
-            **{
-                name: None if values is None else values[chosen]
-                for name, values in vars(self).items()
-            }
+        correct, margin, score = (
+            None if part is None else part[chosen]
+            for part in (self.correct, self.margin, self.score)
         )
+        return Scores(correct, margin, score, self.name)
 
 
 class Task(Protocol):

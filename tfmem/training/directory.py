@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tfmem.config import Config, differences, from_yaml
-from tfmem.datasets import AnyDataset
+from tfmem.datasets import AnyDataset, Dataset
 from tfmem.messages.errors import InputError
 from tfmem.store.folders import Folder, open_folder
 from tfmem.store.labels import LABELS_NAME, Labels
@@ -17,6 +18,8 @@ from tfmem.subsets.stacks import check_batch
 
 if TYPE_CHECKING:
     from tfmem.training.outcome import Trainer  # imports TensorFlow
+
+_MOST_AXES = 2  # of targets that are kept
 
 MakeTrainers = Callable[[Config, AnyDataset, Subsets], "Sequence[Trainer]"]
 
@@ -92,14 +95,7 @@ def open_directory(
     else:
         trainers = make_trainers(config, dataset, subsets)
         config = _with_stack_size(config, trainers[0].stack_size)
-    labels = Labels(
-        dataset.train_labels,
-        dataset.test_labels,
-        dataset.class_names,
-        dataset.fingerprint,
-        dataset.clean_train_labels,
-    )
-    _write_once(folder, LABELS_NAME, labels.to_npz())
+    _write_once(folder, LABELS_NAME, labels_of(dataset).to_npz())
     contents = config.to_yaml().encode()
     if begun:
         _write_once(folder, CONFIG_NAME, contents)
@@ -110,6 +106,29 @@ def open_directory(
     if chosen.training.stack_size != config.training.stack_size:
         return _with_stack_size(config, chosen.training.stack_size), subsets, ()
     return config, subsets, trainers
+
+
+def labels_of(dataset: AnyDataset) -> Labels:
+    """What a run keeps of a data set beside its predictions."""
+    labels = Labels(
+        dataset.train_labels,
+        dataset.test_labels,
+        dataset.class_names,
+        dataset.fingerprint,
+        dataset.clean_train_labels,
+    )
+    if not isinstance(dataset, Dataset):
+        return labels
+    labels = replace(
+        labels,
+        has_classes=dataset.has_classes,
+        train_ids=dataset.train_ids,
+        test_ids=dataset.test_ids,
+    )
+    targets = dataset.train_targets
+    if dataset.has_classes or targets is None or targets.ndim > _MOST_AXES:
+        return labels
+    return replace(labels, train_targets=targets, test_targets=dataset.test_targets)
 
 
 def _with_stack_size(config: Config, stack_size: int | None) -> Config:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tfmem.config import TrainingSettings
-from tfmem.datasets import AnyDataset, Dataset
+from tfmem.datasets import AnyDataset, Dataset, has_classes
 from tfmem.messages.errors import InputError
 
 if TYPE_CHECKING:
@@ -85,6 +85,8 @@ def describe_unlearned(
       dataset: the data set that they were trained on.
       settings: the settings that they were trained with.
     """
+    if not has_classes(dataset):
+        return ""
     counts = np.bincount(dataset.train_labels)
     commonest, count = int(counts.argmax()), len(dataset.train_labels)
     share = counts[commonest] / count

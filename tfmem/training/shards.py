@@ -127,21 +127,35 @@ class Shards:
             test_correct=_bits(test.correct),
             dataset_fingerprint=self._fingerprint,
             config_digest=self._config.digest(),
+            train_score=_floats(train.score),
+            test_score=_floats(test.score),
+            score=train.name.encode(),
             train_margin=_halves(train.margin) if keep else b"",
             test_margin=_halves(test.margin) if keep else b"",
             diverged=int(is_left_out(outcome.loss, *seen, training)),
         )
 
     def accuracies(self, record: TrialRecord) -> tuple[float, float]:
-        """Accuracy of a trial's model on its own subset and on the test examples."""
+        """Accuracy of a trial's model on its own subset and on the test examples.
+
+        It is the mean score where the task cannot say what is correct.
+        """
         mask = unpack(record.subset_mask, record.num_train)
-        train = unpack(record.train_correct, record.num_train)[mask]
-        test = unpack(record.test_correct, record.num_test)
-        return float(train.mean()), float(test.mean()) if len(test) else float("nan")
+        if record.train_correct:
+            train = unpack(record.train_correct, record.num_train)
+            test = unpack(record.test_correct, record.num_test)
+        else:
+            train, test = (np.frombuffer(part, "<f4").astype(np.float64)
+                           for part in (record.train_score, record.test_score))  # fmt: skip
+        return float(train[mask].mean()), float(test.mean()) if len(test) else float("nan")
 
 
 def _bits(correct: np.ndarray | None) -> bytes:
     return b"" if correct is None else pack(correct)
+
+
+def _floats(score: np.ndarray | None) -> bytes:
+    return b"" if score is None else score.astype("<f4").tobytes()
 
 
 def _halves(margin: np.ndarray | None) -> bytes:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tfmem.config import Config
-from tfmem.datasets import AnyDataset
+from tfmem.datasets import AnyDataset, has_classes
 from tfmem.messages.errors import InputError
 from tfmem.store.claims import Claims, Worker
 from tfmem.store.folders import Folder
@@ -45,11 +45,13 @@ class TrialSummary:
     Attributes:
       trials: number of trials in the folder.
       trained: number of trials that this call trained.
-      accuracy: mean test accuracy of the trials that did not diverge.
+      accuracy: mean test accuracy of the trials that did not diverge, or mean score of the test
+        examples where there are no classes.
       accuracy_sd: standard deviation of the test accuracy over these trials.
       diverged: trials that are left out of the estimates.
       elsewhere: number of trials that each other worker is training, by worker.
       unlearned: a sentence on the models that learned nothing; empty if all learned.
+      has_classes: whether `accuracy` is that.
     """
 
     trials: int
@@ -59,6 +61,7 @@ class TrialSummary:
     diverged: tuple[int, ...] = ()
     elsewhere: dict[str, int] = field(default_factory=dict)
     unlearned: str = ""
+    has_classes: bool = True
 
 
 class Farm:
@@ -248,6 +251,7 @@ class Farm:
             diverged=tuple(note.trial for note in everyone if note.diverged),
             elsewhere=elsewhere,
             unlearned=describe_unlearned(everyone, self._dataset, self._training),
+            has_classes=has_classes(self._dataset),
         )
 
     def _everyone(self) -> list[TrialNote]:
