@@ -18,7 +18,8 @@ from tfmem.models.normalization import fuse_batch_normalization
 from tfmem.models.outputs import output_kind
 from tfmem.subsets import Subsets
 from tfmem.subsets.stacks import largest_stack_of_one_size
-from tfmem.tasks import Targets, Task, make_task
+from tfmem.tasks import Task
+from tfmem.tasks.choosing import Targets, make_task
 from tfmem.training.choosing import (
     choose_devices,
     choose_stack_size,
