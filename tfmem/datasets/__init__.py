@@ -17,6 +17,7 @@ from tfmem.datasets.image_folder import load_image_folder
 from tfmem.datasets.noise import add_label_noise
 from tfmem.datasets.official import load_official
 from tfmem.datasets.streamed import AnyDataset, ImageDataset, StreamedDataset, has_classes
+from tfmem.datasets.structured import StructuredDataset
 from tfmem.datasets.table import load_table
 from tfmem.datasets.text import TextDataset
 from tfmem.datasets.text_files import load_text_files
@@ -29,6 +30,7 @@ __all__ = [
     "Dataset",
     "ImageDataset",
     "StreamedDataset",
+    "StructuredDataset",
     "TextDataset",
     "has_classes",
     "load",

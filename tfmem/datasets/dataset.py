@@ -84,10 +84,10 @@ class Dataset:
             train_labels=self.train_labels[train],
             test_images=self.test_images[test],
             test_labels=self.test_labels[test],
-            train_targets=_rows(self.train_targets, train),
-            test_targets=_rows(self.test_targets, test),
-            train_ids=_rows(self.train_ids, train),
-            test_ids=_rows(self.test_ids, test),
+            train_targets=rows_or_none(self.train_targets, train),
+            test_targets=rows_or_none(self.test_targets, test),
+            train_ids=rows_or_none(self.train_ids, train),
+            test_ids=rows_or_none(self.test_ids, test),
         )
 
 
@@ -97,5 +97,6 @@ def add_array(digest: hashlib._Hash, array: np.ndarray) -> None:
     digest.update(np.ascontiguousarray(array).data)
 
 
-def _rows(values: np.ndarray | None, chosen: np.ndarray) -> np.ndarray | None:
+def rows_or_none(values: np.ndarray | None, chosen: np.ndarray) -> np.ndarray | None:
+    """Some rows of an array, or None of None."""
     return None if values is None else values[chosen]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -10,6 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 from tfmem.datasets.dataset import Dataset
 from tfmem.datasets.squares import center_square
 from tfmem.datasets.streamed import AnyDataset, StreamedDataset
+from tfmem.datasets.structured import StructuredDataset
 from tfmem.datasets.text import TextDataset
 
 _HUGE = 1e300  # larger values are cut, so that their differences stay finite
@@ -23,13 +26,16 @@ class Pictures:
         """Takes the data set and its split, `train` or `test`."""
         self._dataset = dataset
         kind = "texts" if isinstance(dataset, TextDataset) else "images"
+        if isinstance(dataset, StructuredDataset):
+            kind = "inputs"
         self._examples = getattr(dataset, f"{split}_{kind}")
 
     def __getitem__(self, index: int) -> np.ndarray:
         """The picture of example `index`.
 
         An image is shown as models see it. A text is shown as a page of its first words, features
-        as a square of greys from their least value to the largest.
+        as a square of greys from their least value to the largest, and columns as a list of their
+        values.
         """
         match self._dataset:
             case TextDataset():
@@ -37,6 +43,10 @@ class Pictures:
             case StreamedDataset() as streamed:
                 square = center_square(self._examples, index, streamed.image_size, streamed.resize)
                 return np.clip(square / streamed.white, 0.0, 1.0)
+            case StructuredDataset():
+                return _page(
+                    [_line(name, found[index]) for name, found in self._examples.items()], "\n"
+                )
             case Dataset() as dataset:
                 return _array_picture(self._examples[index], dataset.white)
 
@@ -66,11 +76,19 @@ def _in_colour(picture: np.ndarray) -> np.ndarray:
     return picture.mean(axis=-1, keepdims=True)
 
 
-def _page(sentences: np.ndarray) -> np.ndarray:
+def _line(name: str, value: Any) -> str:
+    """The value of one input of an example, in a line."""
+    if np.ndim(value):
+        return f"{name}: {list(np.shape(value))}"
+    return f"{name}: {value:.4g}" if isinstance(value, np.floating) else f"{name}: {value}"
+
+
+def _page(sentences: Sequence[str], between: str = "\n\n") -> np.ndarray:
     """A page with sentences, 1 where there is ink; a text that is too long ends in dots."""
-    share = (_LINES - len(sentences) + 1) // len(sentences)
+    sentences = sentences[:_LINES]
+    share = max(1, (_LINES - len(sentences) + 1) // len(sentences))
     parts = [textwrap.fill(text, _COLUMNS, max_lines=share, placeholder=" …") for text in sentences]
     page = Image.new("L", (_PAGE, _PAGE), 255)
     font = ImageFont.load_default(_FONT)
-    ImageDraw.Draw(page).multiline_text((8, 8), "\n\n".join(parts), fill=0, font=font)
+    ImageDraw.Draw(page).multiline_text((8, 8), between.join(parts), fill=0, font=font)
     return 1 - np.asarray(page, np.float64)[..., None] / 255

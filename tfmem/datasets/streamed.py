@@ -11,6 +11,7 @@ import numpy as np
 
 from tfmem.datasets.dataset import Dataset
 from tfmem.datasets.encoded import EncodedImages
+from tfmem.datasets.structured import StructuredDataset
 from tfmem.datasets.text import TextDataset
 
 
@@ -87,12 +88,12 @@ class StreamedDataset:
 
 
 ImageDataset: TypeAlias = Dataset | StreamedDataset
-AnyDataset: TypeAlias = ImageDataset | TextDataset
+AnyDataset: TypeAlias = ImageDataset | TextDataset | StructuredDataset
 
 
 def has_classes(dataset: AnyDataset) -> bool:
     """Whether the labels of a data set are classes, rather than all the same."""
-    return not isinstance(dataset, Dataset) or dataset.has_classes
+    return not isinstance(dataset, Dataset | StructuredDataset) or dataset.has_classes
 
 
 def default_resize(image_size: int) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from tfmem.config import Config, EncoderSettings, TransformerSettings
-from tfmem.datasets import AnyDataset, Dataset, ImageDataset, TextDataset
+from tfmem.datasets import AnyDataset, Dataset, ImageDataset, StructuredDataset, TextDataset
 from tfmem.encoders.location import with_encoder_digest
 from tfmem.encoders.tokens import Words, warn_of_cut
 from tfmem.messages.errors import InputError
@@ -30,6 +30,11 @@ def as_arrays(config: Config, dataset: AnyDataset) -> ImageDataset:
     Raises:
       InputError: if examples are texts and the model takes no texts, or as `activations` does.
     """
+    if isinstance(dataset, StructuredDataset):
+        raise InputError(
+            f"model.name: {config.model.name} takes one array for each example, those of "
+            f"{dataset.name} have {len(dataset.train_inputs)} inputs with names: expected python"
+        )
     if not isinstance(dataset, TextDataset):
         return dataset
     match config.model:

@@ -17,7 +17,7 @@ from matplotlib.ticker import PercentFormatter
 from scipy.stats import binomtest
 
 from tfmem.config import Config
-from tfmem.datasets import TextDataset
+from tfmem.datasets import StructuredDataset, TextDataset
 from tfmem.experiments.checks import test_examples, whole_network
 from tfmem.experiments.declaration import Asked, Experiment, Given
 from tfmem.experiments.outcome import Outcome
@@ -31,7 +31,7 @@ from tfmem.store.artifacts import Predictions
 def blocks(asked: Asked[LayersSettings]) -> None:
     """Refuses a network that has no more blocks than `experiments.layers.depths` names."""
     dataset = asked.dataset
-    if isinstance(dataset, TextDataset):
+    if isinstance(dataset, TextDataset | StructuredDataset):
         return  # the network of an encoder depends on its frozen layers
     import_tensorflow()
     from tfmem.models import build

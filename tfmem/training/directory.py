@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tfmem.config import Config, differences, from_yaml
-from tfmem.datasets import AnyDataset, Dataset
+from tfmem.datasets import AnyDataset, Dataset, StructuredDataset
 from tfmem.messages.errors import InputError
 from tfmem.store.folders import Folder, open_folder
 from tfmem.store.labels import LABELS_NAME, Labels
@@ -117,7 +117,7 @@ def labels_of(dataset: AnyDataset) -> Labels:
         dataset.fingerprint,
         dataset.clean_train_labels,
     )
-    if not isinstance(dataset, Dataset):
+    if not isinstance(dataset, Dataset | StructuredDataset):
         return labels
     labels = replace(
         labels,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tfmem.config import Config, EncoderSettings, TransformerSettings
-from tfmem.datasets import AnyDataset, StreamedDataset, TextDataset
+from tfmem.datasets import AnyDataset, StreamedDataset, StructuredDataset, TextDataset
 from tfmem.messages.errors import InputError
 
 
@@ -24,6 +24,8 @@ def check_attribution(config: Config, dataset: AnyDataset) -> None:
             raise InputError(f"model.name: expected encoder or transformer for {dataset.name}")
     elif isinstance(dataset, StreamedDataset):
         raise InputError("dataset.image_size: attribution needs a data set in memory")
+    elif isinstance(dataset, StructuredDataset):
+        raise InputError(f"{dataset.name}: attribution needs images or texts, received columns")
     else:
         check_patch(dataset.train_images.shape, config.attribution.patch)
     check_examples(config.attribution.examples, len(dataset.train_labels))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tfmem.config import Config, EncoderSettings, TransformerSettings
-from tfmem.datasets import AnyDataset, StreamedDataset, TextDataset
+from tfmem.datasets import AnyDataset, StreamedDataset, StructuredDataset, TextDataset
 from tfmem.influence.attribution.integral import Splitter
 from tfmem.influence.attribution.patches import Patches
 from tfmem.influence.attribution.words import EncoderWords, TransformerWords
@@ -30,6 +30,8 @@ def splitter(config: Config, dataset: AnyDataset, objective: Objective) -> Split
         raise InputError(f"model.name: expected encoder or transformer for {dataset.name}")
     if isinstance(dataset, StreamedDataset):
         raise InputError("dataset.image_size: attribution needs a data set in memory")
+    if isinstance(dataset, StructuredDataset):
+        raise InputError(f"{dataset.name}: attribution needs images or texts, received columns")
     images = dataset.train_images.astype(objective.dtype) / dataset.white
     wanted = config.attribution
     return Patches(objective.model, images, wanted.patch, wanted.baseline)
