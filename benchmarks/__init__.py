@@ -1,1 +1,1 @@
-"""Ratios against what one would use instead, each measured in one run; see `make benchmark`."""
+"""Measures tfmem against what one would use without it; `make benchmark` runs all modules."""

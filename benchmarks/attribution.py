@@ -1,8 +1,8 @@
-"""Attribution on SST-2: completeness gaps by rule and steps, and what an example costs.
+"""Measures the completeness gaps of attribution on SST-2, and the time that an example takes.
 
-Run as `python -m benchmarks.attribution FOLDER [--models DIR]`, sst2 in FOLDER; DIR keeps models.
-The curvature is that of some training examples, which changes what is attributed but hardly the
-gaps.
+Run it as `python -m benchmarks.attribution FOLDER [--models DIR]`. FOLDER holds sst2, and trained
+models are kept in DIR. The curvature is that of some training examples only, which changes the
+attributions but hardly the gaps.
 """
 
 import argparse
@@ -30,7 +30,7 @@ def main():
     parser.add_argument("--models", type=Path)
     parser.add_argument("--layers", type=int, default=1)
     parser.add_argument("--examples", type=int, default=20)
-    parser.add_argument("--curvature", type=int, default=200, help="examples of the curvature")
+    parser.add_argument("--curvature", type=int, default=200, help="examples for the curvature")
     parser.add_argument("--steps", type=int, nargs="+", default=[50])
     parser.add_argument("--rules", nargs="+", default=["midpoint", "left"])
     options = parser.parse_args()
@@ -50,7 +50,7 @@ def main():
     some = np.linspace(0, len(labels) - 1, options.curvature).astype(int)
     decay = config.training.weight_decay
     objective = Objective(model, inputs, labels, None, decay, some, arrays.padded)
-    # The least believed are among the most memorized.
+    # Examples whose label the model finds least probable are among the most memorized.
     believed = objective.probabilities(inputs)[np.arange(len(labels)), labels]
     chosen = np.random.default_rng(0).choice(
         np.argsort(believed)[: len(labels) // 10], options.examples, replace=False

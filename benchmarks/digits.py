@@ -1,4 +1,4 @@
-"""The whole `tfmem run configs/digits.yaml`: wall time and peak memory of a process of its own."""
+"""Measures the wall time and peak memory of `tfmem run configs/digits.yaml`, a whole process."""
 
 import resource
 import subprocess

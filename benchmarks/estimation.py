@@ -1,7 +1,7 @@
-"""Estimation at the sizes of the paper, from predictions that this makes: time and memory.
+"""Measures the time and memory of estimation at the sizes of the paper's data sets.
 
-Predictions are random, but for some memorized examples and some pairs, so that there is something
-to select. Each job is a process of its own, TFRecords in and TFRecords out.
+The predictions are made here. They are random except for some memorized examples and some pairs, so
+that there is something to select. Each job is a process that reads and writes TFRecords.
 """
 
 import argparse
@@ -28,7 +28,10 @@ TRIALS_A_SHARD = 50
 
 
 def make(folder, trials, num_train, num_test, classes):
-    """Writes predictions of that size; models are right on what they memorized if it is in."""
+    """Writes predictions of the given size.
+
+    Models predict a memorized example correctly if it is in their subset.
+    """
     rng = np.random.default_rng(0)
     labels = Labels(
         np.arange(num_train) % classes,
@@ -64,7 +67,7 @@ def make(folder, trials, num_train, num_test, classes):
 
 
 def run(predictions, out, options):
-    """One job: seconds, peak memory in GB, what it printed."""
+    """Runs one job; returns wall seconds, peak memory in GB, CPU seconds, and what it printed."""
     code = "from tfmem.pipelines.cli import main; main()"
     command = [sys.executable, "-c", code, "estimate", f"{predictions}/*.tfrecord"]
     command += ["--labels", f"{predictions}/labels.npz", "--out", str(out), *options]
@@ -83,7 +86,7 @@ def run(predictions, out, options):
 
 
 def main():
-    """Prints one line a job."""
+    """Prints one line for each job."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("sizes", nargs="*", default=list(SIZES), choices=[*SIZES, []])
     parser.add_argument("--keep", type=Path, help="folder for the predictions, to use again")

@@ -1,7 +1,7 @@
-"""What a farm of trials spends beside training steps, and how fast images reach the network.
+"""Measures how long a farm of trials does not train, and how fast images reach the network.
 
-Everything counts: making trainers and tracing programs, subsets and orders, predictions on all
-examples, records, claims, the journal, checkpoints.
+The time beside training steps includes making trainers, tracing programs, drawing subsets and
+orders, predictions on all examples, records, claims, the journal and checkpoints.
 """
 
 import argparse
@@ -50,14 +50,14 @@ def overhead(config, data):
     steps, predictions = (spent[name] / lanes for name in ("run_epoch", "predict"))
     print(
         f"{summary.trials} trials on {lanes} lanes: {wall:.1f} s, "
-        f"{wall * lanes / summary.trials:.1f} s a trial; predictions on all examples "
-        f"{predictions / wall:.1%}, what is neither they nor training steps "
+        f"{wall * lanes / summary.trials:.1f} s a trial; predictions on all examples take "
+        f"{predictions / wall:.1%}, everything else except training steps "
         f"{1 - (steps + predictions) / wall:.1%}"
     )
 
 
 def feeding(config, data):
-    """Prints how many images a second are gathered, cropped and mirrored, and how many trained."""
+    """Prints how many images a second are gathered, cropped and flipped, and how many trained on."""
     settings = config.training
     examples = ResidentExamples(data)
     batch, steps = settings.batch_size, 100
@@ -87,20 +87,20 @@ def feeding(config, data):
         best = np.minimum(best, (middle - start, time.perf_counter() - middle))
     rates = batch * steps / best[0], batch * 20 / best[1]
     print(
-        f"input: {rates[0]:,.0f} images/s gathered, cropped and mirrored; the network trains on "
+        f"input: {rates[0]:,.0f} images/s gathered, cropped and flipped; the network trains on "
         f"{rates[1]:,.0f}: ratio {rates[0] / rates[1]:.1f}"
     )
 
 
 def main():
-    """Both on ten classes of CIFAR-100."""
+    """Measures both on ten classes of CIFAR-100."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data", type=Path, help="folder with cifar-100-binary/")
     parser.add_argument("--trials", type=int, default=8)
     arguments = parser.parse_args()
     path = arguments.data / "cifar-100-binary"
     if not path.is_dir():
-        print("skipped: give the folder with CIFAR-100's official files")
+        print("skipped: the folder has no cifar-100-binary/ with the official files")
         return
     config = read_config(
         "configs/cifar100_ten_classes.yaml",

@@ -1,9 +1,9 @@
-"""How the time of estimation grows with trials, training and test examples: all pairs, searched.
+"""Measures how the time of estimation grows with trials, training examples and test examples.
 
-From a middle size each of the three is made smaller and larger alone; whole processes, TFRecords in
-and out. A straight line goes through the CPU seconds: its height at 0 holds the start (shown: a job
-of next to nothing) and the work that does not depend on the number, such as reading masks whatever
-the number of test examples.
+All pairs are searched. Starting from a middle size, each of the three numbers alone is made smaller
+and larger. Each job is a process that reads and writes TFRecords. A straight line is fitted to the
+CPU seconds. Its height at 0 is the time to start, which a tiny job shows, plus the work that does
+not depend on the number: masks, for example, are read whatever the number of test examples.
 """
 
 import argparse
@@ -19,12 +19,12 @@ MIDDLE, FACTORS = (2000, 200_000, 20_000), (1 / 4, 1 / 2, 1, 2)
 QUICK, QUICK_FACTORS = (2000, 100_000, 20_000), (1 / 4, 1, 2)
 NAMES = "trials", "training examples", "test examples"
 CLASSES = 100
-# At 0.15 few trials find so many pairs by chance that what they cost is p-values.
+# At 0.15 few trials find so many pairs by chance that p-values would take most of the time.
 ALL_PAIRS = ["--pairs", "all", "--memorization", "-1", "--influence", "0.4"]
 
 
 def measure(folder, size, repeats):
-    """Least wall and CPU seconds of a job of that size."""
+    """Returns the least wall seconds and the least CPU seconds of jobs of the given size."""
     predictions = folder / "x".join(map(str, size))
     if not predictions.exists():
         trials, num_train, num_test = size
@@ -34,17 +34,17 @@ def measure(folder, size, repeats):
 
 
 def line(sizes, seconds):
-    """The straight line through them, in words, and how far they are from it."""
+    """Returns, in words, the line fitted to `seconds`, and how far they are from it at most."""
     rate, height = np.polyfit(sizes, seconds, 1)
     off = np.abs(height + rate * np.array(sizes) - seconds).max()
     return f"{height:.1f} s + {1000 * rate:.3f} s a thousand, off by at most {off:.1f} s"
 
 
 def main():
-    """Prints a table a number."""
+    """Prints a table for each of the three numbers."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="fewer and smaller: three minutes")
-    parser.add_argument("--repeats", type=int, default=1, help="runs a size, of which the best")
+    parser.add_argument("--repeats", type=int, default=1, help="runs of each size; the best counts")
     arguments = parser.parse_args()
     middle, factors = (QUICK, QUICK_FACTORS) if arguments.quick else (MIDDLE, FACTORS)
     with tempfile.TemporaryDirectory() as temporary:

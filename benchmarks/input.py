@@ -1,8 +1,8 @@
-"""Reading, decoding, cropping and scaling photographs against decoding them and nothing else.
+"""Measures reading, decoding, cropping and scaling photographs against decoding them only.
 
-Both read the same TFRecord file of JPEG files of the size of ImageNet's (500x375 or 375x500). The
-peer is `tf.data.TFRecordDataset` and `tf.io.decode_jpeg` with AUTOTUNE; ours gives batches of
-224x224 in an order that is asked for.
+Both sides read the same TFRecord file, whose JPEG files have the size of ImageNet's (500x375 or
+375x500). The other side is `tf.data.TFRecordDataset` and `tf.io.decode_jpeg` with AUTOTUNE; tfmem
+returns batches of 224x224 pixels in a given order.
 """
 
 import argparse
@@ -20,7 +20,7 @@ SIDES = (500, 375)
 
 
 def photographs(count):
-    """JPEG files of quality 95: parts of scikit-learn's two photographs, scaled."""
+    """Returns JPEG files of quality 95 with scaled parts of scikit-learn's two photographs."""
     from sklearn.datasets import load_sample_images
 
     rng = np.random.default_rng(0)
@@ -40,7 +40,7 @@ def photographs(count):
 
 
 def stored(files, path):
-    """Writes the records, and indexes them as a streamed data set (both splits are the same)."""
+    """Writes `files` as records to `path`; returns a streamed data set with them as both splits."""
     from tfmem.datasets import StreamedDataset
     from tfmem.datasets.record_index import index_records
     from tfmem.store.records import encode_example, write_records
@@ -54,7 +54,7 @@ def stored(files, path):
 
 
 def decode_only(path):
-    """Reads the file from one end to the other and decodes every image."""
+    """Returns a `tf.data` pipeline that reads the file in order and decodes every image."""
     import tensorflow as tf
 
     def decode(record):
@@ -66,7 +66,7 @@ def decode_only(path):
 
 
 def seconds(batches):
-    """Of one pass."""
+    """Returns the seconds of one pass over `batches`."""
     start = time.perf_counter()
     for _ in batches:
         pass
@@ -74,10 +74,12 @@ def seconds(batches):
 
 
 def main():
-    """Prints images a second of each way, and the ratio of times, as medians over rounds."""
+    """Prints the images a second and the ratio of times of each way, as medians over rounds."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--images", type=int, default=2000, help="images a round")
-    parser.add_argument("--rounds", type=int, default=11, help="rounds, in which all take turns")
+    parser.add_argument(
+        "--rounds", type=int, default=11, help="rounds, in which the ways take turns"
+    )
     parser.add_argument("--batch", type=int, default=64, help="images a batch")
     arguments = parser.parse_args()
     count, rng = arguments.images, np.random.default_rng(0)
@@ -101,7 +103,7 @@ def main():
         for turn in range(arguments.rounds + 1):
             for name, way in ways.items():
                 took = seconds(way())
-                if turn:  # the first is slower
+                if turn:  # the first round is slower and does not count
                     times[name].append(took)
     peer = times["decoding only"]
     for name, taken in times.items():

@@ -1,6 +1,6 @@
-"""Counting co-occurrences on packed bits against one float32 matrix product of the same size.
+"""Measures counting co-occurrences of packed bits against a float32 matrix product of equal size.
 
-The product counts exactly too (float32 holds integers up to 2^24), so both results are compared.
+The product counts exactly too (float32 holds integers up to 2^24), so both results must be equal.
 """
 
 import os
@@ -17,9 +17,9 @@ REPEATS = 7
 
 
 def seconds(function):
-    """Seconds of one call, once the threads of whatever ran before have come to rest.
+    """Returns the seconds of one call, which begins when the threads of the call before are idle.
 
-    Those of the matrix product spin for tens of milliseconds when it is done.
+    The threads of a matrix product spin for tens of milliseconds after its end.
     """
     time.sleep(0.2)
     start = time.perf_counter()
@@ -34,7 +34,7 @@ def _one_tile(repeats, rows, panel, out):
 
 
 def popcount_limit(words=64, repeats=200_000):
-    """Bit-products per second when rows and columns never leave the first-level cache."""
+    """Returns the bit-products per second if rows and columns never leave the first-level cache."""
     threads = len(os.sched_getaffinity(0))
     rows = np.full((tiles.ROWS, words), 0x5555555555555555, np.uint64)
     panel = np.zeros((1, words, tiles.COLUMNS), np.uint64)
@@ -49,7 +49,7 @@ def popcount_limit(words=64, repeats=200_000):
 
 
 def compare(trials, rows, columns):
-    """Times both, in turn; medians, and the median of the pairwise ratio."""
+    """Times both sides in turn; returns the median seconds of each, and the median ratio."""
     rng = np.random.default_rng(0)
     masks = rng.random((trials, rows), np.float32) < 0.7
     correct = rng.random((trials, columns), np.float32) < 0.8
@@ -69,7 +69,7 @@ def compare(trials, rows, columns):
 
 
 def main():
-    """Prints one line a size."""
+    """Prints one line for each size."""
     limit = popcount_limit()
     print(
         f"one tile that stays in the first-level cache, all cores: {limit / 1e12:.2f} T "

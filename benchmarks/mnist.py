@@ -1,8 +1,8 @@
-"""The authors' network on MNIST: time a trial, against a loop in JAX as in their script.
+"""Measures the time of a trial of the authors' network on MNIST against a loop in JAX like theirs.
 
-Their demonstration trains 784-512-256-10 with a jitted step of SGD with momentum, fed batch by
-batch from Python, and then predicts all of train and test. The loop here does the same; what JAX
-compiles is compiled once, before anything is timed.
+Their demonstration trains 784-512-256-10 with a jitted step of SGD with momentum, which Python
+feeds batch by batch, and then predicts all training and test examples. The loop here does the same.
+JAX compiles once, before the time is measured.
 """
 
 import sys
@@ -22,7 +22,7 @@ CONFIG = "configs/mnist_demo.yaml"
 
 
 class JaxLoop:
-    """The peer: trains one trial at a time."""
+    """Trains one trial at a time in JAX, as the authors' script does."""
 
     def __init__(self, config, data):
         self._settings = config.training
@@ -73,7 +73,7 @@ def _loss(weights, x, y):
 
 
 def main():
-    """Prints seconds a trial of both, and their ratio, in turn."""
+    """Prints the seconds that a trial takes on each side, which take turns, and their ratio."""
     if len(sys.argv) != 2 or not Path(sys.argv[1]).is_dir():
         print("skipped: give the folder with MNIST's official files")
         return

@@ -1,4 +1,4 @@
-"""The loop that one would write instead: build, compile, fit, predict, for each subset."""
+"""The loop that one would write without tfmem: for each subset, build, compile, fit and predict."""
 
 import threading
 import time
@@ -17,7 +17,7 @@ from tfmem.training.schedules import learning_rates
 
 
 def read_config(path: str, *overrides: str) -> Config:
-    """The settings in a file."""
+    """Reads the settings in the file at `path`, changed by `overrides` (`KEY=VALUE`)."""
     return from_yaml(Path(path).read_text(encoding="utf-8"), overrides, path)
 
 
@@ -30,7 +30,7 @@ class _Rates(keras.optimizers.schedules.LearningRateSchedule):
 
 
 def compiled(config, dataset, steps):
-    """A new model with the optimizer and the L2 penalty of the settings, in float32."""
+    """Builds and compiles a float32 model with the optimizer and the L2 penalty of the settings."""
     settings = config.training
     model = build(config.model, dataset.input_shape, len(dataset.class_names))
     for variable in model.trainable_variables:
@@ -46,7 +46,7 @@ def compiled(config, dataset, steps):
 
 
 def batches(images, labels, settings, seed):
-    """What `model.fit` is given: arrays, or where images are changed a `tf.data` pipeline."""
+    """Returns the arguments of `model.fit`: arrays, or for augmented images a `tf.data` pipeline."""
     augmentation = settings.augmentation
     if not augmentation.pad and not augmentation.flip:
         return {"x": images, "y": labels, "batch_size": settings.batch_size}
@@ -66,7 +66,11 @@ def batches(images, labels, settings, seed):
 
 
 def fit_one(config, dataset, seed):
-    """One trial with `model.fit`: subset mask, correctness on train and on test."""
+    """Trains one trial with `model.fit`; returns its mask and its correctness on both splits.
+
+    Returns:
+      bool `[num_train]`, `[num_train]` and `[num_test]`: mask, and correctness on either split.
+    """
     settings = config.training
     keras.utils.set_random_seed(seed)
     n = len(dataset.train_labels)
@@ -86,7 +90,7 @@ def fit_one(config, dataset, seed):
 
 
 def train_one_each(trainers, first, config, dataset):
-    """One stack on every lane at once: seconds, and outcomes by trial."""
+    """Trains one stack on every lane at once; returns the seconds, and the outcomes by trial."""
     n = len(dataset.train_labels)
     size = subset_size(n, config.training.fraction)
     found = {}

@@ -1,17 +1,20 @@
-"""How often a selection by false discovery rate finds pairs where nothing has influence.
+"""Measures how often selection by false discovery rate finds pairs although there is no influence.
 
-Trials are of uneven quality: each model has a random effect on its logits, the same for training
-and test examples. Without influence every discovery is false, so that the rate is the share of data
-sets with any. Four ways are compared:
+Trials are of uneven quality: a random effect shifts the logits of each model, by the same amount
+for training and test examples. Without influence every discovery is false, so the false discovery
+rate is the share of data sets with any discovery. Four families of tests for Benjamini & Hochberg's
+procedure are compared:
 
-- `memorized`: Benjamini & Hochberg over the pairs whose training example is memorized, as it was
-  done up to version 0.1: the same trials decide what is memorized and what is related;
-- `all pairs`: over all pairs, of which those of memorized examples are kept;
-- `p = 1`: what `tfmem` does: over all pairs, those of other examples with p-value 1;
-- `halves`: memorization by half of the trials, p-values by the other half.
+- `memorized`: the pairs whose training example is memorized, as up to version 0.1; the same trials
+  decide which examples are memorized and which pairs are found;
+- `all pairs`: all pairs; discoveries count only if their training example is memorized;
+- `p = 1`: all pairs, with p-value 1 for those whose training example is not memorized, as `tfmem`
+  does;
+- `halves`: the pairs whose training example is memorized by one half of the trials, with p-values
+  from the other half.
 
-Power is the share of 40 real pairs that are found, of memorized examples whose influence is 0.3.
-The last table has p-values of groups, which are exact and therefore conservative.
+Power is the share found of 40 real pairs, whose training examples are memorized and whose influence
+is 0.3. The last table shows p-values of groups, which are exact and therefore conservative.
 
     python -m benchmarks.power
 """
@@ -34,10 +37,10 @@ EFFECTS = {"none": 0.0, "SD 1": 1.0, "SD 2": 2.0}
 
 
 def simulate(rng, trials, deviation, real=0):
-    """Masks, correctness on training and on test examples, bool `[trials, examples]`.
+    """Draws masks, and correctness on training and on test examples: bool `[trials, examples]`.
 
-    The first `real` test examples are influenced by the training example of their number, which is
-    memorized.
+    Each of the first `real` test examples is influenced by the training example with the same
+    index, which is memorized.
     """
     masks = np.argsort(rng.random((trials, TRAIN)), axis=1) < round(0.7 * TRAIN)
     quality = rng.normal(0, deviation, (trials, 1))
@@ -64,14 +67,14 @@ def counts_of(masks, train, test):
 
 
 def memorized(counts):
-    """Which training examples have memorization of at least 0.25."""
+    """Tells which training examples have memorization of at least 0.25: bool `[train]`."""
     train = counts.train
     covariance = train.num_trials * train.correct_in - train.num_in * train.correct
     return counts_at_least(covariance, train.num_in * train.num_out, MEMORIZED)
 
 
 def all_p(counts):
-    """One-sided p-values of all pairs, `[train, test]`."""
+    """Computes one-sided p-values of all pairs, `[train, test]`."""
     shape = TRAIN, TEST
     num_in = np.broadcast_to(counts.train.num_in[:, None], shape).ravel()
     correct = np.broadcast_to(counts.test_correct, shape).ravel()
@@ -80,7 +83,7 @@ def all_p(counts):
 
 
 def ways(data):
-    """What each way discovers: bool `[train, test]`."""
+    """Selects pairs by each family of tests: a dict from its name to bool `[train, test]`."""
     counts = counts_of(*data)
     p, rows = all_p(counts), memorized(counts)
     found = {}
@@ -107,7 +110,12 @@ def ways(data):
 
 
 def discoveries(trials, deviation, sets, seed, real=0):
-    """For each way: whether each data set has a false discovery, and the share of real ones."""
+    """Simulates data sets and measures the discoveries of each family of tests.
+
+    Returns:
+      A dict from the name of the family to float `[sets, 3]`: whether a data set has a false
+      discovery, the share of its discoveries that are false, and the share of real pairs found.
+    """
     rng = np.random.default_rng([seed, trials, round(10 * deviation), real])
     true = np.zeros((TRAIN, TEST), bool)
     true[np.arange(real), np.arange(real)] = True
@@ -122,18 +130,18 @@ def discoveries(trials, deviation, sets, seed, real=0):
 
 
 def show(title, row):
-    """Prints a row."""
+    """Prints a row of a table."""
     print(f"{title:28s}" + "".join(f"{text:>18s}" for text in row), flush=True)
 
 
 def with_error(values):
-    """Mean and standard error."""
+    """Formats the mean of `values` and its standard error."""
     error = values.std(ddof=1) / np.sqrt(len(values))
     return f"{values.mean():.3f} ± {error:.3f}"
 
 
 def groups(rng, sets):
-    """How often p-values of groups without influence are below a level."""
+    """Prints how often p-values of groups without influence are below a level."""
     print("\np-values of groups: how often they are below a level (no influence, SD 2)")
     show("group of", ["trials", "p <= 0.05", "p <= 0.01"])
     for size, trials in ((1, 400), (2, 400), (3, 400), (5, 2000)):
@@ -151,7 +159,7 @@ def groups(rng, sets):
 def main():
     """Prints the tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--sets", type=int, default=400, help="data sets a row")
+    parser.add_argument("--sets", type=int, default=400, help="number of data sets for each row")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     names = None
@@ -160,9 +168,7 @@ def main():
             found = discoveries(trials, deviation, arguments.sets, arguments.seed)
             if names is None:
                 names = list(found)
-                print(
-                    "Share of data sets with a false discovery at 5%, where nothing has influence"
-                )
+                print("Share of data sets with a false discovery at 5%, without any influence")
                 show("trials, effect of quality", names)
             show(f"{trials:,}, {effect}", [with_error(found[name][:, 0]) for name in names])
     print(f"\nFalse discovery proportion, then power, with {REAL} influences of {INFLUENCE}")

@@ -1,10 +1,11 @@
-"""What `estimation.statistic: probability` saves in trials, on digits, and costs, at CIFAR's size.
+"""Measures how many trials `estimation.statistic: probability` saves, and what it costs.
 
-Estimates from two parts of the trials differ by noise alone: noise variance is half the mean square
-of their difference, signal variance their covariance, over all examples or all pairs of one class.
-Noise variance falls as 1/t, so the ratio of signal to noise (in variance) of two statistics is that
-of the trials they need. Also: p-values of masks and predictions that belong to different trials,
-which are due to chance.
+The trials are measured on digits, the cost at the size of CIFAR-100. Estimates from two parts of
+the trials differ by noise alone. So the noise variance is half the mean square of their difference,
+and the signal variance their covariance, over all examples or all pairs of one class. The noise
+variance falls as 1/t. Therefore two statistics need numbers of trials whose ratio is the inverse
+ratio of their signal-to-noise ratios (in variance). The p-values of masks combined with the
+predictions of other trials are also shown: they are due to chance alone.
 """
 
 import argparse
@@ -27,14 +28,18 @@ STATISTICS = "correctness", "probability"
 
 
 def train(folder, trials):
-    """Dense networks on digits; a folder that holds them is left as it is."""
+    """Trains dense networks on digits; trials that `folder` already holds are not trained again."""
     command = [sys.executable, "-c", "from tfmem.pipelines.cli import main; main()", "train"]
     command += ["configs/digits.yaml", "--out", str(folder), "--set", f"training.trials={trials}"]
     subprocess.run(command, check=True)
 
 
 def read(folder):
-    """Masks `[trials, train]`, and for each statistic training and test values `[trials, …]`."""
+    """Reads masks `[trials, train]`, and for each statistic the values of both splits.
+
+    Returns:
+      Masks, and a dict from statistic to values `[trials, train]` and `[trials, test]`.
+    """
     shards = sorted(folder.glob("predictions-*.tfrecord"))
     records = sorted((one for path in shards for one in read_shard(path)), key=lambda r: r.trial_id)
     masks = np.stack([unpack(one.subset_mask, one.num_train) for one in records])
@@ -52,7 +57,7 @@ def read(folder):
 
 
 def estimate(masks, train_values, test_values, same):
-    """Memorization `[train]`, and influence of the pairs of one class `[pairs]`."""
+    """Estimates memorization `[train]`, and influence of the pairs of one class `[pairs]`."""
     num_in = masks.sum(0)
     num_out = len(masks) - num_in
     train_in = (masks * train_values).sum(0)
@@ -63,10 +68,11 @@ def estimate(masks, train_values, test_values, same):
 
 
 def split(masks, values, size, same):
-    """Noise and signal variance of memorization and of influence from `size` trials.
+    """Measures noise and signal variance of estimates from `size` trials.
 
     Returns:
-      `[2, 2]`, and the estimates of the first two parts.
+      float `[2, 2]`, a row for memorization and one for influence, each with noise and signal
+      variance; and the estimates of the first two parts.
     """
     train, test = values
     parts = [
@@ -81,7 +87,10 @@ def split(masks, values, size, same):
 
 
 def chance(masks, test_values):
-    """Shares of p-values below levels, over the levels: subsets of one half, tests of the other."""
+    """Prints the shares of p-values below levels, divided by the levels, without any influence.
+
+    Masks are those of one half of the trials, test predictions those of the other half.
+    """
     half = len(masks) // 2
     masks, values = masks[:half], test_values[half : 2 * half]
     num_in = masks.sum(0)[:, None]
@@ -95,7 +104,7 @@ def chance(masks, test_values):
 
 
 def cost(folder):
-    """Time and memory of the whole estimation at CIFAR's size, by each statistic."""
+    """Prints the time and memory of a whole estimation at CIFAR-100's size, by each statistic."""
     make(folder, *SIZES["cifar"])
     rng = np.random.default_rng(1)
     chunk = logit(rng.beta(0.2, 0.1, 1 << 20).clip(1e-12, 1 - 1e-12)).astype(np.float16)
@@ -116,10 +125,10 @@ def cost(folder):
 
 
 def main():
-    """Prints noise and signal, how the two statistics go together, and what they cost."""
+    """Prints noise and signal, the correlation of the two statistics, and what they cost."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--trials", type=int, default=2048, help="a power of 2")
-    parser.add_argument("--keep", type=Path, help="folder for the trials, to use again")
+    parser.add_argument("--keep", type=Path, help="folder in which the trials are kept")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         folder = arguments.keep or Path(temporary)
@@ -147,7 +156,7 @@ def main():
         whole = np.corrcoef(a + b, c + d)[0, 1]
         cross = (np.corrcoef(a, d)[0, 1] + np.corrcoef(b, c)[0, 1]) / 2
         truth = cross / np.sqrt(np.corrcoef(a, b)[0, 1] * np.corrcoef(c, d)[0, 1])
-        print(f"{what}: the two correlate at {whole:.3f}; without noise {truth:.3f}")
+        print(f"{what}: correlation of the two statistics {whole:.3f}; without noise {truth:.3f}")
     chance(masks, values["probability"][1])
     with tempfile.TemporaryDirectory() as temporary:
         cost(Path(temporary) / "cifar")

@@ -1,9 +1,9 @@
-"""Influence of all pairs of a block against the two matrix products of Feldman & Zhang's script.
+"""Measures the influence of all pairs of a block against the products in Feldman & Zhang's script.
 
-They take masks as float32, which the published script leaves to numpy. Both sides begin with what
-one has of trials (bits of records, arrays of booleans) and end with float32 influence. By default
-the block is the largest of CIFAR-100 (t = 4,000, 10,000 test examples) for which their five
-matrices, and ours to compare, fit into 10 GB.
+The script computes two matrix products, here of masks as float32; it leaves the type to numpy. Each
+side begins with what it has of trials, bits of records or arrays of booleans, and ends with float32
+influence. By default the block is the largest of CIFAR-100 (t = 4,000, 10,000 test examples) for
+which the script's five matrices, and tfmem's result, fit into 10 GB.
 """
 
 import argparse
@@ -21,7 +21,7 @@ ROUNDING = 4 * np.finfo(np.float32).eps  # two quotients of at most 1, and their
 
 
 def two_products(masks, correct):
-    """Influence `[train, test]` from masks `[t, train]` and correctness `[t, test]`."""
+    """Computes influence `[train, test]` from masks `[t, train]` and correctness `[t, test]`."""
 
     def mean(mask):
         return mask.T @ right / np.maximum(mask.sum(axis=0), 1e-10)[:, None]
@@ -31,24 +31,24 @@ def two_products(masks, correct):
 
 
 def packed(bits):
-    """Booleans as records hold them."""
+    """Packs booleans into bits as records hold them."""
     return np.packbits(bits, axis=1, bitorder="little")
 
 
 def now():
-    """Wall and CPU seconds, which tell more where others share the machine."""
+    """Returns wall and CPU seconds; CPU seconds are more reliable on a shared machine."""
     return np.array([time.perf_counter(), time.process_time()])
 
 
 def shown(seconds):
-    """Both, to read."""
+    """Formats wall and CPU seconds."""
     return "{:.2f} and {:.2f}".format(*seconds)
 
 
 def main():
-    """Prints seconds of both sides, in turn, and of ours by step."""
+    """Prints the seconds of both sides, which take turns, and those of tfmem's steps."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="a fifth of the block")
+    parser.add_argument("--quick", action="store_true", help="only a fifth of the block")
     parser.add_argument("--repeats", type=int, default=3)
     arguments = parser.parse_args()
     trials, train, test = QUICK if arguments.quick else SIZE

@@ -1,6 +1,6 @@
-"""Two runs on real data at a size that a small machine bears, and the table of what they find.
+"""Makes two runs on real data that a small machine can afford, and prints a table of their results.
 
-Runs that are there already are not made again, and runs that were stopped continue.
+Runs that are complete are not made again, and runs that were stopped continue.
 """
 
 import argparse
@@ -34,7 +34,7 @@ HEAD = (
 
 
 def discoveries(folder):
-    """How many pairs there are at a false discovery rate of 5%."""
+    """Returns the number of pairs with a false discovery rate of at most 5%."""
     selection = SelectionSettings(fdr=0.05)
     labels = folder / "predictions" / "labels.npz"
     with tempfile.TemporaryDirectory() as out:
@@ -45,7 +45,7 @@ def discoveries(folder):
 
 
 def row(title, folder):
-    """One line of the table."""
+    """Returns one row of the table."""
     run = tfmem.load_run(folder)
     memorization = run.memorization["memorization"]
     accuracy = run.trials["test_accuracy"]
@@ -64,7 +64,7 @@ def row(title, folder):
 
 
 def main():
-    """Makes what is missing, and prints the table."""
+    """Makes the runs that are missing, and prints the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data", type=Path, help="folder with mnist/ and cifar-100-binary/")
     parser.add_argument("--out", type=Path, default=Path("runs"), help="folder of the runs")

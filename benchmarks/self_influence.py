@@ -1,13 +1,14 @@
-"""Self-influence: what an example costs by `fast` and by the paper's LiSSA, and how `fast` ranks.
+"""Measures the cost of self-influence by `fast` and by the paper's LiSSA, and the ranks of `fast`.
 
-Run as `python -m benchmarks.self_influence [--data FOLDER] [--only WORD]`.
+Run it as `python -m benchmarks.self_influence [--data FOLDER] [--only WORD]`.
 
-References are `cg` where it is cheap, and `exact` on the encoder, where each product with the
-curvature takes a pass over all gradients; there `cg` is shown with the curvature of as many
-sentences as have gradients that fit in 4 GB. All have the same damping and the
-Gauss-Newton matrix of the same examples: all of them, or as many as --curvature-examples says
-(with two layers by default 2,000), where `fast` is shown with that matrix and the whole one.
-LiSSA is as in the paper: 1,002 steps on batches of one, one example at a time.
+The ranks are compared with those of a reference: `cg` where it is cheap, and `exact` on the
+encoder, where each product with the curvature takes a pass over all gradients. On the encoder, `cg`
+is shown too, with the curvature of as many sentences as have gradients that fit in 4 GB. All
+solvers have the same damping, and the Gauss-Newton matrix of the same examples: of all, or of as
+many as --curvature-examples says (by default 2,000 with two layers). In the latter case `fast` is
+shown both with this matrix and with that of all examples. LiSSA is as in the paper: 1,002 steps on
+batches of one, one example at a time.
 """
 
 import argparse
@@ -31,13 +32,15 @@ from tfmem.training.outcome import Unwatched
 from tfmem.training.whole import train_on_all
 
 SKETCH = 2048
-LISSA = 3  # examples that LiSSA is timed on
-OF_TWO_LAYERS = 2000  # examples of the reference's curvature
-GRADIENTS_OF_CG = 4 << 30  # bytes that those of its curvature take on the encoder
+LISSA = 3  # number of examples on which LiSSA is timed
+OF_TWO_LAYERS = 2000  # number of examples for the curvature of the reference, with two layers
+GRADIENTS_OF_CG = (
+    4 << 30
+)  # bytes of the gradients from which `cg` gets its curvature, on the encoder
 
 
 def trained(config, data, models):
-    """Objectives of a configuration's model, trained on everything: a function of the examples."""
+    """Trains a model on all examples; returns a function from curvature examples to objectives."""
     folder = models or Path(tempfile.mkdtemp())
     model, _ = train_on_all(config, data, 0, folder / config.digest().hex()[:8], Unwatched())
     images = data.train_images.astype(np.float32) / data.white
@@ -56,11 +59,15 @@ def trained(config, data, models):
 
 
 def cases(folder, models, drawn):
-    """Name, objectives, size of the sketch, examples of the reference's curvature, tests if any."""
+    """Yields the cases to measure.
+
+    A case is its name, a function that trains its model (see `trained`), the size of the sketch,
+    the number of examples for the reference's curvature (None for all), and test examples or None.
+    """
     digits = read_config("configs/digits.yaml")
     yield "digits, dense", lambda: trained(digits, load(digits.dataset), models), SKETCH, None, None
     if folder is None:
-        print("skipped: MNIST and SST-2; give --data")
+        print("skipped: MNIST and SST-2, because --data does not name their folder")
         return
     mnist = read_config("configs/mnist_cnn.yaml", f"dataset.data_dir={folder}/mnist")
 
@@ -79,18 +86,18 @@ def cases(folder, models, drawn):
 
 
 def sample(everything, count):
-    """Some examples for a curvature."""
+    """Returns the sorted indices of `count` random examples out of `everything`."""
     return np.sort(np.random.default_rng(1).permutation(everything)[:count])
 
 
 def timed(function):
-    """What it returns, and seconds."""
+    """Calls `function`; returns its result, and the seconds that it took."""
     start = time.perf_counter()
     return function(), time.perf_counter() - start
 
 
 def compare(name, objectives, damping, size, count, drawn, tests):
-    """Prints one case."""
+    """Measures one case and prints what it finds."""
     objective = objectives()
     everything = len(objective.labels)
     fast, before = timed(lambda: FastSolver(objective, damping, size))
@@ -122,7 +129,7 @@ def compare(name, objectives, damping, size, count, drawn, tests):
     ranks = {"": scores.values[chosen]}
     if some is not objective:
         same = remove_scores(FastSolver(some, damping, size), chosen).values
-        ranks = {" of the same curvature": same, " of the whole one": scores.values[chosen]}
+        ranks = {" with the same curvature": same, " with that of all": scores.values[chosen]}
     found = ", ".join(
         f"Spearman of fast{which} {spearmanr(values, expected.values, nan_policy='omit')[0]:.4f}"
         for which, values in ranks.items()
@@ -141,7 +148,7 @@ def compare(name, objectives, damping, size, count, drawn, tests):
         rank = spearmanr(same, by_cg.values, nan_policy="omit")[0]
         print(
             f"  cg, curvature of {held}: {seconds / count:.1f} s each, "
-            f"{by_cg.converged.sum()} of {count} converged, apart from exact by "
+            f"{by_cg.converged.sum()} of {count} converged, largest relative difference from exact "
             f"{np.nanmax(np.abs(by_cg.values / by_exact - 1)):.1e}, Spearman of fast {rank:.4f}",
             flush=True,
         )
@@ -153,14 +160,16 @@ def compare(name, objectives, damping, size, count, drawn, tests):
 
 
 def main():
-    """Prints what is found for each case."""
+    """Measures each case."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, help="folder with mnist and sst2")
-    parser.add_argument("--only", default="", help="cases with this in their name")
-    parser.add_argument("--models", type=Path, help="folder that keeps trained models")
+    parser.add_argument("--only", default="", help="measure only cases whose name contains this")
+    parser.add_argument("--models", type=Path, help="folder in which trained models are kept")
     parser.add_argument("--damping", type=float, default=5e-3)
-    parser.add_argument("--reference", type=int, default=200, help="examples of the reference")
-    parser.add_argument("--curvature-examples", type=int, help="of the reference, on SST-2")
+    parser.add_argument("--reference", type=int, default=200, help="examples that are compared")
+    parser.add_argument(
+        "--curvature-examples", type=int, help="examples for the reference's curvature, on SST-2"
+    )
     options = parser.parse_args()
     for name, train, size, drawn, tests in cases(
         options.data, options.models, options.curvature_examples

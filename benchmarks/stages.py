@@ -1,7 +1,7 @@
-"""Where the time of estimation goes: its steps one after the other, in one process without Beam.
+"""Measures the steps of estimation one after the other, in one process without Beam.
 
-What the jobs of `benchmarks.estimation` take beyond the sum is the start of Python and Beam, and
-moving bits between steps.
+The jobs of `benchmarks.estimation` take longer than the sum of these steps, because they also start
+Python and Beam, and move bits between steps.
 """
 
 import argparse
@@ -25,7 +25,7 @@ TILE, FOUND = 65_536, 4_000_000
 
 @contextmanager
 def step(name):
-    """Prints how long it takes."""
+    """Prints how long the block takes, under the given name."""
     start, busy = time.perf_counter(), time.process_time()
     yield
     wall, busy = time.perf_counter() - start, time.process_time() - busy
@@ -33,7 +33,7 @@ def step(name):
 
 
 def main():
-    """Prints one line a step."""
+    """Prints one line for each step."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("predictions", type=Path, help="folder of shards and labels.npz")
     predictions = parser.parse_args().predictions

@@ -1,8 +1,8 @@
-"""Training on kept activations against training through the frozen layers, on SST-2.
+"""Measures training on stored activations against training through the frozen layers, on SST-2.
 
-All sides take the same steps of the same recipe on the same sentences in turn: ours, on activations
-that were computed once; the same last layers behind the frozen ones, which are run for every batch;
-and KerasHub's classifier with frozen layers in `model.fit`, as one would train it otherwise.
+Three sides take the same steps of the same recipe on the same sentences in turn: tfmem, on
+activations that were computed once; the same last layers behind the frozen ones, which run for
+every batch; and KerasHub's classifier with frozen layers in `model.fit`.
 """
 
 import argparse
@@ -26,7 +26,7 @@ from tfmem.training.trainers import model_builder
 
 
 def ours(config, examples):
-    """Trains some examples on their activations."""
+    """Returns a function that trains on the stored activations of given examples."""
     trainer = MirroredTrainer(model_builder(config, examples), examples, config.training)
     trainer.assign([trainer.initializer(Trial(0, 0))])
     steps = np.full(len(examples.train_labels), config.training.learning_rate, np.float32)
@@ -40,7 +40,7 @@ def ours(config, examples):
 
 
 def through_frozen(config, examples, tokens):
-    """The same, with the frozen layers run for each batch."""
+    """Returns a function that trains the same layers, and runs the frozen layers for each batch."""
     encoder = load_encoder(config.model.preset)
     frozen, model = encoder.frozen(config.model.trained_layers), model_builder(config, examples)()
     optimizer = keras.optimizers.SGD(config.training.learning_rate, config.training.momentum)
@@ -70,7 +70,7 @@ def through_frozen(config, examples, tokens):
 
 
 def keras_hubs(config, examples, tokens):
-    """KerasHub's classifier."""
+    """Returns a function that trains KerasHub's classifier on given examples."""
     backbone = keras_hub.models.Backbone.from_preset(str(locate(config.model.preset)))
     classifier = keras_hub.models.BertTextClassifier(backbone, 2, activation=None)
     last = backbone.num_layers - config.model.trained_layers
@@ -93,7 +93,7 @@ def keras_hubs(config, examples, tokens):
 
 
 def compare(data, layers, turns):
-    """Prints seconds a step with so many trained layers, and ratios."""
+    """Prints the seconds of a step with the given number of trained layers, and ratios."""
     text = Path("configs/sst2.yaml").read_text(encoding="utf-8")
     settings = f"dataset.data_dir={data / 'sst2'}", f"model.trained_layers={layers}"
     config = with_encoder_digest(from_yaml(text, settings))
@@ -103,11 +103,11 @@ def compare(data, layers, turns):
     start = time.perf_counter()
     examples = as_arrays(config, dataset)
     spent = time.perf_counter() - start
-    print(f"{layers} layers trained; activations: {spent:.1f} s (less if they were kept)")
+    print(f"trained layers: {layers}; activations: {spent:.1f} s (less if they were stored before)")
     encoder = load_encoder(model.preset)
     tokens = encode(encoder, dataset.train_texts, model)
     sides = {
-        "kept activations": ours(config, examples),
+        "stored activations": ours(config, examples),
         "through the frozen layers": through_frozen(config, examples, tokens),
         "KerasHub's classifier": keras_hubs(config, examples, tokens),
     }
@@ -119,9 +119,10 @@ def compare(data, layers, turns):
             start = time.perf_counter()
             run(order[turn * count : (turn + 1) * count])
             times[name].append((time.perf_counter() - start) / 20)
-    medians = {name: np.median(found[1:]) for name, found in times.items()}  # the first traces
+    # The first turn traces the programs and does not count.
+    medians = {name: np.median(found[1:]) for name, found in times.items()}
     for name, seconds in medians.items():
-        ratio = np.median(np.array(times[name][1:]) / np.array(times["kept activations"][1:]))
+        ratio = np.median(np.array(times[name][1:]) / np.array(times["stored activations"][1:]))
         print(f"  {name}: {1000 * seconds:.0f} ms a step, ratio {ratio:.2f}", flush=True)
 
 

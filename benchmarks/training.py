@@ -1,9 +1,9 @@
-"""Our trainer against a loop of `model.fit`: time a trial, accuracy, memorization.
+"""Measures tfmem's trainer against a loop of `model.fit`: time of a trial, accuracy, memorization.
 
 Both train the same network on subsets of the same size with the same recipe; their trials are
 independent of each other. `model.fit` computes in float32, in which it is fastest on a CPU. The
-last part takes a few steps of every model of the zoo, at the same precision, without the building
-and tracing that the loop repeats for every trial.
+last part takes a few steps of every model of the zoo, at the same precision, without building and
+tracing models, which the loop repeats for every trial.
 """
 
 import argparse
@@ -26,17 +26,17 @@ from tfmem.training.trainers import make_trainers
 
 
 def memorization(masks, correct):
-    """Estimates with standard errors from masks and correctness `[trials, num_train]`."""
+    """Estimates memorization, with errors, from masks and correctness `[trials, num_train]`."""
     num_in, right_in = masks.sum(axis=0), (masks & correct).sum(axis=0)
     right_out = (~masks & correct).sum(axis=0)
     return difference(right_in, num_in, right_out, len(masks) - num_in)
 
 
-_MADE = {}  # in the process of our side: data and trainers, by configuration
+_MADE = {}  # data and trainers by configuration, in the process of tfmem's side
 
 
 def _our_turn(settings, turn):
-    """One stack on every lane: seconds, outcomes by trial, stack size, lanes."""
+    """Trains one stack on every lane; returns seconds, outcomes by trial, stack size and lanes."""
     config = Config.model_validate_json(settings)
     if settings not in _MADE:
         data = load(config.dataset)
@@ -49,7 +49,7 @@ def _our_turn(settings, turn):
 
 
 def _their_turn(settings, seeds):
-    """Some trials with `model.fit`: seconds, and what `fit_one` gives."""
+    """Trains a trial for each seed by `fit_one`; returns seconds, and the results."""
     config = Config.model_validate_json(settings)
     data = load(config.dataset)
     start = time.perf_counter()
@@ -58,11 +58,11 @@ def _their_turn(settings, seeds):
 
 
 def compare(config, title, fits, turns):
-    """Prints how one configuration does both ways, each in a process of its own, in turn."""
+    """Measures one configuration on both sides, which take turns in a process each."""
     settings = config.model_dump_json()
     spawn = multiprocessing.get_context("spawn")
     with spawn.Pool(1) as us, spawn.Pool(1) as them:
-        # Not counted: the first call of a process, or of a program, is slower.
+        # The first call of a process, or of a program, is slower and does not count.
         them.apply(_their_turn, (settings, [10**6]))
         us.apply(_our_turn, (settings, 10**6))
         our_time = fit_time = 0.0
@@ -90,7 +90,7 @@ def compare(config, title, fits, turns):
 
 
 def agreement(config, outcomes, fitted):
-    """Prints how far memorization estimates of both ways differ."""
+    """Prints how far the memorization estimates of both sides differ."""
     data = load(config.dataset)
     n = len(data.train_labels)
     masks = np.zeros((len(outcomes), n), bool)
@@ -119,7 +119,7 @@ ZOO = {
 
 
 def zoo():
-    """Prints images a second in training steps of every model, both ways."""
+    """Prints the images a second in training steps of every model, for both sides."""
     rng = np.random.default_rng(0)
     for name, (model, batch, steps) in ZOO.items():
         count = batch * steps
@@ -149,7 +149,7 @@ def zoo():
 
 
 def _together(trainers, settings, steps):
-    """Seconds of one epoch of every lane at once, without predictions."""
+    """Trains one epoch on every lane at once, without predictions; returns the seconds."""
     count = settings.batch_size * steps
 
     def epoch(trainer):
@@ -163,7 +163,7 @@ def _together(trainers, settings, steps):
 
 
 def main():
-    """Compares on digits, on real MNIST and CIFAR-100 where they are, and over the zoo."""
+    """Compares both sides on digits, on MNIST and CIFAR-100 if they are given, and for the zoo."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, help="folder with mnist/ and cifar-100-binary/")
     parser.add_argument("--fits", type=int, default=25, help="model.fit trials a turn, on digits")
