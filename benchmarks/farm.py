@@ -57,7 +57,7 @@ def overhead(config, data):
 
 
 def feeding(config, data):
-    """Prints how many images a second are gathered, cropped and flipped, and how many trained on."""
+    """Prints how many images a second are gathered, cropped and flipped, and how many trained."""
     settings = config.training
     examples = ResidentExamples(data)
     batch, steps = settings.batch_size, 100

@@ -46,7 +46,7 @@ def compiled(config, dataset, steps):
 
 
 def batches(images, labels, settings, seed):
-    """Returns the arguments of `model.fit`: arrays, or for augmented images a `tf.data` pipeline."""
+    """Returns the arguments of `model.fit`: arrays, or a `tf.data` pipeline for augmented ones."""
     augmentation = settings.augmentation
     if not augmentation.pad and not augmentation.flip:
         return {"x": images, "y": labels, "batch_size": settings.batch_size}
