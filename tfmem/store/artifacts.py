@@ -46,14 +46,14 @@ class SelfInfluence(Memorization):
 
 
 class Attributions(Artifact):
-    """Which words or patches self-influence rests on."""
+    """Attributions of self-influence to words or patches."""
 
     name = "attributions"
     place = "attribution"
 
 
 class Influence(Artifact):
-    """Class-wise influence records, with the counts they were made from."""
+    """Class-wise influence records, with the counts from which they were made."""
 
     name = "influence"
     place = "influence"
@@ -67,13 +67,13 @@ class SelectedPairs(Artifact):
 
 
 class InfluencePairs(SelectedPairs):
-    """Records of pairs that one model selects, and their galleries."""
+    """Records of pairs that were selected by the influence in one model, and their galleries."""
 
     place = "self_influence/pairs"
 
 
 class Settings(Artifact):
-    """The settings that the selected pairs, and all that they rest on, were made with."""
+    """The settings with which the selected pairs, and everything before them, were made."""
 
     name = "settings"
     place = "config.yaml"
@@ -87,14 +87,14 @@ class Figures(Artifact):
 
 
 class Consistency(Artifact):
-    """How far the two halves of the trials agree: figure and tables."""
+    """Figure and tables that show how far the two halves of the trials agree."""
 
     name = "consistency"
     place = "consistency"
 
 
 class RunComparison(Artifact):
-    """How far other runs agree with this one: figure and tables."""
+    """Figure and tables that show how far other runs agree with this one."""
 
     name = "comparison"
     place = "comparison"
@@ -109,7 +109,7 @@ class Page(Artifact):
 
 @cache
 def outcome_of(experiment: str) -> type[Artifact]:
-    """The kind that the outcome of an experiment is: table, findings and figure."""
+    """Returns the kind of an experiment's outcome, which is a table, findings and a figure."""
     words = experiment.replace("-", " ").title().replace(" ", "")
     members = {"name": experiment, "place": f"experiments/{experiment}"}
     return type(f"{words}Outcome", (Artifact,), members)

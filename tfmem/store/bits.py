@@ -1,4 +1,4 @@
-"""Booleans as bits, the form in which records hold masks and correctness."""
+"""Packs booleans into bits, the form in which records hold masks and correctness."""
 
 from __future__ import annotations
 
@@ -11,5 +11,5 @@ def pack(bits: np.ndarray) -> bytes:
 
 
 def unpack(packed: bytes, count: int) -> np.ndarray:
-    """The inverse of `pack`: bool `[count]`."""
+    """Unpacks what `pack` packed: bool `[count]`."""
     return np.unpackbits(np.frombuffer(packed, np.uint8), count=count, bitorder="little").view(bool)

@@ -1,11 +1,11 @@
 """A folder in a bucket, which is read and written without TensorFlow and without Beam.
 
-fsspec is what reaches buckets, because it offers what claims need, and neither `tf.io.gfile` nor
-Beam's file systems have: an object that is created only if it is not there (`ifGenerationMatch=0`
-of Google's, `If-None-Match` of Amazon's), and one error for an object that is not there. Its memory
-of listings is switched off: other programs write to the same folder.
+Buckets are reached through fsspec, because claims need two things that neither `tf.io.gfile` nor
+Beam's file systems offer: to create an object only if it does not exist (`ifGenerationMatch=0` at
+Google, `If-None-Match` at Amazon), and one error for objects that do not exist. fsspec's cache of
+listings is switched off, because other programs write to the same folder.
 
-An object appears when all of it has been uploaded, so none is written under another name first.
+An object appears only when all of it has been uploaded, so it needs no temporary name.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Result = TypeVar("Result")
 _SCHEMES = {
     "gs": ("gcsfs", "gcp"),
     "s3": ("s3fs", "aws"),
-    "memory": ("fsspec", ""),  # of this process; for tests
+    "memory": ("fsspec", ""),  # in the memory of this process, for tests
 }
 
 
@@ -38,8 +38,8 @@ class BucketFolder(Folder):
         """Names a folder by its URL.
 
         Raises:
-          InputError: if the URL is none of a bucket, or the package that reads such buckets is not
-            installed.
+          InputError: if the URL is not that of a bucket, or the package that reads such buckets is
+            not installed.
         """
         super().__init__(location)
         scheme = location.partition("://")[0]
@@ -56,7 +56,7 @@ class BucketFolder(Folder):
             ) from None
 
     def path(self, name: str) -> str:
-        """The URL of a file in it."""
+        """The URL of a file in this folder."""
         return f"{self.location.rstrip('/')}/{name}"
 
     def beside(self, relative: str) -> Folder:
@@ -72,7 +72,7 @@ class BucketFolder(Folder):
 
     @contextlib.contextmanager
     def alone(self) -> Iterator[None]:
-        """Keeps nobody out: a bucket has no locks."""
+        """Does nothing, because a bucket has no locks."""
         yield
 
     def _told(self, what: str, function: Callable[..., Result], name: str, *more: Any) -> Result:
@@ -85,7 +85,7 @@ class BucketFolder(Folder):
             raise InputError(f"{where}: {what}: {reason(error)}") from None
 
     def _make(self, name: str) -> None:
-        """Nothing: objects have names, and folders are what these have in common."""
+        """Does nothing: in a bucket a folder is only the beginning of the names of objects."""
 
     def _names(self, name: str) -> list[str]:
         listed = self._bucket.ls(self.location, detail=True)
@@ -115,7 +115,7 @@ class BucketFolder(Folder):
     def _create(self, name: str, contents: bytes) -> None:
         try:
             self._bucket.pipe_file(self.path(name), contents, mode="create")
-        except Exception:  # what stores say differs where two programs create at once
+        except Exception:  # if two programs create at once, each kind of bucket has another error
             if not self.exists(name):
                 raise
 

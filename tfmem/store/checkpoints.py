@@ -1,8 +1,8 @@
-"""The state of models in the middle of their training, in a file.
+"""Reads and writes the state of models in the middle of their training.
 
-The file is an npz with `epoch` (the next one), `losses` float `[trials]`, `digest` (what the state
-depends on), and `v0, v1, …`: weights and state, then velocities, in the trainer's order; those of
-models that are trained as one stack have the trial as their first axis.
+The file is an npz with `epoch` (the next epoch), `losses` float `[trials]`, `digest` (of everything
+that the state depends on), and `v0, v1, …`: weights and state, then velocities, in the trainer's
+order. If models are trained as one stack, the first axis of these is the trial.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from tfmem.store.npz import PLAIN, NpzFile, npz_bytes
 
 
 class Form(NamedTuple):
-    """The lengths of the axes, and the type, that a value must have."""
+    """The shape and the type that a value must have."""
 
     shape: tuple[int, ...]
     kind: np.dtype
@@ -31,7 +31,7 @@ class TrainingState:
 
     Attributes:
       epoch: number of the next epoch.
-      losses: mean training loss of each model over the epoch before, `[trials]`.
+      losses: mean training loss of each model over the last complete epoch, `[trials]`.
       values: the values of all variables.
     """
 
@@ -43,13 +43,13 @@ class TrainingState:
 def read_state(
     folder: Folder, name: str, digest: bytes, forms: Sequence[Form]
 ) -> TrainingState | None:
-    """The state in a file; None if there is no such file, or it is one of something else.
+    """Reads a state from a file; None if there is no such file, or its state has another digest.
 
     Args:
       folder: where the file is.
-      name: its name.
-      digest: what the state must depend on.
-      forms: of all values.
+      name: the file's name.
+      digest: of everything that the state must depend on.
+      forms: the forms that the values must have.
 
     Raises:
       InputError: if the file is damaged, or values have other forms.
@@ -67,12 +67,12 @@ def read_state(
 
 
 def write_state(folder: Folder, name: str, digest: bytes, state: TrainingState) -> None:
-    """Writes a state to a file, which it replaces; the folder is made.
+    """Writes a state to a file, in place of an earlier one, and makes the folder if necessary.
 
     Args:
       folder: where the file is to be.
-      name: its name.
-      digest: what the state depends on.
+      name: the file's name.
+      digest: of everything that the state depends on.
       state: what to write.
     """
     values = {f"v{number}": value for number, value in enumerate(state.values)}
@@ -86,7 +86,7 @@ def write_state(folder: Folder, name: str, digest: bytes, state: TrainingState) 
 
 
 def _value(arrays: NpzFile, name: str, form: Form) -> np.ndarray:
-    """A value; numpy knows types such as bfloat16 by their size only."""
+    """Reads a value; numpy stores types such as bfloat16 without their name, as bytes of a size."""
     value = arrays.array(name, PLAIN + "V", form.shape)
     unnamed = (value.dtype.kind, value.itemsize) == ("V", form.kind.itemsize)
     if value.dtype != form.kind and not unnamed:

@@ -1,12 +1,12 @@
-"""Which program is at work on which part of a shared folder, so that no two do the same work.
+"""Claims by which programs divide the work in a shared folder, so that no two do the same work.
 
-A claim is a small file that says whose it is, and that is never changed. Its owner shows that it is
-alive by a file of its own, `alive-OWNER`, which it writes anew again and again; when that has not
-happened for two minutes, or the file is not there, the owner's claims are void. A program that
-slept meanwhile does not get back what another one has taken.
+A claim is a small file that names its owner and never changes. The owner shows that it is alive by
+a file of its own, `alive-OWNER`, which it writes anew again and again. If the owner has not written
+it for two minutes, or the file does not exist, the owner's claims are void. A program that slept
+for that long does not get back what another program has taken.
 
-Claims of shards only save work: whoever trains a shard writes the same records, so that a claim
-that is overlooked does no harm.
+Claims of shards only save work: every program that trains a shard writes the same records, so a
+claim that is overlooked does no harm.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from tfmem.store.owners import is_gone, is_owner, new_owner, process_number
 
 _BEAT_SECONDS = 20.0
 _VOID_SECONDS = 120.0
-_LOOKS = 20  # at a claim that others take and release
+_LOOKS = 20  # attempts to take a claim that others take and release at the same time
 _ALIVE = "alive-"
-_EARLIER = "clock-"  # begins the names of files by which earlier versions told the time
+_EARLIER = "clock-"  # the names of files by which earlier versions told the time begin with this
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class Worker:
 
 
 class Holder(NamedTuple):
-    """A program that holds a claim: what it calls itself, its machine, and its identity."""
+    """A program that holds a claim: its name, its machine, and its identity."""
 
     name: str
     host: str
@@ -72,13 +72,13 @@ class Holder(NamedTuple):
 
     @classmethod
     def parse(cls, claim: str) -> Holder | None:
-        """Reads the contents of a claim; None if no version of this program writes such a one."""
+        """Reads the contents of a claim; None if no version of tfmem writes such contents."""
         parts = claim.split(" ")
         return cls(parts[0], parts[1], parts[-1]) if len(parts) in (3, 4) else None
 
     @property
     def where(self) -> str:
-        """Process and machine, for people."""
+        """Says in which process on which machine the program runs."""
         process = process_number(self.owner)
         return f"process {process} on {self.host}" if process else f"a process on {self.host}"
 
@@ -90,17 +90,17 @@ class Claims:
     """The claims in a folder, as one program sees and makes them."""
 
     def __init__(self, folder: Folder, name: object) -> None:
-        """Opens the claims in a folder, which is made.
+        """Names the folder of the claims, which is made when the block begins.
 
         Args:
-          folder: where they are.
-          name: what this program calls itself, without spaces.
+          folder: where the claims are.
+          name: the name of this program, without spaces.
         """
         self._folder = folder
         self._owner = new_owner()
         self._mine = f"{name} {socket.gethostname()} {self._owner}"
         self._held: set[str] = set()
-        self._ahead = 0.0  # of the folder's clock before that of this process
+        self._ahead = 0.0  # seconds by which the folder's clock is ahead of this process's
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._keep_beating, daemon=True)
@@ -122,7 +122,7 @@ class Claims:
         with contextlib.suppress(InputError):
             for name in sorted(self._held):
                 self._take_away(name, self._mine)
-        with contextlib.suppress(InputError):  # without it claims are void, too
+        with contextlib.suppress(InputError):  # if it cannot be removed, it grows old
             self._folder.remove(_ALIVE + self._owner)
 
     def take(self, name: str) -> bool:
@@ -144,18 +144,18 @@ class Claims:
             return True
 
     def release(self, name: str) -> bool:
-        """Gives something back; whether it was still this program's."""
+        """Gives a claim back; returns whether this program still held it."""
         with self._lock:
             self._held.discard(name)
             return self._take_away(name, self._mine)
 
     def holds(self, name: str) -> bool:
-        """Whether this program still holds what it took; not if it slept and another took it."""
+        """Whether this program still holds a claim; False if it slept and another took it."""
         with self._lock:
             return name in self._held and self._read(name) == self._mine
 
     def holder(self, name: str) -> Holder | None:
-        """The other program that holds something; None if none does."""
+        """The other program that holds a claim; None if no other program holds it."""
         with self._lock:
             there = self._read(name)
             if there is None or there == self._mine or self._is_void(name, there):
@@ -163,7 +163,7 @@ class Claims:
             return Holder.parse(there)
 
     def clear(self) -> None:
-        """Removes what programs that are gone have left of claims."""
+        """Removes the claims, and other files, of programs that are gone."""
         with self._lock:
             for name in self._folder.names():
                 if name.startswith((_ALIVE, _EARLIER)):
@@ -183,7 +183,7 @@ class Claims:
             return None
 
     def _create(self, name: str) -> str:
-        """Writes a claim unless it is there; the claim that is there then."""
+        """Writes a claim unless there is one; returns the contents of the claim afterwards."""
         for _ in range(_LOOKS):
             try:
                 return self._folder.create(name, self._mine.encode()).decode(errors="replace")
@@ -192,10 +192,11 @@ class Claims:
         raise InputError(f"{self._folder.path(name)}: cannot be written")
 
     def _take_away(self, name: str, there: str) -> bool:
-        """Removes a claim if it is still what it was; whether it was.
+        """Removes a claim if its contents are still `there`; returns whether they were.
 
-        All programs remove claims one after another, so that none removes what another one has just
-        made. In a bucket, where that is not so, a claim that was removed wrongly is put back.
+        Only one program at a time removes claims, so that no program removes a claim that another
+        one has just made. A bucket has no locks; there a claim that was wrongly removed is put
+        back.
         """
         with self._folder.alone():
             return self._read(name) == there and self._move_away(name, there)
@@ -207,7 +208,7 @@ class Claims:
             found = self._folder.read(aside)
         except FileNotFoundError:  # another program was faster
             return False
-        if found.decode(errors="replace") != there:  # made since it was read, in a bucket
+        if found.decode(errors="replace") != there:  # in a bucket: another claim, just made
             with contextlib.suppress(FileNotFoundError):
                 self._folder.create(name, found)
         self._folder.remove(aside)
@@ -221,13 +222,14 @@ class Claims:
         sign = _ALIVE + holder.owner if is_owner(holder.owner) else name
         if self._is_recent(sign):
             return False
-        self._beat()  # this machine may have slept, and its clock be behind
+        self._beat()  # if this machine slept, its clock may be behind
         return not self._is_recent(sign)
 
     def _is_recent(self, name: str) -> bool:
-        """Whether a file was written lately.
+        """Whether a file was written within two minutes.
 
-        A date in the future is no sign of life: it would be one for as long as it is ahead.
+        A file with a date in the future does not count: it would count for as long as the date is
+        ahead.
         """
         now = time.monotonic() + self._ahead
         date = self._folder.modified(name)

@@ -1,8 +1,8 @@
-"""How sure models are of true labels, as records hold it: 16 bits an example.
+"""How sure models are of the true labels, in the form that records hold: 16 bits for each example.
 
-A margin is `log(p / (1 - p))`, `p` the probability of the true label. As float16 it tells 1 - 1e-9
-from 1 - 1e-10, where a float16 probability is 1 from 1 - 2.4e-4 on. Records of earlier versions
-hold such probabilities.
+A margin is `log(p / (1 - p))`, where `p` is the probability of the true label. A float16 margin
+distinguishes 1 - 1e-9 from 1 - 1e-10, while a float16 probability above 1 - 2.4e-4 is rounded to 1.
+Records of earlier versions hold such probabilities.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 
 from tfmem.messages.errors import InputError
 
-UNIT = 2.0**-32  # of probabilities that follow from margins
+UNIT = 2.0**-32  # probabilities that follow from margins are multiples of this
 _ONE = int(np.float16(1).view(np.uint16))
 _LARGEST = float(np.finfo(np.float16).max)
 
@@ -34,25 +34,25 @@ class Confidence:
 
     @classmethod
     def of(cls, parts: Sequence[Confidence]) -> Confidence:
-        """All trials of several, in order."""
+        """Joins the trials of several parts, in order."""
         return cls(
             np.concatenate([part.values for part in parts]),
             np.concatenate([part.are_margins for part in parts]),
         )
 
     def examples(self, chosen: np.ndarray) -> Confidence:
-        """Only some examples."""
+        """Takes only the chosen examples."""
         return Confidence(self.values[:, chosen], self.are_margins)
 
     def trials(self, chosen: np.ndarray) -> Confidence:
-        """Only some trials."""
+        """Takes only the chosen trials."""
         return Confidence(self.values[chosen], self.are_margins[chosen])
 
     def probabilities(self) -> np.ndarray:
-        """Probabilities of the true labels, float64 `[trials, count]`.
+        """Computes the probabilities of the true labels, float64 `[trials, count]`.
 
-        Those of margins are rounded to a multiple of 2^-32, and float16 probabilities are multiples
-        of 2^-24, so that sums over up to 2^21 trials are exact in any order.
+        Probabilities from margins are rounded to multiples of 2^-32, and float16 probabilities are
+        multiples of 2^-24, so sums over up to 2^21 trials are exact in any order.
         """
         if not self.are_margins.any():
             return self.values.astype(np.float64)
@@ -65,7 +65,10 @@ class Confidence:
 
 @cache
 def _of_margins() -> np.ndarray:
-    """The probability of each float16 margin, by its bits: float64 `[65536]`, NaN for NaN."""
+    """Tabulates the probability for the bits of each float16 margin: float64 `[65536]`.
+
+    The probability of a margin NaN is NaN.
+    """
     margins = np.arange(1 << 16, dtype=np.uint16).view(np.float16).astype(np.float64)
     with np.errstate(over="ignore"):
         exact = 1 / (1 + np.exp(-margins))
@@ -74,29 +77,30 @@ def _of_margins() -> np.ndarray:
 
 
 def to_bytes(margins: np.ndarray) -> bytes:
-    """Margins `[count]` as records hold them: float16, little-endian, the largest in place of inf.
+    """Encodes margins `[count]` as records hold them: float16, little-endian.
 
-    NaN stays NaN.
+    Infinity becomes the largest float16, and NaN stays NaN.
     """
     return np.clip(margins, -_LARGEST, _LARGEST).astype("<f2").tobytes()
 
 
 def from_bytes(values: bytes, are_margins: bool, where: str) -> Confidence:
-    """What a record holds of one trial.
+    """Decodes the margins or probabilities of one trial.
 
     Args:
       values: float16, little-endian.
-      are_margins: whether they are margins; otherwise they are probabilities.
+      are_margins: whether these are margins; otherwise they are probabilities.
       where: the record and the feature, for errors.
 
     Raises:
-      InputError: if a margin is no number, or a probability not from 0 to 1.
+      InputError: if a margin is NaN, or a probability is not between 0 and 1.
     """
     bits = np.frombuffer(values, "<u2").astype(np.uint16, copy=False)
     found = bits.view(np.float16)
     if are_margins and np.isnan(found).any():
         raise InputError(f"{where}: expected margins, received nan")
-    if not are_margins and bits.max(initial=0) > _ONE:  # bits of what is >= 0 are in its order
+    # As integers, the bits of floats >= 0 have the order of the floats.
+    if not are_margins and bits.max(initial=0) > _ONE:
         wrong = found[np.argmax(bits > _ONE)]
         raise InputError(f"{where}: expected values from 0 to 1, received {wrong}")
     return Confidence(found[None], np.array([are_margins]))

@@ -1,7 +1,7 @@
-"""Files that appear under their names when they are complete and on disk.
+"""Writes files that appear under their names only when they are complete and on disk.
 
-Until then a file has the name `.NAME.OWNER.tmp`, which no other program writes to (see
-`tfmem.store.owners`). What a program that was killed leaves of them is told by that name.
+Until then a file has the name `.NAME.OWNER.tmp`, to which no other program writes (see
+`tfmem.store.owners`). By such names one recognizes files that a killed program has left.
 """
 
 from __future__ import annotations
@@ -18,22 +18,23 @@ from typing import BinaryIO
 from tfmem.store.owners import OWNER, is_abandoned, new_owner
 from tfmem.store.records import write_records
 
-_LONGEST = 40  # letters of a name within a temporary one, which may have 255 bytes
+_LONGEST = 40  # letters of the name in a temporary name, which may have 255 bytes
 # What earlier versions wrote in place of OWNER.
 _EARLIER = r"[0-9]+(?:-of-[0-9]+)?|(?:beam|gather)-[0-9a-f]{32}|\.unfinished-job-[-0-9a-f]+"
 _FORM = re.compile(rf"\..+\.({OWNER}|{_EARLIER})\.(?:tmp|new)", re.DOTALL)
-_NO_FOLDERS = (errno.EINVAL, errno.ENOTSUP, errno.EBADF)  # of other file systems
+# Errors of file systems that cannot sync a folder.
+_NO_FOLDERS = (errno.EINVAL, errno.ENOTSUP, errno.EBADF)
 
 
 @contextmanager
 def complete_file(path: Path) -> Iterator[BinaryIO]:
-    """A file to write to; it gets its name when the block ends, and goes away if the block fails.
+    """Opens a file that gets its name when the block ends, and is removed if the block fails.
 
     Args:
-      path: its name; a file that has it is replaced.
+      path: the file's name; an existing file of this name is replaced.
 
     Raises:
-      OSError: naming `path`, if the file system refuses; a full disk, for one.
+      OSError: naming `path`, if the file system refuses, for example because the disk is full.
     """
     temporary = path.with_name(temporary_name(path.name))
     try:
@@ -55,10 +56,10 @@ def complete_file(path: Path) -> Iterator[BinaryIO]:
 
 
 def write_atomically(path: Path, contents: Iterable[bytes] | bytes) -> None:
-    """Writes a file, which appears under its name when it is complete.
+    """Writes a file, which appears under its name only when it is complete.
 
     Args:
-      path: its name; a file that has it is replaced.
+      path: the file's name; an existing file of this name is replaced.
       contents: bytes as they are, or the payloads of TFRecords.
 
     Raises:
@@ -72,27 +73,27 @@ def write_atomically(path: Path, contents: Iterable[bytes] | bytes) -> None:
 
 
 def temporary_name(name: str) -> str:
-    """A name for a file that is being written, which no other program has."""
+    """Returns a name for a file that is being written; no other program uses this name."""
     return f".{name[:_LONGEST]}.{new_owner()}.tmp"
 
 
 def is_leftover(name: str, changed: float) -> bool:
-    """Whether a file is one that a program which is gone did not finish.
+    """Whether a file was left unfinished by a program that is gone.
 
     Args:
-      name: of the file.
-      changed: when it was last changed, in seconds since 1970.
+      name: the file's name.
+      changed: when the file was last changed, in seconds since 1970.
     """
     parsed = _FORM.fullmatch(name)
     return bool(parsed and is_abandoned(parsed[1], changed))
 
 
 def remove_leftovers(folder: Path, name: str = "") -> None:
-    """Removes files that programs which are gone did not finish.
+    """Removes unfinished files of programs that are gone.
 
     Args:
-      folder: where they are; it need not exist.
-      name: what they were to be called; any name by default.
+      folder: where the files are; it need not exist.
+      name: the final name that the files were to get; by default any.
     """
     start = f".{name[:_LONGEST]}." if name else "."
     with contextlib.suppress(FileNotFoundError), os.scandir(folder) as entries:
@@ -105,10 +106,10 @@ def remove_leftovers(folder: Path, name: str = "") -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Waits until the names in a folder are on disk, where the file system can tell."""
+    """Waits until the names in a folder are on disk, if the file system supports that."""
     try:
         handle = os.open(folder, os.O_RDONLY)
-    except PermissionError:  # it may be written to, and not listed; or it is Windows
+    except PermissionError:  # the folder may be writable but not readable; or it is on Windows
         return
     try:
         os.fsync(handle)

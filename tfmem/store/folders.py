@@ -1,7 +1,7 @@
 """A folder that programs share: on this machine, on NFS, or in a bucket.
 
-Whoever reads a file finds it complete: as it was before a write, or as it is after that. Of several
-programs that create the same file one succeeds, and all of them learn which.
+A reader always finds a complete file: as it was before a write, or as it is afterwards. If several
+programs create the same file, one succeeds, and all of them learn which.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ _LOCK = ".lock"
 
 
 def open_folder(location: str | os.PathLike[str]) -> Folder:
-    """The folder at a path or URL; it need not exist.
+    """Returns the folder at a path or URL; it need not exist.
 
     Raises:
-      InputError: if it is a URL of something else than a bucket, or what reads such buckets is not
+      InputError: if a URL is not that of a bucket, or the package that reads such buckets is not
         installed.
     """
     text = os.fspath(location)
@@ -39,16 +39,17 @@ def open_folder(location: str | os.PathLike[str]) -> Folder:
 class Folder:
     """A folder of a local or network file system.
 
-    Other programs may write, rename and remove files at any time. A file that is not there is a
-    `FileNotFoundError`; whatever else a file system refuses is an `InputError` that names the file.
-    The name of a file may have the name of a folder below this one before it, as in `work/a.csv`.
+    Other programs may write, rename and remove files at any time. If a file does not exist, methods
+    raise `FileNotFoundError`; for any other error of the file system they raise an `InputError`
+    that names the file. The name of a file may begin with a folder below this one, as in
+    `work/a.csv`.
 
     Attributes:
-      location: its path.
+      location: path or URL of the folder.
     """
 
     def __init__(self, location: str) -> None:
-        """Names a folder."""
+        """Names a folder, which need not exist."""
         self.location = location
 
     def __str__(self) -> str:
@@ -59,7 +60,7 @@ class Folder:
         return type(self)(self.path(name))
 
     def path(self, name: str) -> str:
-        """The path of a file in it."""
+        """The path of a file in this folder."""
         return os.path.join(self.location, name)
 
     def beside(self, relative: str) -> Folder:
@@ -71,29 +72,29 @@ class Folder:
         return os.path.relpath(other.location, self.location)
 
     def make(self) -> None:
-        """Makes it and the folders above it."""
+        """Makes this folder and the folders above it."""
         try:
             self._told("the folder cannot be made", self._make, "")
         except FileNotFoundError as error:
             raise InputError(f"{self}: the folder cannot be made: {_said(error)}") from None
 
     def names(self) -> list[str]:
-        """Names of the files in it, ascending; none if there is no such folder."""
+        """Names of the files in this folder, ascending; none if the folder does not exist."""
         try:
             return sorted(self._told("cannot be listed", self._names, ""))
         except FileNotFoundError:
             return []
 
     def exists(self, name: str) -> bool:
-        """Whether a file is there."""
+        """Whether a file exists."""
         return self.modified(name) is not None
 
     def read(self, name: str) -> bytes:
-        """The contents of a file."""
+        """Reads the contents of a file."""
         return self._told("cannot be read", self._read, name)
 
     def open(self, name: str) -> BinaryIO:
-        """A file opened for reading."""
+        """Opens a file for reading."""
         return self._told("cannot be read", self._open, name)
 
     def size(self, name: str) -> int:
@@ -101,9 +102,9 @@ class Folder:
         return self._told("cannot be read", self._size, name)
 
     def modified(self, name: str) -> float | None:
-        """When a file was last written, by the clock of its file system; None if it is not there.
+        """When a file was last written, in seconds since 1970 by the clock of its file system.
 
-        In seconds.
+        None if the file does not exist.
         """
         try:
             return self._told("cannot be read", self._modified, name)
@@ -111,11 +112,11 @@ class Folder:
             return None
 
     def write(self, name: str, contents: Iterable[bytes] | bytes) -> None:
-        """Writes a file (TFRecords, or bytes as they are), which appears when it is complete.
+        """Writes a file, which appears only when it is complete.
 
         Args:
-          name: its name.
-          contents: what to write.
+          name: the file's name.
+          contents: bytes as they are, or the payloads of TFRecords.
         """
         try:
             self._told("cannot be written", self._write, name, contents)
@@ -123,16 +124,16 @@ class Folder:
             raise InputError(f"{self.path(name)}: cannot be written: {_said(error)}") from None
 
     def create(self, name: str, contents: bytes) -> bytes:
-        """Writes a file unless it is there; the contents that it has then."""
+        """Writes a file unless it exists; returns the contents that it has afterwards."""
         self._told("cannot be written", self._create, name, contents)
         return self.read(name)
 
     @contextlib.contextmanager
     def alone(self) -> Iterator[None]:
-        """Keeps all other programs that ask for the same out, until it is left.
+        """Lets only one program at a time run its block.
 
-        A program that dies lets the others in. On a file system without locks,
-        programs are not kept out.
+        If that program dies, the next one runs. On a file system without locks, several programs
+        may run their blocks at the same time.
         """
         self.make()
         try:
@@ -145,7 +146,7 @@ class Folder:
             yield
 
     def rename(self, old: str, new: str) -> None:
-        """Renames a file, in place of one that has the name; nothing if that was done before.
+        """Renames a file, which replaces any file of the new name; nothing if that was done before.
 
         In a bucket the file is copied and then removed, so that for a moment it has both names.
         """
@@ -158,12 +159,12 @@ class Folder:
                 raise
 
     def remove(self, name: str) -> None:
-        """Removes a file, if it is there."""
+        """Removes a file if it exists."""
         with contextlib.suppress(FileNotFoundError):
             self._told("cannot be removed", self._remove, name)
 
     def remove_temporary(self) -> None:
-        """Removes what programs that are gone left unfinished."""
+        """Removes unfinished files of programs that are gone."""
         for name in self.names():
             if name.startswith(".") and is_leftover(name, self.modified(name) or time.time()):
                 self.remove(name)
@@ -173,7 +174,7 @@ class Folder:
             return function(name, *more)
         except FileNotFoundError:
             raise
-        except NotADirectoryError as error:  # a file is where a folder is looked for
+        except NotADirectoryError as error:  # there is a file where a folder was expected
             raise FileNotFoundError(error.errno, error.strerror, error.filename) from None
         except OSError as error:
             where = self.path(name) if name else str(self)

@@ -1,8 +1,8 @@
-"""Sets of training examples that are asked about together, and the file that names them.
+"""Groups of training examples, and the file that lists them.
 
-A file of groups is CSV with the header `index,group`: a line for each training example that is in a
-group, and the group's name, which is any text. An example may be in several groups unless subsets
-are drawn by group.
+A file of groups is CSV with the header `index,group`. Each line holds the index of a training
+example and the name of its group, which is any text. An example may be in several groups unless
+subsets are drawn by group.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numpy as np
 from tfmem.messages.errors import InputError
 from tfmem.store.spreadsheets import harmless, restored
 
-GROUPS_NAME = "groups.csv"  # of the copy beside the predictions of a run drawn by group
+GROUPS_NAME = "groups.csv"  # the copy beside the predictions, if a run draws subsets by group
 HEADER = ["index", "group"]
 Groups = Mapping[str, np.ndarray]
 
@@ -33,20 +33,20 @@ def read_groups(path: str | os.PathLike[str], num_train: int | None = None) -> G
 
 
 def parse_groups(contents: bytes, source: str, num_train: int | None = None) -> Groups:
-    """The groups in the contents of a file.
+    """Reads the groups in the contents of a file.
 
     Args:
       contents: CSV in UTF-8 with the header `index,group`.
       source: what the file is called in error messages.
-      num_train: number of training examples; None checks no index against it.
+      num_train: number of training examples; None allows any index.
 
     Returns:
-      The examples of each group, int64 `[size]`, ascending; groups in the order of their first
+      The examples of each group, int64 `[size]`, ascending. Groups are in the order of their first
       examples, then of their names, whatever the order of lines.
 
     Raises:
-      InputError: naming the line that has no index of a training example, or no group, or is there
-        twice.
+      InputError: naming the line that lacks the index of a training example, lacks a group, or
+        repeats another line.
     """
     try:
         lines = csv.reader(io.StringIO(contents.decode("utf-8-sig"), newline=""), strict=True)
@@ -88,7 +88,7 @@ def _member(row: Sequence[str], where: str, num_train: int | None) -> tuple[int,
 
 
 def groups_to_csv(groups: Groups) -> bytes:
-    """The contents of a file of groups."""
+    """Returns the contents of a file of groups."""
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(HEADER)

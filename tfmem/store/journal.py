@@ -1,10 +1,10 @@
-"""How each trial went: a table for people.
+"""The table of trials, which tells people how each trial went.
 
 Times and workers differ from run to run, so none of this is in prediction records. Every shard has
-a part of the table beside it, and the parts are joined when a worker ends. A part is written before
-its shard, and says how large that is: so a shard is never without its part, and a part that is not
-the shard's is noticed. Of such a part only times, workers and losses are taken, trial by trial; all
-else follows from the records.
+its own part of the table, and the parts are joined when a worker ends. A part is written before its
+shard and states the size of the shard. Therefore a shard is never without its part, and a part that
+belongs to another version of the shard is recognized. From such a part, only times, workers and
+losses are taken, trial by trial; everything else follows from the records.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ class TrialNote:
     """One row of `trials.csv`.
 
     Attributes:
-      trial: its number.
+      trial: the number of the trial.
       seed: the run's seed.
-      worker: who trained it.
-      seconds: time that it took; trials that were trained together share theirs equally.
-      train_accuracy: on its own subset.
-      test_accuracy: on the test examples.
+      worker: the program that trained the trial.
+      seconds: the time that it took; trials that were trained together share their time equally.
+      train_accuracy: accuracy on the trial's own subset.
+      test_accuracy: accuracy on the test examples.
       final_loss: mean training loss over the last epoch.
-      diverged: 1 if it is kept out of the estimates (see `learning.is_left_out`).
+      diverged: 1 if the trial is left out of the estimates (see `learning.is_left_out`).
     """
 
     trial: int
@@ -51,20 +51,20 @@ _COLUMNS = {field.name: _TYPES[str(field.type)] for field in fields(TrialNote)}
 
 
 class Journal:
-    """The parts of the table, a file a shard."""
+    """The parts of the table: one file for each shard."""
 
     def __init__(self, folder: Folder) -> None:
         """Names the folder that holds the parts, which need not exist."""
         self.folder = folder
 
     def write(self, shard: int, notes: Sequence[TrialNote], size: int) -> None:
-        """Writes the part of a shard, unless it is what is there.
+        """Writes the part of a shard, unless the file already has these contents.
 
         Args:
-          shard: its number.
-          notes: of its trials.
-          size: of the shard in bytes. The part is written before the shard: until the shard has
-            this size, the part is not yet its own.
+          shard: the shard's number.
+          notes: the rows of the shard's trials.
+          size: the shard's size in bytes. The part is written before the shard: until the shard has
+            this size, the part does not belong to it.
         """
         name, contents = f"{shard:05d}.csv", f"{_OF}{size}\n".encode() + trials_to_csv(notes)
         if not self.folder.exists(name) or self.folder.read(name) != contents:
@@ -72,10 +72,10 @@ class Journal:
             self.folder.write(name, contents)
 
     def read(self, shard: int) -> tuple[list[TrialNote], int]:
-        """The rows of a shard's part, and the size of the shard that they are all rows of.
+        """Reads the rows of a shard's part, and the size of the shard to which they belong.
 
-        There are none if there is no such part, or it is damaged; of earlier versions' parts the
-        size is not known, and -1.
+        There are no rows if the part does not exist or is damaged. The size is -1 if it is not
+        known, as in parts of earlier versions.
         """
         name = f"{shard:05d}.csv"
         try:
@@ -92,7 +92,7 @@ class Journal:
 
 
 def trials_to_csv(notes: Iterable[TrialNote]) -> bytes:
-    """Rows as CSV."""
+    """Writes rows as CSV, with a header."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(_COLUMNS)

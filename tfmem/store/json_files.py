@@ -1,4 +1,4 @@
-"""Reads JSON objects that lie in files, which may be damaged."""
+"""Reads JSON objects from files that may be damaged."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def read_object(path: str | os.PathLike[str]) -> dict[str, Any]:
     """Reads the JSON object in a file.
 
     Raises:
-      InputError: naming the file, if it cannot be read, is no JSON, or holds something else.
+      InputError: naming the file, if it cannot be read, is no JSON, or holds no object.
     """
     try:
         contents = Path(path).read_bytes()
@@ -28,10 +28,11 @@ def parse_object(contents: bytes, source: str) -> dict[str, Any]:
 
     Args:
       contents: UTF-8.
-      source: what it is called in error messages.
+      source: what the file is called in error messages.
 
     Raises:
-      InputError: if it is no JSON, is nested too deeply, holds half a character, or is no object.
+      InputError: if the text is no JSON, is nested too deeply, holds half a character, or is no
+        object.
     """
     try:
         found = json.loads(contents)
@@ -44,11 +45,11 @@ def parse_object(contents: bytes, source: str) -> dict[str, Any]:
 
 
 def value_of(found: dict[str, Any], name: str, kind: type, source: str) -> Any:
-    """A value of a JSON object, if it is there and of that kind.
+    """Returns a value of a JSON object, after checking that it exists and has the given kind.
 
     Args:
       found: the object.
-      name: the value's.
+      name: the value's name.
       kind: `str`, `int`, `float` (any number), `list` or `dict`.
       source: what the object is called in error messages.
 

@@ -1,7 +1,7 @@
 """The labels of a run's data, kept beside its predictions so that estimation needs no data set.
 
-They lie in `labels.npz`: `train_labels` and `test_labels` in index order, `class_names`,
-`dataset_fingerprint`, and, where they are known, the arrays that `Labels` names.
+They are in `labels.npz`: `train_labels` and `test_labels` in index order, `class_names`,
+`dataset_fingerprint`, and, if they are known, the other arrays that `Labels` names.
 """
 
 from __future__ import annotations
@@ -22,14 +22,15 @@ WITHOUT_CLASSES = ("all examples",)  # the one class of a task without classes
 
 @dataclass(frozen=True)
 class Labels:
-    """All that estimation needs of a data set.
+    """All that estimation needs to know about a data set.
 
     Attributes:
       train_labels: int64 `[num_train]` in index order.
       test_labels: int64 `[num_test]` in index order.
-      class_names: one name a class.
-      dataset_fingerprint: hash that records must carry; empty where unknown.
-      clean_train_labels: int64 `[num_train]`, the labels before noise was added; None if none was.
+      class_names: one name for each class.
+      dataset_fingerprint: hash that records must carry; empty if it is not known.
+      clean_train_labels: int64 `[num_train]`, the labels before noise was added; None without
+        noise.
       has_classes: False if the task has no classes: then all labels are 0, so that all examples are
         of one class, called `WITHOUT_CLASSES`.
       train_ids: str `[num_train]`, the user's own names of training examples; None if there are
@@ -52,7 +53,7 @@ class Labels:
     test_targets: np.ndarray | None = None
 
     def pairs_in_class(self) -> int:
-        """How many pairs of a training and a test example are of one class."""
+        """The number of pairs of a training and a test example of the same class."""
         counts = [
             np.bincount(labels, minlength=len(self.class_names))
             for labels in (self.train_labels, self.test_labels)
@@ -60,7 +61,7 @@ class Labels:
         return int(counts[0] @ counts[1])
 
     def to_npz(self) -> bytes:
-        """The contents of a `labels.npz`."""
+        """Returns the contents of a `labels.npz`."""
         known: dict[str, Any] = {}
         for name, kind in _OPTIONAL.items():
             if getattr(self, name) is not None:
@@ -83,8 +84,8 @@ class Labels:
         """Reads a `labels.npz`; all but `train_labels` and `test_labels` may be absent.
 
         Raises:
-          InputError: if it is no such file, has an array of another name or length, or its labels
-            are not those of classes 0, 1, …, or of one class where the task has none.
+          InputError: if it is no such file, has an array of another name or length, or if its
+            labels are not those of classes 0, 1, …, or not all 0 in a task without classes.
         """
         known = [field.name for field in fields(cls)]
         with NpzFile(contents, source) as arrays:
@@ -149,15 +150,15 @@ def _targets(arrays: NpzFile, name: str, count: int) -> np.ndarray:
 
 
 def class_numbers(values: np.ndarray, where: str) -> np.ndarray:
-    """Class numbers as int64.
+    """Checks class numbers, and returns them as int64.
 
     Args:
       values: integers of any type and shape.
       where: file and array, for the message.
 
     Raises:
-      InputError: naming the first that is negative, or too large for anything to be counted by
-        class.
+      InputError: naming the first number that is negative, or that is too large to count examples
+        by class.
     """
     wrong = (values < 0) | (values >= MOST_CLASSES)
     if wrong.any():

@@ -1,4 +1,4 @@
-"""Names, sizes and times of files, which show whether files changed without reading them."""
+"""Detects changes of files by their names, sizes and times, without reading them."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from pathlib import Path
 
 
 def listing_digest(path: Path) -> str:
-    """Hash of the name, size and time of change of a file, or of all files below a folder.
+    """Hashes the name, size and time of change of a file, or of all files below a folder.
 
-    Hidden files and folders do not count. Names are relative to the folder, so that a copy that
-    keeps times has the same hash. Links are followed, unless they lead back to a folder above. The
-    names of one folder are held at a time, and no file is opened.
+    Hidden files and folders do not count. Names are relative to the folder, so a copy that keeps
+    times has the same hash. Links are followed, unless they lead back to a folder above. Memory
+    holds the names of one folder at a time, and no file is opened.
 
     Args:
-      path: of a file or folder; one that is not there has a hash of its own.
+      path: a file or folder; if it does not exist, it has a hash of its own.
     """
     digest = hashlib.sha256()
     if path.is_dir():
@@ -34,7 +34,7 @@ _NAMES = "utf-8", "surrogateescape"
 def _below(
     folder: str, prefix: str, above: tuple[str, ...]
 ) -> Iterator[tuple[str, os.stat_result]]:
-    """Names and properties of the files below a folder, in order of their names."""
+    """Yields the names and properties of the files below a folder, in order of their names."""
     place = os.path.realpath(folder)
     if place in above:
         return

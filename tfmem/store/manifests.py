@@ -1,4 +1,4 @@
-"""Manifests: which files belong together, what is in each, and what they are made from.
+"""Manifests say which files belong together, what each contains, and from what they were made.
 
 A manifest is the JSON file `manifest.json` in the folder of its files:
 
@@ -8,7 +8,7 @@ A manifest is the JSON file `manifest.json` in the folder of its files:
       "files": {"pairs-00000-of-00001.tfrecord": {"size": 9216, "crc32c": "1f3a…", "records": 96}}
     }
 
-While a set is being published there is a part `publishing` beside these; see
+While a set is being published, the manifest also has a part `publishing`; see
 `tfmem.store.publishing`.
 """
 
@@ -24,13 +24,13 @@ from tfmem.store.records import parse_shard_name
 
 MANIFEST_NAME = "manifest.json"
 SCHEMA_VERSION = 1
-MOST_BYTES = 1 << 26  # of a manifest; that of 100,000 files has 12 MB
+MOST_BYTES = 1 << 26  # largest size of a manifest; 100,000 files take 12 MB
 
 
 class FileFacts(NamedTuple):
-    """Facts about a file: its bytes, their CRC-32C in hexadecimal, its records.
+    """Facts about a file: its size in bytes, its CRC-32C in hexadecimal, its number of records.
 
-    A file that is no TFRecord file, such as a table, counts as one without records.
+    A file that is no TFRecord file, such as a table, has 0 records.
     """
 
     size: int
@@ -43,8 +43,9 @@ class Manifest:
     """The files of a set.
 
     Attributes:
-      made_from: what sets that belong together have in common, such as the digest of predictions.
-      files: by name, all in one folder.
+      made_from: from what the set was made, such as the digest of predictions; the sets of one
+        estimation agree in this.
+      files: facts about the files by name; all files are in one folder.
     """
 
     made_from: Mapping[str, Any]
@@ -56,11 +57,11 @@ class Manifest:
 
     @property
     def kinds(self) -> set[str]:
-        """The kinds of files that there are."""
+        """The kinds of the files."""
         return {kind for name in self.files if (kind := _kind(name))}
 
     def count(self, kind: str) -> int:
-        """How many records of a kind there are."""
+        """The number of records of a kind."""
         return sum(self.files[name].records for name in self.names(kind))
 
     def to_json(self) -> dict[str, Any]:
@@ -76,11 +77,11 @@ class Publishing:
     It is valid once the manifest of the first of these folders says that this set is published.
 
     Attributes:
-      identity: of the set; no other has it.
-      work: the folder, in that of the manifest, where files are that have not been moved yet.
-      first: where the first folder is, relative to this one; `.` is this one.
-      others: where the others are, relative to the first; empty in their own manifests.
-      manifest: what will stay.
+      identity: a name that no other set has.
+      work: the folder, within that of the manifest, of files that have not been moved yet.
+      first: the path of the first folder, relative to this one; `.` is this one.
+      others: the paths of the other folders, relative to the first; empty in their own manifests.
+      manifest: the manifest that stays when all files have been moved.
     """
 
     identity: str
@@ -97,19 +98,19 @@ class Publishing:
 
 @dataclass(frozen=True)
 class State:
-    """All that the manifest of a folder says.
+    """The contents of the manifest in a folder.
 
     Attributes:
-      current: the files that are there under their names; None if it does not say: they are not of
-        a set that was published by a manifest.
-      publishing: a set whose files are being moved to their names.
+      current: the files that have their final names; None if they were not published by a
+        manifest.
+      publishing: a set whose files are being moved to their final names.
     """
 
     current: Manifest | None
     publishing: Publishing | None = None
 
     def to_bytes(self) -> bytes:
-        """The contents of the file; equal sets give equal bytes."""
+        """Returns the contents of the file; equal sets give equal bytes."""
         said: dict[str, Any] = {"schema_version": SCHEMA_VERSION}
         if self.current:
             said |= self.current.to_json()
@@ -122,7 +123,7 @@ def parse_state(contents: bytes, source: str) -> State:
     """Reads the contents of a manifest.
 
     Raises:
-      InputError: naming `source`, if it is no manifest, or one of a later version.
+      InputError: naming `source`, if it is no manifest, or was written by a later version.
     """
     try:
         said = json.loads(contents)

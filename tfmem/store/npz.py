@@ -1,8 +1,8 @@
-"""npz and npy files of plain arrays, written, and read without trusting them.
+"""Writes npz and npy files of plain arrays, and reads them without trusting them.
 
-Nothing is unpickled. No number in a file decides how much memory is taken before it has been
-compared with what the file holds, and whatever zipfile, zlib or numpy make of damage becomes one
-`InputError` that names file and array.
+Nothing is unpickled. Each size that a file states is compared with the contents of the file before
+memory is allocated. All errors of zipfile, zlib or numpy become one `InputError` that names file
+and array.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ PLAIN = "biufU"  # kinds of arrays: booleans, integers, floats, strings
 _WORDS = {"b": "booleans", "iu": "integers", "f": "floats", "c": "complex numbers", "U": "strings"}
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # bzip2 and LZMA unpack without a bound
 _ENCRYPTED = 1  # bit of a member's flags
-_HEADER = 1024  # bytes of a header, which numpy evaluates; 30 axes fit
+_HEADER = 1024  # most bytes of a header, because numpy evaluates it; 30 axes fit
 _BLOCK = 1 << 22
 _SURROGATES = (0xD800, 0xDFFF)
 _LAST_CHARACTER = 0x10FFFF
@@ -37,11 +37,11 @@ Shape = Sequence[int | str]
 
 
 class NpzFile:
-    """An npz file of which each array is read, and checked, when it is asked for.
+    """An npz file, whose arrays are read and checked one by one, on request.
 
     Attributes:
       source: what the file is called in error messages.
-      names: of its arrays, in the order of the file.
+      names: the names of its arrays, in the order of the file.
     """
 
     def __init__(
@@ -51,11 +51,12 @@ class NpzFile:
 
         Args:
           file: a path, or the contents.
-          source: what it is called in error messages; by default its path.
-          ratio: how many times its size it may unpack to, beyond 256 MiB.
+          source: what the file is called in error messages; by default its path.
+          ratio: how many times its size the file may unpack to, if that is more than 256 MiB.
 
         Raises:
-          InputError: if there is no file, it is no zip archive, or it says that it unpacks to more.
+          InputError: if the file does not exist, is no zip archive, or states that it unpacks to
+            more.
         """
         self.source = source or ("npz file" if isinstance(file, bytes) else os.fspath(file))
         self._file = _open(file, self.source)
@@ -89,12 +90,14 @@ class NpzFile:
         """Reads one array, which the caller may write to.
 
         Args:
-          name: what it is called.
-          kinds: letters of the numpy kinds that it may have.
-          shape: the length of each axis, or a word for one that may have any; None takes any shape.
+          name: the array's name.
+          kinds: letters of the numpy kinds that the array may have.
+          shape: the length of each axis, or a word for an axis of any length; None allows any
+            shape.
 
         Raises:
-          InputError: naming file and array, if it is missing, damaged, or of another kind or shape.
+          InputError: naming file and array, if the array is missing, damaged, or of another kind or
+            shape.
         """
         if name not in self._members:
             known = self.names if len(self.names) < 12 else [*self.names[:11], "…"]
@@ -126,7 +129,7 @@ def write_npz(file: IO[bytes], arrays: Mapping[str, Any], compressed: bool = Fal
     Args:
       file: open for writing.
       arrays: by name.
-      compressed: whether they are deflated.
+      compressed: whether to deflate the arrays.
 
     Raises:
       ValueError: if an array holds Python objects.
@@ -138,7 +141,7 @@ def write_npz(file: IO[bytes], arrays: Mapping[str, Any], compressed: bool = Fal
 
 
 def npz_bytes(arrays: Mapping[str, Any], compressed: bool = False) -> bytes:
-    """The contents of an npz file; see `write_npz`."""
+    """Returns the contents of an npz file; see `write_npz`."""
     file = io.BytesIO()
     write_npz(file, arrays, compressed)
     return file.getvalue()
@@ -165,7 +168,7 @@ def read_npy(
 
 @contextmanager
 def _refused(what: str) -> Iterator[None]:
-    """Whatever goes wrong within becomes an `InputError`: each library has errors of its own."""
+    """Turns every error in its block into an `InputError`: each library has errors of its own."""
     try:
         yield
     except InputError:
@@ -188,7 +191,7 @@ def _open(file: str | os.PathLike[str] | bytes, source: str) -> IO[bytes]:
 def _read_array(
     file: IO[bytes], size: int, kinds: str, expected: Shape | None, where: str
 ) -> np.ndarray:
-    """The array in an open npy file of `size` bytes."""
+    """Reads the array in an open npy file of `size` bytes."""
     version = np.lib.format.read_magic(file)
     if version not in _READ_HEADER:
         raise InputError(f"{where}: an npy header of an unknown version, {version}")
@@ -235,7 +238,7 @@ def _fits(shape: tuple[int, ...], expected: Shape | None) -> bool:
 
 
 def _check_characters(strings: np.ndarray, where: str) -> None:
-    """Refuses what Python cannot hold, or cannot write, as text."""
+    """Refuses codes that Python cannot hold as text, or cannot write."""
     codes = np.ascontiguousarray(strings).reshape(-1).view(np.uint32)
     low, high = _SURROGATES
     wrong = (codes > _LAST_CHARACTER) | ((codes >= low) & (codes <= high))

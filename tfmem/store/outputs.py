@@ -1,8 +1,8 @@
-"""Outputs of a step of a run, on this machine: all are replaced in one moment, or none.
+"""Replaces the outputs of a step of a run, on this machine: all of them in one moment, or none.
 
 A step writes to a folder of its own. When it is done, one rename makes that folder valid; only then
-do its outputs replace the earlier ones, one by one. Whoever reads in between finds each output
-where it is.
+do its outputs replace the earlier ones, one by one. Meanwhile readers look for each output in both
+places (see `current_place`).
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ _PLACES = "places.json"
 
 
 def unfinished_folder(folder: Path, step: str) -> Path:
-    """A folder for what a step makes, in the run's, which no other program has; it is made."""
+    """Makes a folder, within the run's, for the outputs of a step; no other program uses it."""
     made = folder / f"{_UNFINISHED}{step}-{new_owner()}"
     made.mkdir(parents=True)
     return made
 
 
 def publish_outputs(made: Path, folder: Path, places: Mapping[str, str]) -> None:
-    """Puts what a step has made in its places.
+    """Moves the outputs of a step to their places.
 
     Args:
-      made: the step's folder, within the run's and on the same file system; it is used up.
-      folder: the run's.
-      places: where each name in the step's folder is to be, relative to the run's.
+      made: the step's folder, within the run's and on the same file system; it is removed.
+      folder: the run's folder.
+      places: for each name in the step's folder, its place relative to the run's folder.
     """
     write_atomically(made / _PLACES, json.dumps(dict(places)).encode())
     finished = folder / f"{_FINISHED}{made.name.lstrip('.')}"
@@ -48,14 +48,14 @@ def publish_outputs(made: Path, folder: Path, places: Mapping[str, str]) -> None
 
 
 def settle_outputs(folder: Path) -> None:
-    """Puts in their places what a process that was killed had finished; removes what it had not."""
+    """Moves finished outputs of killed processes to their places, and removes unfinished ones."""
     _settle(folder, _FINISHED, _UNFINISHED)
     for place in (folder, *(path for path in folder.glob("[!.]*") if path.is_dir())):
         remove_leftovers(place)
 
 
 def settle_step(folder: Path, step: str) -> None:
-    """Does what `settle_outputs` does, for one step, in a folder that need not be a run's."""
+    """Does the same as `settle_outputs` for one step, in a folder that need not be a run's."""
     unfinished = f"{_UNFINISHED}{step}-"
     _settle(folder, f"{_FINISHED}{unfinished.lstrip('.')}", unfinished)
 
@@ -71,7 +71,7 @@ def _settle(folder: Path, finished_prefix: str, unfinished_prefix: str) -> None:
 
 
 def current_place(folder: Path, place: str) -> Path:
-    """Where an output is: in its place in a run's folder, or not yet there."""
+    """Returns where an output is now: in its place in a run's folder, or still in a step's."""
     for finished in sorted(folder.glob(f"{_FINISHED}*")):
         for name, final in _places(finished).items():
             if final == place and (finished / name).exists():
@@ -91,7 +91,7 @@ def _move(finished: Path, folder: Path) -> None:
 
 
 def _places(finished: Path) -> dict[str, str]:
-    """Where things are to be; nothing if the folder is being removed."""
+    """Reads the places of the outputs in a step's folder; none if the folder is being removed."""
     try:
         return read_object(finished / _PLACES)
     except InputError:

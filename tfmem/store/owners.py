@@ -1,8 +1,8 @@
-"""Which program something in a shared folder belongs to, and whether that program is gone.
+"""Identifies the programs that own files in a shared folder, and tells whether they are gone.
 
 An owner is a text such as `1f3a5c7e9b0d-4711-88123-9e107d9d372bb6826bd81d3542a419d6`: a machine (or
-container), the number of a process in it, when that process began, and a number drawn at random. No
-two are equal, although process numbers are used again and containers share them.
+container), the number of a process on it, when that process began, and a random number. No two
+owners are equal, although process numbers are used again and occur in several containers.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _DAY = 86_400  # seconds
 
 
 def new_owner() -> str:
-    """A name that nothing else has, of this process."""
+    """Returns a new owner for this process; no other owner is equal to it."""
     process = os.getpid()
     return f"{_machine()}-{process}-{_start(process)}-{uuid.uuid4().hex}"
 
@@ -30,7 +30,8 @@ def new_owner() -> str:
 def is_gone(owner: str) -> bool:
     """Whether an owner is a process of this machine that has ended.
 
-    Of other machines, and of what no version of this program has written, that is not known.
+    It is False for owners on other machines, and for texts that are no owners, because nothing is
+    known about these.
     """
     if not is_owner(owner):
         return False
@@ -41,24 +42,24 @@ def is_gone(owner: str) -> bool:
 
 
 def is_abandoned(owner: str, changed: float) -> bool:
-    """Whether nobody will finish what an owner began.
+    """Whether nobody will finish a file or folder that an owner began.
 
-    That is so if the owner is gone, or if nothing was changed for a day.
+    That is the case if the owner is gone, or if nothing was changed for a day.
 
     Args:
-      owner: whose it is.
+      owner: the owner of the file or folder.
       changed: when it was last changed, in seconds since 1970.
     """
     return is_gone(owner) or time.time() - changed > _DAY
 
 
 def is_owner(text: str) -> bool:
-    """Whether a text is an owner's, of whatever machine."""
+    """Whether a text is an owner, on any machine."""
     return re.fullmatch(OWNER, text) is not None
 
 
 def process_number(owner: str) -> str:
-    """The number of an owner's process, for people; empty if it is not known."""
+    """The number of an owner's process, for messages; empty if it is not known."""
     return owner.split("-")[1] if is_owner(owner) else ""
 
 
@@ -67,13 +68,13 @@ def _is_alive(process: int) -> bool:
         os.kill(process, 0)
     except (ProcessLookupError, OverflowError):
         return False
-    except OSError:  # it is another user's
+    except OSError:  # the process is another user's
         return True
     return True
 
 
 def _start(process: int) -> int:
-    """When a process began, in ticks since its machine did; 0 where that cannot be known."""
+    """When a process began, in ticks since its machine was started; 0 if that is not known."""
     try:
         known = Path(f"/proc/{process}/stat").read_text(encoding="ascii", errors="replace")
         return int(known.rpartition(")")[2].split()[19])  # field 22; the second ends with `)`
@@ -83,7 +84,7 @@ def _start(process: int) -> int:
 
 @functools.cache
 def _machine() -> str:
-    """An identifier of this machine or container, within which process numbers are unique."""
+    """Identifies this machine or container, within which process numbers are unique."""
     known = platform.node()
     with contextlib.suppress(OSError):  # only Linux has these
         boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii")

@@ -17,12 +17,12 @@ class Pairs:
       label: int64, the class of the training example.
       test_label: int64, the class of the test example.
       memorization: float64, of the training example.
-      influence: float64, of the training on the test example.
+      influence: float64, of the training example on the test example.
       stderr: float64, standard error of the influence.
       ci_low: float64, lower end of the 95% interval of the influence.
       ci_high: float64, upper end.
-      p_value: float64, exact probability of such an influence if there is none; records hold it as
-        float32, which is 0 below 1e-45.
+      p_value: float64, exact probability of at least this estimate if there is no influence;
+        records hold it as float32, which is 0 below 1e-45.
       log10_p_value: float64, its decimal logarithm.
       q_value: float64, the false discovery rate at which the pair would be selected.
     """
@@ -43,13 +43,13 @@ class Pairs:
 
 @dataclass(frozen=True)
 class ModelInfluence:
-    """What some training examples do to a block of test examples, by one model.
+    """The influence of some training examples on a block of test examples, in one model.
 
     Attributes:
       test_index: int64 `[tests]`.
-      correct: bool `[tests]`, whether the model is right on them.
-      influence: float64 `[train, tests]`, to first order how much less the model would believe in
-        the label of a test example, had the training example been left out; NaN where that is not
+      correct: bool `[tests]`, whether the model predicts each of them correctly.
+      influence: float64 `[train, tests]`, by how much the probability of the test example's label
+        would fall, to first order, if the training example had been left out; NaN if it is not
         known.
     """
 
@@ -60,7 +60,7 @@ class ModelInfluence:
 
 @dataclass(frozen=True)
 class PairStatistics:
-    """What the paper reports of a selection (Sec. 3 and App. C).
+    """The statistics that the paper reports of selected pairs (Sec. 3 and App. C).
 
     Attributes:
       pairs: number of pairs.

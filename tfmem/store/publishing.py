@@ -1,10 +1,10 @@
-"""Sets of files that are there as a whole or not at all, in folders and in buckets.
+"""Publishes sets of files as a whole or not at all, in folders and in buckets.
 
-No file system replaces several files at once. So the files of a set are written to a folder of
-their own first, and one write makes them valid: that of the manifest of the set's first folder.
-Only then are the files moved to their names, one by one. Whoever reads in between finds each file
-where it is, and whoever publishes next moves what a killed process has left; before that one write,
-readers find the older set, of which no file has been touched.
+No file system replaces several files at once. So the files of a set are first written to a folder
+of their own, and one write makes all of them valid: that of the manifest in the set's first folder.
+Before this write, readers find the older set, none of whose files has been touched. After it, the
+files are moved to their names, one by one, and readers find each file where it is at the moment. If
+the process is killed, the next one that publishes moves the remaining files.
 """
 
 from __future__ import annotations
@@ -33,8 +33,9 @@ class Member:
 
     Attributes:
       folder: where the files are to be.
-      work: the name of the folder in it where they are now; no other set has one of this name.
-      manifest: which files.
+      work: the name of the folder within `folder` where the files are now; no other set has a
+        folder of this name.
+      manifest: the facts about the files.
     """
 
     folder: str
@@ -46,10 +47,11 @@ def publish(members: Sequence[Member]) -> None:
     """Makes the files of a set valid, all in one moment, and moves them to their names.
 
     Args:
-      members: a folder each, all on one file system.
+      members: the parts of the set, all on one file system.
 
     Raises:
-      InputError: if something cannot be written; the set is then valid as a whole or not at all.
+      InputError: if something cannot be written; even then the set is valid as a whole or not at
+        all.
     """
     folders = [open_folder(member.folder) for member in members]
     for folder in folders:
@@ -71,7 +73,7 @@ def publish(members: Sequence[Member]) -> None:
 
 
 def settle(folder: Folder) -> None:
-    """Moves the files of a set that became valid to their names, in all of its folders."""
+    """Moves the files of a valid set to their final names, in all folders of the set."""
     state = _state(folder)
     made = state.publishing
     if not made or not _is_valid(folder, made):
@@ -90,15 +92,19 @@ def settle(folder: Folder) -> None:
 
 
 def is_needed(folder: str | os.PathLike[str], work: str) -> bool:
-    """Whether files of a valid set are still in a folder that they were written to."""
+    """Whether files of a valid set are still in the folder `work`, to which they were written."""
     return valid_manifest(open_folder(folder))[1] == work
 
 
 def valid_manifest(folder: Folder) -> tuple[Manifest | None, str]:
-    """The valid manifest of a folder, None without one, and where in it files may still be.
+    """Reads the valid manifest of a folder.
+
+    Returns:
+      The manifest, or None without one; and the name of the folder within `folder` where files may
+      still be, or an empty text.
 
     Raises:
-      InputError: if it is damaged.
+      InputError: if the manifest is damaged.
     """
     state = _state(folder)
     made = state.publishing

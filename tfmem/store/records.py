@@ -1,8 +1,8 @@
-"""TFRecord files of `tf.train.Example`, read and written without TensorFlow.
+"""Reads and writes TFRecord files of `tf.train.Example` without TensorFlow.
 
-Beam workers read and write these files; importing TensorFlow there would cost seconds a process.
-The message is the public schema of `tensorflow/core/example/example.proto`, declared here under a
-name of its own so that it can live beside TensorFlow's; the framing is that of the TFRecord
+Beam workers read and write these files; importing TensorFlow would cost each process seconds. The
+message has the public schema of `tensorflow/core/example/example.proto`. It is declared here under
+a name of its own, because a process may also load TensorFlow's. The framing is that of the TFRecord
 documentation: length, masked CRC-32C of the length, payload, masked CRC-32C of the payload.
 """
 
@@ -20,8 +20,8 @@ from google.protobuf.message import DecodeError
 
 from tfmem.messages.errors import InputError
 
-_CHUNK = 1 << 24  # bytes asked for at once, so that a forged length allocates nothing
-_LONGEST = (1 << 31) - 1  # bytes of a protocol buffer
+_CHUNK = 1 << 24  # bytes to read at once, so that a forged length allocates no more
+_LONGEST = (1 << 31) - 1  # most bytes of a protocol buffer
 
 
 def _declare_example() -> Any:
@@ -81,8 +81,8 @@ def encode_example(
     """Serializes one `tf.train.Example`; equal features give equal bytes.
 
     Args:
-      features: `bytes` become a bytes list of one, lists of them one of many; integers and floats
-        (Python's or numpy's, single or one-dimensional) become int64 and float32 lists.
+      features: `bytes` become a bytes list of length one, lists of `bytes` a longer one; integers
+        and floats (Python's or numpy's, single or one-dimensional) become int64 and float32 lists.
     """
     example = _Example()
     slots = example.features.feature
@@ -98,14 +98,14 @@ def encode_example(
         else:
             numbers = slots[name].float_list
             numbers.value.extend(values.astype(np.float32).tolist())
-        numbers.SetInParent()  # so that an empty list is there, with its kind
+        numbers.SetInParent()  # so that an empty list is written too, with its kind
     return example.SerializeToString(deterministic=True)
 
 
 def decode_example(payload: bytes, source: str) -> dict[str, Any]:
-    """Reads one `tf.train.Example` into bytes, lists of them, int64 and float32 arrays.
+    """Reads one `tf.train.Example` into `bytes`, lists of `bytes`, int64 and float32 arrays.
 
-    A bytes list of one is given as `bytes`.
+    A bytes list of length one is returned as `bytes`.
 
     Raises:
       InputError: naming `source`, if the payload is no `tf.train.Example`.
@@ -128,11 +128,11 @@ def decode_example(payload: bytes, source: str) -> dict[str, Any]:
 
 
 def feature(features: Mapping[str, Any], name: str, kind: type, source: str) -> Any:
-    """The feature of that name, if it is there and of that kind.
+    """Returns a feature, after checking that it exists and has the given kind.
 
     Args:
       features: as `decode_example` returns them.
-      name: which feature.
+      name: the name of the feature.
       kind: `bytes`, `int` or `float` (a single value), or `np.ndarray` (a list of numbers).
       source: file and record, for the message.
 
@@ -149,23 +149,23 @@ def feature(features: Mapping[str, Any], name: str, kind: type, source: str) -> 
 
 
 def shard_name(kind: str, shard: int, shards: int) -> str:
-    """`KIND-SSSSS-of-NNNNN.tfrecord`."""
+    """Returns the name `KIND-SSSSS-of-NNNNN.tfrecord` of a shard."""
     return f"{kind}-{shard:05d}-of-{shards:05d}.tfrecord"
 
 
 def parse_shard_name(name: str) -> tuple[str, int, int] | None:
-    """The inverse of `shard_name`; None for other names."""
+    """Parses what `shard_name` returns: kind, shard and number of shards; None for other names."""
     match = re.fullmatch(r"(\w+)-(\d{5,})-of-(\d{5,})\.tfrecord", name)
     return (match[1], int(match[2]), int(match[3])) if match else None
 
 
 def framed_size(payload: bytes) -> int:
-    """How many bytes of a TFRecord file a payload takes."""
+    """The number of bytes that a payload takes in a TFRecord file."""
     return len(payload) + 16
 
 
 def write_records(file: BinaryIO, payloads: Iterable[bytes]) -> int:
-    """Writes payloads with TFRecord framing; returns how many."""
+    """Writes payloads with TFRecord framing; returns their number."""
     count = 0
     heads: dict[int, bytes] = {}  # many records have the same length
     for payload in payloads:
@@ -179,15 +179,16 @@ def write_records(file: BinaryIO, payloads: Iterable[bytes]) -> int:
 
 
 def read_records(file: BinaryIO, name: str) -> Iterator[tuple[bytes, str]]:
-    """Yields the payloads of a TFRecord file, each with a name for it: the file's and its number.
+    """Yields the payloads of a TFRecord file, each with a name that holds the file and its number.
 
     Args:
       file: open for reading, at the start of a record.
       name: what the file is called in error messages.
 
     Raises:
-      InputError: naming file and record, if the file is cut short or a checksum does not fit. (A
-        file that ends between two records is a whole one: the framing does not tell how many.)
+      InputError: naming file and record, if a record is cut short or a checksum does not fit. (A
+        file that was cut between two records is not detected: the framing holds no number of
+        records.)
     """
     record = 0
     while head := file.read(12):

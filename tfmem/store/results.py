@@ -1,4 +1,4 @@
-"""Estimates as they lie on disk, read back as pandas tables, and how they were made."""
+"""Reads estimates from disk as pandas tables, and how they were made."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from tfmem.store.sets import read_file, read_set
 from tfmem.store.tables import decode_rows
 from tfmem.store.validity import RecordColumns, check_memorization, check_pairs, check_selection
 
-SUMMARY_NAME = "self_influence.json"  # beside records of self-influence
-RULE_NAME = "selection.json"  # beside records of pairs of one model
-SUBSAMPLED = b"subsampled"  # the estimator of records that name none
+SUMMARY_NAME = "self_influence.json"  # is beside records of self-influence
+RULE_NAME = "selection.json"  # is beside records of pairs that one model selects
+SUBSAMPLED = b"subsampled"  # the estimator of records that name no estimator
 _MEMORIZATION = {
     **dict.fromkeys(("index", "label", "n_in", "n_out"), np.int64),
     **dict.fromkeys(
@@ -38,18 +38,20 @@ _LOG10_P = "log10_p_value"
 
 
 def read_memorization(folder: str | os.PathLike[str]) -> pd.DataFrame:
-    """Memorization records, whichever estimator wrote them.
+    """Reads memorization records, whichever estimator wrote them.
 
     Args:
       folder: `memorization` of a run, or for example its `self_influence/fast`.
 
     Returns:
-      One row a training example, by `index`: `label`, `n_in`, `n_out`, `memorization`, `stderr`,
-      `ci_low`, `ci_high`, `accuracy_in`, `accuracy_out`; what an estimator does not give is NaN, or
-      0 of counts. `attrs["estimator"]` names it: `subsampled` where records do not.
+      One row for each training example, by `index`: `label`, `n_in`, `n_out`, `memorization`,
+      `stderr`, `ci_low`, `ci_high`, `accuracy_in`, `accuracy_out`. Values that an estimator does
+      not give are NaN, and counts 0. `attrs["estimator"]` names the estimator, which is
+      `subsampled` if records name none.
 
     Raises:
-      InputError: if there are no records, one lacks a feature or cannot be, or one is missing.
+      InputError: if there are no records, if a record lacks a feature or has an impossible value,
+        or if the record of an example is missing.
     """
     return _memorization(folder, _MEMORIZATION)
 
@@ -63,7 +65,7 @@ def _memorization(folder: str | os.PathLike[str], columns: Mapping[str, Any]) ->
 
 
 def _estimator(folder: str | os.PathLike[str]) -> bytes:
-    """Which estimator the first record of memorization names."""
+    """Reads the name of the estimator from the first record of memorization."""
     for payload, source in read_set(folder, "memorization"):
         features = {"estimator": SUBSAMPLED, **decode_example(payload, source)}
         name: bytes = feature(features, "estimator", bytes, source)
@@ -72,60 +74,61 @@ def _estimator(folder: str | os.PathLike[str]) -> bytes:
 
 
 def check_labels(table: pd.DataFrame, labels: np.ndarray, folder: Path, name: str) -> None:
-    """Whether memorization records are of a data set.
+    """Checks that memorization records belong to a data set.
 
     Args:
-      table: of `read_memorization`.
+      table: as `read_memorization` returns it.
       labels: int64 `[num_train]`, the training labels of the data set.
       folder: where the records are.
       name: what the data set is called.
 
     Raises:
-      InputError: if they are not of all its training examples, in index order.
+      InputError: if the records do not have all its training examples with their labels.
     """
     if table.index.tolist() != [*range(len(labels))] or table["label"].tolist() != labels.tolist():
         raise InputError(f"{folder}: made with other data than {name}")
 
 
 def read_self_influence(folder: str | os.PathLike[str]) -> pd.DataFrame:
-    """Memorization records of one model.
+    """Reads memorization records that were estimated from one model.
 
     Args:
       folder: for example `self_influence/fast` of a run.
 
     Returns:
-      What `read_memorization` returns, with `label_probability`, what the model gives the label,
-      and `residual`, how far the solver has come.
+      The table of `read_memorization`, with two more columns: `label_probability`, the probability
+      that the model gives the label, and `residual`, that of the solver.
 
     Raises:
-      InputError: if there are no records, one lacks a feature or cannot be, or one is missing.
+      InputError: if there are no records, if a record lacks a feature or has an impossible value,
+        or if the record of an example is missing.
     """
     more = dict.fromkeys(("label_probability", "residual"), np.float32)
     return _memorization(folder, _MEMORIZATION | more)
 
 
 def read_pairs(folder: str | os.PathLike[str]) -> pd.DataFrame:
-    """Records of selected pairs, whichever estimator they are from.
+    """Reads records of selected pairs, whichever estimator wrote them.
 
     Args:
       folder: `pairs` of a run, or its `self_influence/pairs`.
 
     Returns:
-      One row a pair, most influential first: `train_index`, `test_index`, `label`, `test_label`,
-      `memorization`, `influence`, `stderr`, `ci_low`, `ci_high`, `p_value`, its decimal logarithm
-      `log10_p_value` (p-values below 1e-45 are 0 as float32), `q_value`; what an
-      estimator does not give is NaN.
+      One row for each pair, most influential first: `train_index`, `test_index`, `label`,
+      `test_label`, `memorization`, `influence`, `stderr`, `ci_low`, `ci_high`, `p_value`, its
+      decimal logarithm `log10_p_value` (p-values below 1e-45 are 0 as float32), `q_value`. Values
+      that an estimator does not give are NaN.
 
     Raises:
-      InputError: if there are no records, one lacks a feature or cannot be, or if there are more or
-        fewer than the record of their selection says.
+      InputError: if there are no records, if a record lacks a feature or has an impossible value,
+        or if the number of records is not the one that the record of their selection says.
     """
     of_one_model = os.path.exists(os.path.join(folder, RULE_NAME))
     check = functools.partial(check_pairs, subsampled=not of_one_model)
     first = next((decode_example(*each) for each in read_set(folder, "pairs")), {})
     known = {_LOG10_P: np.float32} if _LOG10_P in first else {}
     table = _table(folder, "pairs", _PAIRS | known, check)
-    if not known:  # of earlier versions
+    if not known:  # records of earlier versions
         with np.errstate(divide="ignore"):
             table.insert(list(table.columns).index("q_value"), _LOG10_P, np.log10(table["p_value"]))
     expected = read_selection(folder)["pairs"]
@@ -138,10 +141,10 @@ def read_pairs(folder: str | os.PathLike[str]) -> pd.DataFrame:
 
 
 def read_selection(folder: str | os.PathLike[str]) -> dict[str, float]:
-    """Counts of the selection in a folder: `pairs`, `tested`, `expected_by_chance`.
+    """Reads the counts of the selection in a folder: `pairs`, `tested`, `expected_by_chance`.
 
     Raises:
-      InputError: if that is not there, or cannot be.
+      InputError: if there is no such record, or it has impossible values.
     """
     columns = {"pairs": np.int64, "tested": np.int64, "expected_by_chance": np.float32}
     check = functools.partial(check_selection, folder=os.fspath(folder))
@@ -150,34 +153,34 @@ def read_selection(folder: str | os.PathLike[str]) -> dict[str, float]:
 
 
 def read_summary(folder: Path) -> dict[str, Any]:
-    """How the self-influence in a folder was obtained.
+    """Reads the summary of how the self-influence in a folder was computed.
 
     Raises:
-      InputError: if that is not there, or is damaged.
+      InputError: if there is no summary, or it is damaged.
     """
     return parse_object(read_file(folder, SUMMARY_NAME), str(folder / SUMMARY_NAME))
 
 
 def read_identity(folder: Path) -> dict[str, Any]:
-    """The summary of the self-influence in a folder, without the times that it took.
+    """Reads the summary of the self-influence in a folder, without times.
 
     Raises:
-      InputError: if it is not there.
+      InputError: if there is no summary, or it is damaged.
     """
     return {name: value for name, value in read_summary(folder).items() if "seconds" not in name}
 
 
 def estimator_of(folder: Path) -> str:
-    """Which estimator the records in a folder are from, in a sentence, and how it went.
+    """Says in a sentence which estimator wrote the records in a folder, and how it converged.
 
     Raises:
-      InputError: if there are no records, or no summary beside those of self-influence; naming
-        what the summary lacks.
+      InputError: if there are no records, or if the summary of self-influence does not exist or
+        lacks a value.
     """
     name = _estimator(folder)
     if name == SUBSAMPLED:
         return "Memorization is that of the subsampled estimator."
-    # Earlier versions counted negative ones as not converged.
+    # Earlier versions counted negative values as not converged.
     summary, source = {"negative": 0, **read_summary(folder)}, str(folder / SUMMARY_NAME)
     said = functools.partial(value_of, summary, source=source)
     count = said("negative", int)

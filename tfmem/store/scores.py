@@ -1,6 +1,6 @@
-"""Scores of examples, as records hold them: a float32 for each example, and the score's name.
+"""Scores of examples in the form that records hold: a float32 for each example, and a name.
 
-A score says how well a model does on one example, in whatever unit; more is always better.
+A score says how well a model does on one example, in any unit; a higher score is always better.
 """
 
 from __future__ import annotations
@@ -13,18 +13,18 @@ _LONGEST_NAME = 100
 
 
 def scores_to_bytes(scores: np.ndarray) -> bytes:
-    """Scores `[count]` as records hold them: float32, little-endian."""
+    """Encodes scores `[count]` as records hold them: float32, little-endian."""
     with np.errstate(over="ignore"):  # infinity is refused when the record is written
         return np.asarray(scores).astype("<f4").tobytes()
 
 
 def scores_from_bytes(values: bytes) -> np.ndarray:
-    """The scores in a record, float32 `[count]`."""
+    """Decodes the scores in a record, float32 `[count]`."""
     return np.frombuffer(values, "<f4").astype(np.float32, copy=False)
 
 
 def check_finite(values: bytes, where: str) -> None:
-    """Refuses scores that are no numbers.
+    """Refuses scores that are NaN or infinite.
 
     Args:
       values: float32, little-endian.
@@ -43,10 +43,10 @@ def check_finite(values: bytes, where: str) -> None:
 
 
 def check_name(name: bytes, where: str) -> str:
-    """The name of a score as text.
+    """Returns the name of a score as text.
 
     Raises:
-      InputError: if it is empty, longer than 100 characters, or not printable.
+      InputError: if the name is empty, longer than 100 characters, or not printable.
     """
     text = name.decode(errors="replace")
     if not text or len(text) > _LONGEST_NAME or not text.isprintable() or "\ufffd" in text:

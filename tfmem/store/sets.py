@@ -1,7 +1,7 @@
-"""Reads sets of files as they were published (see `tfmem.store.publishing`), and nothing else.
+"""Reads only files that were published as a set (see `tfmem.store.publishing`).
 
-Folders without a manifest, as older versions left them, are read by the names of their files, which
-say how many there must be.
+Folders of older versions have no manifest. Their files are read by name; the names say how many
+files there must be.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ _AGAIN = "make it again, with `tfmem run` or `tfmem estimate`"
 
 
 def write_counted(file: BinaryIO, payloads: Iterable[bytes]) -> FileFacts:
-    """Writes payloads with TFRecord framing; returns what is to be noted of the file."""
+    """Writes payloads with TFRecord framing; returns the facts about the file for a manifest."""
     counted = _Counted(file)
     records = write_records(counted, payloads)  # type: ignore[arg-type]
     return FileFacts(counted.size, counted.crc32c, records)
 
 
 def read_manifest(folder: str | os.PathLike[str]) -> Manifest | None:
-    """The manifest of the files that are valid in a folder; None if there is none.
+    """Reads the manifest of the valid files in a folder; None if there is none.
 
     Raises:
-      InputError: if it is damaged.
+      InputError: if the manifest is damaged.
     """
     return valid_manifest(open_folder(folder))[0]
 
@@ -45,10 +45,10 @@ class Found:
     """A file of a set.
 
     Attributes:
-      folder: whose file it is.
-      name: its name there.
-      facts: what the manifest says of it; None where there is no manifest.
-      work: the folder in that folder where it is, or was, before it is moved to its name.
+      folder: the folder of the set.
+      name: the final name of the file in that folder.
+      facts: what the manifest says about the file; None without a manifest.
+      work: the folder, within `folder`, where the file is until it is moved to its final name.
     """
 
     folder: str
@@ -62,29 +62,29 @@ class Found:
         return open_folder(self.folder).path(self.name)
 
     def open(self) -> BinaryIO:
-        """The file, opened for reading."""
+        """Opens the file for reading."""
         return self._reached(open_folder(self.folder).open)
 
     def size(self) -> int:
-        """Its length in bytes."""
+        """The size of the file in bytes."""
         return self._reached(open_folder(self.folder).size)
 
     def _reached(self, call: Callable[[str], Result]) -> Result:
         if self.work:
-            with contextlib.suppress(FileNotFoundError):  # it has been moved
+            with contextlib.suppress(FileNotFoundError):  # the file has been moved
                 return call(f"{self.work}/{self.name}")
         return call(self.name)
 
 
 def find_files(folder: str | os.PathLike[str], kind: str) -> list[Found]:
-    """The files of a kind that are valid in a folder, in order; none if none are.
+    """Finds the valid files of a kind in a folder, in order.
 
     Args:
       folder: on this machine, or in a bucket.
-      kind: first part of their names.
+      kind: first part of the files' names.
 
     Raises:
-      InputError: naming the file, if one is missing or has another size than the manifest says.
+      InputError: naming the file, if a file is missing or has another size than the manifest says.
     """
     place = open_folder(folder)
     manifest, work = valid_manifest(place)
@@ -111,11 +111,11 @@ def find_files(folder: str | os.PathLike[str], kind: str) -> list[Found]:
 
 
 def read_set(folder: str | os.PathLike[str], kind: str) -> Iterator[tuple[bytes, str]]:
-    """Yields the records of a kind that are valid in a folder, each with what errors call it.
+    """Yields the valid records of a kind in a folder, each with what errors call it.
 
     Raises:
-      InputError: if there are none, if a file is missing, damaged, or not the one that the manifest
-        names.
+      InputError: if there are no records, or if a file is missing, damaged, or not the one that the
+        manifest names.
     """
     files = find_files(folder, kind)
     if not files:
@@ -126,7 +126,7 @@ def read_set(folder: str | os.PathLike[str], kind: str) -> Iterator[tuple[bytes,
 
 
 def read_file(folder: str | os.PathLike[str], name: str) -> bytes:
-    """The contents of one file: that of the valid set if it is of one, else the one of this name.
+    """Reads the contents of one file: that of the valid set if the set has one of this name.
 
     Raises:
       InputError: naming the file, if it cannot be read, or is not the one that the manifest names.
@@ -150,10 +150,10 @@ def read_file(folder: str | os.PathLike[str], name: str) -> bytes:
 
 
 def read_counted(opened: BinaryIO, file: Found) -> Iterator[tuple[bytes, str]]:
-    """Yields the records of an open file, and checks at its end that it is what it should be.
+    """Yields the records of an open file, and at its end compares the file with its manifest.
 
     Raises:
-      InputError: naming file and record.
+      InputError: naming file and record, if the file is damaged or not the one in the manifest.
     """
     if file.facts is None:
         yield from read_records(opened, file.path)
@@ -171,11 +171,11 @@ def read_counted(opened: BinaryIO, file: Found) -> Iterator[tuple[bytes, str]]:
 
 
 def check_complete(paths: Sequence[str], remedy: str) -> None:
-    """Checks that of files called `KIND-SSSSS-of-NNNNN.tfrecord` none is missing.
+    """Checks that no file of a set of files `KIND-SSSSS-of-NNNNN.tfrecord` is missing.
 
     Args:
-      paths: of all files that there are.
-      remedy: what to do, for the message.
+      paths: the paths of all files that exist.
+      remedy: what the user should do, for the message.
 
     Raises:
       InputError: naming the first that is missing.
@@ -198,14 +198,15 @@ def check_complete(paths: Sequence[str], remedy: str) -> None:
 def check_together(
     one: tuple[str, Mapping[str, Any]], other: tuple[str, Mapping[str, Any]]
 ) -> None:
-    """Checks that two sets are of one estimation.
+    """Checks that two sets were made by the same estimation.
 
     Args:
-      one: what a set is called, and what it is made from.
-      other: likewise.
+      one: the name of a set, and from what it was made.
+      other: name and origin of the other set.
 
     Raises:
-      InputError: naming both, if they are made from different things.
+      InputError: naming both sets, if they were made from different predictions or by different
+        statistics.
     """
     (name, made), (beside, known) = one, other
     for key in ("predictions", "statistic"):
@@ -221,7 +222,7 @@ def _told(facts: FileFacts) -> str:
 
 
 class _Counted:
-    """Counts what is read from, or written to, a file."""
+    """Counts the bytes that are read from, or written to, a file, and computes their checksum."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file

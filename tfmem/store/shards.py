@@ -1,7 +1,7 @@
-"""Shards of predictions: files `predictions-SSSSS-of-NNNNN.tfrecord`, a record a trial.
+"""Shards of predictions: files `predictions-SSSSS-of-NNNNN.tfrecord` with a record for each trial.
 
-A shard is there under its name when it is complete. How many there must be stands in the names of
-all of them; while a run is given more trials, shards of the old number are there beside new ones.
+A shard has its name only when it is complete. The name says how many shards there must be. While
+trials are added to a run, shards of the old number exist beside new ones.
 """
 
 from __future__ import annotations
@@ -20,23 +20,24 @@ _KIND = "predictions"
 
 
 def predictions_name(shard: int, count: int) -> str:
-    """The name of a shard, one of `count`."""
+    """Returns the name of one of `count` shards."""
     return shard_name(_KIND, shard, count)
 
 
 def parse_predictions_name(name: str) -> int | None:
-    """The number of the shard that has a name; None if it is no name of a shard of predictions."""
+    """Parses the number of a shard of predictions from its name; None for other names."""
     parsed = parse_shard_name(name)
     return parsed[1] if parsed and parsed[0] == _KIND else None
 
 
 def found_shards(folder: Folder) -> dict[int, str]:
-    """Names of the shards that are in a folder, perhaps from when there were to be fewer.
+    """Finds the names of the shards in a folder, by their numbers.
 
-    If a shard is there from both times, the name is that of the larger file.
+    If trials were added to the run, a shard may exist under two names, whose numbers of shards
+    differ. Then the name is that of the larger file.
 
     Raises:
-      FileNotFoundError: if another program renames one at this moment.
+      FileNotFoundError: if another program renames a shard at this moment.
     """
     found: dict[int, str] = {}
     for name in folder.names():
@@ -50,7 +51,7 @@ def found_shards(folder: Folder) -> dict[int, str]:
 
 
 def shards_in(folder: Path) -> list[str]:
-    """The prediction shards of a folder, in order."""
+    """Lists the paths of the prediction shards in a folder, in order."""
     return [str(path) for path in sorted(folder.glob(f"{_KIND}-*.tfrecord"))]
 
 

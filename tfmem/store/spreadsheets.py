@@ -1,10 +1,10 @@
-"""Tables as CSV that spreadsheets open and do not execute.
+"""Writes tables as CSV in which spreadsheets execute nothing, and reads them.
 
 A spreadsheet takes a cell that begins with `=`, `+`, `-`, `@`, a tab or a carriage return for a
 formula, which may fetch addresses and start programs (OWASP, "CSV Injection"). Such a text gets an
-apostrophe in front, which spreadsheets hide; a text that begins with apostrophes and then one of
-these gets one more, so that `restored` gives back what was written. Numbers, and texts that are
-numbers, stay as they are.
+apostrophe in front, which spreadsheets hide. A text that begins with apostrophes followed by one of
+these characters gets one more apostrophe, so that `restored` returns the original text. Numbers,
+and texts that are numbers, stay as they are.
 """
 
 from __future__ import annotations
@@ -22,33 +22,33 @@ _NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]*)?([eE][+-]?[0-9]+)?")
 
 
 def harmless(text: str) -> str:
-    """A text that no spreadsheet takes for a formula.
+    """Changes a text so that no spreadsheet takes it for a formula.
 
     Args:
       text: any text.
 
     Returns:
-      The text, with an apostrophe in front where it would be taken for one.
+      The text, with an apostrophe in front if a spreadsheet would take it for a formula.
     """
     return f"'{text}" if _FORMULA.match(text) and not _NUMBER.fullmatch(text) else text
 
 
 def restored(text: str) -> str:
-    """The text that `harmless` made this of.
+    """Returns the text from which `harmless` made this one.
 
     Args:
-      text: what it returned.
+      text: a result of `harmless`.
     """
     return text[1:] if text[:1] == "'" and _FORMULA.match(text) else text
 
 
 def to_csv(table: pd.DataFrame, float_format: str | None = None, header: bool = True) -> bytes:
-    """A table as CSV in UTF-8, without its index; NaN is an empty field.
+    """Writes a table as CSV in UTF-8, without its index; NaN becomes an empty field.
 
     Args:
-      table: its texts, and the names of its columns, become `harmless`.
-      float_format: of the numbers, such as `%.6g`; None writes all their digits.
-      header: whether the first line has the names of the columns.
+      table: the table; its texts and the names of its columns are made `harmless`.
+      float_format: format of the numbers, such as `%.6g`; None writes all their digits.
+      header: whether the first line holds the names of the columns.
     """
     made = table.copy(deep=False)
     for name in made.columns[[not pd.api.types.is_numeric_dtype(kind) for kind in made.dtypes]]:
@@ -61,14 +61,15 @@ def to_csv(table: pd.DataFrame, float_format: str | None = None, header: bool = 
 
 
 def read_csv(path: str | os.PathLike[str], numbers: Sequence[str] = ()) -> pd.DataFrame:
-    """The table that `to_csv` wrote; `None` and `NA` are texts like others.
+    """Reads a table that `to_csv` wrote; `None` and `NA` are ordinary texts.
 
     Args:
       path: the file.
-      numbers: columns that must be there, and hold numbers or nothing.
+      numbers: columns that must exist and hold only numbers and empty fields.
 
     Raises:
-      InputError: naming the file, if it cannot be read or is no table; or the column.
+      InputError: naming the file, if it cannot be read or is no table; and the column, if it is
+        missing or holds texts.
     """
     try:
         table = pd.read_csv(path, keep_default_na=False, na_values=[""])

@@ -1,7 +1,7 @@
-"""Many records of the same features at once.
+"""Encodes and decodes many records of the same features at once.
 
-A record of single numbers is the same bytes as its neighbours but for the numbers themselves, so a
-table is encoded and decoded by columns, many times faster than record by record.
+Records of single numbers differ from each other only in the bytes of these numbers. Therefore a
+table is encoded and decoded by columns, which is many times faster than record by record.
 """
 
 from __future__ import annotations
@@ -16,10 +16,11 @@ from tfmem.store.records import decode_example
 
 
 def encode_rows(columns: Mapping[str, np.ndarray]) -> list[bytes]:
-    """One serialized `tf.train.Example` a row; the bytes are those of `records.encode_example`.
+    """Serializes each row as a `tf.train.Example`, to the same bytes as `records.encode_example`.
 
     Args:
-      columns: arrays `[rows]`; integers and bools become int64 lists of one, floats float32 ones.
+      columns: arrays `[rows]`; an integer or bool becomes an int64 list of length one, a float a
+        float32 list.
     """
     values = {name: np.asarray(columns[name]) for name in sorted(columns)}
     integers = [name for name, value in values.items() if value.dtype.kind in "iub"]
@@ -48,14 +49,14 @@ def encode_rows(columns: Mapping[str, np.ndarray]) -> list[bytes]:
 def decode_rows(
     records: Iterable[tuple[bytes, str]], kinds: Mapping[str, Any]
 ) -> dict[str, np.ndarray]:
-    """The columns of records of single numbers, whoever wrote them.
+    """Decodes records of single numbers into columns, whichever program wrote them.
 
     Args:
       records: serialized `tf.train.Example`s, each with what errors call it.
       kinds: the dtype of each column.
 
     Raises:
-      InputError: naming the record, if it is no such example or a number is missing.
+      InputError: naming the record, if it is no `tf.train.Example` or a number is missing.
     """
     payloads, sources = [], []
     for payload, source in records:
@@ -70,7 +71,7 @@ def decode_rows(
         while len(left):
             first = _numbers(payloads[left[0]], sources[left[0]], kinds)
             alike = _like_first(block, first)
-            if alike is None:  # another writer's: as they are, one by one
+            if alike is None:  # another program's records, which are decoded one by one
                 for row in left.tolist():
                     for name, value in _numbers(payloads[row], sources[row], kinds).items():
                         if name in columns:
@@ -84,7 +85,7 @@ def decode_rows(
 
 
 def _numbers(payload: bytes, source: str, kinds: Mapping[str, Any]) -> dict[str, Any]:
-    """The features of a record; those of `kinds` are single numbers, integers where those are."""
+    """Decodes a record, and checks that its features in `kinds` are single numbers."""
     features = decode_example(payload, source)
     for name, kind in kinds.items():
         value: Any = features.get(name)
@@ -100,14 +101,15 @@ def _numbers(payload: bytes, source: str, kinds: Mapping[str, Any]) -> dict[str,
 def _like_first(
     block: np.ndarray, first: Mapping[str, Any]
 ) -> tuple[dict[str, np.ndarray], np.ndarray] | None:
-    """Values of the records that differ from the first in their numbers alone, and which they are.
+    """Decodes the records that differ from the first one only in the values of their numbers.
 
     Args:
-      block: uint8 `[rows, length]`.
-      first: the features of its first row.
+      block: uint8 `[rows, length]`, records of the same length.
+      first: the features of the first row.
 
     Returns:
-      None if the first row is not as `encode_rows` writes it.
+      The values by feature, and bool `[rows]` that marks the rows they are from; None if
+      `encode_rows` would write the first row differently.
     """
     if any(getattr(value, "shape", None) != (1,) for value in first.values()):
         return None
@@ -137,14 +139,14 @@ def _like_first(
 
 
 def _alike(sizes: np.ndarray) -> list[tuple[tuple[int, ...], np.ndarray]]:
-    """Groups rows of equal sizes: the sizes, and which rows."""
+    """Groups rows of equal sizes; returns for each group the sizes and the indices of its rows."""
     layouts, which = np.unique(sizes, axis=0, return_inverse=True)
     which = which.reshape(-1)
     return [(tuple(row.tolist()), np.flatnonzero(which == i)) for i, row in enumerate(layouts)]
 
 
 def _varints(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Integers as base-128 varints: uint8 `[rows, 10]`, and how many bytes each has."""
+    """Encodes integers as base-128 varints: uint8 `[rows, 10]`, and the number of bytes of each."""
     left = values.astype(np.int64).view(np.uint64)
     out = np.zeros((len(left), 10), np.uint8)
     sizes = np.ones(len(left), np.int64)
@@ -162,7 +164,7 @@ def _varints(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def _template(
     names: list[str], sizes: tuple[int, ...], integers: object
 ) -> tuple[bytes, list[int]]:
-    """A record with zeros for its values, and where each value stands."""
+    """Returns a record whose values are zeros, and the position of each value."""
     entries, ends = b"", []
     for name, size in zip(names, sizes, strict=True):
         numbers = _field(1, bytes(size))
@@ -176,7 +178,7 @@ def _template(
 
 
 def _field(number: int, contents: bytes) -> bytes:
-    """A protobuf field of variable length."""
+    """Encodes a protobuf field of variable length."""
     length, size = b"", len(contents)
     while size > 127:
         length += bytes([size & 127 | 128])

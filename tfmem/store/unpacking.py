@@ -1,4 +1,4 @@
-"""How much a compressed file may unpack to: limits that are compared before memory is taken."""
+"""Limits of the size to which a compressed file may unpack, checked before memory is allocated."""
 
 from __future__ import annotations
 
@@ -7,21 +7,22 @@ from pathlib import Path
 
 from tfmem.messages.errors import InputError
 
-FREE = 256 << 20  # bytes that any file may unpack to
-RATIO = 100  # of unpacked to packed bytes above that; measurements stay far below
+FREE = 256 << 20  # bytes to which any file may unpack
+RATIO = 100  # most unpacked bytes for each packed byte above that; real files stay far below
 _GZIP = 16 + zlib.MAX_WBITS
 
 
 def most(packed: int, ratio: int = RATIO) -> int:
-    """The bytes that a compressed file of `packed` bytes may unpack to."""
+    """The number of bytes to which a compressed file of `packed` bytes may unpack."""
     return max(FREE, ratio * packed)
 
 
 def read_gzip(path: Path) -> bytes:
-    """The contents of a gzipped file.
+    """Reads the contents of a gzipped file.
 
     Raises:
-      InputError: if it is damaged or unpacks to more than `most`; no more than that is unpacked.
+      InputError: if the file is damaged, or unpacks to more than `most`; it is unpacked only up to
+        that limit.
     """
     try:
         packed = path.read_bytes()

@@ -1,6 +1,7 @@
-"""Which values the records of estimates can have: one function a kind of record.
+"""Checks the values of estimate records: one function for each kind of record.
 
-Each is given all records of a kind as columns, and names the first that cannot be.
+Each function is given all records of a kind as columns, and names the first one with an impossible
+value.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import numpy as np
 
 from tfmem.messages.errors import InputError
 
-_ROUNDING = 1e-5  # of a difference of two float32 numbers within [-1, 1]
+_ROUNDING = 1e-5  # error allowed for a difference of two float32 numbers within [-1, 1]
 
 Columns = Mapping[str, np.ndarray]
 
@@ -30,18 +31,18 @@ class RecordColumns:
     sources: Sequence[str]
 
     def refuse(self, wrong: np.ndarray, said: str) -> None:
-        """Raises an `InputError` for the first record that is wrong, with what is said of it."""
+        """Raises an `InputError` that names the first wrong record, with the text `said`."""
         if wrong.any():
             raise InputError(f"{self.sources[int(np.flatnonzero(wrong)[0])]}: {said}")
 
     def within(self, name: str, low: float, high: float, unknown: bool = True) -> None:
-        """Checks a column.
+        """Checks that the values of a column are between two bounds.
 
         Args:
-          name: of the column.
-          low: least value.
-          high: greatest value.
-          unknown: whether NaN is a value, too.
+          name: the column's name.
+          low: least allowed value.
+          high: greatest allowed value.
+          unknown: whether NaN is allowed, too.
         """
         values = self.columns[name]
         fits = (values >= low) & (values <= high)
@@ -57,7 +58,7 @@ class RecordColumns:
         )
 
     def differ(self, *names: str) -> None:
-        """Checks that no two records are equal in some columns."""
+        """Checks that no two records have equal values in all of the named columns."""
         order = np.lexsort([self.columns[name] for name in names[::-1]])
         same = np.ones(max(0, len(order) - 1), bool)
         for name in names:
@@ -75,10 +76,11 @@ def check_memorization(rows: RecordColumns, subsampled: bool) -> None:
     Args:
       rows: `index`, `label`, `n_in`, `n_out`, `memorization`, `stderr`, `ci_low`, `ci_high`,
         `accuracy_in`, `accuracy_out`.
-      subsampled: whether trials gave them; other estimates have no bounds and no counts.
+      subsampled: whether the estimates are from trials; other estimates have no bounds and no
+        counts.
 
     Raises:
-      InputError: naming the record that cannot be, or the first index that is missing.
+      InputError: naming the record with an impossible value, or the first index that is missing.
     """
     columns, count = rows.columns, len(rows.sources)
     for name in ("index", "label", "n_in", "n_out"):
@@ -120,10 +122,10 @@ def check_pairs(rows: RecordColumns, subsampled: bool) -> None:
     Args:
       rows: `train_index`, `test_index`, `label`, `test_label`, `memorization`, `influence`,
         `stderr`, `p_value`, `q_value`.
-      subsampled: whether trials gave them; other estimates have no bounds.
+      subsampled: whether the estimates are from trials; other estimates have no bounds.
 
     Raises:
-      InputError: naming the record that cannot be.
+      InputError: naming the record with an impossible value.
     """
     for name in ("train_index", "test_index", "label", "test_label"):
         rows.within(name, 0, np.inf, unknown=False)
@@ -137,14 +139,14 @@ def check_pairs(rows: RecordColumns, subsampled: bool) -> None:
 
 
 def check_selection(rows: RecordColumns, folder: str) -> None:
-    """Checks the one record that says what pairs were selected from.
+    """Checks the one record that says from how many pairs a selection was made.
 
     Args:
       rows: `pairs`, `tested`, `expected_by_chance`.
-      folder: what it is called if there are none.
+      folder: the folder, for the message if there is no record.
 
     Raises:
-      InputError: if there is not one, or it cannot be.
+      InputError: if there is not exactly one record, or it has an impossible value.
     """
     if len(rows.sources) != 1:
         raise InputError(f"{folder}: expected one selection record, received {len(rows.sources)}")

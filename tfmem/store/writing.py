@@ -1,4 +1,4 @@
-"""Writes a set of files from one program: all of them become valid in one moment."""
+"""Writes a set of files from one program, so that all of them become valid in one moment."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tfmem.store.owners import is_abandoned, new_owner
 from tfmem.store.publishing import Member, is_needed, publish
 from tfmem.store.sets import write_counted
 
-_PREFIX = ".set-"  # not that of steps, whose leftovers `outputs` removes
+_PREFIX = ".set-"  # differs from the prefix of steps, whose leftovers `outputs` removes
 
 
 def write_set(
@@ -28,13 +28,14 @@ def write_set(
     """Writes files that belong together, and publishes them by one manifest.
 
     Args:
-      folder: receives them, on this machine; it is made.
-      made_from: what the manifest says of them (see `tfmem.store.manifests.Manifest`).
-      files: names with contents, bytes as they are or the payloads of records; each is taken when
-        the one before it has been written.
+      folder: receives the files, on this machine; it is made if necessary.
+      made_from: from what the files were made (see `tfmem.store.manifests.Manifest`).
+      files: names with contents, which are bytes as they are or the payloads of records; each item
+        is taken when the one before it has been written.
 
     Raises:
-      InputError: if the folder cannot be written to; what was valid before is then valid still.
+      InputError: if the folder cannot be written to; files that were valid before are then still
+        valid.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -65,7 +66,7 @@ def _write(path: Path, contents: bytes | Iterable[bytes]) -> FileFacts:
 
 
 def _discard_stale(folder: Path) -> None:
-    """Removes what programs that were killed had not published."""
+    """Removes files that killed programs had not published."""
     for left in folder.glob(f"{_PREFIX}*"):
         with contextlib.suppress(FileNotFoundError):  # another program was faster
             abandoned = is_abandoned(left.name.removeprefix(_PREFIX), left.stat().st_mtime)
