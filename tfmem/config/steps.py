@@ -201,6 +201,9 @@ class TrainingSettings(Settings):
       decay_epochs: epochs after which `warmup_steps` lowers the learning rate.
       decay_factor: factor by which `warmup_steps` lowers it.
       augmentation: random changes of training images.
+      fit_arguments: a function, as `package.module:function`, that returns a dictionary of what
+        else `fit` is called with: callbacks, class weights, sample weights of all training
+        examples. It is called anew for each trial.
       precision: Keras' dtype policy; the mixed policies compute layers in 16 bits and keep weights
         and logits in float32; `mixed_float16` scales losses dynamically and skips steps that
         overflow.
@@ -236,6 +239,7 @@ class TrainingSettings(Settings):
     decay_epochs: Annotated[tuple[Positive, ...], Field(strict=False)] = (30, 60, 90)
     decay_factor: Annotated[float, Field(gt=0, le=1)] = 0.1
     augmentation: AugmentationSettings = AugmentationSettings()
+    fit_arguments: str | None = None
     precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"
     xla: bool = False
     probabilities: bool = True

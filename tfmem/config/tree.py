@@ -82,8 +82,9 @@ class Config(Settings):
         for name in ("groups", "subsets"):  # older runs do not have these keys
             if getattr(self.training, name) is None:
                 del training[f"{name}_digest"]
-        if not self.training.exclude_unlearned:  # older runs do not have this key
-            del training["exclude_unlearned"]
+        for name in ("exclude_unlearned", "fit_arguments"):  # older runs do not have these keys
+            if not training[name]:
+                del training[name]
         found = {
             "seed": self.seed,
             "dataset": self.dataset.identity(),

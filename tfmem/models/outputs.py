@@ -5,10 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import keras
+import numpy as np
 
+from tfmem.messages.errors import InputError
 from tfmem.models.logits import final_layer
 from tfmem.tasks import OutputKind
 
+_ROUNDING = 1e-3
 _PROBABILITIES = (keras.activations.softmax, keras.activations.sigmoid)
 
 
@@ -28,6 +31,24 @@ def output_kind(model: keras.Model) -> OutputKind:
         return "probabilities"
     from_logits = _from_logits(getattr(model, "loss", None))
     return "probabilities" if from_logits is False else "logits"
+
+
+def check_probabilities(outputs: np.ndarray) -> None:
+    """Refuses outputs that a loss takes for probabilities and that are none.
+
+    Args:
+      outputs: what a model returned, of any shape.
+
+    Raises:
+      InputError: if a value is below 0 or above 1.
+    """
+    least, most = (float(f(outputs, initial=0.5)) for f in (np.nanmin, np.nanmax))
+    if least < -_ROUNDING or most > 1 + _ROUNDING:
+        raise InputError(
+            "model: expected probabilities, which its loss takes (from_logits=False), received "
+            f"outputs from {least:.4g} to {most:.4g}: give the loss from_logits=True, or end the "
+            "model with a softmax or sigmoid"
+        )
 
 
 def _from_logits(loss: Any) -> bool | None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from tfmem.config import Config, differences, from_yaml
+from tfmem.config import Config, PythonSettings, differences, from_yaml
 from tfmem.datasets import AnyDataset, Dataset, StructuredDataset
 from tfmem.messages.errors import InputError
 from tfmem.store.folders import Folder, open_folder
@@ -87,7 +87,8 @@ def open_directory(
     begun = check_directory(folder.location, config)
     _check_labels(folder, dataset)
     subsets = subsets_of(config, len(dataset.train_labels), folder)
-    check_batch(subsets, config.training.batch_size)
+    if not isinstance(config.model, PythonSettings):  # whose `fit` takes batches of any size
+        check_batch(subsets, config.training.batch_size)
     folder.make()
     trainers: Sequence[Trainer] = ()
     if begun:

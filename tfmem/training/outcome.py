@@ -41,7 +41,10 @@ class Watcher(Protocol):
         """
 
     def after_epoch(self, epoch: int, losses: np.ndarray, variables: Sequence[tf.Variable]) -> None:
-        """Receives the mean training loss of each model over a finished epoch, `[trials]`."""
+        """Receives the mean training loss of each model over a finished epoch, `[trials]`.
+
+        Without variables there is no state to save.
+        """
 
 
 class Unwatched:

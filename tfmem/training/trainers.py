@@ -8,8 +8,8 @@ from functools import partial
 import keras
 import tensorflow as tf
 
-from tfmem.config import Config
-from tfmem.datasets import AnyDataset, Dataset, ImageDataset, StreamedDataset
+from tfmem.config import Config, PythonSettings
+from tfmem.datasets import AnyDataset, ImageDataset, StreamedDataset
 from tfmem.encoders import as_arrays
 from tfmem.messages.errors import InputError
 from tfmem.messages.terminal import say
@@ -19,7 +19,6 @@ from tfmem.models.outputs import output_kind
 from tfmem.subsets import Subsets
 from tfmem.subsets.stacks import largest_stack_of_one_size
 from tfmem.tasks import Task
-from tfmem.tasks.choosing import Targets, make_task
 from tfmem.training.choosing import (
     choose_devices,
     choose_stack_size,
@@ -29,7 +28,9 @@ from tfmem.training.choosing import (
 from tfmem.training.fitting import FittingTrainer
 from tfmem.training.mirrored import MirroredTrainer
 from tfmem.training.outcome import Trainer
+from tfmem.training.own import own_trainers
 from tfmem.training.resident import ResidentExamples
+from tfmem.training.scoring import task_for
 from tfmem.training.stacked import StackedTrainer
 
 
@@ -47,6 +48,8 @@ def make_trainers(
       subsets: the subsets of the trials; None if all have the same size.
     """
     settings = config.training
+    if isinstance(config.model, PythonSettings):
+        return own_trainers(config, config.model, dataset)
     if settings.trainer == "stacked":
         share_cores(settings)
     examples = as_arrays(config, dataset)
@@ -101,11 +104,6 @@ def task_of(config: Config, dataset: ImageDataset, model: keras.Model) -> Task:
     Raises:
       InputError: if the data set, the model's outputs and the settings do not go together.
     """
-    known = Targets(len(dataset.class_names))
-    if isinstance(dataset, Dataset) and dataset.train_targets is not None:
-        targets = dataset.train_targets
-        classes = known.num_classes if dataset.has_classes else 0
-        known = Targets(classes, targets.shape[1:], targets.dtype)
     shape = getattr(model, "output_shape", None)
     shape = tuple(shape[1:]) if isinstance(shape, tuple) else ()
-    return make_task(config.task, known, shape, output_kind(model))
+    return task_for(config.task, dataset, shape, output_kind(model))

@@ -60,7 +60,8 @@ class TrialWatcher:
         """
         stopped = self._stop.is_set()
         keep = self._keep and epoch + 1 == self._epochs
-        self._checkpoint.save_if_due(epoch, losses, variables, force=keep or stopped)
+        if len(variables):
+            self._checkpoint.save_if_due(epoch, losses, variables, force=keep or stopped)
         if stopped:
             raise KeyboardInterrupt
         self._show(len(self._trials) * (epoch + 1) / (self._epochs + 1))

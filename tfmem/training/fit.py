@@ -1,0 +1,201 @@
+"""Trains one Keras model at a time by its own `fit`, which trains whatever Keras trains.
+
+The model is built once, and TensorFlow traces its programs once. Each trial gets the variables of a
+model that is built anew under the trial's seed, and an optimizer in its first state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfmem.config import TaskSettings, TrainingSettings
+from tfmem.datasets import AnyDataset
+from tfmem.messages.errors import InputError
+from tfmem.models.outputs import check_probabilities, output_kind
+from tfmem.subsets import Trial
+from tfmem.subsets.drawing import Purpose
+from tfmem.tasks import Scores
+from tfmem.training.epochs import EVALUATION_BATCH, joined
+from tfmem.training.inputs import inputs_of, take, targets_of
+from tfmem.training.outcome import TrialOutcome, Watcher, WatcherOf
+from tfmem.training.scoring import task_for
+
+_AT_ONCE = 128 * EVALUATION_BATCH  # examples whose outputs are held
+_OURS = {"x", "y", "epochs", "batch_size", "verbose"}  # arguments of `fit` that tfmem gives
+
+FitArguments = Callable[[], Mapping[str, Any]]
+
+
+@dataclass
+class _State:
+    """Variables that a trial begins with, and their first values."""
+
+    variables: list[Any]
+    values: list[np.ndarray]
+
+    def restore(self) -> None:
+        for variable, value in zip(self.variables, self.values, strict=True):
+            variable.assign(value)
+
+
+class FitTrainer:
+    """Trains one model after the other with `model.fit` (see `Trainer`)."""
+
+    stack_size = 1
+
+    def __init__(
+        self,
+        build: Callable[[], keras.Model],
+        dataset: AnyDataset,
+        settings: TrainingSettings,
+        task: TaskSettings,
+        fit_arguments: FitArguments | None = None,
+    ) -> None:
+        """Builds the model, and finds out what it returns.
+
+        Args:
+          build: returns a compiled model.
+          dataset: the examples, in memory.
+          settings: epochs and batch size.
+          task: what the model is trained for.
+          fit_arguments: returns what else `fit` is called with, anew for each trial. The sample
+            weights among it are those of all training examples.
+
+        Raises:
+          InputError: if arguments of `fit` are tfmem's own or do not fit the data, or if model,
+            targets and task do not go together.
+        """
+        self._build = build
+        self._settings = settings
+        self._train = inputs_of(dataset, test=False)
+        self._test = inputs_of(dataset, test=True)
+        self._targets = {test: targets_of(dataset, test) for test in (False, True)}
+        self._labels = {False: dataset.train_labels, True: dataset.test_labels}
+        self._fit_arguments = fit_arguments or dict
+        self._check_arguments(self._fit_arguments())
+        self._first = self._part(False, slice(0, 2))
+        self.model = self._built(0)
+        outputs = self.model.predict(self._first, verbose=0)
+        shape = np.shape(outputs)[1:] if isinstance(outputs, np.ndarray) else ()
+        self._kind = output_kind(self.model)
+        self._task = task_for(task, dataset, shape, self._kind)
+        self._optimizer = self._optimizer_state()
+
+    def _check_arguments(self, given: Mapping[str, Any]) -> None:
+        if wrong := sorted(_OURS & given.keys()):
+            raise InputError(
+                f"fit_arguments: expected arguments of `fit` beside {', '.join(sorted(_OURS))}, "
+                f"which tfmem gives, received {wrong[0]!r}"
+            )
+        weights, count = given.get("sample_weight"), len(self._labels[False])
+        if weights is not None and len(weights) != count:
+            raise InputError(
+                f"fit_arguments: sample_weight: expected one for each of the {count} training "
+                f"examples, received {len(weights)}"
+            )
+
+    def _built(self, seed: int) -> keras.Model:
+        """A model that is built under a seed, with all its variables."""
+        keras.utils.set_random_seed(seed)
+        model = self._build()
+        if not model.built:
+            model(self._first)
+        return model
+
+    def _optimizer_state(self) -> _State:
+        optimizer = self.model.optimizer
+        optimizer.build(self.model.trainable_variables)
+        variables = list(optimizer.variables)
+        return _State(variables, [np.asarray(v) for v in variables])
+
+    def _begin(self, trial: Trial) -> None:
+        """Gives the model the variables of a new one, which the trial's seed decides."""
+        fresh = self._built(_seed(trial, 0))
+        old, new = self.model.variables, fresh.variables
+        if [v.shape for v in old] != [v.shape for v in new]:
+            raise InputError(
+                "model.build: expected the same architecture at each call, received variables of "
+                f"other shapes for trial {trial.trial_id}"
+            )
+        for variable, value in zip(old, new, strict=True):
+            variable.assign(value)
+        self._optimizer.restore()
+        keras.utils.set_random_seed(_seed(trial, 1))
+
+    def train(
+        self, trials: Sequence[Trial], subsets: Sequence[np.ndarray], watch: WatcherOf
+    ) -> list[TrialOutcome]:
+        """Trains one trial; see `Trainer.train`."""
+        (trial,), (subset,) = trials, subsets
+        self._begin(trial)
+        given = dict(self._fit_arguments())
+        if given.get("sample_weight") is not None:
+            given["sample_weight"] = np.asarray(given["sample_weight"])[subset]
+        history = self.model.fit(
+            self._part(False, subset),
+            self._targets[False][subset],
+            **{
+                **given,
+                "epochs": self._settings.epochs,
+                "batch_size": self._settings.batch_size,
+                "verbose": 0,
+                "callbacks": [*given.get("callbacks", ()), _Told(watch(trials))],
+            },
+        )
+        losses = history.history.get("loss", [np.nan])
+        outcome = TrialOutcome(self._scores(False), self._scores(True), float(losses[-1]))
+        seen = outcome.train.margin if outcome.train.score is None else outcome.train.score
+        if seen is not None and np.isnan(seen).all():  # the last step spoilt the weights
+            return [TrialOutcome(outcome.train, outcome.test, float("nan"))]
+        return [outcome]
+
+    def _scores(self, test: bool) -> Scores:
+        labels, targets = self._labels[test], self._targets[test]
+        parts = []
+        for start in range(0, max(1, len(labels)), _AT_ONCE):
+            part = slice(start, start + _AT_ONCE)
+            if len(labels):
+                outputs = self.model.predict(self._part(test, part), EVALUATION_BATCH, verbose=0)
+            else:  # Keras predicts no empty batch
+                outputs = self.model.predict(self._first, verbose=0)[:0]
+            if self._kind == "probabilities" and isinstance(outputs, np.ndarray):
+                check_probabilities(outputs)
+            found = self._task.in_program(labels[part].astype(np.int32), targets[part], outputs)
+            parts.append({name: np.asarray(values) for name, values in found.items()})
+        return self._task.on_host(targets, joined(parts))
+
+    def _part(self, test: bool, chosen: np.ndarray | slice) -> Any:
+        """The inputs of some examples, as `fit` and `predict` take them."""
+        part = take(self._test if test else self._train, chosen)
+        if isinstance(part, np.ndarray):
+            return _tensor(part)
+        return {name: _tensor(values) for name, values in part.items()}
+
+
+def _tensor(values: np.ndarray) -> Any:
+    """Strings as a tensor, because `fit` takes no arrays of them; other arrays as they are."""
+    return tf.constant(values) if values.dtype == object else values
+
+
+def _seed(trial: Trial, number: int) -> int:
+    """A seed of 32 bits: 0 for the weights, 1 for what is random in training."""
+    purpose = Purpose.ORDER if number else Purpose.INITIALIZATION
+    return int(trial.seed_sequence(purpose).generate_state(1)[0])
+
+
+class _Told(keras.callbacks.Callback):
+    """Tells a watcher of each epoch."""
+
+    def __init__(self, watcher: Watcher) -> None:
+        super().__init__()
+        self._watcher = watcher
+
+    def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
+        loss = (logs or {}).get("loss", np.nan)
+        self._watcher.after_epoch(epoch, np.array([loss], float), ())

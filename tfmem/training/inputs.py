@@ -1,0 +1,58 @@
+"""The inputs and targets of examples as a user's own model takes them, whatever they lie in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TypeAlias
+
+import numpy as np
+
+from tfmem.datasets import AnyDataset, Dataset, StructuredDataset, TextDataset
+from tfmem.messages.errors import InputError
+
+Inputs: TypeAlias = np.ndarray | Mapping[str, np.ndarray]
+
+
+def inputs_of(dataset: AnyDataset, test: bool) -> Inputs:
+    """The inputs of a split: `[examples, ...]`, or such arrays by name.
+
+    Images are divided by their value of full intensity, as for tfmem's own models. Texts are
+    strings `[examples]`, or `[examples, sentences]` of several sentences.
+
+    Args:
+      dataset: the examples.
+      test: whether those of the test split are meant.
+
+    Raises:
+      InputError: if the examples are not in memory.
+    """
+    match dataset:
+        case StructuredDataset():
+            inputs = dataset.test_inputs if test else dataset.train_inputs
+            return {name: _as_objects(values) for name, values in inputs.items()}
+        case Dataset():
+            values = dataset.test_images if test else dataset.train_images
+            return values if dataset.white == 1 else values.astype(np.float32) / dataset.white
+        case TextDataset():
+            texts = _as_objects(dataset.test_texts if test else dataset.train_texts)
+            return texts[:, 0] if texts.shape[1] == 1 else texts
+    raise InputError("dataset.image_size: expected a data set in memory, received streamed images")
+
+
+def _as_objects(values: np.ndarray) -> np.ndarray:
+    """Strings as Python's objects, which tables and TensorFlow take; other arrays as they are."""
+    return values.astype(object) if values.dtype.kind in "UT" else values
+
+
+def targets_of(dataset: AnyDataset, test: bool) -> np.ndarray:
+    """What models are trained to predict, `[examples, ...]`; labels unless the data say else."""
+    name = "test" if test else "train"
+    targets: np.ndarray | None = getattr(dataset, f"{name}_targets", None)
+    return getattr(dataset, f"{name}_labels") if targets is None else targets
+
+
+def take(inputs: Inputs, chosen: np.ndarray | slice) -> Inputs:
+    """The inputs of some examples."""
+    if isinstance(inputs, np.ndarray):
+        return inputs[chosen]
+    return {name: values[chosen] for name, values in inputs.items()}

@@ -1,0 +1,65 @@
+"""Makes the trainers of a model that a user wrote, by what the user's function returns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+import keras
+
+from tfmem.config import Config, PythonSettings
+from tfmem.config.functions import resolve
+from tfmem.datasets import AnyDataset, has_classes
+from tfmem.messages.errors import InputError
+from tfmem.training.estimators import Build, EstimatorTrainer, check_estimator
+from tfmem.training.fit import FitTrainer
+from tfmem.training.inputs import targets_of
+from tfmem.training.outcome import Trainer
+from tfmem.training.scoring import task_for
+
+
+def own_trainers(
+    config: Config, settings: PythonSettings, dataset: AnyDataset
+) -> Sequence[Trainer]:
+    """The trainers of a user's own model.
+
+    Args:
+      config: all settings.
+      settings: those of the model.
+      dataset: the examples, in memory.
+
+    Raises:
+      InputError: if the function returns no model, or one that does not fit the data.
+    """
+    build = partial(resolve(settings.build, "model.build"), **settings.arguments)
+    model = build()
+    if isinstance(model, keras.Model):
+        return [_by_fit(build, model, config, dataset)]
+    return [_by_estimators(build, model, config, dataset)]
+
+
+def _by_fit(build: Build, model: keras.Model, config: Config, dataset: AnyDataset) -> Trainer:
+    if not model.compiled:
+        raise InputError(
+            f"model.build: expected a compiled model, received {model.name!r}, which is not: call "
+            "model.compile(optimizer, loss) before returning it"
+        )
+    arguments, training = None, config.training
+    if training.fit_arguments is not None:
+        arguments = resolve(training.fit_arguments, "training.fit_arguments")
+    return FitTrainer(build, dataset, training, config.task, arguments)
+
+
+def _by_estimators(build: Build, model: object, config: Config, dataset: AnyDataset) -> Trainer:
+    classes = has_classes(dataset)
+    method = check_estimator(model, classes)
+    if classes and method == "predict":
+        if config.task.score not in (None, "correct"):
+            raise InputError(
+                f"task.score: expected 'correct', because {type(model).__name__} has no "
+                f"predict_proba, received {config.task.score!r}"
+            )
+        return EstimatorTrainer(build, dataset, config.training, None)
+    shape = (len(dataset.class_names),) if classes else targets_of(dataset, test=False).shape[1:]
+    task = task_for(config.task, dataset, shape, "probabilities")
+    return EstimatorTrainer(build, dataset, config.training, task)
