@@ -20,12 +20,12 @@ _HELPED = 3
 
 
 def render(data: AnyDataset, config: Config, found: Audit) -> str:
-    """Renders the page as one file that needs nothing beside itself.
+    """Renders the page as one file that needs no other file.
 
     Args:
       data: the examples.
-      config: what the audit was made with.
-      found: the audit; of each finding the first few hundred examples are shown.
+      config: the settings of the audit.
+      found: the audit; the page shows the first few hundred examples of each finding.
     """
     examples = pd.concat([found.of(kind).head(rows) for kind, rows in _ROWS.items()])
     pairs = None if found.duplicates is None else found.duplicates.head(_PAIRS)
@@ -53,7 +53,7 @@ def render(data: AnyDataset, config: Config, found: Audit) -> str:
 
 
 def _helped(examples: pd.DataFrame, effects: pd.DataFrame) -> dict[int, list[tuple[int, float]]]:
-    """The test examples that each useful example helps most, with the influence."""
+    """Finds the test examples that each useful example helps most, and the influences on them."""
     useful = examples.index[examples["finding"] == USEFUL]
     helping = effects[(effects["influence"] > 0) & np.isin(effects["train_index"], useful)]
     found: dict[int, list[tuple[int, float]]] = {}

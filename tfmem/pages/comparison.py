@@ -25,16 +25,20 @@ def render(
 
     Args:
       table: see `tfmem.experiments.comparison.comparison_table`.
-      config: of the reference.
-      reference: its name; runs lie in folders of their names beside the page.
-      figures: files without suffix: of the `runs`, and of the `last_layer` if there is one.
-      last_layer: what that experiment found.
+      config: the settings of the reference.
+      reference: the name of the reference; the folders of runs are beside the page.
+      figures: paths without suffix, of the figure of the `runs`, and of that of the `last_layer` if
+        there is one.
+      last_layer: the outcome of that experiment, or None.
 
     Returns:
-      HTML that needs nothing beside itself but the runs that it links to.
+      HTML that needs no other file except the runs to which it links.
     """
     images = {name: path.with_suffix(".png").read_bytes() for name, path in figures.items()}
-    sentence = "Left J, right D, above of memorization, below of influence, with 95% intervals."
+    sentence = (
+        "The left panels show J, the right panels D; the upper panels are for memorization, the "
+        "lower for influence. Intervals are 95% intervals."
+    )
     rows = table if last_layer is None else table[:-1]
     seen = "; ".join(in_words(rows))
     sections = [Section("runs", "Over all thresholds", [sentence], images["runs"], seen)]

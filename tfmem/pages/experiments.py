@@ -1,4 +1,4 @@
-"""The page of experiments on one model, of which there are no trials."""
+"""The page of experiments on one model, if the run has no trials."""
 
 from __future__ import annotations
 
@@ -28,16 +28,17 @@ def render_experiments(
     """Renders the page.
 
     Args:
-      config: what the experiments were conducted with.
-      experiments: their folders by name.
-      examples: the data set, and what `read_memorization` gives of it; texts with the highest and
-        the lowest memorization are shown.
-      attributions: which words of texts are memorized, as `tfmem.pages.texts.texts` takes them.
-      pairs: what `read_pairs` gives of the same model; pairs of texts are shown side by side.
-      selection: what they were selected from, in a sentence.
+      config: the settings of the experiments.
+      experiments: the folders of the experiments by name.
+      examples: the data set, and its table of `read_memorization`; the page shows the texts with
+        the highest and the lowest memorization.
+      attributions: attributions of texts to words, as `tfmem.pages.texts.texts` takes them.
+      pairs: the table of `read_pairs` for the same model; the page shows pairs of texts side by
+        side.
+      selection: a sentence that says how the pairs were selected.
 
     Returns:
-      HTML that needs nothing beside itself. Its tables are there without JavaScript.
+      HTML that needs no other file. It shows its tables without JavaScript, too.
     """
     shown: dict[str, Any] = {"rows": [], "pairs": [], "looks": None}
     if examples is not None and isinstance(examples[0], TextDataset):
@@ -58,7 +59,7 @@ def _texts(
     attributions: pd.DataFrame | None,
     pairs: pd.DataFrame | None,
 ) -> dict[str, Any]:
-    """Texts and pairs of texts that are shown, with what is said of the choice."""
+    """Chooses the texts and pairs of texts that the page shows, and says which they are."""
     known = memorization.dropna(subset="memorization")
     ranked = known.sort_values("memorization", ascending=False, kind="stable")
     said = f"{len(ranked):,} of {len(memorization):,} training examples."

@@ -1,4 +1,4 @@
-"""What the interactive page of a run knows: which examples are on it, and who influences whom."""
+"""Chooses the examples and influences that the interactive page of a run shows."""
 
 from __future__ import annotations
 
@@ -22,10 +22,11 @@ class Explorer:
     """Examples and links of a page.
 
     Attributes:
-      train: the training examples, by index: `label`, `memorization` and what it was made from.
-      test: the test examples, by index: `label`, `accuracy` over models.
-      links: `train_index`, `test_index`, `influence`, `stderr`, and `pair`: whether it is selected.
-      said: which examples these are, in words.
+      train: the training examples by index, with `label` and the columns of `read_memorization`.
+      test: the test examples by index, with `label` and `accuracy` over models.
+      links: `train_index`, `test_index`, `influence`, `stderr`, and `pair`, which says whether the
+        pair is selected.
+      said: a phrase that says which examples these are.
     """
 
     train: pd.DataFrame
@@ -34,7 +35,7 @@ class Explorer:
     said: str
 
     def data(self, class_names: tuple[str, ...]) -> dict[str, Any]:
-        """The examples as columns for JSON; links name examples by their position in them."""
+        """Returns the examples as columns for JSON; links name examples by their positions."""
         train, test, links = self.train, self.test, self.links
         return {
             "classes": class_names,
@@ -71,15 +72,16 @@ def _rounded(column: pd.Series) -> list[float]:
 def explore(run: Run, limit: int = EXAMPLES, also: Sequence[int] = ()) -> Explorer:
     """Chooses the examples of a page, and finds their links.
 
-    Training examples are all, if they are no more than `limit`, else those in selected pairs, a
-    sample of each class over the range of memorization, and the most memorized of the others. A
-    link is a selected pair, or one of the eight strongest influences of at least 0.05 and two
-    standard errors of a training, or on a test example, among these within the class.
+    If there are at most `limit` training examples, all are chosen. Otherwise the page has those in
+    selected pairs, a sample of each class over the range of memorization, and the most memorized of
+    the others. A link is a selected pair, or an influence within a class of at least 0.05 and at
+    least two standard errors that is among the eight strongest of its training example, or on its
+    test example.
 
     Args:
-      run: its estimates and pairs.
-      limit: how many training examples, and how many test examples, at most.
-      also: training examples that are there in any case, as more is known of them.
+      run: the run, with its estimates and pairs.
+      limit: most training examples, and most test examples, on the page.
+      also: training examples that are preferred, because their attributions are known.
     """
     known = run.memorization.dropna(subset="memorization")
     train, said = _chosen(run, known, limit, also)
@@ -128,7 +130,7 @@ def _chosen(
 
 
 def _spread(memorization: pd.Series, count: int) -> np.ndarray:
-    """Indices of examples spread evenly over the range of values: int64, at most `count`."""
+    """Chooses examples spread evenly over the range of values: int64 indices, at most `count`."""
     ranked = memorization.sort_values(kind="stable")
     levels = np.linspace(ranked.iloc[0], ranked.iloc[-1], count)
     at = np.searchsorted(ranked.to_numpy(), levels).clip(max=len(ranked) - 1)
@@ -159,7 +161,7 @@ def _strongest(block: InfluenceBlock) -> pd.DataFrame:
 
 
 def _top(value: np.ndarray) -> np.ndarray:
-    """Whether each is among the eight largest of its row, bool like `value`."""
+    """Marks the eight largest values of each row: bool, in the shape of `value`."""
     if value.shape[1] <= STRONGEST:
         return np.ones(value.shape, bool)
     chosen = np.zeros(value.shape, bool)

@@ -1,4 +1,4 @@
-"""What pages have in common: templates, filters, and files within them."""
+"""Templates and filters that all pages use, and images within pages."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ _MEDIA = {"png": "png", "jpg": "jpeg"}
 
 
 def template(name: str) -> jinja2.Template:
-    """One of the package's templates; whatever it shows is escaped, a value it lacks is an error.
+    """Loads a template of the package; values are escaped, and a missing value is an error.
 
-    Filters: `three` for memorization and influence, `percent(digits)` of a share, `count` with
-    separators, `beside` for addresses relative to the page.
+    Filters: `three` for memorization and influence, `percent(digits)` for shares, `count` for whole
+    numbers, `beside` for addresses relative to the page.
     """
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("tfmem.pages"),
@@ -31,20 +31,20 @@ def template(name: str) -> jinja2.Template:
 
 
 def percent(share: float, digits: int = 1) -> str:
-    """A share in percent; NaN is unknown."""
+    """Formats a share as percent; NaN becomes `unknown`."""
     return "unknown" if share != share else f"{100 * share:.{digits}f}%"
 
 
 def count(number: float) -> str:
-    """A whole number with separators between thousands."""
+    """Formats a whole number with separators between thousands."""
     return f"{number:,.0f}"
 
 
 def beside(name: str) -> str:
-    """An address relative to the page, of a file or folder that users named, whatever the name."""
+    """Returns the address, relative to the page, of a file or folder with any name."""
     return f"./{quote(name, safe='')}"
 
 
 def data_uri(image: bytes, suffix: str = "png") -> str:
-    """An address that holds the image itself."""
+    """Returns an address that contains the image itself."""
     return f"data:image/{_MEDIA[suffix]};base64,{base64.b64encode(image).decode()}"

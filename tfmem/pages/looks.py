@@ -1,4 +1,4 @@
-"""What examples look like on a page: pictures on a few sheets, or texts."""
+"""Shows examples on a page: as pictures on a few sheets, or as texts."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ class SheetStyle(NamedTuple):
     """Size and layout of a sheet of pictures, for the style sheet.
 
     Attributes:
-      name: `train-0` and so on, the class of its pictures.
+      name: the CSS class of its pictures: `train-0` and so on.
       source: the address of its image.
-      columns: pictures in a full row.
-      rows: how many rows.
-      aspect: width of a picture over its height.
+      columns: number of pictures in a full row.
+      rows: number of rows.
+      aspect: width of a picture divided by its height.
     """
 
     name: str
@@ -38,8 +38,8 @@ class Looks:
     """Pictures or texts of the examples of a page, for its templates and its script.
 
     Attributes:
-      pictures: by split; empty for texts.
-      texts: by split; empty for pictures.
+      pictures: pictures by split; empty if the examples are texts.
+      texts: texts by split; empty if the examples are pictures.
     """
 
     def __init__(
@@ -51,9 +51,9 @@ class Looks:
         """Collects pictures, or texts.
 
         Args:
-          data: has the examples.
-          index: which examples of each split are on the page, in which order.
-          attributions: which words of training texts are memorized, as `texts` takes them.
+          data: the data set with the examples.
+          index: the indices of the examples on the page, in order, by split.
+          attributions: attributions of training texts to words, as `texts` takes them.
         """
         self._data = data
         self._at = {split: {each: at for at, each in enumerate(index[split])} for split in index}
@@ -68,33 +68,33 @@ class Looks:
 
     @property
     def attributed(self) -> int:
-        """How many texts have words whose part of the memorization is known."""
+        """The number of texts whose attributions to words are known."""
         return sum(len(each.words) for each in self.texts.values())
 
     def name(self, split: str, index: int) -> str:
-        """The text in place of an example for readers who cannot see it."""
+        """The alternative text of an example, for readers who cannot see it."""
         label = getattr(self._data, f"{split}_labels")[index]
         return f"{_SPLITS[split]} example {index}, class {self._data.class_names[label]}"
 
     def place(self, split: str, index: int) -> tuple[int, str] | None:
-        """The sheet of a picture and its place there; None if it is not on the page."""
+        """The sheet of a picture and its place there; None if the picture is not on the page."""
         at = self._at[split].get(index)
         return self.pictures[split].place(at) if at is not None and self.pictures else None
 
     def sentences(self, split: str, index: int) -> tuple[str, ...]:
-        """The sentences of a text, on the page or not; none of a picture."""
+        """The sentences of a text, whether it is on the page or not; none if it is a picture."""
         return tuple(getattr(self._data, f"{split}_texts")[index]) if self.texts else ()
 
     def words(self, split: str, index: int) -> list[list[Word]]:
-        """Words of each sentence with their part of the memorization, where it is known."""
+        """The words of each sentence with their attributions; none if they are not known."""
         at = self._at[split].get(index)
         return [] if at is None or not self.texts else self.texts[split].words.get(at, [])
 
     def sheets(self, sources: Mapping[str, Sequence[str]] | None = None) -> list[SheetStyle]:
-        """All sheets of pictures.
+        """Lists all sheets of pictures.
 
         Args:
-          sources: addresses of the images by split; None holds them in the page.
+          sources: addresses of the images by split; None puts the images into the page.
         """
         return [
             SheetStyle(
@@ -109,7 +109,7 @@ class Looks:
         ]
 
     def data(self) -> dict[str, Any]:
-        """The data of the page's script, as values that JSON can hold."""
+        """Returns the data for the page's script, as values that JSON can hold."""
         return {
             "sheets": {
                 split: [[sheet.columns, sheet.rows] for sheet in known.sheets]

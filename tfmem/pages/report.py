@@ -33,14 +33,14 @@ def render(
     """Renders the page of a run as one file.
 
     Args:
-      run: its estimates, pairs, trials, labels and data.
+      run: the run, with estimates, pairs, trials, labels and data.
       figures: folder with the PNG files of its figures.
-      experiments: folders of those that were begun, by name; their figures are shown.
-      limit: how many training, and test, examples are on it at most; see `explore`.
-      attributions: which words of texts are memorized, as `tfmem.pages.texts.texts` takes them.
+      experiments: folders of the experiments that were begun, by name; their figures are shown.
+      limit: most training examples, and most test examples, on the page; see `explore`.
+      attributions: attributions of texts to words, as `tfmem.pages.texts.texts` takes them.
 
     Returns:
-      HTML that needs nothing beside itself. Its tables are there without JavaScript.
+      HTML that needs no other file. It shows its tables without JavaScript, too.
     """
     page = _contents(run, figures, experiments or {}, limit, attributions)
     return page.render(page.looks.sheets(), inline=True)
@@ -56,18 +56,18 @@ def write_folder(
 ) -> None:
     """Writes the page of a run as `index.html`, with its data and pictures beside it.
 
-    It can be opened from a disk, and loads pictures when they are looked at.
+    The page can be opened from a disk, and loads pictures only when a reader looks at them.
 
     Args:
-      run: as for `render`, likewise the others.
-      figures: folder with the PNG files of its figures.
-      experiments: folders of those that were begun, by name.
-      limit: how many training, and test, examples are on it at most.
-      out: receives the files.
+      run: as for `render`.
+      figures: as for `render`.
+      experiments: as for `render`.
+      limit: as for `render`.
+      out: the folder that receives the files.
       attributions: as for `render`.
 
     Raises:
-      InputError: if it cannot be written.
+      InputError: if a file cannot be written.
     """
     page = _contents(run, figures, experiments, limit, attributions)
     try:
@@ -93,7 +93,7 @@ class _Contents:
     looks: Looks
 
     def data(self) -> dict[str, Any]:
-        """The data of the page's script, as values that JSON can hold."""
+        """Returns the data for the page's script, as values that JSON can hold."""
         run, selection = self.run, self.run.config.selection
         return {
             **self.explorer.data(run.dataset.class_names),
@@ -109,7 +109,7 @@ class _Contents:
         }  # fmt: skip
 
     def render(self, sheets: list[SheetStyle], inline: bool) -> str:
-        """The page; `inline` says whether it holds its data, or loads them from beside it."""
+        """Renders the page; `inline` says whether its data are in it or in a file beside it."""
         run = self.run
         memorized = self.explorer.train.sort_values(
             "memorization", ascending=False, kind="stable"
@@ -178,7 +178,7 @@ def _summary(run: Run) -> dict[str, Any]:
 
 
 def _classes(run: Run) -> list[dict[str, Any]]:
-    """Per class: examples, share memorized, mean memorization, held-out accuracy, pairs."""
+    """Counts and averages, for each class: examples, memorization, held-out accuracy, pairs."""
     table = run.memorization
     threshold = run.config.selection.memorization
     pairs = run.pairs["label"].value_counts()

@@ -1,4 +1,4 @@
-"""Figures on a page, with what they answer, what they show, and what is to be seen in them."""
+"""Figures on a page, each with the question that it answers, a caption and an alternative text."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from tfmem.pages.html import data_uri
 from tfmem.store.results import read_pairs
 from tfmem.store.spreadsheets import read_csv
 
-_PIXELS = 112  # of the page, for an inch of a figure: its letters come out as large as the page's
-_UNKNOWN = 96.0  # pixels an inch of an image that does not say
+_PIXELS = 112  # CSS pixels for an inch of a figure, so that its letters are as large as the page's
+_UNKNOWN = 96.0  # assumed resolution of an image that does not state one, in pixels an inch
 
 
 @dataclass(frozen=True)
@@ -29,11 +29,11 @@ class Section:
     """A figure on a page.
 
     Attributes:
-      name: its anchor.
-      title: what it answers.
-      sentences: what stands below it.
-      image: a PNG file.
-      alt: what is to be seen in it, for those who do not see it.
+      name: the anchor of the figure.
+      title: the question that the figure answers, or what it shows.
+      sentences: the caption.
+      image: the contents of a PNG file.
+      alt: the finding that the figure shows, for readers who cannot see it.
     """
 
     name: str
@@ -56,10 +56,10 @@ class Section:
 
 
 def run_sections(run: Run, figures: Path) -> list[Section]:
-    """The figures of a run's estimates.
+    """Makes the sections of the figures of a run's estimates.
 
     Args:
-      run: what they were drawn of.
+      run: the run from which the figures were drawn.
       figures: folder with their PNG files.
     """
     return [
@@ -77,8 +77,8 @@ def run_sections(run: Run, figures: Path) -> list[Section]:
             "memorization_gallery",
             "What memorized examples look like",
             [
-                "Training examples of the classes with most memorized examples, nearest to "
-                "memorization 0, 0.5 and 1; values in grey are further than 0.15 from it."
+                "Training examples whose memorization is nearest to 0, 0.5 and 1, from the classes "
+                "with the most memorized examples. Values in grey are further than 0.15 away."
             ],
             (figures / "memorization_gallery.png").read_bytes(),
             _which_classes(run),
@@ -87,8 +87,8 @@ def run_sections(run: Run, figures: Path) -> list[Section]:
             "influence_histogram",
             "Influence of the selected pairs",
             [
-                "Influence of a training on a test example: how much more often models that were "
-                "trained on the first get the second right."
+                "Influence of a training example on a test example: how much more often models "
+                "that were trained on the first get the second right than models that were not."
             ],
             (figures / "influence_histogram.png").read_bytes(),
             _how_influential(run.pairs),
@@ -97,9 +97,10 @@ def run_sections(run: Run, figures: Path) -> list[Section]:
             "pair_gallery",
             "Memorized examples and whom they influence",
             [
-                "Left a memorized training example with its class and memorization, right up to "
-                "four test examples that it influences most. The rows are spread evenly over the "
-                "selected pairs sorted by influence, each training example once."
+                "Each row shows on the left a memorized training example with its class and "
+                "memorization, and on the right up to four test examples, those that it influences "
+                "most. The rows are spread evenly over the selected pairs sorted by influence; "
+                "each training example occurs once."
             ],
             (figures / "pair_gallery.png").read_bytes(),
             _strongest(run.pairs),
@@ -152,12 +153,13 @@ def experiment_sections(
     selection: SelectionSettings,
     attributions: pd.DataFrame | None = None,
 ) -> list[Section]:
-    """Findings and figures of experiments; experiments without findings are left out.
+    """Makes the sections of experiments; experiments without an outcome are left out.
 
     Args:
-      experiments: folders by name.
-      selection: thresholds at which the agreement of two runs is said.
-      attributions: as `tfmem.pages.texts.texts` takes them, for what is said of their figure.
+      experiments: the folders of the experiments by name.
+      selection: thresholds at which the alternative text states the agreement of two runs.
+      attributions: as `tfmem.pages.texts.texts` takes them, for the alternative text of their
+        figure.
     """
     found = []
     for name, folder in experiments.items():
@@ -178,7 +180,7 @@ def experiment_sections(
 def _seen(
     name: str, folder: Path, selection: SelectionSettings, attributions: pd.DataFrame | None
 ) -> str | None:
-    """What the figure of an experiment without findings shows, from its numbers."""
+    """States, from its numbers, what the figure of an experiment without findings shows."""
     table = folder / "consistency.csv"
     if name in ("consistency", "comparison") and table.exists():
         return _agreement(read_csv(table), selection)
@@ -187,7 +189,7 @@ def _seen(
     if name == "attribution" and attributions is not None and len(attributions):
         first = attributions.iloc[int(attributions["memorization"].argmax())]
         word = first["words"][first["scores"].argmax()]
-        return f"Of the most memorized text, most of the memorization rests on “{word}”."
+        return f"In the most memorized text, the word “{word}” has the highest attribution."
     return None
 
 
@@ -210,29 +212,31 @@ def _agreement(table: pd.DataFrame, selection: SelectionSettings) -> str:
 _WITHOUT_FINDINGS = {
     "attribution": (
         "attributions.png",
-        "What is it of them that is memorized?",
-        "Most memorized examples of each class, by self-influence, and the parts of it that their "
-        "words or patches have (Zheng & Jiang 2022, eq. 5): orange for, purple against.",
+        "Which of their words or patches are memorized?",
+        "Examples of each class with the highest self-influence, and its attribution to their "
+        "words or patches (Zheng & Jiang 2022, eq. 5). Orange parts raise the self-influence, "
+        "purple parts lower it.",
     ),
     "influence-pairs": (
         "pair_gallery.png",
-        "Whom do memorized examples influence, by one model?",
-        "Left a training example with its memorization, right up to four test examples that it "
-        "influences most, by self-influence of one model. The rows are spread evenly over the "
-        "selected pairs sorted by influence, each training example once.",
+        "Which test examples do memorized examples influence, by one model?",
+        "Each row shows on the left a training example with its memorization, and on the right up "
+        "to four test examples, those that it influences most in one model. The rows are spread "
+        "evenly over the selected pairs sorted by influence; each training example occurs once.",
     ),
     "consistency": (
         "consistency.png",
         "Would other trials find the same?",
-        "Two halves of the trials compared: left the share of the examples, or pairs, at or above "
-        "a threshold in either half that are so in both (J), right the mean difference of their "
-        "estimates (D), with 95% intervals. The whole run's errors are smaller by a factor 1.4.",
+        "The two halves of the trials are compared. On the left is J: of the examples (or pairs) "
+        "that reach a threshold in either half, the share that reach it in both. On the right is "
+        "D, the mean difference of their estimates. Intervals are 95% intervals. Errors of the "
+        "whole run are smaller by a factor of 1.4.",
     ),
     "comparison": (
         "consistency.png",
         "Do other runs find the same?",
-        "This run compared with others: left the share of the examples, or pairs, at or above a "
-        "threshold in either run that are so in both (J), right the mean difference of their "
-        "estimates (D), with 95% intervals.",
+        "This run is compared with others. On the left is J: of the examples (or pairs) that reach "
+        "a threshold in either run, the share that reach it in both. On the right is D, the mean "
+        "difference of their estimates. Intervals are 95% intervals.",
     ),
 }

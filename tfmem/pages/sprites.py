@@ -1,4 +1,4 @@
-"""Many small pictures in a few images, which a page shows cell by cell."""
+"""Puts many small pictures into a few images, of which a page shows single cells."""
 
 from __future__ import annotations
 
@@ -13,10 +13,8 @@ from PIL import Image
 from tfmem.datasets.pictures import Pictures
 
 _COLUMNS, _CELLS = 32, 1024
-_LOSSLESS, _LARGEST = (
-    48,
-    96,
-)  # pixels: beyond the first, photographs as JPEG; none beyond the second
+_LOSSLESS = 48  # largest side in pixels of pictures that are kept as PNG; larger ones are JPEG
+_LARGEST = 96  # largest side in pixels; larger pictures are scaled down
 
 
 @dataclass(frozen=True)
@@ -26,8 +24,8 @@ class Sheet:
     Attributes:
       suffix: `png` or `jpg`.
       encoded: the image file.
-      columns: pictures in a full row.
-      rows: how many rows.
+      columns: number of pictures in a full row.
+      rows: number of rows.
     """
 
     suffix: str
@@ -42,14 +40,14 @@ class Sprites:
 
     Attributes:
       sheets: all but the last hold 1,024 pictures.
-      aspect: width of a picture over its height.
+      aspect: width of a picture divided by its height.
     """
 
     sheets: tuple[Sheet, ...]
     aspect: float
 
     def place(self, position: int) -> tuple[int, str]:
-        """The sheet of a picture, and where it is there, as CSS's `background-position`."""
+        """The sheet of a picture, and its place there as CSS's `background-position`."""
         number, cell = divmod(position, _CELLS)
         row, column = divmod(cell, _COLUMNS)
         sheet = self.sheets[number]
@@ -66,11 +64,11 @@ class Sprites:
 
 
 def sprites(pictures: Pictures, index: Sequence[int]) -> Sprites:
-    """Puts the pictures of some examples on sheets; one channel is shown as ink on paper.
+    """Puts the pictures of some examples on sheets; those of one channel look like ink on paper.
 
     Args:
-      pictures: of one split, all of one size.
-      index: which examples, in which order.
+      pictures: the pictures of one split, all of one size.
+      index: the indices of the examples, in order.
     """
     parts = [index[start : start + _CELLS] for start in range(0, len(index), _CELLS)]
     aspect = 1.0

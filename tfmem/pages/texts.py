@@ -1,4 +1,4 @@
-"""The texts of a page, and which of their words are memorized."""
+"""The texts of a page, and the attributions of their self-influence to words."""
 
 from __future__ import annotations
 
@@ -13,13 +13,12 @@ from tfmem.datasets import TextDataset
 
 
 class Word(NamedTuple):
-    """A word of a text that a model has memorized.
+    """A word of a text, with its attribution.
 
     Attributes:
       text: the word.
-      score: its part of `M_replace / n`, which is memorization in so far as the words of the text,
-        not the rest of it, are memorized; those of a text sum to it.
-      strength: the same from -1 to 1, over the largest of the text.
+      score: its part of `M_replace / n`; the scores of a text sum to `M_replace / n`.
+      strength: the score divided by the largest absolute score of the text, from -1 to 1.
     """
 
     text: str
@@ -32,8 +31,8 @@ class Texts:
     """The texts of some examples, in their order.
 
     Attributes:
-      sentences: one or two an example.
-      words: of some examples, by position, the words of each sentence.
+      sentences: one or two sentences for each example.
+      words: the words of each sentence, by position of the example, where attributions are known.
     """
 
     sentences: tuple[tuple[str, ...], ...]
@@ -41,21 +40,21 @@ class Texts:
 
     @property
     def data(self) -> dict[str, Any]:
-        """Sentences and words as values that JSON can hold."""
+        """Returns sentences and words as values that JSON can hold."""
         return {"sentences": self.sentences, "words": self.words}
 
 
 def texts(
     dataset: TextDataset, split: str, index: Sequence[int], attributions: pd.DataFrame | None = None
 ) -> Texts:
-    """The texts of some examples of a split, `train` or `test`.
+    """Collects the texts of some examples of a split.
 
     Args:
-      dataset: has them.
-      split: which.
-      index: which examples, in which order.
-      attributions: by index of an example its `words`, their `scores`, and which of its `sentences`
-        each is of (see `read_attributions`); or None.
+      dataset: the data set with the texts.
+      split: `train` or `test`.
+      index: the indices of the examples, in order.
+      attributions: a table by index of examples: `words`, their `scores`, and the number of the
+        sentence of each word in `sentences` (see `read_attributions`); or None.
     """
     of_split = getattr(dataset, f"{split}_texts")
     sentences = tuple(tuple(str(text) for text in of_split[each]) for each in index)

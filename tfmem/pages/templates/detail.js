@@ -1,4 +1,4 @@
-// The panel that explains the chosen example: its estimate, what that is made from, and its links.
+// The panel that explains the chosen example: its estimate, from what it was made, and its links.
 const linksOf = {train: new Map(), test: new Map()};
 DATA.links.influence.forEach((_, link) => {
   for (const split of ["train", "test"]) {
@@ -37,7 +37,7 @@ const FACTS = {
   }),
 };
 const LINKED = {
-  train: ["Test examples that it influences", "It has no influence on a test example"],
+  train: ["Test examples that it influences", "On no test example does it have an influence"],
   test: ["Training examples that influence it", "No training example has an influence on it"],
 };
 

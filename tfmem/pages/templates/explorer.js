@@ -1,4 +1,4 @@
-// What leads from one example to another: addresses, the gallery, the form.
+// Leads from one example to another: by addresses, the gallery and the form.
 (() => {
   const positions = {};
   for (const split of ["train", "test"])
@@ -24,7 +24,7 @@
     markCurrent("");
   };
 
-  // Shows the gallery anew; an example that is not of its split and class gives way to the first.
+  // Shows the gallery anew; if the chosen example is of another split or class, the first is chosen.
   const renew = () => {
     const found = showGallery(), split = byId("split").value, label = byId("class").value;
     const fits = chosen?.split === split && (label === "" || DATA[split].label[chosen.position] === Number(label));
@@ -43,7 +43,7 @@
         `${count(DATA[split].index.length)} of ${count(last + 1)}.`;
     return position;
   };
-  // Follows an address, and brings the panel into view for whoever came from elsewhere.
+  // Follows an address, and scrolls to the panel if the reader came from elsewhere.
   const follow = () => {
     const named = /^#(train|test)-(\d+)$/.exec(location.hash);
     if (!named) return;
@@ -99,7 +99,7 @@
   });
   addEventListener("hashchange", follow);
 
-  // Links lead to the explorer in place of the tables' rows.
+  // Links lead to the explorer instead of the rows of tables.
   for (const row of document.querySelectorAll("tr[id], td[id]")) row.removeAttribute("id");
   const present = [...new Set(DATA.train.label)].sort((a, b) => a - b);
   byId("class").append(...present.map((label) => made("option", {value: label}, DATA.classes[label])));

@@ -1,4 +1,4 @@
-// Rows of tables are shown by words, and by the values that the controls of a form choose.
+// Shows only the rows of tables that have the searched words and the values chosen in a form.
 (() => {
   const form = document.querySelector("form.filter");
   if (!form) return;
@@ -29,7 +29,7 @@
 
   form.addEventListener("input", filter);
   form.addEventListener("submit", (event) => event.preventDefault());
-  // Links to a row lead to it whatever was chosen before.
+  // A link to a hidden row resets the form, so that the row is shown.
   addEventListener("hashchange", () => {
     const row = document.getElementById(location.hash.slice(1));
     if (!row?.hidden) return;

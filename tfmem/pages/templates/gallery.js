@@ -1,11 +1,11 @@
-// The gallery: the examples whose number lies in a range that is chosen on a histogram.
+// The gallery shows the examples whose memorization or influence is in a range chosen on a histogram.
 const WIDTH = 0.05, PAGE = matchMedia("(max-width: 46rem)").matches ? 24 : 48;
 const strongest = DATA.test.index.map(() => 0);
 DATA.links.influence.forEach((value, link) => {
   const end = DATA.links.test[link];
   strongest[end] = Math.max(strongest[end], Math.abs(value));
 });
-// What examples of a split are chosen by: their numbers, its name, and where the range begins.
+// The quantity by which examples of a split are chosen: its values, its name, and the range's start.
 const QUANTITY = {
   train: {
     of: DATA.train.memorization, name: "memorization", short: "mem.",
@@ -52,7 +52,7 @@ const showRange = (split) => {
     made("span", {style: `left: ${100 * (tick - least) / (1 - least)}%`}, String(tick))));
 };
 
-// Shows what lies in the range; returns the positions, highest first.
+// Shows the examples in the range; returns their positions, highest first.
 const showGallery = () => {
   const split = byId("split").value, {of, name, short} = QUANTITY[split];
   const [from, to] = ends(), least = Number(byId("from").min);
@@ -76,7 +76,7 @@ const showGallery = () => {
 
 const thumbnails = () => [...byId("gallery").querySelectorAll("a")];
 
-// One thumbnail is reached by Tab; arrow keys lead from it to the others.
+// Tab reaches one thumbnail; arrow keys lead from it to the others.
 const markCurrent = (hash) => {
   const links = thumbnails();
   for (const link of links) {

@@ -1,5 +1,5 @@
-// DATA holds columns, and links that name examples by their position in them. Here is what an
-// example looks like and what it is called.
+// DATA holds columns, and links that name examples by their positions in these columns. The
+// functions here show an example and name it.
 const CELLS = 1024, ofTexts = "train" in DATA.texts;
 const KINDS = {train: "training", test: "test"};
 const byId = (id) => document.getElementById(id);
@@ -39,7 +39,7 @@ const look = (split, position) => {
   });
 };
 
-// A small picture, or text, that leads to its example, over lines that say what their numbers are.
+// A small picture or text that links to its example, above lines of labelled numbers.
 const thumbnail = (split, position, ...lines) => made("li", {}, made(
   "a", {href: `#${split}-${DATA[split].index[position]}`}, look(split, position),
   ...lines.flatMap((line, number) => [" ", made("span", {class: number ? "line soft" : "line", title: line}, line)])));

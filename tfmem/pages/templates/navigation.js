@@ -1,4 +1,4 @@
-// The navigation marks the section that is being read.
+// Marks, in the navigation, the section that is on the screen.
 (() => {
   const links = [...document.querySelectorAll(".bar a")];
   const sections = links.map((link) => document.querySelector(link.hash));
@@ -17,7 +17,7 @@
   }, {passive: true});
   mark();
 
-  // A folded section unfolds for whoever is led to it.
+  // A link to a folded section unfolds it.
   const unfold = () => {
     const target = document.getElementById(location.hash.slice(1));
     if (target?.tagName === "DETAILS") target.open = true;

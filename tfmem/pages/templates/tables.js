@@ -1,6 +1,6 @@
-// Headings of tables become buttons that sort them.
+// Turns the headings of tables into buttons that sort them.
 (() => {
-  // A cell counts by its first number; where there is none, by its text, after all numbers.
+  // Cells are sorted by their first number; cells without a number follow, sorted by their text.
   const key = (cell) => {
     const text = cell.textContent.trim(), number = parseFloat(text.replaceAll(",", ""));
     return Number.isNaN(number) ? text : number;
