@@ -15,10 +15,10 @@ import numpy as np
 from benchmarks.peers import read_config
 from tfmem.datasets import Dataset, load
 from tfmem.encoders import as_arrays, with_encoder_digest
-from tfmem.influence.attribution.integral import attributions
-from tfmem.influence.attribution.splitting import splitter
-from tfmem.influence.fast import FastSolver
-from tfmem.influence.objective import Objective
+from tfmem.influence_functions.attribution.integral import attributions
+from tfmem.influence_functions.attribution.splitting import splitter
+from tfmem.influence_functions.fast import FastSolver
+from tfmem.influence_functions.objective import Objective
 from tfmem.training.outcome import Unwatched
 from tfmem.training.whole import train_on_all
 

@@ -22,12 +22,12 @@ from scipy.stats import spearmanr
 from benchmarks.peers import read_config
 from tfmem.datasets import load
 from tfmem.encoders import as_arrays, with_encoder_digest
-from tfmem.influence.cg import ConjugateGradients
-from tfmem.influence.exact import ExactSolver
-from tfmem.influence.fast import FastSolver
-from tfmem.influence.lissa import Lissa
-from tfmem.influence.objective import Objective
-from tfmem.influence.scores import influence, remove_scores
+from tfmem.influence_functions.cg import ConjugateGradients
+from tfmem.influence_functions.exact import ExactSolver
+from tfmem.influence_functions.fast import FastSolver
+from tfmem.influence_functions.lissa import Lissa
+from tfmem.influence_functions.objective import Objective
+from tfmem.influence_functions.scores import influence, remove_scores
 from tfmem.training.outcome import Unwatched
 from tfmem.training.whole import train_on_all
 

@@ -15,7 +15,7 @@ from tfmem.config import Config
 from tfmem.datasets import AnyDataset, load
 from tfmem.datasets.pictures import Pictures
 from tfmem.figures.attribution import Highlighted, highlighted_patches, highlighted_words
-from tfmem.influence.attribution.records import (
+from tfmem.influence_functions.attribution.records import (
     chosen_examples,
     read_attributions,
     write_attributions,
@@ -27,7 +27,7 @@ from tfmem.store.artifacts import Attributions, SelfInfluence
 from tfmem.store.results import read_identity, read_memorization
 
 if TYPE_CHECKING:
-    from tfmem.influence.attribution.integral import Attribution
+    from tfmem.influence_functions.attribution.integral import Attribution
 
 
 FIGURE_NAME = "attributions"
@@ -49,7 +49,7 @@ def Do(inputs: Paths, outputs: Paths, parameters: Parameters) -> None:
     def attribute(rows: np.ndarray) -> Iterator[Attribution]:
         import_tensorflow()
         from tfmem.experiments.self_influence import kept_splitter
-        from tfmem.influence.attribution.integral import attributions
+        from tfmem.influence_functions.attribution.integral import attributions
 
         return attributions(*kept_splitter(config, dataset, kept), rows, wanted.steps)
 

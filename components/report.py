@@ -13,7 +13,11 @@ from tfmem.components.self_influence import SELF_INFLUENCE
 from tfmem.config import Config
 from tfmem.experiments import declared
 from tfmem.experiments.run import Run
-from tfmem.influence.attribution.records import ATTRIBUTION_NAME, is_complete, read_attributions
+from tfmem.influence_functions.attribution.records import (
+    ATTRIBUTION_NAME,
+    is_complete,
+    read_attributions,
+)
 from tfmem.messages.errors import InputError
 from tfmem.messages.terminal import say
 from tfmem.pages.experiments import render_experiments

@@ -19,7 +19,7 @@ def Do(inputs: Paths, outputs: Paths, parameters: Parameters) -> None:
     dataset = load(config.dataset)
     import_tensorflow()
     from tfmem.experiments.self_influence import MODELS, self_influence
-    from tfmem.influence.records import write_scores
+    from tfmem.influence_functions.records import write_scores
 
     folder = outputs["memorization"]
     trial = config.self_influence.trial

@@ -17,21 +17,21 @@ from tfmem.encoders.activations import encode, through_frozen
 from tfmem.encoders.pretrained import load_encoder
 from tfmem.encoders.tokens import Tokens, Words, mask_number, tokenize, word_tokens
 from tfmem.experiments.reduction_rate import ReductionRateSettings, reduction
-from tfmem.influence.attribution.integral import BlendInfluence, attributions, directions
-from tfmem.influence.attribution.patches import Patches
-from tfmem.influence.attribution.records import (
+from tfmem.influence_functions.attribution.integral import BlendInfluence, attributions, directions
+from tfmem.influence_functions.attribution.patches import Patches
+from tfmem.influence_functions.attribution.records import (
     chosen_examples,
     is_complete,
     read_attributions,
     top_share,
     write_attributions,
 )
-from tfmem.influence.attribution.words import EncoderWords, TransformerWords
-from tfmem.influence.cg import ConjugateGradients
-from tfmem.influence.exact import ExactSolver
-from tfmem.influence.fast import FastSolver
-from tfmem.influence.objective import Objective
-from tfmem.influence.scores import replace_scores
+from tfmem.influence_functions.attribution.words import EncoderWords, TransformerWords
+from tfmem.influence_functions.cg import ConjugateGradients
+from tfmem.influence_functions.exact import ExactSolver
+from tfmem.influence_functions.fast import FastSolver
+from tfmem.influence_functions.objective import Objective
+from tfmem.influence_functions.scores import replace_scores
 from tfmem.messages.errors import InputError
 from tfmem.models import build
 from tfmem.pipelines.runner import run_chain

@@ -26,7 +26,7 @@ from tfmem.experiments.random_labels import (
 )
 from tfmem.experiments.ranking import areas, behind_first
 from tfmem.experiments.summed import sum_trials
-from tfmem.influence.solver import DAMPING
+from tfmem.influence_functions.solver import DAMPING
 from tfmem.messages.errors import InputError
 from tfmem.store.bits import unpack
 from tfmem.training.dynamics import Dynamics, follow

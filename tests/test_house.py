@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[1]
 # From the ground up.
 ROOMS = (
     "messages", "store", "config", "datasets", "subsets", "estimation", "planning", "encoders",
-    "tasks", "models", "influence", "training", "selection", "aggregation", "figures",
+    "tasks", "models", "influence_functions", "training", "selection", "aggregation", "figures",
     "experiments", "audit", "exchange", "pages", "components", "pipelines",
 )  # fmt: skip
 TENSORFLOW = {"tensorflow", "tensorflow_datasets", "keras", "keras_hub"}
@@ -33,8 +33,8 @@ BLIND = {
     "encoders": {"subsets"},
     "tasks": {"datasets", "subsets"},
     "models": {"datasets", "subsets"},
-    "influence": {"subsets"},
-    "training": {"estimation", "influence"},
+    "influence_functions": {"subsets"},
+    "training": {"estimation", "influence_functions"},
     "selection": TENSORFLOW | {"apache_beam", "datasets"},
     "aggregation": TENSORFLOW | {"datasets"},
     "figures": {"subsets", "training", "aggregation"},
@@ -103,7 +103,7 @@ def test_a_room_that_must_not_know_something_says_so():
 def test_texts_show_the_rooms_as_they_are(name):
     rows = {
         "CONTRIBUTING.md": "| `{room}/` | {purpose} | {blind} |",
-        "README.md": "    {room:<12} {purpose}",
+        "README.md": "    {room:<19} {purpose}",
     }
     described_rooms = ((room, *described(room)) for room in ROOMS)
     expected = "\n".join(

@@ -6,9 +6,9 @@ import pytest
 
 from tests.helpers.networks import DECAY, some_features
 from tests.helpers.trials import small
-from tfmem.influence.fast import FastSolver
-from tfmem.influence.objective import Objective
-from tfmem.influence.scores import influence, remove_scores
+from tfmem.influence_functions.fast import FastSolver
+from tfmem.influence_functions.objective import Objective
+from tfmem.influence_functions.scores import influence, remove_scores
 from tfmem.messages.errors import InputError
 from tfmem.models.logits import final_softmax, without_softmax
 from tfmem.training.mirrored import MirroredTrainer

@@ -8,7 +8,7 @@ import pytest
 from tfmem.config import TailSettings, from_yaml
 from tfmem.experiments import declared, sections
 from tfmem.experiments.checks import check_in_memory
-from tfmem.influence.attribution.needs import check_attribution
+from tfmem.influence_functions.attribution.needs import check_attribution
 from tfmem.messages.errors import InputError
 from tfmem.pipelines.experiments import experiment
 

@@ -12,14 +12,14 @@ import pytest
 from tests.helpers.networks import DECAY, attending, pictures, some_features
 from tfmem.config import from_yaml
 from tfmem.experiments.reduction_rate import ReductionRateSettings, reduction
-from tfmem.influence.attribution.integral import attributions
-from tfmem.influence.attribution.patches import Patches
-from tfmem.influence.exact import ExactSolver
-from tfmem.influence.fast import FastSolver
-from tfmem.influence.objective import Objective
-from tfmem.influence.records import write_scores
-from tfmem.influence.scores import remove_scores
-from tfmem.influence.solver import Solution
+from tfmem.influence_functions.attribution.integral import attributions
+from tfmem.influence_functions.attribution.patches import Patches
+from tfmem.influence_functions.exact import ExactSolver
+from tfmem.influence_functions.fast import FastSolver
+from tfmem.influence_functions.objective import Objective
+from tfmem.influence_functions.records import write_scores
+from tfmem.influence_functions.scores import remove_scores
+from tfmem.influence_functions.solver import Solution
 from tfmem.store.results import SUMMARY_NAME, estimator_of, read_memorization
 
 

@@ -9,13 +9,13 @@ from sklearn.linear_model import LogisticRegression
 
 from tests.helpers.networks import DECAY, linear, some_features
 from tfmem.config import TransformerSettings
-from tfmem.influence.cg import ConjugateGradients
-from tfmem.influence.exact import ExactSolver
-from tfmem.influence.fast import FastSolver
-from tfmem.influence.lissa import Lissa
-from tfmem.influence.objective import Objective
-from tfmem.influence.scores import influence, remove_scores, replace_scores
-from tfmem.influence.solvers import SOLVERS
+from tfmem.influence_functions.cg import ConjugateGradients
+from tfmem.influence_functions.exact import ExactSolver
+from tfmem.influence_functions.fast import FastSolver
+from tfmem.influence_functions.lissa import Lissa
+from tfmem.influence_functions.objective import Objective
+from tfmem.influence_functions.scores import influence, remove_scores, replace_scores
+from tfmem.influence_functions.solvers import SOLVERS
 from tfmem.messages.errors import InputError
 from tfmem.models import build
 
@@ -82,7 +82,7 @@ def test_scores_of_logistic_regression_have_their_closed_form(float64, monkeypat
         np.testing.assert_allclose(found, expected, **close)
         # Also where one pass over the training examples does not serve all test examples.
         solver.at_once = 3
-        monkeypatch.setattr("tfmem.influence.scores._SOLVED_BYTES", 6 * 15 * 8)
+        monkeypatch.setattr("tfmem.influence_functions.scores._SOLVED_BYTES", 6 * 15 * 8)
         found = influence(solver, x[:7], y[:7])
         np.testing.assert_allclose(found, (g @ inverse @ g[:7].T) * p[:7], **close)
         np.testing.assert_allclose(found[chosen[:2], chosen[:2]], scores.values[:2], **close)
@@ -261,9 +261,9 @@ def test_the_sketch_and_the_rows_of_a_network_give_what_cg_does(monkeypatch):
     np.testing.assert_allclose(np.median(ratios), 1, atol=0.1)
     with pytest.raises(InputError, match="too many for a sketch of 16"):
         FastSolver(objective, size=16)
-    monkeypatch.setattr("tfmem.influence.exact._LARGEST", 100)
-    monkeypatch.setattr("tfmem.influence.exact.holdable_bytes", lambda: 1)
-    monkeypatch.setattr("tfmem.influence.objective._MOST_ROWS", 30)  # four blocks
+    monkeypatch.setattr("tfmem.influence_functions.exact._LARGEST", 100)
+    monkeypatch.setattr("tfmem.influence_functions.exact.holdable_bytes", lambda: 1)
+    monkeypatch.setattr("tfmem.influence_functions.objective._MOST_ROWS", 30)  # four blocks
     by_rows = ExactSolver(objective)
     exact = remove_scores(by_rows)
     assert exact.converged.all()

@@ -9,14 +9,14 @@ import pytest
 from tests.helpers.commands import ROOT, tfmem_command
 from tests.helpers.networks import DECAY, linear, some_features
 from tfmem.config import from_yaml
-from tfmem.influence import keeping
-from tfmem.influence.cg import ConjugateGradients
-from tfmem.influence.exact import ExactSolver
-from tfmem.influence.keeping import kept_scores
-from tfmem.influence.objective import Objective
-from tfmem.influence.records import write_scores
-from tfmem.influence.scores import remove_scores
-from tfmem.influence.solver import DAMPING
+from tfmem.influence_functions import keeping
+from tfmem.influence_functions.cg import ConjugateGradients
+from tfmem.influence_functions.exact import ExactSolver
+from tfmem.influence_functions.keeping import kept_scores
+from tfmem.influence_functions.objective import Objective
+from tfmem.influence_functions.records import write_scores
+from tfmem.influence_functions.scores import remove_scores
+from tfmem.influence_functions.solver import DAMPING
 from tfmem.messages.errors import InputError
 from tfmem.pipelines.runner import run_chain
 from tfmem.pipelines.self_influence import self_influence

@@ -24,7 +24,7 @@ from tfmem.experiments.seeds import compare as compare_seeds
 from tfmem.experiments.seeds import overlap
 from tfmem.experiments.self_influence import kept_solver
 from tfmem.experiments.typicality import positive_fraction, typicality
-from tfmem.influence.scores import influence, remove_scores
+from tfmem.influence_functions.scores import influence, remove_scores
 from tfmem.messages.errors import InputError
 from tfmem.pipelines.experiments import page as experiments_page
 from tfmem.pipelines.runner import run_chain

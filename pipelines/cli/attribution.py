@@ -66,8 +66,8 @@ def attribute(
     """
     from tfmem.datasets import load
     from tfmem.experiments.checks import check_in_memory
-    from tfmem.influence.attribution.needs import check_attribution
-    from tfmem.influence.attribution.records import read_attributions
+    from tfmem.influence_functions.attribution.needs import check_attribution
+    from tfmem.influence_functions.attribution.records import read_attributions
     from tfmem.pipelines.runner import run_chain
     from tfmem.pipelines.self_influence import attribution, self_influence
     from tfmem.store.artifacts import Attributions

@@ -18,10 +18,10 @@ from tfmem.config import SelectionSettings
 from tfmem.experiments.outcome import Outcome, load_outcome
 from tfmem.experiments.retraining import representation_accuracy
 from tfmem.experiments.run import load_run
-from tfmem.influence.attribution.integral import Attribution, Parts
-from tfmem.influence.attribution.records import read_attributions, write_attributions
-from tfmem.influence.records import write_scores
-from tfmem.influence.scores import Scores
+from tfmem.influence_functions.attribution.integral import Attribution, Parts
+from tfmem.influence_functions.attribution.records import read_attributions, write_attributions
+from tfmem.influence_functions.records import write_scores
+from tfmem.influence_functions.scores import Scores
 from tfmem.selection.rules import read_rule
 from tfmem.store.claims import Claims, Worker
 from tfmem.store.folders import open_folder

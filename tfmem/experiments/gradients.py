@@ -21,8 +21,8 @@ class GradientProbe:
 
     The scores are `early_norm` and, after the last epoch, `norm`, the lengths of the gradients of
     each example's cross entropy (Paul et al. 2021, Def. 2.1, for one model: GraNd), float64
-    `[num_train]`; `self_influence` (`tfmem.influence`, solver `fast`), NaN if the solver refuses
-    the model; and the seconds that both took after the last epoch, without tracing programs.
+    `[num_train]`; `self_influence` (`tfmem.influence_functions`, solver `fast`), NaN if the solver
+    refuses the model; and the seconds that both took after the last epoch, without tracing programs.
     """
 
     def __init__(self, config: Config, dataset: AnyDataset, early: int) -> None:
@@ -46,10 +46,10 @@ class GradientProbe:
 
     def __call__(self, epoch: int, values: Sequence[np.ndarray]) -> Mapping[str, np.ndarray]:
         """See `Probe`."""
-        from tfmem.influence.fast import FastSolver
-        from tfmem.influence.objective import Objective
-        from tfmem.influence.scores import remove_scores
-        from tfmem.influence.solver import row_norms
+        from tfmem.influence_functions.fast import FastSolver
+        from tfmem.influence_functions.objective import Objective
+        from tfmem.influence_functions.scores import remove_scores
+        from tfmem.influence_functions.solver import row_norms
         from tfmem.models import build
 
         data, said = self._dataset, dict[str, np.ndarray]()

@@ -89,7 +89,7 @@ def proxies(given: Given[ProxySettings]) -> Outcome:
     next; an example that is never predicted correctly counts as forgotten in every epoch); EL2N and
     GraNd (Paul et al. 2021, Def. 2.2 and 2.1: the norm of the difference between probabilities and
     label, and of the gradient of the loss, early in training); the gradient norm after training;
-    and self-influence (`tfmem.influence`, solver `fast`).
+    and self-influence (`tfmem.influence_functions`, solver `fast`).
 
     Trials give these: the consistency score (Jiang et al. 2021: accuracy when left out, here one
     minus it), the consistency score of probabilities, and the estimator itself. An example that was

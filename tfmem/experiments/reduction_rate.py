@@ -32,8 +32,8 @@ from tfmem.store.files import write_atomically
 from tfmem.store.spreadsheets import read_csv, to_csv
 
 if TYPE_CHECKING:
-    from tfmem.influence.attribution.integral import Splitter
-    from tfmem.influence.solver import Solver
+    from tfmem.influence_functions.attribution.integral import Splitter
+    from tfmem.influence_functions.solver import Solver
 
 
 class ReductionRateSettings(Settings):
@@ -54,7 +54,7 @@ _MASKS = 2**32 - 3  # first part of the spawn key of random masks, which no tria
 
 def attributable(asked: Asked[ReductionRateSettings]) -> None:
     """Refuses settings or data whose self-influence cannot be attributed."""
-    from tfmem.influence.attribution.needs import check_attribution
+    from tfmem.influence_functions.attribution.needs import check_attribution
 
     check_attribution(asked.config, asked.dataset)
 
@@ -70,7 +70,7 @@ def reduction_rate(given: Given[ReductionRateSettings]) -> Outcome:
     """
     import_tensorflow()
     from tfmem.experiments.self_influence import kept_splitter
-    from tfmem.influence.attribution.records import read_attributions
+    from tfmem.influence_functions.attribution.records import read_attributions
 
     def ready() -> tuple[Solver, Splitter]:
         return kept_splitter(given.config, given.dataset, given.places[SelfInfluence.name])
@@ -151,7 +151,7 @@ def _curves(
     seed: int,
     repeats: int,
 ) -> Iterator[pd.DataFrame]:
-    from tfmem.influence.attribution.integral import BlendInfluence, directions
+    from tfmem.influence_functions.attribution.integral import BlendInfluence, directions
 
     influence = BlendInfluence(solver.objective, splitter)
     for example, direction, removed in directions(solver, examples):

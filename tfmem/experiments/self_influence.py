@@ -1,6 +1,6 @@
 """Estimates self-influence, and influence on test examples, by one model trained on all examples.
 
-This module makes the model and hands it to `tfmem.influence`.
+This module makes the model and hands it to `tfmem.influence_functions`.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ import numpy as np
 from tfmem.config import Config
 from tfmem.datasets import AnyDataset, Dataset, StreamedDataset
 from tfmem.encoders import as_arrays
-from tfmem.influence.attribution.integral import Splitter
-from tfmem.influence.attribution.splitting import splitter
-from tfmem.influence.effects import test_effects
-from tfmem.influence.keeping import kept_scores
-from tfmem.influence.objective import Objective
-from tfmem.influence.scores import Scores
-from tfmem.influence.solver import Solver
-from tfmem.influence.solvers import make_solver
+from tfmem.influence_functions.attribution.integral import Splitter
+from tfmem.influence_functions.attribution.splitting import splitter
+from tfmem.influence_functions.effects import test_effects
+from tfmem.influence_functions.keeping import kept_scores
+from tfmem.influence_functions.objective import Objective
+from tfmem.influence_functions.scores import Scores
+from tfmem.influence_functions.solver import Solver
+from tfmem.influence_functions.solvers import make_solver
 from tfmem.messages.errors import InputError
 from tfmem.store.pairs import ModelInfluence
 from tfmem.subsets.drawing import random_order

@@ -17,8 +17,8 @@ import psutil
 import tensorflow as tf
 
 from tfmem.datasets.padding import lengths
-from tfmem.influence.factors import covariance_factors, sampled_factors
-from tfmem.influence.function import LogitFunction
+from tfmem.influence_functions.factors import covariance_factors, sampled_factors
+from tfmem.influence_functions.function import LogitFunction
 from tfmem.messages.errors import InputError
 
 Curvature = Literal["gauss_newton", "hessian"]

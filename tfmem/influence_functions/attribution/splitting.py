@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from tfmem.config import Config, EncoderSettings, TransformerSettings
 from tfmem.datasets import AnyDataset, StreamedDataset, StructuredDataset, TextDataset
-from tfmem.influence.attribution.integral import Splitter
-from tfmem.influence.attribution.patches import Patches
-from tfmem.influence.attribution.words import EncoderWords, TransformerWords
-from tfmem.influence.objective import Objective
+from tfmem.influence_functions.attribution.integral import Splitter
+from tfmem.influence_functions.attribution.patches import Patches
+from tfmem.influence_functions.attribution.words import EncoderWords, TransformerWords
+from tfmem.influence_functions.objective import Objective
 from tfmem.messages.errors import InputError
 
 

@@ -26,8 +26,8 @@ from scipy.linalg import LinAlgError, cho_factor, cho_solve, eigvalsh
 from scipy.optimize import brentq
 
 from tfmem.estimation.compiling import compiled
-from tfmem.influence.objective import Objective
-from tfmem.influence.solver import DAMPING, Solution, vectors_within
+from tfmem.influence_functions.objective import Objective
+from tfmem.influence_functions.solver import DAMPING, Solution, vectors_within
 from tfmem.messages.errors import InputError
 
 _ROWS = 9  # of the Gauss-Newton matrix for each example; with more classes labels are drawn

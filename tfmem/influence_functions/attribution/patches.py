@@ -8,8 +8,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfmem.influence.attribution.integral import Parts
-from tfmem.influence.attribution.needs import check_patch
+from tfmem.influence_functions.attribution.integral import Parts
+from tfmem.influence_functions.attribution.needs import check_patch
 
 Baseline = Literal["black", "mean"]
 

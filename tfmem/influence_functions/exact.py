@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
-from tfmem.influence.objective import Curvature, Objective, holdable_bytes
-from tfmem.influence.solver import DAMPING, Solution, relative, vectors_within
+from tfmem.influence_functions.objective import Curvature, Objective, holdable_bytes
+from tfmem.influence_functions.solver import DAMPING, Solution, relative, vectors_within
 from tfmem.messages.errors import InputError
 
 _LARGEST = 12_000  # two matrices of 1.2 GB

@@ -4,7 +4,7 @@ An example `x` and its baseline `x'` are blended part by part: weight `a_t` puts
 x'_t)` in the place of part `t`, a word or a patch. Let `g(a)` be the gradient of the cross entropy
 of the blend, with the example's label, and `I(a) = P g^T H^-1 g(a)` its influence on the example
 itself. All weights 1 give `M_remove`, and `M_replace = I(1) - I(0)`, in the conventions of
-`tfmem.influence.scores`. Along the straight line between them
+`tfmem.influence_functions.scores`. Along the straight line between them
 
     M_replace = sum_t (integral of dI / da_t),
 
@@ -22,9 +22,9 @@ from typing import Any, Literal, Protocol
 import numpy as np
 import tensorflow as tf
 
-from tfmem.influence.objective import Objective
-from tfmem.influence.scores import solved, warn_of_failures
-from tfmem.influence.solver import Solver
+from tfmem.influence_functions.objective import Objective
+from tfmem.influence_functions.scores import solved, warn_of_failures
+from tfmem.influence_functions.solver import Solver
 from tfmem.messages.errors import InputError
 
 QuadratureRule = Literal["midpoint", "left", "right"]
@@ -167,8 +167,8 @@ def directions(
     """For each example `P H^-1 g`, whose product with another's `g` is that one's influence on it.
 
     Yields:
-      The example, `[p]`, and its `M_remove`, of either sign (see `tfmem.influence.scores`);
-      both NaN if the solver has not converged.
+      The example, `[p]`, and its `M_remove`, of either sign (see
+      `tfmem.influence_functions.scores`); both NaN if the solver has not converged.
 
     Warns:
       UserWarning: after the last, if the solver has not converged for some.

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from tfmem.influence.objective import Curvature, Objective
-from tfmem.influence.solver import Solution, relative, vectors_within
+from tfmem.influence_functions.objective import Curvature, Objective
+from tfmem.influence_functions.solver import Solution, relative, vectors_within
 
 PAPER_DAMPING = 50.0  # their 5e-3, which is added to the curvature after division by 1e4
 _CHECKED = 512  # examples that the residual is computed on

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from tfmem.influence.attribution.needs import check_examples
+from tfmem.influence_functions.attribution.needs import check_examples
 from tfmem.messages.errors import InputError
 from tfmem.store.files import write_atomically
 from tfmem.store.records import (
@@ -26,7 +26,7 @@ from tfmem.store.records import (
 )
 
 if TYPE_CHECKING:
-    from tfmem.influence.attribution.integral import Attribution
+    from tfmem.influence_functions.attribution.integral import Attribution
 
 ATTRIBUTION_NAME = "attribution.json"
 _KIND = "attributions"

@@ -12,7 +12,7 @@ from tfmem.config import EncoderSettings, TransformerSettings
 from tfmem.datasets import TextDataset
 from tfmem.encoders.pretrained import load_encoder
 from tfmem.encoders.tokens import UNKNOWN, Words, WordTokens, mask_number, word_tokens
-from tfmem.influence.attribution.integral import Parts
+from tfmem.influence_functions.attribution.integral import Parts
 
 _ROW = tf.TensorSpec([None], tf.int32)
 _SIGNATURE = dict.fromkeys(("ids", "masked", "segments", "places"), _ROW)

@@ -6,12 +6,12 @@ from collections.abc import Callable
 from typing import Any
 
 from tfmem.config import SelfInfluenceSettings
-from tfmem.influence.cg import ConjugateGradients
-from tfmem.influence.exact import ExactSolver
-from tfmem.influence.fast import FastSolver
-from tfmem.influence.lissa import Lissa
-from tfmem.influence.objective import Objective
-from tfmem.influence.solver import Solver
+from tfmem.influence_functions.cg import ConjugateGradients
+from tfmem.influence_functions.exact import ExactSolver
+from tfmem.influence_functions.fast import FastSolver
+from tfmem.influence_functions.lissa import Lissa
+from tfmem.influence_functions.objective import Objective
+from tfmem.influence_functions.solver import Solver
 
 SOLVERS: dict[str, Callable[..., Solver]] = {
     "fast": FastSolver,

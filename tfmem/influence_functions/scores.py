@@ -28,7 +28,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from tfmem.influence.solver import Solution, Solver
+from tfmem.influence_functions.solver import Solution, Solver
 from tfmem.messages.errors import InputError
 
 _SOLVED_BYTES = 1 << 29  # solutions for test examples that one pass over the others serves

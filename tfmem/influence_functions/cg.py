@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from tfmem.influence.objective import Curvature, Objective
-from tfmem.influence.solver import (
+from tfmem.influence_functions.objective import Curvature, Objective
+from tfmem.influence_functions.solver import (
     DAMPING,
     Solution,
     dots,

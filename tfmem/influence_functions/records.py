@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from tfmem.influence.scores import Scores
-from tfmem.influence.solver import Solver
+from tfmem.influence_functions.scores import Scores
+from tfmem.influence_functions.solver import Solver
 from tfmem.store.records import encode_example, shard_name
 from tfmem.store.results import SUMMARY_NAME
 from tfmem.store.writing import write_set

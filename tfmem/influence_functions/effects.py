@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from tfmem.datasets import Dataset
-from tfmem.influence.scores import influence
-from tfmem.influence.solver import Solver
+from tfmem.influence_functions.scores import influence
+from tfmem.influence_functions.solver import Solver
 from tfmem.store.pairs import ModelInfluence
 
 _BLOCK = 1 << 25  # influences that are held at once

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from tfmem.influence.scores import Scores, joined, some_remove_scores
-from tfmem.influence.solver import Solver
+from tfmem.influence_functions.scores import Scores, joined, some_remove_scores
+from tfmem.influence_functions.solver import Solver
 from tfmem.messages.errors import InputError
 from tfmem.store.files import complete_file
 from tfmem.store.npz import NpzFile, write_npz

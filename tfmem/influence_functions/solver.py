@@ -7,7 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
-from tfmem.influence.objective import Objective
+from tfmem.influence_functions.objective import Objective
 
 DAMPING = 5e-3
 

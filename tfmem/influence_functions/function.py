@@ -13,7 +13,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfmem.influence.tracing import safe_derivatives
+from tfmem.influence_functions.tracing import safe_derivatives
 from tfmem.messages.errors import InputError
 from tfmem.models.logits import without_softmax
 
