@@ -4,6 +4,7 @@ import os
 import numpy as np
 import pytest
 
+from tests.helpers.faults import files_of_at_most
 from tests.helpers.mnist import idx, write_mnist
 from tfmem.config import DatasetSettings
 from tfmem.datasets import load
@@ -306,3 +307,14 @@ def test_two_programs_prepare_a_data_set_at_once(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "rename", rename)
     data = load(DatasetSettings(data_dir=str(tmp_path)))
     assert (len(folders), len(data.train_labels)) == (1, 1437)
+
+
+def test_a_disk_that_is_full_while_tfds_prepares_is_named(tmp_path):
+    """TFDS says so in a RuntimeError, whose cause is an error of TensorFlow."""
+    with files_of_at_most(2000), pytest.raises(InputError) as error:
+        load(DatasetSettings(name="digits", data_dir=str(tmp_path)))
+    said = str(error.value)
+    assert said.startswith(f"dataset.data_dir: digits cannot be prepared in {tmp_path}/digits/")
+    assert "File too large" in said
+    assert "\n" not in said
+    assert len(load(DatasetSettings(name="digits", data_dir=str(tmp_path))).train_labels) == 1437

@@ -4,8 +4,9 @@ import os
 
 import numpy as np
 import pandas as pd
+import pytest
 
-from tests.helpers.faults import steps
+from tests.helpers.faults import files_of_at_most, steps
 from tfmem.datasets.duplicates import Duplicates, write_duplicates
 from tfmem.messages.errors import InputError
 from tfmem.store.manifests import MANIFEST_NAME
@@ -54,6 +55,18 @@ def test_a_fault_at_any_step_leaves_all_files_old_or_all_files_new(tmp_path, mon
     assert set(outcomes[:first]) == {b"old"}
     assert set(outcomes[first:]) == {b"new"}
     assert {path.name for path in folder.iterdir()} == {RECORDS, *TABLES, MANIFEST_NAME}
+
+
+def test_the_file_that_cannot_be_written_is_named(tmp_path):
+    write(tmp_path, "old")
+    expected = rf"{tmp_path}/b\.csv: cannot be written: File too large"
+    with files_of_at_most(100), pytest.raises(InputError, match=expected):
+        write_set(tmp_path, {}, [(RECORDS, [b"new"]), ("b.csv", bytes(101))])
+    assert words(tmp_path) == {b"old"}
+    blocked = tmp_path / "file" / "folder"
+    blocked.parent.write_bytes(b"")
+    with pytest.raises(InputError, match=rf"{blocked}: cannot be written: Not a directory"):
+        write(blocked, "new")
 
 
 def test_duplicates_are_all_old_or_all_new_once_the_next_ones_are_written(tmp_path, monkeypatch):

@@ -8,7 +8,7 @@ from scipy.stats import false_discovery_control, fisher_exact
 
 from tests.helpers.counts import brute_force
 from tests.helpers.oracle import LookupLearner, example_learner, random_records
-from tests.helpers.runs import random_run, write_run
+from tests.helpers.runs import aggregate, random_run, write_run
 from tfmem.aggregation.group_estimates import (
     LEAST_TRIALS,
     estimate_groups,
@@ -29,6 +29,7 @@ from tfmem.messages.errors import InputError
 from tfmem.pipelines.cli import estimating, preparing
 from tfmem.store.bits import pack, unpack
 from tfmem.store.records import read_records
+from tfmem.store.sets import read_manifest
 
 
 def tallied(groups, masks, train, test):
@@ -287,3 +288,18 @@ def test_a_shard_that_was_cut_between_records_is_refused(tmp_path):
             {"a": np.array([1])},
             tmp_path / "groups",
         )
+
+
+def test_the_manifest_says_of_which_predictions_and_groups_the_estimates_are(tmp_path):
+    """The facts are those that the manifest of the estimates of the same predictions has."""
+    records, labels = random_run()
+    predictions = write_run(tmp_path, records, labels)
+    aggregate(tmp_path)
+    made = []
+    for members in ([1, 2], [1, 3]):
+        places = str(predictions / "*.tfrecord"), str(predictions / "labels.npz")
+        estimate_groups(*places, {"a": np.array(members)}, tmp_path / "groups")
+        made.append(dict(read_manifest(tmp_path / "groups").made_from))
+    digests = {facts.pop("groups") for facts in made}
+    assert (len(digests), made[0]) == (2, made[1])
+    assert made[0] == read_manifest(tmp_path / "memorization").made_from

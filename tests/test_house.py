@@ -117,6 +117,10 @@ def test_public_names_are_there_and_load_nothing_before_they_are_asked_for():
     heavy = "{'numpy', 'pandas', 'pydantic', 'numba', 'tensorflow', 'apache_beam'}"
     code = f"import sys, tfmem; sys.exit(' '.join({heavy} & sys.modules.keys()) or None)"
     subprocess.run([sys.executable, "-c", code], check=True)
+    code = (
+        "import sys, tfmem; tfmem.load_pairs; tfmem.load_matrices; sys.exit('numba' in sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
     assert all(getattr(tfmem, name) for name in tfmem.__all__)
     assert set(tfmem.__all__) <= set(dir(tfmem))
 

@@ -1,17 +1,16 @@
 """A job that is killed while it writes or publishes leaves the old estimates, or the new ones."""
 
 import os
-import resource
 import signal
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from tests.helpers.bucket import put_in_place
+from tests.helpers.faults import files_of_at_most
 from tests.helpers.runs import KINDS, aggregate, random_run, write_run
 from tfmem.aggregation.launching import Output
 from tfmem.exchange.exporting import export
@@ -110,17 +109,6 @@ def test_only_what_nobody_will_finish_is_removed(tmp_path, monkeypatch, place):
         assert {path.name for path in Path(folder).iterdir()} == {names[0], names[2], names[4]}
     else:
         assert {path.split("/")[4] for path in bucket.objects} == {*names} - {names[1]}
-
-
-@contextmanager
-def files_of_at_most(size):
-    """Lets the system refuse to make files longer, as a full disk does."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def test_a_disk_that_is_full_is_named_and_leaves_what_was_there(tmp_path):

@@ -1,6 +1,8 @@
-"""Programs that are killed at a step that changes a file system."""
+"""Programs that are killed at a step that changes a file system, and disks that are full."""
 
 import os
+import resource
+from contextlib import contextmanager
 
 from tests.helpers.bucket import Objects
 
@@ -29,3 +31,14 @@ def steps(monkeypatch, remote, at):
     for name in ("pipe_file", "cp_file", "rm_file"):
         monkeypatch.setattr(Objects, name, faulty(getattr(Objects, name)))
     return done
+
+
+@contextmanager
+def files_of_at_most(size):
+    """Lets the system refuse to make files longer, as a full disk does."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)

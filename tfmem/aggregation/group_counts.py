@@ -2,31 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from typing import Any
 
+from tfmem.aggregation.identities import made_from
 from tfmem.aggregation.one_by_one import each_trial
 from tfmem.aggregation.reading import load_labels
 from tfmem.estimation.group_effects import GroupTally
 from tfmem.store.bits import unpack
 from tfmem.store.groups import Groups
+from tfmem.store.predictions import TrialRecord
+from tfmem.subsets.groups import groups_digest
 
 
-def tally_groups(predictions: str | Sequence[str], labels: str, groups: Groups) -> GroupTally:
-    """Counts all trials that did not diverge, each once.
+def tally_groups(
+    predictions: str | Sequence[str], labels: str, groups: Groups
+) -> tuple[GroupTally, dict[str, Any]]:
+    """Counts all trials that did not diverge, each once, for each group.
 
     Args:
       predictions: a glob of prediction shards, on any Beam filesystem, or their paths.
       labels: path of the `labels.npz` that belongs to them.
       groups: training examples of each group.
 
+    Returns:
+      The counts, and what they are made from (see `tfmem.store.manifests.Manifest`).
+
     Raises:
       InputError: if there is nothing to read, or naming the file and record that cannot be used.
     """
-    tally = GroupTally(groups, len(load_labels(labels).test_labels))
-    for record in each_trial(predictions, labels):
+    known = load_labels(labels)
+    tally = GroupTally(groups, len(known.test_labels))
+    made = made_from(known, "correctness") | {"groups": groups_digest(groups)}
+
+    def counted() -> Generator[TrialRecord, None, None]:
+        checked = yield from each_trial(predictions, labels)
+        made.update(checked._asdict())
+
+    for record in counted():
         tally.add(
             unpack(record.subset_mask, record.num_train),
             unpack(record.train_correct, record.num_train),
             unpack(record.test_correct, record.num_test),
         )
-    return tally
+    return tally, made

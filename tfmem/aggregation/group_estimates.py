@@ -84,7 +84,7 @@ def estimate_groups(
       InputError: if there is nothing to read, or naming the file and record that cannot be used.
     """
     known = load_labels(labels)
-    tally = tally_groups(predictions, labels, groups)
+    tally, made = tally_groups(predictions, labels, groups)
     rows: list[dict[str, Any]] = []
     members: list[pd.DataFrame] = []
     influence: list[pd.DataFrame] = []
@@ -111,7 +111,7 @@ def estimate_groups(
             yield f"{name}{suffix}", _table(table, parquet)
 
     suffix, other = (".parquet", ".csv") if parquet else (".csv", ".parquet")
-    write_set(folder, {}, files())
+    write_set(folder, made, files())
     found = tables()
     for name in vars(found):
         (folder / name).with_suffix(other).unlink(missing_ok=True)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import struct
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from apache_beam.io.filesystem import BeamIOError
 from apache_beam.io.filesystems import FileSystems
 
-from tfmem.config import from_yaml
+from tfmem.config import Statistic, from_yaml
 from tfmem.messages.errors import InputError
+from tfmem.store.labels import Labels
 from tfmem.store.predictions import CONFIG_NAME, RunIdentity, TrialRecord
 from tfmem.store.records import parse_shard_name, shard_name
 
@@ -80,6 +81,16 @@ def planned_trials(labels_path: str, shards: Sequence[str]) -> Planned | None:
     config = from_yaml(contents, source=path)
     training = config.training
     return Planned(path, config.seed, training.trials, training.stack_size or 1, shards)
+
+
+def made_from(labels: Labels, statistic: Statistic) -> dict[str, Any]:
+    """The facts about estimates that are known before any trial is read."""
+    return {
+        "statistic": statistic,
+        "num_train": len(labels.train_labels),
+        "num_test": len(labels.test_labels),
+        "dataset_fingerprint": labels.dataset_fingerprint.hex(),
+    }
 
 
 def identify(record: TrialRecord, source: str) -> Identity:

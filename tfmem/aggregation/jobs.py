@@ -24,6 +24,7 @@ from tfmem.aggregation.estimates import (
     parse_influence,
     selection_table,
 )
+from tfmem.aggregation.identities import made_from
 from tfmem.aggregation.launching import Output, run_job, unfinished_name
 from tfmem.aggregation.memory import free_memory
 from tfmem.aggregation.parts import (
@@ -84,7 +85,7 @@ def estimate(
     """
     options = _options(beam_args, predictions, [labels, *folders.values()])
     source, known = find_source(predictions, labels)
-    made = _made_from(known, statistic)
+    made = made_from(known, statistic)
     memorization = _memorization_output(folders, known, made)
     influence = Output(
         folders["influence"],
@@ -147,7 +148,7 @@ def search_pairs(
     """
     options = _options(beam_args, predictions, [labels, *folders.values()])
     source, known = find_source(predictions, labels)
-    made = _made_from(known, "correctness")
+    made = made_from(known, "correctness")
     pairs = _pairs_outputs(folders["pairs"], selection, made)
     outputs = list(pairs)
     if "memorization" in folders:
@@ -216,16 +217,6 @@ def _options(
     options = job_options(beam_args, places)
     check_file_systems(places)
     return options
-
-
-def _made_from(labels: Labels, statistic: Statistic) -> dict[str, Any]:
-    """The facts about the estimates that are known before any trial is read."""
-    return {
-        "statistic": statistic,
-        "num_train": len(labels.train_labels),
-        "num_test": len(labels.test_labels),
-        "dataset_fingerprint": labels.dataset_fingerprint.hex(),
-    }
 
 
 def _memorization_output(

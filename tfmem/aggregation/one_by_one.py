@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 
-from tfmem.aggregation.identities import Identity, check_identities, identify, planned_trials
+from tfmem.aggregation.identities import (
+    Checked,
+    Identity,
+    check_identities,
+    identify,
+    planned_trials,
+)
 from tfmem.aggregation.reading import load_labels, matching_files, read_trials
 from tfmem.store.predictions import TrialRecord
 
 
-def each_trial(predictions: str | Sequence[str], labels: str) -> Iterator[TrialRecord]:
-    """All trials that did not diverge, each once, in the order of the files.
+def each_trial(
+    predictions: str | Sequence[str], labels: str
+) -> Generator[TrialRecord, None, Checked]:
+    """Yields all trials that did not diverge, each once, in the order of the files.
 
     Args:
       predictions: a glob of prediction shards, on any Beam filesystem, or their paths.
       labels: path of the `labels.npz` that belongs to them.
+
+    Returns:
+      What the records have in common, once all have been read (the value of `yield from`).
 
     Raises:
       InputError: if there is nothing to read, or naming the file and record that cannot be used;
@@ -30,4 +41,4 @@ def each_trial(predictions: str | Sequence[str], labels: str) -> Iterator[TrialR
             if not record.diverged and record.trial_id not in seen:
                 seen.add(record.trial_id)
                 yield record
-    check_identities(identities, planned_trials(labels, shards))
+    return check_identities(identities, planned_trials(labels, shards))

@@ -19,7 +19,7 @@ from tfmem.datasets.order import ORDER_FEATURES, index_order
 from tfmem.datasets.record_index import index_records
 from tfmem.datasets.streamed import AnyDataset, StreamedDataset, default_resize
 from tfmem.datasets.text import TextDataset, as_texts, check_classes
-from tfmem.messages.errors import InputError
+from tfmem.messages.errors import InputError, reason
 
 _FROM_FILES = ("npz", "image_folder", "text_files", "treebank")  # names that TFDS does not have
 _THERE = (errno.EEXIST, errno.ENOTEMPTY)  # errors of a rename to a name that is taken
@@ -128,9 +128,14 @@ def _prepared(settings: DatasetSettings) -> Any:
             )
         try:
             _prepare(builder, quietly=name == "digits")
-        except OSError as error:
-            if error.errno not in _THERE and not isinstance(error, FileExistsError):
-                raise
+        except Exception as error:
+            # Of what can happen (a full disk, no network, another checksum), much is raised by
+            # TFDS as RuntimeError or as an exception of its own.
+            if not (isinstance(error, OSError) and error.errno in _THERE):
+                raise InputError(
+                    f"dataset.data_dir: {name} cannot be prepared in {builder.data_dir}: "
+                    f"{reason(_first_cause(error))}"
+                ) from error
             # Another program has prepared the data set in the meantime.
             builder = tfds.builder(name, data_dir=settings.data_dir)
     return builder
@@ -146,6 +151,13 @@ def _prepare(builder: Any, quietly: bool) -> None:
     with contextlib.redirect_stdout(io.StringIO()):
         builder.download_and_prepare()
     tfds.enable_progress_bar()
+
+
+def _first_cause(error: BaseException) -> BaseException:
+    """The exception that others were raised from; their messages repeat it and add prefixes."""
+    while error.__cause__:
+        error = error.__cause__
+    return error
 
 
 def _index(builder: Any, split: str) -> tuple[Any, np.ndarray]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import pandas as pd
 
@@ -12,8 +12,10 @@ from tfmem.exchange.demonstration import write_demonstration
 from tfmem.exchange.matrices import ClassMatrix, write_matrices
 from tfmem.exchange.pairs import write_pairs
 from tfmem.exchange.tables import TableFormat, long_influence, write_tables
-from tfmem.experiments.run import load_run
 from tfmem.messages.errors import InputError
+
+if TYPE_CHECKING:
+    from tfmem.experiments.run import Run
 
 Format = Literal["pairs-npz", "matrices-npz", "demo-npz", "parquet", "csv"]
 
@@ -49,26 +51,33 @@ def export(folder: Path, form: Format, out: Path, influence: bool = False) -> li
         raise InputError(f"{error.filename or out}: {error.strerror}") from None
 
 
+def _run(folder: Path) -> Run:
+    # Whoever only reads another's file does not wait until numba is imported.
+    from tfmem.experiments.run import load_run
+
+    return load_run(folder)
+
+
 def _pairs(folder: Path, out: Path, influence: bool) -> list[Path]:
-    write_pairs(out, load_run(folder).pairs)
+    write_pairs(out, _run(folder).pairs)
     return [out]
 
 
 def _matrices(folder: Path, out: Path, influence: bool) -> list[Path]:
-    memorization = load_run(folder).memorization["memorization"].sort_index().to_numpy()
+    memorization = _run(folder).memorization["memorization"].sort_index().to_numpy()
     write_matrices(out, _class_matrices(folder), memorization)
     return [out]
 
 
 def _demonstration(folder: Path, out: Path, influence: bool) -> list[Path]:
-    memorization = load_run(folder).memorization["memorization"].sort_index().to_numpy()
+    memorization = _run(folder).memorization["memorization"].sort_index().to_numpy()
     write_demonstration(out, _class_matrices(folder), memorization)
     return [out]
 
 
 def _tables(kind: TableFormat) -> Callable[[Path, Path, bool], list[Path]]:
     def write(folder: Path, out: Path, influence: bool) -> list[Path]:
-        run = load_run(folder)
+        run = _run(folder)
         parts: dict[str, Iterable[pd.DataFrame]] = {
             "memorization": [run.memorization.reset_index()],
             "pairs": [run.pairs],
@@ -83,7 +92,7 @@ def _tables(kind: TableFormat) -> Callable[[Path, Path, bool], list[Path]]:
 
 
 def _class_matrices(folder: Path) -> Iterator[ClassMatrix]:
-    for block in load_run(folder).influence_blocks():
+    for block in _run(folder).influence_blocks():
         values = block.influence.astype("float32")
         yield ClassMatrix(block.label, block.train_index, block.test_index, values)
 

@@ -5,15 +5,17 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import TYPE_CHECKING, BinaryIO, Literal
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tfmem.estimation.blocks import InfluenceBlock
 from tfmem.store.files import complete_file
 from tfmem.store.spreadsheets import to_csv
+
+if TYPE_CHECKING:
+    from tfmem.estimation.blocks import InfluenceBlock
 
 TableFormat = Literal["parquet", "csv"]
 _ROWS = 1 << 17  # of a table that are text at a time

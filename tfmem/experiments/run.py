@@ -244,6 +244,9 @@ def load_run(folder: str | os.PathLike[str]) -> Run:
     Args:
       folder: the folder that `tfmem run` or `tfmem estimate` received as `--out`.
 
+    Returns:
+      The run. Its tables are read from their files when they are first asked for.
+
     Raises:
       InputError: if `folder` does not exist.
     """

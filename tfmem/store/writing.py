@@ -34,8 +34,8 @@ def write_set(
         is taken when the one before it has been written.
 
     Raises:
-      InputError: if the folder cannot be written to; files that were valid before are then still
-        valid.
+      InputError: naming the file, or the folder, that cannot be written; files that were valid
+        before are then still valid.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -49,10 +49,17 @@ def write_set(
             if not is_needed(folder, work.name):
                 shutil.rmtree(work, ignore_errors=True)
     except OSError as error:
-        raise InputError(f"{folder}: cannot be written: {error.strerror or error}") from None
+        raise _cannot_be_written(folder, error) from None
 
 
 def _write(path: Path, contents: bytes | Iterable[bytes]) -> FileFacts:
+    try:
+        return _written(path, contents)
+    except OSError as error:
+        raise _cannot_be_written(path.parent.with_name(path.name), error) from None
+
+
+def _written(path: Path, contents: bytes | Iterable[bytes]) -> FileFacts:
     with open(path, "wb") as file:
         if not isinstance(contents, bytes):
             facts = write_counted(file, contents)
@@ -63,6 +70,10 @@ def _write(path: Path, contents: bytes | Iterable[bytes]) -> FileFacts:
         file.flush()
         os.fsync(file.fileno())
     return facts
+
+
+def _cannot_be_written(path: Path, error: OSError) -> InputError:
+    return InputError(f"{path}: cannot be written: {error.strerror or error}")
 
 
 def _discard_stale(folder: Path) -> None:
