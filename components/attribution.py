@@ -23,7 +23,7 @@ from tfmem.influence_functions.attribution.records import (
 from tfmem.messages.errors import InputError
 from tfmem.messages.numbers import three
 from tfmem.messages.quiet import import_tensorflow
-from tfmem.store.artifacts import Attributions, SelfInfluence
+from tfmem.store.artifacts import Attributions, SelfInfluence, TrainedModel
 from tfmem.store.results import read_identity, read_memorization
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def Do(inputs: Paths, outputs: Paths, parameters: Parameters) -> None:
         from tfmem.experiments.self_influence import kept_splitter
         from tfmem.influence_functions.attribution.integral import attributions
 
-        return attributions(*kept_splitter(config, dataset, kept), rows, wanted.steps)
+        return attributions(*kept_splitter(config, dataset, inputs["weights"]), rows, wanted.steps)
 
     from tfmem.training.progress import ExampleProgress
 
@@ -84,7 +84,7 @@ def _drawn(found: pd.DataFrame, dataset: AnyDataset) -> Figure:
 
 ATTRIBUTION = Component(
     name="attribution",
-    inputs={"memorization": SelfInfluence},
+    inputs={"weights": TrainedModel, "memorization": SelfInfluence},
     outputs={"attributions": Attributions},
     parameters={},
     sections=("seed", "dataset", "model", "task", "training", "self_influence", "attribution"),

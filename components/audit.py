@@ -17,7 +17,14 @@ from tfmem.experiments.run import Run
 from tfmem.messages.quiet import import_tensorflow
 from tfmem.messages.terminal import say
 from tfmem.pages.audit import render
-from tfmem.store.artifacts import Artifact, Memorization, Predictions, SelfInfluence, Settings
+from tfmem.store.artifacts import (
+    Artifact,
+    Memorization,
+    Predictions,
+    SelfInfluence,
+    Settings,
+    TrainedModel,
+)
 from tfmem.store.pairs import ModelInfluence
 from tfmem.store.results import check_labels, estimator_of, read_self_influence
 from tfmem.store.spreadsheets import to_csv
@@ -58,7 +65,7 @@ def on_one_model(inputs: Paths, outputs: Paths, parameters: Parameters) -> None:
         import_tensorflow()
         from tfmem.experiments.self_influence import kept_influences
 
-        return kept_influences(config, data, kept, chosen)
+        return kept_influences(config, data, inputs["weights"], chosen)
 
     known, said = read_self_influence(kept), estimator_of(kept)
     check_labels(known, data.train_labels, kept, data.name)
@@ -90,7 +97,7 @@ AUDIT = Component(
 
 AUDIT_ONE_MODEL = Component(
     name="audit-one-model",
-    inputs={"memorization": SelfInfluence},
+    inputs={"weights": TrainedModel, "memorization": SelfInfluence},
     optional={"opinion": SecondOpinion},
     outputs={"page": AuditPage, "table": AuditTable},
     parameters={},

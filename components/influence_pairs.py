@@ -18,7 +18,7 @@ from tfmem.messages.quiet import import_tensorflow
 from tfmem.messages.terminal import say
 from tfmem.selection.estimated import select_estimated
 from tfmem.selection.settling import describe_selection
-from tfmem.store.artifacts import InfluencePairs, SelfInfluence
+from tfmem.store.artifacts import InfluencePairs, SelfInfluence, TrainedModel
 from tfmem.store.files import write_atomically
 from tfmem.store.pairs import ModelInfluence
 from tfmem.store.records import shard_name
@@ -47,7 +47,7 @@ def Do(inputs: Paths, outputs: Paths, parameters: Parameters) -> None:
         import_tensorflow()
         from tfmem.experiments.self_influence import kept_influences
 
-        blocks = kept_influences(config, dataset, kept, index)
+        blocks = kept_influences(config, dataset, inputs["weights"], index)
     selection = select_estimated(memorized, dataset.test_labels, blocks, config.selection)
     folder = outputs["pairs"]
     for kind, columns in (
@@ -75,7 +75,7 @@ def _largest(memorization: pd.Series, threshold: float) -> str:
 
 INFLUENCE_PAIRS = Component(
     name="influence-pairs",
-    inputs={"memorization": SelfInfluence},
+    inputs={"weights": TrainedModel, "memorization": SelfInfluence},
     outputs={"pairs": InfluencePairs},
     parameters={},
     sections=("seed", "dataset", "model", "task", "training", "self_influence", "selection"),

@@ -9,21 +9,23 @@ from tfmem.config import Config, SolverName
 from tfmem.datasets import load
 from tfmem.messages.quiet import import_tensorflow
 from tfmem.messages.terminal import say
-from tfmem.store.artifacts import SelfInfluence
+from tfmem.store.artifacts import SelfInfluence, TrainedModel
 from tfmem.store.results import estimator_of
+
+_UNFINISHED = "unfinished"  # scores until all are known
 
 
 def Do(inputs: Paths, outputs: Paths, parameters: Parameters) -> None:
-    """Trains a model on all examples, or loads it if it exists, and estimates self-influence."""
+    """Estimates the self-influence of all training examples in the model that it is given."""
     config: Config = parameters["config"]
     dataset = load(config.dataset)
     import_tensorflow()
-    from tfmem.experiments.self_influence import MODELS, self_influence
+    from tfmem.experiments.self_influence import self_influence
     from tfmem.influence_functions.records import write_scores
 
     folder = outputs["memorization"]
     trial = config.self_influence.trial
-    found = self_influence(config, dataset, trial, folder.parent / MODELS)
+    found = self_influence(config, dataset, trial, inputs["weights"], folder / _UNFINISHED)
     more = {
         "seconds": found.seconds,
         "cpu_seconds": found.cpu_seconds,
@@ -43,7 +45,7 @@ def _with(solver: SolverName) -> Component:
     )
     return Component(
         name=f"self-influence-{solver}",
-        inputs={},
+        inputs={"weights": TrainedModel},
         outputs={"memorization": OfSolver},
         parameters={},
         sections=("seed", "dataset", "model", "task", "training", "self_influence"),

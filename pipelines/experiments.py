@@ -15,7 +15,14 @@ from tfmem.messages.errors import InputError
 from tfmem.pipelines.memorization import run
 from tfmem.pipelines.runner import Step, configured
 from tfmem.pipelines.self_influence import attribution, records, self_influence
-from tfmem.store.artifacts import Artifact, Attributions, Figures, Memorization, SelfInfluence
+from tfmem.store.artifacts import (
+    Artifact,
+    Attributions,
+    Figures,
+    Memorization,
+    SelfInfluence,
+    TrainedModel,
+)
 
 
 def experiment(name: str, config: Config, out: Path, beam_args: Sequence[str] = ()) -> list[Step]:
@@ -33,7 +40,7 @@ def experiment(name: str, config: Config, out: Path, beam_args: Sequence[str] = 
     declared()[name].check(config, lambda: load(config.dataset))
     step = step_of(name, config)
     attributed = Attributions in step.component.inputs.values()
-    alone = len(step.wired) + attributed == len(step.component.inputs)
+    alone = {*step.inputs.values()} <= {TrainedModel, records(config), Attributions}
     return [
         *([] if alone else run(config, beam_args)),
         *(self_influence(config) if step.wired else []),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from tfmem.components.attribution import ATTRIBUTION
 from tfmem.components.influence_pairs import INFLUENCE_PAIRS
 from tfmem.components.self_influence import SELF_INFLUENCE
+from tfmem.components.train_on_all import TRAIN_ON_ALL
 from tfmem.config import Config
 from tfmem.pipelines.runner import Step, configured
 from tfmem.selection.estimated import check_rule
@@ -12,8 +13,9 @@ from tfmem.store.artifacts import Artifact
 
 
 def self_influence(config: Config) -> list[Step]:
-    """Estimates memorization with the solver that is configured."""
-    return [configured(SELF_INFLUENCE[config.self_influence.solver], config)]
+    """Trains one model, and estimates memorization with the solver that is configured."""
+    solver = SELF_INFLUENCE[config.self_influence.solver]
+    return [configured(TRAIN_ON_ALL, config), configured(solver, config)]
 
 
 def attribution(config: Config) -> list[Step]:

@@ -326,4 +326,4 @@ def test_the_command_continues_from_the_kept_model(tmp_path):
     said = []
     with pytest.raises(InputError, match=r"attribution.examples: expected numbers from 0 to 1436"):
         run_chain([*self_influence(config), *attribution(config)], tmp_path, said.append)
-    assert said[0] == "[1/2] self-influence-exact: unchanged, skipped"
+    assert said[1] == "[2/3] self-influence-exact: unchanged, skipped"

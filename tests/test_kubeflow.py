@@ -128,6 +128,7 @@ def test_experiments_of_three_kinds_run_as_under_our_own_runner(tmp_path):
     for name in names:
         own = tmp_path / "own" / "experiments" / name / "table.csv"
         assert (root / name / "outcome" / "table.csv").read_bytes() == own.read_bytes()
+    assert [*root.rglob("whole-00000.npz")] == [root / "train-on-all/weights/whole-00000.npz"]
     assert (root / "report/report").read_bytes() == (tmp_path / "own/report.html").read_bytes()
 
 

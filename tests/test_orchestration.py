@@ -10,12 +10,14 @@ from tfmem.components.manifests import resolve, write_manifest
 from tfmem.components.parameters import collect, spread
 from tfmem.components.references import reference, referenced
 from tfmem.components.self_influence import SELF_INFLUENCE
+from tfmem.components.train_on_all import TRAIN_ON_ALL
 from tfmem.components.train_worker import TRAIN_WORKER
 from tfmem.config import from_yaml
 from tfmem.messages.errors import InputError
 from tfmem.pipelines.audit import audit
 from tfmem.pipelines.experiments import step_of
 from tfmem.pipelines.memorization import memorization
+from tfmem.pipelines.self_influence import self_influence
 
 CONFIG = from_yaml(
     "", ["training.trials=12", "training.epochs=1", "training.stack_size=4", "training.lanes=1"]
@@ -24,7 +26,13 @@ CONFIG = from_yaml(
 
 def test_components_are_found_by_name_and_other_code_is_refused():
     components = [step.component for step in memorization(CONFIG)] + [TRAIN_WORKER, GATHER]
-    components += [*EXPERIMENTS.values(), *SELF_INFLUENCE.values(), AUDIT, ATTRIBUTION]
+    components += [
+        *EXPERIMENTS.values(),
+        *SELF_INFLUENCE.values(),
+        TRAIN_ON_ALL,
+        AUDIT,
+        ATTRIBUTION,
+    ]
     assert len({reference(component) for component in components}) == len(components)
     for component in components:
         name = reference(component)
@@ -35,11 +43,13 @@ def test_components_are_found_by_name_and_other_code_is_refused():
 
 def test_parameters_of_all_components_survive_an_orchestrator():
     config = CONFIG.model_copy(update={"seed": 2**63 - 1})
-    steps = [*audit(config), *memorization(config)]
+    steps = [*audit(config), *memorization(config), *self_influence(config)]
     steps += [step_of(name, config) for name in EXPERIMENTS]
     for step in steps:
         held = spread(step.component, step.parameters)
         assert {type(value) for value in held.values()} <= {int, str}
+        given = {**step.component.inputs, **step.component.optional}
+        assert held.keys().isdisjoint({*given, *step.component.outputs})  # one name space there
         assert collect(step.component, held) == step.parameters
         texts = {name: str(value) for name, value in held.items()}  # as Kubeflow has them
         assert collect(step.component, texts) == step.parameters

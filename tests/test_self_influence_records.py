@@ -133,11 +133,19 @@ def test_the_command_keeps_its_model_and_takes_it_again(tmp_path):
     steps = self_influence(from_yaml((ROOT / "configs/digits.yaml").read_text(), asked))
     said = []
     run_chain(steps, tmp_path, said.append)
-    assert said == ["[1/1] self-influence-exact: unchanged, skipped"]
-    shutil.rmtree(tmp_path / ".components")
+    skipped = [f"{name}: unchanged, skipped" for name in ("train-on-all", "self-influence-exact")]
+    assert said == [f"[{number}/2] {each}" for number, each in enumerate(skipped, 1)]
+    shutil.rmtree(tmp_path / ".components")  # as of a run by an earlier version
     run_chain(steps, tmp_path)
     assert kept.stat().st_mtime_ns == written
     assert (folder / "memorization-00000-of-00001.tfrecord").read_bytes() == first
+    own = steps[1].parameters
+    for said, change in (("with the weights after 2 epochs", lambda: kept.write_bytes(b"")),
+                         ("train the model again", kept.unlink)):  # fmt: skip
+        change()
+        with pytest.raises(InputError, match=said):
+            steps[1].component.Do({"weights": kept.parent}, {"memorization": folder}, own)
+    assert read_memorization(folder)["memorization"].idxmax() == most
     wrong = from_yaml("", [*settings, "self_influence.layers=[last]"])
     with pytest.raises(InputError, match=r"layers: expected some of .*logits, received 'last'"):
         run_chain(self_influence(wrong), tmp_path)

@@ -42,6 +42,7 @@ def known(data, memorization, settings=None):
 
 
 CONDUCTED = "removal", "instances", "seeds", "reduction-rate", "typicality"
+OF_ONE_MODEL = "train-on-all", "self-influence-fast", "attribution", "influence-pairs"
 GOOD, BAD = ("good", "fine", "great"), ("bad", "poor", "dull")
 
 
@@ -213,11 +214,11 @@ def test_removal_takes_what_self_influence_says(conducted_study):
 
 def test_records_are_those_of_each_example(toy, conducted_study):
     config = with_digests(from_yaml("", settings(toy)))
-    kept = conducted_study[0] / "self_influence" / "fast"
+    folder = conducted_study[0] / "self_influence"
     some = np.array([5, 70, 3, 41])
-    solver, _ = kept_solver(config, load(config.dataset), kept)
+    solver, _ = kept_solver(config, load(config.dataset), folder / "models")
     known = remove_scores(solver, some)
-    found = read_memorization(kept)
+    found = read_memorization(folder / "fast")
     assert found.index.tolist() == [*range(80)]
     np.testing.assert_allclose(found["memorization"][some], known.memorization, rtol=1e-3)
 
@@ -239,14 +240,14 @@ def test_one_model_is_audited(toy, conducted_study, tmp_path):
 
 def test_pairs_of_one_model_are_its_influences(toy, conducted_study):
     config = with_digests(from_yaml("", settings(toy)))
-    data, kept = load(config.dataset), conducted_study[0] / "self_influence" / "fast"
-    memorization = read_memorization(kept)["memorization"]
+    data, folder = load(config.dataset), conducted_study[0] / "self_influence"
+    memorization = read_memorization(folder / "fast")["memorization"]
     memorized = memorization.index[memorization >= 0.001].to_numpy()
-    solver, arrays = kept_solver(config, data, kept)
+    solver, arrays = kept_solver(config, data, folder / "models")
     known = influence(solver, arrays.test_images.astype(np.float32), data.test_labels, memorized)
     known[data.train_labels[memorized][:, None] != data.test_labels] = 0
     expected = np.sort(known[known / 80 >= 0.0001])[::-1] / 80
-    pairs = read_pairs(conducted_study[0] / "self_influence" / "pairs")
+    pairs = read_pairs(folder / "pairs")
     assert len(pairs) > 10
     np.testing.assert_allclose(pairs["influence"], expected, rtol=1e-4)
 
@@ -271,10 +272,7 @@ def test_without_trials_nothing_needs_a_run(toy, conducted_study, tmp_path):
     steps = study(with_digests(from_yaml("", settings(toy))), folder, trials=False)
     run_chain(steps, folder, said.append)
     assert [line.split("] ")[1] for line in said] == [
-        *(
-            f"{name}: unchanged, skipped"
-            for name in ("self-influence-fast", "attribution", "influence-pairs", *CONDUCTED)
-        ),
+        *(f"{name}: unchanged, skipped" for name in (*OF_ONE_MODEL, *CONDUCTED)),
         "experiments-report …",
         said[-1].split("] ")[1],
     ]

@@ -122,6 +122,8 @@ def test_experiments_of_three_kinds_give_the_tables_of_our_own_runner(tmp_path):
         own = tmp_path / "own" / "experiments" / name / "table.csv"
         assert (resolve(made) / "table.csv").read_bytes() == own.read_bytes()
         assert set(steps["report"].inputs.values()) >= set(steps[name].outputs.values())
+    (weights,) = steps["self-influence-fast"].inputs.values()
+    assert steps["train-on-all"].outputs == {"weights": weights}
     ours = tmp_path / "own" / "report.html"
     assert (steps["report"].folders["report"] / "report.html").read_bytes() == ours.read_bytes()
 

@@ -27,7 +27,7 @@ from tfmem.experiments.outcome import Outcome
 from tfmem.figures.style import GREY, VERMILION, new_figure, plain
 from tfmem.messages.errors import InputError
 from tfmem.messages.quiet import import_tensorflow
-from tfmem.store.artifacts import Attributions, SelfInfluence
+from tfmem.store.artifacts import Attributions, SelfInfluence, TrainedModel
 from tfmem.store.files import write_atomically
 from tfmem.store.spreadsheets import read_csv, to_csv
 
@@ -63,7 +63,7 @@ def reduction_rate(given: Given[ReductionRateSettings]) -> Outcome:
     """Measures the reduction rate with the model and the solver of the attributions.
 
     Args:
-      given: self-influence of one model, and its attributions.
+      given: one model, its self-influence, and its attributions.
 
     Returns:
       The outcome of `reduction`.
@@ -73,7 +73,7 @@ def reduction_rate(given: Given[ReductionRateSettings]) -> Outcome:
     from tfmem.influence_functions.attribution.records import read_attributions
 
     def ready() -> tuple[Solver, Splitter]:
-        return kept_splitter(given.config, given.dataset, given.places[SelfInfluence.name])
+        return kept_splitter(given.config, given.dataset, given.places[TrainedModel.name])
 
     scores = read_attributions(given.places[Attributions.name])["scores"]
     return reduction(given.config, given.settings, ready, scores, given.folder)
@@ -239,7 +239,7 @@ EXPERIMENT = Experiment(
     question="Do the attributed words carry the self-influence?",
     source="Zheng & Jiang (2022), Sec. 3.4, eq. 6, Fig. 2",
     settings=ReductionRateSettings,
-    needs=(SelfInfluence, Attributions),
+    needs=(TrainedModel, SelfInfluence, Attributions),
     sections=("seed", "dataset", "model", "task", "training", "self_influence", "attribution"),
     conduct=reduction_rate,
     draw=reduction_figure,

@@ -56,14 +56,17 @@ def seeds(given: Given[SeedsSettings]) -> Outcome:
       The outcome of `compare`.
     """
     import_tensorflow()
-    from tfmem.experiments.self_influence import self_influence
+    from tfmem.experiments.self_influence import self_influence, train_model
 
     config, dataset = given.config, given.dataset
     begin = config.self_influence.trial
     scores = {begin: given.run.memorization["memorization"].to_numpy(float)}
     for trial in range(begin + 1, begin + given.settings.models):
-        found = self_influence(config, dataset, trial, given.folder / "models")
-        say(f"trial {trial}: test accuracy {found.test_accuracy:.2%}")
+        models = given.folder / "models"
+        accuracy = train_model(config, dataset, trial, models)
+        say(f"trial {trial}: test accuracy {accuracy:.2%}")
+        unfinished = models / f"unfinished-{config.self_influence.solver}-{trial:05d}"
+        found = self_influence(config, dataset, trial, models, unfinished)
         scores[trial] = found.scores.memorization
     return compare(np.array(dataset.class_names)[dataset.train_labels], scores)
 

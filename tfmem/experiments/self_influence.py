@@ -1,6 +1,6 @@
 """Estimates self-influence, and influence on test examples, by one model trained on all examples.
 
-This module makes the model and hands it to `tfmem.influence_functions`.
+This module trains the model, and later loads it and hands it to `tfmem.influence_functions`.
 """
 
 from __future__ import annotations
@@ -29,9 +29,8 @@ from tfmem.store.pairs import ModelInfluence
 from tfmem.subsets.drawing import random_order
 from tfmem.tasks.task import accuracy
 from tfmem.training.progress import EpochProgress, ExampleProgress
-from tfmem.training.whole import train_on_all
+from tfmem.training.whole import load_trained, train_on_all
 
-MODELS = "models"  # the folder of weights, beside the folders of records
 _CURVATURE = 2**32 - 2  # first part of the spawn key of the curvature's examples, no trial's number
 
 
@@ -54,24 +53,45 @@ class Estimated:
     cpu_seconds: float
 
 
-def self_influence(config: Config, dataset: AnyDataset, trial_id: int, models: Path) -> Estimated:
-    """Estimates memorization from one model that is trained on all examples.
+def train_model(config: Config, dataset: AnyDataset, trial_id: int, models: Path) -> float:
+    """Trains a model on all examples for `self_influence`, and returns its test accuracy.
+
+    Args:
+      config: model and recipe.
+      dataset: the examples.
+      trial_id: the trial whose seeds the model has.
+      models: folder for the weights; a model that it holds is not trained again, and a model whose
+        training was interrupted is trained further.
+
+    Raises:
+      InputError: if the data are not in memory, or the model diverged.
+    """
+    arrays = arrays_in_memory(config, dataset)
+    with EpochProgress(config.training.epochs) as progress:
+        _, outcome = train_on_all(config, arrays, trial_id, models, progress)
+    return accuracy(outcome.test)
+
+
+def self_influence(
+    config: Config, dataset: AnyDataset, trial_id: int, models: Path, unfinished: Path
+) -> Estimated:
+    """Estimates memorization from one model that was trained on all examples.
 
     Args:
       config: model, recipe, and `self_influence`.
       dataset: the examples.
       trial_id: the trial whose seeds the model has.
-      models: folder for the weights, and for scores until they are complete; weights and scores in
-        it are used again.
+      models: folder of the weights, in which `train_model` has kept the model.
+      unfinished: folder for scores until all are known, from which an interrupted call continues.
 
     Raises:
-      InputError: if the data are not in memory, if the model lacks a layer that the settings name,
-        or if the solver does not suit the objective or converges for no example.
+      InputError: if the data are not in memory, if the folder does not hold the model, if the model
+        lacks a layer that the settings name, or if the solver does not suit the objective or
+        converges for no example.
     """
     arrays = arrays_in_memory(config, dataset)
     objective, test_accuracy = trained_objective(config, arrays, trial_id, models)
     about = config.digest() + dataset.fingerprint + str(trial_id).encode()
-    unfinished = models / f"unfinished-{config.self_influence.solver}-{trial_id:05d}"
     clock, work = time.perf_counter(), time.process_time()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # the summary counts these examples
@@ -83,62 +103,62 @@ def self_influence(config: Config, dataset: AnyDataset, trial_id: int, models: P
     return Estimated(found.scores, solver, test_accuracy, *took)
 
 
-def kept_solver(config: Config, dataset: AnyDataset, kept: Path) -> tuple[Solver, Dataset]:
+def kept_solver(config: Config, dataset: AnyDataset, models: Path) -> tuple[Solver, Dataset]:
     """The solver and model of stored self-influences, and the examples as the model takes them.
 
     Args:
       config: settings with which the self-influences were made.
       dataset: the examples as they are loaded.
-      kept: the folder of their records, beside the folder of models.
+      models: folder of the weights.
 
     Raises:
       InputError: as `self_influence` does.
     """
     arrays = arrays_in_memory(config, dataset)
-    trial = config.self_influence.trial
-    objective, _ = trained_objective(config, arrays, trial, kept.parent / MODELS)
+    objective, _ = trained_objective(config, arrays, config.self_influence.trial, models)
     return make_solver(config.self_influence, objective), arrays
 
 
 def kept_influences(
-    config: Config, dataset: AnyDataset, kept: Path, examples: np.ndarray
+    config: Config, dataset: AnyDataset, models: Path, examples: np.ndarray
 ) -> Iterator[ModelInfluence]:
     """Influences of training examples on test examples; see `kept_solver` and `test_effects`."""
-    return test_effects(*kept_solver(config, dataset, kept), examples)
+    return test_effects(*kept_solver(config, dataset, models), examples)
 
 
-def kept_splitter(config: Config, dataset: AnyDataset, kept: Path) -> tuple[Solver, Splitter]:
+def kept_splitter(config: Config, dataset: AnyDataset, models: Path) -> tuple[Solver, Splitter]:
     """The solver of stored self-influences, and the splitter that takes its examples apart.
 
     Args:
       config: settings with which the self-influences were made, and `attribution`.
       dataset: the examples as they are loaded.
-      kept: the folder of their records, beside the folder of models.
+      models: folder of the weights.
 
     Raises:
       InputError: as `kept_solver` and `splitter` do.
     """
-    solver, _ = kept_solver(config, dataset, kept)
+    solver, _ = kept_solver(config, dataset, models)
     return solver, splitter(config, dataset, solver.objective)
 
 
 def trained_objective(
     config: Config, arrays: Dataset, trial_id: int, models: Path
 ) -> tuple[Objective, float]:
-    """The objective at a model that is trained on all examples, and the model's test accuracy.
+    """The objective at a model that was trained on all examples, and the model's test accuracy.
 
     Args:
       config: model, recipe, and `self_influence`.
       arrays: the examples as the model takes them.
       trial_id: the trial whose seeds the model has.
-      models: folder for the weights; weights in it are used again.
+      models: folder of the weights.
 
     Raises:
-      InputError: if the model diverged, or lacks a layer that the settings name.
+      InputError: if the folder does not hold the model, or the model lacks a layer that the
+        settings name.
     """
     settings = config.self_influence
     with EpochProgress(config.training.epochs) as progress:
-        model, outcome = train_on_all(config, arrays, trial_id, models, progress)
+        model, outcome = load_trained(config, arrays, trial_id, models, progress)
     names = [layer.name for layer in model.layers if layer.trainable_variables]
     if unknown := [name for name in settings.layers if name not in names]:
         raise InputError(

@@ -32,6 +32,13 @@ class TrialTable(Artifact):
     place = "trials.csv"
 
 
+class TrainedModel(Artifact):
+    """Weights of models that were trained on all examples, in a file for each trial's seeds."""
+
+    name = "weights"
+    place = "self_influence/models"
+
+
 class Memorization(Artifact):
     """Memorization records."""
 
