@@ -22,7 +22,8 @@ class GradientProbe:
     The scores are `early_norm` and, after the last epoch, `norm`, the lengths of the gradients of
     each example's cross entropy (Paul et al. 2021, Def. 2.1, for one model: GraNd), float64
     `[num_train]`; `self_influence` (`tfmem.influence_functions`, solver `fast`), NaN if the solver
-    refuses the model; and the seconds that both took after the last epoch, without tracing programs.
+    refuses the model; and the seconds that both took after the last epoch, without the tracing of
+    programs.
     """
 
     def __init__(self, config: Config, dataset: AnyDataset, early: int) -> None:
