@@ -245,7 +245,7 @@ def test_records_of_any_two_estimators_are_compared_by_threshold_and_by_rank(tmp
         app, ["consistency", str(one), str(two), "--out", str(tmp_path / "c")]
     )
     assert said.exit_code == 0
-    assert "(10 and 10 examples, equal ones all or none) J = 0.67" in said.stdout  # 8 of 12
+    assert "(10 and 10 examples, with all or none of equal ones) have J = 0.67" in said.stdout
     assert "by chance 0.05)" in said.stdout
     assert (tmp_path / "c" / "consistency.png").stat().st_size > 5000
     table = pd.read_csv(tmp_path / "c" / "consistency.csv").set_index(["by", "threshold"])

@@ -123,7 +123,7 @@ def test_commands_that_train_more_show_names_as_they_are(folder, tfmem):
     assert "<script>alert(1)" not in (run / "audit.html").read_text()
     tfmem("self-influence", *whole)
     tfmem("attribute", *whole)
-    assert "memorized of [unk]" in tfmem("experiment", "instances", *whole)
+    assert "memorized of class [unk]" in tfmem("experiment", "instances", *whole)
     tfmem("features", one, "--file", folder / "features.npz", *options())
 
 

@@ -1,4 +1,4 @@
-"""Runs beside the first of them, as one table."""
+"""Compares runs with the first of them in one table."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ LAST_LAYER_COLUMNS = ("threshold", "selection", *_AGREEMENT, *(f"last_{each}" fo
 
 
 def comparison_table(halves: Comparison, others: Sequence[Comparison], rule: Rule) -> pd.DataFrame:
-    """A row a model.
+    """Makes a table with one row for each model.
 
     Args:
-      halves: of the reference's own trials.
-      others: the reference compared with each other run, of which there is one at least.
-      rule: the thresholds at which they are compared.
+      halves: the two halves of the reference's own trials.
+      others: the reference compared with each other run, at least one.
+      rule: the thresholds at which runs are compared.
 
     Returns:
-      `model`, `trials`, test `accuracy` and its standard deviation over trials, how many examples
-      are `memorized`, how many `pairs` selected; and for memorization and influence at the rule's
-      thresholds `J` and `D` of the reference and this model, with 95% intervals. In the first row
-      the reference's are those of one half of its trials and the other, which noise alone sets
-      apart; a half has twice the noise variance.
+      `model`, `trials`, test `accuracy` and its standard deviation over trials, the numbers of
+      `memorized` examples and of `pairs`; and `J` and `D` of the reference and this model, for
+      memorization and for influence at the rule's thresholds, with 95% intervals. In the first row,
+      `J` and `D` compare the two halves of the reference's trials, which differ by noise alone; a
+      half has twice the noise variance of the whole.
     """
     sides = [others[0].first, *(each.second for each in others)]
     return pd.DataFrame(
@@ -43,7 +43,7 @@ def comparison_table(halves: Comparison, others: Sequence[Comparison], rule: Rul
 
 
 def last_layer_row(outcome: Outcome, reference: str) -> pd.DataFrame:
-    """The row of the last layer alone; its pairs need no memorized training example (Fig. C.3)."""
+    """Makes the row of the last layer; its pairs need no memorized training example (Fig. C.3)."""
     rows = outcome.table.set_index("estimate")
     columns: dict[str, Any] = {"model": f"last layer of {reference}"}
     for name in _LAST:
@@ -76,11 +76,11 @@ def _agreement(comparison: Comparison, rule: Rule) -> dict[str, float]:
 
 
 def in_words(table: pd.DataFrame) -> list[str]:
-    """A line a model."""
+    """Returns a line for each model."""
     return [
         f"{row['model']}: test accuracy {row['accuracy']:.2%} ± {row['accuracy_sd']:.2%} (SD), "
-        f"{row['memorized']:,.0f} memorized, {row['pairs']:,.0f} pairs; "
-        + ("halves of its trials: " if number == 0 else "")
+        f"{row['memorized']:,.0f} memorized examples, {row['pairs']:,.0f} pairs; "
+        + ("between halves of its trials " if number == 0 else "")
         + ", ".join(
             f"{estimate} J = {row[f'{estimate}_jaccard']:.2f}, "
             f"D = {row[f'{estimate}_difference']:.2f}"

@@ -50,9 +50,10 @@ def estimators(given: Given[NoSettings]) -> Outcome:
     solver = value_of(summary, "estimator", str, source)
     trials = read_csv(given.places[TrialTable.name], ["seconds"])
     cost = (
-        f"Cost: {len(trials):,} trainings on {given.config.training.fraction:.0%} of the examples, "
-        f"{trials['seconds'].sum():,.0f} s in their lanes; against one training on all of them and "
-        f"{seconds:,.1f} s of processor time to solve ({solver})."
+        f"The subsampled estimator costs {len(trials):,} trainings on "
+        f"{given.config.training.fraction:.0%} of the examples, "
+        f"{trials['seconds'].sum():,.0f} s in their lanes; self-influence costs one training on "
+        f"all examples and {seconds:,.1f} s of processor time for the solver ({solver})."
     )
     threshold, labels = given.config.selection.memorization, run.labels.train_labels
     return compare(threshold, labels, lambda: records_in(run.predictions), found, cost)
@@ -121,12 +122,12 @@ def _correlation(
         f"{rank_correlation(score, reference)}."
     )
     if not among > 0:
-        return f"{said} Two halves of the trials do not agree: there are too few."
+        return f"{said} Two halves of the trials do not agree: there are too few trials."
     # Spearman & Brown: the correlation that a score without errors would have.
     best = np.sqrt(2 * among / (1 + among))
     return (
-        f"{said} Two halves of the trials agree by {among:.2f}: their noise allows {best:.2f} at "
-        "most."
+        f"{said} The correlation between two halves of the trials is {among:.2f}, so the noise of "
+        f"the trials allows at most {best:.2f}."
     )
 
 
@@ -144,13 +145,13 @@ def _areas(name: str, score: np.ndarray, reference: np.ndarray, threshold: float
     ):
         found = f"{positive.sum():,} of {len(positive):,} examples {what}"
         if not 2 <= positive.sum() <= len(positive) - 2:
-            said.append(f"By {REFERENCES[name]} {found}: too few to rank.")
+            said.append(f"By {REFERENCES[name]} there are {found}: too few to rank.")
             continue
         area = areas([score], positive)
         low, high = area.interval(0)
         said.append(
-            f"By {REFERENCES[name]} {found}: area under the ROC curve of self-influence "
-            f"{area.area[0]:.3f} ({low:.3f} to {high:.3f})."
+            f"By {REFERENCES[name]} there are {found}; self-influence finds them with an area "
+            f"under the ROC curve of {area.area[0]:.3f} ({low:.3f} to {high:.3f})."
         )
     return said
 
@@ -179,8 +180,8 @@ def estimators_figure(table: pd.DataFrame, _: object) -> Figure:
                 markeredgewidth=0, rasterized=True,
                 label=f"{'' if memorized else 'not '}memorized ({len(rows):,})",
             )  # fmt: skip
-        axes.set_xlabel("self-influence, one model")
-        axes.set_ylabel(f"{_NAMES[name]}, trials")
+        axes.set_xlabel("self-influence in one model")
+        axes.set_ylabel(f"{_NAMES[name]}, from trials")
         known = table[["self_influence", name]].dropna().rank()
         same = (known.nunique() < 2).any()  # no order, hence no correlation
         spearman = np.nan if same else float(known.corr().to_numpy()[0, 1])

@@ -212,24 +212,24 @@ def _compare(
         }
     )
     said = (
-        f"{t:,} trials: {shares[best[at]]:g} ({np.sqrt(error[best[at], at]):.3f}; the same in "
-        f"{again[at]:.0%} of resamples of the examples)"
+        f"with {t:,} trials {shares[best[at]]:g} (error {np.sqrt(error[best[at], at]):.3f}; also "
+        f"the best in {again[at]:.0%} of resamples of the examples)"
         for at, t in enumerate(planned.tolist())
     )
-    return table, "Least root mean square error with " + ", with ".join(said) + "."
+    return table, "The fraction with the least root mean square error: " + ", ".join(said) + "."
 
 
 def _findings(settings: FractionSettings, table: pd.DataFrame) -> list[str]:
     first = table.iloc[0]
     return [
-        f"{settings.trials:,} trials of each fraction, compared with "
+        f"{settings.trials:,} trials of each fraction are compared with "
         f"{first['reference']} on {first['examples']:,} examples.",
         *(
-            f"{row['fraction']:g} n: {row['memorized']:,} examples memorized, with a median "
-            f"standard error of {row['stderr_memorized']:.3f}; {row['bias']:+.3f} ± "
-            f"{row['bias_stderr']:.3f} from the reference in the mean (SE), {row['distance']:.3f} "
-            f"({row['distance_low']:.3f} to {row['distance_high']:.3f}) apart beyond noise (root "
-            "mean square)."
+            f"With {row['fraction']:g} n, {row['memorized']:,} examples are memorized, with a "
+            f"median standard error of {row['stderr_memorized']:.3f}. The mean difference from the "
+            f"reference is {row['bias']:+.3f} ± {row['bias_stderr']:.3f} (SE); the root mean "
+            f"square difference beyond noise is {row['distance']:.3f} ({row['distance_low']:.3f} "
+            f"to {row['distance_high']:.3f})."
             for row in table.to_dict("records")
         ),
     ]

@@ -35,15 +35,17 @@ def halves(given: Given[NoSettings]) -> Outcome:
             getattr(curve, name)[at] for name in ("jaccard", "jaccard_low", "jaccard_high")
         )
         said.append(
-            f"{estimate.capitalize()} ≥ {threshold:g}: one half finds {curve.first[at]:,} {of}, "
-            f"the other {curve.second[at]:,}, both {curve.both[at]:,}: J = {jaccard:.2f} (95% "
-            f"interval {low:.2f} to {high:.2f}), D = {curve.difference[at]:.3f}."
+            f"With {estimate} ≥ {threshold:g}, one half of the trials finds {curve.first[at]:,} "
+            f"{of}, the other {curve.second[at]:,}, and both find the same {curve.both[at]:,}: "
+            f"J = {jaccard:.2f} (95% interval {low:.2f} to {high:.2f}), "
+            f"D = {curve.difference[at]:.3f}."
         )
     errors = found.memorization_errors, found.influence_errors
     said.append(
-        f"The error (RMS) of the estimates of all {found.first.trials + found.second.trials:,} "
-        f"trials, half of the halves' difference: {errors[0].difference / 2:.4f} of memorization, "
-        f"{errors[1].difference / 2:.4f} of influence within a class."
+        f"Estimates from all {found.first.trials + found.second.trials:,} trials have a root mean "
+        f"square error of {errors[0].difference / 2:.4f} for memorization and "
+        f"{errors[1].difference / 2:.4f} for influence within a class: half of the difference "
+        "between the two halves."
     )
     names = {"first_name": describe(found.first), "second_name": describe(found.second)}
     return Outcome(tuple(said), curves(found, selection).assign(**names))

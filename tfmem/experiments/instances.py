@@ -69,7 +69,7 @@ def _findings(table: pd.DataFrame) -> tuple[str, ...]:
             row = rows[rows["end"] == end].iloc[0]
             example = f"training example {row['index']}"
             text = textwrap.shorten(row["text"], _SAID, placeholder=" …") or example
-            said.append(f"{what} memorized of {name} ({three(row['memorization'])}): {text}")
+            said.append(f"{what} memorized of class {name} ({three(row['memorization'])}): {text}")
     return tuple(said)
 
 

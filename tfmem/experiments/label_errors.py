@@ -209,8 +209,8 @@ def _findings(
 ) -> tuple[str, ...]:
     total = int(wrong.sum())
     said = [
-        f"{total:,} of {len(wrong):,} training labels are wrong. Models trained on them predict "
-        f"{learned:.0%} of them: memorization finds no wrong label that is not learned."
+        f"{total:,} of {len(wrong):,} training labels are wrong. Models trained on these predict "
+        f"{learned:.0%} of them; memorization finds no wrong label that models do not learn."
     ]
     for _, rows in table.groupby("ranked_by", sort=False):
         first = rows.iloc[0]
@@ -221,22 +221,22 @@ def _findings(
         behind = ""
         if first["ranked_by"] != MEMORIZATION:
             behind = (
-                f"; memorization's less this is {first['behind']:+.4f} (95%: "
+                f", and the area for memorization minus this is {first['behind']:+.4f} (95%: "
                 f"{first['behind_low']:+.4f} to {first['behind_high']:+.4f})"
             )
         said.append(
-            f"Ranked by {first['ranked_by']} ({first['trainings']:,} trained): area under the "
-            f"ROC curve {first['auc']:.4f} (95%: {first['auc_low']:.4f} to "
-            f"{first['auc_high']:.4f}){behind}; of the first {max(1, round(total / 2)):,} labels "
-            f"{half:.0%} are wrong, of the first {total:,} {whole:.0%}."
+            f"Ranked by {first['ranked_by']} ({first['trainings']:,} trained): the area under the "
+            f"ROC curve is {first['auc']:.4f} (95%: {first['auc_low']:.4f} to "
+            f"{first['auc_high']:.4f}){behind}. Of the first {max(1, round(total / 2)):,} labels "
+            f"{half:.0%} are wrong, of the first {total:,} labels {whole:.0%}."
         )
     if flagged is None:
         said.append("Confident learning was left out: `pip install 'tfmem[experiments]'`.")
     else:
         hits = int((flagged & wrong).sum())
         said.append(
-            f"Confident learning holds {int(flagged.sum()):,} labels for wrong: {hits:,} of them "
-            f"are, {hits / total:.0%} of all that are."
+            f"Confident learning flags {int(flagged.sum()):,} labels as wrong: {hits:,} of them "
+            f"are wrong, which are {hits / total:.0%} of all wrong labels."
         )
     return tuple(said)
 
@@ -277,7 +277,7 @@ def label_errors_figure(table: pd.DataFrame, _: object) -> Figure:
         right.plot(rows["looked_at"], rows["precision"], color=color, linestyle=line)
     left.set_xlim(-0.003, _FALSE_ALARMS)
     left.set_ylim(0, 1.02)
-    left.set_xlabel("share of right labels looked at")
+    left.set_xlabel("share of correct labels looked at")
     left.set_ylabel("share of wrong labels found")
     left.xaxis.set_major_formatter(PercentFormatter(1))
     left.set_xticks([0, 0.05, 0.1, 0.15, 0.2])

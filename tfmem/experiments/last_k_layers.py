@@ -67,8 +67,8 @@ def last_k_layers(given: Given[LayersSettings]) -> Outcome:
     table = pd.DataFrame([*rows, {"depth": np.nan, **halves}])
     said = [
         f"{_blocks(row['depth'])}: {row['recovered']:,} of {row['expected']:,} memorized examples "
-        f"recovered ({row['share']:.0%}; 95% interval {row['low']:.0%} to {row['high']:.0%}), "
-        f"{row['memorized'] - row['recovered']:,} others memorized; test accuracy "
+        f"are recovered ({row['share']:.0%}; 95% interval {row['low']:.0%} to {row['high']:.0%}), "
+        f"and {row['memorized'] - row['recovered']:,} others are memorized; test accuracy is "
         f"{row['accuracy']:.2%} ± {row['accuracy_sd']:.2%} (SD)."
         for row in table.to_dict("records")
     ]
@@ -101,7 +101,7 @@ def _row(config: Config, predictions: list[Path], out: Path) -> dict[str, float]
 
 def _blocks(depth: float) -> str:
     if np.isnan(depth):
-        return "Whole network (a half of the trials against the other)"
+        return "Whole network (one half of the trials against the other)"
     return "Last layer" if depth == 1 else f"Last {depth:.0f} blocks"
 
 
@@ -143,7 +143,7 @@ def last_k_layers_figure(table: pd.DataFrame, _: object) -> Figure:
     names = ["last layer" if x == 1 else f"last {x:.0f}" for x in depths["depth"]]
     below.set_xticks(places, [*names, "all\n(half against half)"])
     below.set_xlim(0.5, end + 0.5)
-    below.set_xlabel("blocks that are trained, above a representation that saw everything")
+    below.set_xlabel("trained blocks, above a representation trained on all examples")
     return figure
 
 

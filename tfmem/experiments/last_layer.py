@@ -37,16 +37,17 @@ def last_layer(given: Given[LayersSettings]) -> Outcome:
     whole, last = free.first, free.second
     memorized, found = recovered(free, config)
     said = [
-        f"Test accuracy: {last.trials:,} last layers {_accuracy(last)}, the network that gave the "
-        f"representation {representation_accuracy(folder):.2%}, {whole.trials:,} whole networks "
-        f"{_accuracy(whole)}.",
-        f"Memorization ≥ {config.selection.memorization:g}: {last.memorized:,} examples by last "
-        f"layers, {memorized:,} by whole networks, {found:,} by both.",
-        f"Influence ≥ {config.selection.influence:g}: {last.pairs:,} pairs by last layers, "
-        f"{whole.pairs:,} by whole networks, {at_threshold(free, config, 'both'):,} by both: "
+        f"Test accuracy is {_accuracy(last)} for {last.trials:,} last layers, "
+        f"{_accuracy(whole)} for {whole.trials:,} whole networks, and "
+        f"{representation_accuracy(folder):.2%} for the network that gave the representation.",
+        f"Last layers memorize {last.memorized:,} examples (memorization ≥ "
+        f"{config.selection.memorization:g}), whole networks {memorized:,}; {found:,} are in both.",
+        f"Last layers have {last.pairs:,} pairs with influence ≥ {config.selection.influence:g}, "
+        f"whole networks {whole.pairs:,}; {at_threshold(free, config, 'both'):,} are in both: "
         f"J = {at_threshold(free, config, 'jaccard'):.2f}, "
-        f"D = {at_threshold(free, config, 'difference'):.2f}. With a memorized training example: "
-        f"{conditioned.second.pairs:,} and {conditioned.first.pairs:,}.",
+        f"D = {at_threshold(free, config, 'difference'):.2f}. Of these pairs, "
+        f"{conditioned.second.pairs:,} and {conditioned.first.pairs:,} have a memorized training "
+        "example.",
     ]
     table = curves(free, config.selection)
     names = {

@@ -206,18 +206,19 @@ def _findings(given: Given[LeaveOneOutSettings], table: pd.DataFrame) -> tuple[s
     within = comparison(alone) if len(middle) > 2 else found
     middle_low, middle_high = within.correlation_ci
     return (
-        f"{len(table)} examples with estimates from {table['estimate'].min():.2f} to "
-        f"{table['estimate'].max():.2f}; {settings.repeats} models without each, "
-        f"{settings.repeats_with} with all.",
-        f"Pearson correlation {found.correlation:.3f} (95% interval {low:.3f} to {high:.3f}); were "
-        f"both right but for their noise, {found.ceiling:.3f} would be expected.",
-        f"Of the {len(middle) or len(table)} in the middle alone {within.correlation:.3f} "
-        f"({middle_low:.3f} to {middle_high:.3f}), where {within.ceiling:.3f} would be.",
-        f"Leave-one-out rises by {found.slope:.2f} ({slope_low:.2f} to {slope_high:.2f}) for each "
-        "1 of the estimate, whose noise is allowed for.",
+        f"{len(table)} examples have estimates from {table['estimate'].min():.2f} to "
+        f"{table['estimate'].max():.2f}; {settings.repeats} models were trained without each of "
+        f"them, and {settings.repeats_with} with all.",
+        f"Pearson's correlation is {found.correlation:.3f} (95% interval {low:.3f} to "
+        f"{high:.3f}). It would be {found.ceiling:.3f} if noise were the only difference.",
+        f"For the {len(middle) or len(table)} examples in the middle alone it is "
+        f"{within.correlation:.3f} ({middle_low:.3f} to {middle_high:.3f}), and would be "
+        f"{within.ceiling:.3f}.",
+        f"The slope of leave-one-out over the estimate is {found.slope:.2f} ({slope_low:.2f} to "
+        f"{slope_high:.2f}), corrected for the noise of the estimate.",
         f"Estimates from subsets of {given.config.training.fraction:g} n are larger by "
-        f"{found.bias:.3f} ± {found.bias_stderr:.3f} (mean, SE); the root mean square distance is "
-        f"{found.rms:.3f}, by noise alone {found.rms_noise:.3f}.",
+        f"{found.bias:.3f} ± {found.bias_stderr:.3f} (mean, SE). The root mean square difference "
+        f"is {found.rms:.3f}; noise alone would give {found.rms_noise:.3f}.",
     )
 
 

@@ -45,13 +45,14 @@ def mem_infl(given: Given[NoSettings]) -> Outcome:
     threshold = f"influence of at least {selection.influence:g}"
     said = [
         "Rank correlation of memorization with the largest influence: "
-        f"{rank_correlation(memorization, largest)}; of those with memorization ≥ "
+        f"{rank_correlation(memorization, largest)}; among examples with memorization ≥ "
         f"{selection.memorization:g} only: "
         f"{rank_correlation(memorization[memorized], largest[memorized])}.",
-        f"With the number of test examples on which there is an {threshold}: "
-        f"{rank_correlation(memorization, above)}.",
+        "Rank correlation of memorization with the number of test examples on which an example has "
+        f"an {threshold}: {rank_correlation(memorization, above)}.",
         f"{_share(above[memorized] > 0)} memorized training examples have an {threshold} on some "
-        f"test example, of the others {_share(above[~memorized & ~np.isnan(memorization)] > 0)}.",
+        f"test example; of the others, {_share(above[~memorized & ~np.isnan(memorization)] > 0)} "
+        "have.",
         _influencers(run),
     ]
     return Outcome(tuple(said), table)
@@ -139,15 +140,15 @@ def mem_infl_figure(table: pd.DataFrame, _: object) -> Figure:
     )
     middle.yaxis.set_major_formatter(PercentFormatter(1))
     middle.set_ylim(bottom=0)
-    middle.set_xlabel("memorization, up to the next edge (examples)")
-    middle.set_ylabel("influence a test example (95% interval)")
+    middle.set_xlabel("memorization, up to the next value (examples)")
+    middle.set_ylabel("share with influence (95% interval)")
 
     influencers = test["pairs"][test["pairs"] > 0].value_counts().sort_index()
     bars = right.bar(influencers.index, influencers, width=0.7, color=BLUE)
     right.bar_label(bars)
     right.locator_params(integer=True)
-    right.set_xlabel("training examples in selected pairs with it")
-    right.set_ylabel("test examples")
+    right.set_xlabel("training examples that influence it")
+    right.set_ylabel("number of test examples")
     return figure
 
 

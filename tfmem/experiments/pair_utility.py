@@ -119,17 +119,17 @@ def _findings(table: pd.DataFrame) -> tuple[str, ...]:
 
     def where(how: str) -> str:
         return (
-            f"{lost(how, 'all')} points of the accuracy on all (SE), {lost(how, 'influenced')} of "
-            f"them on the influenced and {lost(how, 'others')} on the others."
+            f"Accuracy on all falls by {lost(how, 'all')} points (SE): {lost(how, 'influenced')} "
+            f"of them are lost on the influenced examples and {lost(how, 'others')} on the others."
         )
 
     return (
-        f"{whole['repeats']} models trained on everything: accuracy on all {whole['size']:,} test "
-        f"examples, and on the {rows['none', 'influenced']['size']:,} that the pairs say are "
-        f"influenced: {accuracies('none')} (SD).",
+        f"The accuracy of {whole['repeats']} models trained on everything, on all "
+        f"{whole['size']:,} test examples and on the {rows['none', 'influenced']['size']:,} test "
+        f"examples of the pairs: {accuracies('none')} (SD).",
         f"Without the {rows['pairs', 'all']['removed']:,} training examples of the pairs: "
-        f"{accuracies('pairs')}. Lost are {where('pairs')}",
-        f"Without as many random ones: {accuracies('random')}. Lost are {where('random')}",
+        f"{accuracies('pairs')}. {where('pairs')}",
+        f"Without as many random examples: {accuracies('random')}. {where('random')}",
     )
 
 
@@ -177,8 +177,8 @@ def pair_utility_figure(table: pd.DataFrame, _: object) -> Figure:
     losses.axhline(0, color=FAINT, linewidth=1)
     losses.margins(y=0.25)
     losses.set_xticks(places, list(_SETS.values()), fontsize="small")
-    losses.set_title("lost on them", fontsize="medium")
-    losses.set_ylabel("points of the accuracy on all (± 1 SE)")
+    losses.set_title("points lost on them", fontsize="medium")
+    losses.set_ylabel("points of accuracy on all (± 1 SE)")
     losses.legend(frameon=False, fontsize="small")
     plain(losses)
     return figure

@@ -229,9 +229,10 @@ def _findings(
     for name, rows in table.groupby("score", sort=False):
         ends = rows.sort_values("trainings").iloc[[0, -1]].to_dict("records")
         parts = [
-            f"from {row['trainings']:,} (cost {row['cost']:,.3g}) Spearman {row['spearman']:.2f} "
-            f"({row['spearman_low']:.2f} to {row['spearman_high']:.2f}), area under the ROC curve "
-            f"{row['auc']:.3f} ({row['auc_low']:.3f} to {row['auc_high']:.3f})"
+            f"from {row['trainings']:,} models (cost {row['cost']:,.3g}), Spearman's correlation "
+            f"is {row['spearman']:.2f} ({row['spearman_low']:.2f} to {row['spearman_high']:.2f}) "
+            f"and the area under the ROC curve {row['auc']:.3f} ({row['auc_low']:.3f} to "
+            f"{row['auc_high']:.3f})"
             for row in ends
         ]
         said.append(f"{str(name)[0].upper()}{str(name)[1:]}: {'; '.join(parts)}.")

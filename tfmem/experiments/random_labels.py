@@ -62,7 +62,7 @@ def random_labels(given: Given[RandomLabelSettings]) -> Outcome:
     config = with_trials(given.config, settings.trials)
     before = f"{test_accuracy.mean():.2%} ± {test_accuracy.std(ddof=1):.2%} (SD)"
     said = [
-        f"With the labels as they are: test accuracy {before} in {len(test_accuracy):,} trials."
+        f"With the original labels, test accuracy is {before} in {len(test_accuracy):,} trials."
     ]
     tables = []
     for way, order in ways.items():
@@ -93,9 +93,10 @@ def _finding(table: pd.DataFrame, way: str, accuracy: np.ndarray, trials: Summed
     parts = [values.var(ddof=1) / len(values) for values in (trials.test_accuracy, accuracy)]
     which = f"{len(changed):,} {'most memorized' if way == 'memorized' else 'random'} examples"
     return (
-        f"Labels of the {which} replaced: their memorization goes from {_change(changed)}; models "
-        f"trained on them predict {changed['accuracy_in'].mean():.0%} of the new labels. That of "
-        f"all other examples goes from {_change(others)}. Test accuracy is "
+        f"When the labels of the {which} are replaced, their memorization changes from "
+        f"{_change(changed)}; models trained on them predict "
+        f"{changed['accuracy_in'].mean():.0%} of the new labels. Memorization of all other "
+        f"examples changes from {_change(others)}. Test accuracy is "
         f"{trials.test_accuracy.mean():.2%} ({100 * difference:+.2f} ± "
         f"{100 * np.sqrt(sum(parts)):.2f} points, SE)."
     )

@@ -50,10 +50,11 @@ class RecordComparison:
         curve = self.by_share
         at = int(np.searchsorted(curve.threshold, 0.1))
         return (
-            f"{self.second} and {self.first}: Spearman {self.correlation}; of the highest 10% of "
-            f"either ({curve.second[at]:,} and {curve.first[at]:,} examples, equal ones all or "
-            f"none) J = {curve.jaccard[at]:.2f} ({curve.jaccard_low[at]:.2f} to "
-            f"{curve.jaccard_high[at]:.2f}; by chance {by_chance(curve)[at]:.2f})."
+            f"{self.second} and {self.first}: Spearman's correlation is {self.correlation}; the "
+            f"highest 10% of each ({curve.second[at]:,} and {curve.first[at]:,} examples, with "
+            f"all or none of equal ones) have J = {curve.jaccard[at]:.2f} "
+            f"({curve.jaccard_low[at]:.2f} to {curve.jaccard_high[at]:.2f}; by chance "
+            f"{by_chance(curve)[at]:.2f})."
         )
 
 

@@ -196,17 +196,18 @@ def _means(curves: pd.DataFrame) -> pd.DataFrame:
 
 def _findings(table: pd.DataFrame, count: int) -> tuple[str, ...]:
     said = [
-        f"{row['percent']:.0f}% of the words (or patches) masked: {count:,} attributed "
-        f"examples lose {row['attributed']:.1%} ± {row['attributed_se']:.1%} (SE) of their "
-        f"self-influence by attribution, {row['random']:.1%} ± {row['random_se']:.1%} at random."
+        f"Masking {row['percent']:.0f}% of the words (or patches) removes "
+        f"{row['attributed']:.1%} ± {row['attributed_se']:.1%} (SE) of the self-influence of "
+        f"{count:,} examples if the words are chosen by attribution, and {row['random']:.1%} ± "
+        f"{row['random_se']:.1%} if they are random."
         for row in table.to_dict("records")
         if row["percent"] in (10, 50)
     ]
     above = table["difference"] > 1.96 * table["difference_se"]
     reach = table["percent"][above.cumprod().astype(bool)].max()
     if np.isnan(reach):
-        return *said, "At 10% attribution is not above random (95% interval of the difference)."
-    return *said, f"Attribution is above random up to {reach}% (95% interval of the difference)."
+        return *said, "At 10%, attribution is no better than chance (95% interval)."
+    return *said, f"Attribution is better than chance up to {reach}% (95% interval)."
 
 
 def reduction_figure(table: pd.DataFrame, _: object) -> Figure:

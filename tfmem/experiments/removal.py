@@ -110,7 +110,7 @@ def _findings(table: pd.DataFrame) -> tuple[str, ...]:
     level = table.columns[0]
     whole = table.iloc[0]
     said = [
-        f"{whole['repeats']} models trained on everything: test accuracy "
+        f"The test accuracy of {whole['repeats']} models trained on everything is "
         f"{whole['accuracy']:.2%} ± {whole['accuracy_sd']:.2%} (SD)."
     ]
     pairs = table.iloc[1:].set_index([level, "removal"])
@@ -120,12 +120,13 @@ def _findings(table: pd.DataFrame) -> tuple[str, ...]:
         error = np.hypot(memorized["accuracy_stderr"], random["accuracy_stderr"])
         spread = np.hypot(memorized["accuracy_sd"], random["accuracy_sd"]) / np.sqrt(2)
         in_sds = f", {cost / spread:.1f} SD of a model" if spread > 0 else ""
-        what = "the top" if level == "share" else "memorization ≥"
+        what = "the top" if level == "share" else "examples of memorization ≥"
         shown = f"{100 * value:g}%" if level == "share" else f"{value:g}"
         said.append(
-            f"Without {what} {shown} ({int(memorized['removed']):,} examples): "
-            f"{memorized['accuracy']:.2%}, without as many random ones {random['accuracy']:.2%}: "
-            f"{100 * cost:.2f} ± {100 * error:.2f} points more lost (SE{in_sds})."
+            f"Without {what} {shown} ({int(memorized['removed']):,} removed) it is "
+            f"{memorized['accuracy']:.2%}, without as many random examples "
+            f"{random['accuracy']:.2%}, which is {100 * cost:.2f} ± {100 * error:.2f} points "
+            f"higher (SE{in_sds})."
         )
     return tuple(said)
 

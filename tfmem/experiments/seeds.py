@@ -92,9 +92,10 @@ def compare(classes: np.ndarray, by_trial: Mapping[int, np.ndarray]) -> Outcome:
         ]
         common, size = overlap(scores[one], scores[other])
         said.append(
-            f"Trials {one[6:]} and {other[6:]}: Spearman {ranks.value:.3f} ({ranks.low:.3f} to "
-            f"{ranks.high:.3f}), within a class at least {pd.Series(within).min():.3f}; "
-            f"{common / size:.0%} of the {size:,} examples in the top {TOP:.0%} are the same."
+            f"Trials {one[6:]} and {other[6:]}: Spearman's correlation is {ranks.value:.3f} "
+            f"({ranks.low:.3f} to {ranks.high:.3f}), and at least {pd.Series(within).min():.3f} "
+            f"within a class; {common / size:.0%} of the {size:,} examples in the top {TOP:.0%} "
+            "are the same."
         )
     return Outcome(tuple(said), table)
 

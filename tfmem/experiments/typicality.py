@@ -132,7 +132,7 @@ def _findings(table: pd.DataFrame) -> tuple[str, ...]:
                 f"{what} {row['fraction']:.2%} ({row['low']:.2%} to {row['high']:.2%}{paper})"
             )
         said.append(
-            f"Positive phrases in {name} sentences by memorization, with 95% intervals: "
+            f"Share of positive phrases in {name} sentences, by memorization, with 95% intervals: "
             f"{', '.join(parts)}."
         )
     return tuple(said)
