@@ -45,8 +45,8 @@ def test_halves_of_a_lookup_learner_find_the_same_by_heart(tmp_path):
     outcome = halves(given(config, folder=tmp_path / "out", predictions=predictions))
     memorized = int((whole.memorization() >= 0.5).sum())
     assert outcome.findings[0].startswith(
-        f"Memorization ≥ 0.5: one half finds {memorized} examples, the other {memorized}, both "
-        f"{memorized}: J = 1.00"
+        f"With memorization ≥ 0.5, one half of the trials finds {memorized} examples, the other "
+        f"{memorized}; {memorized} are found by both: J = 1.00"
     )
     (expected,) = consistency([tmp_path / "run" / "predictions"], tmp_path, Rule(0.5, 0.2))
     influence = outcome.table[outcome.table["estimate"] == "influence"]

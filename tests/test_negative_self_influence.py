@@ -110,7 +110,7 @@ def test_reduction_counts_what_it_uses(float64, tmp_path):
     ready = OneNegative(), splitter
     found = reduction(config, settings, lambda: ready, pd.Series(made), tmp_path / "b")
     pd.testing.assert_frame_equal(found.table, expected.table)
-    assert "masked: 8 attributed examples" in found.findings[0]
+    assert "the self-influence of 8 examples" in found.findings[0]
     assert found.findings[-1].startswith("2 of 10 attributed examples are left out")
     assert found.findings[:-1] == expected.findings
 

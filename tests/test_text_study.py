@@ -128,9 +128,9 @@ def test_seeds_are_compared_by_ranks():
     outcome = compare_seeds(classes, {4: first, 5: first**3, 6: -first})
     assert list(outcome.table) == ["index", "class", "trial_4", "trial_5", "trial_6"]
     same, other, _ = outcome.findings
-    assert same.startswith("Trials 4 and 5: Spearman 1.000")
+    assert same.startswith("Trials 4 and 5: Spearman's correlation is 1.000")
     assert "100% of the 4" in same
-    assert other.startswith("Trials 4 and 6: Spearman -1.000")
+    assert other.startswith("Trials 4 and 6: Spearman's correlation is -1.000")
     assert " 0% of the 4" in other
     assert overlap(np.r_[first, np.nan], np.r_[first, 99]) == (4, 4)
 
@@ -150,7 +150,7 @@ def test_self_influence_is_scored_against_known_memorization():
         ranks, found, top, cost = outcome.findings
         assert f"are right: {sign}.00" in ranks
         assert f"{(truth >= 0.5).sum()} of 8 examples with memorization ≥ 0.5" in found
-        assert f"self-influence {area}" in found
+        assert f"area under the ROC curve of {area}" in found
         assert "1 of 8 examples in the top 10%: too few" in top
         assert cost == "Cost: none."
     with pytest.raises(InputError, match="at least 4 trials"):

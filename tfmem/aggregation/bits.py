@@ -1,8 +1,8 @@
 """Cuts batches of trials into the bits of groups of examples.
 
-Everything of a group then meets in one place, is turned along the trials and counted once, whatever
-the number of workers. What travels is packed along the examples, so that it has one bit for each
-example and trial however few trials a bundle brings.
+All bits of a group are then gathered in one place, packed anew along the trials, and counted once,
+whatever the number of workers. On the way there, bits are packed along the examples, so that they
+take one bit for each example and trial, however few trials a bundle has.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from tfmem.estimation.kernels import transpose_bits
 from tfmem.store.labels import Labels
 from tfmem.store.predictions import TrialRecord
 
-BATCH = 256  # trials that are turned together
+BATCH = 256  # number of trials whose bits are packed anew together
 
 
 class Group(NamedTuple):
@@ -48,7 +48,7 @@ class GroupBits(NamedTuple):
 
 
 class Bits(NamedTuple):
-    """The bits of one group's examples, packed along the trials: what is counted.
+    """The bits of one group's examples, packed along the trials, as they are counted.
 
     Attributes:
       trial_ids: int64 `[trials]`, ascending.
@@ -64,7 +64,7 @@ class Bits(NamedTuple):
 
 
 def by_class(labels: Labels) -> dict[int, Group]:
-    """A group for each class that has examples."""
+    """Makes a group for each class that has examples."""
     count = len(labels.class_names)
     train, test = (_members(x, count) for x in (labels.train_labels, labels.test_labels))
     groups = (Group(*members) for members in zip(train, test, strict=True))
@@ -77,7 +77,7 @@ def _members(labels: np.ndarray, classes: int) -> list[np.ndarray]:
 
 
 def by_tile(size: int, labels: Labels) -> dict[int, Group]:
-    """A group for each `size` training examples, without test examples."""
+    """Makes a group for each `size` training examples, without test examples."""
     none, count = np.zeros(0, np.int64), len(labels.train_labels)
     return {
         start // size: Group(np.arange(start, min(start + size, count)), none)
@@ -86,17 +86,17 @@ def by_tile(size: int, labels: Labels) -> dict[int, Group]:
 
 
 def within(keys: range, groups: Grouping, labels: Labels) -> dict[int, Group]:
-    """The groups of bits that one part of a job handles."""
+    """Makes the groups that one part of a job counts."""
     return {key: group for key, group in groups(labels).items() if key in keys}
 
 
 def only_tests(labels: Labels) -> dict[int, Group]:
-    """One group of all test examples."""
+    """Makes one group of all test examples."""
     return {0: Group(np.zeros(0, np.int64), np.arange(len(labels.test_labels)))}
 
 
 class WithGroups(beam.DoFn):
-    """A DoFn that knows the labels and the groups; workers read them where they are."""
+    """A DoFn that knows the labels and the groups; each worker reads the labels itself."""
 
     def __init__(self, labels_path: str, groups: Grouping) -> None:
         self._labels_path = labels_path
@@ -109,7 +109,7 @@ class WithGroups(beam.DoFn):
 
 
 class _Cut(WithGroups):
-    """A batch of records into the bits of each group."""
+    """Cuts a batch of records into the bits of each group."""
 
     def process(self, batch: list[tuple[TrialRecord, str]]) -> Iterator[tuple[int, GroupBits]]:
         records = [record for record, _ in batch]
@@ -134,11 +134,11 @@ class _Cut(WithGroups):
 
 
 def turned(packed: Sequence[bytes], count: int) -> np.ndarray:
-    """Bits of examples, an element a trial, along the trials: uint64 `[count, words]`.
+    """Packs the bits of trials along the trials: uint64 `[count, words]`.
 
     Args:
-      packed: `[ceil(count / 8)]` bytes each, as records hold them.
-      count: number of examples; 0 leaves all of them out.
+      packed: for each trial `[ceil(count / 8)]` bytes, as records hold them.
+      count: number of examples; 0 leaves all examples out.
     """
     if not count:
         return np.zeros((0, -(-len(packed) // 64)), np.uint64)
@@ -146,7 +146,7 @@ def turned(packed: Sequence[bytes], count: int) -> np.ndarray:
 
 
 def _along_examples(bits: np.ndarray, trials: int) -> np.ndarray:
-    """Turns uint64 `[examples, words]` back: uint8 `[trials, ceil(examples / 8)]`."""
+    """Packs uint64 `[examples, words]` along the examples: uint8 `[trials, ceil(examples / 8)]`."""
     if not len(bits):
         return np.zeros((trials, 0), np.uint8)
     rows = transpose_bits(bits.astype("<u8", copy=False).view(np.uint8), trials)
@@ -154,11 +154,11 @@ def _along_examples(bits: np.ndarray, trials: int) -> np.ndarray:
 
 
 def join(batches: Iterable[GroupBits], group: Group) -> Bits:
-    """The bits of a group in all batches; a trial that comes again, equal to itself, counts once.
+    """Joins the bits of a group from all batches; a trial that occurs several times counts once.
 
     Args:
-      batches: those of the group.
-      group: its examples.
+      batches: the bits of the group in each batch.
+      group: the examples of the group.
     """
     trial_ids, *parts = (np.concatenate(part) for part in zip(*batches, strict=True))
     known, first = np.unique(trial_ids, return_index=True)
@@ -171,7 +171,7 @@ def join(batches: Iterable[GroupBits], group: Group) -> Bits:
 def GatherBits(
     batches: beam.PCollection[list[tuple[TrialRecord, str]]], labels_path: str, groups: Grouping
 ) -> beam.PCollection[tuple[int, Iterable[GroupBits]]]:
-    """All bits of each group."""
+    """Gathers all bits of each group."""
     return (
         batches
         | "Cut" >> beam.ParDo(_Cut(labels_path, groups)).with_output_types(tuple[int, GroupBits])

@@ -1,4 +1,4 @@
-"""From the bits of trials to integer counts: of a class, or of a tile and what is found in it."""
+"""Counts the bits of trials for each class, or for each tile, in which it also searches pairs."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from tfmem.store.predictions import TrialRecord
 
 
 class _CountClass(WithGroups):
-    """All bits of a class into its counts; `num_trials` is there once the records are checked."""
+    """Counts all bits of a class; `num_trials` is known only when the records have been checked."""
 
     def __init__(self, labels_path: str, groups: Grouping, threads: int | None) -> None:
         super().__init__(labels_path, groups)
@@ -64,12 +64,12 @@ def count_class(
 
     Args:
       label: the class.
-      group: its examples, or some of them.
+      group: the examples of the class, or some of them.
       num_trials: number of trials `t`.
-      masks: uint64 `[train, words]`, which trials have the example in their subset.
-      train_correct: uint64 `[train, words]`, which predict it correctly.
-      test_correct: uint64 `[test, words]`, likewise.
-      threads: how many to count with; None is one for each core.
+      masks: uint64 `[train, words]`, the trials whose subset holds the example.
+      train_correct: uint64 `[train, words]`, the trials that predict the example correctly.
+      test_correct: uint64 `[test, words]`, likewise for test examples.
+      threads: number of threads; None is one for each core.
     """
     labels = np.full(len(group.train), label, np.int64)
     return ClassCounts(
@@ -85,7 +85,7 @@ def count_class(
 def BatchTrials(
     records: beam.PCollection[tuple[TrialRecord, str]],
 ) -> beam.PCollection[list[tuple[TrialRecord, str]]]:
-    """Records in batches, without what is not counted."""
+    """Puts records into batches, without the features that are not counted."""
     return (
         records
         | "OnlyBits" >> beam.MapTuple(_only_bits)
@@ -116,15 +116,15 @@ def CountClasses(
 
 
 class Room(NamedTuple):
-    """How much is held at a time; results do not depend on it.
+    """Limits of the memory and threads of a job; results do not depend on them.
 
     Attributes:
-      memory: bytes that a job may take; it then reads its input as often as that needs. None is
-        most of what is free, or no limit with runners that share the work among machines.
-      tile: training examples whose bits are searched together.
-      found: pairs that one step of a search can find.
-      threads: how many a process counts with; None is one for each core in a job that this process
-        runs itself, else one: other runners start a process for each core of a machine.
+      memory: bytes that a job may take; a job that has too few reads its input more often. None is
+        most of the free memory, or no limit with runners that share the work among machines.
+      tile: number of training examples whose bits are searched together.
+      found: number of pairs that one step of a search can find.
+      threads: number of threads of a process. None is one for each core if this process runs the
+        job itself, otherwise one, because other runners start a process for each core.
     """
 
     memory: int | None = None
@@ -141,7 +141,7 @@ class TileCounts(NamedTuple):
 
 
 class _SearchTile(WithGroups):
-    """All bits of a tile into its counts and candidates."""
+    """Counts all bits of a tile, and searches its candidates."""
 
     def __init__(
         self,
@@ -191,7 +191,7 @@ def SearchTiles(
     room: Room,
     settings: SelectionSettings,
 ) -> beam.PCollection[TileCounts]:
-    """Counts, and candidates among all pairs, for each tile of training examples of a part."""
+    """Counts each tile of training examples of a part, and finds candidates among all its pairs."""
     search = functools.partial(
         _SearchTile, capacity=room.found, threads=room.threads, settings=settings
     )
@@ -207,16 +207,16 @@ def WithTiles(
     tile: int,
     count: Callable[[str, Grouping], WithGroups],
 ) -> beam.PCollection[Any]:
-    """What is made of each tile of training examples of a part, beside all test examples.
+    """Applies a DoFn to each tile of training examples of a part, with all test examples.
 
     Args:
-      records: of all trials.
+      records: the records of all trials.
       part: numbers of the tiles.
-      num_trials: how many trials there are, once they are known to belong together.
-      labels_path: the `labels.npz` that belongs to them.
-      tile: training examples a tile.
-      count: makes the DoFn, given the path and the tiles; it takes the bits of a tile, the number
-        of trials and the bits of all test examples.
+      num_trials: number of trials, which is known only when the records have been checked.
+      labels_path: the `labels.npz` that belongs to the records.
+      tile: number of training examples in a tile.
+      count: makes the DoFn from the path of the labels and the tiles; the DoFn takes the bits of a
+        tile, the number of trials and the bits of all test examples.
     """
     groups = functools.partial(within, part, functools.partial(by_tile, tile))
     batches = records | "BatchTrials" >> BatchTrials()

@@ -1,8 +1,9 @@
-"""The records of estimates: what is in them, how they are spread over files, how they are read.
+"""Makes the records of estimates, and reads those of influence.
 
-Files depend on the data set alone, never on runner, sharding or order: memorization is spread by
-index, influence by class, pairs are one file. Records of memorization and influence hold
-`probability` = 1 where the statistic is that, and nothing of that name where it is correctness.
+Files depend on the data set alone, never on runner, sharding or order: records of memorization are
+divided into files by index, records of influence by class, and pairs are in one file. Records of
+memorization and influence hold `probability` = 1 if that is the statistic; if it is correctness,
+they have no such feature.
 """
 
 from __future__ import annotations
@@ -24,9 +25,9 @@ _COUNT_NAMES = "train_correct", "train_correct_in", "test_correct"
 
 
 def memorization_table(counts: TrainCounts) -> dict[str, np.ndarray]:
-    """The columns of memorization records, in the order of `counts.index`.
+    """Makes the columns of memorization records, in the order of `counts.index`.
 
-    Where the statistic is probability, the accuracies are mean probabilities of the true label.
+    If the statistic is probability, the accuracies are mean probabilities of the true label.
     """
     estimate = memorization(counts)
     correct_out = counts.correct - counts.correct_in
@@ -48,11 +49,15 @@ def memorization_table(counts: TrainCounts) -> dict[str, np.ndarray]:
 
 
 def influence_record(counts: ClassCounts) -> tuple[int, bytes]:
-    """The record of a class, with its label: its influence block and the sums behind it.
+    """Makes the record of a class: its influence, and the sums from which that was computed.
 
-    Those of probabilities are bytes of float64: `train_sums` `[4, train]` (of `p`, of `p` with the
-    example in the subset, and both likewise of `p (1 - p)`), `test_sums` `[2, test]` and
-    `test_sums_in` `[2, train, test]` (of `p` and of `p (1 - p)`).
+    Sums of probabilities are bytes of float64: `train_sums` `[4, train]` (the sum of `p` over all
+    trials, the sum over trials whose subset holds the example, and the same two sums of
+    `p (1 - p)`), `test_sums` `[2, test]` and `test_sums_in` `[2, train, test]` (sums of `p` and of
+    `p (1 - p)`).
+
+    Returns:
+      The label of the class, and its record.
     """
     train = counts.train
     features: dict[str, Any] = {
@@ -88,10 +93,10 @@ def _bytes(*sums: np.ndarray | None) -> bytes:
 
 
 def parse_influence(payload: bytes, source: str) -> ClassCounts:
-    """The counts, or sums of probabilities, in a record that `influence_record` made.
+    """Reads the counts, or sums of probabilities, from a record that `influence_record` made.
 
     Raises:
-      InputError: naming `source`, if a part is missing, of a wrong length, or cannot be.
+      InputError: naming `source`, if a part is missing, has a wrong length or impossible values.
     """
     features = decode_example(payload, source)
     of_probability = "probability" in features
@@ -129,7 +134,7 @@ def parse_influence(payload: bytes, source: str) -> ClassCounts:
 
 
 def _check_counts(counts: ClassCounts, source: str) -> None:
-    """Checks that no more models are right than there are, and so on."""
+    """Checks that counts are possible, for example that no more models are right than exist."""
     train, trials = counts.train, counts.train.num_trials
 
     def check(name: str, wrong: np.ndarray | bool, expected: str) -> None:
@@ -158,7 +163,7 @@ def _check_counts(counts: ClassCounts, source: str) -> None:
 
 
 def _outside(values: np.ndarray, most: np.ndarray | int) -> np.ndarray:
-    """Which values are not from 0 to a greatest, but for the rounding of sums of probabilities."""
+    """Marks values that are not between 0 and `most`, apart from rounding of sums."""
     slack = _ROUNDING * (1 + np.abs(most)) if values.dtype.kind == "f" else 0
     return ~((values >= -slack) & (values <= most + slack))
 
@@ -177,12 +182,12 @@ def _block(
 
 
 def pairs_table(selection: Selection) -> dict[str, np.ndarray]:
-    """The columns of pair records, most influential first."""
+    """Makes the columns of pair records, most influential first."""
     return vars(selection.pairs)
 
 
 def selection_table(selection: Selection) -> dict[str, np.ndarray]:
-    """The columns of the one record that says what the pairs were selected from."""
+    """Makes the columns of the one record that says from how many pairs a selection was made."""
     return {
         "pairs": np.array([len(selection.pairs.train_index)]),
         "tested": np.array([selection.tested]),

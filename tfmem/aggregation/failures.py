@@ -1,4 +1,4 @@
-"""Why a Beam job failed."""
+"""Finds out why a Beam job failed."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ _STEP = " [while running"  # Beam appends the step to what an exception says
 
 
 def cause(error: Exception) -> InputError:
-    """Why a job failed, in one line: the `InputError` of a worker, or else what Beam says last.
+    """Says in one line why a job failed: the `InputError` of a worker, or else Beam's last line.
 
-    Beam has no other account of what went wrong in a worker than the text of its traceback, which
-    it raises as an error of its own: an exception of a worker is not an object here. So this is the
-    one place that reads such texts, and it relies on no more than the name of the exception.
+    If a worker fails, Beam raises an error of its own, which holds only the text of the worker's
+    traceback, not the exception itself. Therefore this is the one place that reads such texts, and
+    it relies only on the name of the exception.
     """
-    if isinstance(error, InputError):  # of a worker in this process: what it says has a step, too
+    if isinstance(error, InputError):  # of a worker in this process; Beam has appended a step
         return InputError(_without_step(str(error)))
     if isinstance(error, OSError) and error.filename:
         return InputError(f"{error.filename}: {error.strerror}")

@@ -1,4 +1,4 @@
-"""Globs of Beam's file systems, which list and delete by them."""
+"""Lists and deletes files by globs, on any of Beam's file systems."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from apache_beam.io.filesystems import FileSystems
 
 
 def matching(pattern: str) -> list[FileMetadata]:
-    """The files that a glob matches, on any of Beam's file systems."""
-    # Beam makes a regular expression of a glob. Python warns of one that has a set begin with a
-    # bracket, as that of `[[]` does; no path has the character that goes before it here.
+    """Lists the files that a glob matches, on any of Beam's file systems."""
+    # Beam turns a glob into a regular expression. Python warns if a set in it begins with a
+    # bracket, as in `[[]`. Therefore a character that no path has is put before that bracket.
     pattern = pattern.replace("[[", "[\r[")
     return [found for match in FileSystems.match([pattern]) for found in match.metadata_list]
 
 
 def delete(paths: Sequence[str]) -> None:
-    """Deletes files, in whose paths no character is special."""
+    """Deletes files; no character in their paths is special."""
     FileSystems.delete([literally(path).replace("[[", "[\r[") for path in paths])
 
 
 def literally(path: str) -> str:
-    """A glob that matches a path alone."""
+    """Returns a glob that matches only the given path."""
     return re.sub(r"([*?\[])", r"[\1]", path)

@@ -1,4 +1,4 @@
-"""Counts for groups of examples from prediction shards, one record in memory at a time."""
+"""Counts trials for groups of examples, with one record in memory at a time."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tfmem.subsets.groups import groups_digest
 def tally_groups(
     predictions: str | Sequence[str], labels: str, groups: Groups
 ) -> tuple[GroupTally, dict[str, Any]]:
-    """Counts all trials that did not diverge, each once, for each group.
+    """Counts, for each group, each trial that did not diverge once.
 
     Args:
       predictions: a glob of prediction shards, on any Beam filesystem, or their paths.

@@ -1,4 +1,4 @@
-"""Estimates for groups of examples: their records and tables, and which groups need more trials."""
+"""Estimates memorization and influence of groups, and how many trials groups need."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from tfmem.store.records import decode_example, encode_example, feature, shard_n
 from tfmem.store.spreadsheets import to_csv
 from tfmem.store.writing import write_set
 
-LEAST_TRIALS = 10  # in, and out: with fewer, one standard error may exceed 0.22
+LEAST_TRIALS = 10  # trials in, and trials out; with fewer, a standard error may exceed 0.22
 _NUMBERS = ("num_trials", "num_in", "num_out", "squares_in", "squares_out")
 _MEMBERS = ("members", "member_correct_in", "member_correct_out", "member_in", "member_correct",
             "member_alone_in")  # fmt: skip
@@ -39,19 +39,19 @@ _TESTS = ("test_correct_in", "test_correct_out")
 
 @dataclass(frozen=True)
 class GroupTables:
-    """Estimates for groups, as tables; each is a file of this name.
+    """Estimates for groups as tables, each of which is a file of the same name.
 
     Attributes:
-      groups: a row a group: `group`, `size`, `n_in`, `n_out`, `memorization`, `stderr`, `ci_low`,
-        `ci_high`, `accuracy_in`, `accuracy_out`; `example_memorization`, the mean of its members'
-        memorization as single examples; `trials_needed`, the number of trials of which `n_in` and
-        `n_out` can be expected to reach the least number, 0 where they do.
-      group_members: a row a member: `group`, `index`, `label`, then as in `groups`, from
-        `memorization` to `example_memorization`.
-      group_influence: a row for each of the test examples that a group influences most: `group`,
-        `test_index`, `label`, `influence`, `stderr`, `ci_low`, `ci_high`, `p_value`, its
-        decimal logarithm `log10_p_value`, and `q_value`,
-        the false discovery rate over all groups with all test examples.
+      groups: one row for each group: `group`, `size`, `n_in`, `n_out`, `memorization`, `stderr`,
+        `ci_low`, `ci_high`, `accuracy_in`, `accuracy_out`; `example_memorization`, the mean
+        memorization of its members as single examples; `trials_needed`, the number of trials with
+        which `n_in` and `n_out` can be expected to reach the least number, or 0 if they reach it.
+      group_members: one row for each member: `group`, `index`, `label`, and the columns of `groups`
+        from `memorization` to `example_memorization`.
+      group_influence: one row for each of the test examples that a group influences most: `group`,
+        `test_index`, `label`, `influence`, `stderr`, `ci_low`, `ci_high`, `p_value`, its decimal
+        logarithm `log10_p_value`, and `q_value`, the false discovery rate among all pairs of a
+        group and a test example.
     """
 
     groups: pd.DataFrame
@@ -74,10 +74,10 @@ def estimate_groups(
       predictions: a glob of prediction shards, on any Beam filesystem, or their paths.
       labels: path of the `labels.npz` that belongs to them.
       groups: training examples of each group.
-      folder: receives the tables and `groups-00000-of-00001.tfrecord`, one record a group with its
-        influence on all test examples and all counts.
-      top: how many test examples a group has in the table of influence.
-      least: number of trials in, and out, below which a group needs more.
+      folder: receives the tables and `groups-00000-of-00001.tfrecord`, which has a record for each
+        group with its influence on all test examples and all counts.
+      top: number of test examples of each group in the table of influence.
+      least: least number of trials with the whole group, and without it, that a group needs.
       parquet: whether the tables are Parquet instead of CSV.
 
     Raises:
@@ -119,18 +119,18 @@ def estimate_groups(
 
 
 def trials_for_group(counts: GroupCounts, num_train: int, fraction: float, least: int) -> float:
-    """With how many trials a group can be expected to be in, and out, often enough.
+    """Computes with how many trials a group can be expected to be in, and out, often enough.
 
-    Subsets are taken to be uniform, unless none of them splits the group.
+    Subsets are assumed to be uniform, unless none of them splits the group.
 
     Args:
-      counts: of the group.
+      counts: the counts of the group.
       num_train: number of training examples.
       fraction: subset fraction.
-      least: number of trials in, and out, that is enough.
+      least: number of trials with the whole group, and without it, that is enough.
 
     Returns:
-      0 if there are enough, infinity if there never will be, else more than there are.
+      0 if there are enough trials, infinity if no number is enough, otherwise more than there are.
     """
     if min(counts.num_in, counts.num_out) >= least:
         return 0.0
@@ -150,7 +150,7 @@ def trials_for_group(counts: GroupCounts, num_train: int, fraction: float, least
 
 
 def group_example(counts: GroupCounts) -> bytes:
-    """The record of a group: its estimates and the counts behind them."""
+    """Makes the record of a group: its estimates, and the counts from which they were made."""
     memorization, influence = group_memorization(counts), group_influence(counts)
     return encode_example(
         {
@@ -165,10 +165,10 @@ def group_example(counts: GroupCounts) -> bytes:
 
 
 def parse_group(payload: bytes, source: str) -> GroupCounts:
-    """The counts in a record that `group_example` made.
+    """Reads the counts from a record that `group_example` made.
 
     Raises:
-      InputError: naming `source`, if a part is missing or of a wrong length.
+      InputError: naming `source`, if a part is missing or has a wrong length.
     """
     features = decode_example(payload, source)
     arrays: dict[str, Any] = {
@@ -255,7 +255,7 @@ def _share(correct: Any, number: int) -> Any:
 
 
 def _table(table: pd.DataFrame, parquet: bool) -> bytes:
-    """The contents of a file with a table."""
+    """Returns the contents of a file with the table."""
     if not parquet:
         return to_csv(table, "%.6g")
     file = io.BytesIO()

@@ -1,4 +1,4 @@
-"""The trials of a run held in memory as bits, so that any part of them can be counted."""
+"""Holds the trials of a run in memory as bits, so that any part of them can be counted."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from tfmem.estimation.estimator import ClassCounts
 from tfmem.estimation.kernels import transpose_bits
 from tfmem.store.labels import Labels
 
-_PAIRS = 1 << 22  # counted at once: some 200 MB of estimates and errors
+_PAIRS = 1 << 22  # number of pairs to count at once; their estimates and errors take 200 MB
 
 
 @dataclass(frozen=True)
 class HeldTrials:
-    """Some trials, one bit for each example and trial: `t (2 n + n') / 8` bytes.
+    """Some trials as bits, which take `t (2 n + n') / 8` bytes.
 
     Attributes:
       trial_ids: int64 `[trials]`, ascending.
@@ -37,14 +37,14 @@ class HeldTrials:
         return len(self.trial_ids)
 
     def halves(self) -> tuple[HeldTrials, HeldTrials]:
-        """Every second trial, from the first and from the second; they share none."""
+        """Returns every second trial from the first on, and every second from the second on."""
         first, second = (
             HeldTrials(*(values[start::2] for values in vars(self).values())) for start in (0, 1)
         )
         return first, second
 
     def turned(self, labels: Labels) -> Bits:
-        """The bits packed along the trials, for counting; they take the same size again."""
+        """Packs the bits along the trials, for counting; the result takes the same size again."""
         train, test = len(labels.train_labels), len(labels.test_labels)
         return Bits(
             self.trial_ids,
@@ -55,7 +55,7 @@ class HeldTrials:
 
 
 def hold_trials(predictions: str | Sequence[str], labels: str) -> HeldTrials:
-    """Reads all trials that did not diverge, each once.
+    """Reads each trial that did not diverge once.
 
     Args:
       predictions: a glob of prediction shards, on any Beam filesystem, or their paths.
@@ -74,11 +74,11 @@ def hold_trials(predictions: str | Sequence[str], labels: str) -> HeldTrials:
 
 
 def count_in_parts(labels: Labels, sides: Sequence[Bits]) -> Iterator[list[ClassCounts]]:
-    """Counts of every class, in parts of its training examples, the same part of every side.
+    """Yields the counts of parts of each class's training examples, for all sides of a comparison.
 
     Args:
-      labels: of the data set that all sides are of.
-      sides: bits of all examples, packed along the trials.
+      labels: the labels of the data set, which all sides have.
+      sides: for each side, the bits of all examples, packed along the trials.
     """
     for label, group in by_class(labels).items():
         size = max(1, _PAIRS // max(1, len(group.test)))

@@ -1,7 +1,7 @@
 """The Beam jobs: predictions to estimates, predictions to pairs, influence records to pairs.
 
-All write to folders of their own within their outputs; when the whole job has succeeded, all files
-become valid at once (see `tfmem.store.publishing`), on whatever filesystem that is.
+Each job writes to folders of its own within its output folders. When the whole job has succeeded,
+all files become valid at once (see `tfmem.store.publishing`), on any filesystem.
 """
 
 from __future__ import annotations
@@ -69,15 +69,16 @@ def estimate(
     Args:
       predictions: a glob of prediction shards, on any Beam filesystem, or their paths.
       labels: path of the `labels.npz` that belongs to them.
-      folders: where the files of `memorization` and `influence` go, and of `pairs` if there is a
+      folders: folders for the files of `memorization` and `influence`, and of `pairs` if there is a
         selection.
-      selection: which pairs of one class; None selects none.
+      selection: settings that say which pairs of one class are selected; None selects no pairs.
       beam_args: options for Beam, such as `--direct_num_workers=2`.
-      statistic: of what means are taken; `probability` must be in all records.
-      room: how much is held at a time.
+      statistic: the quantity whose means are compared; for `probability`, all records must hold
+        margins or probabilities.
+      room: limits of memory and threads.
 
     Returns:
-      How many records were read and written.
+      The numbers of records read and written.
 
     Raises:
       InputError: if there is nothing to read, naming the file and record that cannot be used, or if
@@ -128,14 +129,13 @@ def search_pairs(
 ) -> dict[str, int]:
     """Estimates memorization, and selects among all pairs of training and test examples.
 
-    The influence of all pairs is counted, but never held: what is selected is picked out while it
-    is counted.
+    The influence of all pairs is counted but never stored: the job selects pairs while it counts.
 
     Args:
       predictions: a glob of prediction shards, on any Beam filesystem, or their paths.
       labels: path of the `labels.npz` that belongs to them.
-      folders: where the files of `memorization` (left out if there is none) and `pairs` go.
-      selection: which pairs.
+      folders: folders for the files of `memorization`, which is optional, and of `pairs`.
+      selection: settings that say which pairs are selected.
       beam_args: options for Beam.
       room: how much is held at a time.
 
@@ -183,7 +183,7 @@ def select_pairs(
       influence: a glob of influence files, on any Beam filesystem, or their paths.
       labels: path of the `labels.npz` of the predictions.
       folder: receives the files of pairs.
-      selection: which pairs.
+      selection: settings that say which pairs are selected.
       beam_args: options for Beam.
 
     Returns:
@@ -229,13 +229,13 @@ def _memorization_output(
 def _pairs_outputs(
     folder: str, selection: SelectionSettings, made: Mapping[str, Any]
 ) -> list[Output]:
-    """The pairs, in one file in order of influence; and what they were selected from."""
+    """Makes the outputs of a selection: one file of pairs, and one with its numbers."""
     made, work = {**made, "selection": selection.model_dump(mode="json")}, unfinished_name()
     return [Output(folder, kind, 1, 1, work, made) for kind in ("pairs", "selection")]
 
 
 def _in_sets(paths: Sequence[str]) -> list[Found]:
-    """Files of influence, with what the manifests in their folders, if any, say of them."""
+    """Finds files of influence, with the facts that the manifests in their folders state."""
     split = [FileSystems.split(path) for path in paths]
     folders = sorted({folder for folder, _ in split})
     valid = {folder: {f.name: f for f in find_set(folder, "influence")} for folder in folders}
@@ -246,10 +246,10 @@ def _in_sets(paths: Sequence[str]) -> list[Found]:
 
 
 def _origin(files: Sequence[Found]) -> dict[str, Any]:
-    """What files of influence are made from, as far as it is known; the same of all.
+    """Returns from what files of influence were made, as far as that is known.
 
     Raises:
-      InputError: if they are of different estimations.
+      InputError: if the files are from different estimations.
     """
     known: dict[str, Mapping[str, Any]] = {}
     for folder in sorted({file.folder for file in files}):
@@ -269,7 +269,7 @@ def _ClassesOfFiles(
     statistic: Statistic,
     threads: int | None,
 ) -> beam.PCollection[ClassCounts]:
-    """Counts over trials for the classes of some influence files, which it writes."""
+    """Counts trials for the classes of some influence files, and writes these files."""
     classes = range(files.start * influence.per_file, files.stop * influence.per_file)
     count = SumClasses if statistic == "probability" else CountClasses
     counts = records | "CountClasses" >> count(classes, num_trials, labels_path, threads)

@@ -1,8 +1,8 @@
-"""The job from predictions to the influence of every training on every test example, in one file.
+"""The job that writes the influence of every training on every test example to one file.
 
-ImageNet's takes 256 GB, so rows go to disk while others are counted. Workers write them where they
-belong, no two of them the same. They write and do not map: a full disk is then an error, not the
-end of the process, and pages of the file do not count as memory of the job.
+ImageNet's file takes 256 GB, so rows are written to disk while other rows are counted. Each worker
+writes its own rows to their places. It uses ordinary writes, no memory map: then a full disk is an
+error and does not kill the process, and pages of the file do not count as memory of the job.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from tfmem.store.files import complete_file, remove_leftovers
 
 MatrixType = Literal["float32", "float16"]
 
-_PAIRS = 1 << 22  # whose influence is held at a time
+_PAIRS = 1 << 22  # number of pairs whose influence is held in memory at a time
 _ROOM = Room()
 
 
@@ -48,14 +48,15 @@ def write_matrix(
     Args:
       predictions: a glob of prediction shards, on any Beam filesystem, or their paths.
       labels: path of the `labels.npz` that belongs to them.
-      out: a local file, for `np.load(out, mmap_mode="r")`: `[train, test]` in index order; the row
-        of an example that was in every trial or in none is NaN. It appears when it is complete.
-      dtype: `float16` is `float32` rounded once more, by at most 0.00025.
+      out: a local file for `np.load(out, mmap_mode="r")`: `[train, test]` in index order. The row
+        of an example that was in every trial or in none is NaN. The file appears when it is
+        complete.
+      dtype: type of the numbers; `float16` rounds them by at most 0.00025 more.
       beam_args: options for Beam.
       room: how much is held at a time.
 
     Returns:
-      How many records were read and rows written.
+      The numbers of records read and rows written.
 
     Raises:
       InputError: if there is nothing to read, naming the file and record that cannot be used; if
@@ -99,7 +100,7 @@ def _check_disk(path: Path, shape: tuple[int, int], dtype: MatrixType) -> None:
 
 
 class _Target(NamedTuple):
-    """A file of its full size, in which rows begin at `offset`."""
+    """A file that already has its full size, and whose rows begin at `offset`."""
 
     path: str
     offset: int
@@ -116,7 +117,7 @@ def _lay_out(file: BinaryIO, shape: tuple[int, int], dtype: MatrixType) -> _Targ
 
 
 class _WriteTile(WithGroups):
-    """All bits of a tile into its rows of the file; yields how many they are."""
+    """Estimates the rows of a tile and writes them to the file; yields their number."""
 
     def __init__(
         self, labels_path: str, groups: Grouping, target: _Target, threads: int | None

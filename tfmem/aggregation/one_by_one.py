@@ -1,4 +1,4 @@
-"""Reads the trials of a run in this process, one record in memory at a time."""
+"""Reads the trials of a run in this process, with one record in memory at a time."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tfmem.store.predictions import TrialRecord
 def each_trial(
     predictions: str | Sequence[str], labels: str
 ) -> Generator[TrialRecord, None, Checked]:
-    """Yields all trials that did not diverge, each once, in the order of the files.
+    """Yields each trial that did not diverge once, in the order of the files.
 
     Args:
       predictions: a glob of prediction shards, on any Beam filesystem, or their paths.
@@ -28,8 +28,8 @@ def each_trial(
       What the records have in common, once all have been read (the value of `yield from`).
 
     Raises:
-      InputError: if there is nothing to read, or naming the file and record that cannot be used;
-        that records do not belong together is known, and raised, after the last of them.
+      InputError: if there is nothing to read, or naming the file and record that cannot be used. An
+        error because records do not belong together is raised after the last record.
     """
     known = load_labels(labels)
     identities: list[Identity] = []

@@ -1,4 +1,4 @@
-"""Finds and reads prediction shards, each record checked against the labels."""
+"""Finds and reads prediction shards, and checks each record against the labels."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def load_labels(path: str) -> Labels:
     """Reads a `labels.npz` from any Beam filesystem.
 
     Raises:
-      InputError: if there is none at that path or it cannot be read.
+      InputError: if there is no such file, or it cannot be read.
     """
     try:
         with FileSystems.open(path) as file:
@@ -37,10 +37,10 @@ def load_labels(path: str) -> Labels:
 
 
 def read_trials(path: str, labels: Labels, labels_path: str) -> Iterator[tuple[TrialRecord, str]]:
-    """The records of a shard on any Beam filesystem, with the file and number they stand at.
+    """Yields the records of a shard on any Beam filesystem, each with its file and number.
 
     Raises:
-      InputError: naming file and record, if one is damaged or does not fit the labels.
+      InputError: naming file and record, if a record is damaged or does not fit the labels.
     """
     expected = (len(labels.train_labels), len(labels.test_labels))
     fingerprint = labels.dataset_fingerprint
@@ -63,7 +63,7 @@ def read_trials(path: str, labels: Labels, labels_path: str) -> Iterator[tuple[T
 
 
 class _ReadShard(beam.DoFn):
-    """Yields the records of a shard but those of diverged trials, and the identities of all."""
+    """Yields the records of a shard except those of diverged trials, and the identities of all."""
 
     def __init__(self, labels_path: str, identified: bool) -> None:
         self._labels_path = labels_path
@@ -94,17 +94,17 @@ def ReadTrials(
     labels_path: str,
     after: Sequence[beam.pvalue.AsIter] = (),
 ) -> tuple[beam.PCollection[tuple[TrialRecord, str]], beam.PCollection[Identity]]:
-    """Reads shards, as records with the file and number they stand at.
+    """Reads shards into records, each with its file and number.
 
     Args:
       pipeline: receives the steps.
-      shards: paths.
-      labels_path: the `labels.npz` that records are checked against.
-      after: what must be complete before anything is read; whoever reads again, after something
-        else, has had the identities already.
+      shards: paths of the shards.
+      labels_path: the `labels.npz` against which records are checked.
+      after: collections that must be complete before the shards are read again; then identities are
+        not read, because they are known from the first time.
 
     Returns:
-      Those of trials that did not diverge, and the identities of all.
+      The records of trials that did not diverge, and the identities of all records.
     """
     reader = _ReadShard(labels_path, identified=not after)
     read = (
@@ -117,15 +117,15 @@ def ReadTrials(
 
 
 def matching_files(where: str | Sequence[str], what: str) -> list[str]:
-    """The files that a glob matches, or those that are named, ascending.
+    """Lists the files that a glob matches, or that are named, in ascending order.
 
     Args:
       where: a glob on any Beam filesystem, or paths, in which no character is special.
-      what: what is looked for, for the message.
+      what: what the files are, for the message.
 
     Raises:
-      InputError: if there is none, if one is a folder, or if files called `-SSSSS-of-NNNNN` are not
-        all there.
+      InputError: if there is no file, if a file is a folder, or if one of the files
+        `-SSSSS-of-NNNNN` is missing.
     """
     if isinstance(where, str):
         try:

@@ -1,4 +1,4 @@
-"""From the probabilities that trials give true labels to their sums, class by class."""
+"""Sums the probabilities that trials give the true labels, class by class."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tfmem.store.predictions import TrialRecord
 
 
 class _CutProbabilities(WithGroups):
-    """A batch of records into the probabilities of each class."""
+    """Cuts a batch of records into the probabilities of each class."""
 
     def process(self, batch: list[tuple[TrialRecord, str]]) -> Iterator[tuple[int, Batch]]:
         records = [record for record, _ in batch]
@@ -32,7 +32,7 @@ class _CutProbabilities(WithGroups):
 
 
 def _stack(batch: list[tuple[TrialRecord, str]], split: Literal["train", "test"]) -> Confidence:
-    """How sure the models of a batch of trials are."""
+    """Collects the margins or probabilities of a batch of trials."""
     found = []
     for record, source in batch:
         confidence = record.confidence(split, source)
@@ -48,7 +48,7 @@ def _stack(batch: list[tuple[TrialRecord, str]], split: Literal["train", "test"]
 
 
 class _SumClass(WithGroups):
-    """All probabilities of a class into their sums."""
+    """Sums all probabilities of a class."""
 
     def __init__(self, labels_path: str, groups: Grouping) -> None:
         super().__init__(labels_path, groups)
@@ -71,8 +71,8 @@ def SumClasses(
     labels_path: str,
     threads: int | None,
 ) -> beam.PCollection[ClassCounts]:
-    """Sums of probabilities over trials for each class of a part that has examples."""
-    del threads  # numpy sums
+    """Sums probabilities over trials for each class of a part that has examples."""
+    del threads  # numpy computes the sums in one thread
     groups = functools.partial(within, part, by_class)
     return (
         records

@@ -1,4 +1,4 @@
-"""Writes estimates, the same bytes whatever the runner, the sharding and the order."""
+"""Writes estimates to the same bytes, whatever the runner, the sharding and the order."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Table = Mapping[str, np.ndarray]
 
 
 class _WriteFile(beam.DoFn):
-    """Writes what goes into one file."""
+    """Writes one file."""
 
     def __init__(self, output: Output) -> None:
         self._output = output
@@ -46,7 +46,7 @@ class _WriteFile(beam.DoFn):
 
 
 class _WriteTable(_WriteFile):
-    """Writes the rows of one file, by index."""
+    """Writes the rows of one file, ordered by index."""
 
     def _payloads(self, parts: list[np.ndarray]) -> Iterable[bytes]:  # type: ignore[override]
         if not parts:
@@ -59,14 +59,14 @@ class _WriteTable(_WriteFile):
 
 @beam.ptransform_fn
 def WriteTable(tables: beam.PCollection[Table], output: Output) -> beam.PCollection[str]:
-    """Writes rows to the files of an output, spread and ordered by their `index`.
+    """Writes rows to the files of an output, divided and ordered by their `index`.
 
     Args:
       tables: columns of equal length; without an `index` there is one table, for the first file.
-      output: which files; one that no row falls into is written empty.
+      output: the files; a file without rows is written empty.
 
     Returns:
-      The files written.
+      The paths of the files written.
     """
     split = tables | "SplitByFile" >> beam.FlatMap(_by_file, output.per_file).with_output_types(
         tuple[int, Any]
@@ -79,15 +79,15 @@ def WriteTable(tables: beam.PCollection[Table], output: Output) -> beam.PCollect
 def WriteOrdered(
     records: beam.PCollection[tuple[int, bytes]], output: Output, files: Iterable[int]
 ) -> beam.PCollection[str]:
-    """Writes records to the files of an output, spread and ordered by their keys.
+    """Writes records to the files of an output, divided and ordered by their keys.
 
     Args:
       records: keys with payloads.
-      output: which files there are.
-      files: numbers of those to write; one that no key falls into is written empty.
+      output: all files.
+      files: numbers of the files to write; a file without keys is written empty.
 
     Returns:
-      The files written.
+      The paths of the files written.
     """
     split = records | "SplitByFile" >> beam.Map(_file_of, output.per_file).with_output_types(
         tuple[int, Any]
@@ -96,7 +96,7 @@ def WriteOrdered(
 
 
 def _by_file(table: Table, per_file: int) -> Iterator[tuple[int, np.ndarray]]:
-    """Splits rows by the file that they go to, as one array: Beam encodes each by itself."""
+    """Splits rows by file, into one array for each: Beam would encode single rows one by one."""
     kinds = [(name, values.dtype) for name, values in table.items()]
     rows = np.empty(len(next(iter(table.values()))), kinds)
     for name, values in table.items():

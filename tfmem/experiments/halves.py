@@ -36,7 +36,7 @@ def halves(given: Given[NoSettings]) -> Outcome:
         )
         said.append(
             f"With {estimate} ≥ {threshold:g}, one half of the trials finds {curve.first[at]:,} "
-            f"{of}, the other {curve.second[at]:,}, and both find the same {curve.both[at]:,}: "
+            f"{of}, the other {curve.second[at]:,}; {curve.both[at]:,} are found by both: "
             f"J = {jaccard:.2f} (95% interval {low:.2f} to {high:.2f}), "
             f"D = {curve.difference[at]:.3f}."
         )
