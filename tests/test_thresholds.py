@@ -133,7 +133,10 @@ def test_float64_agrees_with_the_fractions_for_four_thousand_trials():
 
 
 def test_no_other_file_compares_with_a_threshold():
-    compared = re.compile(r">=? *(np\.float\w+\()?(threshold|selection\.|\w+\.selection\.)")
+    compared = re.compile(
+        r">=? *(np\.float\w+\()?(threshold|selection\.|\w+\.selection\.|LEAST\b)"
+        r"|(memorization|influence)\W* *>=? *0\.\d"
+    )
     allowed = {"thresholds.py", "significance.py", "duplicates.py"}  # p-values, and similarities
     for path in Path(tfmem.__file__).parent.rglob("*.py"):
         if path.name not in allowed:

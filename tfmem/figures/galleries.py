@@ -11,6 +11,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from tfmem.estimation.thresholds import at_least
 from tfmem.figures.style import FAINT, GREY, PALE, literal
 from tfmem.messages.numbers import three
 
@@ -73,7 +74,9 @@ def _margin(names: Iterable[str]) -> float:
 def most_memorized_classes(labels: np.ndarray, memorization: np.ndarray) -> list[int]:
     """All classes, sorted by their number of examples with memorization 0.35 or more."""
     present = np.unique(labels)
-    memorized = np.bincount(labels[memorization >= 0.35], minlength=present.max(initial=-1) + 1)
+    memorized = np.bincount(
+        labels[at_least(memorization, 0.35)], minlength=present.max(initial=-1) + 1
+    )
     return present[np.argsort(-memorized[present], kind="stable")].tolist()
 
 

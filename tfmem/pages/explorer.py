@@ -145,7 +145,7 @@ def _pairs(run: Run, train: pd.DataFrame) -> pd.DataFrame:
 
 def _strongest(block: InfluenceBlock) -> pd.DataFrame:
     errors = block.errors
-    sure = (errors.value >= LEAST) & (errors.value >= ERRORS * errors.stderr)
+    sure = at_least(errors.value, LEAST) & (errors.value >= ERRORS * errors.stderr)
     value = np.where(sure, errors.value, -np.inf)
     linked = _top(value) | _top(value.T).T
     row, column = np.nonzero(linked & sure)

@@ -85,8 +85,18 @@ def check_labels(table: pd.DataFrame, labels: np.ndarray, folder: Path, name: st
     Raises:
       InputError: if the records do not have all its training examples with their labels.
     """
-    if table.index.tolist() != [*range(len(labels))] or table["label"].tolist() != labels.tolist():
-        raise InputError(f"{folder}: made with other data than {name}")
+    if table.index.tolist() != [*range(len(labels))]:
+        raise InputError(
+            f"{folder}: made with other data than {name}: expected records of "
+            f"{len(labels):,} training examples, received {len(table):,}"
+        )
+    received = table["label"].to_numpy()
+    if different := np.flatnonzero(received != labels).tolist():
+        first = different[0]
+        raise InputError(
+            f"{folder}: made with other data than {name}, where training example {first} has label "
+            f"{labels[first]}, received {received[first]}"
+        )
 
 
 def read_self_influence(folder: str | os.PathLike[str]) -> pd.DataFrame:
