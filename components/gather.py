@@ -5,7 +5,6 @@ from __future__ import annotations
 from tfmem.components.component import Component, Parameters, Paths
 from tfmem.components.train import describe
 from tfmem.config import Config
-from tfmem.datasets import load
 from tfmem.messages.errors import InputError
 from tfmem.messages.terminal import say
 from tfmem.store.artifacts import Predictions, TrialTable
@@ -13,16 +12,14 @@ from tfmem.store.folders import open_folder
 from tfmem.store.journal import TABLE_NAME
 from tfmem.store.labels import LABELS_NAME
 from tfmem.store.predictions import CONFIG_NAME
-from tfmem.training import check_directory, open_farm
+from tfmem.training import open_trained
 
 
 def Do(inputs: Paths, outputs: Paths, parameters: Parameters) -> None:
     """Copies shards, labels and settings, if no shard is missing."""
     config: Config = parameters["config"]
     out = open_folder(parameters["folder"])
-    if check_directory(out.path("predictions"), config) is None:
-        raise InputError(f"{out}: no worker has begun here")
-    farm = open_farm(config, load(config.dataset), out.location)
+    farm = open_trained(config, out.location)
     if missing := farm.missing():
         raise InputError(
             f"{out}: {len(missing)} of {farm.shards.count} shards are missing: run workers again"

@@ -11,7 +11,9 @@ from tfmem import training
 from tfmem.config import from_yaml
 from tfmem.datasets import Dataset
 from tfmem.messages.errors import InputError
+from tfmem.store.journal import TrialNote
 from tfmem.store.shards import read_shard, write_shard
+from tfmem.training.directory import labels_of
 from tfmem.training.features import write_features
 from tfmem.training.learning import describe_unlearned, has_learned, is_left_out
 from tfmem.training.outcome import Unwatched
@@ -137,7 +139,11 @@ def test_low_accuracy_is_said_with_numbers_and_causes(tmp_path):
                   "training.learning_rate (0.1)", "training.epochs (4)",
                   "exclude_unlearned"):  # fmt: skip
         assert words in said
-    assert describe_unlearned([], data, config.training) == ""
+    labels, training_settings = labels_of(data), config.training
+    assert describe_unlearned([], labels, training_settings, data) == ""
+    notes = [TrialNote(0, 0, "", 1, 0.9, 0.9, 0.7, 0)]
+    assert "too few training.epochs" in describe_unlearned(notes, labels, training_settings)
+    assert "models see" not in describe_unlearned(notes, labels, training_settings)
 
 
 def test_one_model_that_everything_rests_on_must_not_diverge(digits, tmp_path):

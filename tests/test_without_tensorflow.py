@@ -16,7 +16,7 @@ from tfmem.store.shards import shards_in
 ROOMS = ("store", "config", "subsets", "estimation", "planning", "selection", "aggregation")
 KINDS = ("memorization", "influence")
 # Imports all modules of some rooms. Then one worker finds a claim of another, the next trains what
-# is left, and what is in the bucket is gathered and counted.
+# is left, and what is in the bucket is gathered and counted, where the data are no more.
 PROGRAM = """
 import importlib, json, pkgutil, sys
 from pathlib import Path
@@ -48,6 +48,7 @@ with Claims(open_folder(shared).child("predictions/claims"), Worker(1, 2)) as ot
     other.take("00001")
     first, _ = run_farm(config, data, shared, size=2, worker=Worker(0, 2))
 _, trained = run_farm(config, data, shared, size=2, worker=Worker(1, 2))
+Path(config.dataset.data_dir).unlink()
 places = {"predictions": folder / "predictions", "table": folder / "trials.csv"}
 places["predictions"].mkdir()
 GATHER.Do({}, places, {"config": config, "folder": shared})

@@ -6,7 +6,7 @@ from tfmem.store.claims import Worker
 from tfmem.store.folders import open_folder
 from tfmem.store.records import shard_name
 from tfmem.tasks import Scores
-from tfmem.training.directory import open_directory
+from tfmem.training.directory import labels_of, open_directory
 from tfmem.training.outcome import TrialOutcome
 from tfmem.training.trials import Farm
 
@@ -36,7 +36,7 @@ def run_farm(config, data, out, size=4, lanes=1, worker=ALONE, trainers=None):
     trainers = trainers or [Counted(data, size) for _ in range(lanes)]
     folder = open_folder(f"{out}/predictions")
     settings, subsets, _ = open_directory(folder, config, data, lambda *_: trainers)
-    farm = Farm(settings, data, subsets, folder, lambda: trainers)
+    farm = Farm(settings, labels_of(data), subsets, folder, lambda: trainers, data)
     summary = farm.run(worker, open_folder(out))
     return summary, [trial for trainer in trainers for trial in trainer.asked]
 

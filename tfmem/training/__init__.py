@@ -11,18 +11,20 @@ from typing import TYPE_CHECKING
 
 from tfmem.config import Config
 from tfmem.datasets import AnyDataset
+from tfmem.messages.errors import InputError
 from tfmem.messages.quiet import import_tensorflow
 from tfmem.store.claims import Worker
 from tfmem.store.folders import open_folder
-from tfmem.subsets import Subsets
+from tfmem.store.labels import LABELS_NAME, Labels
+from tfmem.subsets import Subsets, subsets_of
 from tfmem.training.digests import with_digests
-from tfmem.training.directory import check_directory, open_directory
+from tfmem.training.directory import check_directory, labels_of, open_directory, with_stack_size
 from tfmem.training.trials import Farm, TrialSummary
 
 if TYPE_CHECKING:
     from tfmem.training.outcome import Trainer
 
-__all__ = ["TrialSummary", "Worker", "check_directory", "open_farm", "train"]
+__all__ = ["TrialSummary", "Worker", "check_directory", "open_farm", "open_trained", "train"]
 
 
 def train(
@@ -62,7 +64,32 @@ def open_farm(config: Config, dataset: AnyDataset, out: str | os.PathLike[str]) 
     def make() -> Sequence[Trainer]:
         return trainers or _make_trainers(config, dataset, subsets)
 
-    return Farm(config, dataset, subsets, folder, make)
+    return Farm(config, labels_of(dataset), subsets, folder, make, dataset)
+
+
+def open_trained(config: Config, out: str | os.PathLike[str]) -> Farm:
+    """Opens a folder in which workers have trained, by the labels in it and without any data.
+
+    Args:
+      config: the run's settings.
+      out: the run's folder.
+
+    Raises:
+      InputError: if no worker has begun there, or the folder holds another run.
+    """
+    folder = open_folder(out).child("predictions")
+    config = with_digests(config)
+    begun = check_directory(folder.location, config)
+    if begun is None or not folder.exists(LABELS_NAME):
+        raise InputError(f"{open_folder(out)}: no worker has begun here")
+    if begun.training.trials != config.training.trials:
+        raise InputError(
+            f"{folder}: expected {config.training.trials} trials, workers were asked for "
+            f"{begun.training.trials}: run workers with the same settings"
+        )
+    labels = Labels.from_npz(folder.read(LABELS_NAME), folder.path(LABELS_NAME))
+    config = with_stack_size(config, begun.training.stack_size)
+    return Farm(config, labels, subsets_of(config, len(labels.train_labels), folder), folder)
 
 
 def _make_trainers(config: Config, dataset: AnyDataset, subsets: Subsets) -> Sequence[Trainer]:

@@ -92,20 +92,20 @@ def open_directory(
     folder.make()
     trainers: Sequence[Trainer] = ()
     if begun:
-        config = _with_stack_size(config, begun.training.stack_size)
+        config = with_stack_size(config, begun.training.stack_size)
     else:
         trainers = make_trainers(config, dataset, subsets)
-        config = _with_stack_size(config, trainers[0].stack_size)
+        config = with_stack_size(config, trainers[0].stack_size)
     _write_once(folder, LABELS_NAME, labels_of(dataset).to_npz())
     contents = config.to_yaml().encode()
     if begun:
         _write_once(folder, CONFIG_NAME, contents)
         return config, subsets, trainers
     # Two workers that begin at once may measure differently: the choice of the first one holds.
-    asked = _with_stack_size(config, None)
+    asked = with_stack_size(config, None)
     chosen = _check(folder, folder.create(CONFIG_NAME, contents), asked)
     if chosen.training.stack_size != config.training.stack_size:
-        return _with_stack_size(config, chosen.training.stack_size), subsets, ()
+        return with_stack_size(config, chosen.training.stack_size), subsets, ()
     return config, subsets, trainers
 
 
@@ -132,7 +132,8 @@ def labels_of(dataset: AnyDataset) -> Labels:
     return replace(labels, train_targets=targets, test_targets=dataset.test_targets)
 
 
-def _with_stack_size(config: Config, stack_size: int | None) -> Config:
+def with_stack_size(config: Config, stack_size: int | None) -> Config:
+    """The settings with another stack size."""
     training = config.training.model_copy(update={"stack_size": stack_size})
     return config.model_copy(update={"training": training})
 

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tfmem.config import TrainingSettings
-from tfmem.datasets import AnyDataset, Dataset, has_classes
+from tfmem.datasets import AnyDataset, Dataset
 from tfmem.messages.errors import InputError
+from tfmem.store.labels import Labels
 
 if TYPE_CHECKING:
     from tfmem.store.journal import TrialNote
@@ -73,7 +74,10 @@ def has_learned(correct: np.ndarray, labels: np.ndarray) -> bool:
 
 
 def describe_unlearned(
-    notes: Sequence[TrialNote], dataset: AnyDataset, settings: TrainingSettings
+    notes: Sequence[TrialNote],
+    labels: Labels,
+    settings: TrainingSettings,
+    dataset: AnyDataset | None = None,
 ) -> str:
     """A sentence on the models that learned nothing, with likely causes; empty if all learned.
 
@@ -82,13 +86,14 @@ def describe_unlearned(
 
     Args:
       notes: notes of all trials.
-      dataset: the data set that they were trained on.
+      labels: the labels of the data set that they were trained on.
       settings: the settings that they were trained with.
+      dataset: the data set, if it is at hand; the scale of its inputs may be a cause.
     """
-    if not has_classes(dataset):
+    if not labels.has_classes:
         return ""
-    counts = np.bincount(dataset.train_labels)
-    commonest, count = int(counts.argmax()), len(dataset.train_labels)
+    counts = np.bincount(labels.train_labels)
+    commonest, count = int(counts.argmax()), len(labels.train_labels)
     share = counts[commonest] / count
     spread = np.sqrt(share * (1 - share) * (1 / settings.fraction - 1) / count)
     known = [note.train_accuracy for note in notes if np.isfinite(note.train_accuracy)]
@@ -99,7 +104,7 @@ def describe_unlearned(
     if not settings.exclude_unlearned:
         counted = "count like any other (unless training.exclude_unlearned is set)"
     number = "1 model of" if len(low) == 1 else f"{len(low):,} models of"
-    name = dataset.class_names[commonest]
+    name = labels.class_names[commonest]
     return (
         f"{number} {len(known):,} learned next to nothing: accuracy on the own subset is "
         f"{np.mean(low):.1%}, and always answering {name!r} would have {share:.1%}. Such models "
@@ -109,8 +114,8 @@ def describe_unlearned(
     )
 
 
-def _scale(dataset: AnyDataset) -> str:
-    """The scale of inputs as a likely cause, in words; empty if the scale is usual."""
+def _scale(dataset: AnyDataset | None) -> str:
+    """The scale of inputs as a likely cause, in words; empty if it is usual or not known."""
     if not isinstance(dataset, Dataset) or dataset.train_images.dtype.kind not in "fu":
         return ""
     least, most = (f(dataset.train_images) / dataset.white + 0.0 for f in (np.min, np.max))

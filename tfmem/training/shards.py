@@ -11,11 +11,11 @@ import io
 import numpy as np
 
 from tfmem.config import Config, from_yaml
-from tfmem.datasets import AnyDataset
 from tfmem.messages.errors import InputError
 from tfmem.store.bits import pack, unpack
 from tfmem.store.confidence import to_bytes
 from tfmem.store.folders import Folder
+from tfmem.store.labels import Labels
 from tfmem.store.predictions import CONFIG_NAME, TrialRecord
 from tfmem.store.shards import parse_shard, predictions_name
 from tfmem.subsets import Subsets, Trial
@@ -30,7 +30,7 @@ class Shards:
     def __init__(
         self,
         config: Config,
-        dataset: AnyDataset,
+        labels: Labels,
         subsets: Subsets,
         folder: Folder,
         stack_size: int,
@@ -41,9 +41,9 @@ class Shards:
           InputError: if subsets of trials that share a stack differ in size.
         """
         self._config = config
-        self._fingerprint = dataset.fingerprint
-        self._labels = dataset.train_labels
-        self._num_test = len(dataset.test_labels)
+        self._fingerprint = labels.dataset_fingerprint
+        self._labels = labels.train_labels
+        self._num_test = len(labels.test_labels)
         self._subsets = subsets
         self.folder = folder
         self.stack_size = stack_size

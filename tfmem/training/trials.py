@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tfmem.config import Config
-from tfmem.datasets import AnyDataset, has_classes
+from tfmem.datasets import AnyDataset
 from tfmem.messages.errors import InputError
 from tfmem.store.claims import Claims, Worker
 from tfmem.store.folders import Folder
 from tfmem.store.journal import TABLE_NAME, Journal, TrialNote, trials_to_csv
+from tfmem.store.labels import Labels
 from tfmem.store.predictions import TrialRecord
 from tfmem.store.records import framed_size
 from tfmem.store.shards import found_shards, parse_predictions_name
@@ -70,25 +71,28 @@ class Farm:
     def __init__(
         self,
         config: Config,
-        dataset: AnyDataset,
+        labels: Labels,
         subsets: Subsets,
         folder: Folder,
-        make_trainers: Callable[[], Sequence[Trainer]],
+        make_trainers: Callable[[], Sequence[Trainer]] = tuple,
+        dataset: AnyDataset | None = None,
     ) -> None:
         """Opens a predictions folder.
 
         Args:
           config: the run's settings, with the stack size.
-          dataset: the examples.
+          labels: the labels of the examples.
           subsets: the training examples that each trial sees.
           folder: the folder of the shards.
           make_trainers: makes one trainer for each lane; called only if a trial must be trained.
+          dataset: the examples, which only help to say why models learned nothing.
         """
-        self.shards = Shards(config, dataset, subsets, folder, config.training.stack_size or 1)
+        self.shards = Shards(config, labels, subsets, folder, config.training.stack_size or 1)
         self._training = config.training
+        self._labels = labels
         self._dataset = dataset
         self._make_trainers = make_trainers
-        self._digest = config.digest() + dataset.fingerprint
+        self._digest = config.digest() + labels.dataset_fingerprint
         self._journal = Journal(folder.child("journal"))
         self._checkpoints = folder.child("checkpoints")
         self._scalars = Scalars(folder.path("tensorboard")) if config.training.tensorboard else None
@@ -250,8 +254,8 @@ class Farm:
             accuracy_sd=float(accuracy.std(ddof=1)) if len(accuracy) > 1 else np.nan,
             diverged=tuple(note.trial for note in everyone if note.diverged),
             elsewhere=elsewhere,
-            unlearned=describe_unlearned(everyone, self._dataset, self._training),
-            has_classes=has_classes(self._dataset),
+            unlearned=describe_unlearned(everyone, self._labels, self._training, self._dataset),
+            has_classes=self._labels.has_classes,
         )
 
     def _everyone(self) -> list[TrialNote]:
