@@ -1,4 +1,4 @@
-"""All that a test session writes lies in one folder, which goes with it: nothing of the user's."""
+"""Fixtures; a test session writes only to one folder, which is removed at its end."""
 
 import os
 import tempfile
@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-# pytest's own folders stay where they would be: it keeps those of the last sessions, to look at.
+# pytest's own folders stay in their usual place, where it keeps those of the last sessions.
 os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", tempfile.gettempdir())
 _SESSION = tempfile.TemporaryDirectory(prefix="tfmem-tests-", ignore_cleanup_errors=True)
 os.environ["TMPDIR"] = tempfile.tempdir = _SESSION.name
@@ -26,14 +26,14 @@ SHARED_DATA = Path(__file__).parents[1].parent / "shared" / "data"
 
 
 def pytest_collection_modifyitems(items):
-    """Puts the longest modules first."""
+    """Puts the longest modules first, so that no process starts one when the others are done."""
     places = {name: place for place, name in enumerate(_FIRST)}
     items.sort(key=lambda item: places.get(item.path.stem, len(_FIRST)))
 
 
 @pytest.fixture(scope="session")
 def shared_data():
-    """Real data beside the checkout, where there is any."""
+    """The folder of real data beside the checkout; tests that need it are skipped without it."""
     if not SHARED_DATA.is_dir():
         pytest.skip(f"{SHARED_DATA} is not there: real MNIST and CIFAR files")
     return SHARED_DATA
@@ -51,9 +51,9 @@ def digits():
 
 @pytest.fixture(scope="session")
 def digits_run(tmp_path_factory):
-    """A run of `tfmem run configs/digits.yaml`, to read; beside it said.txt and errors.txt.
+    """A run of `tfmem run configs/digits.yaml`, for reading, with said.txt and errors.txt.
 
-    Every process of the session has the same one: a test that changes something changes a copy.
+    All processes of the session share it. A test that changes something changes a copy.
     """
     from tests.helpers.commands import tfmem_process
     from tests.helpers.sharing import DIGITS_RUN, made_once
@@ -78,7 +78,7 @@ def browser():
 
 @pytest.fixture
 def open_page(browser):
-    """Opens a page in a window of a width, 1280 pixels unless told; none may have a fault."""
+    """Returns a function that opens a page in a window; the page must have no fault."""
     from tests.helpers.browser import Tabs
 
     tabs = Tabs(browser)
@@ -89,7 +89,7 @@ def open_page(browser):
 
 @pytest.fixture
 def float64():
-    """Keras computes in float64."""
+    """Lets Keras compute in float64."""
     import keras
 
     before = keras.config.dtype_policy()
@@ -122,7 +122,7 @@ def preset(tmp_path_factory):
         vocabulary_size=len(vocabulary), num_layers=3, num_heads=2, hidden_dim=8,
         intermediate_dim=16, max_sequence_length=16,
     )  # fmt: skip
-    for weight in backbone.weights:  # biases too, and far enough from 0 to matter
+    for weight in backbone.weights:  # weights and biases are far enough from 0 to matter
         if weight.dtype.startswith("float"):
             weight.assign(weight + keras.random.normal(weight.shape, stddev=0.3))
     tokenizer = hub.models.BertTokenizer(vocabulary=vocabulary, lowercase=True)
@@ -134,7 +134,7 @@ def preset(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def texts():
-    """Sentences of 1 to 9 words, and their labels."""
+    """Sentences of 1 to 9 words, with labels."""
     from tfmem.datasets import TextDataset
 
     draws = np.random.default_rng(0)
@@ -149,7 +149,7 @@ def texts():
 
 @pytest.fixture(scope="session")
 def reference(tmp_path_factory):
-    """The bytes of all that is estimated from `random_run`, by path."""
+    """The bytes of all estimates from `random_run`, by path."""
     from tests.helpers.runs import aggregate, contents, random_run, write_run
 
     folder = tmp_path_factory.mktemp("reference")

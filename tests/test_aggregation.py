@@ -107,7 +107,7 @@ def test_all_pairs_hold_those_of_one_class_and_room_or_runner_is_nothing(tmp_pat
 
 
 def test_parts_that_fit_the_memory_give_the_same_bytes(tmp_path, reference, monkeypatch, capsys):
-    """Parts are read one after the other; their results are those of one."""
+    """Parts are read one after the other, and give the results of one job."""
     monkeypatch.setattr(jobs, "_CLASSES_A_FILE", 2)
     monkeypatch.setattr(memory, "_PROGRAM", 0)
     records, labels = random_run()
@@ -214,7 +214,7 @@ def damage_cut_between_records(folder, shard, records):
 
 
 def damage_more_trials_in_training(folder, shard, records):
-    """All shards that there were to be are there, and none of those that there are to be now."""
+    """All shards of the earlier run exist, but none of those of the longer run."""
     write_shard(shard.with_name(shard_name("predictions", 0, 2)), records[:65])
     write_shard(shard, records[65:])
     settings_beside(folder, 195, 65)
@@ -289,7 +289,7 @@ def test_no_character_of_a_path_is_special(tmp_path, reference):
 
 
 def test_keys_have_a_coder_that_is_the_same_on_every_runner(tmp_path, monkeypatch):
-    """All groups are of integers, and Beam is told so: it writes them as varints."""
+    """All keys of groups are integers, and Beam is told so: it writes them as varints."""
     built = []
     monkeypatch.setattr(beam.Pipeline, "run", lambda self: built.append(self.to_runner_api()))
     write_run(tmp_path, *random_run(4))
@@ -319,7 +319,7 @@ def test_nothing_that_estimation_does_not_need_is_imported():
 
 
 def test_trials_that_diverged_are_read_and_not_counted(tmp_path, reference):
-    """Estimates with two of them among the records are those without."""
+    """Two diverged trials among the records do not change the estimates."""
     records, labels = random_run()
     lost = [replace(records[0], trial_id=130 + i, diverged=1) for i in range(2)]
     write_run(tmp_path, [*lost, *records], labels)
@@ -330,7 +330,7 @@ def test_trials_that_diverged_are_read_and_not_counted(tmp_path, reference):
 
 
 def test_bits_travel_densely_however_small_bundles_are():
-    """Records that are cut one by one take a bit an example, and give the same counts."""
+    """Records that are cut one by one still take a bit for each example."""
     records, labels = random_run(70)
     cut = bits._Cut("", bits.by_class)
     cut._labels, cut._groups = labels, bits.by_class(labels)

@@ -1,4 +1,4 @@
-"""J and D against sets and loops, their intervals against scipy's and a bootstrap."""
+"""J and D are compared with sets and loops, their intervals with scipy's and a bootstrap."""
 
 import numpy as np
 import pytest
@@ -64,7 +64,7 @@ def test_the_same_estimates_agree_wholly_and_thresholds_are_inclusive():
     assert curve.both[2] == curve.first[2] == 2
     assert (curve.jaccard[:4] == 1).all()
     assert (curve.difference[:4] == 0).all()
-    assert (curve.jaccard_low[:4] < 0.6).all()  # of three examples, that says little
+    assert (curve.jaccard_low[:4] < 0.6).all()  # estimates from three examples say little
 
 
 def test_memorization_has_wilsons_and_students_intervals():
@@ -79,7 +79,7 @@ def test_memorization_has_wilsons_and_students_intervals():
 
 
 def test_pairs_of_one_training_example_are_no_independent_evidence():
-    """Each pair seven times over tells no more than each pair once."""
+    """Seven copies of each pair tell no more than one."""
     first, second = noisy(shape=(80,))
     once = agreement(first, second).curve()
     often = agreement(*(np.repeat(side[:, None], 7, axis=1) for side in (first, second))).curve()
@@ -89,7 +89,7 @@ def test_pairs_of_one_training_example_are_no_independent_evidence():
 
 
 def test_intervals_are_as_wide_as_a_bootstrap_over_training_examples_says():
-    """The SD of 4,000 resamples is known to 1.1%; 8% is what linearizing may cost."""
+    """Linearizing may change the width by 8%; the SD of 4,000 resamples is known to 1.1%."""
     first, second = noisy(shape=(200, 7))
     eligible = tuple(np.random.default_rng(2).random(200) < 0.8 for _ in range(2))
     curve = agreement(first, second, eligible, thresholds=np.array([0.3])).curve()
@@ -106,7 +106,7 @@ def test_intervals_are_as_wide_as_a_bootstrap_over_training_examples_says():
 
 
 def test_the_lowest_threshold_with_enough_in_both_has_an_interval():
-    """Up to 0.1 both have 10 of 110; up to 0.5 they have 10 of 10, which is 0.72 or more."""
+    """Up to 0.1 both have 10 of 110; up to 0.5 they have 10 of 10, with an interval from 0.72."""
     first = np.repeat([0.1, 0.5], [100, 10])
     second = np.repeat([0.0, 0.5], [100, 10])
     curve = agreement(first, second, thresholds=np.array([0.05, 0.2, 0.4])).curve()

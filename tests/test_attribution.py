@@ -1,4 +1,4 @@
-"""Attribution: closed forms, finite differences, completeness, words, records."""
+"""Attribution: closed forms, finite differences, completeness, words and records."""
 
 import functools
 from dataclasses import replace
@@ -219,7 +219,7 @@ def test_what_has_not_converged_is_not_attributed(float64):
         first, second = attributions(some, splitter, [3, 4], 5)
     assert np.isfinite(first.scores).all()
     assert np.isnan([*second.scores, second.replace, second.gap, second.memorization]).all()
-    # As for the last example of a call that was stopped: the others may have converged before.
+    # As if a call was stopped at the last example: the others may have converged before.
     with pytest.warns(UserWarning, match="has not converged for 1 of 1 examples"):
         (only,) = attributions(Unsolved(objective, np.zeros(1, bool)), splitter, [4], 5)
     assert np.isnan(only.replace)

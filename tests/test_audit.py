@@ -1,4 +1,4 @@
-"""What an audit says about examples whose nature is known, and its page in a real browser."""
+"""What an audit finds in examples whose nature is known, and its page in a real browser."""
 
 import re
 from dataclasses import replace
@@ -83,7 +83,7 @@ def found(known_run):
 def test_a_wrong_label_is_told_from_a_rare_example_that_others_rest_on(found):
     known = found.examples
     assert known["finding"].to_dict() == {0: "label", 1: "useful", 2: "atypical", 3: "atypical"}
-    assert known["memorization"][:2].tolist() == [1, 1]  # which memorization alone does not tell
+    assert known["memorization"][:2].tolist() == [1, 1]  # memorization alone does not show this
     assert known["accuracy_out"][:2].tolist() == [0, 0]
     assert known.loc[1, ["helps", "harms"]].tolist() == [1, 0]
     assert known.loc[1, "helped"] == pytest.approx(LEARNER.influence()[1, 0])
@@ -130,7 +130,7 @@ def test_classes_are_counted(found, known_run):
     table, value = found.classes, LEARNER.memorization()
     assert table["examples"].tolist() == [5, 2, 2]
     assert table["memorization"].tolist() == pytest.approx(
-        [value[4], 1, value[2]]  # of a class all are alike
+        [value[4], 1, value[2]]  # all examples of a class are alike
     )
     assert table["stderr"].tolist() == pytest.approx([0, 0, 0], abs=1e-9)
     assert table[["label", "useful", "atypical"]].to_numpy().tolist() == [
@@ -152,7 +152,7 @@ def subsets():
 
 
 def test_help_counts_within_the_class_and_harm_everywhere(tmp_path):
-    """Tests of all classes rest on 0, and one is right only without it."""
+    """Example 0 helps tests of all classes; one test is right only without it."""
     learner = LookupLearner(
         [(), *[{1, 2, 3, 4, 5} - {i} for i in range(1, 6)]], [(0,), (0,), ()], 4, [0] * 6, [0, 1, 1]
     )
@@ -225,7 +225,7 @@ def test_one_model_tells_them_apart_by_its_influence_and_by_those_that_never_saw
 
 @pytest.fixture(scope="module")
 def of_texts(known_run):
-    """The same run of texts: of 2 and 3 the same words, of 1 and test 2."""
+    """The same run with texts: 2 and 3 have the same words, and so have 1 and test 2."""
     words = ["one", "two", "A <b> & c.", "a b, C!", *(f"w{i} " * 40 for i in range(5))]
     train, test = (
         np.array([[text] for text in texts], np.dtypes.StringDType())

@@ -1,4 +1,4 @@
-"""Imports of released checkpoints' predictions, which every run lists in an order of its own."""
+"""Predictions of released checkpoints, each of which lists examples in an order of its own."""
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ LEARNER = example_learner()
 
 
 def aux_arrays(record, rng):
-    """What the authors would have stored of a trial."""
+    """The arrays that the authors would have stored for a trial."""
     mask, train = (
         unpack(packed, record.num_train) for packed in (record.subset_mask, record.train_correct)
     )
@@ -146,7 +146,7 @@ def test_labels_in_another_order_than_the_index_are_noticed(tmp_path):
         found = published.import_checkpoints(tmp_path / "runs", tmp_path / name, known)
         p_values.append(found.label_p_value)
     assert p_values[0] < 1e-9
-    assert p_values[1] > 1e-3  # of 1,000 orders one is below
+    assert p_values[1] > 1e-3  # 1 of 1,000 orders is below
 
 
 def test_the_authors_labels_serve_as_labels(tmp_path):

@@ -1,4 +1,4 @@
-"""Claims: each has an owner, none outlives it, and nobody takes back what another has taken."""
+"""Claims have owners, end with their owners, and are not taken back after another took them."""
 
 import os
 import re
@@ -15,7 +15,7 @@ from tfmem.store.owners import new_owner
 
 
 def elsewhere(name="1/2"):
-    """A claim as a program of another machine makes it, and the name of its sign of life."""
+    """Makes a claim as a program on another machine does; returns it and its sign of life."""
     owner = re.sub("^[^-]*", "0123456789ab", new_owner())
     return f"{name} host {owner}".encode(), f"alive-{owner}"
 
@@ -26,13 +26,13 @@ def age(path, seconds):
 
 @pytest.fixture
 def quiet(monkeypatch):
-    """Nobody shows that it is alive but by hand."""
+    """Claims that show no sign of life by themselves."""
     monkeypatch.setattr(module, "_BEAT_SECONDS", 1e6)
 
 
 @pytest.mark.parametrize("seconds", [130, 1e9, -130, -1e9])
 def test_a_claim_without_a_sign_of_life_is_void(tmp_path, seconds):
-    """Whatever its date is: one in the future does not hold it for ever."""
+    """It is void whatever its date; a date in the future does not hold it for ever."""
     folder = open_folder(tmp_path)
     claim, sign = elsewhere()
     with Claims(folder, Worker(0, 2)) as mine:
@@ -95,7 +95,7 @@ def test_a_worker_that_slept_does_not_take_back_what_another_took(
 
 
 def test_only_one_of_many_gets_what_a_dead_one_held(tmp_path):
-    """Eight programs at once, two hundred times: two never hold the same."""
+    """Eight programs at once, two hundred times: no two ever hold the same claim."""
     from concurrent.futures import ThreadPoolExecutor
     from contextlib import ExitStack
 

@@ -1,4 +1,4 @@
-"""Tables of numbers and categories: what models see of them, and what is refused."""
+"""Tables of numbers and categories: which inputs models get, and which tables are refused."""
 
 import csv
 

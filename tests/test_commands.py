@@ -62,7 +62,7 @@ def test_examples_can_be_pasted(name, called):
     assert max(map(len, said.splitlines())) <= 80
     for example in CLI.commands[name].examples:
         words = shlex.split(example.replace("…", "x"))
-        if "--" in words:  # what Beam is told is checked by Beam
+        if "--" in words:  # Beam checks its own options
             words = words[: words.index("--")]
         command = CLI.commands[words[1]]
         parsed = command.make_context(words[1], words[2:])
@@ -104,7 +104,7 @@ def test_old_names_are_understood_with_a_note(words, note, called, tmp_path, mon
     assert first.startswith("note: ")
     assert note in first
     assert second.startswith("error: ")
-    assert "x" in second  # the place that is not there, and not the option
+    assert "x" in second  # names the missing place, not the option
 
 
 def test_export_takes_a_file_or_a_folder(called):
@@ -164,7 +164,9 @@ def test_a_bug_is_said_to_be_one(capsys, monkeypatch):
 def test_an_option_that_beam_does_not_have_is_refused(option, words):
     with pytest.raises(InputError, match=re.escape(words)):
         beam_options(option.split())
-    beam_options(["--runner=FlinkRunner", *option.split()[-1:]])  # its job server may have it
+    beam_options(
+        ["--runner=FlinkRunner", *option.split()[-1:]]
+    )  # the option may be one of its job server
 
 
 @pytest.mark.parametrize("words", [
@@ -240,10 +242,10 @@ def test_a_configuration_that_ships_is_taken_by_its_name(called, tmp_path, monke
     shown = called("configs", "show", "digits")[0]
     assert shown.startswith("# tfmem run digits --out runs/digits\n")
     assert settings_of(Path("digits"), ["seed=3"]) == settings_of(Path("digits.yaml"), ["seed=3"])
-    Path("digits").mkdir()  # a folder is no configuration
+    Path("digits").mkdir()  # a folder is not taken for a configuration
     assert settings_of(Path("digits"), []).seed == 0
     Path("digits").rmdir()
-    Path("digits").write_text("seed: 7")  # a file goes before a name
+    Path("digits").write_text("seed: 7")  # a file takes precedence over a name
     assert settings_of(Path("digits"), []).seed == 7
 
 

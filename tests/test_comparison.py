@@ -24,7 +24,7 @@ TINY = ["training.trials=12", "training.epochs=3", "training.lanes=1"]
 
 
 def test_the_table_has_its_closed_form_for_lookup_learners(tmp_path):
-    """The same learner agrees with itself in full, another as far as it knows the same by heart."""
+    """A learner agrees with itself fully, and with another as far as both know by heart."""
     learners = {"whole": example_learner(), "same": example_learner(), "other": learner_of(1)}
     for name, learner in learners.items():
         write_run(tmp_path / name, learner.records(), learner.labels)
@@ -53,7 +53,7 @@ def models():
 
 @pytest.fixture(scope="module")
 def compared(tmp_path_factory):
-    """Two networks and a last layer, each in a folder of its own, on subsets of its own."""
+    """Two networks and a last layer, each in a folder of its own and with its own subsets."""
     folder = tmp_path_factory.mktemp("compared")
     comparison(models(), folder, last_layer=True)
     return folder

@@ -1,4 +1,4 @@
-"""Margins: what records hold of how sure models are, and the probabilities that follow."""
+"""Margins, the form in which records hold how sure models are, and their probabilities."""
 
 from decimal import Decimal, localcontext
 
@@ -25,7 +25,7 @@ def probabilities_of(margins):
 
 
 def test_margins_are_exact_where_probabilities_are_1():
-    """Against float64, of logits that leave up to 1e-40 for the other classes."""
+    """Compared with float64, for logits that leave as little as 1e-40 for the other classes."""
     rng = np.random.default_rng(0)
     logits = rng.normal(0, 30, (500, 7)).astype(np.float32)
     labels = rng.integers(7, size=500).astype(np.int32)
@@ -49,7 +49,7 @@ def test_margins_saturate_and_nan_stays():
 
 
 def test_probabilities_follow_from_margins_to_the_last_bit_of_their_sums():
-    """Every fifth float16, against 30 digits; so the same on every machine."""
+    """Every fifth float16 is compared with 30 digits, so all machines give the same."""
     margins = np.arange(0, 1 << 16, 5, dtype=np.uint16).view(np.float16)
     margins = margins[np.abs(margins) < 30]
     found = probabilities_of(margins)
@@ -59,7 +59,7 @@ def test_probabilities_follow_from_margins_to_the_last_bit_of_their_sums():
 
 
 def test_16_bits_of_a_margin_tell_more_than_16_bits_of_a_probability():
-    """The error is at most 2^-11 of the margin, times p (1 - p), so 1.1e-4."""
+    """The error is at most 2^-11 of the margin times p (1 - p), that is 1.1e-4."""
     margins = np.random.default_rng(0).normal(0, 8, 100_000)
     p = expit(margins)
     error = np.abs(probabilities_of(margins) - p)

@@ -1,4 +1,4 @@
-"""Learners with known answers compared with themselves, with each other, and by halves."""
+"""Learners with known answers are compared with themselves, with each other, and by halves."""
 
 import math
 import shutil
@@ -34,7 +34,7 @@ def renumbered(records):
 
 
 def learners():
-    """One learner, and another in which other examples are twins."""
+    """Makes a learner, and another one with other twins."""
     first = example_learner()
     twins = [(), (), (), (), (5,), (4,), (), (6,)], [(0, 1), (2,), (4, 5), (3,), (3, 7)]
     labels = first.labels.train_labels, first.labels.test_labels
@@ -98,8 +98,8 @@ def noise(tmp_path, trials=1000, num_train=80, num_test=50):
 def test_halves_of_pure_noise_agree_by_chance_and_within_the_lemma(tmp_path):
     """Influence is 0 with a known spread, so both halves select a pair with probability q**2.
 
-    Of 4,000 pairs that are all but independent. Tolerances are 6 standard deviations, and for J as
-    much again for the lattice of its estimates: false alarms below 1e-8.
+    The 4,000 pairs are nearly independent. Tolerances are 6 standard deviations, and for J as much
+    again because its estimates lie on a lattice: false alarms below 1e-8.
     """
     noise(tmp_path)
     (found,) = consistency([tmp_path / "predictions"], tmp_path / "out", Rule(condition=False))
@@ -234,7 +234,7 @@ def memorization_records(folder, values, labels, estimator):
 
 
 def test_records_of_any_two_estimators_are_compared_by_threshold_and_by_rank(tmp_path):
-    """The second has half the values of the first, with its two highest exchanged for others."""
+    """The second estimator halves the values of the first, and exchanges its two highest values."""
     values = np.arange(100) / 100
     other = values / 2
     other[[99, 98, 0, 1]] = other[[0, 1, 99, 98]]

@@ -8,13 +8,13 @@ from tfmem.datasets.windows import RATIOS, box_windows, center_windows, in_block
 
 
 def scaled_part(path, part):
-    """A part (left, top, right, bottom, in fractions of pixels) scaled to the square by Pillow."""
+    """Scales a part (left, top, right, bottom, in fractions of pixels) to the square by Pillow."""
     image = Image.open(path).convert("RGB")
     return image.resize((SIZE, SIZE), Image.Resampling.BILINEAR, box=part)
 
 
 def difference(ours, theirs):
-    """Mean difference of means over blocks of 4x4 pixels, in which filters hardly differ."""
+    """Mean difference between averages of 4x4 pixels, in which filters hardly differ."""
     blocks = (np.asarray(image, float).reshape(SIZE // 4, 4, SIZE // 4, 4, 3).mean(axis=(1, 3))
               for image in (ours, theirs))  # fmt: skip
     return np.abs(np.subtract(*blocks)).mean()
@@ -37,7 +37,7 @@ def test_the_centre_is_that_of_a_resized_image(photos):
 
 
 def test_random_boxes_lie_inside_and_cover_what_they_should():
-    """Means of uniform numbers are 5 standard errors off less than once in 10^6."""
+    """Means of uniform numbers differ by 5 standard errors less than once in 10^6."""
     uniform = np.random.default_rng(0).random((20_000, 4), np.float32)
     for size in ((375, 500), (500, 333), (300, 300), (30, 900), (1, 1)):
         windows = box_windows(np.tile(np.int32(size), (20_000, 1)), uniform)
@@ -52,7 +52,7 @@ def test_random_boxes_lie_inside_and_cover_what_they_should():
             fits = (sides < 300).all(axis=1)
             aspect = np.log(sides[fits, 1] / sides[fits, 0])
             assert np.abs(aspect).max() == pytest.approx(np.log(4 / 3), abs=0.02)
-            small = area < 0.5  # which always fits
+            small = area < 0.5  # this part always fits
             root = np.sqrt(small.sum() * 12)
             assert area[small].mean() == pytest.approx(0.29, abs=5 * 0.42 / root)
             middle = (corners / np.maximum(1, 300 - sides))[small].mean(axis=0)

@@ -1,7 +1,7 @@
-"""Jobs for Dataflow, described without a network: what is sent there, and what its workers need.
+"""Jobs for Dataflow are described without a network: what is sent, and what workers need.
 
-`make test-dataflow` runs this where Beam's [gcp] is and TensorFlow is not, as on a worker. It does
-not prove that Dataflow accepts a job.
+`make test-dataflow` runs these tests with Beam's [gcp] and without TensorFlow, as on a worker. They
+do not prove that Dataflow accepts a job.
 """
 
 import json
@@ -40,7 +40,7 @@ OUTPUTS = {kind: f"gs://bucket/estimates/{kind}" for kind in ("memorization", "i
 
 
 class Description(Exception):
-    """What would have been sent: the job as JSON, its graph, and the staged files."""
+    """The job that would have been sent: as JSON, its graph, and the staged files."""
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +56,7 @@ def bucket(monkeypatch):
 
 @pytest.fixture(scope="module")
 def describe(monkeypatch):
-    """Starts a job and returns its description, made by what would submit it."""
+    """Starts a job and returns the description that would have been submitted."""
     from apache_beam.runners.dataflow.dataflow_runner import DataflowRunner
     from apache_beam.runners.dataflow.internal.apiclient import DataflowApplicationClient
 
@@ -88,7 +88,7 @@ def describe(monkeypatch):
 
 @pytest.fixture(scope="module")
 def estimation(describe, bucket):
-    """`tfmem estimate` on predictions of ImageNet's size; only the labels have to be there."""
+    """`tfmem estimate` on predictions of ImageNet's size, of which only the labels exist."""
     rng = np.random.default_rng(0)
     labels = Labels(rng.integers(0, 1000, 1_281_167), rng.integers(0, 1000, 50_000),
                     tuple(map(str, range(1000))), FINGERPRINT)  # fmt: skip
@@ -100,7 +100,7 @@ def estimation(describe, bucket):
 
 
 def train_imagenet(monkeypatch, accelerator):
-    """`tfmem train --beam` of 2,000 trials of which none is there; the data set is not loaded."""
+    """`tfmem train --beam` of 2,000 trials, none of which exists; the data set is not loaded."""
     opened = SimpleNamespace(missing=lambda: list(range(2000)), known_trials=0)
     monkeypatch.setattr(farm, "open_farm", lambda *args: opened)
     monkeypatch.setattr(farm, "load_and_tell", lambda settings: None)
@@ -128,7 +128,7 @@ def steps(graph, urn):
 
 
 def pickled(graph):
-    """Every function that workers unpickle, by the step it is in."""
+    """Every function that workers unpickle, by the name of its step."""
     from apache_beam.portability.api import beam_runner_api_pb2 as api
 
     found = {}
@@ -164,7 +164,7 @@ print(json.dumps({"own": own, "made": made, "loaded": sorted(sys.modules)}))
 
 
 def unpickle_elsewhere(graph, tmp_path):
-    """What a process that has only the installed packages makes of the pickles of a graph."""
+    """Unpickles the functions of a graph in a process that has only the installed packages."""
     payloads = {name: b64encode(payload).decode() for name, payload in pickled(graph).items()}
     done = subprocess.run([sys.executable, "-c", UNPICKLE], input=json.dumps(payloads),
                           cwd=tmp_path, capture_output=True, text=True)  # fmt: skip
@@ -193,7 +193,7 @@ def test_the_job_that_estimates(estimation, tmp_path):
 
 
 def test_what_is_combined_can_be_lifted_and_grouped_by_key(estimation):
-    """Dataflow combines before it shuffles what is known to it as a combine, with its coder."""
+    """Dataflow combines before it shuffles only if it knows a combine and its coder."""
     from apache_beam.portability.api import beam_runner_api_pb2 as api
     from apache_beam.runners.pipeline_context import PipelineContext
 

@@ -293,7 +293,7 @@ def test_official_files_have_their_own_splits(tmp_path):
 
 
 def test_two_programs_prepare_a_data_set_at_once(tmp_path, monkeypatch):
-    """The second finds the folder of the first when it gives its own the same name."""
+    """When the second gives its folder the final name, it finds the folder of the first."""
     import tensorflow_datasets as tfds
 
     folders, real = [], os.rename
@@ -310,7 +310,7 @@ def test_two_programs_prepare_a_data_set_at_once(tmp_path, monkeypatch):
 
 
 def test_a_disk_that_is_full_while_tfds_prepares_is_named(tmp_path):
-    """TFDS says so in a RuntimeError, whose cause is an error of TensorFlow."""
+    """TFDS raises a RuntimeError, whose cause is an error of TensorFlow."""
     with files_of_at_most(2000), pytest.raises(InputError) as error:
         load(DatasetSettings(name="digits", data_dir=str(tmp_path)))
     said = str(error.value)

@@ -1,4 +1,4 @@
-"""From the declaration of an experiment follows everything else; one file adds one."""
+"""Everything else follows from the declaration of an experiment; one file adds one."""
 
 import inspect
 import os
@@ -109,7 +109,7 @@ def test_the_documentation_is_as_declared():
 
 @pytest.mark.parametrize("each", declared().values(), ids=lambda each: each.name)
 def test_declarations_are_whole(each):
-    """Every setting is described, and whatever a declaration names is there."""
+    """Every setting is described, and everything that a declaration names exists."""
     assert set(each.sections) <= Config.model_fields.keys() - {"experiments"}
     assert {*each.uses, *each.followed_by} <= declared().keys()
     assert sections()[each.section] is each.settings

@@ -13,7 +13,7 @@ def as_lists(groups):
 
 
 def pictures(count=3000, side=20):
-    """Smooth random pictures: sums of a few waves."""
+    """Makes smooth random pictures, which are sums of a few waves."""
     rng = np.random.default_rng(0)
     place = np.arange(side) / side
     waves = [
@@ -37,7 +37,7 @@ def pairs(table, *names):
 
 
 def test_what_is_planted_is_found_across_blocks_and_nothing_else(tmp_path):
-    """Darker, noisier and equal copies, chains of them, and blank pictures."""
+    """Darker, noisier and equal copies are found, chains of copies, and blank pictures."""
     images = pictures()
     rng = np.random.default_rng(1)
     images[2500] = images[3]  # another block of the search
@@ -78,7 +78,7 @@ def test_what_is_planted_is_found_across_blocks_and_nothing_else(tmp_path):
 
 
 def test_similarities_are_those_of_all_pairs_at_once():
-    """The search in blocks against one matrix of the same vectors."""
+    """The search in blocks is compared with one matrix of the same vectors."""
     from tfmem.datasets.duplicates import _features
 
     data = dataset(pictures(2100), pictures(3)[:3])
@@ -102,7 +102,7 @@ def test_vectors_are_compared_as_they_are_and_too_many_pairs_are_refused(monkeyp
 
 
 def test_near_duplicates_of_cifar100(shared_data):
-    """Of its first 10,000 training pictures; nearly all pairs are of one class, 1% by chance."""
+    """In the first 10,000 training pictures nearly all pairs are of one class; by chance, 1%."""
     folder = shared_data / "cifar-100-binary"
     data = load(DatasetSettings(name="cifar100", data_dir=str(folder)))
     found = find_duplicates(data.keep(np.arange(10_000), np.arange(2000)))

@@ -222,9 +222,9 @@ def test_what_cannot_be_is_refused(preset, texts, tmp_path, digits):
 
 
 def test_a_pretrained_encoder_from_a_package_knows_its_language(shared_data):
-    """MiniLM with a new head: far from the 50% of chance after one epoch on 1,200 sentences.
+    """MiniLM with a new head learns from 1,200 sentences in one epoch.
 
-    On 203 sentences an encoder that has learned nothing exceeds 62% with probability below 1e-3.
+    On 203 sentences, an encoder that has learned nothing exceeds 62% with a probability below 1e-3.
     """
     pytest.importorskip("keras_hub")
     pytest.importorskip("tokenizers")

@@ -16,13 +16,13 @@ from tfmem.store.pairs import statistics
 
 
 def select(counts, settings):
-    """The selected pairs, were there no other class."""
+    """Selects pairs as if there were only this class."""
     possible = counts.test_correct_in.size
     return choose_pairs([in_class(counts, settings, possible)], settings).pairs
 
 
 def assert_equal(one, other):
-    """Two records of arrays are the same."""
+    """Checks that two objects have equal arrays."""
     for name, value in vars(one).items():
         if hasattr(value, "__dict__"):
             assert_equal(value, getattr(other, name))
@@ -100,7 +100,7 @@ def test_standard_errors_are_those_of_repeated_farms():
 
 
 def test_thresholds_are_inclusive_to_the_last_digit():
-    """Influence 3/20 computed from quotients is 0.1499…; it is still at the threshold 0.15."""
+    """Influence 3/20 computed from quotients is 0.1499…, but reaches the threshold 0.15."""
     masks = np.repeat([True, False], 20)[:, None]
     test = np.zeros((40, 1), bool)
     test[:7], test[20:24] = True, True  # 7/20 - 4/20

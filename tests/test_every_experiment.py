@@ -1,4 +1,4 @@
-"""Each experiment at toy size, as `tfmem experiment` conducts it, on one run; and their page."""
+"""Each experiment at toy size, conducted by `tfmem experiment` on one run, and their page."""
 
 import pytest
 
@@ -24,7 +24,7 @@ TINY = [
     "experiments.layers.trials=6",
     "experiments.seeds.models=2",
 ]
-# What is about texts is in test_text_study.py.
+# Experiments on texts are in test_text_study.py.
 NAMES = [name for name in declared() if name not in ("typicality", "reduction-rate")]
 
 

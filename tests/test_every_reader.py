@@ -1,4 +1,4 @@
-"""Damaged files are refused in one clear line, or are another file that makes sense."""
+"""Damaged files are refused in one clear line, or read as another file that makes sense."""
 
 import random
 import resource
@@ -22,7 +22,7 @@ def peak():
 
 
 def attack(name, folder, count, seed):
-    """Damages a file of a reader so many times; returns how many of them it refused."""
+    """Damages a file of a reader several times; returns how many damaged files it refused."""
     reader = READERS[name]
     whole = folder / "whole"
     whole.mkdir()

@@ -1,4 +1,4 @@
-"""Experiments that compare scores of training examples, on learners whose scores are known."""
+"""Experiments that compare scores of training examples, on learners with known scores."""
 
 from dataclasses import replace
 from types import SimpleNamespace
@@ -104,7 +104,7 @@ def known_dynamics(rng, models, count, epochs=2):
 
 
 def test_wrong_labels_are_ranked_as_memorization_in_closed_form_says(tmp_path, monkeypatch):
-    """Examples 0, 3 and 7 have no twin: only they are memorized in full."""
+    """Only examples 0, 3 and 7 have no twin and are memorized in full."""
     learner = example_learner()
     labels = learner.labels.train_labels
     clean = labels.copy()
@@ -135,7 +135,7 @@ def test_wrong_labels_are_ranked_as_memorization_in_closed_form_says(tmp_path, m
 
 
 def test_models_are_followed_once_each_and_what_they_predict_adds_up(tmp_path, digits):
-    """Two sizes of subsets; after training, examples that were trained on are known better."""
+    """Two sizes of subsets; after training, models know the examples in their subset better."""
     config = from_yaml("", [*TINY, "training.epochs=12"])
     data = add_label_noise(digits, 0.2, seed=0)
     count = len(data.train_labels)
@@ -159,7 +159,7 @@ def test_models_are_followed_once_each_and_what_they_predict_adds_up(tmp_path, d
     again = follow(config, data, masks, tmp_path)
     assert again.probabilities == pytest.approx(seen.probabilities, abs=1e-4)
     assert len(list(tmp_path.iterdir())) == 1
-    follow(config, digits, masks[:1], tmp_path)  # other data go beside these
+    follow(config, digits, masks[:1], tmp_path)  # models of other data get another folder
     assert len(list(tmp_path.iterdir())) == 2
 
 
@@ -186,12 +186,12 @@ def test_gradients_of_a_linear_model_are_those_of_the_closed_form(tmp_path):
     solved = np.einsum("np,pn->n", gradients, np.linalg.solve(curvature, gradients.T))
     expected = p[np.arange(count), data.train_labels] * solved / count
     assert seen.probed["self_influence"][1] == pytest.approx(expected, rel=1e-2, abs=1e-6)
-    follow(config, data, masks[:1], tmp_path)  # without a probe these are other models
+    follow(config, data, masks[:1], tmp_path)  # without a probe they are other models
     assert len(list(tmp_path.iterdir())) == 2
 
 
 def test_labels_replaced_in_a_lookup_learner_are_memorized_in_full(tmp_path, monkeypatch):
-    """An example with a label of its own has no twin any more, and is nobody's."""
+    """An example with a label of its own has no twin, and is no other example's twin."""
     learner = example_learner()
     labels = learner.labels.train_labels
     data = Dataset("", np.zeros((8, 1)), labels, np.zeros((5, 1)), np.zeros(5), ("a", "b", "c"))
@@ -222,7 +222,7 @@ def test_labels_replaced_in_a_lookup_learner_are_memorized_in_full(tmp_path, mon
 
 
 def test_the_estimator_is_its_own_best_proxy(tmp_path, monkeypatch):
-    """All subsets once more: the same trials as score and truth, and scores that are known."""
+    """All subsets occur twice, so the same trials are score and truth; other scores are known."""
     learner = example_learner()
     labels = learner.labels.train_labels
     all_subsets = len(learner.records())

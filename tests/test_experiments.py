@@ -38,7 +38,7 @@ TINY = ["model.name=dense", "model.hidden=[32]", "training.epochs=10"]
 
 
 def lookup(learner):
-    """Trains nothing: predictions of the lookup learner, which are known for every mask."""
+    """Replaces training by a lookup learner, whose predictions are known for every mask."""
 
     def train(config, dataset, masks, out):
         del config, dataset, out
@@ -49,7 +49,7 @@ def lookup(learner):
 
 
 def test_removal_has_its_closed_form_for_a_lookup_learner(tmp_path, monkeypatch):
-    """Each memorized example that is removed costs the test examples that only it explains."""
+    """Removing a memorized example costs the test examples that only it explains."""
     learner = example_learner()
     monkeypatch.setattr(removal_module, "train_on", lookup(learner))
     memorization = learner.memorization()
@@ -75,7 +75,7 @@ def test_removal_has_its_closed_form_for_a_lookup_learner(tmp_path, monkeypatch)
 
 
 def test_what_pairs_are_worth_is_lost_on_whom_they_influence(tmp_path, monkeypatch):
-    """Of a lookup learner all, and nothing of it on other test examples."""
+    """A lookup learner loses all accuracy on the influenced test examples, and none on others."""
     learner = example_learner()
     monkeypatch.setattr(pair_utility_module, "train_on", lookup(learner))
     config, settings = from_yaml("", TINY), PairUtilitySettings(repeats=200)
@@ -106,7 +106,7 @@ def test_what_pairs_are_worth_is_lost_on_whom_they_influence(tmp_path, monkeypat
 
 
 def test_leave_one_out_has_its_closed_form_for_a_lookup_learner(tmp_path, monkeypatch):
-    """It is 1 for an example without twins and 0 for the others; estimates of these are higher."""
+    """It is 1 for an example without twins and 0 for others, whose estimates are higher."""
     learner = example_learner()
     monkeypatch.setattr(leave_one_out_module, "train_on", lookup(learner))
     estimates = learner.memorization()
@@ -142,7 +142,7 @@ def test_leave_one_out_has_its_closed_form_for_a_lookup_learner(tmp_path, monkey
 
 
 def test_noise_is_told_from_disagreement():
-    """Slope and highest correlation are right where plain regression is wrong."""
+    """Slope and highest correlation are right although plain regression is wrong."""
     rng, count, noise = np.random.default_rng(0), 200, 0.2
     truth, variance = rng.random(count), np.full(count, noise**2)
     found = []
@@ -159,11 +159,12 @@ def test_noise_is_told_from_disagreement():
 
 
 def test_the_error_of_a_mean_difference_has_what_all_quantities_share():
-    """Models of uneven quality move all examples together.
+    """Models of uneven quality move the estimates of all examples together.
 
-    Over 300 farms the mean of 40 examples varies as its variance says, of estimates from 60 trials
-    and of the accuracy of 60 models: the standard error of the ratio is 8% of it, the bounds 4.5 of
-    these (false alarm below 1e-5). Of the accuracy, noise that is independent is a sixth or less.
+    Over 300 farms, the mean of 40 examples varies as its variance says, for estimates from 60
+    trials and for the accuracy of 60 models. The standard error of the ratio is 8%, and the bounds
+    are 4.5 of these (false alarm below 1e-5). Independent noise is at most a sixth of the variance
+    of the accuracy.
     """
     rng, trials, count = np.random.default_rng(3), 60, 40
     means, expected, alone = [], [], []
@@ -209,7 +210,7 @@ def test_the_best_fraction_weighs_bias_against_variance(tmp_path, monkeypatch):
     known = tmp_path / "leave-one-out"
     known.mkdir()
     made = replace(given(from_yaml("", TINY), settings, tmp_path), used={known.name: known})
-    among = fraction(made).table  # that has not been conducted yet
+    among = fraction(made).table  # an experiment that has not been conducted yet
     Outcome((), pd.DataFrame(alone)).save(known)
     table = fraction(made).table.set_index("fraction")
     for share, learner in learners.items():
@@ -248,7 +249,7 @@ def test_runs_of_fractions_are_counted_and_trained_once(tmp_path):
 
 
 def test_models_that_diverge_are_trained_again_with_other_seeds(tmp_path, monkeypatch):
-    """The second and fourth at first, the fourth again; with three seeds it is given up."""
+    """Two of the models diverge, one of them again; after three seeds it is an error."""
     config, data = from_yaml("", TINY), load(from_yaml("", []).dataset)
     masks = [np.eye(5, dtype=bool)[k] for k in range(5)]
     seeds = []
@@ -289,7 +290,7 @@ def test_models_are_trained_on_their_masks_whatever_their_order(tmp_path):
     again = train_on(config, data, masks, tmp_path)
     assert (again.test_correct == first.test_correct).all()
     assert stamp == {path: path.stat().st_mtime_ns for path in stamp}
-    # Other masks go beside these, and what was there before is found again.
+    # Models of other masks get another folder, and earlier models are found again.
     train_on(config, data, masks[:2], tmp_path)
     others = train_on(config, data, [~mask for mask in masks], tmp_path)
     assert (others.test_correct != first.test_correct).any()

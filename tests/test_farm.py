@@ -1,4 +1,4 @@
-"""The farm: whatever happens to those who train, a run ends with the same predictions."""
+"""The farm: whatever happens to its workers, a run ends with the same predictions."""
 
 import csv
 import errno
@@ -119,7 +119,7 @@ def test_no_other_worker_is_accepted(text):
 
 
 def test_workers_share_the_work_in_any_file_system(digits, tmp_path):
-    """Two workers in turn; the second finds nothing to do but what the first left."""
+    """Two workers in turn; the second trains only what the first has left."""
     config = small("training.trials=20")
     run_farm(config, digits, tmp_path / "alone", size=2)
     for place in (str(tmp_path / "shared"), "memory://shared"):
@@ -157,10 +157,10 @@ def test_the_first_of_two_that_begin_at_once_chooses_the_stack(digits, tmp_path)
 
 
 def test_workers_of_two_generations_end_with_one(digits, tmp_path):
-    """A worker that began with 10 trials is told when there are to be 17, and nothing is lost."""
+    """A worker that began with 10 trials learns that there are to be 17, and nothing is lost."""
 
     class Interrupting(Counted):
-        """While its first shard is trained, another worker begins and ends with more trials."""
+        """Lets another worker begin, and end with more trials, while its first shard is trained."""
 
         def train(self, trials, subsets, watch):
             outcomes = super().train(trials, subsets, watch)
@@ -188,7 +188,7 @@ def test_a_shard_whose_journal_was_lost_is_not_trained_again(digits, tmp_path, m
 
 
 def test_a_worker_killed_between_journal_and_shard_loses_neither(digits, tmp_path, monkeypatch):
-    """The journal of ten trials is there, the shard still holds two of them, and says so."""
+    """The journal has ten trials while the shard still has two, and says so."""
     run_farm(small("training.trials=10"), digits, tmp_path / "whole")
     monkeypatch.setattr(trials, "_READ_AT_START", 0)  # as in a run of gigabytes
     run_farm(small(), digits, tmp_path)
@@ -214,7 +214,7 @@ def test_a_worker_killed_between_journal_and_shard_loses_neither(digits, tmp_pat
 
 
 def test_shards_that_a_worker_left_without_a_word_are_trained_after_all(digits, tmp_path):
-    """A worker that is seen alive goes while this one is at work: nothing is left untrained."""
+    """Another worker disappears while this one is at work, and no shard is left untrained."""
     with Claims(open_folder(tmp_path / "predictions/claims"), Worker(1, 2)) as other:
 
         class Trainer(Counted):
@@ -238,7 +238,7 @@ def test_files_that_cannot_be_used_are_one_line(digits, tmp_path):
 
 
 def test_mistakes_of_training_are_one_line(tmp_path):
-    """A full disk is a limit on the size of files: the same path through the same code."""
+    """A limit on the size of files stands for a full disk: the code takes the same path."""
     options = ["--set=training.trials=4", "--set=training.epochs=1", "--set=training.stack_size=4"]
     train = ["train", "configs/digits.yaml", *options, "--out"]
     (tmp_path / "file").write_text("")
@@ -287,7 +287,7 @@ def test_a_disk_that_is_full_leaves_no_shard(digits, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("trainer", ["stacked", "mirrored"])
 def test_a_trial_goes_on_from_its_checkpoint(digits, tmp_path, trainer, monkeypatch):
-    """Stopped after its second epoch it goes on with the third, to the same bytes."""
+    """A trial stopped after its second epoch continues with the third, to the same bytes."""
     stack = "training.stack_size=2" if trainer == "stacked" else "training.stack_size=1"
     overrides = "training.checkpoint_minutes=0", f"training.trainer={trainer}", "training.trials=2"
     config = small(

@@ -1,4 +1,4 @@
-"""Files of one folder that are published together, and what is left when that fails."""
+"""Files of one folder that are published together, and what is left if that fails."""
 
 import os
 
@@ -25,7 +25,7 @@ def write(folder, word):
 
 
 def words(folder):
-    """The first words of all that is read from a set."""
+    """The first words of everything that is read from a set."""
     found = {read_file(folder, name).split()[0] for name in TABLES}
     return found | {payload.split()[0] for payload, _ in read_set(folder, "groups")}
 

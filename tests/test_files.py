@@ -1,4 +1,4 @@
-"""Files appear when they are complete, under temporary names that no two programs share."""
+"""Files appear only when complete; no two programs share a temporary name."""
 
 import errno
 import os
@@ -17,7 +17,7 @@ DAY = 86_400
 
 
 def test_programs_that_write_one_file_do_not_disturb_each_other(tmp_path, monkeypatch):
-    """Containers have the same process numbers; each write is whole, and nothing is left."""
+    """Containers have equal process numbers, yet each write is whole and nothing is left behind."""
     monkeypatch.setattr(os, "getpid", lambda: 7)
     path = tmp_path / "x"
     contents = [bytes([number]) * 100_000 for number in range(8)]
@@ -92,7 +92,7 @@ def test_an_owner_that_no_version_writes_is_not_known_to_be_gone(owner):
 
 
 def test_a_process_of_another_user_is_alive(monkeypatch):
-    """Its start may be hidden; that is no proof of its end."""
+    """The start of the process may be hidden, which does not prove its end."""
     owner = owners.new_owner()
 
     def refuse(process, signal):

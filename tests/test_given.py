@@ -58,7 +58,7 @@ def test_a_stack_that_is_chosen_never_mixes_sizes(tmp_path, digits):
 
 
 def test_a_run_has_no_subsets_beyond_its_trials(tmp_path):
-    """The last of three subsets, of another size, is no trial's: a stack does not meet it."""
+    """The last of three subsets has another size, but no trial uses it, and no stack meets it."""
     masks = [np.arange(40) < size for size in (20, 20, 30)]
     config = given_config(tmp_path / "s.npz", masks, "training.trials=2")
     folder = open_folder(tmp_path / "predictions")

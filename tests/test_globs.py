@@ -1,4 +1,4 @@
-"""Files are listed and deleted by Beam's globs, whatever characters their folders' names have."""
+"""Files are listed and deleted by Beam's globs, whatever characters folders' names have."""
 
 import pytest
 

@@ -56,7 +56,7 @@ def estimated(folder, records, labels, groups, shards=2, **options):
 
 
 def test_twins_are_memorized_together_though_neither_is_alone(tmp_path):
-    """Right on twins iff one of them is in: without a twin 1 - 9/11 is lost, without both 1."""
+    """Models are right on twins if one is in: without one 1 - 9/11 is lost, without both 1."""
     learner = LookupLearner([(1,), (0,), *[()] * 10], [(0, 1), (5,)], 10, [0] * 12, [0] * 2)
     groups = {"twins": np.array([0, 1]), "others": np.array([5, 6])}
     tables = estimated(tmp_path, learner.records(), learner.labels, groups)
@@ -73,7 +73,7 @@ def test_twins_are_memorized_together_though_neither_is_alone(tmp_path):
 
 
 def split(masks, group):
-    """Trials that hold all of a group, and those that hold none of it."""
+    """The trials that hold all of a group, and those that hold none of it."""
     return [k for k in range(len(masks)) if masks[k][group].all()], [
         k for k in range(len(masks)) if not masks[k][group].any()
     ]
@@ -134,7 +134,7 @@ def test_a_group_of_one_has_the_errors_of_an_example():
 
 
 def coverage(shares_in, shares_out, size, truth):
-    """Of intervals of simulated groups, and of Welch's without added trials."""
+    """Coverage of intervals of simulated groups, and of Welch's without added trials."""
     tests = np.zeros((1, 0), bool)
     both = []
     for inside, outside in zip(shares_in, shares_out, strict=True):
@@ -291,7 +291,7 @@ def test_a_shard_that_was_cut_between_records_is_refused(tmp_path):
 
 
 def test_the_manifest_says_of_which_predictions_and_groups_the_estimates_are(tmp_path):
-    """The facts are those that the manifest of the estimates of the same predictions has."""
+    """The facts equal those in the manifest of estimates from the same predictions."""
     records, labels = random_run()
     predictions = write_run(tmp_path, records, labels)
     aggregate(tmp_path)

@@ -85,7 +85,7 @@ SMALL = (np.array([0, 4, 5]), np.array([1, 9]), np.array([2, 3]))
 
 
 def exact_distribution(groups, n, m):
-    """Probability of every subset, from the definition: draws that fit, then uniform singles."""
+    """Probability of each subset by definition: draws that fit, then uniform single examples."""
     singles = sorted(set(range(n)) - {i for group in groups for i in group.tolist()})
     weights = {}
     for chosen in product([True, False], repeat=len(groups)):
@@ -100,7 +100,7 @@ def exact_distribution(groups, n, m):
 
 @pytest.mark.parametrize("m", [6, 3])
 def test_subsets_of_whole_groups_have_their_distribution(m):
-    """Chi-square over all subsets that exist, and only those, 8,000 trials: false alarm 1e-6."""
+    """Chi-square over exactly the subsets that exist, 8,000 trials: false alarm 1e-6."""
     expected, singles = exact_distribution(SMALL, 10, m)
     counts = {}
     for k in range(8_000):

@@ -1,4 +1,4 @@
-"""Damaged and hostile estimates: one error that names the file, whatever is wrong in it."""
+"""Damaged and hostile estimates lead to one error that names the file."""
 
 import re
 import shutil
@@ -27,7 +27,7 @@ ignored = shutil.ignore_patterns("mixed-*")
 
 @pytest.fixture(scope="module")
 def estimated(tmp_path_factory):
-    """Estimates without manifests, which would tell; and the records of each kind."""
+    """Estimates without manifests, which would reveal changes; and the records of each kind."""
     folder = tmp_path_factory.mktemp("estimates")
     write_run(folder, *random_run())
     aggregate(folder)
@@ -53,7 +53,7 @@ def read_all(folder):
 
 
 def read_with(estimated, kind, changed):
-    """Reads estimates of which one file holds other records; what is said of them."""
+    """Reads estimates after replacing the records of one file; returns the error's text."""
     folder = estimated[0]
     path, said = path_of(folder, kind), None
     before = path.read_bytes()
@@ -70,7 +70,7 @@ def read_with(estimated, kind, changed):
 
 
 def put(**values):
-    """Puts values into record 1, or the only one."""
+    """Puts values into record 1, or into the only record."""
 
     def change(records):
         place = min(1, len(records) - 1)
@@ -151,7 +151,7 @@ def test_repeated_examples_of_a_block_are_refused(estimated):
 
 
 def test_estimates_of_other_predictions_are_not_taken_for_those_of_these(estimated, tmp_path):
-    """Put beside each other by hand, they are told apart by their manifests, and without."""
+    """Estimates put beside each other by hand are told apart, by manifests and without."""
     write_run(tmp_path, *random_run(trials=129))
     aggregate(tmp_path)
     for kind in KINDS:

@@ -1,4 +1,4 @@
-"""Files whose numbers ask for much: they are refused, at no cost that they choose."""
+"""Files that claim large sizes are refused before memory is allocated for them."""
 
 import gzip
 import json
@@ -18,7 +18,7 @@ from tfmem.store.unpacking import read_gzip
 
 
 def memory(function):
-    """Calls a function, and says how many bytes it took."""
+    """Calls a function; returns the most bytes that it held allocated."""
     tracemalloc.start()
     try:
         function()

@@ -1,4 +1,4 @@
-"""Whatever classes, groups and files are called, every command shows it as text."""
+"""Every command shows the names of classes, groups and files as plain text."""
 
 import csv
 import re
@@ -53,7 +53,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture
 def tfmem(monkeypatch):
-    """Calls a command; what it says has no control character and no markup left."""
+    """Calls a command; checks that its output has no control character and no markup left."""
     monkeypatch.setenv("COLUMNS", "200")
 
     def call(*words):

@@ -1,7 +1,7 @@
-"""The house: every module is in a room, and imports from rooms below its own only.
+"""The house: every module belongs to a room, and imports only from rooms below it.
 
-What a room is for is the first line of its `__init__.py`, and what it must not know stands in the
-line that begins with "This room"; README.md and CONTRIBUTING.md repeat both.
+The first line of a room's `__init__.py` says what the room is for, and the line that begins with
+"This room" what it must not know; README.md and CONTRIBUTING.md repeat both.
 """
 
 import ast
@@ -23,7 +23,7 @@ ROOMS = (
     "experiments", "audit", "exchange", "pages", "components", "pipelines",
 )  # fmt: skip
 TENSORFLOW = {"tensorflow", "tensorflow_datasets", "keras", "keras_hub"}
-# What a room must not know although it lies below or is installed.
+# What a room must not import although it is below the room, or installed.
 BLIND = {
     "store": TENSORFLOW | {"apache_beam"},
     "config": TENSORFLOW,
@@ -47,7 +47,7 @@ def modules(room):
 
 
 def imported(path):
-    """The rooms and the packages that a source file imports from, anywhere in it."""
+    """The rooms and packages that a source file imports, anywhere in it."""
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.ImportFrom) and node.module and not node.level:
             names = [node.module]
@@ -66,7 +66,7 @@ def imported(path):
 
 
 def described(room):
-    """What a room is for, and what it must not know."""
+    """Reads what a room is for, and what it must not know."""
     docstring = ast.get_docstring(ast.parse((LIBRARY / room / "__init__.py").read_text()))
     first, *others = docstring.split("\n\n")
     blind = [text.removeprefix("This room ") for text in others if text.startswith("This room ")]

@@ -1,4 +1,4 @@
-"""Tails of the hypergeometric distribution against integer arithmetic and scipy's."""
+"""Tails of the hypergeometric distribution are compared with integer arithmetic and scipy's."""
 
 from math import comb, log
 
@@ -10,7 +10,7 @@ from tfmem.estimation.hypergeometric import log_at_least, log_at_most
 
 
 def exact(count, trials, marked, drawn):
-    """Numerator and denominator of the probability of at least `count`, whole numbers."""
+    """Computes the probability of at least `count` as a fraction of whole numbers."""
     ways = (comb(marked, k) * comb(trials - marked, drawn - k) for k in range(count, drawn + 1))
     return sum(ways), comb(trials, drawn)
 

@@ -1,4 +1,4 @@
-"""One decoder: what is in memory, what models are streamed and what a page shows are the same."""
+"""One decoder gives the same pixels in memory, streamed to models and on pages."""
 
 import io
 import struct
@@ -46,7 +46,7 @@ def picture(mode, height=SIDE, width=SIDE):
 
 
 def by_hand(image, transparent=None):
-    """Float pixels `[height, width, 3]` of an image in memory, from what its mode means."""
+    """Converts an image to float pixels `[height, width, 3]` by the meaning of its mode."""
     match image.mode:
         case "I;16":
             return np.repeat(np.asarray(image)[..., None] // 256, 3, axis=2)
@@ -68,7 +68,7 @@ def by_hand(image, transparent=None):
 
 
 def png16(values, kind):
-    """A PNG file of 16 bits a channel, which Pillow cannot write: uint16 `[height, width, c]`."""
+    """Encodes uint16 `[height, width, c]` as a PNG file of 16 bits, which Pillow cannot do."""
 
     def chunk(name, data):
         return (
@@ -84,7 +84,7 @@ def png16(values, kind):
 
 
 def write_forms(folder):
-    """Writes an image of every form and mode; returns what each must be, by the file's name."""
+    """Writes an image in every form and mode; returns the expected pixels by file name."""
     folder.mkdir(parents=True)
     expected = {}
     for suffix, modes in FORMS.items():
@@ -155,7 +155,7 @@ def encoded(image, form="JPEG", **options):
 
 
 class Held:
-    """Encoded images in memory, as `EncodedImages` has them in files."""
+    """Encoded images in memory, with the interface of `EncodedImages`."""
 
     def __init__(self, contents):
         found = described([(b"\0" * 16, read_header(each, "x")) for each in contents])
@@ -166,7 +166,7 @@ class Held:
 
 
 def test_tensorflow_decodes_plain_jpeg_to_the_same_bit(photos):
-    """Any part of any image at any scale, so that training need not wait for Pillow."""
+    """TensorFlow may decode any part at any scale, so training need not wait for Pillow."""
     import tensorflow as tf
 
     from tfmem.datasets.decoding import decode_window as decode_by_tensorflow

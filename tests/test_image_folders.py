@@ -128,7 +128,7 @@ def test_names_of_classes_must_be_utf_8(folder):
 
 
 def huge(form, width, height):
-    """A small file that says it is large."""
+    """Makes a small file that claims to be large."""
     file = io.BytesIO()
     Image.fromarray(np.zeros((4, 4, 3), np.uint8)).save(file, form)
     data = bytearray(file.getvalue())
@@ -150,7 +150,7 @@ def huge(form, width, height):
 
 
 def tiled(side, tile):
-    """A TIFF image of one compressed grey tile."""
+    """Makes a TIFF image of one compressed grey tile."""
     pixels = zlib.compress(bytes(1000))
     tags = {256: side, 257: side, 258: 8, 259: 8, 262: 1, 277: 1, 322: tile, 323: tile,
             324: 8, 325: len(pixels)}  # fmt: skip

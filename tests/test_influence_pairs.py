@@ -1,4 +1,4 @@
-"""Pairs by one model: the rule against brute force, and the command."""
+"""Pairs selected by one model: the rule is compared with brute force; and the command."""
 
 import itertools
 import json
@@ -17,7 +17,7 @@ from tfmem.store.results import read_pairs, read_selection
 
 
 def brute(train, test_labels, influence, settings):
-    """Training and test example of each pair, by definition, the most influential first."""
+    """Selects pairs by definition: training and test examples, most influential first."""
     sign = {"positive": lambda v: v, "negative": lambda v: -v, "both": abs}[settings.sign]
     rows = enumerate(train.itertuples())
     values = {

@@ -1,4 +1,4 @@
-"""Everything random in a trial follows from its seed, or the model is refused."""
+"""Everything random in a trial follows from its seed; other models are refused."""
 
 import keras
 import numpy as np
@@ -23,7 +23,7 @@ def constant(shape, dtype=None):
 
 
 class Ignoring(keras.initializers.Initializer):
-    """It has a seed, and does not use it."""
+    """An initializer that has a seed and does not use it."""
 
     def __init__(self, seed=None):
         self.seed = seed
@@ -82,7 +82,7 @@ class Noise(keras.layers.Layer):
 
 
 class Nested(keras.layers.Layer):
-    """It owns layers as an attribute, in a list and in a dictionary of lists."""
+    """A layer that holds layers in an attribute, in a list and in a dictionary of lists."""
 
     def __init__(self):
         super().__init__()

@@ -1,4 +1,4 @@
-"""Labels and inputs as people have them: each is taken, or refused with the setting that helps."""
+"""Labels and inputs as people have them are read, or refused with the setting that helps."""
 
 import json
 import re
@@ -18,12 +18,12 @@ from tfmem.messages.errors import InputError
 TFMEM = Path(sys.executable).with_name("tfmem")
 N = 12
 X = np.linspace(-1, 1, N * 8).reshape(N, 8).astype(np.float32)
-Y = np.arange(N) % 3  # of 8 training and 4 test examples; every class is in both
+Y = np.arange(N) % 3  # labels of 8 training and 4 test examples
 PICTURES = np.random.default_rng(0).integers(0, 256, (N, 16, 20, 3)).astype(np.uint8)
 
 
 def arrays(folder, labels=Y, inputs=X, more=None, **settings):
-    """The data set of an npz file of labels and inputs in some form."""
+    """Loads an npz file of labels and inputs in some form."""
     path = folder / "things.npz"
     kind = "features" if inputs.ndim == 2 else "images"
     np.savez(path, **{f"train_{kind}": inputs[:8], f"test_{kind}": inputs[8:]},
@@ -52,7 +52,7 @@ def arrays(folder, labels=Y, inputs=X, more=None, **settings):
          "text", "numbers as text", "bool", "signs", "uint8"],
 )  # fmt: skip
 def test_labels_of_any_form_are_class_numbers(labels, names, tmp_path):
-    """Each example's class has its label's name; classes are in the order of values."""
+    """Each example's class has its label's name; classes are in the order of their values."""
     data = arrays(tmp_path, labels)
     assert [data.class_names[label] for label in data.train_labels] == [names[y] for y in Y[:8]]
     assert [data.class_names[label] for label in data.test_labels] == [names[y] for y in Y[8:]]
@@ -157,7 +157,7 @@ def test_channels_first_are_never_taken_for_rows(tmp_path):
 
 
 def table(folder, train, test, suffix="csv", **settings):
-    """The data set of two tables of sentences and labels."""
+    """Loads two tables of sentences and labels."""
     for split, labels in (("train", train), ("test", test)):
         rows = [{"sentence": f"sentence {i}", "label": label} for i, label in enumerate(labels)]
         lines = [json.dumps(row) if suffix == "jsonl" else f"{row['sentence']},{row['label']}"
@@ -246,7 +246,7 @@ def test_all_bad_rows_are_in_one_error(tmp_path):
 
 @pytest.mark.slow
 def test_a_run_without_test_examples_says_what_was_memorized(tmp_path):
-    """All of `tfmem run`; influence is of no pairs, and no number is NaN on the page."""
+    """`tfmem run` completes; there is no influence, and the page shows no NaN."""
     np.savez(tmp_path / "x.npz", x_train=X, y_train=Y)
     settings = ["dataset.name=npz", f"dataset.data_dir={tmp_path / 'x.npz'}", "training.trials=8",
                 "training.epochs=2", "training.batch_size=4", "model.name=linear"]  # fmt: skip

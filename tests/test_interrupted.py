@@ -1,4 +1,4 @@
-"""A job that is killed while it writes or publishes leaves the old estimates, or the new ones."""
+"""A job that is killed while it writes or publishes leaves either the old or the new estimates."""
 
 import os
 import signal
@@ -64,7 +64,7 @@ def found(folder):
 
 @pytest.mark.parametrize(("killed", "is_new"), [(("file", "3"), False), (("move", "2"), True)])
 def test_estimation_killed_while_it_writes(tmp_path, reference, killed, is_new):
-    """What is there of an earlier job stays valid, or all of the new is; a new job mends it."""
+    """Either the old estimates stay valid or all new ones are; a new job completes them."""
     write_run(tmp_path / "old", *random_run(trials=20), shards=2)
     write_run(tmp_path, *random_run(), shards=2)
     for kind in KINDS:  # as an older version wrote them, without a manifest
@@ -87,7 +87,7 @@ def test_estimation_killed_while_it_writes(tmp_path, reference, killed, is_new):
 
 @pytest.mark.parametrize("place", ["folder", "bucket"])
 def test_only_what_nobody_will_finish_is_removed(tmp_path, monkeypatch, place):
-    """A job of this process and a fresh one of another machine stay; in a bucket all is fresh."""
+    """Files of a live job, and fresh files of another machine, stay; in a bucket all are fresh."""
     bucket = put_in_place(monkeypatch)
     folder = f"{tmp_path}/x [1]*" if place == "folder" else "gs://bucket/x"
     gone = subprocess.Popen([sys.executable, "-c", ""])
@@ -112,7 +112,7 @@ def test_only_what_nobody_will_finish_is_removed(tmp_path, monkeypatch, place):
 
 
 def test_a_disk_that_is_full_is_named_and_leaves_what_was_there(tmp_path):
-    """Of estimates the longest file, which is that of memorization, then one of an export."""
+    """The disk is full at the longest file of estimates, then at one of an export."""
     write_run(tmp_path, *random_run())
     aggregate(tmp_path)
     before, out = finished(tmp_path), tmp_path / "tables"

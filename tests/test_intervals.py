@@ -61,9 +61,9 @@ def test_the_interval_is_the_best_of_three(n1, n0):
 
 
 def test_intervals_cover_over_simulated_trials():
-    """2,000 examples, 300 trials through masks and counts, one probability each for in and out.
+    """2,000 examples and 300 trials, through masks and counts, with one probability each.
 
-    True coverage by the exact computation is at least 92% and at most 97%; the bounds below are 4
+    By the exact computation, true coverage is at least 92% and at most 97%; the bounds below are 4
     standard errors of 2,000 beyond that (false alarm below 1e-4).
     """
     rng = np.random.default_rng(0)

@@ -1,6 +1,6 @@
-"""The compiled loops: what they count, on every kind of processor, and what they are compiled to.
+"""The compiled loops: what they count, on every kind of processor, and their machine code.
 
-`make test-numba` runs this file alone on the first version of numba that is supported.
+`make test-numba` runs this file alone on the oldest supported version of numba.
 """
 
 import os
@@ -24,7 +24,7 @@ from tfmem.estimation.search import Search
 
 X86 = platform.machine().lower() in ("x86_64", "amd64")
 FEATURES = llvm.get_host_cpu_features()
-# A processor without vectors of 512 bits, which this one can stand for.
+# A processor without vectors of 512 bits, which this machine can imitate.
 LESSER = "haswell" if FEATURES.get("avx2") else "x86-64" if X86 else "generic"
 
 
@@ -33,7 +33,7 @@ def packed(bits):
 
 
 def check(trials, rows, columns):
-    """All loops against sums over trials."""
+    """Compares all loops with sums over trials."""
     rng = np.random.default_rng(trials)
     left, right = rng.random((trials, rows)) < 0.7, rng.random((trials, columns)) < 0.6
     both = left.T.astype(np.int64) @ right

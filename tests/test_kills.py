@@ -27,7 +27,7 @@ def start(out, *options):
 
 
 def ended(process, out):
-    """Waits for the end of a program, which must be a good one."""
+    """Waits for the end of a program, and checks its exit code."""
     said = out.with_suffix(".log")
     assert process.wait() == 0, said.read_text(errors="replace")[-3000:]
 
@@ -39,7 +39,7 @@ def kill(process):
 
 @pytest.mark.parametrize("kills", [1, pytest.param(10, marks=pytest.mark.slow)])
 def test_one_of_three_workers_is_killed_again_and_again(kills, tmp_path):
-    """At random moments, and started again, it ends in what one undisturbed worker makes."""
+    """After kills at random moments and restarts, the result is that of one undisturbed worker."""
     settings = (f"trials={72 * kills}", "stack_size=6", "epochs=12", "checkpoint_minutes=0")
     options = ["train", "configs/digits.yaml", *(f"--set=training.{s}" for s in settings)]
     rng = random.Random(SEED)
@@ -68,7 +68,7 @@ def test_one_of_three_workers_is_killed_again_and_again(kills, tmp_path):
 
 
 def is_working(out, worker):
-    """Whether a worker has a claim; others may go while they are looked at."""
+    """Whether a worker holds a claim; others may disappear meanwhile."""
     for path in (out / "predictions" / "claims").glob("0*"):
         try:
             if path.read_bytes().startswith(worker):
@@ -79,7 +79,7 @@ def is_working(out, worker):
 
 
 def everything(folder):
-    """All files of a run but the notes of the runner and of trials, which hold times."""
+    """All files of a run except notes of the runner and of trials, which hold times."""
     paths = [path for path in folder.rglob("*") if path.is_file()]
     timed = (".json", ".csv")
     return {str(p.relative_to(folder)): p.read_bytes() for p in paths if p.suffix not in timed}
@@ -87,7 +87,7 @@ def everything(folder):
 
 @pytest.mark.parametrize(("early", "late"), [(1, 1), pytest.param(3, 2, marks=pytest.mark.slow)])
 def test_a_whole_run_killed_at_random_moments_ends_with_the_same_bytes(early, late, tmp_path):
-    """Kills while it starts or trains, and after that, and a last start to the end."""
+    """The run is killed while it starts or trains, and later; a last start completes it."""
     settings = (f"trials={60 * (early + 1)}", "stack_size=12", "epochs=12")
     options = ["run", "configs/digits.yaml", *(f"--set=training.{s}" for s in settings)]
     rng = random.Random(SEED)

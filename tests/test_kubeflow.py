@@ -108,7 +108,7 @@ def test_the_specification_read_back_runs_and_gives_the_bytes_of_our_own_runner(
 
 
 def test_experiments_of_three_kinds_run_as_under_our_own_runner(tmp_path):
-    """On a run, on memorization, and on one model: with optional inputs, and with dashes."""
+    """Experiments on a run, on memorization and on one model; with optional inputs and dashes."""
     from kfp import components, local
 
     tiny = [

@@ -21,7 +21,7 @@ SELECTION = ["selection.memorization=0.5", "selection.influence=0.2"]
 
 @pytest.fixture
 def runs_of_lookup_learners(tmp_path, monkeypatch):
-    """Trains nothing: trials of lookup learners, which are over all subsets."""
+    """Replaces training by trials of lookup learners, one for each subset."""
     whole = example_learner()
     write_run(tmp_path / "whole", whole.records(), whole.labels)
 
@@ -97,7 +97,7 @@ def test_deeper_blocks_recover_what_they_memorize(runs_of_lookup_learners):
 
 
 def test_blocks_are_trained_above_a_network_that_saw_everything(tmp_path, digits):
-    """Of a convolutional network, above its hidden layer and above its first convolution."""
+    """Blocks of a convolutional network, above its hidden layer or its first convolution."""
     config = from_yaml(
         "model: {name: cnn, filters: [3, 4], hidden: 5}\n"
         "training: {trials: 2000, epochs: 8, batch_size: 16, learning_rate: 0.05, lanes: 1}"

@@ -1,4 +1,4 @@
-"""Who is left out of estimates: trials without a finite loss, and nobody else unless asked for."""
+"""Estimates leave out trials without a finite loss, and others only on request."""
 
 from dataclasses import replace
 
@@ -42,7 +42,7 @@ def test_a_model_that_is_right_on_all_of_one_class_has_learned():
 
 
 class Majority(Counted):
-    """A trainer whose trial 1 has no loss, and whose trial 2 always answers 0."""
+    """A trainer whose trial 1 has no finite loss, and whose trial 2 always answers 0."""
 
     def train(self, trials, subsets, watch):
         outcomes = dict(zip(trials, super().train(trials, subsets, watch), strict=True))
@@ -75,7 +75,7 @@ def test_the_choice_changes_the_digest_only_where_it_is_made():
 def test_an_older_run_that_is_continued_counts_what_was_left_out_for_accuracy(
     digits, tmp_path, journal, capsys
 ):
-    """Trial 2 is marked as older versions did; trial 1 diverged, by its loss or probabilities."""
+    """Trial 2 is marked as by older versions; trial 1 diverged by its loss or probabilities."""
     run_farm(small(), digits, tmp_path, trainers=[Majority(digits, 3)])
     expected = shards(tmp_path)
     path = path_of(tmp_path, 0, 2)
@@ -106,7 +106,7 @@ def test_an_older_run_that_is_continued_counts_what_was_left_out_for_accuracy(
 
 
 def imbalanced(rare, count=60):
-    """Two classes, of which the second has so few training examples and is far away."""
+    """Two classes, of which the second has few training examples and is far away."""
     values = np.random.default_rng(0).normal(0, 0.1, (count, 4)).astype(np.float32)
     labels = (np.arange(count) < rare).astype(np.int64)
     values[labels == 1] += 4
@@ -114,7 +114,7 @@ def imbalanced(rare, count=60):
 
 
 def test_the_only_example_of_a_class_is_memorized(tmp_path):
-    """Models without it are right on all of their subset, and are no reason to leave them out."""
+    """Models without it are right on all of their subset, and are not left out."""
     data = imbalanced(1)
     config = small("training.batch_size=8", "training.epochs=10", "training.trials=12")
     summary = training.train(config, data, tmp_path)

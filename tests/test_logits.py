@@ -1,4 +1,4 @@
-"""Classifiers that end in a softmax: what goes into it is taken, or they are refused."""
+"""Classifiers that end in a softmax: its input is used, or they are refused."""
 
 import keras
 import numpy as np

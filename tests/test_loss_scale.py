@@ -1,4 +1,4 @@
-"""Half precision: a step that overflows is skipped, by the model that it is of and by no other."""
+"""Half precision: only the model whose step overflows skips it."""
 
 from dataclasses import replace
 
@@ -40,7 +40,7 @@ def trainer_of(kind, data):
 
 @pytest.fixture(scope="module")
 def overflowing(digits):
-    """Digits, of which one example has pixels of 1e6; and which of the trials have it."""
+    """Digits with one example whose pixels are 1e6; and which of the trials hold it."""
     chosen = [set(subset.tolist()) for subset in subsets(TRIALS[:3])]
     example = next(i for i in range(300) if [i in each for each in chosen] == [True, False, True])
     images = digits.train_images.astype(np.float32) / 16
@@ -72,7 +72,7 @@ def test_a_scale_does_what_that_of_keras_does(monkeypatch):
 
 @pytest.mark.parametrize("kind", ["stacked", "mirrored", "two replicas"])
 def test_a_step_that_overflows_is_skipped_and_training_recovers(overflowing, kind):
-    """Once an epoch, by those models that see the example; the others do not notice it."""
+    """Models with that example skip one step an epoch; the others do not notice it."""
     trainer = trainer_of(kind, overflowing)
     found = []
     for group in [TRIALS[:3]] if kind == "stacked" else [[trial] for trial in TRIALS[:2]]:

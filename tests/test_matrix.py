@@ -1,4 +1,4 @@
-"""The matrix of all pairs in one file: its numbers, its bytes, and when it is there."""
+"""The matrix of all pairs in one file: its numbers, its bytes, and when it appears."""
 
 import shutil
 import signal

@@ -14,7 +14,7 @@ from tfmem.experiments.run import load_run
 
 
 def test_a_lookup_learner_has_its_closed_form(tmp_path):
-    """Also with a training example of a class that has no test examples."""
+    """One training example is of a class without test examples."""
     twins = [(), (2,), (1,), (), (5, 6), (4, 6), (4, 5), ()], [(0,), (1, 2), (3, 7), (0, 3)]
     learner = LookupLearner(*twins, 5, [0, 0, 0, 1, 1, 1, 1, 2], [0, 0, 1, 1])
     write_run(tmp_path, learner.records(), learner.labels)
@@ -39,8 +39,11 @@ def test_a_lookup_learner_has_its_closed_form(tmp_path):
 
 
 def test_rank_correlation_leaves_out_what_is_missing_and_covers_the_truth():
-    """Of 40 intervals of normal pairs at least 32 cover: false alarm below 1e-3 at 95%, and below
-    2% were it 90%, as bootstraps of 100 may have."""
+    """Of 40 intervals of normal pairs, at least 32 cover the correlation.
+
+    False alarms are below 1e-3 if coverage is 95%, and below 2% if it is 90%, as bootstraps of 100
+    may have.
+    """
     first, second = np.array([1.0, np.nan, 3, 2, 5]), np.array([2.0, 9, np.nan, 4, 8])
     assert rank_correlation(first, second).value == pytest.approx(1)
     assert rank_correlation(first, second).count == 3

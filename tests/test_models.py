@@ -1,4 +1,4 @@
-"""Published parameter counts and costs; every family against its formula in numpy, in float64."""
+"""Parameter counts and costs as published; each family equals its formula in numpy, in float64."""
 
 import math
 
@@ -19,7 +19,7 @@ def trainable(model):
 
 
 def multiply_adds(model):
-    """Of one image, in convolutions and linear layers."""
+    """Counts the multiply-adds of one image in convolutions and linear layers."""
     total = 0
     for layer in model.layers:
         if isinstance(layer, keras.layers.Conv2D | keras.layers.Dense):
@@ -169,7 +169,7 @@ class Weights:
 
 
 def created(layer):
-    """The number that Keras gives a layer of its class: `conv2d_7` is made before `conv2d_8`."""
+    """The number that Keras gives a layer: `conv2d_7` is made before `conv2d_8`."""
     number = layer.name.rpartition("_")[2]
     return int(number) if number.isdigit() else 0
 

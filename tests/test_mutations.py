@@ -1,4 +1,4 @@
-"""A thousand damaged shards: each is refused by file and record, at no cost an attacker chooses."""
+"""A thousand damaged shards are refused, by file and record, without large allocations."""
 
 import io
 import random
@@ -48,7 +48,7 @@ def forge_length(rng, records, whole):
 
 
 def swap_features(rng, records, whole, **changes):
-    """A record with other features, in a frame that fits; None leaves one out."""
+    """Replaces features of a record, in a frame with correct checksums; None removes one."""
     number = rng.randrange(RECORDS)
     features = decode_example(records[number].to_example(), "")
     features.update(changes)
@@ -133,7 +133,7 @@ def test_a_thousand_damaged_shards_are_each_refused_by_file_and_record(reader):
 
 
 def test_no_payload_is_a_surprise(reader):
-    """Flipped bits within frames that fit are refused, or are some other record of this form."""
+    """Flipped bits in frames with correct checksums are refused, or give another valid record."""
     reader, folder = reader
     rng = random.Random(21)
     (record,) = random_records(np.random.default_rng(21), 1, TRAIN, TEST)

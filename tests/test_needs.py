@@ -1,4 +1,4 @@
-"""What an experiment needs is asked for before anything is trained."""
+"""The inputs of an experiment are checked before anything is trained."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""A self-influence that was solved and is negative is no failure of the solver."""
+"""A negative self-influence for which the solver converged is no failure of the solver."""
 
 import json
 import warnings
@@ -24,7 +24,7 @@ from tfmem.store.results import SUMMARY_NAME, estimator_of, read_memorization
 
 
 class Indefinite:
-    """Solves by LU, to rounding, whatever the signs of the eigenvalues."""
+    """Solves by LU, up to rounding, whatever the signs of the eigenvalues."""
 
     name, curvature, at_once = "lu", "hessian", 64
 
@@ -83,7 +83,7 @@ def test_negative_scores_are_kept_counted_and_said(float64, tmp_path):
 
 
 def test_reduction_counts_what_it_uses(float64, tmp_path):
-    """Of ten attributed examples one has no attribution, and one a negative self-influence."""
+    """Of ten examples one has no attribution, and one a negative self-influence."""
     x, y = pictures(20)
     objective = Objective(attending(), x, y, weight_decay=0.01)
     splitter = Patches(objective.model, x, 1)

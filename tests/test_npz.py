@@ -1,4 +1,4 @@
-"""Hostile npz files: every reader refuses them in one line, at no cost an attacker chooses."""
+"""All readers refuse hostile npz files in one line, without large allocations."""
 
 import io
 import struct
@@ -67,7 +67,7 @@ READERS = {
 
 
 def npy(header, data=bytes(80), version=1):
-    """An npy file with a header that is any text."""
+    """Makes an npy file with any text as its header."""
     encoded = header if isinstance(header, bytes) else header.encode()
     size = struct.pack("<H" if version == 1 else "<I", len(encoded))
     return b"\x93NUMPY" + bytes([version, 0]) + size + encoded + data
@@ -119,7 +119,7 @@ def archive(names, contents, method=zipfile.ZIP_STORED):
 
 
 def forged(names, offset, value, kind="<H"):
-    """Members with another field in their entries of the central directory."""
+    """Changes a field in the central directory's entries of members."""
     whole = bytearray(archive(names, npy(described()), zipfile.ZIP_DEFLATED))
     place = whole.find(b"PK\x01\x02")
     while place >= 0:
@@ -193,7 +193,7 @@ def test_a_hostile_file_is_refused_in_one_line_and_with_little_memory(reader, ca
 
 
 def test_more_than_a_member_declares_is_never_unpacked(tmp_path):
-    """64 MiB of zeros behind a member that says it has 208 bytes."""
+    """64 MiB of zeros follow a member that declares 208 bytes."""
     packed = zlib.compress(npy(described()) + bytes(64 << 20), 9)[2:-4]
     whole = bytearray(archive(["a"], packed))
     for signature, method, size in ((b"PK\x03\x04", 8, 22), (b"PK\x01\x02", 10, 24)):

@@ -1,4 +1,4 @@
-"""What components need under any orchestrator; the real ones are run by `make test-tfx`."""
+"""What components need under any orchestrator; `make test-tfx` runs the real ones."""
 
 import pytest
 

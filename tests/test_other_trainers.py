@@ -1,4 +1,4 @@
-"""Trainers of models that are a user's own: by `fit`, and models that are no Keras models."""
+"""Trainers of users' own models: by `fit`, and for models that are no Keras models."""
 
 import functools
 

@@ -1,4 +1,4 @@
-"""Outputs of a step that is killed while they replace earlier ones: all old, or all new."""
+"""Outputs of a step that is killed while they replace earlier ones are all old or all new."""
 
 import os
 
@@ -22,7 +22,7 @@ STEP = Component("write", {}, KINDS, {"word": str}, write)
 
 
 def words(folder):
-    """The words in what is there; none for an output that is not."""
+    """The words in an output; none if it does not exist."""
     found = []
     for kind in KINDS.values():
         place = current_place(folder, kind.place)

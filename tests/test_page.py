@@ -21,7 +21,11 @@ def known_run():
 def test_links_are_the_pairs_and_the_strongest_that_are_surely_there(known_run):
     links = explore(known_run).links
     found = list(zip(links["train_index"], links["test_index"], links["pair"], strict=True))
-    assert found == [(7, 2, True), (7, 4, False), (8, 0, True)]  # 0.04 is too little
+    assert found == [
+        (7, 2, True),
+        (7, 4, False),
+        (8, 0, True),
+    ]  # 0.04 is below the least influence shown
     assert links["influence"].tolist() == pytest.approx([0.8, 0.4, 0.3], abs=0.021)
 
 
@@ -98,7 +102,7 @@ def test_a_range_on_a_histogram_decides_what_is_shown(open_page, addresses):
     assert page.inner_text("#from-value") == "0.00"
     heights = page.locator("#bars i").evaluate_all("all => all.map((e) => e.title)")
     assert heights == [f"{k / 20:.2f} to {(k + 1) / 20:.2f}: 2" for k in range(20)]
-    page.press("#to", "Home")  # cannot pass the other end
+    page.press("#to", "Home")  # it cannot pass the other end
     assert gallery(page) == [0]
     for _ in range(10):
         page.press("#to", "ArrowRight")
@@ -119,7 +123,7 @@ def test_choosing_a_class_clears_an_example_of_another(open_page, addresses):
     assert gallery(page) == list(range(39, 19, -2))
     page.select_option("#class", "0")
     wait_for_choice(page, "Training example 38")
-    page.fill("#index", "9")  # of the other class, which is asked for
+    page.fill("#index", "9")  # an example of the other class, whose address is followed
     page.click("#controls button")
     wait_for_choice(page, "Training example 9")
     assert page.input_value("#class") == ""

@@ -179,7 +179,7 @@ def test_estimate_alone_writes_the_same_records(digits_run, tmp_path):
 
 
 def test_features_of_one_model_are_what_a_last_layer_is_trained_on(tmp_path):
-    """Features in index order; trained on all of them, a linear layer is as good as the network."""
+    """Features are in index order; a linear layer trained on all is as good as the network."""
     path = tmp_path / "features.npz"
     digits = ("features", "configs/digits.yaml", "--file", path)
     done = tfmem_command(*digits, "--set", "training.epochs=12")
@@ -204,7 +204,7 @@ def test_features_of_one_model_are_what_a_last_layer_is_trained_on(tmp_path):
 
 @pytest.mark.parametrize("mode", ["in_memory", "multi_processing"])
 def test_a_beam_job_trains_what_workers_would(tmp_path, mode):
-    """Also when something is there already; in one process, when there is nothing left to do."""
+    """It also works if some shards exist already, or all of them."""
     options = ("configs/digits.yaml", "--set", "training.trials=40", "--set", "training.epochs=2",
                "--set", "training.stack_size=8")  # fmt: skip
     tfmem_command("train", *options, "--out", tmp_path / "alone")

@@ -1,4 +1,4 @@
-"""Plans: sizes against what is really written and held, time against a clock that is made up."""
+"""Plans are compared with sizes really written and held, and with times of a made-up clock."""
 
 import json
 import subprocess
@@ -93,7 +93,7 @@ def test_hours_follow_trials_fraction_and_machines():
 
 
 class Clockwork:
-    """A trainer for which a step takes 2 s, a prediction 0.1 s, anything new 50 s, 4 at a time."""
+    """A trainer whose step takes 2 s, a prediction 0.1 s, a new shape 50 s, and 4 at a time."""
 
     stack_size = 4
 

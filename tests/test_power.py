@@ -1,4 +1,4 @@
-"""Standard errors and power, against the paper's numbers, enumeration and simulation."""
+"""Standard errors and power are compared with the paper, enumeration and simulation."""
 
 from fractions import Fraction
 from math import comb, isnan, sqrt
@@ -22,7 +22,7 @@ from tfmem.planning.power import (
 
 
 def simulate(rng, trials, fraction, rate_in, rate_out, repeats):
-    """Correct in, number in, correct out, number out of as many pairs as are asked for."""
+    """Simulates pairs; returns correct in, number in, correct out and number out."""
     number_in = rng.binomial(trials, fraction, repeats)
     number_out = trials - number_in
     return (
@@ -91,8 +91,8 @@ def test_the_test_is_fishers_by_enumeration():
 def test_without_influence_few_are_found(fraction, rate):
     """The test at 0.01 is exact: of 20,000 pairs without influence at most 1% are expected.
 
-    More than 264 are seen with a probability below 1e-5. The test is conservative, but not by much:
-    fewer than 80 would say that it is another one.
+    More than 264 occur with a probability below 1e-5. The test is conservative, but not by much:
+    fewer than 80 would mean that it is a different test.
     """
     counts = simulate(np.random.default_rng(1), 500, fraction, rate, rate, 20_000)
     assert 80 <= np.sum(p_values(*counts) <= 0.01) <= 264
@@ -102,8 +102,8 @@ def test_without_influence_few_are_found(fraction, rate):
 def test_influences_are_found_as_often_as_the_plan_says(trials, fraction):
     """10,000 pairs at the p-value of CIFAR-100's 5,000,000: the SD of the share is at most 0.5%.
 
-    The bounds are 4.5 of these (false alarm below 1e-5), and 2.5% towards fewer where only 50 are
-    out and that number varies (it is 0.5% elsewhere).
+    The bounds are 4.5 of these (false alarm below 1e-5), and 2.5% lower if only 50 trials are out
+    and that number varies (0.5% elsewhere).
     """
     p_value = p_value_needed(0.05, 5_000_000)
     for wanted, influence in zip((0.5, 0.9), detectable(trials, fraction, p_value), strict=True):
@@ -126,10 +126,10 @@ def test_rates_of_one_half_are_the_worst_case():
 
 
 def test_the_p_value_is_where_benjamini_and_hochberg_stop():
-    """200 true influences among 20,000, planned for 200 discoveries and a power of 0.9.
+    """200 true influences among 20,000 pairs, planned for 200 discoveries and a power of 0.9.
 
-    Of 200 found with 0.9, the SD is 4.2; bounds are 4.5 of that (false alarm below 1e-5). The share
-    of false ones has mean 5% or less and SD 1.6%.
+    The number found has an SD of 4.2, and the bounds are 4.5 of these (false alarm below 1e-5). The
+    share of false discoveries has a mean of at most 5% and an SD of 1.6%.
     """
     p_value = p_value_needed(0.05, 20_000, 200)
     influence = detectable(1000, 0.7, p_value)[1]

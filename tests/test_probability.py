@@ -28,7 +28,7 @@ from tfmem.store.shards import write_shard
 
 
 def with_probabilities(records, rng):
-    """The records with probabilities, many near 0 and 1; as margins in every other trial."""
+    """Adds probabilities to records, many near 0 and 1; as margins in every other trial."""
 
     def held(trial_id, count):
         p = rng.beta(0.3, 0.2, count)
@@ -68,7 +68,7 @@ def confidence(p):
 
 
 def batches_of(masks, train, test, sizes):
-    """Trials in batches of the class, as workers cut them."""
+    """Cuts trials into batches of one class, as workers do."""
     cuts = np.cumsum(sizes)
     parts = [np.split(x, cuts) for x in (np.arange(len(masks)), masks, train, test)]
     return [
@@ -84,7 +84,7 @@ def sums_of(masks, train, test, sizes=()):
 
 
 def brute_force(mask, p):
-    """Difference of means over trials in and out, and its standard error with a 0 and a 1 added."""
+    """Difference of means over trials in and out; its standard error with a 0 and a 1 added."""
     samples = [[float(x) for x, m in zip(p, mask, strict=True) if m == side] for side in (1, 0)]
     if not all(samples):
         return np.nan, np.nan
@@ -146,7 +146,7 @@ def test_bytes_do_not_depend_on_processes_and_repeated_trials_count_once(tmp_pat
 
 
 def test_probabilities_of_0_and_1_are_correctness(tmp_path):
-    """All that differs is what records say they hold, and the test behind p-values."""
+    """Only the name of the statistic and the test behind p-values differ."""
     learner = example_learner()
     certain = [
         replace(
@@ -198,7 +198,7 @@ def test_pairs_are_those_that_estimates_select(tmp_path, reference):
 
 
 def draw(rng, kind, shape):
-    """Probabilities, and their mean."""
+    """Draws probabilities; returns them and their mean."""
     if kind == "rarely wrong":
         return np.where(rng.random(shape) < 0.001, 0.05, 1.0), 1 - 0.001 * 0.95
     if kind == "either":
@@ -225,7 +225,7 @@ def welch(a, b):
 
 @pytest.mark.parametrize(("n1", "n0"), [(14, 6), (35, 15), (140, 60)])
 def test_the_interval_covers_where_welch_s_does_not(n1, n0):
-    """The least of 16 coverages, each of 2,000 samples.
+    """The least of 16 coverages, each from 2,000 samples.
 
     True coverage is at least 94% (from 50,000 samples each); 0.90 is 7 standard errors below (false
     alarm below 1e-9).
@@ -247,10 +247,10 @@ def test_the_interval_covers_where_welch_s_does_not(n1, n0):
 
 
 def test_p_values_are_as_frequent_as_they_say_and_selection_keeps_its_rate():
-    """Subsets and probabilities that have nothing to do with each other, and 20 pairs that do.
+    """Subsets are independent of probabilities, except in 20 pairs.
 
-    300 x 180 p-values of 400 trials: shares of them are within more than 4 standard errors (false
-    alarm below 1e-4), and one false pair is expected to be selected at a rate of 5%: more than 5
+    The shares of 300 x 180 p-values of 400 trials are allowed more than 4 standard errors (false
+    alarm below 1e-4). At a rate of 5%, one false pair is expected among those selected: more than 5
     have a probability below 1e-3.
     """
     rng = np.random.default_rng(5)
@@ -278,7 +278,7 @@ def test_p_values_are_as_frequent_as_they_say_and_selection_keeps_its_rate():
 
 
 def test_the_number_expected_by_chance_is_that_of_unrelated_subsets():
-    """What is found, more than 1,000 pairs, is within 20% of it: 5 standard deviations and more."""
+    """More than 1,000 pairs are found, within 20% of the expected number: 5 SD and more."""
     rng = np.random.default_rng(6)
     masks = np.argsort(rng.random((150, 300)), axis=1) < 210
     test = expit(rng.normal(rng.normal(0, 2, 200), 2, (150, 200)))

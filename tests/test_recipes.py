@@ -1,4 +1,4 @@
-"""Every configuration takes two steps, from its own kind of files to prediction records."""
+"""Every configuration takes two steps, from files of its own kind to prediction records."""
 
 import contextlib
 import csv
@@ -50,7 +50,7 @@ def mnist(folder):
 
 
 def features(folder):
-    """A file of features as `tfmem features` writes it."""
+    """Makes a file of features as `tfmem features` writes it."""
     rng = np.random.default_rng(0)
     labels = {"train_labels": np.arange(30) % 10, "test_labels": np.arange(12) % 10}
     rows = {f"{split}_features": rng.normal(size=(count, 64)).astype(np.float32)
@@ -94,7 +94,7 @@ def sentences(folder, settings):
 
 
 def prepared(settings, folder):
-    """A data set in the format that the settings name, and what to change in them."""
+    """Writes a data set in the format of the settings; returns the changes of the settings."""
     name = settings.dataset.name
     if name == "imagenet2012":  # its files cannot be had; folders are read through the same code
         photographs(folder)
@@ -113,7 +113,7 @@ def prepared(settings, folder):
 
 
 def of_recipes(paths):
-    """Those whose networks take tens of seconds to trace are slow."""
+    """Recipes; those whose networks take tens of seconds to trace are marked slow."""
     deep = ("cifar100_densenet100", "cifar100_resnet50", "imagenet_resnet50")
     return [pytest.param(p, id=p.stem, marks=slow if p.stem in deep else ()) for p in paths]
 
@@ -130,7 +130,9 @@ def test_every_recipe_takes_two_steps(path, tmp_path):
     size = round(config.training.fraction * len(data.train_labels))
     assert 11 < size <= 22  # two steps
     out = tmp_path / "out"
-    with contextlib.suppress(InputError):  # two steps may well end at chance, which is told so
+    with contextlib.suppress(
+        InputError
+    ):  # after two steps models may still be at chance, which a run says
         training.train(config, data, out)
     (first, second) = csv.DictReader((out / "trials.csv").open())
     assert np.isfinite([float(row["final_loss"]) for row in (first, second)]).all()
@@ -158,7 +160,7 @@ SLOW = ("inception", "resnet18", "resnet50", "imagenet")
     "name", [pytest.param(name, marks=slow) if name in SLOW else name for name in FAMILIES]
 )
 def test_every_model_learns_the_same_stacked_alone_and_mirrored(name, tmp_path):
-    """The losses of three epochs of two steps, of two trials."""
+    """Compares the losses of two trials over three epochs of two steps."""
     cifar(tmp_path)
     overrides = ["training.epochs=3", "training.batch_size=11", "training.learning_rate=0.001",
                  "dataset={name: cifar100, classes: [apple, bear, bee]}",
@@ -182,7 +184,7 @@ def test_every_model_learns_the_same_stacked_alone_and_mirrored(name, tmp_path):
     strategy = tf.distribute.MirroredStrategy(["CPU:0"])
     mirrored = curve(MirroredTrainer(make, data, settings, strategy), [1])
     examples = ResidentExamples(data)
-    fused = fuse_batch_normalization(make())  # Keras' own, in place of which it is, is mirrored
+    fused = fuse_batch_normalization(make())  # Keras' own layer, which it replaces, is mirrored
     alone = curve(StackedTrainer(fused, examples, settings, 1), [1])
     np.testing.assert_allclose(alone, mirrored, rtol=1e-3)
     together = curve(StackedTrainer(fused, examples, settings, 2), [0, 1])
@@ -191,7 +193,7 @@ def test_every_model_learns_the_same_stacked_alone_and_mirrored(name, tmp_path):
 
 
 class Curves(Unwatched):
-    """Keeps the losses."""
+    """Keeps the losses of epochs."""
 
     def __init__(self):
         self.losses = []
@@ -201,7 +203,7 @@ class Curves(Unwatched):
 
 
 def small_images(data):
-    """Every second pixel."""
+    """Keeps only every second pixel of images."""
     from dataclasses import replace
 
     return replace(

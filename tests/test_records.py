@@ -250,7 +250,7 @@ def test_labels_round_trip_and_are_never_unpickled():
 
 
 def test_no_flipped_byte_of_labels_is_a_surprise():
-    """Each is refused, or is in a part of the archive that says nothing (dates, attributes)."""
+    """Each is refused, or is in a part of the archive without meaning (dates, attributes)."""
     labels = example_learner().labels
     whole = labels.to_npz()
     refused = 0

@@ -1,4 +1,4 @@
-"""Where jobs go: what is refused before anything runs, and that runners agree to the byte."""
+"""Where jobs run: what is refused before anything runs, and that runners agree to the byte."""
 
 import sys
 
@@ -73,7 +73,7 @@ IN_DATAFLOW = ["--", "--runner=DataflowRunner", "--project=p"]
     ["train", "configs/digits.yaml", "--out", "{out}", "--beam", *IN_DATAFLOW],
 ])  # fmt: skip
 def test_without_googles_libraries_one_line_says_what_to_install(tmp_path, monkeypatch, arguments):
-    """They are hidden, so that this shows the same where they are installed."""
+    """The libraries are hidden, so the test is the same where they are installed."""
     local = [kind for kind in FileSystem.get_all_subclasses() if kind.scheme() != "gs"]
     monkeypatch.setattr(FileSystem, "get_all_subclasses", lambda: local)
     for name in ("dataflow_runner", "internal.apiclient"):
@@ -85,7 +85,7 @@ def test_without_googles_libraries_one_line_says_what_to_install(tmp_path, monke
 
 
 def test_the_runner_called_direct_gives_the_same_bytes(tmp_path, reference):
-    """It tries Prism first, which is not there, and falls back to the one in Python."""
+    """It tries Prism, which does not exist here, and falls back to the runner in Python."""
     records, labels = random_run()
     write_run(tmp_path, records, labels, shards=3)
     aggregate(tmp_path, ["--runner=DirectRunner", f"--prism_location={tmp_path}/absent"])

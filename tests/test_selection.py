@@ -18,7 +18,7 @@ from tfmem.store.tables import encode_rows
 
 
 def farm(seed, trials=130, train=90, test=70):
-    """Random trials in which some training examples are memorized, and some matter for tests."""
+    """Random trials in which some training examples are memorized, and some influence tests."""
     rng = np.random.default_rng(seed)
     masks = np.argsort(rng.random((trials, train)), axis=1) < round(0.7 * train)
     masks[:, 0], masks[:, 1] = True, False  # never held out, never included
@@ -31,7 +31,7 @@ def farm(seed, trials=130, train=90, test=70):
 
 
 def search_all(masks, correct, right, settings, tile=10**6, found=10**6):
-    """The selection, tile by tile."""
+    """Selects pairs tile by tile."""
     trials, count = masks.shape
     bits, train_bits, test_bits = map(packed, (masks, correct, right))
     tests = estimator.TestCounts(
@@ -49,7 +49,7 @@ def search_all(masks, correct, right, settings, tile=10**6, found=10**6):
 
 
 def brute(masks, correct, right, settings):
-    """Estimates of all pairs by their definition, and their p-values by Fisher's exact test."""
+    """Estimates all pairs by definition, with p-values of Fisher's exact test."""
     sides = {"positive": "greater", "negative": "less"}
     values, p = {}, {}
     for i, j in itertools.product(range(masks.shape[1]), range(right.shape[1])):
@@ -167,9 +167,9 @@ def test_as_many_reach_a_threshold_by_chance_as_expected():
 
 
 def test_trials_of_uneven_quality_make_no_discoveries():
-    """Nothing has influence, and each model has an effect on all it predicts.
+    """There is no influence, but a random effect of each model on all its predictions.
 
-    At a rate of 5% some pair is found in at most 5% of data sets: in more than 14 of 100 with a
+    At a rate of 5%, some pair is found in at most 5% of data sets: in more than 14 of 100 with a
     probability below 1e-4. Over the pairs of memorized examples alone it would be in about 30.
     """
     rng, settings = np.random.default_rng(9), SelectionSettings(fdr=0.05, pairs="all")

@@ -1,4 +1,4 @@
-"""Self-influence: closed forms, real retraining, conventions, and what is said of failures."""
+"""Self-influence: closed forms, real retraining, conventions, and messages of failures."""
 
 import keras
 import numpy as np
@@ -39,7 +39,7 @@ def sentences(n=40, tokens=6, width=16, classes=3):
 
 
 def closed_form(x, y, w, damping):
-    """P, gradients and Hessian of multinomial logistic regression, by the textbook."""
+    """Probabilities, gradients and Hessian of multinomial logistic regression, by the textbook."""
     p = np.exp(x @ w)
     p /= p.sum(1, keepdims=True)
     gradients = np.einsum("nf,nc->nfc", x, p - np.eye(w.shape[1])[y]).reshape(len(x), -1)
@@ -80,7 +80,7 @@ def test_scores_of_logistic_regression_have_their_closed_form(float64, monkeypat
         found = replace_scores(solver, others[chosen], chosen).values
         expected = (p * ((g @ inverse) * (g - g_others)).sum(1))[chosen]
         np.testing.assert_allclose(found, expected, **close)
-        # Also where one pass over the training examples does not serve all test examples.
+        # Also if one pass over the training examples does not serve all test examples.
         solver.at_once = 3
         monkeypatch.setattr("tfmem.influence_functions.scores._SOLVED_BYTES", 6 * 15 * 8)
         found = influence(solver, x[:7], y[:7])
@@ -89,7 +89,7 @@ def test_scores_of_logistic_regression_have_their_closed_form(float64, monkeypat
 
 
 class Quadratic:
-    """An objective of which only the curvature is known."""
+    """An objective that knows only its curvature."""
 
     def __init__(self, matrix):
         self.matrix = matrix
@@ -121,13 +121,13 @@ def test_iterative_solvers_solve_quadratics_and_say_where_they_cannot():
     indefinite = basis * np.where(np.arange(30) < 2, -0.5, 1) @ basis.T
     assert not ConjugateGradients(Quadratic(indefinite), 0.1).solve(b).converged.any()
     assert ConjugateGradients(Quadratic(indefinite), 0.6).solve(b).converged.all()
-    # Of vectors that do not see the negative directions all is well.
+    # Vectors without components in the negative directions are solved.
     seen = ConjugateGradients(Quadratic(np.diag(np.r_[-1.0, np.ones(29)]))).solve(np.eye(30)[:2])
     assert seen.converged.tolist() == [False, True]
 
 
 def convolutional(classes=3):
-    """Convolution, batch normalization with statistics that are not its start, pooling."""
+    """Convolution, pooling, and batch normalization with statistics other than the initial."""
     x = keras.Input((6, 6, 1), dtype=keras.config.dtype_policy().compute_dtype)
     normalization = keras.layers.BatchNormalization()
     y = normalization(keras.layers.Conv2D(4, 3, activation="gelu")(x))
@@ -203,9 +203,9 @@ def head(found, x, y, decay=DECAY):
 
 
 def test_scores_are_what_leaving_out_really_does(float64, digits):
-    """20 of 300 digits, each left out of a regression that is solved to optimality.
+    """20 of 300 digits are left out, one at a time, of a regression that is solved to optimality.
 
-    Of each digit's picture the means of squares of four pixels are taken.
+    The regression sees, of each digit, means over squares of four pixels.
     """
     squares = digits.train_images.reshape(300, 4, 2, 4, 2).mean(axis=(2, 4))
     x, y = squares.reshape(300, -1) / 16.0, digits.train_labels
@@ -254,7 +254,7 @@ def test_the_sketch_and_the_rows_of_a_network_give_what_cg_does(monkeypatch):
     found = remove_scores(fast)
     assert spearmanr(found.values, reference.values)[0] > 0.98
     np.testing.assert_allclose(np.median(found.values / reference.values), 1, atol=0.1)
-    # In a small sketch values would be too small by a third, were they not corrected.
+    # In a small sketch, values would be too small by a third without the correction.
     small = FastSolver(objective, size=128)
     assert small.effective_dimension > 128 / 4
     ratios = remove_scores(small).values / reference.values

@@ -1,4 +1,4 @@
-"""Self-influence as records: what is kept while it goes on, what is read, the command."""
+"""Self-influence as records: what is stored meanwhile, what is read, and the command."""
 
 import json
 import shutil
@@ -24,7 +24,7 @@ from tfmem.store.results import read_memorization
 
 
 class Stopped(Exception):
-    """What ends a process, here."""
+    """Stands for what ends a process."""
 
 
 def test_scores_that_were_stopped_continue_and_are_the_same(float64, tmp_path, monkeypatch):

@@ -1,4 +1,4 @@
-"""Sets of files: published as a whole or not at all, and read only as they were published."""
+"""Sets of files are published as a whole or not at all, and read only as published."""
 
 import os
 from dataclasses import replace
@@ -20,7 +20,7 @@ KINDS = {"memorization": 3, "influence": 2, "pairs": 1}  # with how many files e
 
 
 def lay_down(root, word, counts=KINDS):
-    """Writes the files of a set as a job does, and returns what is to be published."""
+    """Writes the files of a set as a job does; returns the members to publish."""
     members = []
     for kind, count in counts.items():
         folder, work = f"{root}/{kind}", f".unfinished-job-{word}"
@@ -46,7 +46,7 @@ class Written:
 
 
 def words(root):
-    """The first word of every record there is, and "none" for a kind without any."""
+    """The first word of every record, and "none" for a kind without records."""
     found = set()
     for kind in KINDS:
         there = bool(find_files(f"{root}/{kind}", kind))
@@ -100,7 +100,7 @@ def test_a_fault_at_any_step_leaves_the_old_set_or_the_new_one(
 
 
 def damaged(root):
-    """What may be wrong with the files of memorization, each with what must be said of it."""
+    """Damages of the files of memorization, each with the expected message."""
     names = [shard_name("memorization", number, 3) for number in range(3)]
 
     def remove():
@@ -184,7 +184,7 @@ def test_an_attacker_can_not_point_a_manifest_elsewhere(tmp_path):
 
 @pytest.mark.parametrize("valid", [False, True])
 def test_a_set_of_one_program_is_there_as_a_whole_or_not_at_all(tmp_path, monkeypatch, valid):
-    """Whether its writer is killed before or after the set became valid."""
+    """Its writer is killed before or after the set becomes valid."""
     folder, name = tmp_path / "set", shard_name("pairs", 0, 1)
 
     def write(word):

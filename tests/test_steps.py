@@ -1,4 +1,4 @@
-"""Steps of a chain: which are skipped, which are run anew, and how they fail."""
+"""Steps of a chain: which are skipped, which run again, and how they fail."""
 
 import os
 import shutil
@@ -69,7 +69,7 @@ def test_what_is_skipped_depends_on_parameters_inputs_and_outputs(tmp_path):
 
 
 def test_data_are_looked_at_wherever_they_lie_in_their_folder(tmp_path):
-    """Two pictures swapped between classes; one more; a split outside; a link that goes round."""
+    """Two pictures swapped between classes; another picture; a split elsewhere; a circular link."""
     ran = []
     step = Component("read", {}, {}, {}, lambda *_: ran.append(1), ("dataset",))
     data, split = tmp_path / "data", tmp_path / "elsewhere"
@@ -99,7 +99,7 @@ def test_data_are_looked_at_wherever_they_lie_in_their_folder(tmp_path):
     assert (run(), run()) == (1, 0)
 
 
-# Real steps but for their work: which would be run, at first and after each of some edits.
+# Real steps without their work: which of them run, at first and after each of some edits.
 CHAIN = """
 import sys
 from pathlib import Path

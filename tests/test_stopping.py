@@ -1,4 +1,4 @@
-"""Long work that is watched, and stopped, as clusters do it."""
+"""Long work is watched, and stopped, as clusters do it."""
 
 import signal
 import subprocess
@@ -34,7 +34,7 @@ def wait_for(condition, process):
 @pytest.mark.parametrize(("number", "code"), [
     (signal.SIGTERM, 143), pytest.param(signal.SIGINT, 130, marks=pytest.mark.slow)])  # fmt: skip
 def test_a_stopped_run_saves_what_is_under_way(number, code, tmp_path):
-    """Claims are released, checkpoints are there, and it goes on from them to the same bytes."""
+    """Claims are released, and the run continues from checkpoints to the same bytes."""
     settings = ["training.trials=8", "training.epochs=15", "training.stack_size=4",
                 "training.checkpoint_minutes=1000"]  # fmt: skip
     words = ["train", "configs/digits.yaml", *(f"--set={each}" for each in settings)]
@@ -59,7 +59,7 @@ def test_a_stopped_run_saves_what_is_under_way(number, code, tmp_path):
 
 
 def test_where_there_is_no_terminal_lines_say_how_far_it_is(capfd, monkeypatch):
-    """They are written at once, not when the program ends."""
+    """The lines are written at once, not only when the program ends."""
     monkeypatch.setattr(progress, "_LINE_SECONDS", 0.05)
     with TrialProgress(500, 100) as trials:
         trials.partly(3, 20.0)

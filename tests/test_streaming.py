@@ -14,7 +14,7 @@ from tfmem.store.records import read_records, write_records
 
 
 def prepare(builder, data_dir, shards):
-    """The photographs as a TFDS data set."""
+    """Prepares the photographs as a TFDS data set."""
     import tensorflow_datasets as tfds
 
     config = tfds.download.DownloadConfig(num_shards=shards)
@@ -64,7 +64,7 @@ def own_cache(tmp_path, monkeypatch):
 
 @pytest.fixture
 def copied(prepared, tmp_path):
-    """Shards that a test may damage."""
+    """Copies shards, so that a test may damage them."""
     shutil.copytree(prepared, tmp_path / "copy")
     return tmp_path / "copy"
 

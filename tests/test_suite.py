@@ -1,4 +1,4 @@
-"""The test suite as a tool: what tests share lies in `tests/helpers`."""
+"""The test suite as a tool: code that tests share is in `tests/helpers`."""
 
 import ast
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What a run says at its start about its data."""
+"""What a run says about its data at its start."""
 
 import numpy as np
 

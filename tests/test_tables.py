@@ -1,4 +1,4 @@
-"""Tables are decoded by columns, and as record by record."""
+"""Tables decode to the same by columns and record by record."""
 
 import numpy as np
 import pytest
@@ -22,14 +22,14 @@ def named(payloads):
 
 
 def foreign(payload):
-    """The same example from another writer: features in another order."""
+    """Serializes the example as another program would: features in another order."""
     features = decode_example(payload, "x")
     head = payload[: len(payload) - sum(len(body(name, features[name])) for name in features)]
     return head + b"".join(body(name, features[name]) for name in sorted(features, reverse=True))
 
 
 def body(name, value):
-    """The entry of one feature."""
+    """Serializes the entry of one feature."""
     return encode_example({name: value})[2:]
 
 

@@ -1,4 +1,4 @@
-"""Networks that are cut in two are the same networks; where they can be cut."""
+"""A network that is cut in two stays the same network; and where it can be cut."""
 
 import keras
 import numpy as np
@@ -24,7 +24,7 @@ BLOCKS = {
 
 @pytest.mark.parametrize(("model", "shape"), [each for each in SMALL if each[0] in BLOCKS])
 def test_a_network_is_its_lower_part_and_its_tail(model, shape):
-    """At the highest cuts and the lowest; there is one below each block but the first."""
+    """The highest cuts and the lowest; there is a cut below each block except the first."""
     network = made(model, shape, 5)
     names = list(cuts(network))
     assert len(names) == BLOCKS[model] - 1

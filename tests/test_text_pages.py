@@ -1,4 +1,4 @@
-"""Pages of texts in a real browser: read, searched, and coloured by what is memorized of them."""
+"""Pages of texts in a real browser are read and searched, and words have their colours."""
 
 from types import SimpleNamespace
 
@@ -18,7 +18,7 @@ def known_run():
 
 
 def sentences(data):
-    """Texts in the place of images, and which words of the last are memorized."""
+    """A data set of texts instead of images, and the attributions of the last texts."""
     strings = np.dtypes.StringDType()
     train = np.array([[f"<b>text</b> {k}", "odd" if k % 2 else "even"] for k in range(40)], strings)
     test = np.array([[f"test {k}", "too"] for k in range(5)], strings)
@@ -59,14 +59,14 @@ def test_texts_are_read_searched_and_their_memorized_words_coloured(open_page, k
 
 
 def coloured(page, selector):
-    """Score, word and colour of each word whose part is known."""
+    """Score, word and colour of each word with an attribution."""
     return page.locator(f"{selector} mark").evaluate_all(
         "all => all.map((e) => [e.title, e.innerText, getComputedStyle(e).backgroundColor])"
     )
 
 
 def rows(page, table):
-    """The indices of the rows that are shown."""
+    """The indices of the visible rows."""
     shown = page.locator(f"{table} tr[data-index]:not([hidden])")
     return shown.evaluate_all("all => all.map((e) => Number(e.dataset.index))")
 

@@ -1,4 +1,4 @@
-"""The study of Zheng & Jiang (2022) on texts: closed forms, oracles, and the whole at toy size."""
+"""The study of Zheng & Jiang (2022) on texts: closed forms, oracles, and a whole toy study."""
 
 import json
 import shutil
@@ -36,7 +36,7 @@ from tfmem.training.digests import with_digests
 
 
 def known(data, memorization, settings=None):
-    """What an experiment takes that needs nothing but memorization."""
+    """The inputs of an experiment that needs only memorization."""
     table = pd.DataFrame({"memorization": memorization})
     return given(from_yaml(""), settings, dataset=data, memorization=table)
 
@@ -47,7 +47,7 @@ GOOD, BAD = ("good", "fine", "great"), ("bad", "poor", "dull")
 
 
 def tree(positive, words):
-    """A sentence of words that all have its polarity; phrases grow word by word."""
+    """A sentence whose words all have its polarity; its phrases grow word by word."""
     polarity = 3 if positive else 1
     node = f"({polarity} {words[0]})"
     for word in words[1:]:
@@ -57,7 +57,7 @@ def tree(positive, words):
 
 @pytest.fixture(scope="module")
 def toy(tmp_path_factory):
-    """80 sentences to train on, of which 4 have the words of the other class; 20 to test on."""
+    """80 training sentences, of which 4 have the words of the other class; 20 test sentences."""
     folder = tmp_path_factory.mktemp("trees")
     rng = np.random.default_rng(0)
     for split, count in (("train", 80), ("test", 20)):
@@ -85,7 +85,7 @@ def settings(folder):
 
 
 def test_positive_fractions_of_three_trees(tmp_path):
-    """3 of 4 phrases that are not neutral, none of 2, and 1 of 1, with 0.01 added to each count."""
+    """3 of 4 phrases that are not neutral, 0 of 2, and 1 of 1; 0.01 is added to each count."""
     trees = ["(4 (3 (2 a) (3 good)) (1 bad))", "(0 (2 so) (1 bad))", "(3 (2 an) (2 idea))"]
     for split in ("train", "test"):
         (tmp_path / f"{split}.txt").write_text("\n".join(trees))
@@ -96,7 +96,7 @@ def test_positive_fractions_of_three_trees(tmp_path):
 
 
 def test_typicality_is_by_tenths_of_each_class(toy):
-    """Of 20 sentences of a class, two are in each tenth; the most memorized are in the tenth."""
+    """Each tenth has two of a class's 20 sentences; the most memorized are in the last tenth."""
     data = load(from_yaml("", settings(toy)).dataset)
     count = len(data.train_labels)
     memorization = np.random.default_rng(1).permutation(count) / count
@@ -123,7 +123,7 @@ def test_typicality_is_by_tenths_of_each_class(toy):
 
 
 def test_seeds_are_compared_by_ranks():
-    """Of models that agree, and of one that ranks the other way round."""
+    """Two models agree, and one ranks the other way round."""
     first, classes = np.arange(40.0), np.repeat(["a", "b"], 20)
     outcome = compare_seeds(classes, {4: first, 5: first**3, 6: -first})
     assert list(outcome.table) == ["index", "class", "trial_4", "trial_5", "trial_6"]
@@ -193,7 +193,7 @@ def conducted_study(toy, tmp_path_factory):
 
 
 def test_removal_takes_what_self_influence_says(conducted_study):
-    """The examples that the command leaves out are those with the highest self-influence."""
+    """The command removes the examples with the highest self-influence."""
     folder = conducted_study[0]
     found = read_memorization(folder / "self_influence" / "fast")["memorization"].to_numpy()
     removal = folder / "experiments" / "removal"
@@ -224,7 +224,7 @@ def test_records_are_those_of_each_example(toy, conducted_study):
 
 
 def test_one_model_is_audited(toy, conducted_study, tmp_path):
-    """Of the four sentences with the words of the other class three or four are to be checked."""
+    """Of the four sentences with the words of the other class, three or four are to be checked."""
     folder = shutil.copytree(conducted_study[0], tmp_path / "copy")
     options = [word for each in settings(toy) for word in ("--set", each)]
     said = tfmem_command("audit", folder / "config.yaml", "--out", folder, *options).stdout
@@ -264,7 +264,7 @@ def test_the_study_compares_both_estimators_on_one_page(conducted_study):
 
 
 def test_without_trials_nothing_needs_a_run(toy, conducted_study, tmp_path):
-    """What was conducted already is skipped, and the page has the experiments alone."""
+    """Steps that were done are skipped, and the page shows only the experiments."""
     folder = shutil.copytree(conducted_study[0], tmp_path / "copy")
     for name in ("predictions", "memorization", "influence", "pairs", "figures"):
         shutil.rmtree(folder / name)

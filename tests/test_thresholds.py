@@ -1,4 +1,4 @@
-"""What is at a threshold is in, by whichever command it is asked for."""
+"""Values that equal a threshold reach it, in every command."""
 
 import re
 from fractions import Fraction
@@ -26,7 +26,7 @@ IN, OUT = 60, 40  # trials with an example, and without
 
 
 def borderline(threshold):
-    """Counts with and without whose difference of quotients is the threshold, or next to it."""
+    """Counts with and without whose difference of quotients is at the threshold, or next to it."""
     pairs = [(a, b) for a in range(IN + 1) for b in range(OUT + 1)]
     near = sorted(pairs, key=lambda ab: abs(ab[0] / IN - ab[1] / OUT - threshold))[:40]
     truth = [Fraction(a, IN) - Fraction(b, OUT) >= Fraction(str(threshold)) for a, b in near]

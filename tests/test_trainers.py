@@ -1,4 +1,4 @@
-"""The trainers: what they compute is what plain Keras would, whichever way they do it."""
+"""All trainers compute what plain Keras would compute."""
 
 import threading
 import time
@@ -135,7 +135,7 @@ def test_fused_batch_normalization_is_that_of_keras(precision):
 
 
 def test_replicas_normalize_their_own_share(digits):
-    """Two replicas differ from one then, but learn as well, and predict with one set of weights."""
+    """Two replicas differ from one, but learn as well, and predict with one set of weights."""
     config = small("training.epochs=8", "training.batch_size=60")
     model = from_yaml("", ["model={name: fast, width: 4}"]).model
     make = lambda: build(model, (8, 8, 1), 10)  # noqa: E731
@@ -151,7 +151,7 @@ def test_replicas_normalize_their_own_share(digits):
 
 
 def test_a_batch_smaller_than_the_replicas_is_trained_on_whole(digits):
-    """41 examples in batches of 20: the last one has but one, for two replicas."""
+    """With 41 examples in batches of 20, the last batch has one example for two replicas."""
     config = small("training.batch_size=20")
     subset = TRIALS[0].subset(300, 41)
     found = [
@@ -343,7 +343,7 @@ class Timed:
 @pytest.mark.parametrize(("alone", "together", "chosen"), [
     (0.005, 0.02, 8), (0.005, 0.2, 1), (0.3, 0.0, 1)])  # fmt: skip
 def test_a_stack_is_chosen_only_if_it_is_faster(alone, together, chosen):
-    """The last case is a step that is too long to gain from a stack, which is not even tried."""
+    """In the last case a step is too long to gain from a stack, which is not tried."""
     times = {1: alone, 8: together}
     settings = from_yaml("").training
     make = lambda size: [Timed(size, times[size])]  # noqa: E731

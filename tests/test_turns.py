@@ -1,4 +1,4 @@
-"""Two chains in one folder: one is at work, the other waits and says for whom."""
+"""Two chains in one folder: one works, the other waits and says for whom."""
 
 import os
 import threading

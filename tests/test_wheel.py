@@ -1,6 +1,6 @@
-"""What is installed: one top-level name that has everything it needs, wherever it was built.
+"""The installed package: one top-level name that has everything, wherever it was built.
 
-`make test-wheel` runs the last test, on a wheel in an environment where nothing else is.
+`make test-wheel` runs the last test, on a wheel in an environment that holds nothing else.
 """
 
 import os
@@ -19,7 +19,7 @@ SOURCES = ("pyproject.toml", "README.md", "LICENSE", "tfmem", "components", "pip
 
 
 def build(kind, source, out):
-    """The sdist or the wheel that setuptools builds in a folder."""
+    """Lets setuptools build the sdist or the wheel in a folder."""
     code = f"from setuptools import build_meta; print(build_meta.build_{kind}({str(out)!r}))"
     done = subprocess.run([sys.executable, "-c", code], cwd=source, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
@@ -32,14 +32,14 @@ def names(wheel):
 
 
 def names_in(source):
-    """Every file of the package in a checkout, whose links are followed."""
+    """All files of the package in a checkout, where links are followed."""
     walked = os.walk(source / "tfmem", followlinks=True)
     return {str(Path(at, name).relative_to(source)) for at, _, found in walked for name in found}
 
 
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory):
-    """A copy of what is installed, links as links, and a folder for what is built from it."""
+    """Copies what is installed, with its links; returns the copy and a folder for builds."""
     folder = tmp_path_factory.mktemp("checkout")
     for name in SOURCES:
         if (ROOT / name).is_dir():

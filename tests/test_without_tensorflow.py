@@ -1,4 +1,4 @@
-"""All but training works where TensorFlow is not installed: claims, gathering, estimates."""
+"""Everything except training works without TensorFlow: claims, gathering, estimates."""
 
 import json
 import subprocess
@@ -67,7 +67,7 @@ def files(folder):
 
 
 def test_trials_are_claimed_gathered_from_a_bucket_and_counted_without_it(tmp_path, digits):
-    """The files are those of a run in a folder; and no module of these rooms asks for it."""
+    """The files equal those of a run in a folder, and no module of these rooms imports it."""
     alone, gathered = tmp_path / "alone", tmp_path / "gathered"
     gathered.mkdir()
     names = ("train_images", "train_labels", "test_images", "test_labels")

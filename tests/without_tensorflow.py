@@ -1,4 +1,4 @@
-"""`pytest -p tests.without_tensorflow`: only tests that need no TensorFlow, and none is importable.
+"""`pytest -p tests.without_tensorflow` runs only tests that need no TensorFlow, and blocks it.
 
 A listed module that imports TensorFlow or Keras fails, so that the list stays true.
 """
@@ -27,7 +27,7 @@ _BLOCKED = ("tensorflow", "keras")
 
 
 class _Blocked:
-    """Refuses the import of TensorFlow, as where it is not installed, and says whose list it is."""
+    """Refuses the import of TensorFlow, and names the list in the message."""
 
     def find_spec(self, name, path=None, target=None):
         if name.split(".")[0] in _BLOCKED:

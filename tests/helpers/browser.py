@@ -10,7 +10,7 @@ _PROGRAMS = "chromium", "chromium-browser", "google-chrome"
 
 @contextlib.contextmanager
 def launched():
-    """The machine's own browser; the test is skipped where there is none."""
+    """Launches the machine's own browser; the test is skipped if there is none."""
     program = next(filter(None, map(shutil.which, _PROGRAMS)), None)
     if program is None:
         pytest.skip("no Chromium on this machine: `apt-get install chromium`")
@@ -27,8 +27,8 @@ class Tabs:
     """Tabs that share nothing, each in a window of its own size.
 
     Attributes:
-      faults: exceptions of the pages' scripts, what reaches beyond a window's right edge, and
-        addresses that pages asked a network for.
+      faults: errors of scripts, elements beyond the right edge of the window, and requests to a
+        network.
     """
 
     def __init__(self, browser):
@@ -37,7 +37,7 @@ class Tabs:
         self.faults = []
 
     def open(self, address, width=1280, **options):
-        """Opens an address as a laptop does, or as a phone below 600 pixels; see `new_context`."""
+        """Opens an address as a laptop does, or, below a width of 600 pixels, as a phone does."""
         phone = width < 600
         context = self._browser.new_context(
             viewport={"width": width, "height": 800}, is_mobile=phone, has_touch=phone, **options

@@ -1,4 +1,4 @@
-"""A bucket in memory, as fsspec reaches it and as Beam's `FileSystems` do."""
+"""A bucket in memory, which fsspec and Beam's `FileSystems` can use."""
 
 import io
 from datetime import datetime, timezone
@@ -10,7 +10,7 @@ SCHEME = "gs://"
 
 
 class Objects(fsspec.AbstractFileSystem):
-    """What fsspec offers of a bucket, over objects by their whole names."""
+    """The part of fsspec's interface that tfmem uses, on objects with their full names."""
 
     cachable = False
 
@@ -61,14 +61,14 @@ class Objects(fsspec.AbstractFileSystem):
 
 
 class Bucket(FileSystem):
-    """What Beam offers of it; there are no folders, and an object is there when it is closed."""
+    """The part of Beam's interface that tfmem uses; an object appears when its file is closed."""
 
     def __init__(self):
         self.objects = {}
 
     @classmethod
     def scheme(cls):
-        return "bucket-of-tests"  # found by being patched in, not by its scheme
+        return "bucket-of-tests"  # used because it is patched in, not by its scheme
 
     def join(self, basepath, *paths):
         return "/".join([basepath.rstrip("/"), *(path.strip("/") for path in paths)])
@@ -134,7 +134,7 @@ class Bucket(FileSystem):
 
 
 def put_in_place(monkeypatch):
-    """Lets `gs://` names lead to a bucket in memory, which it returns."""
+    """Redirects `gs://` names to a bucket in memory, and returns that bucket."""
     from apache_beam.io.filesystems import FileSystems
 
     bucket, of_beam, of_fsspec = Bucket(), FileSystems.get_filesystem, fsspec.filesystem

@@ -17,7 +17,7 @@ TFMEM = Path(sys.executable).with_name("tfmem")
 
 @dataclass(frozen=True)
 class Ended:
-    """What a command said on both streams, and its exit code."""
+    """What a command wrote to both streams, and its exit code."""
 
     stdout: str
     stderr: str

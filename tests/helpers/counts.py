@@ -1,4 +1,4 @@
-"""Counts over trials as the kernels take them, and the same by brute force."""
+"""Counts over trials in the form that kernels take, and computed by brute force."""
 
 import numpy as np
 
@@ -7,7 +7,7 @@ from tfmem.estimation.kernels import co_occurrence, ones, transpose_bits
 
 
 def packed(bits):
-    """Bits `[trials, examples]` as the kernels take them."""
+    """Packs bits `[trials, examples]` into the form that kernels take."""
     return transpose_bits(np.packbits(bits, axis=1, bitorder="little"), bits.shape[1])
 
 
@@ -24,7 +24,7 @@ def counts_of(masks, train_correct, test_correct, label=0):
 
 
 def brute_force(masks, correct, i, j):
-    """Alg. 1 as it is written: two loops over trials."""
+    """Computes Alg. 1 as it is written, by two loops over trials."""
     held = [bool(correct[k, j]) for k in range(len(masks)) if masks[k, i]]
     left = [bool(correct[k, j]) for k in range(len(masks)) if not masks[k, i]]
     if not held or not left:

@@ -1,4 +1,4 @@
-"""What an experiment is conducted with, made by hand: no files, no data set of its own."""
+"""Makes the inputs of an experiment by hand, without files."""
 
 from types import SimpleNamespace
 
@@ -16,5 +16,5 @@ def given(config, settings=None, folder=None, dataset=None, **run):
       **run: what is read of the run, by name.
     """
     made = Given(SimpleNamespace(**run), config, settings, folder)
-    made.__dict__["dataset"] = dataset  # in place of the one that it would load
+    made.__dict__["dataset"] = dataset  # instead of the data set that it would load
     return made

@@ -1,4 +1,4 @@
-"""A farm whose trainer learns nothing, and the shards that it leaves."""
+"""A trainer that learns nothing, and the shards that a farm of such trainers writes."""
 
 import numpy as np
 
@@ -14,7 +14,7 @@ ALONE = Worker()
 
 
 class Counted:
-    """A trainer that learns nothing, and counts what it was asked for."""
+    """A trainer that learns nothing and counts its trials."""
 
     def __init__(self, data, size):
         self.data, self.stack_size, self.asked = data, size, []

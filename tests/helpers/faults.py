@@ -1,4 +1,4 @@
-"""Programs that are killed at a step that changes a file system, and disks that are full."""
+"""Simulates programs that are killed at a step that changes a file system."""
 
 import os
 import resource
@@ -8,11 +8,11 @@ from tests.helpers.bucket import Objects
 
 
 class Killed(OSError):
-    """Raised where a process is killed."""
+    """Raised where a process would be killed."""
 
 
 def steps(monkeypatch, remote, at):
-    """Every step that changes a file system raises from number `at` on; returns their number."""
+    """Makes every file system step from number `at` on raise `Killed`; returns their number."""
     done = []
 
     def faulty(function):

@@ -1,4 +1,4 @@
-"""Files in the format of MNIST's authors."""
+"""Writes files in the format of MNIST's authors."""
 
 import gzip
 import struct

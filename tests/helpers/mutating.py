@@ -1,4 +1,4 @@
-"""Damages files as an accident or an attacker would, and makes their checksums right."""
+"""Damages files as an accident or an attacker would, and corrects their checksums."""
 
 import gzip
 import io
@@ -76,7 +76,7 @@ def damaged(rng, path):
 
 
 def flip(rng, contents):
-    """Some bits are others."""
+    """Flips some bits."""
     found = bytearray(contents or b"\0")
     for _ in range(rng.choice((1, 1, 2, 20))):
         found[rng.randrange(len(found))] ^= 1 << rng.randrange(8)
@@ -84,12 +84,12 @@ def flip(rng, contents):
 
 
 def cut(rng, contents):
-    """The end is missing."""
+    """Cuts the end off."""
     return contents[: rng.randrange(len(contents) + 1)]
 
 
 def splice(rng, contents):
-    """A part is another, missing, or there twice."""
+    """Replaces, removes or repeats a part."""
     begin, end = sorted(rng.randrange(len(contents) + 1) for _ in range(2))
     middle = rng.choice(
         (b"", bytes(end - begin), rng.randbytes(min(end - begin, 64)), contents[begin:end] * 2)
@@ -98,12 +98,12 @@ def splice(rng, contents):
 
 
 def unpacked(rng, contents):
-    """What is in a gzip file is damaged, and the checksum is right."""
+    """Damages the contents of a gzip file, and corrects its checksum."""
     return gzip.compress(rng.choice((flip, cut, splice))(rng, gzip.decompress(contents)))
 
 
 def text(rng, contents):
-    """A word, a number, a string in quotes or a line is another."""
+    """Replaces a word, a number, a quoted string or a line."""
     found = contents.decode("utf-8", "replace")
     lines = found.splitlines(keepends=True) or [""]
     what = rng.randrange(4)
@@ -120,7 +120,7 @@ def text(rng, contents):
 
 
 def member(rng, contents):
-    """An array of an npz file is damaged, missing, or pickled, and the checksums are right."""
+    """Damages, removes or pickles an array of an npz file, and corrects the checksums."""
     names, arrays = _members(contents)
     name = rng.choice(names)
     what = rng.randrange(7)
@@ -138,7 +138,7 @@ def member(rng, contents):
 
 
 def header(rng, contents):
-    """The header of an array claims what is not there."""
+    """Makes the header of an array claim a shape or type that the array does not have."""
     names, arrays = _members(contents)
     name = rng.choice(names)
     array = np.lib.format.read_array(io.BytesIO(arrays[name]))
@@ -158,7 +158,7 @@ def header(rng, contents):
 
 
 def archive(rng, contents):
-    """The archive around the arrays is another: encrypted, forged sizes, members twice, a bomb."""
+    """Changes the archive around the arrays: encryption, forged sizes, repeated members, a bomb."""
     _, arrays = _members(contents)
     found = bytearray(_zipped(rng, arrays))
     what = rng.randrange(4)
@@ -188,7 +188,7 @@ def archive(rng, contents):
 
 
 def record(rng, contents):
-    """A record is missing, there twice, at another place, or not one, in frames that fit."""
+    """Removes, repeats, moves or replaces a record, in frames with correct checksums."""
     payloads = _payloads(contents)
     place = rng.randrange(len(payloads))
     what = rng.randrange(5)
@@ -206,7 +206,7 @@ def record(rng, contents):
 
 
 def features(rng, contents):
-    """A feature of a record is missing, of another kind or length, or has a number out of range."""
+    """Removes a feature of a record, or changes its kind, its length or its numbers."""
     payloads = _payloads(contents)
     place = rng.randrange(len(payloads))
     found = decode_example(payloads[place], "record")

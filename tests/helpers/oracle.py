@@ -13,9 +13,9 @@ FINGERPRINT, DIGEST = b"f" * 32, b"c" * 32
 
 
 class LookupLearner:
-    """Predicts an example correctly exactly when one of its twins is in the subset.
+    """Predicts an example correctly if and only if one of its twins is in the subset.
 
-    Trials run over all subsets of size `m`, each once, so that estimates are exact.
+    There is one trial for each subset of size `m`, so that estimates are exact.
     """
 
     def __init__(self, train_twins, test_twins, m, train_labels, test_labels):
@@ -27,7 +27,7 @@ class LookupLearner:
         )
 
     def predict(self, mask):
-        """Correctness on training and on test examples of what is trained on the mask."""
+        """Returns correctness on training and on test examples of a model trained on the mask."""
         subset = set(np.flatnonzero(mask).tolist())
         return tuple(
             np.array([bool(twins & subset) for twins in of])
@@ -39,7 +39,7 @@ class LookupLearner:
         return [record(k, mask, *self.predict(mask)) for k, mask in enumerate(masks)]
 
     def effect(self, i, twins):
-        """Closed form of the influence of `i` on an example with these twins."""
+        """Computes the influence of `i` on an example with these twins, in closed form."""
         none_in = _none_chosen(self.n - 1, len(twins - {i}), self.m - 1)
         none_out = _none_chosen(self.n - 1, len(twins - {i}), self.m)
         return (1 if i in twins else 1 - none_in) - (1 - none_out)
@@ -54,7 +54,7 @@ class LookupLearner:
 
 
 def _none_chosen(population, marked, chosen):
-    """Probability that a random choice has none of the marked."""
+    """Computes the probability that a random choice has none of the marked examples."""
     return comb(population - marked, chosen) / comb(population, chosen)
 
 
@@ -86,7 +86,7 @@ def random_records(rng, trials, num_train, num_test, fraction=0.7):
 
 
 def example_learner(m=5):
-    """Eight training examples of two classes (and a third, empty one), five test examples."""
+    """Makes a learner of eight training and five test examples of two classes; a third is empty."""
     return LookupLearner(
         train_twins=[(), (2,), (1,), (), (5, 6), (4, 6), (4, 5), ()],
         test_twins=[(0,), (1, 2), (4, 5, 6), (3, 7), (7,)],
@@ -97,8 +97,11 @@ def example_learner(m=5):
 
 
 def learner_of(depth):
-    """Knows the last examples of `example_learner` by heart, the more the deeper, and all others
-    from any other example."""
+    """Makes a learner that knows the last examples of `example_learner` by heart.
+
+    The deeper it is, the more examples it knows by heart. It predicts all others correctly if any
+    other example is in the subset.
+    """
     everything = set(range(8))
     whole = example_learner()
     twins = [everything - {i} if i < 8 - depth else () for i in range(8)]

@@ -1,4 +1,4 @@
-"""Pages of a run whose answers are known, and what is to be read on them."""
+"""Makes the pages of a run whose estimates are known, and reads them."""
 
 from types import SimpleNamespace
 
@@ -16,7 +16,7 @@ TRIALS = 100
 
 
 def influence_block(label, train, test, effects):
-    """Counts that have given influences, in hundredths of 2, on tests that are else half right."""
+    """Makes counts with the given influences (in units of 0.02); tests are half right otherwise."""
     half = TRIALS // 2
     num_in = np.full(len(train), half)
     correct_in = np.full((len(train), len(test)), half // 2)
@@ -70,7 +70,7 @@ def save_figures(folder):
 
 
 def texts(page, selector):
-    """The words of every element that a selector finds, and where it leads."""
+    """The texts and links of all elements that a selector finds."""
     return page.locator(selector).evaluate_all("all => all.map((e) => [e.innerText, e.hash ?? ''])")
 
 
@@ -80,5 +80,5 @@ def gallery(page):
 
 
 def wait_for_choice(page, name):
-    """Waits until the panel shows an example: an address is followed after an event only."""
+    """Waits until the panel shows an example, because pages follow an address with a delay."""
     page.wait_for_selector(f"#detail h3:text-is('{name}')")

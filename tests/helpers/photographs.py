@@ -1,4 +1,4 @@
-"""Real photographs as image folders, and how they are read as a data set."""
+"""Writes real photographs as image folders, and reads them as a data set."""
 
 import numpy as np
 from PIL import Image
@@ -11,7 +11,7 @@ CLASSES = ("china", "flower")
 
 
 def write_photos(folder):
-    """Real photographs of many sizes, forms and both classes; file names are not in class order."""
+    """Writes photographs of many sizes in two classes; names are not in class order."""
     rng = np.random.default_rng(0)
     sources = dict(zip(CLASSES, load_sample_images().images, strict=True))
     forms = {3: ("L", "JPEG"), 5: ("RGB", "PNG"), 7: ("CMYK", "JPEG"), 9: ("RGBA", "PNG")}
@@ -28,7 +28,7 @@ def write_photos(folder):
 
 
 def photo_paths(folder, split):
-    """In index order: by class, then by file name."""
+    """The paths of the photographs in index order: by class, then by file name."""
     return [p for name in CLASSES for p in sorted((folder / split / name).iterdir())]
 
 

@@ -1,4 +1,4 @@
-"""Every reader of files that people have, each with small files that it reads."""
+"""All readers of users' files, each with small files that it can read."""
 
 import csv
 import gzip
@@ -208,7 +208,7 @@ READERS_OF_INPUT = {
     "yaml": Reader(
         lines(c__yaml=CONFIG),
         lambda folder: from_yaml((folder / "c.yaml").read_text("utf-8", "replace"), (), "c.yaml"),
-        lines=21,  # one a key
+        lines=21,  # one word for each key
     ),
     "table": Reader(
         lines(train__csv=TABLE, test__csv=TABLE), dataset("table", table={"label": "label"})

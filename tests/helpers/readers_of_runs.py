@@ -1,4 +1,4 @@
-"""Every reader of files that tfmem writes, each with small files that it reads."""
+"""All readers of files that tfmem writes, each with small files that it can read."""
 
 import functools
 import io
@@ -55,7 +55,7 @@ def estimated():
 
 
 def run_folder(*damaged, manifests=True):
-    """Writes a run; the files to damage are those in some of its folders."""
+    """Writes a run; returns the files in some of its folders, which are to be damaged."""
 
     def write(folder):
         for name, contents in estimated().items():
@@ -68,7 +68,7 @@ def run_folder(*damaged, manifests=True):
 
 
 def write_manifests(folder):
-    """Writes a run of which memorization is still being moved to its place."""
+    """Writes a run whose memorization is still being moved to its place."""
     run_folder()(folder)
     made = read_manifest(folder / "memorization")
     state = State(made, Publishing("a1", ".work", ".", ("../influence",), made))
@@ -128,7 +128,7 @@ def write_self_influence(folder):
 
 
 def read_of_one_model(folder):
-    """Reads self-influence, and what is said of it."""
+    """Reads self-influence, and the sentence about its estimator."""
     found = read_self_influence(folder)
     assert not found.index.duplicated().any()
     _ = estimator_of(folder), read_identity(folder)
@@ -146,7 +146,7 @@ def write_words_and_patches(folder):
 
 
 def read_words_and_patches(folder):
-    """Reads attributions as a page needs them: words and their sentences, or a grid."""
+    """Reads attributions as a page needs them: words with their sentences, or a grid."""
     found = read_attributions(folder)
     assert not found.index.duplicated().any()
     for row in found.itertuples():
@@ -167,7 +167,7 @@ def write_checkpoint(folder):
 
 
 def read_checkpoint(folder):
-    """Takes a checkpoint whole, or not at all."""
+    """Reads a checkpoint, which is accepted as a whole or not at all."""
     import tensorflow as tf
 
     variable = tf.Variable(np.zeros((2, 3), np.float32))

@@ -1,4 +1,4 @@
-"""Runs made of records, not of training: written, aggregated, damaged."""
+"""Makes runs from records without training, aggregates them and damages them."""
 
 import numpy as np
 

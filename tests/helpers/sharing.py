@@ -1,4 +1,4 @@
-"""Folders that are made once in a session, however many processes run its tests."""
+"""Makes folders once in a session, however many processes run its tests."""
 
 import contextlib
 import fcntl
@@ -9,13 +9,14 @@ DIGITS_RUN = ("--set", "training.trials=40", "--set", "training.epochs=8")
 
 
 def made_once(tmp_path_factory, name, make):
-    """The folder `name` of a session, which `make(folder)` writes in whichever process is first.
+    """Returns the session's folder `name`, which the first process makes by `make(folder)`.
 
-    Tests only read it, and change a copy. A folder that could not be made is tried again.
+    Tests only read the folder, and change a copy. If it could not be made, the next process tries
+    again.
     """
     base = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
-        base = base.parent  # each process has a folder of its own in that of the session
+        base = base.parent  # the parent is the session's folder
     folder, complete = base / name, base / f"{name}-is-complete"
     with open(base / f"{name}-lock", "ab") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

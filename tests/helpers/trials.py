@@ -1,4 +1,4 @@
-"""Six short trials on digits, and what trainers take and return for them."""
+"""Six short trials on digits, and the arguments and results of trainers for them."""
 
 import numpy as np
 import tensorflow as tf
