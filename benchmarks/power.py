@@ -33,7 +33,7 @@ from tfmem.selection.finding import in_class
 from tfmem.selection.settling import choose_pairs
 
 TRAIN, TEST, REAL, INFLUENCE, FDR, MEMORIZED = 100, 100, 40, 0.3, 0.05, 0.25
-EFFECTS = {"none": 0.0, "SD 1": 1.0, "SD 2": 2.0}
+EFFECTS = {"none": 0.0, "SD 1": 1.0, "SD 2": 2.0, "SD 4": 4.0}
 
 
 def simulate(rng, trials, deviation, real=0):

@@ -1,10 +1,13 @@
 import itertools
+import math
 
 import numpy as np
 import pytest
 from scipy.stats import fisher_exact
 
 from tests.helpers.counts import packed
+from tests.helpers.oracle import LookupLearner
+from tests.helpers.runs import aggregate, write_run
 from tfmem.config import SelectionSettings
 from tfmem.estimation import estimator
 from tfmem.estimation.estimator import count_train, memorization
@@ -14,6 +17,7 @@ from tfmem.estimation.significance import p_values, q_values
 from tfmem.selection.finding import in_all_classes
 from tfmem.selection.settling import choose_pairs, describe_selection
 from tfmem.store.records import encode_example
+from tfmem.store.results import read_pairs
 from tfmem.store.tables import encode_rows
 
 
@@ -229,3 +233,13 @@ def test_a_selection_of_noise_is_said_to_be_one():
         SelectionSettings(), found | {"expected_by_chance": 0.02}
     )
     assert "rate of 0.1" in describe_selection(SelectionSettings(fdr=0.1), found)
+
+
+def test_a_p_value_that_no_float32_can_hold_is_kept_as_its_logarithm(tmp_path):
+    """A model is right exactly with example 0: of C(495, 330) ways to be as often right, one."""
+    learner = LookupLearner([()] * 12, [(0,)], 8, [0] * 12, [0])
+    write_run(tmp_path, learner.records(), learner.labels)
+    aggregate(tmp_path)
+    first = read_pairs(tmp_path / "pairs").iloc[0]
+    assert (first["train_index"], first["test_index"], first["p_value"]) == (0, 0, 0)
+    assert first["log10_p_value"] == pytest.approx(-math.log10(math.comb(495, 330)), rel=1e-6)
