@@ -1,4 +1,4 @@
-"""An audit: everything found, as tables."""
+"""Makes an audit: everything that was found, as tables."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ from tfmem.estimation.thresholds import at_least
 
 @dataclass(frozen=True)
 class Audit:
-    """What was found.
+    """The findings of an audit.
 
     Attributes:
-      examples: see `tfmem.audit.findings.examine`; with `action`.
-      effects: see `tfmem.audit.effects`.
-      duplicates: see `tfmem.audit.findings.duplicate_pairs`; None for streamed data, where they
-        are not looked for.
-      classes: see `tfmem.audit.findings.class_table`.
-      evidence: what it rests on.
-      asked: whether models of a cross-validation were asked what they take examples for.
-      truth: how well wrong labels were found, if labels had been replaced at random.
+      examples: the table of `tfmem.audit.findings.examine`, with a column `action`.
+      effects: the table of `tfmem.audit.effects`.
+      duplicates: the table of `tfmem.audit.findings.duplicate_pairs`; None for streamed data, in
+        which the audit does not look for near duplicates.
+      classes: the table of `tfmem.audit.findings.class_table`.
+      evidence: the evidence from which the findings were made.
+      asked: whether models of a cross-validation predicted the classes of examples.
+      truth: a sentence on how well wrong labels were found, if labels had been replaced at random.
     """
 
     examples: pd.DataFrame
@@ -51,12 +51,12 @@ class Audit:
     truth: str | None
 
     def of(self, finding: str) -> pd.DataFrame:
-        """Examples with some finding, the first to look at first."""
+        """Selects the examples with a finding, in the order in which one should look at them."""
         return self.examples[self.examples["finding"] == finding]
 
     @property
     def summary(self) -> list[str]:
-        """What was found, a line each."""
+        """Counts the findings, one line for each kind."""
         said = [
             f"{len(self.of(LABEL)):,} labels to check",
             f"{len(self.of(USEFUL)):,} useful examples",
@@ -64,29 +64,29 @@ class Audit:
             *([self.truth] if self.truth else []),
         ]
         if self.duplicates is None:
-            return [*said, "near duplicates were not looked for: the data are streamed"]
+            return [*said, "no search for near duplicates, because the data are streamed"]
         pairs, test = self.duplicates, self.duplicates["split"] == "test"
         return [
             *said,
             f"{len(pairs):,} pairs of near duplicates: {int(pairs['conflict'].sum()):,} with "
-            f"different labels, {pairs.loc[test, 'index'].nunique():,} test examples like a "
-            "training example",
+            f"different labels, {pairs.loc[test, 'index'].nunique():,} test examples with a near "
+            "duplicate in the training set",
         ]
 
 
 def audit(
     evidence: Evidence, data: AnyDataset, config: Config, opinion: np.ndarray | None
 ) -> Audit:
-    """Examines the training examples that are memorized, or whose label models refuse.
+    """Examines the training examples that are memorized, or whose label models hardly ever predict.
 
     Args:
-      evidence: what is known of them.
-      data: the examples.
-      config: `selection.memorization`, and `experiments.audit`.
-      opinion: `[num_train, classes]`; see `tfmem.audit.opinion`; None: no one was asked.
+      evidence: what is known about the examples.
+      data: the data set with the examples.
+      config: the settings, of which `selection.memorization` and `experiments.audit` count.
+      opinion: `[num_train, classes]`, see `tfmem.audit.opinion`; None without a cross-validation.
 
     Raises:
-      InputError: if the evidence cannot be read, or nearly all examples are alike.
+      InputError: if the evidence cannot be read, or nearly all examples are near duplicates.
     """
     memorization, threshold = evidence.memorization, config.selection.memorization
     memorized = at_least(memorization["memorization"].to_numpy(), threshold)
@@ -101,7 +101,9 @@ def audit(
         alike = find_duplicates(data, config.experiments.audit.similarity)
         duplicates = duplicate_pairs(alike, data.train_labels, data.test_labels)
         twins = only_near_duplicates(examined, found, alike.test)
-        examined.loc[twins, "action"] = "it helps its near duplicate in the test set: see there"
+        examined.loc[twins, "action"] = (
+            "it helps only its near duplicate in the test set: see there"
+        )
     classes = class_table(memorization, examined, data.test_labels, test_accuracy, threshold)
     clean = data.clean_train_labels
     return Audit(
@@ -116,7 +118,7 @@ def audit(
 
 
 def flagged(found: Audit, class_names: Sequence[str]) -> pd.DataFrame:
-    """A row for each example and reason, as for a spreadsheet; numbers that a row lacks are NaN."""
+    """Makes a row for each example and reason, as for a spreadsheet; missing numbers are NaN."""
     columns = ["memorization", "ci_low", "ci_high", "accuracy_in", "accuracy_out", "n_out",
                "confidence_out", "helps", "harms", "said", "said_probability"]  # fmt: skip
     examples = found.examples.reset_index().rename(columns={"finding": "reason"})

@@ -1,4 +1,4 @@
-"""Which test examples of their class some training examples help, and which of any they harm."""
+"""Finds test examples that training examples help, within a class, or harm, in any class."""
 
 from __future__ import annotations
 
@@ -16,28 +16,29 @@ from tfmem.estimation.thresholds import at_least
 from tfmem.store.labels import LABELS_NAME, Labels
 from tfmem.store.shards import shards_in
 
-_BLOCK = 1 << 22  # influences counted at once
+_BLOCK = 1 << 22  # number of influences to count at once
 
 
 def effects(
     predictions: Path, train_index: np.ndarray, least: float, fdr: float
 ) -> tuple[pd.DataFrame, np.ndarray]:
-    """Influences of some size that are more than chance, by correctness.
+    """Finds influences of some size that are significant, by how often models are right.
 
-    Positive ones count within the class, as in pairs: what helps an example of another class is no
-    merit of the label. Negative ones count on all, for a wrong label harms the class that is right.
+    Positive influences count within the class, as in pairs: if an example helps a test example of
+    another class, that says nothing good about its label. Negative influences count in all classes,
+    because a wrong label harms the class to which the example really belongs.
 
     Args:
       predictions: folder of the trials.
-      train_index: int64 `[chosen]`, the training examples that are asked for.
-      least: smallest size of an influence, of either sign.
-      fdr: false discovery rate over all training with all test examples, by Fisher's exact test for
-        either sign; pairs of training examples that are not asked for, and those with a smaller
-        influence, count as tests with the p-value 1, because the same trials decide which they are.
+      train_index: int64 `[chosen]`, the training examples whose influences are wanted.
+      least: smallest absolute value of an influence.
+      fdr: false discovery rate among all pairs of a training and a test example, by Fisher's exact
+        test for either sign. Pairs of other training examples, and pairs with a smaller influence,
+        count as tests with p-value 1, because the same trials decide which pairs these are.
 
     Returns:
-      A row for each: `train_index`, `test_index`, `influence`, `q_value`, the largest first; and
-      how often models are right on each test example, float64 `[num_test]`.
+      A row for each influence: `train_index`, `test_index`, `influence`, `q_value`, the largest
+      first; and how often models are right on each test example, float64 `[num_test]`.
 
     Raises:
       InputError: if the trials cannot be read.
@@ -61,7 +62,7 @@ def effects(
 
 
 def ranked(found: pd.DataFrame) -> pd.DataFrame:
-    """Influences, the largest of either sign first."""
+    """Sorts influences by absolute value, the largest first."""
     order = found.sort_values("influence", key=np.abs, ascending=False, kind="stable")
     return order.reset_index(drop=True)
 
@@ -69,13 +70,16 @@ def ranked(found: pd.DataFrame) -> pd.DataFrame:
 def large(
     influence: np.ndarray, train_labels: np.ndarray, test_labels: np.ndarray, least: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Rows and columns of those that count: within the class the positive, and all negative ones.
+    """Finds large influences: positive ones within a class, and negative ones in all classes.
 
     Args:
       influence: `[train, test]`.
       train_labels: int64 `[train]`.
       test_labels: int64 `[test]`.
-      least: their least size.
+      least: smallest absolute value.
+
+    Returns:
+      Row and column of each, int64 `[found]`.
     """
     same = train_labels[:, None] == test_labels
     row, column = np.nonzero((same & at_least(influence, least)) | at_least(-influence, least))
@@ -83,7 +87,7 @@ def large(
 
 
 def _large(rows: np.ndarray, bits: Bits, labels: Labels, least: float) -> pd.DataFrame:
-    """Influences of some training examples that are large enough, with their p-values."""
+    """Estimates the large influences of some training examples, with their p-values."""
     trials, masks = len(bits.trial_ids), bits.masks[rows]
     num_in, correct = ones(masks), ones(bits.test_correct)
     correct_in = co_occurrence(masks, bits.test_correct).astype(np.int64)

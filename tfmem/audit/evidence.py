@@ -1,4 +1,4 @@
-"""What an audit rests on: many trials, or one model and influence functions."""
+"""The evidence of an audit: many trials, or one model and influence functions."""
 
 from __future__ import annotations
 
@@ -14,25 +14,26 @@ from tfmem.experiments.run import Run
 from tfmem.experiments.summed import records_in, sum_trials
 from tfmem.store.pairs import ModelInfluence
 
-LEAST_TRIALS = 10  # without an example: with fewer, how often they are right says little
+LEAST_TRIALS = 10  # trials without an example; with fewer, their accuracy on it says little
 Effects = Callable[[np.ndarray], tuple[pd.DataFrame, np.ndarray]]
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """What is known of the training examples.
+    """What is known about the training examples.
 
     Attributes:
-      memorization: a row an example, by `index`: `label`, `memorization`, `ci_low`, `ci_high`,
-        `accuracy_in`, `accuracy_out` and `n_out`; what is not known is NaN, or 0 of `n_out`.
+      memorization: one row for each example, by `index`: `label`, `memorization`, `ci_low`,
+        `ci_high`, `accuracy_in`, `accuracy_out` and `n_out`. Unknown values are NaN; an unknown
+        `n_out` is 0.
       refused: bool `[num_train]`, whether models without an example hardly ever predict its label.
       confidence: `[num_train]`, mean probability of the label by models without the example; None
         if it is not known.
-      effects: of some training examples, what they do to test examples (see `tfmem.audit.effects`),
-        and how often models are right on these, float64 `[num_test]`.
+      effects: a function from training examples to their influences on test examples (see
+        `tfmem.audit.effects`) and to how often models are right on these, float64 `[num_test]`.
       probability: whether accuracies are mean probabilities of the label.
-      source: what it rests on, in a sentence.
-      trials: how many; 0 of one model.
+      source: a sentence that says where the evidence is from.
+      trials: number of trials; 0 if the evidence is from one model.
     """
 
     memorization: pd.DataFrame
@@ -45,11 +46,11 @@ class Evidence:
 
 
 def of_trials(run: Run, config: Config) -> Evidence:
-    """What the trials of a run say.
+    """Collects evidence from the trials of a run.
 
     Args:
-      run: its memorization and trials.
-      config: `selection.influence`, and `experiments.audit`.
+      run: the run, with memorization and trials.
+      config: the settings, of which `selection.influence` and `experiments.audit` count.
 
     Raises:
       InputError: if the run cannot be read.
@@ -69,19 +70,19 @@ def of_trials(run: Run, config: Config) -> Evidence:
         probability=run.statistic == "probability",
         source=(
             f"{count:,} networks ({config.model.name}) were trained on random {share:.0%} of the "
-            f"{len(known):,} training examples. Of each example it is known how often networks are "
-            "right that were trained on it, and how often those that were not."
+            f"{len(known):,} training examples. For each example, networks that were trained on it "
+            "are compared with networks that were not: how often is either right on it?"
         ),
         trials=count,
     )
 
 
 def refused(memorization: pd.DataFrame, settings: AuditSettings) -> np.ndarray:
-    """Which examples have a label that models without them hardly ever predict: bool.
+    """Marks examples whose label models without them hardly ever predict: bool `[num_train]`.
 
     Args:
-      memorization: a row an example; `n_out`, `accuracy_out`.
-      settings: `held_out`.
+      memorization: one row for each example, with `n_out` and `accuracy_out`.
+      settings: the settings, of which `held_out` counts.
     """
     enough = memorization["n_out"] >= LEAST_TRIALS
     return (enough & (memorization["accuracy_out"] <= settings.held_out)).to_numpy()
@@ -95,19 +96,21 @@ def of_one_model(
     opinion: np.ndarray | None,
     estimator: str,
 ) -> Evidence:
-    """What one model says by influence functions.
+    """Collects evidence from one model, by influence functions.
 
-    How probable an example's label is without it, is what the models of a cross-validation say that
-    never saw it; without these the model's own probability less memorization, to first order.
+    The probability of an example's label without the example is that of a cross-validation's model
+    which never saw the example. Without a cross-validation it is, to first order, the model's own
+    probability minus memorization.
 
     Args:
-      memorization: records of self-influence of all examples, in index order; with
+      memorization: records of self-influence of all examples, in index order, with
         `label_probability`.
-      influences: what some training examples do to test examples, in blocks of all of these.
+      influences: a function from training examples to their influences, which are yielded in blocks
+        of test examples until all are covered.
       test_labels: int64 `[num_test]`.
-      config: `selection.influence`, and `experiments.audit`.
-      opinion: `[num_train, classes]`; see `tfmem.audit.opinion`; None: no one was asked.
-      estimator: what memorization is from, in a sentence.
+      config: the settings, of which `selection.influence` and `experiments.audit` count.
+      opinion: `[num_train, classes]`, see `tfmem.audit.opinion`; None without a cross-validation.
+      estimator: a sentence that says how memorization was estimated.
     """
     labels = memorization["label"].to_numpy(np.int64)
     own = memorization["label_probability"].to_numpy(float)
@@ -138,8 +141,8 @@ def of_one_model(
         probability=True,
         source=(
             f"One network ({config.model.name}) was trained on all {len(labels):,} training "
-            f"examples. What it would lose without one of them is known to first order, by "
-            f"influence functions. {estimator}"
+            f"examples. Influence functions estimate to first order what it would lose without any "
+            f"one of them. {estimator}"
         ),
         trials=0,
     )

@@ -1,9 +1,9 @@
-"""What is wrong with a training example, or good about it, and what to do.
+"""Finds out what is wrong with a training example, or useful about it, and what to do.
 
-Memorized examples are of two kinds that look alike by memorization alone. Wrong labels and examples
-that no one could classify are of no use to others. Rare examples are: they are what makes models
-right on the rare test examples like them (Feldman & Zhang 2020, Sec. 1). Influence on test examples
-tells one from the other.
+There are two kinds of memorized examples, which memorization alone does not distinguish. Examples
+with a wrong label, or that no one could classify, do not help with other examples. Rare examples
+do: because of them, models are right on test examples that are rare in the same way (Feldman &
+Zhang 2020, Sec. 1). Influence on test examples distinguishes the two kinds.
 """
 
 from __future__ import annotations
@@ -27,28 +27,28 @@ def examine(
     confidence: np.ndarray | None,
     opinion: np.ndarray | None,
 ) -> pd.DataFrame:
-    """Findings on each candidate.
+    """Gives each candidate one of three findings.
 
-    - `useful`: it helps more test examples of its class than it harms of any. This comes first: a
-      rare example, too, is hardly ever predicted without it.
-    - `label`: it is refused, models without it hardly ever predict its label. The label is wrong,
-      or the example ambiguous. It need not be memorized: models may refuse to learn a wrong label.
+    - `useful`: it helps more test examples of its class than it harms in any class. This finding
+      takes precedence, because models without a rare example hardly ever predict it, too.
+    - `label`: models without it hardly ever predict its label. The label is wrong, or the example
+      is ambiguous. It need not be memorized, because models may refuse to learn a wrong label.
     - `atypical`: it is memorized, and neither of these.
 
     Args:
       memorization: rows of the candidates, by `index`; see `Evidence`.
-      effects: of the candidates; see `tfmem.audit.effects`.
+      effects: influences of the candidates; see `tfmem.audit.effects`.
       refused: bool `[num_train]`; see `Evidence`.
       confidence: `[num_train]`, mean probability of the label by models without the example; None
-        where records have none.
-      opinion: `[num_train, classes]`; see `tfmem.audit.opinion`; None if none was asked for.
+        if it is not known.
+      opinion: `[num_train, classes]`, see `tfmem.audit.opinion`; None without a cross-validation.
 
     Returns:
-      The rows, with `finding`, `helps` and `harms` (how many test examples), `helped` (sum of
-      influences on the former), `confidence_out`, `said` (the class that `opinion` holds for most
-      probable, -1 without one) and `said_probability`. Suspicious labels come first, by the least
-      `confidence_out` (else `accuracy_out`); then useful ones by `helped`, then atypical ones by
-      memorization.
+      The rows, with `finding`, `helps` and `harms` (numbers of test examples), `helped` (the sum of
+      influences on those that it helps), `confidence_out`, `said` (the most probable class by
+      `opinion`, -1 without it) and `said_probability`. Labels to check come first, ordered by
+      `confidence_out` (or `accuracy_out`), the least first; then useful examples by `helped`, then
+      atypical ones by memorization.
     """
     index = memorization.index.to_numpy(np.int64)
     positive = effects[effects["influence"] > 0].groupby("train_index")["influence"]
@@ -75,12 +75,12 @@ def examine(
 
 
 def against_truth(examined: pd.DataFrame, labels: np.ndarray, clean: np.ndarray) -> str:
-    """How well wrong labels were found, where it is known which are wrong.
+    """Says how well wrong labels were found, if it is known which labels are wrong.
 
     Args:
-      examined: see `examine`.
-      labels: int64 `[num_train]`, as models were given them.
-      clean: int64 `[num_train]`, as they were before some were replaced at random.
+      examined: the table of `examine`.
+      labels: int64 `[num_train]`, the labels on which models were trained.
+      clean: int64 `[num_train]`, the labels before some were replaced at random.
     """
     wrong, flagged = labels != clean, examined[examined["finding"] == LABEL]
     index = flagged.index.to_numpy(np.int64)
@@ -93,9 +93,11 @@ def against_truth(examined: pd.DataFrame, labels: np.ndarray, clean: np.ndarray)
     said = flagged.loc[hits, "said"].to_numpy()
     if (said >= 0).all():
         named = int((said == clean[hits]).sum())
-        parts.append(f"for {named:,} of these networks name the right one")
+        parts.append(f"networks name the correct label for {named:,} of these")
     useful = examined.index[examined["finding"] == USEFUL].to_numpy(np.int64)
-    parts.append(f"of the {len(useful):,} useful examples {int(wrong[useful].sum()):,} are wrong")
+    parts.append(
+        f"{int(wrong[useful].sum()):,} of the {len(useful):,} useful examples have a wrong label"
+    )
     return "; ".join(parts)
 
 
@@ -104,9 +106,9 @@ def _share(part: int, whole: int) -> str:
 
 
 def action(row: pd.Series, class_names: Sequence[str]) -> str:
-    """What to do about a training example that was examined."""
+    """Says what to do about a training example that was examined."""
     if row["finding"] == USEFUL:
-        return "keep it, and look for more like it"
+        return "keep it, and look for more examples like it"
     if row["finding"] == ATYPICAL:
         return "keep it, if the label is right"
     if row["said"] < 0:
@@ -114,21 +116,21 @@ def action(row: pd.Series, class_names: Sequence[str]) -> str:
     said = class_names[row["said"]]
     if row["said"] != row["label"] and row["said_probability"] >= _SURE:
         return f"check the label: is it {said}?"
-    return "check: ambiguous, or like nothing else"
+    return "check it: ambiguous, or unlike all other examples"
 
 
 def only_near_duplicates(
     examined: pd.DataFrame, effects: pd.DataFrame, alike: pd.DataFrame
 ) -> np.ndarray:
-    """Useful examples that help no test example but near duplicates of themselves.
+    """Finds useful examples that help only near duplicates of themselves.
 
     Args:
-      examined: see `examine`.
-      effects: see `tfmem.audit.effects`.
-      alike: near duplicates `test_index`, `train_index`.
+      examined: the table of `examine`.
+      effects: the table of `tfmem.audit.effects`.
+      alike: near duplicates, with `test_index` and `train_index`.
 
     Returns:
-      int64, the examples.
+      The indices of the examples, int64.
     """
     useful = examined.index[examined["finding"] == USEFUL]
     helped = effects[(effects["influence"] > 0) & effects["train_index"].isin(useful)]
@@ -140,11 +142,12 @@ def only_near_duplicates(
 def duplicate_pairs(
     found: Duplicates, train_labels: np.ndarray, test_labels: np.ndarray
 ) -> pd.DataFrame:
-    """Near duplicates as rows, those with different labels first, then those of test examples.
+    """Lists pairs of near duplicates, those with different labels first, then test examples.
 
     Returns:
-      `split`, `index` and `label` of the one, which for a test example is that, `other_index` and
-      `other_label` of the other, a training example; `similarity`, `conflict` and `action`.
+      `split`, `index` and `label` of one example, which is the test example if the pair has one;
+      `other_index` and `other_label` of the other one, a training example; `similarity`,
+      `conflict` and `action`.
     """
     names = {"train_index": "index"}, {"test_index": "index", "train_index": "other_index"}
     parts = []
@@ -161,7 +164,10 @@ def duplicate_pairs(
     pairs["conflict"] = conflict
     pairs["action"] = np.select(
         [conflict, test],
-        ["two labels for what looks alike: check both", "take one out: the test set gives it away"],
+        [
+            "they look alike but have different labels: check both",
+            "remove one: the test set must not contain training examples",
+        ],
         "keep one, or never divide them between training and test",
     )
     order = np.lexsort((-pairs["similarity"], ~test, ~conflict))
@@ -175,12 +181,12 @@ def class_table(
     test_accuracy: np.ndarray,
     threshold: float,
 ) -> pd.DataFrame:
-    """A row a class, by label.
+    """Makes a table with one row for each class, by label.
 
     Returns:
-      `examples`, mean `memorization` and its standard error over examples (`stderr`), how many are
-      `memorized`, how many of each finding, `accuracy_out` of its training examples, `tests` and
-      `test_accuracy`, NaN without test examples.
+      The number of `examples`, their mean `memorization` and its standard error over examples
+      (`stderr`), the numbers of `memorized` examples and of each finding, the mean `accuracy_out`
+      of training examples, the number of `tests`, and `test_accuracy`, NaN without test examples.
     """
     by_class = memorization.groupby("label")
     value = by_class["memorization"]

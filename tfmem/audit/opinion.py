@@ -1,4 +1,7 @@
-"""What models that never saw an example take it for: records say only whether they are right."""
+"""Predicts the classes of examples by models that never saw them.
+
+Prediction records are not enough, because they say only whether models are right.
+"""
 
 from __future__ import annotations
 
@@ -18,17 +21,17 @@ _DRAW, _NAME = 2, "held_out.npy"
 
 
 def asks(config: Config) -> bool:
-    """Whether an audit asks them: not if there are to be none, nor one at a time."""
+    """Whether an audit trains these models: not with 0 folds, nor if models train one at a time."""
     return config.experiments.audit.folds > 0 and config.training.trainer == "stacked"
 
 
 def ask(config: Config, dataset: AnyDataset, out: Path) -> None:
-    """Trains a model for each of `experiments.audit.folds`, on all but its fold.
+    """Trains a model for each of `experiments.audit.folds`, on all examples outside its fold.
 
     Args:
-      config: model, recipe, seed, and `experiments.audit`.
-      dataset: the examples.
-      out: receives models and opinion; a call that was stopped is continued.
+      config: the settings: model, recipe, seed, and `experiments.audit`.
+      dataset: the data set with the examples.
+      out: receives models and predictions; a call that was stopped continues.
 
     Raises:
       InputError: if a model diverges, or with `trainer: mirrored`.
@@ -44,9 +47,9 @@ def ask(config: Config, dataset: AnyDataset, out: Path) -> None:
 
 
 def read_opinion(folder: Path) -> np.ndarray:
-    """Probability of each class by the model that never saw the example: `[num_train, classes]`.
+    """Reads the probabilities of classes that `ask` wrote: `[num_train, classes]`.
 
     Raises:
-      InputError: if `ask` has not left it there.
+      InputError: if the file is missing or damaged.
     """
     return read_npy(folder / _NAME, "f", ("examples", "classes"))
