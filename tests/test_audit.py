@@ -121,8 +121,8 @@ def test_what_was_found_is_held_against_the_truth_where_that_is_known(found):
     said = against_truth(found.examples, labels, clean)
     assert said == (
         "2 of 9 labels had been replaced at random; 1 of the 1 labels to check are among them "
-        "(precision 100.0%, recall 50.0%); networks name the correct label for 1 of these; 0 of the "
-        "1 useful examples have a wrong label"
+        "(precision 100.0%, recall 50.0%); networks name the correct label for 1 of these; 0 of "
+        "the 1 useful examples have a wrong label"
     )
 
 
