@@ -10,6 +10,7 @@ from tfmem.messages.errors import InputError
 from tfmem.subsets import Trial
 from tfmem.training.initialization import VariableInitializer
 from tfmem.training.mirrored import MirroredTrainer
+from tfmem.training.recipe import compiled
 from tfmem.training.resident import ResidentExamples
 from tfmem.training.stacked import StackedTrainer
 
@@ -50,7 +51,8 @@ def model_of(initializer="glorot_uniform", *layers):
     x = keras.layers.Flatten()(x)
     for layer in layers:
         x = layer(x)
-    return keras.Model(inputs, keras.layers.Dense(10, kernel_initializer=initializer)(x))
+    model = keras.Model(inputs, keras.layers.Dense(10, kernel_initializer=initializer)(x))
+    return compiled(model, small("training.epochs=1").training)
 
 
 @pytest.mark.parametrize(("initializer", "words"), [

@@ -5,15 +5,11 @@ import numpy as np
 import pytest
 
 from tests.helpers.networks import DECAY, some_features
-from tests.helpers.trials import small
 from tfmem.influence_functions.fast import FastSolver
 from tfmem.influence_functions.objective import Objective
 from tfmem.influence_functions.scores import influence, remove_scores
 from tfmem.messages.errors import InputError
 from tfmem.models.logits import final_softmax, without_softmax
-from tfmem.training.mirrored import MirroredTrainer
-from tfmem.training.resident import ResidentExamples
-from tfmem.training.stacked import StackedTrainer
 
 WEIGHTS = 4 * np.random.default_rng(3).normal(size=(5, 3)), np.array([0.1, 0.0, -0.2])
 
@@ -70,16 +66,3 @@ def test_a_model_is_itself_again_after_an_error():
             without_softmax(model)("no number")
         assert model(np.ones((1, 5), np.float32)).numpy().sum() == pytest.approx(1)
         assert final_softmax(model) is model.layers[-1]
-
-
-def test_trainers_refuse_probabilities(digits):
-    def build():
-        inputs = keras.Input((8, 8, 1))
-        x = keras.layers.Dense(10, activation="softmax", name="p")(keras.layers.Flatten()(inputs))
-        return keras.Model(inputs, x)
-
-    settings = small().training
-    with pytest.raises(InputError, match=r"expected logits.* 'p', applies a softmax"):
-        StackedTrainer(build(), ResidentExamples(digits), settings, 2)
-    with pytest.raises(InputError, match=r"expected logits.* 'p', applies a softmax"):
-        MirroredTrainer(build, digits, settings)

@@ -9,16 +9,17 @@ import tensorflow as tf
 
 from tests.helpers.trials import TRIALS, small, subsets, two_devices, unwatched
 from tfmem.store.folders import open_folder
-from tfmem.training import loss_scale
 from tfmem.training.checkpoints import Checkpoint
-from tfmem.training.loss_scale import INITIAL, LossScale
+from tfmem.training.loss_scale import LossScale
 from tfmem.training.mirrored import MirroredTrainer
 from tfmem.training.outcome import Unwatched
+from tfmem.training.recipe import compiled
 from tfmem.training.resident import ResidentExamples
 from tfmem.training.stacked import StackedTrainer
 
 HALF = small("training.precision=mixed_float16", "training.batch_size=50").training
 EPOCHS, STEPS = 4, 5
+INITIAL = 2.0**15
 
 
 def half():
@@ -28,7 +29,7 @@ def half():
     x = keras.layers.Dense(16, use_bias=False, dtype="mixed_float16")(x)
     x = keras.layers.BatchNormalization(momentum=0.9, dtype="mixed_float16")(x)
     x = keras.layers.ReLU(dtype="mixed_float16")(x)
-    return keras.Model(inputs, keras.layers.Dense(10, dtype="mixed_float16")(x))
+    return compiled(keras.Model(inputs, keras.layers.Dense(10, dtype="mixed_float16")(x)), HALF)
 
 
 def trainer_of(kind, data):
@@ -50,15 +51,14 @@ def overflowing(digits):
     )
 
 
-def test_a_scale_does_what_that_of_keras_does(monkeypatch):
-    monkeypatch.setattr(loss_scale, "GOOD_STEPS", 5)
+def test_a_scale_does_what_that_of_keras_does():
     rng = np.random.default_rng(0)
     finite = rng.random((60, 2)) < 0.9
-    ours = LossScale(2)
     theirs = [
         keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(), dynamic_growth_steps=5)
         for _ in range(2)
     ]
+    ours = LossScale(2, theirs[0])
     variables = [keras.Variable([0.0]) for _ in theirs]
     for step in finite:
         ours.update(tf.constant(step))

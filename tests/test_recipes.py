@@ -21,6 +21,7 @@ from tfmem.store.shards import read_shard
 from tfmem.subsets import Trial
 from tfmem.training.mirrored import MirroredTrainer
 from tfmem.training.outcome import Unwatched
+from tfmem.training.recipe import compiled
 from tfmem.training.resident import ResidentExamples
 from tfmem.training.stacked import StackedTrainer
 
@@ -172,15 +173,16 @@ def test_every_model_learns_the_same_stacked_alone_and_mirrored(name, tmp_path):
     trials = [Trial(0, 0), Trial(1, 0)]
     subsets = [trial.subset(len(data.train_labels), 8) for trial in trials]
 
+    settings = config.training.model_copy(update={"batch_size": 5})
+
     def make():
-        return build(config.model, data.input_shape, 3)
+        return compiled(build(config.model, data.input_shape, 3), settings)
 
     def curve(trainer, chosen):
         curves = Curves()
         trainer.train([trials[i] for i in chosen], [subsets[i] for i in chosen], lambda _: curves)
         return np.array(curves.losses)
 
-    settings = config.training.model_copy(update={"batch_size": 5})
     strategy = tf.distribute.MirroredStrategy(["CPU:0"])
     mirrored = curve(MirroredTrainer(make, data, settings, strategy), [1])
     examples = ResidentExamples(data)

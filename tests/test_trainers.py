@@ -20,6 +20,7 @@ from tfmem.training.choosing import choose_stack_size, largest_stack
 from tfmem.training.fitting import FittingTrainer
 from tfmem.training.initialization import VariableInitializer
 from tfmem.training.mirrored import MirroredTrainer
+from tfmem.training.recipe import compiled
 from tfmem.training.resident import ResidentExamples
 from tfmem.training.schedules import learning_rates
 from tfmem.training.stacked import StackedTrainer
@@ -30,10 +31,11 @@ tf.config.set_logical_device_configuration(DEVICES[0], [tf.config.LogicalDeviceC
 
 def dense(config=None):
     config = config or small()
-    return build(config.model, (8, 8, 1), 10, config.training.precision)
+    model = build(config.model, (8, 8, 1), 10, config.training.precision)
+    return compiled(model, config.training)
 
 
-def with_state():
+def with_state(settings):
     """A model with batch normalization, dropout and a depthwise convolution."""
     x = inputs = keras.Input((8, 8, 1))
     x = keras.layers.Conv2D(8, 3, use_bias=False)(x)
@@ -42,7 +44,7 @@ def with_state():
     x = keras.layers.DepthwiseConv2D(3)(x)
     x = keras.layers.GlobalAveragePooling2D()(x)
     x = keras.layers.Dropout(0.2)(x)
-    return keras.Model(inputs, keras.layers.Dense(10)(x))
+    return compiled(keras.Model(inputs, keras.layers.Dense(10)(x)), settings)
 
 
 def stacked(model, data, config, trials):
@@ -88,20 +90,21 @@ def test_mixed_precision_gives_the_same_models_to_its_precision(digits, precisio
 
 
 def test_xla_gives_the_same_models(digits):
-    config, compiled = small(*FULL), small("training.xla=true", *FULL)
-    expected = stacked(dense(), digits, config, TRIALS[:2])
-    np.testing.assert_allclose(
-        stacked(dense(), digits, compiled, TRIALS[:2]), expected, atol=ROUNDING
-    )
+    config, faster = small(*FULL), small("training.xla=true", *FULL)
+    expected = stacked(dense(config), digits, config, TRIALS[:2])
+    found = stacked(dense(faster), digits, faster, TRIALS[:2])
+    np.testing.assert_allclose(found, expected, atol=ROUNDING)
 
 
 def test_models_with_state_stack(digits):
     config = small()
-    together = stacked(fuse_batch_normalization(with_state()), digits, config, TRIALS[:3])
-    alone = mirrored(with_state, digits, config, TRIALS[1])
+    together = stacked(
+        fuse_batch_normalization(with_state(config.training)), digits, config, TRIALS[:3]
+    )
+    alone = mirrored(lambda: with_state(config.training), digits, config, TRIALS[1])
     np.testing.assert_allclose(alone, together[1], atol=ROUNDING)
     np.testing.assert_allclose(
-        stacked(with_state(), digits, config, TRIALS[1:2])[0], alone, atol=ROUNDING
+        stacked(with_state(config.training), digits, config, TRIALS[1:2])[0], alone, atol=ROUNDING
     )
 
 
@@ -138,7 +141,7 @@ def test_replicas_normalize_their_own_share(digits):
     """Two replicas differ from one, but learn as well, and predict with one set of weights."""
     config = small("training.epochs=8", "training.batch_size=60")
     model = from_yaml("", ["model={name: fast, width: 4}"]).model
-    make = lambda: build(model, (8, 8, 1), 10)  # noqa: E731
+    make = lambda: compiled(build(model, (8, 8, 1), 10), config.training)  # noqa: E731
     one = mirrored(make, digits, config, TRIALS[0])
     trainer = MirroredTrainer(make, digits, config.training, two_devices())
     two = probabilities(trainer.train(TRIALS[:1], subsets(TRIALS[:1]), unwatched))[0]
@@ -155,7 +158,7 @@ def test_a_batch_smaller_than_the_replicas_is_trained_on_whole(digits):
     config = small("training.batch_size=20")
     subset = TRIALS[0].subset(300, 41)
     found = [
-        MirroredTrainer(dense, digits, config.training, strategy).train(
+        MirroredTrainer(lambda: dense(config), digits, config.training, strategy).train(
             TRIALS[:1], [subset], unwatched
         )
         for strategy in (tf.distribute.MirroredStrategy(["CPU:0"]), two_devices())
@@ -165,8 +168,9 @@ def test_a_batch_smaller_than_the_replicas_is_trained_on_whole(digits):
 
 
 def test_xla_over_several_devices_is_refused(digits):
+    config = small("training.xla=true")
     with pytest.raises(InputError, match=r"training.xla: expected false .* over 2 devices"):
-        MirroredTrainer(dense, digits, small("training.xla=true").training, two_devices())
+        MirroredTrainer(lambda: dense(config), digits, config.training, two_devices())
 
 
 def test_all_of_a_lane_is_on_its_device(digits):
@@ -190,16 +194,16 @@ def test_all_of_a_lane_is_on_its_device(digits):
 
 def test_a_trial_is_the_same_in_any_stack_and_at_any_time(digits):
     config = small(*FULL)
-    together = stacked(dense(), digits, config, TRIALS)
-    np.testing.assert_array_equal(stacked(dense(), digits, config, TRIALS), together)
-    others = stacked(dense(), digits, config, [TRIALS[4], TRIALS[1]])
+    together = stacked(dense(config), digits, config, TRIALS)
+    np.testing.assert_array_equal(stacked(dense(config), digits, config, TRIALS), together)
+    others = stacked(dense(config), digits, config, [TRIALS[4], TRIALS[1]])
     np.testing.assert_array_equal(others, together[[4, 1]])
 
 
 def test_training_is_that_of_keras_fit(digits):
     """The same subset, order, initial values and rates through `model.fit`."""
     config = small("training.batch_size=50", "training.nesterov=true")
-    trial, model = TRIALS[3], dense()
+    trial, model = TRIALS[3], dense(config)
     subset = trial.subset(300, 210)
     values = VariableInitializer(model)(trial)
     for variable, value in zip(model.variables, values, strict=True):
@@ -223,7 +227,7 @@ def test_training_is_that_of_keras_fit(digits):
         history = model.fit(x[order], y[order], 50, 1, 0, shuffle=False, callbacks=[rate])
     logits = model.predict(digits.test_images / np.float32(16), verbose=0)
     expected = tf.nn.softmax(logits).numpy()[np.arange(60), digits.test_labels]
-    trainer = StackedTrainer(dense(), ResidentExamples(digits), config.training, 1)
+    trainer = StackedTrainer(dense(config), ResidentExamples(digits), config.training, 1)
     (found,) = trainer.train([trial], [subset], unwatched)
     np.testing.assert_allclose(expit(found.test.margin), expected, atol=ROUNDING)
     assert found.loss == pytest.approx(history.history["loss"][0], rel=1e-4)
@@ -265,7 +269,7 @@ def test_boxes_are_uniform_and_independent_of_moves():
 
 
 def test_initial_values_follow_the_layers_initializers_and_differ():
-    model = with_state()
+    model = with_state(small().training)
     draw = VariableInitializer(model)
     first, again, second = draw(TRIALS[0]), draw(TRIALS[0]), draw(TRIALS[1])
     variables = [*model.trainable_variables, *model.non_trainable_variables]
@@ -354,7 +358,7 @@ def test_a_stack_that_does_not_fit_is_halved_and_says_so(digits):
     config, said = small(), []
 
     def make(size):
-        trainer = StackedTrainer(dense(), ResidentExamples(digits), config.training, size)
+        trainer = StackedTrainer(dense(config), ResidentExamples(digits), config.training, size)
         if size > 2:
 
             def too_large(*arguments):
@@ -365,6 +369,6 @@ def test_a_stack_that_does_not_fit_is_halved_and_says_so(digits):
 
     trainer = FittingTrainer(make, 5, config.training, said.append)
     outcomes = trainer.train(TRIALS[:5], subsets(TRIALS[:5]), unwatched)
-    expected = stacked(dense(), digits, config, TRIALS[:5])
+    expected = stacked(dense(config), digits, config, TRIALS[:5])
     np.testing.assert_allclose(probabilities(outcomes), expected, atol=ROUNDING)
     assert [line.split(": ")[1] for line in said] == ["3 at a time now", "2 at a time now"]

@@ -6,8 +6,6 @@ from typing import Any
 
 import keras
 
-from tfmem.messages.errors import InputError
-
 
 def final_softmax(model: keras.Model) -> keras.Layer | None:
     """The last layer of a model if it visibly applies a softmax, else None.
@@ -38,19 +36,6 @@ def without_softmax(model: keras.Model) -> keras.Model:
     """
     softmax = final_softmax(model)
     return model if softmax is None else _cut(model, softmax)
-
-
-def check_logits(model: keras.Model) -> None:
-    """Refuses a model that visibly returns probabilities instead of logits.
-
-    Raises:
-      InputError: if the model's last layer applies a softmax.
-    """
-    if (layer := final_softmax(model)) is not None:
-        raise InputError(
-            f"model {model.name!r}: expected logits, received probabilities: its last layer, "
-            f"{layer.name!r}, applies a softmax; leave that out (activation=None)"
-        )
 
 
 def _last(model: keras.Model) -> Any:

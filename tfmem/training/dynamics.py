@@ -163,7 +163,8 @@ class _Recorder:
             error = np.sqrt(np.maximum(others, 0) + np.square(1 - confidence))
             self._epochs[number].append((confidence, correct, error))
             if self._probe is not None and epoch in self._probe.epochs:
-                values = [variable[row].numpy() for variable in variables]
+                known = variables[: self._machine.num_values]
+                values = [variable[row].numpy() for variable in known]
                 self._probed[number].update(self._probe(epoch, values))
             columns = (np.stack(column) for column in zip(*self._epochs[number], strict=True))
             own = (*columns, every[row], np.float64(whole / len(losses)))

@@ -12,9 +12,8 @@ import tensorflow as tf
 from tfmem.config import TrainingSettings
 from tfmem.messages.errors import InputError
 from tfmem.subsets import Trial
-from tfmem.training.initialization import VariableInitializer
+from tfmem.training.initialization import Initializer
 from tfmem.training.outcome import TrialOutcome, Watcher
-from tfmem.training.schedules import learning_rates
 
 EVALUATION_BATCH = 512
 
@@ -23,15 +22,18 @@ class Machine(Protocol):
     """The programs of a trainer."""
 
     @property
-    def initializer(self) -> VariableInitializer:
+    def initializer(self) -> Initializer:
         """Makes the initial values of one model's weights and state."""
 
     @property
     def variables(self) -> Sequence[tf.Variable]:
-        """The variables: weights and state, then velocities, then the scales of losses."""
+        """The variables: weights and state, what the optimizer remembers, the scales of losses."""
+
+    def rates(self, steps: int) -> np.ndarray:
+        """The learning rate of each of `steps` steps, float32 `[steps]`."""
 
     def assign(self, values: Sequence[Sequence[np.ndarray]]) -> None:
-        """Sets the weights and state of each model to `values`, and velocities to 0."""
+        """Sets the weights and state of each model to `values`, and resets its optimizer."""
 
     def run_epoch(self, orders: np.ndarray, draws: np.ndarray, rates: np.ndarray) -> np.ndarray:
         """Trains for one epoch.
@@ -63,7 +65,7 @@ def train_epochs(
     """
     size = len(subsets[0])
     steps = -(-size // settings.batch_size)
-    rates = learning_rates(settings, settings.epochs * steps)
+    rates = machine.rates(settings.epochs * steps)
     first, losses = watcher.resume(machine.variables)
     if losses is None:
         machine.assign([machine.initializer(trial) for trial in trials])

@@ -8,7 +8,7 @@ or initializer that draws random numbers which no trial's seed decides is refuse
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import keras
 import numpy as np
@@ -20,6 +20,13 @@ from tfmem.subsets.drawing import Purpose
 _KNOWN = ("keras.", "tfmem.")  # modules whose layers and initializers draw from seeds only
 _ANY_LENGTH = 8  # length that stands for an axis that a model leaves open
 _ROUNDING = 1e-3  # relative difference of outputs that may be summed in another order
+
+
+class Initializer(Protocol):
+    """Makes the initial values of a model's variables for any trial."""
+
+    def __call__(self, trial: Trial) -> Sequence[np.ndarray]:
+        """The initial values for a trial, those of trainable variables first."""
 
 
 class VariableInitializer:

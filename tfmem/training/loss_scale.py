@@ -3,19 +3,16 @@
 The loss is multiplied by a scale before the backward pass, and gradients are divided by it after. A
 step whose gradients are not finite is skipped and halves the scale; a number of good steps in
 succession doubles it (Micikevicius et al. 2018, Sec. 3.2). Initial scale and number of steps are
-those of Keras' `LossScaleOptimizer`, which neither stacks models nor runs under `MirroredStrategy`.
+those of the model's `keras.optimizers.LossScaleOptimizer`, which itself neither stacks models nor
+runs under `MirroredStrategy`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+import keras
 import tensorflow as tf
-
-from tfmem.config import TrainingSettings
-
-INITIAL = 2.0**15
-GOOD_STEPS = 2000
 
 
 class LossScale:
@@ -27,9 +24,11 @@ class LossScale:
         int32 variables).
     """
 
-    def __init__(self, models: int) -> None:
-        """Gives each of `models` models the initial scale."""
-        self.scales = tf.Variable(tf.fill([models], INITIAL), trainable=False)
+    def __init__(self, models: int, optimizer: keras.optimizers.LossScaleOptimizer) -> None:
+        """Gives each of `models` models the initial scale of an optimizer."""
+        self._initial = float(optimizer.initial_scale)
+        self._growth_steps = float(optimizer.dynamic_growth_steps)
+        self.scales = tf.Variable(tf.fill([models], self._initial), trainable=False)
         self.good_steps = tf.Variable(tf.zeros([models]), trainable=False)
 
     @property
@@ -39,7 +38,7 @@ class LossScale:
 
     def reset(self) -> None:
         """Sets all scales to the initial scale again."""
-        self.scales.assign(tf.fill(self.scales.shape, INITIAL))
+        self.scales.assign(tf.fill(self.scales.shape, self._initial))
         self.good_steps.assign(tf.zeros_like(self.good_steps))
 
     def update(self, finite: tf.Tensor) -> None:
@@ -50,14 +49,9 @@ class LossScale:
         """
         scales = tf.convert_to_tensor(self.scales)
         good = tf.where(finite, tf.convert_to_tensor(self.good_steps) + 1, 0)
-        grown = good >= GOOD_STEPS
+        grown = good >= self._growth_steps
         self.scales.assign(tf.where(finite, tf.where(grown, 2 * scales, scales), scales / 2))
         self.good_steps.assign(tf.where(grown, tf.zeros_like(good), good))
-
-
-def scales_losses(settings: TrainingSettings) -> bool:
-    """Whether losses are scaled, which is so if gradients are in float16."""
-    return settings.precision == "mixed_float16"
 
 
 def all_finite(gradients: Sequence[tf.Tensor]) -> tf.Tensor:

@@ -10,9 +10,8 @@ import numpy as np
 import tensorflow as tf
 
 from tfmem.config import TrainingSettings
-from tfmem.datasets import ImageDataset, StreamedDataset
+from tfmem.datasets import Dataset, StreamedDataset, StructuredDataset
 from tfmem.messages.errors import InputError
-from tfmem.models.logits import check_logits
 from tfmem.subsets import Trial
 from tfmem.tasks import Scores, Task
 from tfmem.tasks.classes import LOGITS
@@ -23,11 +22,14 @@ from tfmem.training.epochs import (
     out_of_memory,
     train_epochs,
 )
-from tfmem.training.initialization import VariableInitializer
-from tfmem.training.loss_scale import LossScale, all_finite, scales_losses
+from tfmem.training.initialization import Initializer, VariableInitializer
+from tfmem.training.loss_scale import LossScale, all_finite
+from tfmem.training.losses import call, training_loss
 from tfmem.training.outcome import TrialOutcome, WatcherOf
 from tfmem.training.resident import ResidentExamples
+from tfmem.training.schedules import rates_of, take_schedule
 from tfmem.training.streams import StreamedExamples
+from tfmem.training.updates import inner_optimizer
 
 
 class MirroredTrainer:
@@ -43,23 +45,25 @@ class MirroredTrainer:
     def __init__(
         self,
         build_model: Callable[[], keras.Model],
-        dataset: ImageDataset,
+        dataset: Dataset | StructuredDataset | StreamedDataset,
         settings: TrainingSettings,
         strategy: tf.distribute.Strategy | None = None,
         task: Task = LOGITS,
+        initializer: Initializer | None = None,
     ) -> None:
         """Builds the model on all replicas.
 
         Args:
-          build_model: makes the model; called once, in the strategy's scope.
+          build_model: makes the compiled model; called once, in the strategy's scope.
           dataset: the examples; those in memory are copied to every replica.
-          settings: optimizer, schedule, augmentation.
+          settings: epochs, batch size, augmentation.
           strategy: None is `MirroredStrategy` over all GPUs, or over the CPU if there is no GPU.
           task: how examples are scored.
+          initializer: draws the variables of a trial; None runs the layers' own initializers.
 
         Raises:
-          InputError: if the model returns probabilities or cannot be drawn anew for each trial, or
-            XLA is asked for over several devices.
+          InputError: if the model cannot be drawn anew for each trial, or XLA is asked for over
+            several devices.
         """
         gpus = [device.name for device in tf.config.list_logical_devices("GPU")]
         self._strategy = strategy or tf.distribute.MirroredStrategy(gpus or ["CPU:0"])
@@ -73,29 +77,36 @@ class MirroredTrainer:
         self._task = task
         self._loss_scale = None
         with self._strategy.scope():
-            if scales_losses(settings):
-                self._loss_scale = LossScale(1)
             self.model = build_model()
-            check_logits(self.model)
-            self._optimizer = keras.optimizers.SGD(
-                0.0, momentum=settings.momentum, nesterov=settings.nesterov
-            )
-            self._optimizer.build(self.model.trainable_variables)
+            self._optimizer = inner_optimizer(self.model)
+            if self._optimizer is not self.model.optimizer:
+                self._loss_scale = LossScale(1, self.model.optimizer)
+            self._schedule = take_schedule(self._optimizer)
+            if not self._optimizer.built:
+                self._optimizer.build(self.model.trainable_variables)
             if isinstance(dataset, StreamedDataset):
                 self._examples: Any = StreamedExamples(dataset)
             else:
-                self._examples = ResidentExamples(dataset, fixed_shape=settings.xla)
-        self.initializer = VariableInitializer(self.model)
+                self._examples = ResidentExamples(dataset, fixed_shape=self.model.jit_compile)
+        self._num_train = len(dataset.train_labels)
+        self._targets = getattr(self._examples, "all_targets", None)
+        self.initializer = initializer or VariableInitializer(self.model)
         weights = [*self.model.trainable_variables, *self.model.non_trainable_variables]
         self._num_weights = len(weights)
         slots = [v for v in self._optimizer.variables if v is not self._optimizer.learning_rate]
+        self._first = [slot.numpy() for slot in slots]
+        self._first_step = int(self._optimizer.iterations.numpy())
         self.variables = [variable.value for variable in (*weights, *slots)]
         self._num_moved = len(self.variables)
         if self._loss_scale:
             self.variables += self._loss_scale.variables
-        compiled = {"reduce_retracing": True, "jit_compile": settings.xla or None}
+        compiled = {"reduce_retracing": True, "jit_compile": self.model.jit_compile or None}
         self._step_program = tf.function(self._step, **compiled)
         self._predict_program = tf.function(self._predictions, **compiled)
+
+    def rates(self, steps: int) -> np.ndarray:
+        """See `Machine.rates`."""
+        return rates_of(self._schedule, steps, self._first_step)
 
     def train(
         self, trials: Sequence[Trial], subsets: Sequence[np.ndarray], watch: WatcherOf
@@ -110,8 +121,9 @@ class MirroredTrainer:
         """See `Machine.assign`."""
         for variable, value in zip(self.variables, values[0], strict=False):
             variable.assign(value)
-        for variable in self.variables[self._num_weights : self._num_moved]:
-            variable.assign(np.zeros(variable.shape, variable.dtype.as_numpy_dtype))
+        slots = self.variables[self._num_weights : self._num_moved]
+        for variable, first in zip(slots, self._first, strict=True):
+            variable.assign(first)
         if self._loss_scale:
             self._loss_scale.reset()
 
@@ -126,11 +138,11 @@ class MirroredTrainer:
         for (images, labels), rate in zip(batches, rates, strict=True):
             count = len(labels)
             # If a batch is too small to be shared, every replica takes the whole batch.
-            weight = 1 / count if count >= self._replicas else 1 / count / self._replicas
+            seen = count if count >= self._replicas else count * self._replicas
             self._optimizer.learning_rate.assign(rate)
             chosen = None if moves is None else self._shares(moves[start : start + count])
             shares = self._shares(images), self._shares(labels)
-            loss, taken = self._step_program(*shares, chosen, np.float32(weight))
+            loss, taken = self._step_program(*shares, chosen, np.float32(seen))
             total += count * loss
             examples += count * taken
             start += count
@@ -157,9 +169,9 @@ class MirroredTrainer:
 
     @tf.autograph.experimental.do_not_convert
     def _step(
-        self, batch: Any, labels: Any, moves: Any, weight: tf.Tensor
+        self, batch: Any, labels: Any, moves: Any, seen: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Takes one step; `weight` is the weight of an example in the mean loss.
+        """Takes one step on `seen` examples in all.
 
         Returns:
           The loss, and 1 if the step was taken; 0 and 0 if gradients of a replica overflowed.
@@ -168,7 +180,7 @@ class MirroredTrainer:
         if self._loss_scale is None:
 
             def replica_step(batch: tf.Tensor, labels: tf.Tensor, moves: Any) -> tf.Tensor:
-                loss, gradients = self._gradients(batch, labels, moves, weight, 1.0)
+                loss, gradients = self._gradients(batch, labels, moves, seen, 1.0)
                 self._apply(gradients)
                 return loss
 
@@ -177,9 +189,9 @@ class MirroredTrainer:
 
         def replica_gradients(batch: tf.Tensor, labels: tf.Tensor, moves: Any) -> Any:
             state = [tf.identity(v.value) for v in self.model.non_trainable_variables]
-            loss, gradients = self._gradients(batch, labels, moves, weight, scale)
+            loss, gradients = self._gradients(batch, labels, moves, seen, scale)
             overflown = 1.0 - tf.cast(all_finite(gradients), tf.float32)
-            return loss, overflown, [gradient / scale for gradient in gradients], state
+            return loss, overflown, [g / scale for g in gradients], state
 
         losses, overflown, gradients, state = run(replica_gradients, shares)
         # Replicas wait for each other within the optimizer, so all of them must enter it or none.
@@ -198,30 +210,29 @@ class MirroredTrainer:
         batch: tf.Tensor,
         labels: tf.Tensor,
         moves: tf.Tensor | None,
-        weight: tf.Tensor,
+        seen: tf.Tensor,
         scale: tf.Tensor | float,
     ) -> tuple[tf.Tensor, list[tf.Tensor]]:
-        """The loss of a replica's share, and its gradients times the scale."""
-        images = self._examples.images(batch)
+        """The part of a replica's share in the mean loss, and its gradients times the scale."""
+        inputs = self._examples.images(batch)
         if moves is not None:
-            images = move(images, moves, self._settings.augmentation.pad)
+            inputs = move(inputs, moves, self._settings.augmentation.pad)
+        targets = self._examples.targets(batch, labels)
+        # Keras divides the losses of replicas by their number, as if all had equal shares.
+        share = self._replicas * tf.cast(tf.shape(labels)[0], tf.float32) / seen
         with tf.GradientTape() as tape:
-            logits = tf.cast(self.model(self._examples.scaled(images), training=True), tf.float32)
-            losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits)
-            loss = tf.reduce_sum(losses) * weight
-            scaled = loss * scale
-        return loss, tape.gradient(scaled, [w.value for w in self.model.trainable_variables])
+            loss = share * training_loss(self.model, self._examples.scaled(inputs), targets)
+            scaled = self._optimizer.scale_loss(loss) * scale
+        weights = [weight.value for weight in self.model.trainable_variables]
+        gradients = tape.gradient(scaled, weights)
+        self._reached = [gradient is not None for gradient in gradients]
+        return loss, [gradient for gradient in gradients if gradient is not None]
 
     def _apply(self, gradients: Sequence[tf.Tensor]) -> None:
         """Moves the model along the sum of all replicas' gradients."""
-        pairs = zip(gradients, self.model.trainable_variables)  # noqa: B905
-        self._optimizer.apply([self._decayed(*pair) for pair in pairs])
-
-    def _decayed(self, gradient: tf.Tensor, weight: keras.Variable) -> tf.Tensor:
-        """Adds a replica's share of the weight decay to a gradient."""
-        if self._settings.weight_decay and len(weight.shape) > 1:
-            gradient += self._settings.weight_decay / self._replicas * weight.value
-        return gradient
+        each = iter(gradients)
+        every = [next(each) if reached else None for reached in self._reached]
+        self._optimizer.apply(every)
 
     def _restore(self, state: Sequence[tf.Tensor]) -> None:
         """Undoes the changes of a skipped step to moving statistics."""
@@ -232,8 +243,9 @@ class MirroredTrainer:
     def _predictions(self, batch: Any, labels: Any) -> Any:
         def replica_predictions(batch: tf.Tensor, labels: tf.Tensor) -> Any:
             images = self._examples.scaled(self._examples.images(batch))
-            outputs = self.model(images, training=False)
-            return self._task.in_program(labels, labels, outputs)
+            outputs = call(self.model, images, training=False)
+            targets = self._examples.targets(batch, labels)
+            return self._task.in_program(labels, targets, outputs)
 
         return self._strategy.run(replica_predictions, (batch, labels))
 
@@ -243,6 +255,7 @@ class MirroredTrainer:
 
     def _scores(self, test: bool) -> Scores:
         parts, labels = [], []
+        first, end = (self._num_train, None) if test else (0, self._num_train)
         for images, batch in self._examples.in_order(test, self._evaluation_batch):
             found = self._predict_program(self._shares(images), self._shares(batch))
             parts.append(
@@ -251,7 +264,8 @@ class MirroredTrainer:
             labels.append(batch)
         if not parts:
             return Scores(np.zeros(0, bool), np.zeros(0, np.float32))
-        return self._task.on_host(np.concatenate(labels), joined(parts))
+        targets = self._targets[first:end] if self._targets is not None else np.concatenate(labels)
+        return self._task.on_host(targets, joined(parts))
 
     def activations(self, layer: str, test: bool) -> Iterator[np.ndarray]:
         """Yields the outputs of a layer for a split in index order, float32 `[batch, ...]`."""

@@ -1,38 +1,64 @@
-"""The update rule that moves the weights of stacked models."""
+"""Gradient descent by TensorFlow's own operation, the only update rule that is not Keras' own.
+
+`keras.optimizers.SGD` composes a step of elementary operations, each of which passes over memory.
+For wide layers that is half of the cost of training. TensorFlow has the step as one operation,
+which its Python interface names only in `tf.raw_ops`. It rounds as Keras' operations do.
+"""
 
 from __future__ import annotations
 
+from typing import Any
+
+import keras
 import tensorflow as tf
 
 
-def apply_momentum(
-    weight: tf.Variable,
-    velocity: tf.Variable,
-    gradient: tf.Tensor,
-    rate: tf.Tensor,
-    momentum: float,
-    nesterov: bool,
-) -> None:
-    """Moves weights by a step of gradient descent with momentum, as `keras.optimizers.SGD` does.
+@keras.saving.register_keras_serializable("tfmem")
+class SGD(keras.optimizers.SGD):
+    """Stochastic gradient descent with momentum, and with an L2 penalty of kernels.
 
-    TensorFlow has this step as one operation, which its Python interface names only in
-    `tf.raw_ops`. Keras' optimizers compose it of elementary operations, each a pass over memory,
-    which for wide layers is half of the cost of training, and they hold the variables of one model
-    only.
-
-    Args:
-      weight: weights of any shape, which are changed in place.
-      velocity: has the shape of `weight`; becomes `momentum * velocity - rate * gradient`.
-      gradient: has the shape of `weight`.
-      rate: scalar, the learning rate.
-      momentum: the share of a velocity that remains after a step.
-      nesterov: whether weights move by the velocity of the next step (Nesterov 1983).
+    Attributes:
+      l2: the penalty; its gradient, `l2 * w`, is added to that of the loss. Biases, scales and
+        offsets, which have one axis, bear no penalty.
+      model_axes: number of leading axes over models: 1 for the weights of a stack, else 0.
     """
-    tf.raw_ops.ResourceApplyKerasMomentum(
-        var=weight.handle,
-        accum=velocity.handle,
-        lr=rate,
-        grad=gradient,
-        momentum=momentum,
-        use_nesterov=nesterov,
-    )
+
+    def __init__(
+        self,
+        learning_rate: float | keras.optimizers.schedules.LearningRateSchedule = 0.01,
+        momentum: float = 0.0,
+        nesterov: bool = False,
+        l2: float = 0.0,
+        model_axes: int = 0,
+        name: str = "SGD",
+    ) -> None:
+        """Takes the settings; see the class and `keras.optimizers.SGD`."""
+        super().__init__(learning_rate, momentum, nesterov, name=name)
+        self.l2 = l2
+        self.model_axes = model_axes
+
+    def update_step(self, gradient: tf.Tensor, variable: Any, learning_rate: Any) -> None:
+        """Moves a weight, and its velocity to `momentum * velocity - rate * gradient`."""
+        weight = variable.value if isinstance(variable, keras.Variable) else variable
+        rate = tf.cast(learning_rate, weight.dtype)
+        if self.l2 and len(weight.shape) > 1 + self.model_axes:
+            gradient += self.l2 * weight
+        if not self.momentum:
+            tf.raw_ops.ResourceApplyGradientDescent(var=weight.handle, alpha=rate, delta=gradient)
+            return
+        velocity = self.momentums[self._get_variable_index(variable)].value
+        tf.raw_ops.ResourceApplyKerasMomentum(
+            var=weight.handle,
+            accum=velocity.handle,
+            lr=rate,
+            grad=gradient,
+            momentum=self.momentum,
+            use_nesterov=self.nesterov,
+        )
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments with which an equal optimizer is made."""
+        config = super().get_config()
+        kept = ("learning_rate", "momentum", "nesterov", "name")
+        own = {"l2": self.l2, "model_axes": self.model_axes}
+        return {name: config[name] for name in kept} | own

@@ -2,59 +2,93 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
-from tfmem.datasets import Dataset
+from tfmem.datasets import Dataset, StructuredDataset
 from tfmem.datasets.padding import lengths
+from tfmem.messages.errors import InputError
 
 _SCALED_AT_ONCE = 256 << 20  # bytes; larger data sets are scaled batch by batch
 
 
-class ResidentExamples:
-    """All images and labels of a data set, the training examples first.
+class _Kept(NamedTuple):
+    """An array on the device.
 
-    `all_targets` has what models are trained to predict, `[count, ...]`.
-
-    Small sets are kept as scaled float32. Larger ones are kept as float16, which holds the 256 grey
-    levels exactly, and which GPUs can gather, unlike uint8.
+    Attributes:
+      values: the array, in a type that GPUs can gather (which uint8 and int32 are not).
+      scale: what values are divided by.
+      dtype: the type in which models receive them.
     """
 
-    def __init__(self, dataset: Dataset, fixed_shape: bool = False) -> None:
+    values: tf.Variable
+    scale: float
+    dtype: tf.DType
+
+
+def _keep(values: np.ndarray, white: float = 1) -> _Kept:
+    """Small arrays are kept as scaled float32; larger uint8 as float16, which holds it exactly."""
+    scale = 1.0
+    dtype = tf.float32
+    if values.dtype.kind in "iu" and white == 1:
+        dtype = tf.as_dtype(values.dtype)
+        values = values.astype(np.float16 if values.dtype == np.uint8 else np.int64)
+    elif values.dtype.kind == "b":
+        dtype = tf.bool
+    elif 4 * values.size <= _SCALED_AT_ONCE:
+        values = values.astype(np.float32) / np.float32(white)
+    elif values.dtype == np.uint8:
+        scale, values = float(white), values.astype(np.float16)
+    return _Kept(tf.Variable(values, trainable=False), scale, dtype)
+
+
+class ResidentExamples:
+    """All inputs and targets of a data set, the training examples first.
+
+    Attributes:
+      num_train: number of training examples.
+      count: number of all examples.
+      all_targets: what models are trained to predict, `[count, ...]`.
+    """
+
+    def __init__(self, dataset: Dataset | StructuredDataset, fixed_shape: bool = False) -> None:
         """Copies a data set to the current device, or to each replica of the current strategy.
 
         Args:
           dataset: the examples.
           fixed_shape: whether all batches have the same shape, as XLA needs; otherwise a batch
             leaves out padding that none of its examples needs.
+
+        Raises:
+          InputError: if an input holds no numbers.
         """
-        images = np.concatenate([dataset.train_images, dataset.test_images])
         self._lengths = None
-        if dataset.padded and not fixed_shape:
-            self._lengths = tf.Variable(lengths(images), trainable=False)
-        self._scale = 1.0
-        if 4 * images.size <= _SCALED_AT_ONCE:
-            images = images.astype(np.float32) / np.float32(dataset.white)
-        elif images.dtype == np.uint8:
-            self._scale = float(dataset.white)
-            images = images.astype(np.float16)
+        if isinstance(dataset, StructuredDataset):
+            self._inputs: Any = {name: _keep(values) for name, values in _numbers(dataset).items()}
+        else:
+            images = np.concatenate([dataset.train_images, dataset.test_images])
+            self._inputs = _keep(images, dataset.white)
+            if dataset.padded and not fixed_shape:
+                self._lengths = tf.Variable(lengths(images), trainable=False)
         self._label_array = np.concatenate([dataset.train_labels, dataset.test_labels])
         self.all_targets = self._label_array
         self._targets = None
         if dataset.train_targets is not None and dataset.test_targets is not None:
             self.all_targets = np.concatenate([dataset.train_targets, dataset.test_targets])
-            self._targets = tf.Variable(self.all_targets, trainable=False)
-        self._images = tf.Variable(images, trainable=False)
+            self._targets = _keep(self.all_targets)
         # GPUs have no variables of int32.
         self._labels = tf.Variable(self._label_array.astype(np.int64), trainable=False)
         self.num_train = len(dataset.train_labels)
         self.count = len(self._label_array)
 
-    def images(self, indices: tf.Tensor) -> tf.Tensor:
-        """Images in the form in which they are kept, `[len(indices), ...]`."""
-        images = tf.gather(self._images, indices)
+    def images(self, indices: tf.Tensor) -> Any:
+        """Inputs in the form in which they are kept, `[len(indices), ...]`, or such by name."""
+        if isinstance(self._inputs, dict):
+            return {name: tf.gather(kept.values, indices) for name, kept in self._inputs.items()}
+        images = tf.gather(self._inputs.values, indices)
         if self._lengths is None:
             return images
         return images[:, : tf.reduce_max(tf.gather(self._lengths, indices))]
@@ -63,14 +97,17 @@ class ResidentExamples:
         """Labels, int32 `[len(indices)]`."""
         return tf.cast(tf.gather(self._labels, indices), tf.int32)
 
-    def targets(self, indices: tf.Tensor) -> tf.Tensor:
+    def targets(self, indices: tf.Tensor, labels: tf.Tensor | None = None) -> tf.Tensor:
         """What models are trained to predict, `[len(indices), ...]`; or labels."""
-        return self.labels(indices) if self._targets is None else tf.gather(self._targets, indices)
+        if self._targets is None:
+            return self.labels(indices) if labels is None else labels
+        return _scaled(tf.gather(self._targets.values, indices), self._targets)
 
-    def scaled(self, images: tf.Tensor) -> tf.Tensor:
-        """Images as models see them: float32."""
-        images = tf.cast(images, tf.float32)
-        return images if self._scale == 1.0 else images / self._scale
+    def scaled(self, images: Any) -> Any:
+        """Inputs as models see them: float32, or integers that are no intensities."""
+        if isinstance(self._inputs, dict):
+            return {name: _scaled(images[name], kept) for name, kept in self._inputs.items()}
+        return _scaled(images, self._inputs)
 
     def batches(
         self, order: np.ndarray, batch_size: int, boxes: None = None
@@ -85,3 +122,26 @@ class ResidentExamples:
         """Yields batches of all indices and labels of a split, in index order."""
         first, end = (self.num_train, self.count) if test else (0, self.num_train)
         return self.batches(np.arange(first, end), batch_size)
+
+
+def _scaled(values: tf.Tensor, kept: _Kept) -> tf.Tensor:
+    values = tf.cast(values, kept.dtype)
+    return values if kept.scale == 1.0 else values / kept.scale
+
+
+def _numbers(dataset: StructuredDataset) -> Mapping[str, np.ndarray]:
+    """The inputs of training and test examples together.
+
+    Raises:
+      InputError: if an input holds no numbers.
+    """
+    for name, values in dataset.train_inputs.items():
+        if values.dtype.kind not in "fiub":
+            raise InputError(
+                f"input {name!r}: expected numbers with trainer: stacked or mirrored, received "
+                f"{values.dtype}"
+            )
+    return {
+        name: np.concatenate([values, dataset.test_inputs[name]])
+        for name, values in dataset.train_inputs.items()
+    }

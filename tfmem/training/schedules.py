@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import keras
 import numpy as np
+import tensorflow as tf
 
 from tfmem.config import TrainingSettings
 
@@ -26,3 +30,73 @@ def learning_rates(settings: TrainingSettings, steps: int) -> np.ndarray:
         rising = position / settings.warmup if settings.warmup else np.ones(steps)
         relative = np.minimum(rising, 1.0) * settings.decay_factor**decays
     return (settings.learning_rate * relative).astype(np.float32)
+
+
+@keras.saving.register_keras_serializable("tfmem")
+class Course(keras.optimizers.schedules.LearningRateSchedule):
+    """The learning rates of a recipe, which stretch over however many steps training has."""
+
+    def __init__(self, settings: TrainingSettings | dict[str, Any], steps: int) -> None:
+        """Takes the recipe.
+
+        Args:
+          settings: the recipe, whose base rate, schedule and epochs count.
+          steps: number of steps of the training.
+        """
+        if isinstance(settings, dict):
+            settings = TrainingSettings.model_validate(settings)
+        self.settings = settings
+        self.steps = steps
+
+    def rates(self, steps: int) -> np.ndarray:
+        """The learning rate of each step of a training of `steps` steps: float32 `[steps]`."""
+        return learning_rates(self.settings, steps)
+
+    def __call__(self, step: tf.Tensor) -> tf.Tensor:
+        """The learning rate of a step; the last one holds for later steps."""
+        last = self.steps - 1
+        return tf.gather(self.rates(self.steps), tf.minimum(tf.cast(step, tf.int32), last))
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments with which an equal schedule is made."""
+        return {"settings": self.settings.model_dump(mode="json"), "steps": self.steps}
+
+
+def rates_of(schedule: Any, steps: int, first: int = 0) -> np.ndarray:
+    """The learning rate of each of some steps: float32 `[steps]`.
+
+    Args:
+      schedule: a Keras schedule, a number, a variable, or a function without arguments.
+      steps: number of steps.
+      first: number of steps that were taken before.
+    """
+    if isinstance(schedule, Course):
+        return schedule.rates(steps)
+    if not isinstance(schedule, keras.optimizers.schedules.LearningRateSchedule):
+        rate = schedule() if callable(schedule) else schedule
+        return np.full(steps, float(keras.ops.convert_to_numpy(rate)), np.float32)
+
+    @tf.function
+    def rates() -> tf.Tensor:
+        def rate(step: tf.Tensor) -> tf.Tensor:
+            return tf.reshape(tf.cast(schedule(step), tf.float32), [])
+
+        numbers = tf.range(first, first + steps, dtype=tf.int64)
+        return tf.map_fn(rate, numbers, fn_output_signature=tf.float32)
+
+    return rates().numpy()
+
+
+def take_schedule(optimizer: keras.optimizers.Optimizer) -> Any:
+    """Replaces the schedule of an optimizer by a variable that trainers set; returns the schedule.
+
+    Returns:
+      The schedule, or the value of the optimizer's rate if it has none.
+    """
+    schedule = optimizer._learning_rate
+    if isinstance(schedule, keras.Variable):
+        return float(schedule.numpy())
+    optimizer._learning_rate = keras.Variable(
+        0.0, dtype="float32", trainable=False, aggregation="only_first_replica"
+    )
+    return schedule

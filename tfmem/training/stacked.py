@@ -1,8 +1,9 @@
 """Trains several models together in one TensorFlow program.
 
 `tf.vectorized_map` turns the forward and backward pass of any Keras model into a pass over a stack
-of models, each with its own variables and its own batch. The data stay on the device, and the loop
-over the steps of an epoch runs inside a `tf.function`. A stack of one model is not mapped.
+of models, each with its own variables and its own batch. Loss and optimizer are those with which
+the model is compiled. The data stay on the device, and the loop over the steps of an epoch runs
+inside a `tf.function`. A stack of one model is not mapped.
 """
 
 from __future__ import annotations
@@ -16,17 +17,18 @@ import numpy as np
 import tensorflow as tf
 
 from tfmem.config import TrainingSettings
-from tfmem.models.logits import check_logits
 from tfmem.subsets import Trial
 from tfmem.tasks import Task
 from tfmem.tasks.classes import LOGITS
 from tfmem.training.augmentation import draw_moves, move
 from tfmem.training.epochs import EVALUATION_BATCH, joined, train_epochs
-from tfmem.training.initialization import VariableInitializer
-from tfmem.training.loss_scale import LossScale, all_finite, of_models, scales_losses
-from tfmem.training.optimizers import apply_momentum
+from tfmem.training.initialization import Initializer, VariableInitializer
+from tfmem.training.loss_scale import LossScale, all_finite, of_models
+from tfmem.training.losses import stateless_loss, stateless_outputs
 from tfmem.training.outcome import TrialOutcome, WatcherOf
 from tfmem.training.resident import ResidentExamples
+from tfmem.training.schedules import rates_of
+from tfmem.training.updates import inner_optimizer, make_update
 
 _TRACING = threading.Lock()  # two threads must not trace Keras' layers at the same time
 
@@ -42,45 +44,54 @@ class StackedTrainer:
         stack_size: int,
         device: str | None = None,
         task: Task = LOGITS,
+        initializer: Initializer | None = None,
     ) -> None:
         """Prepares the programs and their variables.
 
         Args:
-          model: the model to train; its own variables are not used.
+          model: the compiled model to train; its own variables are not used.
           examples: the data set, on the same device.
-          settings: optimizer, schedule, augmentation.
+          settings: epochs, batch size, augmentation.
           stack_size: number of models trained together.
           device: the device of the programs and variables; None leaves it to TensorFlow.
           task: how examples are scored.
+          initializer: draws the variables of a trial; None runs the layers' own initializers.
 
         Raises:
-          InputError: if the model returns probabilities, or cannot be drawn anew for each trial.
+          InputError: if the model cannot be drawn anew for each trial.
         """
-        check_logits(model)
         self.stack_size = stack_size
         self._device = device
-        self.initializer = VariableInitializer(model)
+        self.initializer = initializer or VariableInitializer(model)
         self._model = model
         self._examples = examples
         self._settings = settings
         self._task = task
-        self._weights = self._stacked(model.trainable_variables)
-        self._velocities = self._stacked(model.trainable_variables)
-        self._state = self._stacked(model.non_trainable_variables)
-        self.variables = [*self._weights, *self._state, *self._velocities]
+        self._optimizer = inner_optimizer(model)
         self._loss_scale = None
-        if scales_losses(settings):
-            with tf.device(device):
-                self._loss_scale = LossScale(stack_size)
+        with tf.device(device):
+            weights = [self._stacked(variable) for variable in model.trainable_variables]
+            self._weights = [weight.value for weight in weights]
+            self._state = [self._stacked(v).value for v in model.non_trainable_variables]
+            if self._optimizer is not model.optimizer:
+                self._loss_scale = LossScale(stack_size, model.optimizer)
+            skips = self._loss_scale is not None
+            self._update = make_update(model, weights, self._mapped, skips)
+        self.num_values = len(self._weights) + len(self._state)
+        self.variables = [*self._weights, *self._state, *self._update.variables]
+        if self._loss_scale:
             self.variables += self._loss_scale.variables
+        self._reached = [True] * len(self._weights)
         self._programs: dict[Any, Any] = {}
 
-    def _stacked(self, variables: list[keras.Variable]) -> list[tf.Variable]:
-        with tf.device(self._device):
-            return [
-                tf.Variable(tf.zeros((self.stack_size, *v.shape), v.dtype), trainable=False)
-                for v in variables
-            ]
+    def _stacked(self, variable: keras.Variable) -> keras.Variable:
+        shape = (self.stack_size, *variable.shape)
+        return keras.Variable("zeros", shape, variable.dtype, name=variable.name)
+
+    def rates(self, steps: int) -> np.ndarray:
+        """See `Machine.rates`."""
+        first = int(self._optimizer.iterations)
+        return rates_of(self._optimizer._learning_rate, steps, first)
 
     def train(
         self, trials: Sequence[Trial], subsets: Sequence[np.ndarray], watch: WatcherOf
@@ -92,8 +103,7 @@ class StackedTrainer:
         """See `Machine.assign`."""
         for variable, drawn in zip(self.variables, zip(*values, strict=True), strict=False):
             variable.assign(np.stack(drawn))
-        for variable in self._velocities:
-            variable.assign(tf.zeros_like(variable))
+        self._update.reset()
         if self._loss_scale:
             self._loss_scale.reset()
 
@@ -145,7 +155,7 @@ class StackedTrainer:
             key = (function.__name__, *shapes)
             if key not in self._programs:
                 with _TRACING:
-                    program = tf.function(placed, jit_compile=self._settings.xla or None)
+                    program = tf.function(placed, jit_compile=self._model.jit_compile or None)
                     specs = [None if a is None else tf.TensorSpec(shape, a.dtype)
                              for a, shape in zip(arguments, shapes, strict=True)]  # fmt: skip
                     self._programs[key] = program.get_concrete_function(*specs)
@@ -171,26 +181,30 @@ class StackedTrainer:
     def _step(
         self, batch: tf.Tensor, moves: tf.Tensor | None, rate: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Takes a step of SGD with momentum for every model, `batch` int32 `[stack, batch]`.
+        """Takes a step of the optimizer for every model, `batch` int32 `[stack, batch]`.
 
         Returns:
           The loss of each model, and whether it took the step, `[stack]`.
         """
         indices = tf.reshape(batch, [-1])
-        images = self._examples.images(indices)
+        inputs = self._examples.images(indices)
         if moves is not None:
             pad = self._settings.augmentation.pad
-            images = move(images, tf.reshape(moves, [-1, 3]), pad)
-        shape = tf.concat([batch.shape, tf.shape(images)[1:]], axis=0)
-        images = tf.reshape(self._examples.scaled(images), shape)
-        labels = tf.reshape(self._examples.labels(indices), batch.shape)
+            inputs = move(inputs, tf.reshape(moves, [-1, 3]), pad)
+
+        def of_stack(values: tf.Tensor) -> tf.Tensor:
+            shape = tf.concat([batch.shape, tf.shape(values)[1:]], axis=0)
+            return tf.ensure_shape(tf.reshape(values, shape), [*batch.shape, *values.shape[1:]])
+
+        inputs = tf.nest.map_structure(of_stack, self._examples.scaled(inputs))
+        targets = of_stack(self._examples.targets(indices))
         values = [[v.read_value() for v in group] for group in (self._weights, self._state)]
+        arguments = (*values, inputs, targets)
         if self._loss_scale is None:
-            arguments = (*values, images, labels)
             gradients, state, losses = self._mapped(self._gradients, arguments)
             self._move(gradients, state, rate)
             return losses, tf.ones([self.stack_size], tf.bool)
-        arguments = (*values, images, labels, tf.convert_to_tensor(self._loss_scale.scales))
+        arguments = (*arguments, tf.convert_to_tensor(self._loss_scale.scales))
         gradients, state, losses, finite = self._mapped(self._scaled_gradients, arguments)
         tf.cond(
             tf.reduce_all(finite),
@@ -204,13 +218,8 @@ class StackedTrainer:
         self, gradients: Sequence[tf.Tensor], state: Sequence[tf.Tensor], rate: tf.Tensor
     ) -> None:
         """Moves all models along their gradients."""
-        for weight, velocity, gradient in zip(
-            self._weights, self._velocities, gradients, strict=True
-        ):
-            if self._settings.weight_decay and len(weight.shape) > 2:
-                gradient += self._settings.weight_decay * weight
-            momentum, nesterov = self._settings.momentum, self._settings.nesterov
-            apply_momentum(weight, velocity, gradient, rate, momentum, nesterov)
+        each = iter(gradients)
+        self._update([next(each) if reached else None for reached in self._reached], rate)
         for variable, value in zip(self._state, state, strict=True):
             variable.assign(value)
 
@@ -222,13 +231,14 @@ class StackedTrainer:
         rate: tf.Tensor,
     ) -> None:
         """Moves only the models that `chosen`, bool `[stack]`, marks."""
-        before = [v.read_value() for v in (*self._weights, *self._velocities)]
+        moved = [*self._weights, *(v for v in self._update.variables if len(v.shape))]
+        before = [v.read_value() for v in moved]
         kept = [v.read_value() for v in self._state]
         pairs = zip(state, kept, strict=True)
         state = [tf.where(of_models(chosen, new), new, old) for new, old in pairs]
         gradients = [tf.where(of_models(chosen, g), g, tf.zeros_like(g)) for g in gradients]
         self._move(gradients, state, rate)
-        for variable, old in zip((*self._weights, *self._velocities), before, strict=True):
+        for variable, old in zip(moved, before, strict=True):
             variable.assign(tf.where(of_models(chosen, old), variable.read_value(), old))
 
     def _scaled_gradients(self, arguments: Any) -> Any:
@@ -240,15 +250,14 @@ class StackedTrainer:
 
     def _gradients(self, arguments: Any, scale: tf.Tensor | float = 1.0) -> Any:
         """Gradients times the scale, new state and loss of one model on one batch."""
-        weights, state, images, labels = arguments
+        weights, state, inputs, targets = arguments
         with tf.GradientTape() as tape:
             tape.watch(weights)
-            logits, state = self._model.stateless_call(weights, state, images, training=True)
-            logits = tf.cast(logits, tf.float32)
-            losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits)
-            loss = tf.reduce_mean(losses)
-            scaled = loss * scale
-        return tape.gradient(scaled, weights), state, loss
+            loss, state = stateless_loss(self._model, weights, state, inputs, targets)
+            scaled = self._optimizer.scale_loss(loss) * scale
+        gradients = tape.gradient(scaled, weights)
+        self._reached = [gradient is not None for gradient in gradients]
+        return [tf.convert_to_tensor(g) for g in gradients if g is not None], state, loss
 
     def _mapped(self, function: Callable[[Any], Any], arguments: Any) -> Any:
         if self.stack_size > 1:
@@ -262,7 +271,8 @@ class StackedTrainer:
         labels, targets = self._examples.labels(indices), self._examples.targets(indices)
 
         def one_model(arguments: Any) -> Any:
-            outputs, _ = self._model.stateless_call(*arguments, images, training=False)
+            weights, state = arguments
+            outputs = stateless_outputs(self._model, weights, state, images)
             return self._task.in_program(labels, targets, outputs)
 
         values = [[v.read_value() for v in group] for group in (self._weights, self._state)]
@@ -297,7 +307,8 @@ class StackedTrainer:
         images = self._examples.scaled(self._examples.images(indices))
 
         def one_model(arguments: Any) -> tf.Tensor:
-            logits, _ = self._model.stateless_call(*arguments, images, training=False)
+            weights, state = arguments
+            logits = stateless_outputs(self._model, weights, state, images)
             return tf.nn.softmax(tf.cast(logits, tf.float32))
 
         values = [[v.read_value() for v in group] for group in (self._weights, self._state)]

@@ -44,6 +44,11 @@ class StreamedExamples:
         """Returns the batch itself, which holds images already."""
         return batch
 
+    def targets(self, batch: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+        """Returns the labels, which are what models are trained to predict."""
+        del batch
+        return labels
+
     def scaled(self, images: tf.Tensor) -> tf.Tensor:
         """Images as models see them: float32."""
         return tf.cast(images, tf.float32) / self._dataset.white

@@ -1,0 +1,63 @@
+"""The loss of a compiled model, as a function of its variables and of a batch."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+
+def call(model: keras.Model, inputs: Any, training: bool) -> Any:
+    """Calls a model as `fit` and `predict` do."""
+    if "training" in inspect.signature(model.call).parameters:
+        return model(inputs, training=training)
+    return model(inputs)
+
+
+def training_loss(model: keras.Model, inputs: Any, targets: Any) -> tf.Tensor:
+    """The loss that `fit` would minimize, with what layers and regularizers add: scalar."""
+    outputs = call(model, inputs, training=True)
+    given = {"x": inputs, "y": targets, "y_pred": outputs, "sample_weight": None}
+    if "training" in inspect.signature(model.compute_loss).parameters:
+        given["training"] = True  # a user's own method may lack it
+    return tf.cast(model.compute_loss(**given), tf.float32)
+
+
+def stateless_loss(
+    model: keras.Model,
+    weights: Sequence[tf.Tensor],
+    state: Sequence[tf.Tensor],
+    inputs: Any,
+    targets: Any,
+) -> tuple[tf.Tensor, list[tf.Tensor]]:
+    """The training loss of a model with other variables than its own, and its new state.
+
+    Args:
+      model: a compiled model.
+      weights: values of its trainable variables.
+      state: values of its other variables.
+      inputs: a batch, `[batch, ...]`, or a collection of such tensors.
+      targets: `[batch, ...]`.
+    """
+    given = (
+        *zip(model.trainable_variables, weights, strict=True),
+        *zip(model.non_trainable_variables, state, strict=True),
+    )
+    with keras.StatelessScope(given, collect_losses=True) as scope:
+        loss = training_loss(model, inputs, targets)
+    return loss, [scope.get_current_value(variable) for variable in model.non_trainable_variables]
+
+
+def stateless_outputs(
+    model: keras.Model, weights: Sequence[tf.Tensor], state: Sequence[tf.Tensor], inputs: Any
+) -> Any:
+    """What a model with other variables than its own predicts."""
+    given = (
+        *zip(model.trainable_variables, weights, strict=True),
+        *zip(model.non_trainable_variables, state, strict=True),
+    )
+    with keras.StatelessScope(given):
+        return call(model, inputs, training=False)
