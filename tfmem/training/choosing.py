@@ -32,11 +32,20 @@ def bytes_per_model(model: keras.Model, settings: TrainingSettings) -> int:
     """Estimates the memory that a model takes while it is trained, in bytes.
 
     Variables count four times (value, velocity, gradient, update), the activations of one batch
-    three times.
+    three times. Layers that a subclass calls do not say what they return; each counts as a vector.
     """
     variables = sum(int(np.prod(v.shape)) for v in model.variables)
-    activations = sum(int(np.prod(layer.output.shape[1:])) for layer in model.layers)
+    activations = sum(_activations(layer) for layer in model.layers)
     return 4 * (4 * variables + 3 * settings.batch_size * activations)
+
+
+def _activations(layer: keras.Layer) -> int:
+    """The numbers that a layer returns for one example; open axes count as one."""
+    try:
+        outputs = tf.nest.flatten(layer.output)
+    except (AttributeError, ValueError):  # the layer is called by a subclass, or several times
+        return sum(v.shape[-1] for v in layer.variables if len(v.shape) == 1)
+    return sum(int(np.prod([n or 1 for n in each.shape[1:]])) for each in outputs)
 
 
 def _cores() -> int:

@@ -12,11 +12,14 @@ from typing import Any, Protocol
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from tfmem.messages.errors import InputError
 from tfmem.subsets import Trial
 from tfmem.subsets.drawing import Purpose
+from tfmem.training.losses import call
 
+SEED_STATE = "seed_generator_state"  # Keras' name of the state of a generator of random numbers
 _KNOWN = ("keras.", "tfmem.")  # modules whose layers and initializers draw from seeds only
 _ANY_LENGTH = 8  # length that stands for an axis that a model leaves open
 _ROUNDING = 1e-3  # relative difference of outputs that may be summed in another order
@@ -42,58 +45,105 @@ class VariableInitializer:
           InputError: if a layer does not say how one of its variables is initialized, or an
             initializer or a layer draws random numbers that a trial's seed does not decide.
         """
-        layers = list(_layers(model))
-        owners: dict[int, keras.Layer] = {}
-        for layer in layers:
-            for variable in layer.variables:
-                owners.setdefault(id(variable), layer)
+        owners = owners_of(model)
         self._variables = [*model.trainable_variables, *model.non_trainable_variables]
         self._initializers = [self._find(owners[id(v)], v) for v in self._variables]
-        if not all(_is_known(layer) for layer in layers if layer is not model):
+        if not all(_is_known(layer) for layer in _layers(model) if layer is not model):
             self._check_layers(model)
 
     @staticmethod
     def _find(layer: keras.Layer, variable: keras.Variable) -> Any:
-        if variable.name == "seed_generator_state":
+        if variable.name == SEED_STATE:
             return None  # `__call__` sets this variable
-        for name in (variable.name, variable.name.removesuffix("_kernel"), "depthwise"):
-            initializer = getattr(layer, f"{name}_initializer", None)
-            if initializer is not None:
-                if not _is_known(initializer):
-                    _check_initializer(initializer, layer, variable)
-                return initializer
-        raise InputError(
-            f"model: layer {layer.name!r} has no attribute '{variable.name}_initializer', so its "
-            f"variable {variable.path!r} cannot be drawn anew for each trial"
-        )
+        initializer = initializer_of(layer, variable)
+        if initializer is None:
+            raise InputError(
+                f"model: layer {layer.name!r} has no attribute '{variable.name}_initializer', so "
+                f"its variable {variable.path!r} cannot be drawn anew for each trial"
+            )
+        if not _is_known(initializer):
+            _check_initializer(initializer, layer, variable)
+        return initializer
 
     def __call__(self, trial: Trial) -> Sequence[np.ndarray]:
         """Draws initial values for a trial, trainable variables first, each with its own seed."""
-        values = []
-        for number, (variable, initializer) in enumerate(
-            zip(self._variables, self._initializers, strict=True)
-        ):
-            seed = trial.seed_sequence(Purpose.INITIALIZATION, number).generate_state(2)
-            if initializer is None:
-                values.append(np.asarray(seed, variable.dtype))
-                continue
-            values.append(_drawn(initializer, variable, int(seed[0] >> 1)))
-        return values
+        return [
+            value_of(trial, number, variable, initializer)
+            for number, (variable, initializer) in enumerate(
+                zip(self._variables, self._initializers, strict=True)
+            )
+        ]
 
     def _check_layers(self, model: keras.Model) -> None:
-        """Checks that the model gives the same outputs twice for the same inputs and variables."""
         examples = [
             np.ones([4, *(_ANY_LENGTH if n is None else n for n in each.shape[1:])], each.dtype)
             for each in model.inputs
         ]
+        check_repeats(model, self, examples if len(examples) > 1 else examples[0])
 
-        def outputs() -> np.ndarray:
-            for variable, value in zip(self._variables, self(Trial(0, 0)), strict=True):
-                variable.assign(value)
-            found = model(examples if len(examples) > 1 else examples[0], training=True)
-            return np.asarray(keras.ops.convert_to_numpy(found), np.float64)
 
-        if not np.allclose(outputs(), outputs(), rtol=_ROUNDING, atol=_ROUNDING, equal_nan=True):
+def value_of(
+    trial: Trial, number: int, variable: keras.Variable, initializer: Any | None
+) -> np.ndarray:
+    """The initial value of a variable in a trial, drawn with a seed of its own.
+
+    Args:
+      trial: the trial.
+      number: the variable's number among those of its model.
+      variable: the variable.
+      initializer: draws it; None if it is the state of a generator of random numbers.
+    """
+    seed = trial.seed_sequence(Purpose.INITIALIZATION, number).generate_state(2)
+    if initializer is None:
+        return np.asarray(seed, variable.dtype)
+    return _drawn(initializer, variable, int(seed[0] >> 1))
+
+
+def initializer_of(layer: keras.Layer, variable: keras.Variable) -> Any | None:
+    """The initializer that a layer names for one of its variables; None if it names none."""
+    for name in (variable.name, variable.name.removesuffix("_kernel"), "depthwise"):
+        initializer = getattr(layer, f"{name}_initializer", None)
+        if initializer is not None:
+            return initializer
+    return None
+
+
+def owners_of(model: keras.Model) -> dict[int, keras.Layer]:
+    """The innermost layer that has each variable, by the variable's `id`."""
+    owners: dict[int, keras.Layer] = {}
+    for layer in _layers(model):
+        for variable in layer.variables:
+            owners.setdefault(id(variable), layer)
+    return owners
+
+
+def has_own_layers(model: keras.Model) -> bool:
+    """Whether a user wrote some of a model's layers, or the model's own class."""
+    own_class = not type(model).__module__.startswith(_KNOWN)
+    return own_class or not all(_is_known(each) for each in _layers(model) if each is not model)
+
+
+def check_repeats(model: keras.Model, draw: Initializer, inputs: Any) -> None:
+    """Refuses a model that gives other outputs for the same inputs and variables.
+
+    Args:
+      model: a built model, whose variables are set anew.
+      draw: draws the variables of a trial.
+      inputs: some examples.
+
+    Raises:
+      InputError: if it does.
+    """
+
+    def outputs() -> list[np.ndarray]:
+        variables = *model.trainable_variables, *model.non_trainable_variables
+        for variable, value in zip(variables, draw(Trial(0, 0)), strict=True):
+            variable.assign(value)
+        found = tf.nest.flatten(call(model, inputs, training=True))
+        return [np.asarray(keras.ops.convert_to_numpy(each), np.float64) for each in found]
+
+    for one, other in zip(outputs(), outputs(), strict=True):
+        if not np.allclose(one, other, rtol=_ROUNDING, atol=_ROUNDING, equal_nan=True):
             raise InputError(
                 f"model {model.name!r}: expected the same outputs from the same variables, "
                 "received others: a layer draws random numbers that no trial's seed decides; draw "

@@ -95,7 +95,7 @@ class MirroredTrainer:
         self._num_weights = len(weights)
         slots = [v for v in self._optimizer.variables if v is not self._optimizer.learning_rate]
         self._first = [slot.numpy() for slot in slots]
-        self._first_step = int(self._optimizer.iterations.numpy())
+        self._first_step = int(self._optimizer._iterations.numpy())
         self.variables = [variable.value for variable in (*weights, *slots)]
         self._num_moved = len(self.variables)
         if self._loss_scale:
@@ -251,6 +251,7 @@ class MirroredTrainer:
 
     def predict(self) -> list[TrialOutcome]:
         """See `Machine.predict`."""
+        self._optimizer.finalize_variable_values(self.model.trainable_variables)
         return [TrialOutcome(self._scores(test=False), self._scores(test=True))]
 
     def _scores(self, test: bool) -> Scores:

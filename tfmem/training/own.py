@@ -11,22 +11,24 @@ from tfmem.config import Config, PythonSettings
 from tfmem.config.functions import resolve
 from tfmem.datasets import AnyDataset, has_classes
 from tfmem.messages.errors import InputError
+from tfmem.subsets import Subsets
 from tfmem.training.estimators import Build, EstimatorTrainer, check_estimator
-from tfmem.training.fit import FitTrainer
 from tfmem.training.inputs import targets_of
+from tfmem.training.keras_models import keras_trainers
 from tfmem.training.outcome import Trainer
 from tfmem.training.scoring import task_for
 
 
 def own_trainers(
-    config: Config, settings: PythonSettings, dataset: AnyDataset
+    config: Config, settings: PythonSettings, dataset: AnyDataset, subsets: Subsets | None
 ) -> Sequence[Trainer]:
     """The trainers of a user's own model.
 
     Args:
       config: all settings.
       settings: those of the model.
-      dataset: the examples, in memory.
+      dataset: the examples.
+      subsets: the subsets of the trials; None if all have the same size.
 
     Raises:
       InputError: if the function returns no model, or one that does not fit the data.
@@ -34,20 +36,8 @@ def own_trainers(
     build = partial(resolve(settings.build, "model.build"), **settings.arguments)
     model = build()
     if isinstance(model, keras.Model):
-        return [_by_fit(build, model, config, dataset)]
+        return keras_trainers(build, config, dataset, subsets)
     return [_by_estimators(build, model, config, dataset)]
-
-
-def _by_fit(build: Build, model: keras.Model, config: Config, dataset: AnyDataset) -> Trainer:
-    if not model.compiled:
-        raise InputError(
-            f"model.build: expected a compiled model, received {model.name!r}, which is not: call "
-            "model.compile(optimizer, loss) before returning it"
-        )
-    arguments, training = None, config.training
-    if training.fit_arguments is not None:
-        arguments = resolve(training.fit_arguments, "training.fit_arguments")
-    return FitTrainer(build, dataset, training, config.task, arguments)
 
 
 def _by_estimators(build: Build, model: object, config: Config, dataset: AnyDataset) -> Trainer:

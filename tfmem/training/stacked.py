@@ -90,7 +90,7 @@ class StackedTrainer:
 
     def rates(self, steps: int) -> np.ndarray:
         """See `Machine.rates`."""
-        first = int(self._optimizer.iterations)
+        first = int(self._optimizer._iterations.numpy())
         return rates_of(self._optimizer._learning_rate, steps, first)
 
     def train(
@@ -267,19 +267,32 @@ class StackedTrainer:
 
     def _predictions(self, indices: tf.Tensor) -> dict[str, tf.Tensor]:
         """What the task computes of each example, `[stack, len(indices), ...]` by name."""
-        images = self._examples.scaled(self._examples.images(indices))
+        inputs = self._examples.scaled(self._examples.images(indices))
         labels, targets = self._examples.labels(indices), self._examples.targets(indices)
 
         def one_model(arguments: Any) -> Any:
             weights, state = arguments
-            outputs = stateless_outputs(self._model, weights, state, images)
-            return self._task.in_program(labels, targets, outputs)
+            return stateless_outputs(self._model, weights, state, inputs)
+
+        def flat(values: tf.Tensor) -> tf.Tensor:
+            joined = tf.reshape(values, tf.concat([[-1], tf.shape(values)[2:]], axis=0))
+            return tf.ensure_shape(joined, [None, *values.shape[2:]])
+
+        def of_stack(values: tf.Tensor) -> tf.Tensor:
+            rest = tf.shape(values)[1:]
+            return tf.reshape(values, tf.concat([[self.stack_size, -1], rest], axis=0))
+
+        def repeated(values: tf.Tensor) -> tf.Tensor:
+            return tf.tile(values, [self.stack_size] + [1] * (len(values.shape) - 1))
 
         values = [[v.read_value() for v in group] for group in (self._weights, self._state)]
-        return self._mapped(one_model, tuple(values))
+        outputs = tf.nest.map_structure(flat, self._mapped(one_model, tuple(values)))
+        found = self._task.in_program(repeated(labels), repeated(targets), outputs)
+        return tf.nest.map_structure(of_stack, found)
 
     def predict(self) -> list[TrialOutcome]:
         """See `Machine.predict`."""
+        self._update.finish()
         count, n = self._examples.count, self._examples.num_train
         indices = np.arange(count, dtype=np.int32)
         parts = [

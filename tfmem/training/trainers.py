@@ -41,7 +41,7 @@ def make_trainers(
     if settings.trainer in ("stacked", "auto"):
         share_cores(settings)
     if isinstance(config.model, PythonSettings):
-        return own_trainers(config, config.model, dataset)
+        return own_trainers(config, config.model, dataset, subsets)
     examples = as_arrays(config, dataset)
     build_model = model_builder(config, examples)
     if settings.trainer == "fit":

@@ -46,6 +46,9 @@ class Update(Protocol):
           rate: scalar, the learning rate.
         """
 
+    def finish(self) -> None:
+        """Sets weights to their averages, if the optimizer has averaged them (`use_ema`)."""
+
 
 def inner_optimizer(model: keras.Model) -> keras.optimizers.Optimizer:
     """The optimizer of a compiled model, without the one around it that scales losses."""
@@ -72,6 +75,20 @@ def make_update(
     if why_not_elementwise(optimizer, model) or (skips and type(optimizer) is not SGD):
         return _EachModel(optimizer, weights, mapped)
     return _AllAtOnce(optimizer, weights)
+
+
+def why_not_stacked(model: keras.Model) -> str:
+    """What in a compiled model's optimizer no stack can have; empty if nothing."""
+    optimizer = inner_optimizer(model)
+    if optimizer.built and why_not_elementwise(optimizer, model):
+        return "its optimizer has taken steps already"
+    if not why_not_elementwise(optimizer, model):
+        return ""
+    if optimizer.use_ema:
+        return "its optimizer averages weights (use_ema)"
+    if optimizer.gradient_accumulation_steps:
+        return "its optimizer adds up gradients (gradient_accumulation_steps)"
+    return ""
 
 
 def why_not_elementwise(optimizer: keras.optimizers.Optimizer, model: keras.Model) -> str:
@@ -110,6 +127,9 @@ class _AllAtOnce:
         self._rate.assign(rate)
         self._optimizer.apply(gradients)
 
+    def finish(self) -> None:
+        self._optimizer.finalize_variable_values(self._optimizer._trainable_variables)
+
 
 def _memory(optimizer: keras.optimizers.Optimizer) -> list[keras.Variable]:
     """What an optimizer remembers, without its rate; gradient descent needs no number of steps."""
@@ -144,7 +164,7 @@ class _EachModel:
         self._optimizer = _stateless(optimizer)
         self._weights = [weight.value for weight in weights]
         self._mapped = mapped
-        stack = len(self._weights[0])
+        stack = self._weights[0].shape[0]
         self._rate: int | None = None
         self.variables = []
         for number, variable in enumerate(self._optimizer.variables):
@@ -178,6 +198,9 @@ class _EachModel:
             (*self._weights, *self.variables), (*weights, *kept), strict=True
         ):
             variable.assign(value)
+
+    def finish(self) -> None:
+        """Does nothing, because no optimizer that averages weights gets here."""
 
 
 _TENSORFLOW, _KERAS = keras.optimizers.Optimizer.__bases__

@@ -1,0 +1,223 @@
+"""Makes the trainers of a user's Keras model: stacks where they do as `fit` would, else `fit`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfmem.config import Config
+from tfmem.config.functions import resolve
+from tfmem.datasets import AnyDataset, Dataset, StreamedDataset, StructuredDataset
+from tfmem.messages.errors import InputError
+from tfmem.messages.terminal import say
+from tfmem.models.outputs import check_probabilities, output_kind
+from tfmem.subsets import Subsets, Trial
+from tfmem.tasks import Task
+from tfmem.training.builder import Build, Builder, BuiltInitializer, said
+from tfmem.training.fit import FitTrainer
+from tfmem.training.initialization import Initializer
+from tfmem.training.losses import stateless_loss
+from tfmem.training.mirrored import MirroredTrainer
+from tfmem.training.outcome import Trainer
+from tfmem.training.resident import ResidentExamples
+from tfmem.training.scoring import task_for
+from tfmem.training.stacked import StackedTrainer
+from tfmem.training.stacks import stacked_trainers
+from tfmem.training.updates import why_not_stacked
+
+_SAMPLE = 4  # examples with which a model is tried
+_ROUNDING = 1e-3  # relative difference of losses that are summed in another order
+# Methods of a model that `fit` and `predict` call; a user's own do what no other trainer does.
+_METHODS = (
+    "fit",
+    "make_train_function",
+    "train_step",
+    "predict",
+    "make_predict_function",
+    "predict_step",
+)
+
+InMemory = Dataset | StructuredDataset
+
+
+def keras_trainers(
+    build: Build, config: Config, dataset: AnyDataset, subsets: Subsets | None
+) -> Sequence[Trainer]:
+    """Makes the trainers of a user's Keras model.
+
+    Args:
+      build: returns a compiled model.
+      config: the settings; `training.trainer` says how models are trained.
+      dataset: the examples.
+      subsets: the subsets of the trials; None if all have the same size.
+
+    Raises:
+      InputError: if model, data and settings do not go together, or if the trainer of the settings
+        does not train such a model.
+    """
+    settings = config.training
+    wanted = settings.trainer
+    if wanted == "fit":
+        return [_fit(build, config, dataset)]
+    why, found = _tried(build, config, dataset)
+    if wanted == "auto":
+        how = f"by its own fit, one model at a time ({why})" if why else "in stacks"
+        say(f"model: trained {how}; training.trainer is auto")
+        if why or found is None:
+            return [_fit(build, config, dataset)]
+    if why or found is None:
+        raise InputError(
+            f"training.trainer: {wanted!r} cannot train this model: {why}; expected 'fit' or 'auto'"
+        )
+    builder, task, initializer = found
+    if wanted == "mirrored" or not isinstance(dataset, InMemory):
+        return [mirrored_trainer(build, config, dataset)]
+    return stacked_trainers(builder, builder(), dataset, settings, task, subsets, initializer)
+
+
+def mirrored_trainer(build: Build, config: Config, dataset: AnyDataset) -> MirroredTrainer:
+    """Makes a trainer of a user's Keras model over all devices.
+
+    Raises:
+      InputError: as `keras_trainers` does.
+    """
+    examples = _suitable(dataset)
+    builder, task = _built(build, config, examples)
+    initializer = BuiltInitializer(builder)
+    return MirroredTrainer(builder, examples, config.training, task=task, initializer=initializer)
+
+
+def _fit(build: Build, config: Config, dataset: AnyDataset) -> FitTrainer:
+    settings = config.training
+    if settings.augmentation != type(settings.augmentation)():
+        raise InputError(
+            "training.augmentation: expected none with trainer: fit, because a model's own fit "
+            "changes no images; put random layers into the model"
+        )
+    arguments = None
+    if settings.fit_arguments is not None:
+        arguments = resolve(settings.fit_arguments, "training.fit_arguments")
+    return FitTrainer(build, dataset, settings, config.task, arguments)
+
+
+Tried = tuple[Builder, Task, Initializer]
+
+
+def _tried(build: Build, config: Config, dataset: AnyDataset) -> tuple[str, Tried | None]:
+    """Why no stack (or, over devices, no copy) of a model trains as `fit` would; empty if it does.
+
+    Returns:
+      The reason, and what a trainer needs if there is none.
+    """
+    settings = config.training
+    if settings.fit_arguments is not None:
+        return "training.fit_arguments are arguments of fit", None
+    try:
+        examples = _suitable(dataset)
+    except InputError as error:
+        return str(error), None
+    builder, task = _built(build, config, examples)
+    model = builder()
+    if why := _why_fit(model):
+        return why, None
+    try:
+        initializer = BuiltInitializer(builder)
+    except InputError as error:
+        if "no trial's seed decides" not in str(error):
+            raise
+        return said(error), None
+    if settings.trainer == "mirrored" or isinstance(examples, StreamedDataset):
+        return "", (builder, task, initializer)
+    return _why_no_stack(model, examples, config, task, initializer), (builder, task, initializer)
+
+
+def _suitable(dataset: AnyDataset) -> InMemory | StreamedDataset:
+    """The data set, if trainers other than `fit` can read it.
+
+    Raises:
+      InputError: if its inputs hold texts.
+    """
+    if not isinstance(dataset, Dataset | StructuredDataset | StreamedDataset):
+        raise InputError("examples are texts, which only fit takes")
+    if isinstance(dataset, StructuredDataset):
+        for name, values in dataset.train_inputs.items():
+            if values.dtype.kind not in "fiub":
+                raise InputError(f"the input {name!r} holds no numbers")
+    return dataset
+
+
+def _built(
+    build: Build, config: Config, dataset: InMemory | StreamedDataset
+) -> tuple[Builder, Task]:
+    """The builder of a model, which is called and checked once, and its task."""
+    count = min(_SAMPLE, len(dataset.train_labels))
+    if isinstance(dataset, StreamedDataset):
+        inputs = tf.zeros((count, *dataset.input_shape))
+    else:
+        some = ResidentExamples(dataset.keep(np.arange(count), np.arange(0)))
+        inputs = some.scaled(some.images(tf.range(count)))
+    builder = Builder(build, inputs)
+    model = builder()
+    outputs = builder.outputs(model)
+    kind = output_kind(model)
+    shape: tuple[int | None, ...] = ()
+    if tf.is_tensor(outputs):
+        shape = tuple(outputs.shape[1:])
+        if kind == "probabilities":
+            check_probabilities(np.asarray(outputs))
+    return builder, task_for(config.task, dataset, shape, kind)
+
+
+def _why_fit(model: keras.Model) -> str:
+    """What a model has that only its own `fit` respects; empty if nothing."""
+    for name in _METHODS:
+        if getattr(type(model), name) is not getattr(keras.Model, name):
+            return f"{type(model).__name__} has its own {name}"
+    if model.run_eagerly:
+        return "it is compiled with run_eagerly"
+    return why_not_stacked(model)
+
+
+def _why_no_stack(
+    model: keras.Model, dataset: InMemory, config: Config, task: Task, draw: Initializer
+) -> str:
+    """Why two models in a stack do not learn what each learns alone; empty if they do."""
+    rows = np.arange(min(_SAMPLE, len(dataset.train_labels)))
+    some = ResidentExamples(dataset.keep(rows, np.arange(0)))
+    settings = config.training.model_copy(
+        update={"augmentation": type(config.training.augmentation)()}
+    )
+    values = [draw(Trial(number, config.seed)) for number in range(2)]
+    try:
+        expected = [_loss(model, some, each) for each in values]
+    except Exception as error:
+        raise InputError(f"model.build: the loss fails on examples: {said(error)}") from error
+    try:
+        stack = StackedTrainer(model, some, settings, 2, task=task, initializer=draw)
+        stack.assign(values)
+        orders = np.stack([rows, rows])
+        rates = np.zeros(len(rows), np.float32)
+        losses = stack.run_epoch(orders, orders.astype(np.uint64), rates)
+        stack.predict()
+    except InputError:
+        raise
+    except Exception as error:
+        return f"TensorFlow cannot map it over a stack: {said(error)}"
+    if len(rows) <= settings.batch_size and not np.allclose(
+        losses, expected, rtol=_ROUNDING, atol=_ROUNDING, equal_nan=True
+    ):
+        return "two models in a stack have other losses than alone"
+    return ""
+
+
+def _loss(model: keras.Model, some: ResidentExamples, values: Sequence[np.ndarray]) -> float:
+    """The loss of a model with given variables on some examples."""
+    indices = tf.range(some.num_train)
+    count = len(model.trainable_variables)
+    weights, state = ([tf.constant(v) for v in part] for part in (values[:count], values[count:]))
+    inputs = some.scaled(some.images(indices))
+    loss, _ = stateless_loss(model, weights, state, inputs, some.targets(indices))
+    return float(loss)
