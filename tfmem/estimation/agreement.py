@@ -73,9 +73,9 @@ class Curve:
 
 
 class Agreement:
-    """Adds up how two sets of estimates agree, some training examples after the other.
+    """Adds up how two sets of estimates agree, for some training examples at a time.
 
-    What has no estimate in one of the sets (NaN) is in neither.
+    A quantity without an estimate (NaN) in one of the sets counts in neither.
 
     Attributes:
       compared: how many estimates both sets have.
@@ -83,7 +83,7 @@ class Agreement:
     """
 
     def __init__(self, thresholds: np.ndarray) -> None:
-        """Begins with nothing.
+        """Begins without estimates.
 
         Args:
           thresholds: float64 `[thresholds]`, ascending.
@@ -148,7 +148,7 @@ class Agreement:
         return np.cumsum(summed[:, ::-1], axis=1)[:, ::-1].astype(np.float64)
 
     def rms(self) -> tuple[float, float]:
-        """Root mean square difference, and what it would be by the estimates' variance alone.
+        """Computes the root mean square difference, and the one that sampling variance would give.
 
         Where both sets come from as many independent trials of one algorithm, the two agree, and
         are `sqrt(2)` times the root mean square error of either set.
@@ -159,7 +159,7 @@ class Agreement:
         return difference, expected
 
     def curve(self) -> Curve:
-        """`J` and `D` of all that was added, with their intervals."""
+        """Computes `J` and `D` of all estimates that were added, with their intervals."""
         first, second, both, either = self._sizes
         count = self._examples
         with np.errstate(divide="ignore", invalid="ignore"):

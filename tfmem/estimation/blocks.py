@@ -1,4 +1,4 @@
-"""Influence of the training on the test examples of one class, from its counts."""
+"""Estimates the influence of training on test examples of one class from its counts."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class InfluenceBlock:
         return self._counts.test_correct / self._counts.train.num_trials
 
     def of(self, train_index: np.ndarray) -> InfluenceBlock:
-        """The part of the block that is of some training examples, in memory of its own.
+        """Takes the part of the block for some training examples, in memory of its own.
 
         Args:
           train_index: int64, any training examples; those of other classes are left out.
@@ -70,7 +70,7 @@ class InfluenceBlock:
         )
 
     def most_influenced(self, train_index: int, count: int) -> tuple[np.ndarray, np.ndarray]:
-        """Test examples that a training example influences most, and by how much.
+        """Finds the test examples that a training example influences most, and by how much.
 
         Raises:
           InputError: if the training example is of another class.

@@ -1,4 +1,4 @@
-"""How loops are compiled."""
+"""Compiles loops to machine code."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ _BLOCK = 1 << 20  # counts of influence made at once
 
 @dataclass(frozen=True)
 class GroupCounts:
-    """Sums over trials for one group; of its members in index order.
+    """Sums over trials for one group; its members are in index order.
 
     Attributes:
       name: the group's.
@@ -65,14 +65,14 @@ class GroupCounts:
 
 
 class GroupTally:
-    """Counts for groups, trial by trial.
+    """Counts trials for groups, one trial after the other.
 
-    Of trials it keeps one bit for each test example and two for each group, so memory is
-    `t * (num_test + 2 * groups) / 8` bytes beside a few numbers for each member.
+    It keeps, for each trial, one bit for each test example and two bits for each group, which take
+    `t * (num_test + 2 * groups) / 8` bytes, besides a few numbers for each member.
     """
 
     def __init__(self, groups: Mapping[str, np.ndarray], num_test: int) -> None:
-        """Begins with no trial.
+        """Begins without trials.
 
         Args:
           groups: int64 `[size]` training examples of each group; groups may overlap.
@@ -175,7 +175,7 @@ def group_memorization(counts: GroupCounts) -> Difference:
 
 
 def member_memorization(counts: GroupCounts) -> Difference:
-    """What each member has in the group's memorization: arrays `[size]`."""
+    """Estimates each member's part of the group's memorization: arrays `[size]`."""
     return difference(
         counts.member_correct_in,
         np.asarray(counts.num_in),
@@ -185,7 +185,7 @@ def member_memorization(counts: GroupCounts) -> Difference:
 
 
 def example_memorization(counts: GroupCounts) -> Difference:
-    """Memorization of each member alone, whatever of the group is in the subset: `[size]`."""
+    """Estimates the memorization of each member as a single example: arrays `[size]`."""
     return difference(
         counts.member_alone_in,
         counts.member_in,

@@ -1,7 +1,7 @@
-"""How two noisy measurements of the same quantities compare, beyond what noise alone does.
+"""Compares two noisy measurements of the same quantities, and corrects for their noise.
 
-Noise lowers a correlation, and the slope on what is noisy (Spearman 1904). Both measurements here
-come with the variance of their noise, so what it does is known (Fuller 1987, Sec. 1.2).
+Noise lowers a correlation, and the slope over a noisy variable (Spearman 1904). Here the variance
+of the noise of both measurements is known, and so is its effect (Fuller 1987, Sec. 1.2).
 
 All quantities may be measured on the same models, whose quality then moves them together. A common
 shift changes neither correlation nor slope, but it does not average out over quantities: the error
@@ -34,8 +34,8 @@ class NoisyComparison:
     Attributes:
       correlation: Pearson's, as measured.
       correlation_ci: its 95% interval, by a bootstrap over the quantities.
-      ceiling: the correlation to be expected were both right but for their noise.
-      slope: of true `y` on true `x`: covariance over the variance of `x` that is no noise.
+      ceiling: the correlation that is expected if noise is the only difference of both.
+      slope: slope of true `y` over true `x`: covariance over the variance of `x` beyond noise.
       slope_ci: its 95% interval, likewise.
       bias: mean of `x - y`.
       bias_stderr: its standard error, over quantities and over the models that they share.

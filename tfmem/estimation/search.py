@@ -1,4 +1,4 @@
-"""Finds the pairs whose counts are beyond a bound, and holds no others.
+"""Finds the pairs whose counts are beyond a bound, and stores no others.
 
 All pairs of ImageNet's training and test examples are 6.4e10; the few that matter are picked out
 while their counts are still in registers.

@@ -1,4 +1,4 @@
-"""What published arrays must be, and npz files written an array, or a part, at a time."""
+"""Checks published arrays, and writes npz files one array, or one part of an array, at a time."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _COMPRESSION = 1  # estimates are noise in their last bits: more effort finds no
 
 
 def check_index(values: np.ndarray, where: str, count: int | None = None) -> np.ndarray:
-    """Indices of different examples as int64.
+    """Checks indices of different examples, and returns them as int64.
 
     Args:
       values: integers `[any]`.
@@ -24,7 +24,7 @@ def check_index(values: np.ndarray, where: str, count: int | None = None) -> np.
       count: how many examples there are, if that is known.
 
     Raises:
-      InputError: if an index is negative, too large, or there twice.
+      InputError: if an index is negative, too large, or occurs twice.
     """
     checked = check_range(values, where, count)
     ordered = np.sort(checked)
@@ -34,7 +34,7 @@ def check_index(values: np.ndarray, where: str, count: int | None = None) -> np.
 
 
 def check_range(values: np.ndarray, where: str, count: int | None = None) -> np.ndarray:
-    """Indices of examples as int64; see `check_index`, but that an example may be there twice."""
+    """Checks indices like `check_index`, but allows an example to occur more than once."""
     limit = np.iinfo(np.int64).max if count is None else count
     wrong = (values < 0) | (values >= limit)
     if wrong.any():
@@ -46,10 +46,10 @@ def check_range(values: np.ndarray, where: str, count: int | None = None) -> np.
 
 
 def check_estimates(values: np.ndarray, where: str) -> np.ndarray:
-    """Estimates as they are, if each is a difference of probabilities or NaN.
+    """Checks that each estimate is a difference of probabilities or NaN, and returns them.
 
     Raises:
-      InputError: naming the first that is not within [-1, 1].
+      InputError: naming the first estimate that is not within [-1, 1].
     """
     wrong = np.abs(values) > 1 + 1e-6
     if wrong.any():

@@ -1,4 +1,4 @@
-"""A folder of released checkpoints' `aux_arrays.npz` as prediction records and labels."""
+"""Imports a folder of released checkpoints' `aux_arrays.npz` as prediction records and labels."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def read_labels(path: Path) -> Labels:
 
 @dataclass(frozen=True)
 class Imported:
-    """What was imported.
+    """Facts about the imported predictions.
 
     Attributes:
       trials: number of trials.

@@ -1,4 +1,4 @@
-"""Estimates as the authors' MNIST demonstration writes them: `memorization` and one big matrix.
+"""Reads and writes estimates as the authors' MNIST demonstration does, with one big matrix.
 
 `memorization` is float32 `[num_train]`, `influence` float32 **`[num_test, num_train]`**: the other
 way round than in the class-wise files. There influence is known for all pairs. Estimates of tfmem

@@ -1,4 +1,4 @@
-"""Pairs from whichever published file there is: one of pairs, or one of class-wise matrices."""
+"""Reads pairs from a published file, either of pairs or of class-wise matrices."""
 
 from __future__ import annotations
 
@@ -22,8 +22,9 @@ class PublishedPairs:
 
     Attributes:
       table: as `load_pairs` returns it.
-      most_influenced: gives, for a training example in the table and a number, so many test
-        examples that it influences most, and by how much; None where the file has pairs alone.
+      most_influenced: a function from a training example in the table and a number to that many
+        test examples, those that it influences most, and to the influences; None if the file has
+        pairs only.
     """
 
     table: pd.DataFrame
@@ -37,11 +38,11 @@ def open_pairs(
 
     Args:
       path: an npz file of pairs or of class-wise matrices.
-      memorization: the least; None is that of the file, or the paper's for matrices.
-      influence: likewise.
+      memorization: least memorization; None is the file's threshold, or the paper's for matrices.
+      influence: least influence; None likewise.
 
     Raises:
-      InputError: if it is no such file, or naming what in it is wrong.
+      InputError: if it is no such file, or naming the array that is wrong.
     """
     with NpzFile(path) as file:
         matrices = any(name.startswith("infl_matrix_class") for name in file.names)

@@ -1,10 +1,10 @@
-"""The exceptions that a user is meant to read."""
+"""The exceptions whose messages are for users."""
 
 _LONGEST = 200  # characters of what another library says
 
 
 class InputError(ValueError):
-    """Something given to tfmem is wrong.
+    """An input of tfmem is wrong.
 
     The message is one sentence that says what was wrong, where (file and record, or configuration
     key), what was expected and what was received. The command line prints it without a traceback
@@ -13,13 +13,13 @@ class InputError(ValueError):
 
 
 class DryRun(Exception):
-    """A job was described, as was asked, and not run; what would come after it cannot be done."""
+    """A job was described instead of run, on request, so that later steps cannot run."""
 
 
 def reason(error: BaseException) -> str:
-    """What an exception says, in one line of 200 characters at most; its type if that is nothing.
+    """Returns the message of an exception in one line of at most 200 characters, or else its type.
 
-    Parsers' exceptions repeat what they could not read, however long that is.
+    Exceptions of parsers may repeat the whole text that they could not read.
     """
     said = " ".join(str(error).split()) or type(error).__name__
     return said if len(said) <= _LONGEST else f"{said[: _LONGEST - 1]}…"

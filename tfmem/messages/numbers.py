@@ -1,4 +1,4 @@
-"""How numbers are written, in figures, on pages and in the terminal alike."""
+"""Formats numbers in the same way for figures, pages and the terminal."""
 
 from __future__ import annotations
 
@@ -8,5 +8,5 @@ Number = float | Any  # rows of a pandas table do not know the types of their co
 
 
 def three(value: Number) -> str:
-    """A memorization or an influence with three decimals; zero has no sign, NaN is unknown."""
+    """Formats memorization or influence with three decimals; 0 has no sign, NaN is `unknown`."""
     return "unknown" if value != value else f"{round(float(value), 3) + 0.0:.3f}"

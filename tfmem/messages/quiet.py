@@ -1,4 +1,4 @@
-"""Imports TensorFlow, in programs of tfmem without the lines that it always writes."""
+"""Imports TensorFlow; in programs of tfmem, without the lines that TensorFlow always writes."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ class _Process:
 
 
 def own_process() -> None:
-    """Says that this process is a program of tfmem, whose standard error tfmem decides about."""
+    """Declares that this process is a program of tfmem, which may hide lines of libraries."""
     _Process.is_own = True
 
 
 def import_tensorflow() -> None:
-    """Imports TensorFlow, which from then on logs errors only, unless the environment says more.
+    """Imports TensorFlow, which then logs only errors, unless the environment asks for more.
 
-    Where tfmem is a library the import writes what it writes; so it does with `--verbose`.
+    If tfmem is used as a library, or with `--verbose`, the lines that the import writes are shown.
     """
     if "tensorflow" in sys.modules:
         return
@@ -33,12 +33,12 @@ def import_tensorflow() -> None:
 
 
 def _import_unheard() -> None:
-    """Imports TensorFlow; what is written to file descriptor 2 meanwhile is shown if it fails.
+    """Imports TensorFlow, and shows what was written to file descriptor 2 only if that fails.
 
-    TensorFlow's C++ code writes six lines about oneDNN and CUDA there while it is loaded, before
-    its log has a level and whatever `TF_CPP_MIN_LOG_LEVEL` says, and it has no setting that
-    prevents them (tensorflow/tensorflow issues 62770 and 79029). Of an error in one line they would
-    make seven. Nothing else in tfmem redirects a descriptor.
+    While it is loaded, TensorFlow's C++ code writes six lines about oneDNN and CUDA there, before
+    its log has a level and whatever `TF_CPP_MIN_LOG_LEVEL` says. No setting prevents them
+    (tensorflow/tensorflow issues 62770 and 79029). They would turn an error of one line into seven
+    lines. Nothing else in tfmem redirects a descriptor.
     """
     sys.stderr.flush()
     stderr = os.dup(2)

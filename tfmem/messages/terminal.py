@@ -1,6 +1,6 @@
-"""What is said in the terminal; what a user or a data set wrote comes out as text, whatever it is.
+"""Writes to the terminal; text from a user or a data set is always shown as plain text.
 
-Nothing is taken for markup, and characters that would steer the terminal are shown as escapes.
+Nothing is interpreted as markup, and control characters are shown as escapes.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ class _Loudness:
 
 
 def set_loudness(quiet: bool, verbose: bool) -> None:
-    """Decides how much of the work is told.
+    """Sets how much is written about the work.
 
     Args:
-      quiet: whether `say` says nothing; what was asked for, warnings and errors are shown.
+      quiet: whether `say` writes nothing; results, warnings and errors are still shown.
       verbose: whether errors come with their tracebacks.
     """
     _Loudness.quiet, _Loudness.verbose = quiet, verbose
@@ -45,28 +45,28 @@ def is_verbose() -> bool:
 
 
 def printable(text: object) -> str:
-    """A text without control characters: each but line ends and tabs is written as its escape."""
+    """Replaces control characters of a text, except line ends and tabs, by their escapes."""
     return str(text).translate(_CONTROLS)
 
 
 def say(text: object) -> None:
-    """Says how the work goes and what it found, on the standard output; nothing if told so."""
+    """Writes how the work goes, and what it found, to standard output, unless loudness is quiet."""
     if not _Loudness.quiet:
         print(printable(text), flush=True)
 
 
 def warn(message: object) -> None:
-    """Says what the user should know, beside the results."""
+    """Writes a warning."""
     tell(f"warning: {message}")
 
 
 def tell(message: object) -> None:
-    """Writes a message that is no result: on the standard error, whatever the loudness."""
+    """Writes a message that is no result to standard error, whatever the loudness."""
     print(printable(message), file=sys.stderr, flush=True)
 
 
 def present(result: str | PlainTable) -> None:
-    """Shows what a command was asked for: a text, or a table."""
+    """Shows the result of a command: a text, or a table."""
     if isinstance(result, str):
         print(printable(result))
     else:
@@ -74,7 +74,7 @@ def present(result: str | PlainTable) -> None:
 
 
 class PlainTable(Table):
-    """A table without lines, to `present`, whose cells are shown as they are."""
+    """A table without lines for `present`, whose cells are shown as plain text."""
 
     def __init__(self, *columns: str, left: int = 0, gap: int = 2) -> None:
         """Names the columns, `gap` spaces apart; all but the first `left` are aligned right."""

@@ -1,4 +1,4 @@
-"""What a run costs: disk, memory and time, from the sizes of its data and the time of a trial."""
+"""Computes disk, memory and time of a run from the sizes of its data and the time of a trial."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class Sizes:
     Attributes:
       num_train: training examples `n`.
       num_test: test examples `n'`.
-      same_class_pairs: pairs of a training and a test example of one class.
-      largest_class: the same of the class that has most.
+      same_class_pairs: number of pairs of a training and a test example of one class.
+      largest_class: number of such pairs in the class that has most.
     """
 
     num_train: int
@@ -63,12 +63,12 @@ class Sizes:
         return cls(num_train, num_test, num_train * num_test // classes, block)
 
     def candidates(self, pairs: PairsOf) -> int:
-        """How many pairs are looked at."""
+        """The number of pairs among which a run searches."""
         return self.same_class_pairs if pairs == "same-class" else self.num_train * self.num_test
 
 
 def record_bytes(sizes: Sizes, probabilities: bool) -> int:
-    """Bytes of one trial's prediction record on disk, within a hundred.
+    """Computes the bytes of one trial's prediction record on disk, within a hundred bytes.
 
     One bit for each training example's place in the subset, one for each prediction, and a float16
     margin of the true label if those are kept.
@@ -79,7 +79,7 @@ def record_bytes(sizes: Sizes, probabilities: bool) -> int:
 
 
 def counting_bytes(sizes: Sizes, trials: int, pairs: PairsOf) -> int:
-    """The least memory that estimation needs for its numbers.
+    """Computes the least memory that estimation needs for its bits and counts.
 
     The bits of all trials, packed along trials into 64-bit words, and the int32 counts of the
     largest class, or of a tile of 1,024 training examples with all test examples.
@@ -92,11 +92,11 @@ def counting_bytes(sizes: Sizes, trials: int, pairs: PairsOf) -> int:
 
 @dataclass(frozen=True)
 class TrialTime:
-    """What a trial takes on one machine, all of whose lanes are at work.
+    """The time of a trial on one machine, all of whose lanes are at work.
 
     Attributes:
-      training: seconds a trial in epochs over its subset.
-      rest: seconds a trial otherwise, mostly in predictions of all examples.
+      training: seconds of a trial in epochs over its subset.
+      rest: other seconds of a trial, mostly for predictions on all examples.
       fraction: the subset fraction of the trials that were timed.
     """
 

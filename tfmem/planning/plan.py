@@ -1,4 +1,4 @@
-"""Numbers of trials and subset fractions side by side, and how many trials a question asks for."""
+"""Compares numbers of trials and subset fractions, and computes how many trials are needed."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ TYPICAL_RATE = 0.9
 
 @dataclass(frozen=True)
 class Question:
-    """What is to be found.
+    """The influence that a run should find.
 
     Attributes:
-      influence: the influence that is to be found, and the threshold of selection.
+      influence: the influence that the run should find, and the threshold of selection.
       fdr: false discovery rate of the selected pairs.
-      discoveries: how many pairs one expects to find; 1 assumes nothing.
+      discoveries: number of pairs that one expects to find; 1 assumes nothing.
       pairs: whether candidates are pairs of one class, or all.
     """
 
@@ -47,20 +47,20 @@ class Row:
     Attributes:
       trials: number of trials `t`.
       fraction: subset fraction `m/n`.
-      stderr_worst: standard error of influence and memorization where models are right half of the
+      stderr_worst: standard error of influence and memorization if models are right half of the
         time.
-      stderr_typical: standard error of both where models are right 9 times in 10.
-      stderr_memorization: standard error of memorization where models are always right on what they
-        were trained on, and half of the time without.
+      stderr_typical: standard error of both if models are right 9 times in 10.
+      stderr_memorization: standard error of memorization if models are always right on an example
+        that they were trained on, and half of the time on others.
       lemma_bound: root mean square error that Lemma 2.1 guarantees.
       detected_half: smallest influence that is found with probability 1/2; NaN if none.
       detected_90: smallest influence that is found with probability 0.9; NaN if none.
       chance_pairs: expected number of pairs that reach the threshold by chance, at most.
-      disk_bytes: of all prediction records.
-      memory_bytes: what estimation holds at least.
-      configured: whether it is what the configuration says.
-      hours: of training on the machines that there are; NaN if no trial was timed.
-      machines_for_a_day: how many machines train it in 24 hours; None likewise.
+      disk_bytes: bytes of all prediction records.
+      memory_bytes: least memory that estimation needs.
+      configured: whether trials and fraction are those of the configuration.
+      hours: hours of training on the given machines; NaN if no trial was timed.
+      machines_for_a_day: number of machines that train it in 24 hours; None if no trial was timed.
     """
 
     trials: int
@@ -81,18 +81,18 @@ class Row:
 
 @dataclass(frozen=True)
 class Plan:
-    """Candidates, and how many trials the question asks for.
+    """The candidates, and how many trials the question needs.
 
     Attributes:
-      sizes: of the data.
-      question: what is to be found.
-      candidates: number of pairs among which.
-      p_value: at which one of them is found.
+      sizes: sizes of the data.
+      question: the influence that the run should find.
+      candidates: number of pairs among which the run searches.
+      p_value: the p-value at which a pair is found.
       rows: candidates, by number of trials, then fraction.
       needed: by fraction, the trials at which `question.influence` is found with probability 0.9;
         None where that is more than 100,000.
-      time: of a trial, if any was timed.
-      machines: like the one that was timed, side by side.
+      time: time of a trial, if any was timed.
+      machines: number of machines, like the one that was timed, that train at the same time.
     """
 
     sizes: Sizes
@@ -110,11 +110,11 @@ class Plan:
         return next(row for row in self.rows if row.configured)
 
     def timed(self, time: TrialTime, machines: int = 1) -> Plan:
-        """The same plan with hours.
+        """Returns this plan with hours.
 
         Args:
-          time: of a trial, on one machine.
-          machines: how many like it train side by side.
+          time: time of a trial on one machine.
+          machines: number of such machines that train at the same time.
 
         Raises:
           InputError: if there is no machine.
@@ -131,7 +131,7 @@ class Plan:
         return replace(self, rows=rows, time=time, machines=machines)
 
     def to_json(self) -> bytes:
-        """All numbers, those that are not known as null."""
+        """Returns all numbers; unknown ones are null."""
         text = json.dumps(_without_nan(asdict(self)), indent=2, allow_nan=False)
         return text.encode() + b"\n"
 
@@ -144,11 +144,11 @@ def make_plan(
     fractions: Sequence[float],
     probabilities: bool = True,
 ) -> Plan:
-    """Computes all of a plan.
+    """Computes a plan.
 
     Args:
-      sizes: of the data.
-      question: what is to be found.
+      sizes: sizes of the data.
+      question: the influence that the run should find.
       configured: trials and subset fraction of the configuration.
       trials: numbers of trials to compare with.
       fractions: subset fractions to compare with; every number of trials is combined with every

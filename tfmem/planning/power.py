@@ -1,9 +1,9 @@
-"""How well memorization and influence can be known from `t` trials on subsets of `m` of `n`.
+"""Computes how well `t` trials on subsets of `m` of `n` examples estimate both quantities.
 
 An estimate is a difference of two proportions: of `t * m/n` trials with an example, and of the
-`t * (1 - m/n)` others. All that is here follows from that before anything is trained. The numbers
-of trials with and without an example vary a little from example to example; here they are what is
-expected.
+`t * (1 - m/n)` others. Everything here follows from that, before anything is trained. The numbers
+of trials with and without an example vary a little from example to example; here they are the
+expected numbers.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def stderr(trials: int, fraction: float, rate_in: float, rate_out: float) -> flo
 
 
 def lemma_bound(trials: int, fraction: float) -> float:
-    """What Lemma 2.1 of Feldman & Zhang (2020) guarantees of the root mean square error.
+    """Computes the bound of Lemma 2.1 of Feldman & Zhang (2020) on the root mean square error.
 
     With `p = min(m/n, 1 - m/n)` the mean squared error of one estimate is at most
     `1 / (p t) + 1 / ((1 - p) t) + exp(-p t / 16) / 2`, whose root this is: at least twice the worst
@@ -228,7 +228,7 @@ def _approximately_needed(
 
 
 def chance(trials: int, fraction: float, threshold: float) -> float:
-    """The probability that an estimate reaches a threshold where there is no influence.
+    """Computes the probability that an estimate reaches a threshold without any influence.
 
     Models are right half of the time, with and without the example, which is the worst case. It is
     exact, a sum over all outcomes of two binomial counts.

@@ -1,4 +1,4 @@
-"""Subsets that are given, not drawn: the examples that each trial of an experiment is trained on.
+"""Subsets that are given and not drawn, as for the trials of experiments.
 
 Their file is an npz with `masks` (uint8 `[trials, ceil(n / 8)]`, in index order, as `subset_mask`
 of prediction records) and `num_train` (int64).
@@ -65,14 +65,14 @@ class GivenSubsets:
 
 
 def parse_subsets(contents: bytes, source: str) -> GivenSubsets:
-    """The subsets in the contents of a file.
+    """Reads the subsets in the contents of a file.
 
     Args:
-      contents: of an npz file.
-      source: what it is called in error messages.
+      contents: the contents of an npz file.
+      source: what the file is called in error messages.
 
     Raises:
-      InputError: if it is no file of subsets, or a subset is empty or has examples that are not.
+      InputError: if it is no file of subsets, or a subset is empty or has examples beyond the last.
     """
     with NpzFile(contents, source) as arrays:
         masks = arrays.array("masks", "u", ("trials", "bytes"))

@@ -14,14 +14,14 @@ _RARE = 1e-4  # least share of draws that must fit
 
 
 def units(groups: Groups, source: str) -> tuple[np.ndarray, ...]:
-    """Groups of two examples and more, which enter and leave subsets as wholes.
+    """Selects groups of at least two examples, which subsets contain as a whole or not at all.
 
     Args:
       groups: as `parse_groups` returns them.
       source: the file, for the message.
 
     Returns:
-      Their examples, int64 `[size]` each.
+      The examples of each group, int64 `[size]`.
 
     Raises:
       InputError: naming an example that is in two groups.
@@ -38,7 +38,7 @@ def units(groups: Groups, source: str) -> tuple[np.ndarray, ...]:
 
 
 def groups_digest(groups: Groups) -> str:
-    """What decides the subsets: a hash of which examples belong together, whatever their names."""
+    """Hashes which examples belong together; the names of groups do not matter."""
     together = [members.tolist() for members in groups.values()]
     return hashlib.sha256(repr(together).encode()).hexdigest()
 

@@ -1,4 +1,4 @@
-"""What whoever trains sees of subsets, and which of them can be trained together."""
+"""The interface of subsets for trainers, and checks of which trials can be trained together."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tfmem.messages.errors import InputError
 
 
 class Subsets(Protocol):
-    """Which training examples each trial sees, whichever way its subset came about."""
+    """The training examples that each trial sees, however its subset was chosen."""
 
     def subset(self, trial_id: int) -> np.ndarray:
         """The examples of a trial, int64 ascending; a stack may reach beyond the last trial."""
@@ -47,7 +47,7 @@ def check_batch(subsets: Subsets, batch_size: int) -> None:
     """Makes sure that every subset fills a batch.
 
     Raises:
-      InputError: if the smallest does not.
+      InputError: if the smallest subset does not fill a batch.
     """
     smallest = int(subsets.sizes.min())
     if batch_size > smallest:
