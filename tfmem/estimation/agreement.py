@@ -58,9 +58,9 @@ class Curve:
     difference_high: np.ndarray
 
     def reaches(self, jaccard: float) -> tuple[float, float, float]:
-        """The smallest threshold with such a `J`, and its 95% interval; NaN where there is none.
+        """Finds the smallest threshold with at least a given `J`; NaN if there is none.
 
-        The interval has the thresholds whose own interval of `J` does not exclude it.
+        Its 95% interval holds the thresholds whose interval of `J` contains the given `J`.
 
         Returns:
           Estimate, lower and upper end.

@@ -36,7 +36,7 @@ class ConjugateGradients:
         """Sets when to stop.
 
         Args:
-          objective: whose curvature is inverted.
+          objective: the objective whose curvature is inverted.
           damping: see `Solver`.
           curvature: which.
           tolerance: of the residual, which is computed anew before it is believed.

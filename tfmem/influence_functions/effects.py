@@ -1,4 +1,4 @@
-"""What training examples do to test examples, by one model."""
+"""Computes the influence of training examples on test examples in one model."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ _BLOCK = 1 << 25  # influences that are held at once
 
 
 def test_effects(solver: Solver, arrays: Dataset, examples: np.ndarray) -> Iterator[ModelInfluence]:
-    """Influence of training examples on all test examples, in one model.
+    """Computes the influence of training examples on all test examples in one model.
 
     Args:
-      solver: ready for the model's objective.
+      solver: a solver that is ready for the model's objective.
       arrays: the examples as the model takes them.
-      examples: which training examples, int64.
+      examples: indices of the training examples, int64.
 
     Yields:
       Blocks of test examples, in order.

@@ -1,4 +1,4 @@
-"""Cholesky of the curvature, in the space of parameters or of examples, whichever is smaller."""
+"""Factors the curvature by Cholesky, in the space of parameters or, if smaller, of examples."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Self-influence some examples at a time, so that what was stopped continues."""
+"""Computes self-influence for some examples at a time, so that a stopped command continues."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ _AT_ONCE = 512  # examples, or as many as the solver takes at once if those are 
 
 @dataclass(frozen=True)
 class Solved:
-    """Scores, and what they took.
+    """Scores, and the time that they took.
 
     Attributes:
-      scores: of all training examples, in index order.
-      seconds: by the clock, of all calls together.
-      cpu_seconds: likewise, of all cores.
+      scores: scores of all training examples, in index order.
+      seconds: elapsed seconds of all calls together.
+      cpu_seconds: processor seconds of all cores and calls together.
     """
 
     scores: Scores
@@ -42,7 +42,7 @@ def kept_scores(
     """`M_remove` of all training examples, as `remove_scores` has it.
 
     Args:
-      solver: ready for the objective.
+      solver: a solver that is ready for the objective.
       about: what tells these data, and how the model was trained, from others.
       folder: what is known already is taken from there, and what is found is kept there until all
         is; what is there of another solver, model or code is deleted.
@@ -88,7 +88,7 @@ def _count(solver: Solver) -> int:
 
 
 def _chunks(solver: Solver) -> Iterator[np.ndarray]:
-    """Examples of like length together."""
+    """Groups examples of similar length."""
     order = solver.objective.by_length(np.arange(len(solver.objective.labels)))
     size = max(solver.at_once, _AT_ONCE // solver.at_once * solver.at_once)
     for start in range(0, len(order), size):

@@ -1,4 +1,4 @@
-"""The objective that a model was trained on, as a function of the variables that were trained.
+"""The objective by which a model was trained, as a function of its trained variables.
 
 It is the mean cross entropy of the training examples plus `weight_decay / 2` times the sum of
 squares of the kernels (variables of two axes or more), which is what the trainers of this package
@@ -46,7 +46,7 @@ class Objective:
       num_parameters: `p`.
       dtype: of vectors.
       decay: `[p]`, the weight decay's share in the diagonal of the curvature.
-      curvature_examples: int64, the training examples that the curvature is a mean over.
+      curvature_examples: int64, the training examples over which the curvature is a mean.
       padded: whether the ends of inputs are left out where they are 0 in all of a batch.
     """
 
@@ -117,7 +117,7 @@ class Objective:
         return np.argsort(self._lengths[examples], kind="stable")
 
     def probabilities(self, inputs: Any) -> np.ndarray:
-        """What the model gives each class, float64 `[count, classes]`."""
+        """Computes the model's probability of each class, float64 `[count, classes]`."""
         count = len(keras.tree.flatten(inputs)[0])
         logits = [
             self.function.logits(self._tensors(inputs, rows)).numpy()
@@ -129,7 +129,7 @@ class Objective:
 
     @cached_property
     def _believed(self) -> np.ndarray:
-        """What the model gives each class, for the examples that the curvature is a mean over."""
+        """Computes the model's probabilities for the examples of the curvature."""
         return self.probabilities(_take(self._inputs, self.curvature_examples))
 
     def loss_gradients(

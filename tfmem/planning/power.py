@@ -1,4 +1,4 @@
-"""Computes how well `t` trials on subsets of `m` of `n` examples estimate both quantities.
+"""Computes the errors and the power of estimates from `t` trials on subsets of `m` of `n` examples.
 
 An estimate is a difference of two proportions: of `t * m/n` trials with an example, and of the
 `t * (1 - m/n)` others. Everything here follows from that, before anything is trained. The numbers
