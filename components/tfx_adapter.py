@@ -1,5 +1,8 @@
 """Runs components under TFX, with their lineage in ML Metadata: the only file that imports TFX.
 
+Names are imported from where TFX's guide to custom components imports them: the package
+`ml-pipelines-sdk` is without `tfx.v1`.
+
 A component becomes one of TFX's, with the same inputs and outputs, a parameter for each section of
 the configuration and for each parameter of its own, and two more for its name and its code. TFX
 serves an earlier result if inputs and parameters are the same, so that without the last parameter
@@ -21,11 +24,9 @@ import_tensorflow()  # TFX would import it with a page of messages
 
 from ml_metadata.proto import metadata_store_pb2
 from tfx import types
-from tfx.dsl.components.base.base_beam_component import BaseBeamComponent
-from tfx.dsl.components.base.base_beam_executor import BaseBeamExecutor
 from tfx.dsl.components.base.base_component import BaseComponent
 from tfx.dsl.components.base.base_executor import BaseExecutor
-from tfx.dsl.components.base.executor_spec import BeamExecutorSpec, ExecutorClassSpec
+from tfx.dsl.components.base.executor_spec import ExecutorClassSpec
 from tfx.orchestration import metadata
 from tfx.orchestration.local.local_dag_runner import LocalDagRunner
 from tfx.orchestration.pipeline import Pipeline
@@ -37,7 +38,6 @@ from tfmem.components.parameters import collect, spread
 from tfmem.components.references import reference, referenced
 from tfmem.store.artifacts import Artifact
 
-_BEAM = "beam_args"  # a component with this parameter is one of TFX's Beam components
 _DATABASE = "metadata.sqlite"
 _Artifacts = Mapping[str, Sequence[types.Artifact]]
 
@@ -51,17 +51,7 @@ class Executor(BaseExecutor):
         self, input_dict: _Artifacts, output_dict: _Artifacts, exec_properties: dict[str, Any]
     ) -> None:
         """Called by TFX."""
-        _perform(input_dict, output_dict, exec_properties, {})
-
-
-class BeamExecutor(BaseBeamExecutor):
-    """Does the work of a component that runs Beam jobs, with TFX's options for Beam."""
-
-    def Do(
-        self, input_dict: _Artifacts, output_dict: _Artifacts, exec_properties: dict[str, Any]
-    ) -> None:
-        """Called by TFX."""
-        _perform(input_dict, output_dict, exec_properties, {_BEAM: self._beam_pipeline_args})
+        _perform(input_dict, output_dict, exec_properties)
 
 
 def adapt(
@@ -74,7 +64,7 @@ def adapt(
 
     Args:
       component: the component.
-      parameters: its parameters; `beam_args` become the Beam options of the node.
+      parameters: its parameters.
       inputs: outputs of other nodes, by the names of the component's inputs, including the optional
         inputs that exist; they may be of kinds below the component's.
       folder: folder in which a resumable component works; its artifacts are lists of the files
@@ -84,7 +74,6 @@ def adapt(
       InputError: if the parameters do not fit the component.
     """
     properties = spread(component, parameters)
-    properties.pop(_BEAM, None)
     properties |= {"component": reference(component), "code": component.version}
     if component.resumable:
         properties["folder"] = str(folder.absolute())
@@ -95,15 +84,12 @@ def adapt(
         "INPUTS": {name: ChannelParameter(type=channel.type) for name, channel in inputs.items()},
         "OUTPUTS": _channels(component.outputs),
     }
-    uses_beam = _BEAM in component.parameters
-    base = BaseBeamComponent if uses_beam else BaseComponent
-    executor = BeamExecutorSpec(BeamExecutor) if uses_beam else ExecutorClassSpec(Executor)
     spec = type(f"{component.name}_spec", (ComponentSpec,), interface)
+    executor = ExecutorClassSpec(Executor)
     members = {"SPEC_CLASS": spec, "EXECUTOR_SPEC": executor, "__module__": __name__}
-    node_class = type(component.name, (base,), members)
+    node_class = type(component.name, (BaseComponent,), members)
     made = {name: types.Channel(type=_kind(kind)) for name, kind in component.outputs.items()}
-    node = node_class(spec(**properties, **inputs, **made)).with_id(component.name)
-    return node.with_beam_pipeline_args(parameters[_BEAM]) if uses_beam else node
+    return node_class(spec(**properties, **inputs, **made)).with_id(component.name)
 
 
 def run_locally(name: str, nodes: Sequence[BaseComponent], out: Path) -> None:
@@ -189,11 +175,9 @@ def _place(kind: type[Artifact], folder: Path) -> Path:
     return folder / kind.place if Path(kind.place).suffix else folder
 
 
-def _perform(
-    given: _Artifacts, made: _Artifacts, properties: dict[str, Any], more: Parameters
-) -> None:
+def _perform(given: _Artifacts, made: _Artifacts, properties: dict[str, Any]) -> None:
     component = referenced(properties["component"], properties["code"])
-    parameters = {**collect(component, properties), **more}
+    parameters = collect(component, properties)
     inputs = {
         name: resolve(_place(kind, Path(given[name][0].uri)))
         for name, kind in {**component.inputs, **component.optional}.items()

@@ -56,7 +56,11 @@ def bucket(monkeypatch):
 
 @pytest.fixture(scope="module")
 def describe(monkeypatch):
-    """Starts a job and returns the description that would have been submitted."""
+    """Starts a job and returns the description that would have been submitted.
+
+    Beam writes a job only to the service itself: of its internals, this replaces what submits the
+    job and what uploads files.
+    """
     from apache_beam.runners.dataflow.dataflow_runner import DataflowRunner
     from apache_beam.runners.dataflow.internal.apiclient import DataflowApplicationClient
 
@@ -139,6 +143,7 @@ def pickled(graph):
     return {name: spec.payload for name, spec in found.items() if "pickled" in spec.urn}
 
 
+# The code that a pickle carries can be seen only while Beam's own pickler makes functions of it.
 UNPICKLE = """
 import base64, json, sys
 from apache_beam.internal.cloudpickle import cloudpickle

@@ -164,6 +164,8 @@ def _check_dataflow(options: PipelineOptions) -> None:
     """Finds mistakes at once that Dataflow or its workers would report only after minutes."""
     try:
         from apache_beam.runners.dataflow.dataflow_runner import DataflowRunner
+
+        # What Beam imports only when it submits the job, after minutes of staging.
         from apache_beam.runners.dataflow.internal import apiclient  # noqa: F401
     except ImportError:
         raise InputError(

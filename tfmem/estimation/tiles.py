@@ -29,9 +29,7 @@ from typing import Any
 import numpy as np
 from llvmlite import ir
 from numba import njit, types
-from numba.core.cgutils import get_or_insert_function
-from numba.core.datamodel import PrimitiveModel
-from numba.extending import intrinsic, register_model
+from numba.extending import intrinsic, models, register_model
 
 from tfmem.estimation.compiling import compiled
 
@@ -53,7 +51,7 @@ class _Words(types.Type):
 
 
 @register_model(_Words)
-class _InRegisters(PrimitiveModel):
+class _InRegisters(models.PrimitiveModel):
     def __init__(self, manager: Any, kind: Any) -> None:
         super().__init__(manager, kind, _WORDS)
 
@@ -95,7 +93,7 @@ def add_shared(context, total, left, right):  # type: ignore[no-untyped-def]
     def emit(context: Any, build: Any, signature: Any, arguments: Any) -> Any:
         total, left, right = arguments
         kind = ir.FunctionType(_WORDS, [_WORDS])
-        ones = get_or_insert_function(build.module, kind, f"llvm.ctpop.v{LANES}i64")
+        ones = build.module.declare_intrinsic(f"llvm.ctpop.v{LANES}i64", fnty=kind)
         return build.add(total, build.call(ones, [build.and_(left, right)]))
 
     return _words(_words, _words, _words), emit

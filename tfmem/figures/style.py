@@ -49,6 +49,8 @@ def save(figure: Figure, folder: Path, name: str) -> None:
         "png": {"dpi": 300, "metadata": {"Software": None}},
         "pdf": {"metadata": {"CreationDate": None, "Producer": None}},
     }
+    figure.draw_without_rendering()  # arranges the figure, which would else be done for each file
+    figure.set_layout_engine("none")
     for kind, how in options.items():
         with complete_file(folder / f"{name}.{kind}") as file:
             figure.savefig(file, format=kind, **how)
