@@ -6,15 +6,26 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from tfmem.exchange.in_memory import influence, memorization
     from tfmem.exchange.matrices import load_matrices
     from tfmem.exchange.pairs import load_pairs
     from tfmem.experiments.run import Run, load_run
 
-__all__ = ["Run", "__version__", "load_matrices", "load_pairs", "load_run"]
+__all__ = [
+    "Run",
+    "__version__",
+    "influence",
+    "load_matrices",
+    "load_pairs",
+    "load_run",
+    "memorization",
+]
 
 _HOMES = {
     "Run": "tfmem.experiments.run",
     "load_run": "tfmem.experiments.run",
+    "influence": "tfmem.exchange.in_memory",
+    "memorization": "tfmem.exchange.in_memory",
     "load_matrices": "tfmem.exchange.matrices",
     "load_pairs": "tfmem.exchange.pairs",
 }

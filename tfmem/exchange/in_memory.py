@@ -1,0 +1,247 @@
+"""Memorization and influence from arrays: for models that were trained elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+import psutil
+
+from tfmem.aggregation.estimates import memorization_table
+from tfmem.estimation.blocks import InfluenceBlock
+from tfmem.estimation.estimator import ClassCounts, TrainCounts, count_train
+from tfmem.estimation.kernels import co_occurrence, ones
+from tfmem.estimation.outcomes import check_correct, check_masks, packed
+from tfmem.messages.errors import InputError
+
+_PAIRS = 1 << 22  # how many are estimated at a time
+_WORKING = 120  # bytes for each of them
+_MOST = 0.8  # of the free memory
+
+
+def memorization(masks: Any, correct: Any) -> pd.DataFrame:
+    """Returns how much models memorized each training example, with errors.
+
+    Memorization is how much more often models are right on an example that were trained with it
+    than those that were trained without it (Feldman & Zhang 2020, Alg. 1, line 5). The values are
+    those that `tfmem estimate` writes for the same trials.
+
+        masks = np.random.default_rng(0).random((trials, num_train)) < 0.7
+        …  # train a model on each masks[k]; correct[k] is where it is right on all examples
+        tfmem.memorization(masks, correct).nlargest(10, "memorization")
+
+    Args:
+      masks: `[trials, num_train]` of False and True or 0 and 1: on which examples each model was
+        trained.
+      correct: `[trials, num_train]`, likewise: on which examples each model is right, those it was
+        trained on and the others.
+
+    Returns:
+      One row for each training example, by `index`: `n_in` and `n_out`, how many models were
+      trained with it and without it; `memorization`, in [-1, 1]; its standard error `stderr` and
+      95% interval from `ci_low` to `ci_high`; `accuracy_in` and `accuracy_out`, whose difference it
+      is. Numbers are float32, as in records. All are NaN for an example that was in every subset or
+      in none.
+
+    Raises:
+      InputError: if there are fewer than two trials, or shapes do not fit; for a value that is
+        neither 0 nor 1 the error names trial and example.
+    """
+    bits = check_masks(masks)
+    right = check_correct(correct, bits, "correct", "num_train")
+    index = np.arange(bits.shape[1])
+    counts = count_train(len(bits), index, np.zeros_like(index), packed(bits), packed(right))
+    columns = {
+        name: values.astype(np.float32) if values.dtype.kind == "f" else values
+        for name, values in memorization_table(counts).items()
+    }
+    del columns["label"]
+    return pd.DataFrame(columns).set_index("index")
+
+
+def influence(
+    masks: Any, correct_test: Any, train_labels: Any = None, test_labels: Any = None
+) -> Influence:
+    """Returns how much each training example influences each test example, with errors.
+
+    Influence is how much more often models are right on the test example that were trained with the
+    training example than those that were trained without it (Feldman & Zhang 2020, Alg. 1, line 7).
+
+        found = tfmem.influence(masks, correct_test)
+        found.influence[17].argmax()  # the test example that training example 17 helps most
+
+    Args:
+      masks: `[trials, num_train]` of False and True or 0 and 1: on which examples each model was
+        trained.
+      correct_test: `[trials, num_test]`, likewise: on which test examples each model is right.
+      train_labels: `[num_train]` classes, names or whole numbers. With labels, only pairs of one
+        class are estimated, and all others are NaN.
+      test_labels: `[num_test]`, likewise.
+
+    Returns:
+      Estimates of all pairs, which are computed when they are first asked for.
+
+    Raises:
+      InputError: if there are fewer than two trials, or shapes do not fit; for a value that is
+        neither 0 nor 1 the error names trial and example.
+    """
+    bits = check_masks(masks)
+    right = check_correct(correct_test, bits, "correct_test", "num_test")
+    shape = bits.shape[1], right.shape[1]
+    if train_labels is None and test_labels is None:
+        groups = [_Group(0, np.arange(shape[0]), np.arange(shape[1]))]
+    else:
+        groups = _by_class(train_labels, test_labels, shape)
+    return Influence(len(bits), packed(bits), packed(right), groups)
+
+
+class _Group(NamedTuple):
+    """Examples all of whose pairs are estimated: a class and int64 indices."""
+
+    label: int
+    train: np.ndarray
+    test: np.ndarray
+
+
+class Influence:
+    """Influence of training examples on test examples, from arrays in memory.
+
+    Attributes:
+      num_trials: number of trials.
+      n_in: int64 `[num_train]`, trials with the training example in the subset.
+      n_out: int64 `[num_train]`, trials without it.
+    """
+
+    def __init__(
+        self, num_trials: int, masks: np.ndarray, correct: np.ndarray, groups: list[_Group]
+    ) -> None:
+        """Takes over packed bits; `tfmem.influence` makes them.
+
+        Args:
+          num_trials: number of trials.
+          masks: uint64 `[num_train, words]`, subsets packed along trials.
+          correct: uint64 `[num_test, words]`, correctness on test examples.
+          groups: which pairs are estimated.
+        """
+        self.num_trials = num_trials
+        self.n_in = ones(masks)
+        self.n_out = num_trials - self.n_in
+        self._masks = masks
+        self._correct = correct
+        self._groups = groups
+
+    def __repr__(self) -> str:
+        train, test = self.shape
+        return f"Influence({train:,} training x {test:,} test examples, {self.num_trials:,} trials)"
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """The numbers of training and of test examples."""
+        return len(self._masks), len(self._correct)
+
+    @property
+    def influence(self) -> np.ndarray:
+        """Influence, float64 `[num_train, num_test]` in [-1, 1].
+
+        The row of an example that was in every subset or in none is NaN.
+
+        Raises:
+          InputError: if there is not enough memory for all pairs; then `blocks` has them in parts.
+        """
+        return self._estimates[0]
+
+    @property
+    def stderr(self) -> np.ndarray:
+        """Standard errors of `influence`, likewise."""
+        return self._estimates[1]
+
+    @property
+    def ci_low(self) -> np.ndarray:
+        """Lower ends of 95% intervals of `influence`, likewise."""
+        return self._estimates[2]
+
+    @property
+    def ci_high(self) -> np.ndarray:
+        """Upper ends of 95% intervals of `influence`, likewise."""
+        return self._estimates[3]
+
+    @cached_property
+    def _estimates(self) -> np.ndarray:
+        """All estimates with their errors, float64 `[4, num_train, num_test]`."""
+        train, test = self.shape
+        needed = 4 * 8 * train * test + _WORKING * min(_PAIRS, train * test)
+        free = psutil.virtual_memory().available
+        if needed > _MOST * free:
+            raise InputError(
+                f"influence: {train:,} x {test:,} pairs with their errors need "
+                f"{needed / 1e9:,.1f} GB of memory, and {free / 1e9:,.1f} GB are free: blocks() "
+                "yields them in parts"
+            )
+        found = np.full((4, train, test), np.nan)
+        for block in self.blocks():
+            errors, place = block.errors, np.ix_(block.train_index, block.test_index)
+            for number, values in enumerate((errors.value, errors.stderr, errors.low, errors.high)):
+                found[number][place] = values
+        return found
+
+    def blocks(self) -> Iterator[InfluenceBlock]:
+        """Yields the influence of some training examples after another, whatever their number.
+
+        A block has all test examples or, with labels, those of the class of its training examples.
+        It holds about four million pairs, at least one training example.
+        """
+        for label, train, test in self._groups:
+            step = max(1, _PAIRS // max(1, len(test)))
+            for start in range(0, len(train), step):
+                yield self._block(label, train[start : start + step], test)
+
+    def _block(self, label: int, train: np.ndarray, test: np.ndarray) -> InfluenceBlock:
+        masks, correct, none = self._masks[train], self._correct[test], np.zeros_like(train)
+        labels = np.full_like(train, label)
+        return InfluenceBlock(
+            ClassCounts(
+                label,
+                TrainCounts(self.num_trials, train, labels, self.n_in[train], none, none),
+                test,
+                ones(correct),
+                co_occurrence(masks, correct),
+            )
+        )
+
+
+def _by_class(train: Any, test: Any, shape: tuple[int, int]) -> list[_Group]:
+    """Groups of the examples of each class that has training and test examples."""
+    named = [("train_labels", train, shape[0]), ("test_labels", test, shape[1])]
+    labels = [_class_names(*each) for each in named]
+    distinct, numbers = np.unique(np.concatenate(labels), return_inverse=True)
+    members = [_members(part, len(distinct)) for part in np.split(numbers, [shape[0]])]
+    return [_Group(label, *each) for label, each in enumerate(zip(*members, strict=True))]
+
+
+def _members(numbers: np.ndarray, classes: int) -> list[np.ndarray]:
+    """The indices of the examples of each class, ascending."""
+    order = np.argsort(numbers, kind="stable")
+    return np.split(order, np.searchsorted(numbers[order], np.arange(1, classes)))
+
+
+def _class_names(name: str, labels: Any, count: int) -> np.ndarray:
+    """Classes as strings, so that 1, 1.0 and "1" are one."""
+    if labels is None:
+        raise InputError(f"{name}: expected the classes of {count:,} examples, received none")
+    found = labels.to_numpy() if hasattr(labels, "to_numpy") else np.asarray(labels)
+    if found.shape != (count,):
+        raise InputError(f"{name}: expected [{count}], received {list(found.shape)}")
+    if found.dtype == object:
+        wrong = np.array([not isinstance(value, str | int) for value in found], bool)
+    else:
+        wrong = np.zeros(count, bool) if found.dtype.kind != "f" else ~(found == np.round(found))
+    if wrong.any():
+        example = int(wrong.argmax())
+        raise InputError(
+            f"{name}: example {example}: expected a class, as a name or a whole number, received "
+            f"{found[example]}"
+        )
+    return (found.astype(np.int64) if found.dtype.kind in "buif" else found).astype(np.str_)
