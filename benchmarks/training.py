@@ -19,7 +19,7 @@ import numpy as np
 from benchmarks.peers import batches, compiled, fit_one, read_config, train_one_each
 from tfmem.config import Config, from_yaml
 from tfmem.datasets import Dataset, load
-from tfmem.estimation.estimator import difference
+from tfmem.estimation.differences import difference
 from tfmem.subsets.drawing import subset_size
 from tfmem.training.fitting import FittingTrainer
 from tfmem.training.trainers import make_trainers

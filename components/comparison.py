@@ -76,7 +76,10 @@ def _compare(
 def Do(inputs: Paths, outputs: Paths, parameters: Parameters) -> None:
     """Compares runs with the first, and the halves of the first, which show the noise."""
     config: Config = parameters["config"]
-    rule, names = Rule(config.selection.memorization, config.selection.influence), inputs.keys()
+    rule, names = (
+        Rule(config.selection.least_memorization, config.selection.least_influence),
+        inputs.keys(),
+    )
     runs = [name for name in names if name != _LAST]
     predictions = [inputs[name] for name in runs]
     out = outputs["comparison"]

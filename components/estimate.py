@@ -9,6 +9,8 @@ from tfmem.store.artifacts import Influence, Memorization, Predictions
 from tfmem.store.labels import LABELS_NAME
 from tfmem.store.shards import shards_in
 
+AUTO = "auto"  # the statistic that records decide
+
 
 def Do(inputs: Paths, outputs: Paths, parameters: Parameters) -> None:
     """Runs the Beam job on all shards of the predictions."""
@@ -17,7 +19,7 @@ def Do(inputs: Paths, outputs: Paths, parameters: Parameters) -> None:
         labels=str(inputs["predictions"] / LABELS_NAME),
         folders={kind: str(outputs[kind]) for kind in ("memorization", "influence")},
         beam_args=parameters["beam_args"],
-        statistic=parameters["statistic"],
+        statistic=None if parameters["statistic"] == AUTO else parameters["statistic"],
     )
     say(f"{counters.get('records_read', 'all'):,} trials read")
 

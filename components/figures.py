@@ -24,7 +24,7 @@ def Do(inputs: Paths, outputs: Paths, parameters: Parameters) -> None:
     memorization = run.memorization["memorization"].to_numpy()
     drawn = {
         "memorization_histogram": figures.memorization_histogram(
-            memorization, selection.memorization
+            memorization, selection.least_memorization
         ),
         "influence_histogram": figures.influence_histogram(
             run.pairs["influence"].to_numpy(), influence_thresholds(selection)

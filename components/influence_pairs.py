@@ -39,7 +39,9 @@ def Do(inputs: Paths, outputs: Paths, parameters: Parameters) -> None:
     dataset, kept = load(config.dataset), inputs["memorization"]
     memorization = read_memorization(kept)
     check_labels(memorization, dataset.train_labels, kept, dataset.name)
-    memorized = memorization[at_least(memorization["memorization"], config.selection.memorization)]
+    memorized = memorization[
+        at_least(memorization["memorization"], config.selection.least_memorization)
+    ]
     index = memorized.index.to_numpy(np.int64)
 
     blocks: Iterable[ModelInfluence] = ()
@@ -56,14 +58,14 @@ def Do(inputs: Paths, outputs: Paths, parameters: Parameters) -> None:
     ):
         write_atomically(folder / shard_name(kind, 0, 1), encode_rows(columns))
     noted = {
-        "selection": config.selection.model_dump(mode="json"),
+        "selection": config.selection.resolved("probability").model_dump(mode="json"),
         "self_influence": read_identity(kept),
     }
     write_atomically(folder / RULE_NAME, json.dumps(noted, indent=2).encode() + b"\n")
     save_pair_galleries(read_pairs(folder), dataset, folder)
-    say(describe_selection(config.selection, read_selection(folder)))
+    say(describe_selection(config.selection.resolved("probability"), read_selection(folder)))
     if not len(index):
-        say(_largest(memorization["memorization"], config.selection.memorization))
+        say(_largest(memorization["memorization"], config.selection.least_memorization))
 
 
 def _largest(memorization: pd.Series, threshold: float) -> str:

@@ -6,6 +6,7 @@ from tfmem.aggregation.jobs import search_pairs, select_pairs
 from tfmem.components.component import Component, Parameters, Paths
 from tfmem.config import Config
 from tfmem.messages.terminal import say
+from tfmem.selection.rules import rule_of_set
 from tfmem.selection.settling import describe_selection
 from tfmem.store.artifacts import Influence, Predictions, SelectedPairs, Settings
 from tfmem.store.labels import LABELS_NAME
@@ -23,7 +24,14 @@ def Do(inputs: Paths, outputs: Paths, parameters: Parameters) -> None:
     labels, beam_args = str(inputs["predictions"] / LABELS_NAME), parameters["beam_args"]
     if config.selection.pairs == "all":
         folders = {"pairs": str(outputs["pairs"])}
-        search_pairs(shards_in(inputs["predictions"]), labels, folders, config.selection, beam_args)
+        search_pairs(
+            shards_in(inputs["predictions"]),
+            labels,
+            folders,
+            config.selection,
+            beam_args,
+            config.estimation.statistic,
+        )
     else:
         files = [str(path) for path in inputs["influence"].glob("influence-*.tfrecord")]
         folder = str(outputs["pairs"])
@@ -31,7 +39,8 @@ def Do(inputs: Paths, outputs: Paths, parameters: Parameters) -> None:
     begun = check_directory(inputs["predictions"], config)
     resolved = config.model_copy(update={"training": (begun or config).training})
     outputs["settings"].write_text(resolved.to_yaml(), encoding="utf-8")
-    say(describe_selection(config.selection, read_selection(str(outputs["pairs"]))))
+    pairs = str(outputs["pairs"])
+    say(describe_selection(rule_of_set(pairs), read_selection(pairs)))
 
 
 SELECT = Component(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tfmem.components.estimate import ESTIMATE
+from tfmem.components.estimate import AUTO, ESTIMATE
 from tfmem.components.figures import DRAW
 from tfmem.components.report import REPORT
 from tfmem.components.select import SELECT
@@ -22,7 +22,10 @@ def estimation(config: Config, beam_args: Sequence[str]) -> list[Step]:
     """The steps that estimate from predictions, and select pairs."""
     arguments = list(beam_args)
     return [
-        Step(ESTIMATE, {"statistic": config.estimation.statistic, "beam_args": arguments}),
+        Step(
+            ESTIMATE,
+            {"statistic": config.estimation.statistic or AUTO, "beam_args": arguments},
+        ),
         configured(SELECT, config, {"beam_args": arguments}),
     ]
 

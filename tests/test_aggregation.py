@@ -41,7 +41,7 @@ def search(folder, beam_args=(), room=Room()):  # noqa: B008
         {kind: str(folder / "all" / kind) for kind in ("memorization", "pairs")},
         SELECTION.model_copy(update={"pairs": "all"}),
         beam_args,
-        room,
+        room=room,
     )
     return contents(folder / "all")
 

@@ -40,7 +40,7 @@ PROBABILITY = "estimation: {statistic: probability}"
         ("seed: 1\nseed: 2", (), ["YAML", "duplicate"]),
         ("- 1", (), ["mapping", "[1]"]),
         ("training: {trainer: mirrored, stack_size: 4}", (), ["training", "stack_size must be 1"]),
-        (PROBABILITY, ["selection.pairs=all"], ["estimation.statistic", "selection.pairs"]),
+        (PROBABILITY, ["selection.influence=2"], ["selection.influence", "-1 to 1", "2"]),
         (PROBABILITY, ["training.probabilities=false"], ["training.probabilities", "true"]),
     ],
 )

@@ -4,11 +4,8 @@ import pytest
 from tests.helpers.counts import brute_force, counts_of, packed
 from tests.helpers.oracle import example_learner
 from tfmem.config import SelectionSettings
-from tfmem.estimation.estimator import (
-    difference,
-    influence,
-    memorization,
-)
+from tfmem.estimation.differences import difference
+from tfmem.estimation.estimator import influence, memorization
 from tfmem.estimation.kernels import co_occurrence
 from tfmem.selection.finding import in_class
 from tfmem.selection.settling import choose_pairs

@@ -7,7 +7,8 @@ import pytest
 from scipy.stats import binom
 
 from tests.helpers.counts import counts_of
-from tfmem.estimation.estimator import difference, memorization
+from tfmem.estimation.differences import difference
+from tfmem.estimation.estimator import memorization
 
 PROBABILITIES = [0, 0.001, 0.01, 0.05, 0.1, 0.3, 0.5, 0.7, 0.9, 0.95, 0.99, 0.999, 1]
 Z = NormalDist().inv_cdf(0.975)

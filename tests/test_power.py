@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy.stats import false_discovery_control, hypergeom
 
-from tfmem.estimation.estimator import difference
+from tfmem.estimation.differences import difference
 from tfmem.messages.errors import InputError
 from tfmem.planning.power import (
     FisherTest,

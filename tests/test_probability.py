@@ -13,9 +13,10 @@ from tests.helpers.oracle import example_learner
 from tests.helpers.runs import MULTI_PROCESS, SELECTION, contents, random_run, write_run
 from tfmem.aggregation.jobs import select_pairs
 from tfmem.config import SelectionSettings
-from tfmem.estimation.estimator import difference, influence, memorization
-from tfmem.estimation.probabilities import Batch, sum_class, uncertainty
+from tfmem.estimation.differences import difference
+from tfmem.estimation.estimator import influence, memorization
 from tfmem.estimation.significance import log_mean_p_values
+from tfmem.estimation.sums import Batch, sum_class, uncertainty
 from tfmem.experiments.run import load_run
 from tfmem.messages.errors import InputError
 from tfmem.selection.finding import in_class

@@ -151,10 +151,10 @@ def test_scores_round_trip_beside_bits_or_in_their_place(tests, bits):
     np.testing.assert_array_equal(read.scores("test"), test.astype(np.float32))
     assert read.only_bits() == made
     if bits:
-        assert read.correctness("train").tolist() == (np.arange(10) < 4).tolist()
-        assert len(read.correctness("test")) == tests
+        assert read.correctness("train", "s").tolist() == (np.arange(10) < 4).tolist()
+        assert len(read.correctness("test", "s")) == tests
     else:
-        with pytest.raises(InputError, match=r"shard: record 1: .* only a score \(negative squ"):
+        with pytest.raises(InputError, match=r"shard: record 1: trial 3: .* only the score 'neg"):
             read.correctness("train", "shard: record 1")
 
 
@@ -168,7 +168,7 @@ def test_a_score_that_is_no_number_is_refused_unless_the_trial_diverged(split, v
     scores = {"train": np.zeros(10), "test": np.zeros(10)}
     scores[split][7] = value
     bad = with_scores(made, **scores)
-    words = f"trial 3: {split}_score: example 7: expected a finite score, received {value}"
+    words = f"trial 3: {split}_score: example 7: expected a finite number, received {value}"
     with pytest.raises(InputError) as error:
         bad.to_example()
     assert str(error.value) == words.replace("1e+39", "inf")

@@ -92,8 +92,8 @@ def consistency(
 
     settings = _selection(folders[0])
     rule = Rule(
-        settings.memorization if memorization is None else memorization,
-        settings.influence if influence is None else influence,
+        settings.least_memorization if memorization is None else memorization,
+        settings.least_influence if influence is None else influence,
         condition,
     )
     place = out or folders[0] / ("comparison" if len(folders) > 1 else "consistency")
@@ -121,7 +121,7 @@ def _compare_records(folders: list[Path], out: Path | None, threshold: float | N
 
     if out is None:
         raise InputError("--out: expected a folder, because memorization records are compared")
-    least = SelectionSettings().memorization if threshold is None else threshold
+    least = SelectionSettings().least_memorization if threshold is None else threshold
     of_runs = [folder / Memorization.place for folder in folders]
     places = [
         of_run if of_run.is_dir() else folder

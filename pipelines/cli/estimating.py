@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from tfmem.config import SelectionSettings, from_yaml
+from tfmem.config import SelectionSettings, Statistic, from_yaml
 from tfmem.messages.errors import InputError
 from tfmem.messages.numbers import three
 from tfmem.messages.terminal import PlainTable, present, say
@@ -21,6 +21,15 @@ from tfmem.pipelines.cli.options import (
 )
 
 _SELECTION = SelectionSettings()
+StatisticOption = Annotated[
+    Statistic | None,
+    typer.Option(
+        help="What means are taken of: how often models predict the true label; the probability p "
+        "that they give it; its margin log(p / (1 - p)); its negative loss log p; or the score "
+        "that records hold. By default score, if records hold one, else correctness.",
+        show_default=False,
+    ),
+]
 
 
 @command(
@@ -28,6 +37,7 @@ _SELECTION = SelectionSettings()
     "runs/digits/predictions/labels.npz --out estimates",
     "tfmem estimate '*.tfrecord' --labels labels.npz --out estimates --pairs all --fdr 0.05",
     "tfmem estimate '*.tfrecord' --labels labels.npz --out estimates --statistic probability",
+    "tfmem estimate '*.tfrecord' --labels labels.npz --out estimates --influence 0.5 --unit sd",
     "tfmem estimate '*.tfrecord' --labels labels.npz --out estimates --influence 0.1 -- "
     "--direct_running_mode=multi_processing --direct_num_workers=2",
     "tfmem estimate 'gs://bucket/run/predictions/*.tfrecord' --labels "
@@ -43,20 +53,30 @@ def estimate(
         str, typer.Option(help="The labels.npz of these predictions.", show_default=False)
     ],
     out: Annotated[str, typer.Option(help="Folder for the estimates.", show_default=False)],
-    statistic: Annotated[
-        Literal["correctness", "probability"],
-        typer.Option(
-            help="What is estimated from: how often models predict the true label, or which "
-            "probability they give it."
-        ),
-    ] = "correctness",
+    statistic: StatisticOption = None,
     memorization: Annotated[
-        float,
-        typer.Option(help="Least memorization of a selected training example.", min=-1, max=1),
-    ] = _SELECTION.memorization,
+        float | None,
+        typer.Option(
+            help="Least memorization of a selected training example. By default 0.25 for "
+            "correctness and probability; for other statistics there is no condition.",
+            show_default=False,
+        ),
+    ] = None,
     influence: Annotated[
-        float, typer.Option(help="Least influence of a selected pair.", min=-1, max=1)
-    ] = _SELECTION.influence,
+        float | None,
+        typer.Option(
+            help="Least influence of a selected pair. By default 0.15 for correctness and "
+            "probability; for other statistics --fdr 0.05 takes its place.",
+            show_default=False,
+        ),
+    ] = None,
+    unit: Annotated[
+        Literal["score", "sd"],
+        typer.Option(
+            help="Unit of both: that of the score, or the standard deviation of the example's own "
+            "score (Cohen's d)."
+        ),
+    ] = _SELECTION.unit,
     fdr: Annotated[
         float | None,
         typer.Option(
@@ -90,6 +110,7 @@ def estimate(
     from tfmem.aggregation.counting import Room
     from tfmem.aggregation.jobs import estimate as run_job
     from tfmem.aggregation.jobs import search_pairs
+    from tfmem.selection.rules import rule_of_set
     from tfmem.selection.settling import describe_selection
     from tfmem.store.results import read_selection
 
@@ -101,23 +122,28 @@ def estimate(
     values = {
         "memorization": memorization,
         "influence": influence,
+        "unit": unit,
         "fdr": fdr,
         "top_k": top_k,
         "pairs": pairs.replace("-", "_"),
         "sign": sign,
     }
     chosen = [f"selection.{key}={value}" for key, value in values.items() if value is not None]
-    selection = from_yaml("", [f"estimation.statistic={statistic}", *chosen]).selection
+    chosen += [f"estimation.statistic={statistic}"] if statistic else []
+    selection = from_yaml("", chosen).selection
     kinds = ["memorization", "pairs"] if pairs == "all" else ["memorization", "influence", "pairs"]
     folders = {kind: os.path.join(out, kind) for kind in kinds}
     room = Room(memory=memory)
     if pairs == "all":
-        counters = search_pairs(predictions, labels, folders, selection, beam or [], room)
+        counters = search_pairs(
+            predictions, labels, folders, selection, beam or [], statistic, room
+        )
     else:
         counters = run_job(predictions, labels, folders, selection, beam or [], statistic, room)
     for name, value in sorted(counters.items()):
         say(f"{name.replace('_', ' ')}: {value:,}")
-    say(describe_selection(selection, read_selection(folders["pairs"])))
+    pairs_folder = folders["pairs"]
+    say(describe_selection(rule_of_set(pairs_folder), read_selection(pairs_folder)))
     done(out, ", ".join(kinds))
 
 
@@ -141,6 +167,7 @@ def matrix(
         Literal["float32", "float16"],
         typer.Option(help="Type of the numbers: 4 or 2 bytes for each pair."),
     ] = "float32",
+    statistic: StatisticOption = None,
     memory: Memory = None,
     beam: BeamArgs = None,
 ) -> None:
@@ -155,7 +182,8 @@ def matrix(
     from tfmem.aggregation.runners import check_file_systems
 
     check_file_systems([predictions, labels])
-    counters = write_matrix(predictions, labels, file, dtype, beam or [], Room(memory=memory))
+    room = Room(memory=memory)
+    counters = write_matrix(predictions, labels, file, dtype, beam or [], statistic, room)
     for name, value in sorted(counters.items()):
         say(f"{name.replace('_', ' ')}: {value:,}")
     done(file, 'np.load(…, mmap_mode="r")')

@@ -105,7 +105,7 @@ def plan(
 
     settings = settings_of(config, set)
     question = Question(
-        influence=settings.selection.influence if influence is None else influence,
+        influence=settings.selection.least_influence if influence is None else influence,
         fdr=fdr,
         discoveries=expected_pairs,
         pairs=pairs.value,

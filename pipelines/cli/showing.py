@@ -197,7 +197,7 @@ def _selected(run: Run) -> str:
     from tfmem.selection.settling import describe_selection
 
     if run.has_settings:
-        return describe_selection(run.config.selection, run.selection)
+        return describe_selection(run.rule, run.selection)
     return _AMONG.format(**run.selection)
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from tfmem.config import from_yaml
+from tfmem.config import SelectionSettings, from_yaml
 from tfmem.datasets.dataset import Dataset
 from tfmem.estimation.blocks import InfluenceBlock
 from tfmem.estimation.estimator import ClassCounts, TrainCounts
@@ -60,6 +60,7 @@ def run_of_known_answers():
         trials=pd.DataFrame({**accuracies, "diverged": False}, index=range(TRIALS)),
         pair_statistics=PairStatistics(2, 2, 2, {1: 2}),
         selection={"pairs": 2, "tested": 20, "expected_by_chance": 0.1},
+        rule=SelectionSettings(memorization=0.5).resolved("correctness"),
     )  # fmt: skip
 
 

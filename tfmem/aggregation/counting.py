@@ -94,6 +94,7 @@ def BatchTrials(
 
 
 def _only_bits(record: TrialRecord, source: str) -> tuple[TrialRecord, str]:
+    record.check_correctness(source)
     return record.only_bits(), source
 
 

@@ -2,18 +2,28 @@
 
 Files depend on the data set alone, never on runner, sharding or order: records of memorization are
 divided into files by index, records of influence by class, and pairs are in one file. Records of
-memorization and influence hold `probability` = 1 if that is the statistic; if it is correctness,
-they have no such feature.
+memorization and influence hold a feature named after the statistic, such as `probability` = 1,
+unless that is correctness. Records of influence hold `score_name`, too, if it is `score`.
 """
 
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, get_args
 
 import numpy as np
 
-from tfmem.estimation.estimator import ClassCounts, TrainCounts, influence, memorization
+from tfmem.config.estimates import BOUNDED, Statistic
+from tfmem.estimation.estimator import (
+    ClassCounts,
+    Measure,
+    TrainCounts,
+    influence,
+    mean,
+    memorization,
+)
+from tfmem.estimation.scales import Scale
 from tfmem.messages.errors import InputError
 from tfmem.selection.settling import Selection
 from tfmem.store.records import decode_example, encode_example, feature
@@ -27,34 +37,44 @@ _COUNT_NAMES = "train_correct", "train_correct_in", "test_correct"
 def memorization_table(counts: TrainCounts) -> dict[str, np.ndarray]:
     """Makes the columns of memorization records, in the order of `counts.index`.
 
-    If the statistic is probability, the accuracies are mean probabilities of the true label.
+    The accuracies are means of the statistic: of probabilities of the true label, or of scores.
     """
     estimate = memorization(counts)
     correct_out = counts.correct - counts.correct_in
-    of_probability = {} if counts.uncertain is None else {"probability": np.ones_like(counts.index)}
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return {
-            "index": counts.index,
-            "label": counts.label,
-            "n_in": counts.num_in,
-            "n_out": counts.num_out,
-            "memorization": estimate.value,
-            "stderr": estimate.stderr,
-            "ci_low": estimate.low,
-            "ci_high": estimate.high,
-            "accuracy_in": counts.correct_in / counts.num_in,
-            "accuracy_out": correct_out / counts.num_out,
-            **of_probability,
-        }
+    statistic, ones = counts.measure.statistic, np.ones_like(counts.index)
+    return {
+        "index": counts.index,
+        "label": counts.label,
+        "n_in": counts.num_in,
+        "n_out": counts.num_out,
+        "memorization": estimate.value,
+        "stderr": estimate.stderr,
+        "ci_low": estimate.low,
+        "ci_high": estimate.high,
+        "accuracy_in": mean(counts.correct_in, counts.num_in, counts.scale),
+        "accuracy_out": mean(correct_out, counts.num_out, counts.scale),
+        **({} if statistic == "correctness" else {statistic: ones}),
+    }
+
+
+def measure_in(features: Mapping[str, Any]) -> Measure:
+    """What means were taken of, as the features of a record of estimates say."""
+    for statistic in get_args(Statistic):
+        if statistic in features:
+            name = features.get("score_name", b"") if statistic == "score" else b""
+            return Measure(statistic, name.decode(errors="replace"))
+    return Measure()
 
 
 def influence_record(counts: ClassCounts) -> tuple[int, bytes]:
     """Makes the record of a class: its influence, and the sums from which that was computed.
 
-    Sums of probabilities are bytes of float64: `train_sums` `[4, train]` (the sum of `p` over all
-    trials, the sum over trials whose subset holds the example, and the same two sums of
-    `p (1 - p)`), `test_sums` `[2, test]` and `test_sums_in` `[2, train, test]` (sums of `p` and of
-    `p (1 - p)`).
+    Sums of probabilities and scores are bytes of float64: `train_sums` `[4, train]` (the sum of `z`
+    over all trials, the sum over trials whose subset holds the example, and the same two sums of
+    `z (1 - z)`), `test_sums` `[2, test]` and `test_sums_in` `[2, train, test]` (sums of `z` and of
+    `z (1 - z)`). A probability is its own `z`. The value of another statistic is `low + width * z`:
+    `train_scale` `[2, train]` and `test_scale` `[2, test]` hold `low` and `width`, and are left out
+    if these are 0 and 1.
 
     Returns:
       The label of the class, and its record.
@@ -69,15 +89,22 @@ def influence_record(counts: ClassCounts) -> tuple[int, bytes]:
         "num_in": train.num_in,
         "test_index": counts.test_index,
     }
-    if counts.statistic == "probability":
+    if counts.statistic != "correctness":
         features |= {
-            "probability": 1,
+            counts.statistic: 1,
             "train_sums": _bytes(
                 train.correct, train.correct_in, train.uncertain, train.uncertain_in
             ),
             "test_sums": _bytes(counts.test_correct, counts.test_uncertain),
             "test_sums_in": _bytes(counts.test_correct_in, counts.test_uncertain_in),
         }
+        if counts.measure.score:
+            features["score_name"] = counts.measure.score.encode()
+        if train.scale is not None and counts.test_scale is not None:
+            features |= {
+                "train_scale": _bytes(*train.scale),
+                "test_scale": _bytes(*counts.test_scale),
+            }
     else:
         features |= {
             "train_correct": train.correct,
@@ -93,14 +120,15 @@ def _bytes(*sums: np.ndarray | None) -> bytes:
 
 
 def parse_influence(payload: bytes, source: str) -> ClassCounts:
-    """Reads the counts, or sums of probabilities, from a record that `influence_record` made.
+    """Reads the counts, or sums, from a record that `influence_record` made.
 
     Raises:
       InputError: naming `source`, if a part is missing, has a wrong length or impossible values.
     """
     features = decode_example(payload, source)
-    of_probability = "probability" in features
-    names = _NAMES if of_probability else (*_NAMES, *_COUNT_NAMES)
+    measure = measure_in(features)
+    of_bits = measure.statistic == "correctness"
+    names = (*_NAMES, *_COUNT_NAMES) if of_bits else _NAMES
     arrays = {name: feature(features, name, np.ndarray, source) for name in names}
     train, test = len(arrays["train_index"]), len(arrays["test_index"])
     for name, array in arrays.items():
@@ -110,27 +138,55 @@ def parse_influence(payload: bytes, source: str) -> ClassCounts:
                 f"{source}: {name}: expected {expected} integers, received {len(array)} "
                 f"{array.dtype} values"
             )
-    if of_probability:
-        train_sums = [*_block(features, "train_sums", "<f8", (4, train), source)]
-        tests = _block(features, "test_sums", "<f8", (2, test), source)
-        blocks = _block(features, "test_sums_in", "<f8", (2, train, test), source)
-        test_sums = [tests[0], blocks[0], tests[1], blocks[1]]
-    else:
+    scales: list[Scale | None] = [None, None]
+    uncertain: list[np.ndarray | None] = [None, None, None, None]
+    if of_bits:
         block = _block(features, "test_correct_in", "<i4", (train, test), source)
-        train_sums = [arrays["train_correct"], arrays["train_correct_in"]]
-        test_sums = [arrays["test_correct"], block]
+        z, z_in = arrays["train_correct"], arrays["train_correct_in"]
+        test_z, test_z_in = arrays["test_correct"], block
+    else:
+        z, z_in, *uncertain[:2] = _block(features, "train_sums", "<f8", (4, train), source)
+        test_z, uncertain[2] = _block(features, "test_sums", "<f8", (2, test), source)
+        test_z_in, uncertain[3] = _block(features, "test_sums_in", "<f8", (2, train, test), source)
+        if measure.statistic in ("margin", "loss") or "train_scale" in features:
+            scales = [
+                _scale(features, f"{split}_scale", count, source)
+                for split, count in (("train", train), ("test", test))
+            ]
     _block(features, "influence", "<f4", (train, test), source)
     label = feature(features, "label", int, source)
     num_trials = feature(features, "num_trials", int, source)
     labels = np.full(train, label, np.int64)
     counts = ClassCounts(
         label,
-        TrainCounts(num_trials, arrays["train_index"], labels, arrays["num_in"], *train_sums),
+        TrainCounts(
+            num_trials,
+            arrays["train_index"],
+            labels,
+            arrays["num_in"],
+            z,
+            z_in,
+            uncertain[0],
+            uncertain[1],
+            scales[0],
+            measure,
+        ),
         arrays["test_index"],
-        *test_sums,
+        test_z,
+        test_z_in,
+        uncertain[2],
+        uncertain[3],
+        scales[1],
     )
     _check_counts(counts, source)
     return counts
+
+
+def _scale(features: dict[str, Any], name: str, count: int, source: str) -> Scale:
+    low, width = _block(features, name, "<f8", (2, count), source)
+    if not (np.isfinite(low) & np.isfinite(width) & (width > 0)).all():
+        raise InputError(f"{source}: {name}: expected finite numbers, and widths above 0")
+    return Scale(low, width)
 
 
 def _check_counts(counts: ClassCounts, source: str) -> None:
@@ -183,7 +239,10 @@ def _block(
 
 def pairs_table(selection: Selection) -> dict[str, np.ndarray]:
     """Makes the columns of pair records, most influential first."""
-    return vars(selection.pairs)
+    columns, statistic = vars(selection.pairs), selection.measure.statistic
+    if statistic in BOUNDED:
+        return columns
+    return {**columns, statistic: np.ones_like(selection.pairs.train_index)}
 
 
 def selection_table(selection: Selection) -> dict[str, np.ndarray]:

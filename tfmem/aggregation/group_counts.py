@@ -8,6 +8,7 @@ from typing import Any
 from tfmem.aggregation.identities import made_from
 from tfmem.aggregation.one_by_one import each_trial
 from tfmem.aggregation.reading import load_labels
+from tfmem.estimation.estimator import CORRECTNESS
 from tfmem.estimation.group_effects import GroupTally
 from tfmem.store.bits import unpack
 from tfmem.store.groups import Groups
@@ -33,7 +34,7 @@ def tally_groups(
     """
     known = load_labels(labels)
     tally = GroupTally(groups, len(known.test_labels))
-    made = made_from(known, "correctness") | {"groups": groups_digest(groups)}
+    made = made_from(known, CORRECTNESS) | {"groups": groups_digest(groups)}
 
     def counted() -> Generator[TrialRecord, None, None]:
         checked = yield from each_trial(predictions, labels)

@@ -14,7 +14,7 @@ import pandas as pd
 
 from tfmem.aggregation.group_counts import tally_groups
 from tfmem.aggregation.reading import load_labels
-from tfmem.estimation.estimator import Difference
+from tfmem.estimation.differences import Difference
 from tfmem.estimation.group_effects import (
     GroupCounts,
     example_memorization,

@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 from apache_beam.io.filesystem import BeamIOError
 from apache_beam.io.filesystems import FileSystems
 
-from tfmem.config import Statistic, from_yaml
+from tfmem.config import from_yaml
+from tfmem.estimation.estimator import Measure
 from tfmem.messages.errors import InputError
 from tfmem.store.labels import Labels
 from tfmem.store.predictions import CONFIG_NAME, RunIdentity, TrialRecord
@@ -28,6 +29,7 @@ class Identity(NamedTuple):
     content: bytes
     source: str
     diverged: bool
+    score: str
 
 
 class Checked(NamedTuple):
@@ -83,10 +85,11 @@ def planned_trials(labels_path: str, shards: Sequence[str]) -> Planned | None:
     return Planned(path, config.seed, training.trials, training.stack_size or 1, shards)
 
 
-def made_from(labels: Labels, statistic: Statistic) -> dict[str, Any]:
+def made_from(labels: Labels, measure: Measure) -> dict[str, Any]:
     """The facts about estimates that are known before any trial is read."""
     return {
-        "statistic": statistic,
+        "statistic": measure.statistic,
+        **({"score": measure.score} if measure.score else {}),
         "num_train": len(labels.train_labels),
         "num_test": len(labels.test_labels),
         "dataset_fingerprint": labels.dataset_fingerprint.hex(),
@@ -101,6 +104,7 @@ def identify(record: TrialRecord, source: str) -> Identity:
         hashlib.sha256(record.to_example()).digest()[:16],
         source,
         bool(record.diverged),
+        record.score_name,
     )
 
 
@@ -113,8 +117,9 @@ def check_identities(identities: Iterable[Identity], planned: Planned | None = N
 
     Raises:
       InputError: if a trial occurs twice with different content; if records come from different
-        settings, seeds or data, or from another seed than the run's; if a trial is missing; or if
-        there are fewer than two trials. The error names the records or shards.
+        settings, seeds or data, or from another seed than the run's; if they hold different scores;
+        if a trial is missing; or if there are fewer than two trials. The error names the records or
+        shards.
     """
     by_trial: dict[int, Identity] = {}
     ordered = sorted(identities, key=lambda identity: identity.source)
@@ -139,6 +144,7 @@ def check_identities(identities: Iterable[Identity], planned: Planned | None = N
             )
     if planned:
         _check_planned(by_trial.keys(), planned)
+    _check_scores([identity for identity in ordered if not identity.diverged])
     learned = sum(not identity.diverged for identity in by_trial.values())
     if learned < 2:
         raise InputError(f"expected at least 2 trials that did not diverge, received {learned}")
@@ -146,6 +152,19 @@ def check_identities(identities: Iterable[Identity], planned: Planned | None = N
     for trial, identity in sorted(by_trial.items()):
         digest.update(struct.pack("<q", trial) + identity.content)
     return Checked(learned, digest.hexdigest())
+
+
+def _check_scores(identities: Sequence[Identity]) -> None:
+    """Checks that all trials hold the same score, or none does."""
+    for identity in identities:
+        first = identities[0]
+        if identity.score != first.score:
+            expected, received = (f"the score {each!r}" if each else "no score"
+                                  for each in (first.score, identity.score))  # fmt: skip
+            raise InputError(
+                f"{identity.source}: trial {identity.trial_id}: expected {expected} as in "
+                f"{first.source}, received {received}"
+            )
 
 
 def _check_planned(there: Iterable[int], planned: Planned) -> None:

@@ -19,6 +19,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from tfmem.aggregation.counting import CountClasses, Room, SearchTiles, TileCounts
 from tfmem.aggregation.estimates import (
     influence_record,
+    measure_in,
     memorization_table,
     pairs_table,
     parse_influence,
@@ -29,6 +30,7 @@ from tfmem.aggregation.launching import Output, run_job, unfinished_name
 from tfmem.aggregation.memory import free_memory
 from tfmem.aggregation.parts import (
     Collect,
+    Side,
     find_source,
     from_parts,
     in_parts,
@@ -37,16 +39,18 @@ from tfmem.aggregation.parts import (
 )
 from tfmem.aggregation.reading import load_labels, matching_files
 from tfmem.aggregation.runners import check_file_systems, job_options, kernel_threads
+from tfmem.aggregation.searching import SearchNumbers, tile_of
 from tfmem.aggregation.summing import SumClasses
 from tfmem.aggregation.writing import WriteOrdered, WriteTable
 from tfmem.config import SelectionSettings, Statistic
-from tfmem.estimation.estimator import ClassCounts
+from tfmem.estimation.estimator import ClassCounts, Measure
 from tfmem.messages.errors import InputError
 from tfmem.selection.candidates import Candidates
 from tfmem.selection.finding import in_class
 from tfmem.selection.settling import choose_pairs
 from tfmem.store.labels import Labels
 from tfmem.store.predictions import TrialRecord
+from tfmem.store.records import decode_example
 from tfmem.store.sets import Found, check_together, read_counted, read_manifest
 from tfmem.store.sets import find_files as find_set
 
@@ -61,7 +65,7 @@ def estimate(
     folders: Mapping[str, str],
     selection: SelectionSettings | None = None,
     beam_args: Sequence[str] = (),
-    statistic: Statistic = "correctness",
+    statistic: Statistic | None = None,
     room: Room = _ROOM,
 ) -> dict[str, int]:
     """Estimates memorization and class-wise influence from prediction records.
@@ -73,8 +77,8 @@ def estimate(
         selection.
       selection: settings that say which pairs of one class are selected; None selects no pairs.
       beam_args: options for Beam, such as `--direct_num_workers=2`.
-      statistic: the quantity whose means are compared; for `probability`, all records must hold
-        margins or probabilities.
+      statistic: the quantity whose means are compared, which all records must hold; None is `score`
+        if they hold one, and `correctness` otherwise.
       room: limits of memory and threads.
 
     Returns:
@@ -85,8 +89,8 @@ def estimate(
         there is not enough room.
     """
     options = _options(beam_args, predictions, [labels, *folders.values()])
-    source, known = find_source(predictions, labels)
-    made = made_from(known, statistic)
+    source, known = find_source(predictions, labels, statistic)
+    made, selection = made_from(known, source.measure), _resolved(selection, source.measure)
     memorization = _memorization_output(folders, known, made)
     influence = Output(
         folders["influence"],
@@ -98,7 +102,11 @@ def estimate(
     pairs = _pairs_outputs(folders["pairs"], selection, made) if selection else []
     threads = kernel_threads(room.threads, options)
     parts = parts_of_classes(
-        source.shards, known, statistic, influence.per_file, room.memory or free_memory(options)
+        source.shards,
+        known,
+        source.measure,
+        influence.per_file,
+        room.memory or free_memory(options),
     )
 
     def build(pipeline: beam.Pipeline) -> None:
@@ -106,7 +114,7 @@ def estimate(
             _ClassesOfFiles,
             labels_path=labels,
             influence=influence,
-            statistic=statistic,
+            measure=source.measure,
             threads=threads,
         )
         counts = in_parts(pipeline, source, parts, count, memorization.note)
@@ -125,6 +133,7 @@ def search_pairs(
     folders: Mapping[str, str],
     selection: SelectionSettings,
     beam_args: Sequence[str] = (),
+    statistic: Statistic | None = None,
     room: Room = _ROOM,
 ) -> dict[str, int]:
     """Estimates memorization, and selects among all pairs of training and test examples.
@@ -137,6 +146,7 @@ def search_pairs(
       folders: folders for the files of `memorization`, which is optional, and of `pairs`.
       selection: settings that say which pairs are selected.
       beam_args: options for Beam.
+      statistic: as for `estimate`.
       room: how much is held at a time.
 
     Returns:
@@ -147,19 +157,23 @@ def search_pairs(
         there is not enough room.
     """
     options = _options(beam_args, predictions, [labels, *folders.values()])
-    source, known = find_source(predictions, labels)
-    made = made_from(known, "correctness")
+    source, known = find_source(predictions, labels, statistic)
+    measure = source.measure
+    made, selection = made_from(known, measure), selection.resolved(measure.statistic)
     pairs = _pairs_outputs(folders["pairs"], selection, made)
     outputs = list(pairs)
     if "memorization" in folders:
         outputs.append(_memorization_output(folders, known, made))
-    room = room._replace(threads=kernel_threads(room.threads, options))
+    tile = tile_of(measure, room.tile)
+    room = room._replace(threads=kernel_threads(room.threads, options), tile=tile)
     parts = parts_of_tiles(
-        source.shards, known, room.tile, room.found, room.memory or free_memory(options)
+        source.shards, known, measure, tile, room.found, room.memory or free_memory(options)
     )
 
     def build(pipeline: beam.Pipeline) -> None:
-        search = functools.partial(SearchTiles, labels_path=labels, room=room, settings=selection)
+        search = functools.partial(
+            _SearchTilesOf, labels_path=labels, room=room, settings=selection, measure=measure
+        )
         tiles = in_parts(pipeline, source, parts, search, outputs[0].note)
         if "memorization" in folders:
             tables = from_parts(tiles, "MemorizationTable", _train_table)
@@ -195,6 +209,7 @@ def select_pairs(
     options = _options(beam_args, influence, [labels, folder])
     known = load_labels(labels)
     files = _in_sets(matching_files(influence, "influence files"))
+    selection = selection.resolved(_measure(files).statistic)
     outputs = _pairs_outputs(folder, selection, _origin(files))
 
     def build(pipeline: beam.Pipeline) -> None:
@@ -217,6 +232,10 @@ def _options(
     options = job_options(beam_args, places)
     check_file_systems(places)
     return options
+
+
+def _resolved(selection: SelectionSettings | None, measure: Measure) -> SelectionSettings | None:
+    return selection and selection.resolved(measure.statistic)
 
 
 def _memorization_output(
@@ -245,6 +264,15 @@ def _in_sets(paths: Sequence[str]) -> list[Found]:
     return [valid[folder].get(name) or Found(folder, name) for folder, name in split]
 
 
+def _measure(files: Sequence[Found]) -> Measure:
+    """What means were taken of, as the first record in files of influence says."""
+    for file in files:
+        with file.open() as opened:
+            for payload, source in read_counted(opened, file):
+                return measure_in(decode_example(payload, source))
+    return Measure()
+
+
 def _origin(files: Sequence[Found]) -> dict[str, Any]:
     """Returns from what files of influence were made, as far as that is known.
 
@@ -264,21 +292,44 @@ def _ClassesOfFiles(
     records: beam.PCollection[tuple[TrialRecord, str]],
     files: range,
     num_trials: beam.pvalue.AsSingleton,
+    scales: Side,
     labels_path: str,
     influence: Output,
-    statistic: Statistic,
+    measure: Measure,
     threads: int | None,
 ) -> beam.PCollection[ClassCounts]:
     """Counts trials for the classes of some influence files, and writes these files."""
     classes = range(files.start * influence.per_file, files.stop * influence.per_file)
-    count = SumClasses if statistic == "probability" else CountClasses
-    counts = records | "CountClasses" >> count(classes, num_trials, labels_path, threads)
+    if measure.statistic == "correctness":
+        count = CountClasses(classes, num_trials, labels_path, threads)
+    else:
+        count = SumClasses(classes, num_trials, labels_path, measure, scales)
+    counts = records | "CountClasses" >> count
     _ = (
         counts
         | "InfluenceRecord" >> beam.Map(influence_record)
         | "WriteInfluence" >> WriteOrdered(influence, files)
     )
     return counts
+
+
+@beam.ptransform_fn
+def _SearchTilesOf(
+    records: beam.PCollection[tuple[TrialRecord, str]],
+    tiles: range,
+    num_trials: beam.pvalue.AsSingleton,
+    scales: Side,
+    labels_path: str,
+    room: Room,
+    settings: SelectionSettings,
+    measure: Measure,
+) -> beam.PCollection[TileCounts]:
+    """Counts, and candidates among all pairs, for some tiles of training examples."""
+    if measure.statistic == "correctness":
+        search = SearchTiles(tiles, num_trials, labels_path, room, settings)
+    else:
+        search = SearchNumbers(tiles, num_trials, scales, labels_path, room, settings, measure)
+    return records | "SearchTiles" >> search
 
 
 def _train_table(counts: ClassCounts | TileCounts) -> dict[str, np.ndarray]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import math
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO, Literal, NamedTuple
 
@@ -23,11 +23,16 @@ from tfmem.aggregation.bits import GroupBits, Grouping, WithGroups, join, only_t
 from tfmem.aggregation.counting import Room, WithTiles
 from tfmem.aggregation.launching import run_job
 from tfmem.aggregation.memory import free_memory
-from tfmem.aggregation.parts import find_source, in_parts, parts_of_tiles
+from tfmem.aggregation.parts import Side, find_source, in_parts, parts_of_tiles
 from tfmem.aggregation.runners import beam_options, goes_to_dataflow, kernel_threads
+from tfmem.aggregation.searching import WithNumbers, WithTile, tile_of
+from tfmem.config import Statistic
 from tfmem.estimation.dense import DenseInfluence
+from tfmem.estimation.estimator import Measure
+from tfmem.estimation.sums import Batch, Scales
 from tfmem.messages.errors import InputError
 from tfmem.store.files import complete_file, remove_leftovers
+from tfmem.store.predictions import TrialRecord
 
 MatrixType = Literal["float32", "float16"]
 
@@ -41,6 +46,7 @@ def write_matrix(
     out: str,
     dtype: MatrixType = "float32",
     beam_args: Sequence[str] = (),
+    statistic: Statistic | None = None,
     room: Room = _ROOM,
 ) -> dict[str, int]:
     """Estimates the influence of every training on every test example.
@@ -51,8 +57,11 @@ def write_matrix(
       out: a local file for `np.load(out, mmap_mode="r")`: `[train, test]` in index order. The row
         of an example that was in every trial or in none is NaN. The file appears when it is
         complete.
-      dtype: type of the numbers; `float16` rounds them by at most 0.00025 more.
+      dtype: type of the numbers; `float16` rounds correctness and probability by at most 0.00025
+        more, other statistics by a part in 2,048, and those beyond 65,504 become infinite.
       beam_args: options for Beam.
+      statistic: of what means are taken, which all records must hold; None is `score` if they hold
+        one, and `correctness` otherwise.
       room: how much is held at a time.
 
     Returns:
@@ -68,10 +77,11 @@ def write_matrix(
     path = Path(out)
     if path.suffix != ".npy" or path.is_dir():
         raise InputError(f"{out}: expected a file called .npy for the matrix")
-    source, known = find_source(predictions, labels)
+    source, known = find_source(predictions, labels, statistic)
+    measure, tile = source.measure, tile_of(source.measure, room.tile)
     shape = len(known.train_labels), len(known.test_labels)
     memory = room.memory or free_memory(options)
-    parts = parts_of_tiles(source.shards, known, room.tile, _PAIRS, memory)
+    parts = parts_of_tiles(source.shards, known, measure, tile, _PAIRS, memory)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         _check_disk(path, shape, dtype)
@@ -79,8 +89,14 @@ def write_matrix(
         with complete_file(path) as file:
             threads = kernel_threads(room.threads, options)
             target = _lay_out(file, shape, dtype)
-            write = functools.partial(_WriteTile, target=target, threads=threads)
-            count = functools.partial(WithTiles, labels_path=labels, tile=room.tile, count=write)
+            count = functools.partial(
+                _RowsOf,
+                labels_path=labels,
+                tile=tile,
+                target=target,
+                measure=measure,
+                threads=threads,
+            )
 
             def build(pipeline: beam.Pipeline) -> None:
                 in_parts(pipeline, source, parts, count)
@@ -116,6 +132,67 @@ def _lay_out(file: BinaryIO, shape: tuple[int, int], dtype: MatrixType) -> _Targ
     return _Target(file.name, offset, dtype)
 
 
+@beam.ptransform_fn
+def _RowsOf(
+    records: beam.PCollection[tuple[TrialRecord, str]],
+    tiles: range,
+    num_trials: beam.pvalue.AsSingleton,
+    scales: Side,
+    labels_path: str,
+    tile: int,
+    target: _Target,
+    measure: Measure,
+    threads: int | None,
+) -> beam.PCollection[int]:
+    """Numbers of rows that were written, of some tiles of training examples."""
+    if measure.statistic == "correctness":
+        write = functools.partial(_WriteTile, target=target, threads=threads)
+        rows = WithTiles(tiles, num_trials, labels_path, tile, write)
+    else:
+        write_numbers = functools.partial(_WriteNumbers, measure=measure, target=target)
+        rows = WithNumbers(tiles, num_trials, scales, labels_path, tile, measure, write_numbers)
+    return records | "WriteTiles" >> rows
+
+
+class _Rows:
+    """Writes rows of the matrix."""
+
+    def __init__(self, target: _Target) -> None:
+        self._target = target
+        self._written = Metrics.counter("tfmem", "rows_written")
+        self._unknown = Metrics.counter("tfmem", "rows_of_nan")
+
+    def write(
+        self,
+        first: int,
+        masks: np.ndarray,
+        num_test: int,
+        estimate: Callable[[np.ndarray], np.ndarray],
+    ) -> int:
+        """Writes the rows of a tile.
+
+        Args:
+          first: index of the tile's first training example.
+          masks: `[train, …]`, the subsets that have each, as `estimate` takes them.
+          num_test: number of test examples.
+          estimate: the influence `[train, test]` of training examples.
+
+        Returns:
+          How many rows they are.
+        """
+        kind = np.dtype(self._target.dtype)
+        step = max(1, _PAIRS // max(1, num_test))
+        with open(self._target.path, "r+b") as file:
+            file.seek(self._target.offset + first * num_test * kind.itemsize)
+            for start in range(0, len(masks), step):
+                values = estimate(masks[start : start + step])
+                self._unknown.inc(int(np.isnan(values[:, :1]).sum()))
+                with np.errstate(over="ignore"):
+                    file.write(values.astype(kind, copy=False).data)
+        self._written.inc(len(masks))
+        return len(masks)
+
+
 class _WriteTile(WithGroups):
     """Estimates the rows of a tile and writes them to the file; yields their number."""
 
@@ -123,10 +200,8 @@ class _WriteTile(WithGroups):
         self, labels_path: str, groups: Grouping, target: _Target, threads: int | None
     ) -> None:
         super().__init__(labels_path, groups)
-        self._target = target
+        self._rows = _Rows(target)
         self._threads = threads
-        self._written = Metrics.counter("tfmem", "rows_written")
-        self._unknown = Metrics.counter("tfmem", "rows_of_nan")
 
     def process(
         self,
@@ -138,14 +213,27 @@ class _WriteTile(WithGroups):
         masks = join(batches, self._groups[tile]).masks
         test_correct = join(test_bits, only_tests(self._labels)[0]).test_correct
         estimate = DenseInfluence(test_correct, num_trials, self._threads)
-        kind = np.dtype(self._target.dtype)
-        step = max(1, _PAIRS // max(1, estimate.num_test))
-        with open(self._target.path, "r+b") as file:
-            first = int(self._groups[tile].train[0]) * estimate.num_test
-            file.seek(self._target.offset + first * kind.itemsize)
-            for start in range(0, len(masks), step):
-                values = estimate(masks[start : start + step])
-                self._unknown.inc(int(np.isnan(values[:, :1]).sum()))
-                file.write(values.astype(kind, copy=False).data)
-        self._written.inc(len(masks))
-        yield len(masks)
+        first = int(self._groups[tile].train[0])
+        yield self._rows.write(first, masks, estimate.num_test, estimate)
+
+
+class _WriteNumbers(WithTile):
+    """All numbers of a tile into its rows of the file; yields how many they are."""
+
+    def __init__(
+        self, labels_path: str, groups: Grouping, measure: Measure, target: _Target
+    ) -> None:
+        super().__init__(labels_path, groups, measure)
+        self._rows = _Rows(target)
+
+    def process(
+        self,
+        element: tuple[int, Iterable[Batch]],
+        num_trials: int,
+        test_batches: Iterable[Batch],
+        scales: Scales | None = None,
+    ) -> Iterator[int]:
+        tile = self.tile(element, num_trials, test_batches, scales)
+        products = tile.products
+        first = int(tile.train.index[0])
+        yield self._rows.write(first, tile.masks, products.num_test, products.influence)

@@ -19,26 +19,26 @@ from tfmem.aggregation.identities import (
 )
 from tfmem.aggregation.memory import divide, row_bytes
 from tfmem.aggregation.reading import ReadTrials, load_labels, matching_files
+from tfmem.aggregation.values import SCALED, FindScales, bits_of, measure_of
 from tfmem.config import Statistic
+from tfmem.estimation.estimator import Measure
 from tfmem.store.labels import Labels
 
-_PAIR = 8  # bytes of a pair of one class: its influence and its count
-_WORKING = 40  # bytes a pair of the class or of the step of a tile that is being estimated
+# Bytes of a pair of one class: its influence with its count, or with two sums.
+_PAIR, _PAIR_OF_SUMS = 8, 20
+# Bytes of a pair of the class, or of the step of a tile, that is being estimated.
+_WORKING, _WORKING_ON_SUMS = 40, 120
 
 
 def parts_of_classes(
-    shards: Sequence[str],
-    labels: Labels,
-    statistic: Statistic,
-    per_file: int,
-    memory: int | None,
+    shards: Sequence[str], labels: Labels, measure: Measure, per_file: int, memory: int | None
 ) -> list[range]:
     """Numbers of influence files that are counted together.
 
     Args:
       shards: paths of all predictions.
       labels: those that belong to them.
-      statistic: probabilities take 16 bits each.
+      measure: what means are taken of.
       per_file: classes a file.
       memory: bytes that the job may take; None is no limit.
 
@@ -50,22 +50,29 @@ def parts_of_classes(
         np.bincount(x, minlength=classes) for x in (labels.train_labels, labels.test_labels)
     )
     row = row_bytes(shards) if memory else 0
-    bits = 16 if statistic == "probability" else 1
-    held = row * ((1 + bits) * train + bits * test) + _PAIR * train * test
+    bits = bits_of(measure)
+    pair, working = (_PAIR, _WORKING) if bits == 1 else (_PAIR_OF_SUMS, _WORKING_ON_SUMS)
+    held = row * ((1 + bits) * train + bits * test) + pair * train * test
     files = np.add.reduceat(held, range(0, classes, per_file))
-    working = _WORKING * int((train * test).max())
+    working *= int((train * test).max())
     return divide(files.tolist(), bits * _batch_bytes(labels), working, memory)
 
 
 def parts_of_tiles(
-    shards: Sequence[str], labels: Labels, tile: int, pairs: int, memory: int | None
+    shards: Sequence[str],
+    labels: Labels,
+    measure: Measure,
+    tile: int,
+    pairs: int,
+    memory: int | None,
 ) -> list[range]:
-    """Numbers of tiles of training examples whose bits are gathered together.
+    """Numbers of tiles of training examples that are gathered together.
 
     Args:
       shards: paths of all predictions.
       labels: those that belong to them.
-      tile: see `Room`.
+      measure: what means are taken of.
+      tile: training examples in a tile.
       pairs: how many are found, or estimated, at a time.
       memory: bytes that the job may take; None is no limit.
 
@@ -74,8 +81,12 @@ def parts_of_tiles(
     """
     row = row_bytes(shards) if memory else 0
     train, test = len(labels.train_labels), len(labels.test_labels)
-    held = [2 * row * min(tile, train - start) for start in range(0, train, tile)]
-    return divide(held, _batch_bytes(labels), row * test + _WORKING * pairs, memory)
+    bits = bits_of(measure)
+    held = [(1 + bits) * row * min(tile, train - start) for start in range(0, train, tile)]
+    # All test examples are there as they were gathered and, if they are no bits, as float64.
+    tests = row * test * (1 if bits == 1 else bits + 64)
+    working = _WORKING if bits == 1 else _WORKING_ON_SUMS
+    return divide(held, bits * _batch_bytes(labels), tests + working * pairs, memory)
 
 
 def _batch_bytes(labels: Labels) -> int:
@@ -89,29 +100,36 @@ class Source(NamedTuple):
       shards: paths of all predictions.
       labels: path of the `labels.npz` that belongs to them.
       planned: the trials that must exist, if they are known.
+      measure: what means are taken of.
     """
 
     shards: Sequence[str]
     labels: str
     planned: Planned | None
+    measure: Measure
 
 
-def find_source(predictions: str | Sequence[str], labels: str) -> tuple[Source, Labels]:
+def find_source(
+    predictions: str | Sequence[str], labels: str, statistic: Statistic | None
+) -> tuple[Source, Labels]:
     """Finds the inputs of a job, and reads the labels that belong to them.
 
     Args:
       predictions: a glob of prediction shards, on any Beam filesystem, or their paths.
       labels: path of the `labels.npz` that belongs to them.
+      statistic: the setting; None leaves it to the records (see `values.measure_of`).
 
     Raises:
       InputError: if there is nothing to read.
     """
     known = load_labels(labels)
     shards = matching_files(predictions, "prediction shards")
-    return Source(shards, labels, planned_trials(labels, shards)), known
+    planned = planned_trials(labels, shards)
+    return Source(shards, labels, planned, measure_of(shards, statistic)), known
 
 
-Count = Callable[[range, beam.pvalue.AsSingleton], "beam.PTransform[Any, Any]"]
+Side = Sequence[beam.pvalue.AsSingleton]
+Count = Callable[[range, beam.pvalue.AsSingleton, Side], "beam.PTransform[Any, Any]"]
 
 
 Note = Callable[[str, Mapping[str, Any]], None]
@@ -130,8 +148,9 @@ def in_parts(
       pipeline: receives the steps.
       source: the inputs.
       parts: the units of each part, which are counted together.
-      count: makes the step from records to counts, given the part and the number of trials, which
-        is there once all records are known to belong together.
+      count: makes the step from records to counts, given the part; the number of trials, which is
+        there once all records are known to belong together; and the scales of all examples, if the
+        measure has scales, which takes a reading of all trials before the others.
       note: is told which `trials` these are.
 
     Returns:
@@ -139,12 +158,20 @@ def in_parts(
     """
     found: list[beam.PCollection[Any]] = []
     after: list[beam.pvalue.AsIter] = []
+    scales: list[beam.pvalue.AsSingleton] = []
+    if source.measure.statistic in SCALED:
+        read = ReadTrials(source.shards, source.labels)
+        records, identities = pipeline | "ReadToScale" >> read
+        of_all = records | "FindScales" >> FindScales(source.measure)
+        scales = [beam.pvalue.AsSingleton(of_all)]
+        after = [beam.pvalue.AsIter(of_all | "Scaled" >> beam.Map(_nothing))]
     for number, part in enumerate(parts):
         read = ReadTrials(source.shards, source.labels, after)
-        records, identities = pipeline | f"ReadTrials{number}" >> read
+        records, read_again = pipeline | f"ReadTrials{number}" >> read
         if not found:
-            num_trials = _checked(identities, source.planned, note)
-        found.append(records | f"Part{number}" >> count(part, num_trials))
+            known = identities if scales else read_again
+            num_trials = _checked(known, source.planned, note)
+        found.append(records | f"Part{number}" >> count(part, num_trials, scales))
         after = [beam.pvalue.AsIter(found[-1] | f"Done{number}" >> beam.Map(_nothing))]
     return found
 

@@ -1,66 +1,113 @@
-"""Sums the probabilities that trials give the true labels, class by class."""
+"""Sums the numbers that trials give examples, class by class."""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Iterator
-from typing import Literal
+from collections.abc import Iterable, Iterator, Sequence
 
 import apache_beam as beam
 import numpy as np
 from apache_beam.metrics import Metrics
 
 from tfmem.aggregation.bits import BATCH, Grouping, WithGroups, by_class, turned, within
-from tfmem.estimation.estimator import ClassCounts
-from tfmem.estimation.probabilities import Batch, sum_class
-from tfmem.messages.errors import InputError
+from tfmem.aggregation.values import SCALED, confidence, values_of
+from tfmem.estimation.estimator import ClassCounts, Measure
+from tfmem.estimation.scales import UNSCALED, fixed_point
+from tfmem.estimation.sums import Batch, Numbers, Scales, sum_class
 from tfmem.store.confidence import Confidence
-from tfmem.store.predictions import TrialRecord
+from tfmem.store.predictions import Split, TrialRecord
 
 
-class _CutProbabilities(WithGroups):
-    """Cuts a batch of records into the probabilities of each class."""
+class _Cut(WithGroups):
+    """Cuts a batch of records into the numbers of each group's examples."""
 
-    def process(self, batch: list[tuple[TrialRecord, str]]) -> Iterator[tuple[int, Batch]]:
-        records = [record for record, _ in batch]
-        trial_ids = np.array([record.trial_id for record in records], np.int64)
-        masks = turned([record.subset_mask for record in records], len(self._labels.train_labels))
-        train, test = _stack(batch, "train"), _stack(batch, "test")
+    def __init__(self, labels_path: str, groups: Grouping, measure: Measure) -> None:
+        super().__init__(labels_path, groups)
+        self._measure = measure
+
+    def process(
+        self, batch: list[tuple[TrialRecord, str]], scales: Scales | None = None
+    ) -> Iterator[tuple[int, Batch]]:
+        trial_ids = np.array([record.trial_id for record, _ in batch], np.int64)
+        size = len(self._labels.train_labels)
+        masks = turned([record.subset_mask for record, _ in batch], size)
+        train, test = (
+            _stack(batch, split, self._measure, scales, any(self._members(split)))
+            for split in ("train", "test")
+        )
         for key, group in self._groups.items():
-            confidences = train.examples(group.train), test.examples(group.test)
-            yield key, Batch(trial_ids, masks[group.train], *confidences)
+            held = _examples(train, group.train), _examples(test, group.test)
+            yield key, Batch(trial_ids, masks[group.train], *held)
+
+    def _members(self, split: Split) -> list[int]:
+        return [len(getattr(group, split)) for group in self._groups.values()]
 
 
-def _stack(batch: list[tuple[TrialRecord, str]], split: Literal["train", "test"]) -> Confidence:
-    """Collects the margins or probabilities of a batch of trials."""
-    found = []
-    for record, source in batch:
-        confidence = record.confidence(split, source)
-        if confidence is None:
-            feature, earlier = TrialRecord.confidence_features(split)
-            raise InputError(
-                f"{source}: expected a feature {feature!r} (or {earlier!r} of earlier versions), "
-                "which estimation.statistic: probability needs, but there is none: it is written "
-                "where training.probabilities is true"
-            )
-        found.append(confidence)
-    return Confidence.of(found)
+def _stack(
+    batch: list[tuple[TrialRecord, str]],
+    split: Split,
+    measure: Measure,
+    scales: Scales | None,
+    needed: bool,
+) -> Numbers:
+    """Collects the numbers of all examples in a batch of trials, or none if none are needed."""
+    if measure.statistic not in SCALED:
+        return Confidence.of([confidence(*each, split, measure.statistic) for each in batch])
+    if not needed:
+        return np.zeros((len(batch), 0), np.uint32)
+    scale = getattr(scales, split) if scales else UNSCALED
+    return np.stack([fixed_point(values_of(*each, split, measure), scale) for each in batch])
+
+
+def _examples(held: Numbers, chosen: np.ndarray) -> Numbers:
+    return held.examples(chosen) if isinstance(held, Confidence) else held[:, chosen]
 
 
 class _SumClass(WithGroups):
-    """Sums all probabilities of a class."""
+    """Sums all numbers of a class."""
 
-    def __init__(self, labels_path: str, groups: Grouping) -> None:
+    def __init__(self, labels_path: str, groups: Grouping, measure: Measure) -> None:
         super().__init__(labels_path, groups)
+        self._measure = measure
         self._counted = Metrics.counter("tfmem", "classes_counted")
 
     def process(
-        self, element: tuple[int, Iterable[Batch]], num_trials: int
+        self,
+        element: tuple[int, Iterable[Batch]],
+        num_trials: int,
+        scales: Scales | None = None,
     ) -> Iterator[ClassCounts]:
         label, batches = element
         group = self._groups[label]
         self._counted.inc()
-        yield sum_class(num_trials, label, group.train, group.test, batches)
+        of_group = scales and scales.take(*group)
+        yield sum_class(num_trials, label, *group, batches, of_group, self._measure)
+
+
+@beam.ptransform_fn
+def GatherNumbers(
+    records: beam.PCollection[tuple[TrialRecord, str]],
+    labels_path: str,
+    groups: Grouping,
+    measure: Measure,
+    scales: Sequence[beam.pvalue.AsSingleton] = (),
+) -> beam.PCollection[tuple[int, Iterable[Batch]]]:
+    """The numbers of each group, in batches of trials.
+
+    Args:
+      records: of all trials.
+      labels_path: the `labels.npz` that belongs to them.
+      groups: which examples are gathered together.
+      measure: which numbers.
+      scales: those of all examples, if the measure has scales.
+    """
+    cut = _Cut(labels_path, groups, measure)
+    return (
+        records
+        | "BatchTrials" >> beam.BatchElements(min_batch_size=BATCH, max_batch_size=BATCH)
+        | "CutNumbers" >> beam.ParDo(cut, *scales).with_output_types(tuple[int, Batch])
+        | "GatherGroup" >> beam.GroupByKey()
+    )
 
 
 @beam.ptransform_fn
@@ -69,16 +116,13 @@ def SumClasses(
     part: range,
     num_trials: beam.pvalue.AsSingleton,
     labels_path: str,
-    threads: int | None,
+    measure: Measure,
+    scales: Sequence[beam.pvalue.AsSingleton] = (),
 ) -> beam.PCollection[ClassCounts]:
-    """Sums probabilities over trials for each class of a part that has examples."""
-    del threads  # numpy computes the sums in one thread
+    """Sums numbers over trials for each class of a part that has examples."""
     groups = functools.partial(within, part, by_class)
     return (
         records
-        | "BatchTrials" >> beam.BatchElements(min_batch_size=BATCH, max_batch_size=BATCH)
-        | "CutProbabilities"
-        >> beam.ParDo(_CutProbabilities(labels_path, groups)).with_output_types(tuple[int, Batch])
-        | "GatherClass" >> beam.GroupByKey()
-        | "SumClass" >> beam.ParDo(_SumClass(labels_path, groups), num_trials)
+        | "GatherClasses" >> GatherNumbers(labels_path, groups, measure, scales)
+        | "SumClass" >> beam.ParDo(_SumClass(labels_path, groups, measure), num_trials, *scales)
     )

@@ -88,7 +88,7 @@ def audit(
     Raises:
       InputError: if the evidence cannot be read, or nearly all examples are near duplicates.
     """
-    memorization, threshold = evidence.memorization, config.selection.memorization
+    memorization, threshold = evidence.memorization, config.selection.least_memorization
     memorized = at_least(memorization["memorization"].to_numpy(), threshold)
     chosen = np.flatnonzero(memorized | evidence.refused)
     found, test_accuracy = evidence.effects(chosen)

@@ -60,7 +60,7 @@ def of_trials(run: Run, config: Config) -> Evidence:
     count, share = trials.counts.num_trials, config.training.fraction
 
     def on_tests(chosen: np.ndarray) -> tuple[pd.DataFrame, np.ndarray]:
-        return effects(run.predictions, chosen, config.selection.influence, settings.fdr)
+        return effects(run.predictions, chosen, config.selection.least_influence, settings.fdr)
 
     return Evidence(
         memorization=known,
@@ -125,7 +125,10 @@ def of_one_model(
         for block in influences(chosen):
             tests = block.test_index
             row, column = large(
-                block.influence, labels[chosen], test_labels[tests], config.selection.influence
+                block.influence,
+                labels[chosen],
+                test_labels[tests],
+                config.selection.least_influence,
             )
             values = chosen[row], tests[column], block.influence[row, column]
             parts.append(pd.DataFrame(dict(zip(columns, values, strict=True))))

@@ -9,6 +9,7 @@ wrong type or an impossible value is an `InputError` that names the key.
 from __future__ import annotations
 
 from tfmem.config.base import Settings, UndeclaredError
+from tfmem.config.estimates import EstimationSettings, SelectionSettings, Statistic
 from tfmem.config.experiments import AuditSettings, ExperimentSettings
 from tfmem.config.models import (
     CnnSettings,
@@ -29,11 +30,8 @@ from tfmem.config.steps import (
     AttributionSettings,
     AugmentationSettings,
     DatasetSettings,
-    EstimationSettings,
-    SelectionSettings,
     SelfInfluenceSettings,
     SolverName,
-    Statistic,
     TableSettings,
     TaskName,
     TaskSettings,

@@ -1,4 +1,4 @@
-"""Settings of the steps of a run: data, training, selection."""
+"""Settings of the steps of a run: data, training, self-influence."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from tfmem.config.base import ClassList, NotNegative, Positive, Settings, Share, Threshold
+from tfmem.config.base import ClassList, NotNegative, Positive, Settings, Share
 
 
 class TextSettings(Settings):
@@ -285,47 +285,6 @@ class TaskSettings(Settings):
     name: TaskName = "auto"
     score: str | None = None
     padding: int | None = None
-
-
-Statistic = Literal["correctness", "probability"]
-
-
-class EstimationSettings(Settings):
-    """The statistic whose differences memorization and influence are.
-
-    Attributes:
-      statistic: `correctness` is how often models are right, as in the paper; `probability` is the
-        mean probability of the true label, which takes fewer trials. The latter is estimated only
-        for pairs of one class, and needs `training.probabilities`.
-    """
-
-    statistic: Statistic = "correctness"
-
-
-class SelectionSettings(Settings):
-    """Which pairs are selected; the defaults are those of Feldman & Zhang (2020, Sec. 2).
-
-    Attributes:
-      memorization: least memorization of the training example, inclusive.
-      influence: least influence, inclusive; `fdr` or `top_k` take its place.
-      fdr: false discovery rate of the selected pairs, over all pairs that are tested.
-      top_k: number of training examples that are selected for each test example.
-      pairs: `same_class` tests pairs of one class, `all` every training with every test example.
-      sign: sign of the influences that are selected; `both` compares absolute values.
-    """
-
-    memorization: Threshold = 0.25
-    influence: Threshold = 0.15
-    fdr: Annotated[float, Field(gt=0, lt=1)] | None = None
-    top_k: Positive | None = None
-    pairs: Literal["same_class", "all"] = "same_class"
-    sign: Literal["positive", "negative", "both"] = "positive"
-
-    @model_validator(mode="after")
-    def _one_rule(self) -> SelectionSettings:
-        if self.fdr is not None and self.top_k is not None:
-            raise ValueError("fdr or top_k, not both")
-        return self
 
 
 SolverName = Literal["fast", "cg", "exact", "lissa"]

@@ -12,6 +12,7 @@ import ruamel.yaml
 from pydantic import Field, model_validator
 
 from tfmem.config.base import Settings, UndeclaredError
+from tfmem.config.estimates import EstimationSettings, SelectionSettings
 from tfmem.config.experiments import ExperimentSettings
 from tfmem.config.models import (
     DenseSettings,
@@ -23,8 +24,6 @@ from tfmem.config.steps import (
     AttributionSettings,
     AugmentationSettings,
     DatasetSettings,
-    EstimationSettings,
-    SelectionSettings,
     SelfInfluenceSettings,
     TaskSettings,
     TrainingSettings,
@@ -129,12 +128,9 @@ def _check_augmentation(config: Config) -> None:
 
 
 def _check_statistic(config: Config) -> None:
-    """Probabilities are estimated for pairs of one class, from records that have them."""
-    if config.estimation.statistic == "probability":
-        if config.selection.pairs == "all":
-            raise ValueError(
-                "estimation.statistic: correctness with selection.pairs: all (of probabilities "
-                "only pairs of one class are estimated)"
-            )
-        if not config.training.probabilities:
-            raise ValueError("training.probabilities: true with estimation.statistic: probability")
+    """Estimates of confidence need records of it; thresholds must be reachable."""
+    statistic = config.estimation.statistic
+    if statistic in ("probability", "margin", "loss") and not config.training.probabilities:
+        raise ValueError(f"training.probabilities: true with estimation.statistic: {statistic}")
+    if statistic is not None:
+        config.selection.resolved(statistic)

@@ -7,7 +7,8 @@ from functools import cached_property
 
 import numpy as np
 
-from tfmem.estimation.estimator import ClassCounts, Difference, influence
+from tfmem.estimation.differences import Difference
+from tfmem.estimation.estimator import ClassCounts, influence, mean
 from tfmem.messages.errors import InputError
 
 
@@ -16,7 +17,8 @@ class InfluenceBlock:
 
     Attributes:
       label: the class.
-      statistic: `correctness`, or `probability` where its means were compared.
+      statistic: of what means were compared; `correctness`, as in the paper, or another.
+      score: name of the score, where the statistic is that.
       train_index: int64 `[train]`.
       test_index: int64 `[test]`.
       n_in: int64 `[train]`, trials with the training example in the subset.
@@ -27,7 +29,7 @@ class InfluenceBlock:
     def __init__(self, counts: ClassCounts) -> None:
         """Estimates from counts."""
         self.label = counts.label
-        self.statistic = counts.statistic
+        self.statistic, self.score = counts.measure
         self.train_index = counts.train.index
         self.test_index = counts.test_index
         self.n_in = counts.train.num_in
@@ -48,9 +50,10 @@ class InfluenceBlock:
     def test_accuracy(self) -> np.ndarray:
         """How often models are right on each test example, float64 `[test]`.
 
-        Where the statistic is probability, the mean probability of its label.
+        With another statistic, its mean.
         """
-        return self._counts.test_correct / self._counts.train.num_trials
+        counts = self._counts
+        return mean(counts.test_correct, counts.train.num_trials, counts.test_scale)
 
     def of(self, train_index: np.ndarray) -> InfluenceBlock:
         """Takes the part of the block for some training examples, in memory of its own.

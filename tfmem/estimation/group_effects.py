@@ -19,7 +19,7 @@ from statistics import NormalDist
 
 import numpy as np
 
-from tfmem.estimation.estimator import Difference, difference
+from tfmem.estimation.differences import Difference, difference
 from tfmem.estimation.kernels import co_occurrence, transpose_bits
 from tfmem.estimation.significance import log_p_values
 

@@ -19,11 +19,20 @@ _SLACK = 1e-3  # of a count: rounding must not lose a pair; who asks compares ex
 
 
 class FoundPairs(NamedTuple):
-    """Pairs, by row, then by column, and in how many trials both are set; int64 `[found]`."""
+    """Pairs, by row, then by column.
+
+    Attributes:
+      row: int64 `[found]`.
+      column: int64 `[found]`.
+      both: int64 `[found]`, in how many trials both are set; or float64, the sum of the column's
+        numbers `z` over trials in which the row is set.
+      uncertain_in: float64 `[found]`, the sum of their `z (1 - z)`; None for bits.
+    """
 
     row: np.ndarray
     column: np.ndarray
     both: np.ndarray
+    uncertain_in: np.ndarray | None = None
 
 
 class TooMany(Exception):

@@ -5,11 +5,11 @@ matter for test example `j`, then, given that it was in `num_in` of `t` subsets 
 `correct` of the `t` models are right on `j`, the number of models that are both is hypergeometric.
 The test is exact (Fisher's), whatever the probabilities are.
 
-Of the probabilities that models give the true label, those with the training example are then a
-sample without replacement. Its mean is taken for normal, with the variance that such a mean has:
-the permutation test in its usual approximation. On digits, with the subsets of 1,024 trials and
-the predictions of others, p-values below 10^-2 to 10^-5 are 0.6 to 1.0 times as frequent as they
-should be for `positive`, and a third as frequent or less for `negative`
+Of the probabilities that models give the true label, or of scores, those with the training example
+are then a sample without replacement. Its mean is taken for normal, with the variance that such a
+mean has: the permutation test in its usual approximation. On digits, with the subsets of 1,024
+trials and the probabilities of others, p-values below 10^-2 to 10^-5 are 0.6 to 1.0 times as
+frequent as they should be for `positive`, and a third as frequent or less for `negative`
 (`benchmarks/probability.py`).
 """
 
@@ -27,6 +27,7 @@ from scipy.special import (  # scipy.stats, which has them too, takes 0.7 s to i
 from tfmem.estimation.hypergeometric import log_at_least, log_at_most
 
 _KEPT_BY_CHANCE = 200_000  # p-values that are kept of tests without effect
+_BINS, _A_DOUBLING = 4096, 64  # of thresholds in standard deviations, from 2^-32 to 2^32
 Sign = Literal["positive", "negative", "both"]
 
 
@@ -190,3 +191,30 @@ def expected_means_by_chance(
     deviation = np.sqrt(pooled * num_trials / max(num_in * num_out, 1))
     chance = ndtr(-threshold / deviation) * (2 if sign == "both" else 1)
     return float(tested[step] @ np.minimum(chance, 1.0))
+
+
+def bins_of_thresholds(in_sds: np.ndarray) -> np.ndarray:
+    """How many test examples there are by their threshold in standard deviations, in narrow bins.
+
+    Args:
+      in_sds: float64 `[test]`, the threshold of influence over the standard deviation of the test
+        example's score; NaN and infinity where no difference is more than chance.
+
+    Returns:
+      int64 `[4096]`; bins are 1.1% wide.
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):
+        place = np.rint(_A_DOUBLING * np.log2(in_sds)) + _BINS // 2
+    place = np.clip(np.nan_to_num(place, nan=_BINS, posinf=_BINS, neginf=0), 0, _BINS - 1)
+    return np.bincount(place.astype(np.int64), minlength=_BINS)
+
+
+def expected_scores_by_chance(
+    num_in: int, tested: np.ndarray, num_trials: int, sign: Sign
+) -> float:
+    """As `expected_by_chance`, approximately, where pairs are counted by `bins_of_thresholds`."""
+    place = np.flatnonzero(tested[:-1])
+    in_sds = np.exp2((place - _BINS // 2) / _A_DOUBLING)
+    errors = np.sqrt(num_in * (num_trials - num_in) / num_trials)
+    chance = ndtr(-in_sds * errors) * (2 if sign == "both" else 1)
+    return float(tested[place] @ chance)

@@ -50,8 +50,8 @@ def open_pairs(
         default = SelectionSettings()
         opened = load_matrices(path)
         table = opened.pairs(
-            default.memorization if memorization is None else memorization,
-            default.influence if influence is None else influence,
+            default.least_memorization if memorization is None else memorization,
+            default.least_influence if influence is None else influence,
         )
         return PublishedPairs(table, _Most(opened, table))
     table = load_pairs(path)

@@ -19,7 +19,8 @@ from tfmem.aggregation.held import HeldTrials, count_in_parts, hold_trials
 from tfmem.aggregation.reading import load_labels
 from tfmem.config import SelectionSettings
 from tfmem.estimation.agreement import Agreement, Curve
-from tfmem.estimation.estimator import Samples, class_samples, difference, train_samples, variance
+from tfmem.estimation.differences import Samples, difference, variance
+from tfmem.estimation.estimator import class_samples, train_samples
 from tfmem.estimation.thresholds import at_least
 from tfmem.messages.errors import InputError
 from tfmem.planning.power import lemma_bound
@@ -180,7 +181,7 @@ def curves(comparison: Comparison, selection: SelectionSettings) -> pd.DataFrame
             pd.DataFrame(
                 {
                     "estimate": estimate,
-                    "selection": getattr(selection, estimate),
+                    "selection": getattr(selection, f"least_{estimate}"),
                     **vars(getattr(comparison, estimate)),
                 }
             )

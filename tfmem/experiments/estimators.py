@@ -55,7 +55,7 @@ def estimators(given: Given[NoSettings]) -> Outcome:
         f"{trials['seconds'].sum():,.0f} s in their lanes; self-influence costs one training on "
         f"all examples and {seconds:,.1f} s of processor time for the solver ({solver})."
     )
-    threshold, labels = given.config.selection.memorization, run.labels.train_labels
+    threshold, labels = given.config.selection.least_memorization, run.labels.train_labels
     return compare(threshold, labels, lambda: records_in(run.predictions), found, cost)
 
 

@@ -20,7 +20,8 @@ from scipy.stats import bootstrap
 from tfmem.aggregation.held import hold_trials
 from tfmem.aggregation.reading import load_labels
 from tfmem.config.base import Positive, Settings
-from tfmem.estimation.estimator import count_train, memorization, train_samples, variance
+from tfmem.estimation.differences import variance
+from tfmem.estimation.estimator import count_train, memorization, train_samples
 from tfmem.estimation.thresholds import at_least
 from tfmem.experiments.declaration import Experiment, Given
 from tfmem.experiments.outcome import Outcome
@@ -187,7 +188,7 @@ def _compare(
     ).bootstrap_distribution.mean(axis=-1)  # fmt: skip
     middle = squared.mean(axis=1)
     half = NormalDist().inv_cdf(0.975) * squared.std(axis=1, ddof=1) / np.sqrt(len(index))
-    threshold = given.config.selection.memorization
+    threshold = given.config.selection.least_memorization
     memorized = [at_least(each.value, threshold) for each in found]
     table = pd.DataFrame(
         {

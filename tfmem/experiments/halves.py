@@ -25,11 +25,11 @@ def halves(given: Given[NoSettings]) -> Outcome:
       InputError: if the run has fewer than 4 trials.
     """
     selection = given.config.selection
-    rule = Rule(selection.memorization, selection.influence)
+    rule = Rule(selection.least_memorization, selection.least_influence)
     (found,) = consistency([given.run.predictions], given.folder, rule)
     said = []
     for estimate, of in (("memorization", "examples"), ("influence", "pairs")):
-        curve, threshold = getattr(found, estimate), getattr(selection, estimate)
+        curve, threshold = getattr(found, estimate), getattr(selection, f"least_{estimate}")
         at = int(np.searchsorted(curve.threshold, threshold))
         jaccard, low, high = (
             getattr(curve, name)[at] for name in ("jaccard", "jaccard_low", "jaccard_high")

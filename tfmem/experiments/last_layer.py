@@ -41,9 +41,11 @@ def last_layer(given: Given[LayersSettings]) -> Outcome:
         f"{_accuracy(whole)} for {whole.trials:,} whole networks, and "
         f"{representation_accuracy(folder):.2%} for the network that gave the representation.",
         f"Last layers memorize {last.memorized:,} examples (memorization ≥ "
-        f"{config.selection.memorization:g}), whole networks {memorized:,}; {found:,} are in both.",
-        f"Last layers have {last.pairs:,} pairs with influence ≥ {config.selection.influence:g}, "
-        f"whole networks {whole.pairs:,}; {at_threshold(free, config, 'both'):,} are in both: "
+        f"{config.selection.least_memorization:g}), whole networks {memorized:,}; {found:,} are in "
+        "both.",
+        f"Last layers have {last.pairs:,} pairs with influence ≥ "
+        f"{config.selection.least_influence:g}, whole networks {whole.pairs:,}; "
+        f"{at_threshold(free, config, 'both'):,} are in both: "
         f"J = {at_threshold(free, config, 'jaccard'):.2f}, "
         f"D = {at_threshold(free, config, 'difference'):.2f}. Of these pairs, "
         f"{conditioned.second.pairs:,} and {conditioned.first.pairs:,} have a memorized training "

@@ -18,7 +18,7 @@ from pydantic import Field
 
 from tfmem.config import Config
 from tfmem.config.base import Settings
-from tfmem.estimation.estimator import Samples, difference, variance
+from tfmem.estimation.differences import Samples, difference, variance
 from tfmem.estimation.noisy import NoisyComparison, compare_noisy
 from tfmem.experiments.declaration import Asked, Experiment, Given
 from tfmem.experiments.outcome import Outcome
@@ -53,8 +53,8 @@ def correctness(asked: Asked[LeaveOneOutSettings]) -> None:
     _check_statistic(asked.config.estimation.statistic)
 
 
-def _check_statistic(statistic: str) -> None:
-    if statistic != "correctness":
+def _check_statistic(statistic: str | None) -> None:
+    if statistic not in (None, "correctness"):
         raise InputError(
             "leave-one-out: compares how often models are right: expected estimates with "
             f"estimation.statistic: correctness, received {statistic}"

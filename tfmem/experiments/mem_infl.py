@@ -36,17 +36,17 @@ def mem_infl(given: Given[NoSettings]) -> Outcome:
       selected pairs that hold the example. The first two are NaN if there is no estimate.
     """
     run, selection = given.run, given.config.selection
-    table = _table(run, selection.influence)
+    table = _table(run, selection.least_influence)
     train = table[table["split"] == "train"]
     memorization = train["memorization"].to_numpy()
-    memorized = at_least(memorization, selection.memorization)
+    memorized = at_least(memorization, selection.least_memorization)
     largest = train["largest_influence"].to_numpy()
     above = np.where(np.isnan(largest), np.nan, train["above"])
-    threshold = f"influence of at least {selection.influence:g}"
+    threshold = f"influence of at least {selection.least_influence:g}"
     said = [
         "Rank correlation of memorization with the largest influence: "
         f"{rank_correlation(memorization, largest)}; among examples with memorization ≥ "
-        f"{selection.memorization:g} only: "
+        f"{selection.least_memorization:g} only: "
         f"{rank_correlation(memorization[memorized], largest[memorized])}.",
         "Rank correlation of memorization with the number of test examples on which an example has "
         f"an {threshold}: {rank_correlation(memorization, above)}.",

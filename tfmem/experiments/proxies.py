@@ -116,11 +116,11 @@ def proxies(given: Given[ProxySettings]) -> Outcome:
 
     truth = sum_trials(islice(records(), max(numbers), None), labels)
     known = ~np.isnan(truth.memorization)
-    memorized = at_least(truth.memorization[known], config.selection.memorization)
+    memorized = at_least(truth.memorization[known], config.selection.least_memorization)
     if not 2 <= memorized.sum() <= len(memorized) - 2:
         raise InputError(
             f"selection.memorization: {memorized.sum()} of {len(memorized)} examples reach "
-            f"{config.selection.memorization}, which leaves nothing to tell apart"
+            f"{config.selection.least_memorization}, which leaves nothing to tell apart"
         )
     masks = [np.ones(len(labels), bool)] * max(settings.trainings)
     epochs = config.training.epochs
@@ -224,7 +224,7 @@ def _findings(
     said = [
         f"The truth is memorization from {truth.counts.num_trials:,} trials that no score has "
         f"seen; {zero:.0%} of the examples have exactly 0, and {memorized:,} have at least "
-        f"{config.selection.memorization:g}."
+        f"{config.selection.least_memorization:g}."
     ]
     for name, rows in table.groupby("score", sort=False):
         ends = rows.sort_values("trainings").iloc[[0, -1]].to_dict("records")

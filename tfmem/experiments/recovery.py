@@ -13,7 +13,7 @@ from tfmem.messages.errors import InputError
 
 def compared(config: Config, predictions: list[Path], out: Path, condition: bool) -> Comparison:
     """Compares two runs, whose models may see other inputs, or halves; see `Rule.condition`."""
-    rule = Rule(config.selection.memorization, config.selection.influence, condition)
+    rule = Rule(config.selection.least_memorization, config.selection.least_influence, condition)
     (comparison,) = consistency(predictions, out, rule, other_inputs=True)
     return comparison
 
@@ -24,7 +24,7 @@ def recovered(comparison: Comparison, config: Config) -> tuple[int, int]:
     if not expected:
         raise InputError(
             "the run memorizes no example: expected some with memorization of at least "
-            f"selection.memorization, {config.selection.memorization:g}"
+            f"selection.memorization, {config.selection.least_memorization:g}"
         )
     return expected, int(at_threshold(comparison, config, "both", "memorization"))
 
@@ -33,6 +33,6 @@ def at_threshold(
     comparison: Comparison, config: Config, column: str, estimate: str = "influence"
 ) -> float:
     """The value of one column of an agreement at the threshold of selection."""
-    curve, threshold = getattr(comparison, estimate), getattr(config.selection, estimate)
+    curve, threshold = getattr(comparison, estimate), getattr(config.selection, f"least_{estimate}")
     value: float = getattr(curve, column)[np.searchsorted(curve.threshold, threshold)].item()
     return value

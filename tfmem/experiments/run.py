@@ -10,11 +10,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from tfmem.aggregation.estimates import KINDS, parse_influence
-from tfmem.config import Config, Statistic, from_yaml
+from tfmem.aggregation.estimates import KINDS, measure_in, parse_influence
+from tfmem.config import Config, SelectionSettings, Statistic, from_yaml
 from tfmem.datasets import AnyDataset, load
 from tfmem.estimation.blocks import InfluenceBlock
+from tfmem.estimation.estimator import Measure
 from tfmem.messages.errors import InputError
+from tfmem.selection.rules import rule_of_set
 from tfmem.store import pairs as pair_selection
 from tfmem.store.bits import unpack
 from tfmem.store.labels import LABELS_NAME, Labels
@@ -89,11 +91,32 @@ class Run:
 
     @cached_property
     def statistic(self) -> Statistic:
-        """The statistic of the estimates: `correctness`, or `probability` of the true label."""
-        for payload, source in read_set(self._folders["memorization"], "memorization"):
-            found = decode_example(payload, source)
-            return "probability" if "probability" in found else "correctness"
-        raise InputError(f"{self._folders['memorization']}: expected records, received empty files")
+        """The statistic of the estimates, such as `correctness`, `probability` or `score`."""
+        return self._measure.statistic
+
+    @property
+    def score(self) -> str:
+        """The name of the records' score, if that is the statistic; else empty."""
+        return self._measure.score
+
+    @cached_property
+    def _measure(self) -> Measure:
+        folder = self._folders["memorization"]
+        manifest = read_manifest(folder)
+        for payload, source in read_set(folder, "memorization"):
+            found = measure_in(decode_example(payload, source))
+            if found.statistic == "score" and manifest:
+                return found._replace(score=str(manifest.made_from.get("score", "")))
+            return found
+        raise InputError(f"{folder}: expected records, received empty files")
+
+    @cached_property
+    def rule(self) -> SelectionSettings:
+        """The settings by which pairs were selected, with what they leave to the statistic."""
+        manifest = read_manifest(self._folders["pairs"])
+        if manifest and "selection" in manifest.made_from:
+            return rule_of_set(str(self._folders["pairs"]))
+        return self.config.selection.resolved(self.statistic)
 
     @cached_property
     def memorization(self) -> pd.DataFrame:
@@ -160,9 +183,12 @@ class Run:
         test_labels = self.labels.test_labels if self._has_labels else None
         for payload, source in read_set(self._folders["influence"], "influence"):
             counts = parse_influence(payload, source)
-            if counts.statistic != self.statistic:
+            expected = (
+                self._measure if self.score else self._measure._replace(score=counts.measure.score)
+            )
+            if counts.measure != expected:
                 raise InputError(
-                    f"{source}: influence of {counts.statistic}, expected {self.statistic} as in "
+                    f"{source}: influence of {counts.measure}, expected {expected} as in "
                     f"{self._folders['memorization']}"
                 )
             if counts.label in there:
@@ -210,6 +236,7 @@ class Run:
     def trials(self) -> pd.DataFrame:
         """One row for each trial, by `trial_id`: its accuracy on its subset, the rest, and test.
 
+        Accuracies are mean scores where records hold no correctness, NaN where that diverged.
         `diverged` says whether estimates leave the trial out.
         """
         rows = []
@@ -218,8 +245,7 @@ class Run:
         for path in shards:
             for record in read_shard(path):
                 mask = unpack(record.subset_mask, record.num_train)
-                correct = unpack(record.train_correct, record.num_train)
-                test = unpack(record.test_correct, record.num_test)
+                correct, test = record.outcome("train"), record.outcome("test")
                 accuracies = (
                     bits.mean() if len(bits) else np.nan
                     for bits in (correct[mask], correct[~mask], test)

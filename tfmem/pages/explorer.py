@@ -109,7 +109,7 @@ def _chosen(
     total = len(run.memorization)
     if len(known) <= limit:
         return known, f"{len(known):,} of {total:,} training examples"
-    threshold = run.config.selection.memorization
+    threshold = run.config.selection.least_memorization
     of_class = max(1, limit // (4 * known["label"].nunique()))
     sample = [_spread(rows["memorization"], of_class) for _, rows in known.groupby("label")]
     ranked = known["memorization"].sort_values(ascending=False, kind="stable")

@@ -102,7 +102,7 @@ class _Contents:
                 "train": len(run.dataset.train_labels), "test": len(run.dataset.test_labels)
             },
             "statistic": run.statistic,
-            "memorized": selection.memorization,
+            "memorized": selection.least_memorization,
             "least": LEAST,
             "errors": ERRORS,
             "strongest": STRONGEST,
@@ -127,7 +127,7 @@ class _Contents:
             pairs=list(pairs.itertuples()),
             across=bool((pairs["label"] != pairs["test_label"]).any()),
             statistics=run.pair_statistics,
-            selection=describe_selection(run.config.selection, run.selection).splitlines(),
+            selection=describe_selection(run.rule, run.selection).splitlines(),
             said=self.explorer.said,
             listed=len(self.explorer.train),
             looks=self.looks,
@@ -171,7 +171,7 @@ def _summary(run: Run) -> dict[str, Any]:
         "test": accuracy["test_accuracy"],
         "subset": accuracy["subset_accuracy"],
         "held_out": accuracy["held_out_accuracy"],
-        "memorized": int(at_least(memorization, run.config.selection.memorization).sum()),
+        "memorized": int(at_least(memorization, run.config.selection.least_memorization).sum()),
         "unknown": int(memorization.isna().sum()),
         "stderr": float(run.memorization["stderr"].median()),
     }
@@ -180,7 +180,7 @@ def _summary(run: Run) -> dict[str, Any]:
 def _classes(run: Run) -> list[dict[str, Any]]:
     """Counts and averages, for each class: examples, memorization, held-out accuracy, pairs."""
     table = run.memorization
-    threshold = run.config.selection.memorization
+    threshold = run.config.selection.least_memorization
     pairs = run.pairs["label"].value_counts()
     return [
         {

@@ -110,7 +110,7 @@ def run_sections(run: Run, figures: Path) -> list[Section]:
 
 def _how_much(run: Run) -> str:
     known = run.memorization["memorization"].dropna()
-    threshold = run.config.selection.memorization
+    threshold = run.config.selection.least_memorization
     memorized, low = int(at_least(known, threshold).sum()), int((known < 0.05).sum())
     return (
         f"Histogram: {memorized:,} of {len(known):,} training examples "
@@ -197,7 +197,7 @@ def _agreement(table: pd.DataFrame, selection: SelectionSettings) -> str:
     said = []
     for name, of_run in table.groupby("second_name", sort=False):
         for estimate in ("memorization", "influence"):
-            threshold = getattr(selection, estimate)
+            threshold = getattr(selection, f"least_{estimate}")
             rows = of_run[of_run["estimate"] == estimate]
             if rows.empty:
                 continue

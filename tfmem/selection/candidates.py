@@ -13,21 +13,25 @@ from typing import Any
 import numpy as np
 
 from tfmem.config import SelectionSettings
-from tfmem.estimation.thresholds import counts_at_least
+from tfmem.estimation.estimator import Measure
+from tfmem.selection.effects import reaches
 
 
 @dataclass(frozen=True)
 class Candidates:
     """Pairs that may be selected, as counts; arrays are int64 `[pairs]` unless said otherwise.
 
-    Where the statistic is probability, `correct` and `correct_in` are float64 sums of it.
+    With another statistic than correctness, `correct` and `correct_in` are float64 sums of `z` (see
+    `tfmem.estimation.estimator`).
 
     Attributes:
       num_trials: number of trials `t`.
+      measure: what means are taken of.
       rows: number of training examples whose pairs were tested.
       rows_in: sum of the `num_in` of these examples.
-      tested: `[num_trials + 1]`, number of tested pairs by the `correct` of their test example, or
-        by the variance of its probability, from 0 to 1/4 in `num_trials` steps.
+      tested: number of tested pairs: by the `correct` of their test example, `[num_trials + 1]`; by
+        the variance of its probability, from 0 to 1/4 in `num_trials` steps; or by the threshold
+        in standard deviations (see `significance.bins_of_thresholds`).
       family: number of all pairs, whether their training example is memorized or not; false
         discovery rates are over all of these (see `choose_pairs`).
       train_index: training examples.
@@ -40,11 +44,14 @@ class Candidates:
       memorization: float64, memorization of the training examples.
       log_p: float64, natural logarithm of the p-value (see `log_p_values`).
       significant: bool, whether the p-value is so small that false discovery rates depend on it.
-      uncertain: float64, sums of `p (1 - p)` of the test examples; None for correctness.
+      uncertain: float64, sums of `z (1 - z)` of the test examples; None for correctness.
       uncertain_in: float64, these sums over trials with the training example in the subset.
+      spread: float64, see `tfmem.selection.effects.spread_of`, of the test examples.
+      width: float64, of the test examples' scales; None where they have none.
     """
 
     num_trials: int
+    measure: Measure
     rows: int
     rows_in: int
     tested: np.ndarray
@@ -59,8 +66,10 @@ class Candidates:
     memorization: np.ndarray
     log_p: np.ndarray
     significant: np.ndarray
+    spread: np.ndarray
     uncertain: np.ndarray | None = None
     uncertain_in: np.ndarray | None = None
+    width: np.ndarray | None = None
 
     @property
     def num_out(self) -> np.ndarray:
@@ -74,7 +83,7 @@ class Candidates:
 
     @property
     def covariance(self) -> np.ndarray:
-        """`influence * num_in * num_out`, exactly."""
+        """`num_in * num_out` times the influence, over the width where there is a scale; exact."""
         return self.num_trials * self.correct_in - self.num_in * self.correct
 
     def take(self, which: np.ndarray) -> Candidates:
@@ -88,7 +97,7 @@ class Candidates:
 
 
 _SUMS = "rows", "rows_in", "tested", "family"
-_COLUMNS = [f.name for f in fields(Candidates) if f.name not in ("num_trials", *_SUMS)]
+_COLUMNS = [f.name for f in fields(Candidates) if f.name not in ("num_trials", "measure", *_SUMS)]
 
 
 def concatenate(parts: Sequence[Candidates]) -> Candidates:
@@ -106,21 +115,25 @@ def concatenate(parts: Sequence[Candidates]) -> Candidates:
 
 def signed_influence(pairs: Candidates, settings: SelectionSettings) -> np.ndarray:
     """The influence, its negative or its absolute value, which selection wants large: `[pairs]`."""
-    return signed(pairs.covariance, settings) / (pairs.num_in * pairs.num_out)
+    value = signed(pairs.covariance, settings) / (pairs.num_in * pairs.num_out)
+    return value if pairs.width is None else value * pairs.width
 
 
 def meets_rule(pairs: Candidates, settings: SelectionSettings) -> np.ndarray:
-    """Which pairs are selected whatever the false discovery rate, bool `[pairs]`.
-
-    The threshold is compared as an exact fraction of the counts, so that an influence of 3/20 is at
-    the threshold 0.15 although the difference of its floating-point quotients is below it.
-    """
+    """Which pairs are selected whatever the false discovery rate, bool `[pairs]`."""
     if settings.top_k:
         return _strongest(pairs, settings)
-    if settings.fdr is not None:
+    if settings.fdr is not None or settings.influence is None:
         return np.zeros(len(pairs.train_index), bool)
-    covariance = signed(pairs.covariance, settings)
-    return counts_at_least(covariance, pairs.num_in * pairs.num_out, settings.influence)
+    return reaches(
+        signed(pairs.covariance, settings),
+        pairs.num_in * pairs.num_out,
+        settings.influence,
+        settings.unit,
+        pairs.num_trials,
+        pairs.spread,
+        pairs.width,
+    )
 
 
 def signed(covariance: np.ndarray, settings: SelectionSettings) -> np.ndarray:

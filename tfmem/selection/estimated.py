@@ -75,8 +75,12 @@ def check_rule(settings: SelectionSettings) -> None:
     """Refuses a rule that estimates without counts cannot follow.
 
     Raises:
-      InputError: if the rule is a false discovery rate.
+      InputError: if the rule is a false discovery rate, or in standard deviations.
     """
+    if settings.unit == "sd":
+        raise InputError(
+            "selection.unit: sd: one model gives no standard deviations; expected score"
+        )
     if settings.fdr is not None:
         raise InputError(
             f"selection.fdr: {settings.fdr:g}: one model gives no p-values; expected "
@@ -87,7 +91,7 @@ def check_rule(settings: SelectionSettings) -> None:
 def _chosen(influence: np.ndarray, settings: SelectionSettings) -> tuple[np.ndarray, np.ndarray]:
     """Rows and columns of the pairs; `influence` is NaN where there may be none."""
     value = np.nan_to_num(_signed(influence, settings), nan=-np.inf)
-    chosen = at_least(value, settings.influence)
+    chosen = at_least(value, settings.least_influence)
     if settings.top_k:
         order = np.argsort(-value, axis=0, kind="stable")[: settings.top_k]
         chosen = np.zeros(value.shape, bool)

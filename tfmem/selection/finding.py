@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 
 from tfmem.config import SelectionSettings
 from tfmem.estimation.estimator import ClassCounts, TestCounts, TrainCounts, memorization
-from tfmem.estimation.search import FoundPairs, Search, TooMany
-from tfmem.estimation.significance import log_mean_p_values, log_p_values, normal_quantile
-from tfmem.estimation.thresholds import counts_at_least
+from tfmem.estimation.search import FoundPairs, TooMany
+from tfmem.estimation.significance import (
+    bins_of_thresholds,
+    log_mean_p_values,
+    log_p_values,
+    normal_quantile,
+)
 from tfmem.messages.errors import InputError
 from tfmem.selection.candidates import (
     Candidates,
@@ -19,6 +24,9 @@ from tfmem.selection.candidates import (
     signed,
     signed_influence,
 )
+from tfmem.selection.effects import least_covariance, reaches, spread_of, width_of
+
+SearchPairs = Callable[[np.ndarray, np.ndarray, np.ndarray, np.ndarray], FoundPairs]
 
 _FALSE_CANDIDATES = 200_000  # how many pairs without influence may be candidates
 _MOST = 20_000_000  # candidates that are kept: 2 GB
@@ -37,7 +45,9 @@ def in_class(counts: ClassCounts, settings: SelectionSettings, possible: int) ->
       InputError: if memory has no room for all candidates.
     """
     label = np.full(len(counts.test_index), counts.label, np.int64)
-    tests = TestCounts(counts.test_index, label, counts.test_correct, counts.test_uncertain)
+    tests = TestCounts(
+        counts.test_index, label, counts.test_correct, counts.test_uncertain, counts.test_scale
+    )
     finder = _Finder(counts.train, tests, settings, possible)
     rows = finder.rows
     if len(rows) and len(label):
@@ -46,9 +56,9 @@ def in_class(counts: ClassCounts, settings: SelectionSettings, possible: int) ->
         covariance = counts.train.num_trials * both
         covariance -= counts.train.num_in[rows, None] * counts.test_correct
         row, column = np.nonzero((covariance <= low) | (covariance >= high))
-        found = FoundPairs(rows[row], column, both[row, column])
         uncertain = counts.test_uncertain_in
-        finder.add(found, None if uncertain is None else uncertain[found.row, column])
+        inside = None if uncertain is None else uncertain[rows[row], column]
+        finder.add(FoundPairs(rows[row], column, both[row, column], inside))
     return finder.candidates()
 
 
@@ -56,7 +66,7 @@ def in_all_classes(
     train: TrainCounts,
     masks: np.ndarray,
     tests: TestCounts,
-    search: Search,
+    search: SearchPairs,
     settings: SelectionSettings,
     possible: int,
 ) -> Candidates:
@@ -64,9 +74,9 @@ def in_all_classes(
 
     Args:
       train: sums over trials for the training examples.
-      masks: uint64 `[train, words]`, their subsets packed along trials.
+      masks: `[train, …]`, their subsets, as `search` takes them.
       tests: the test examples.
-      search: searches the pairs of training and test examples.
+      search: searches the pairs of training and test examples; see `Search` for its arguments.
       settings: the rule of selection.
       possible: number of all pairs of a training and a test example.
 
@@ -97,21 +107,31 @@ class _Finder:
     ) -> None:
         self._train = train
         self._tests = tests
-        self._settings = settings
+        self._settings = settings = settings.resolved(train.measure.statistic)
+        self._slack = 0.5 if tests.scale is None else 1e-6  # of covariances, for rounding
         self._least_p = min(1.0, _FALSE_CANDIDATES / max(possible, 1))
         self._quantile = normal_quantile(self._least_p / (2 if settings.sign == "both" else 1))
         covariance = train.num_trials * train.correct_in - train.num_in * train.correct
         estimated = (train.num_in > 0) & (train.num_out > 0)
         self._estimated = int(estimated.sum())
-        self.rows = np.flatnonzero(
-            estimated
-            & counts_at_least(covariance, train.num_in * train.num_out, settings.memorization)
-        )
+        if settings.memorization is not None:
+            memorized = reaches(
+                covariance,
+                train.num_in * train.num_out,
+                settings.memorization,
+                settings.unit,
+                train.num_trials,
+                spread_of(train, train.num_trials),
+                width_of(train.scale),
+            )
+            estimated &= memorized
+        self.rows = np.flatnonzero(estimated)
         self._best = np.zeros(len(tests.index))  # signed influence that is not among the top
         self._value = memorization(train).value
-        self._spread = _spread(tests, train.num_trials)
-        none = np.zeros((3, 0), np.int64)
-        self._chosen = self._pairs(FoundPairs(*none), None if tests.uncertain is None else none[0])
+        self._spread = spread_of(tests, train.num_trials)
+        self._width = width_of(tests.scale)
+        none, floats = np.zeros(0, np.int64), None if tests.uncertain is None else np.zeros(0)
+        self._chosen = self._pairs(FoundPairs(none, none, none, floats))
 
     def bounds(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Covariances, float64 `[test]` each, at or beyond which pairs may be candidates.
@@ -123,17 +143,31 @@ class _Finder:
         edge = np.full(len(spread), np.inf)  # where all trials agree there is no evidence
         edge[spread > 0] = self._quantile * np.sqrt(squares.min() * spread[spread > 0])
         if settings.top_k:
-            edge = np.minimum(edge, np.maximum(self._best * squares.min(), 1) - 0.5)
-        elif settings.fdr is None:
-            least = settings.influence
-            edge = np.minimum(edge, least * (squares.min() if least > 0 else squares.max()) - 0.5)
+            least = np.maximum(self._best * squares.min(), 2 * self._slack)
+            edge = np.minimum(edge, least - self._slack)
+        elif settings.fdr is None and settings.influence is not None:
+            lowest = squares.min() if settings.influence > 0 else squares.max()
+            least = self._least(lowest)
+            edge = np.minimum(edge, least - self._slack)
         never = np.full(len(spread), np.inf)
         low = -never if settings.sign == "positive" else -edge
         return low, never if settings.sign == "negative" else edge
 
-    def add(self, found: FoundPairs, uncertain_in: np.ndarray | None = None) -> None:
+    def _least(self, squares: float) -> np.ndarray:
+        """Covariances that reach the threshold of influence, `[test]`."""
+        settings = self._settings
+        return least_covariance(
+            settings.influence or 0.0,
+            settings.unit,
+            squares,
+            self._train.num_trials,
+            self._spread,
+            self._width,
+        )
+
+    def add(self, found: FoundPairs) -> None:
         """Adds the found pairs that are candidates; their `row` counts all rows."""
-        joined = concatenate([self._chosen, self._pairs(found, uncertain_in)])
+        joined = concatenate([self._chosen, self._pairs(found)])
         by_rule = meets_rule(joined, self._settings)
         if self._settings.top_k:
             self._raise_bounds(joined.take(by_rule))
@@ -145,9 +179,11 @@ class _Finder:
         full = np.bincount(column, minlength=len(self._best)) == self._settings.top_k
         least = np.full(len(self._best), np.inf)
         np.minimum.at(least, column, signed_influence(top, self._settings))
+        if self._width is not None:
+            least /= self._width
         self._best[full] = least[full]
 
-    def _pairs(self, found: FoundPairs, uncertain_in: np.ndarray | None) -> Candidates:
+    def _pairs(self, found: FoundPairs) -> Candidates:
         train, tests, trials = self._train, self._tests, self._train.num_trials
         both, num_in, right = found.both, train.num_in[found.row], tests.correct[found.column]
         covariance = trials * both - num_in * right
@@ -161,9 +197,10 @@ class _Finder:
         far = signed(covariance, self._settings) >= edge
         return Candidates(
             num_trials=trials,
+            measure=train.measure,
             rows=0,
             rows_in=0,
-            tested=np.zeros(trials + 1, np.int64),
+            tested=np.zeros(0, np.int64),
             family=0,
             train_index=train.index[found.row],
             test_index=tests.index[found.column],
@@ -176,30 +213,33 @@ class _Finder:
             log_p=log_p,
             significant=far & (np.exp(log_p) <= self._least_p),
             uncertain=None if tests.uncertain is None else tests.uncertain[found.column],
-            uncertain_in=uncertain_in,
+            uncertain_in=found.uncertain_in,
+            spread=self._spread[found.column],
+            width=None if self._width is None else self._width[found.column],
         )
 
     def candidates(self) -> Candidates:
         """All candidates that were found."""
-        rows, trials = len(self.rows), self._train.num_trials
-        by = self._tests.correct
-        if self._tests.uncertain is not None:
-            by = (4 * self._spread * max(trials - 1, 1) / trials).astype(np.int64)
+        rows = len(self.rows)
         return replace(
             self._chosen,
             rows=rows,
             rows_in=int(self._train.num_in[self.rows].sum()),
-            tested=rows * np.bincount(by, minlength=trials + 1),
-            family=self._estimated * len(by),
+            tested=rows * self._tested(),
+            family=self._estimated * len(self._tests.index),
         )
 
-
-def _spread(tests: TestCounts, trials: int) -> np.ndarray:
-    """Variance of the covariance without influence, over `num_in * num_out`, `[test]`."""
-    squares = tests.correct * (trials - tests.correct)
-    if tests.uncertain is not None:
-        squares = np.maximum(squares - trials * tests.uncertain, 0)
-    return squares / max(trials - 1, 1)
+    def _tested(self) -> np.ndarray:
+        """How many test examples there are by what chance makes of them (see `Candidates`)."""
+        trials, settings = self._train.num_trials, self._settings
+        if settings.unit == "sd" or self._width is not None:
+            with np.errstate(divide="ignore", invalid="ignore"):
+                in_sds = self._least(1.0) / np.sqrt(self._spread / trials)
+            return bins_of_thresholds(in_sds)
+        by = self._tests.correct
+        if self._tests.uncertain is not None:
+            by = (4 * self._spread * max(trials - 1, 1) / trials).astype(np.int64)
+        return np.bincount(by, minlength=trials + 1)
 
 
 def check_count(pairs: int) -> None:

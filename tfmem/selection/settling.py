@@ -9,10 +9,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from tfmem.config import SelectionSettings
-from tfmem.estimation.estimator import difference, less
+from tfmem.estimation.differences import difference
+from tfmem.estimation.estimator import CORRECTNESS, Measure, less
 from tfmem.estimation.significance import (
     expected_by_chance,
     expected_means_by_chance,
+    expected_scores_by_chance,
     q_values,
 )
 from tfmem.messages.errors import InputError
@@ -29,11 +31,13 @@ class Selection:
       tested: number of tested pairs, which are those whose training example is memorized.
       expected: number of tested pairs that reach the threshold of influence by chance; NaN if
         unknown.
+      measure: what means were taken of.
     """
 
     pairs: Pairs
     tested: int
     expected: float
+    measure: Measure = CORRECTNESS
 
 
 def choose_pairs(parts: Iterable[Candidates], settings: SelectionSettings) -> Selection:
@@ -54,10 +58,12 @@ def choose_pairs(parts: Iterable[Candidates], settings: SelectionSettings) -> Se
       InputError: if parts are of different statistics.
     """
     parts = list(parts)
-    if len({part.uncertain is None for part in parts}) > 1:
+    measures = sorted({str(part.measure) for part in parts})
+    if len(measures) > 1 or len({tuple(part.columns) for part in parts}) > 1:
         raise InputError(
-            "influence records of correctness and of probability: expected those of one statistic"
+            f"influence records of {' and of '.join(measures)}: expected those of one estimation"
         )
+    settings = settings.resolved(parts[0].measure.statistic)
     found = concatenate(parts)
     by_rule = meets_rule(found, settings)
     candidate = by_rule | found.significant
@@ -76,6 +82,7 @@ def choose_pairs(parts: Iterable[Candidates], settings: SelectionSettings) -> Se
         kept.num_out,
         kept.uncertain_in,
         less(kept.uncertain, kept.uncertain_in),
+        kept.width,
     )
     pairs = Pairs(
         train_index=kept.train_index,
@@ -91,19 +98,28 @@ def choose_pairs(parts: Iterable[Candidates], settings: SelectionSettings) -> Se
         log10_p_value=kept.log_p / math.log(10),
         q_value=q[chosen],
     )
+    return Selection(pairs, tested, _expected(found, settings), found.measure)
+
+
+def _expected(found: Candidates, settings: SelectionSettings) -> float:
+    """How many tested pairs reach the threshold of influence by chance; NaN if that is unknown."""
+    threshold, trials = settings.influence, found.num_trials
     included = round(found.rows_in / max(found.rows, 1))
+    if threshold is None:
+        return math.nan
+    if settings.unit == "sd" or found.width is not None:
+        if threshold <= 0:
+            return math.nan
+        return expected_scores_by_chance(included, found.tested, trials, settings.sign)
     by_chance = expected_by_chance if found.uncertain is None else expected_means_by_chance
-    expected = by_chance(
-        settings.influence, included, found.tested, found.num_trials, settings.sign
-    )
-    return Selection(pairs, tested, expected)
+    return by_chance(threshold, included, found.tested, trials, settings.sign)
 
 
 def describe_selection(settings: SelectionSettings, found: Mapping[str, float]) -> str:
     """A line on a selection, with a warning if much of it is noise.
 
     Args:
-      settings: the rule of selection.
+      settings: the rule of selection, as it was resolved for the statistic.
       found: the numbers of selected `pairs`, of `tested` pairs, and `expected_by_chance`.
     """
     pairs, expected = found["pairs"], found["expected_by_chance"]
@@ -113,7 +129,8 @@ def describe_selection(settings: SelectionSettings, found: Mapping[str, float]) 
     if settings.top_k:
         return f"{said}, {settings.top_k} at most for a test example"
     rule = {"positive": "influence >= ", "negative": "influence <= -", "both": "|influence| >= "}
-    of_rule = f"with {rule[settings.sign]}{settings.influence:g}"
+    unit = " SD" if settings.unit == "sd" else ""
+    of_rule = f"with {rule[settings.sign]}{settings.least_influence:g}{unit}"
     if math.isnan(expected):
         return f"{said}, {of_rule}"
     number = f"{expected:,.0f}" if expected >= 10 else f"{expected:.2g}"
@@ -125,8 +142,8 @@ def describe_selection(settings: SelectionSettings, found: Mapping[str, float]) 
 
 
 def influence_thresholds(settings: SelectionSettings) -> list[float]:
-    """The least influences of a selection; empty if pairs are selected by rate or by rank."""
-    if settings.fdr is not None or settings.top_k:
+    """The least influences of a selection; empty if pairs are selected by rate, rank or in SDs."""
+    if settings.fdr is not None or settings.top_k or settings.unit == "sd":
         return []
     signs = {"positive": [1], "negative": [-1], "both": [-1, 1]}[settings.sign]
-    return [sign * settings.influence for sign in signs]
+    return [sign * settings.least_influence for sign in signs]

@@ -62,6 +62,14 @@ class Confidence:
         found[self.are_margins] = _of_margins()[self.values[self.are_margins].view(np.uint16)]
         return found
 
+    def margins(self) -> np.ndarray:
+        """Margins, float64 `[trials, count]`; all values must be margins."""
+        return self.values.astype(np.float64)
+
+    def log_probabilities(self) -> np.ndarray:
+        """Logarithms of the probabilities, float64 `[trials, count]`; values must be margins."""
+        return -np.logaddexp(0, -self.margins())
+
 
 @cache
 def _of_margins() -> np.ndarray:

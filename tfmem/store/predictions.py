@@ -156,8 +156,8 @@ class TrialRecord:
             return
         check_name(self.score, f"{where}: score")
         if not self.diverged:
-            check_finite(self.train_score, f"{where}: train_score")
-            check_finite(self.test_score, f"{where}: test_score")
+            check_finite(self.scores("train"), f"{where}: train_score")
+            check_finite(self.scores("test"), f"{where}: test_score")
 
     @property
     def has_scores(self) -> bool:
@@ -183,23 +183,36 @@ class TrialRecord:
         values: bytes = getattr(self, f"{split}_score")
         return scores_from_bytes(values)
 
-    def correctness(self, split: Split, source: str = "") -> np.ndarray:
-        """Which examples the model is right on, bool `[count]`.
+    def check_correctness(self, source: str) -> None:
+        """Refuses a record that does not say which predictions are right.
 
         Args:
-          split: training or test examples.
           source: what errors call the record.
 
         Raises:
-          InputError: if the record does not say.
+          InputError: naming what the record holds.
         """
         if not self.has_correctness:
             raise InputError(
-                f"{source or f'trial {self.trial_id}'}: expected which predictions are right, but "
-                f"its predictions have only a score ({self.score_name})"
+                f"{source}: trial {self.trial_id}: expected which predictions are right "
+                f"('train_correct', 'test_correct'), received only the score {self.score_name!r}"
             )
+
+    def correctness(self, split: Split, source: str) -> np.ndarray:
+        """Which examples the model is right on, bool `[count]`; see `check_correctness`."""
+        self.check_correctness(source)
         values: bytes = getattr(self, f"{split}_correct")
         return unpack(values, self.num_train if split == "train" else self.num_test)
+
+    def outcome(self, split: Split) -> np.ndarray:
+        """Which examples the model is right on, or float64 scores where the record does not say.
+
+        Args:
+          split: training or test examples.
+        """
+        if self.has_correctness:
+            return self.correctness(split, "")
+        return self.scores(split).astype(np.float64)
 
     def confidence(self, split: Split, source: str) -> Confidence | None:
         """How sure the model is of true labels; None if the record does not say.

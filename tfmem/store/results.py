@@ -35,6 +35,7 @@ _PAIRS = {
     ),
 }
 _LOG10_P = "log10_p_value"
+_UNBOUNDED = "margin", "loss", "score"  # features of records whose estimates have no bounds
 
 
 def read_memorization(folder: str | os.PathLike[str]) -> pd.DataFrame:
@@ -46,8 +47,8 @@ def read_memorization(folder: str | os.PathLike[str]) -> pd.DataFrame:
     Returns:
       One row for each training example, by `index`: `label`, `n_in`, `n_out`, `memorization`,
       `stderr`, `ci_low`, `ci_high`, `accuracy_in`, `accuracy_out`. Values that an estimator does
-      not give are NaN, and counts 0. `attrs["estimator"]` names the estimator, which is
-      `subsampled` if records name none.
+      not give are NaN, and counts 0. If the statistic is not correctness, accuracies are its means.
+      `attrs["estimator"]` names the estimator, which is `subsampled` if records name none.
 
     Raises:
       InputError: if there are no records, if a record lacks a feature or has an impossible value,
@@ -57,19 +58,21 @@ def read_memorization(folder: str | os.PathLike[str]) -> pd.DataFrame:
 
 
 def _memorization(folder: str | os.PathLike[str], columns: Mapping[str, Any]) -> pd.DataFrame:
-    estimator = _estimator(folder)
-    check = functools.partial(check_memorization, subsampled=estimator == SUBSAMPLED)
+    estimator, bounded = _estimator(folder)
+    check = functools.partial(
+        check_memorization, subsampled=estimator == SUBSAMPLED, bounded=bounded
+    )
     table = _table(folder, "memorization", columns, check).set_index("index").sort_index()
     table.attrs["estimator"] = estimator.decode(errors="replace")
     return table
 
 
-def _estimator(folder: str | os.PathLike[str]) -> bytes:
-    """Reads the name of the estimator from the first record of memorization."""
+def _estimator(folder: str | os.PathLike[str]) -> tuple[bytes, bool]:
+    """Reads the name of the estimator, and whether estimates have bounds, from the first record."""
     for payload, source in read_set(folder, "memorization"):
         features = {"estimator": SUBSAMPLED, **decode_example(payload, source)}
         name: bytes = feature(features, "estimator", bytes, source)
-        return name
+        return name, features.keys().isdisjoint(_UNBOUNDED)
     raise InputError(f"{folder}: expected records of memorization, received empty files")
 
 
@@ -134,8 +137,9 @@ def read_pairs(folder: str | os.PathLike[str]) -> pd.DataFrame:
         or if the number of records is not the one that the record of their selection says.
     """
     of_one_model = os.path.exists(os.path.join(folder, RULE_NAME))
-    check = functools.partial(check_pairs, subsampled=not of_one_model)
     first = next((decode_example(*each) for each in read_set(folder, "pairs")), {})
+    bounded = not of_one_model and first.keys().isdisjoint(_UNBOUNDED)
+    check = functools.partial(check_pairs, bounded=bounded)
     known = {_LOG10_P: np.float32} if _LOG10_P in first else {}
     table = _table(folder, "pairs", _PAIRS | known, check)
     if not known:  # records of earlier versions
@@ -187,7 +191,7 @@ def estimator_of(folder: Path) -> str:
       InputError: if there are no records, or if the summary of self-influence does not exist or
         lacks a value.
     """
-    name = _estimator(folder)
+    name, _ = _estimator(folder)
     if name == SUBSAMPLED:
         return "Memorization is that of the subsampled estimator."
     # Earlier versions counted negative values as not converged.

@@ -23,22 +23,21 @@ def scores_from_bytes(values: bytes) -> np.ndarray:
     return np.frombuffer(values, "<f4").astype(np.float32, copy=False)
 
 
-def check_finite(values: bytes, where: str) -> None:
+def check_finite(values: np.ndarray, where: str) -> None:
     """Refuses scores that are NaN or infinite.
 
     Args:
-      values: float32, little-endian.
+      values: floats `[count]`.
       where: the record, its trial and the feature, for errors.
 
     Raises:
       InputError: naming the first example whose score is NaN or infinite.
     """
-    found = np.frombuffer(values, "<f4")
-    wrong = ~np.isfinite(found)
+    wrong = ~np.isfinite(values)
     if wrong.any():
         example = int(wrong.argmax())
         raise InputError(
-            f"{where}: example {example}: expected a finite score, received {found[example]}"
+            f"{where}: example {example}: expected a finite number, received {values[example]}"
         )
 
 

@@ -209,7 +209,7 @@ def check_together(
         statistics.
     """
     (name, made), (beside, known) = one, other
-    for key in ("predictions", "statistic"):
+    for key in ("predictions", "statistic", "score"):
         if key in made and key in known and made[key] != known[key]:
             raise InputError(
                 f"{name}: made from {key} {str(made[key])[:16]}, but {beside} from "

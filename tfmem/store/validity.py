@@ -13,7 +13,7 @@ import numpy as np
 
 from tfmem.messages.errors import InputError
 
-_ROUNDING = 1e-5  # error allowed for a difference of two float32 numbers within [-1, 1]
+_ROUNDING = 1e-5  # error allowed for a difference of two float32 numbers, relative to the larger
 
 Columns = Mapping[str, np.ndarray]
 
@@ -57,6 +57,17 @@ class RecordColumns:
             f"received {values[number]}"
         )
 
+    def finite(self, name: str) -> None:
+        """Checks that a column has finite numbers, or NaN."""
+        values = self.columns[name]
+        wrong = np.isinf(values)
+        if wrong.any():
+            number = int(wrong.argmax())
+            raise InputError(
+                f"{self.sources[number]}: {name}: expected a finite number or NaN, received "
+                f"{values[number]}"
+            )
+
     def differ(self, *names: str) -> None:
         """Checks that no two records have equal values in all of the named columns."""
         order = np.lexsort([self.columns[name] for name in names[::-1]])
@@ -70,14 +81,14 @@ class RecordColumns:
             raise InputError(f"{self.sources[second]}: {values} is also in {self.sources[first]}")
 
 
-def check_memorization(rows: RecordColumns, subsampled: bool) -> None:
+def check_memorization(rows: RecordColumns, subsampled: bool, bounded: bool = True) -> None:
     """Checks memorization records.
 
     Args:
       rows: `index`, `label`, `n_in`, `n_out`, `memorization`, `stderr`, `ci_low`, `ci_high`,
         `accuracy_in`, `accuracy_out`.
-      subsampled: whether the estimates are from trials; other estimates have no bounds and no
-        counts.
+      subsampled: whether the estimates are from trials; other estimates have no counts.
+      bounded: whether the estimates are differences of numbers from 0 to 1.
 
     Raises:
       InputError: naming the record with an impossible value, or the first index that is missing.
@@ -95,8 +106,14 @@ def check_memorization(rows: RecordColumns, subsampled: bool) -> None:
         raise InputError(
             f"{folder}: no record of training example {absent}, but of {columns['index'].max()}"
         )
-    for name, low in (("memorization", -1), ("accuracy_in", 0), ("accuracy_out", 0)):
-        rows.within(name, low, 1)
+    size = np.ones(count, np.float32)
+    if bounded:
+        for name, low in (("memorization", -1), ("accuracy_in", 0), ("accuracy_out", 0)):
+            rows.within(name, low, 1)
+    else:
+        for name in ("memorization", "accuracy_in", "accuracy_out"):
+            rows.finite(name)
+        size = np.fmax(np.abs(columns["accuracy_in"]), np.abs(columns["accuracy_out"]))
     trials = columns["n_in"] + columns["n_out"]
     if count and (trials != trials[0]).any():
         number = int(np.flatnonzero(trials != trials[0])[0])
@@ -108,7 +125,7 @@ def check_memorization(rows: RecordColumns, subsampled: bool) -> None:
     known = (columns["n_in"] > 0) & (columns["n_out"] > 0)
     difference = columns["accuracy_in"] - columns["accuracy_out"]
     with np.errstate(invalid="ignore"):
-        fits = np.abs(columns["memorization"] - difference) <= _ROUNDING
+        fits = np.abs(columns["memorization"] - difference) <= _ROUNDING * size
     rows.refuse(known & ~fits, "memorization: expected accuracy_in - accuracy_out")
     rows.refuse(
         (trials > 0) & ~known & ~np.isnan(columns["memorization"]),
@@ -116,20 +133,20 @@ def check_memorization(rows: RecordColumns, subsampled: bool) -> None:
     )
 
 
-def check_pairs(rows: RecordColumns, subsampled: bool) -> None:
+def check_pairs(rows: RecordColumns, bounded: bool) -> None:
     """Checks records of pairs.
 
     Args:
       rows: `train_index`, `test_index`, `label`, `test_label`, `memorization`, `influence`,
         `stderr`, `p_value`, `q_value`.
-      subsampled: whether the estimates are from trials; other estimates have no bounds.
+      bounded: whether the estimates are differences of numbers from 0 to 1.
 
     Raises:
       InputError: naming the record with an impossible value.
     """
     for name in ("train_index", "test_index", "label", "test_label"):
         rows.within(name, 0, np.inf, unknown=False)
-    bound = 1 if subsampled else np.inf
+    bound = 1 if bounded else np.inf
     for name in ("memorization", "influence"):
         rows.within(name, -bound, bound, unknown=False)
     rows.within("stderr", 0, np.inf)
