@@ -4,15 +4,20 @@ A component becomes a container component with the same inputs, outputs and para
 has tfmem and kfp. In the container, kfp's own executor reads the values from the platform, calls
 the component, and records its outputs. kfp knows only registered types of artifacts, so folders of
 records are `system.Dataset`, the page is `system.HTML`, and the rest `system.Artifact`. Their
-metadata hold their kind in tfmem, and a step refuses an input of another kind. The version of a
+metadata hold their kind in tfmem, and a step refuses an input of another kind. What a container
+wrote is lost when it fails, so a resumable step works in the folder that a pipeline's steps share,
+if that is mounted, and copies what it made to its artifacts. The version of a
 component's code is a parameter, because a platform that serves earlier results would otherwise not
 notice a change of the code.
 """
 
 from __future__ import annotations
 
+import hashlib
 import inspect
+import json
 import re
+import shutil
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
@@ -25,6 +30,7 @@ from tfmem.components.references import found, reference, referenced
 from tfmem.messages.errors import InputError
 from tfmem.store.artifacts import Artifact
 
+SHARED = "folder"  # the parameter that holds the folder which the steps of a pipeline share
 _KIND = "kind"
 _EXECUTOR_INPUT = "{{$}}"  # a platform replaces it by values, artifacts and places for outputs
 # kfp's local runner accepts only commands that run `kfp.dsl.executor_main`, which needs a file.
@@ -75,9 +81,14 @@ def step(name: str) -> Callable[..., None]:
             }
             for names in (inputs, component.outputs, kinds(component))
         )
-        perform(name, code, given, made, parameters)
+        perform(name, code, given, made, parameters, values.get(SHARED, ""))
 
     return _with_interface(perform_step, component, component.optional)
+
+
+def texts(component: Component) -> list[str]:
+    """Names of a component's parameters in Kubeflow; a resumable one has the shared folder, too."""
+    return list(dict.fromkeys([*kinds(component), *([SHARED] if component.resumable else [])]))
 
 
 def identifier(name: str) -> str:
@@ -91,7 +102,7 @@ def _with_interface(
     """Gives a function the name and the signature by which kfp knows a component."""
     inputs = {**component.inputs, **{name: component.optional[name] for name in optional}}
     interface: dict[str, Any] = {
-        **dict.fromkeys(kinds(component), str),  # of numbers the platform keeps 53 bits
+        **dict.fromkeys(texts(component), str),  # of numbers the platform keeps 53 bits
         "code": str,
         **{identifier(name): dsl.Input[_type(kind)] for name, kind in inputs.items()},
         **{name: dsl.Output[_type(kind)] for name, kind in component.outputs.items()},
@@ -116,6 +127,7 @@ def perform(
     given: Mapping[str, dsl.Artifact],
     made: Mapping[str, dsl.Artifact],
     parameters: Mapping[str, Any],
+    shared: str = "",
 ) -> None:
     """Does the work of a component in the image.
 
@@ -125,6 +137,8 @@ def perform(
       given: Kubeflow's artifacts for the component's inputs.
       made: Kubeflow's artifacts for the component's outputs.
       parameters: the component's parameters, as `spread` returns them.
+      shared: the folder that the steps of a pipeline share; a resumable component works in it, if
+        it is a folder here and not in a bucket, so that a retry of the step continues.
 
     Raises:
       InputError: if the image holds other code, or an input is of another kind.
@@ -145,4 +159,18 @@ def perform(
         made[key].metadata[_KIND] = " ".join(kinds_above)
     inputs = {key: Path(artifact.path) for key, artifact in given.items()}
     outputs = {key: Path(artifact.path) for key, artifact in made.items()}
-    component.Do(inputs, outputs, collect(component, parameters))
+    values = collect(component, parameters)
+    if not (component.resumable and shared and Path(shared).is_dir()):
+        component.Do(inputs, outputs, values)
+        return
+    own = json.dumps(dict(parameters), sort_keys=True).encode()
+    folder = Path(shared, "steps", component.name, hashlib.sha256(own).hexdigest()[:16])
+    works = {key: folder / kind.place for key, kind in component.outputs.items()}
+    for path in works.values():
+        (path.parent if path.suffix else path).mkdir(parents=True, exist_ok=True)
+    component.Do(inputs, works, values)
+    for key, path in works.items():
+        if path.suffix:
+            shutil.copyfile(path, outputs[key])
+        else:
+            shutil.copytree(path, outputs[key], dirs_exist_ok=True)

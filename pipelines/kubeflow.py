@@ -23,7 +23,7 @@ from tfmem.pipelines.cli.options import BeamArgs, ConfigFile, Experiments, Set, 
 if TYPE_CHECKING:
     from tfmem.components.component import Component
 
-_RETRIES = 3  # retries of a worker, which continues from its last checkpoint
+_RETRIES = 3  # retries of a worker or of another step that continues where it stopped
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -41,7 +41,7 @@ def pipeline(
 ) -> Any:
     """Builds the chain of `tfmem run`, and experiments, as a Kubeflow pipeline.
 
-    Its parameters are `folder`, which the workers share and which outlives them (a path on a volume
+    Its parameters are `folder`, which the steps share and which outlives them (a path on a volume
     that all of them mount, or a bucket), and the sections of the configuration and other parameters
     of its components, with the run's settings as defaults.
 
@@ -66,16 +66,17 @@ def pipeline(
         raise InputError(f"{error}: it comes with `pip install 'tfmem[kfp]'`") from None
 
     from tfmem.components.gather import GATHER
-    from tfmem.components.kubeflow_adapter import adapt, identifier
-    from tfmem.components.parameters import kinds, spread
+    from tfmem.components.kubeflow_adapter import SHARED, adapt, identifier, texts
+    from tfmem.components.parameters import spread
     from tfmem.components.train_worker import TRAIN_WORKER
     from tfmem.pipelines.experiments import experiments
 
     def task(component: "Component", values: Mapping[str, Any], given: Mapping[str, Any]) -> Any:
-        own = {key: values[key] for key in kinds(component)}
+        own = {key: values[key] for key in texts(component)}
         inputs = {identifier(name): artifact for name, artifact in given.items()}
         adapted = adapt(component, image, given.keys() & component.optional.keys())
-        return adapted(code=component.version, **own, **inputs)
+        made = adapted(code=component.version, **own, **inputs)
+        return made.set_retry(num_retries=_RETRIES) if component.resumable else made
 
     steps = experiments(names, config, beam_args)
     defaults: dict[str, str] = {}
@@ -83,7 +84,7 @@ def pipeline(
         defaults |= {key: str(v) for key, v in spread(step.component, step.parameters).items()}
 
     def chain(*arguments: Any) -> None:
-        values = dict(zip(["folder", *defaults], arguments, strict=True))
+        values = dict(zip([SHARED, *defaults], arguments, strict=True))
         numbers = [f"{number}/{workers}" for number in range(workers)]
         with dsl.ParallelFor(items=numbers, parallelism=workers) as number:
             worker = task(TRAIN_WORKER, {**values, "worker": number}, {})
@@ -105,7 +106,7 @@ def pipeline(
             made |= {kind: done.outputs[key] for key, kind in step.component.outputs.items()}
 
     kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
-    parameters = [inspect.Parameter("folder", kind, annotation=str)]
+    parameters = [inspect.Parameter(SHARED, kind, annotation=str)]
     for key, value in defaults.items():
         parameters.append(inspect.Parameter(key, kind, default=value, annotation=str))
     chain.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]

@@ -20,7 +20,7 @@ from tfmem.pipelines.experiments import experiment as chain
 from tfmem.pipelines.runner import ComponentError, configured, run_chain
 from tfmem.store.artifacts import Influence, Memorization, Predictions, SelectedPairs, Settings
 
-TINY = ["training.trials=12", "training.epochs=3", "training.lanes=1"]
+TINY = ["training.trials=12", "training.epochs=3", "training.lanes=1", "training.stack_size=12"]
 
 
 def test_the_table_has_its_closed_form_for_lookup_learners(tmp_path):

@@ -1,4 +1,4 @@
-"""Each experiment at toy size, conducted by `tfmem experiment` on one run, and their page."""
+"""All experiments at toy size, in one chain on one run; and their page."""
 
 import pytest
 
@@ -6,13 +6,14 @@ from tfmem.config import from_yaml
 from tfmem.experiments import declared, sections
 from tfmem.experiments.outcome import load_outcome
 from tfmem.pipelines.cli.running import on_a_run
-from tfmem.pipelines.experiments import experiment
+from tfmem.pipelines.experiments import experiments
 from tfmem.pipelines.runner import run_chain
 
 TINY = [
     "dataset={classes: [1, 7], label_noise: 0.1}",
     "model={name: dense, hidden: [32, 16]}",
     "training={trials: 40, epochs: 12, batch_size: 32, learning_rate: 0.1, lanes: 1}",
+    "training.stack_size=20",  # none is measured
     "self_influence.layers=[logits]",
     "selection.influence=0.02",
     "experiments.removal={thresholds: [0.5], repeats: 2}",
@@ -32,9 +33,7 @@ NAMES = [name for name in declared() if name not in ("typicality", "reduction-ra
 def folder(tmp_path_factory):
     """A run on which all experiments were conducted, with their page."""
     folder = tmp_path_factory.mktemp("experiments")
-    for name in NAMES:
-        settings = from_yaml("", TINY, experiments=sections)
-        run_chain(experiment(name, settings, folder), folder, str)
+    run_chain(experiments(NAMES, from_yaml("", TINY, experiments=sections)), folder, str)
     return folder
 
 

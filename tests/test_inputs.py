@@ -249,7 +249,8 @@ def test_a_run_without_test_examples_says_what_was_memorized(tmp_path):
     """`tfmem run` completes; there is no influence, and the page shows no NaN."""
     np.savez(tmp_path / "x.npz", x_train=X, y_train=Y)
     settings = ["dataset.name=npz", f"dataset.data_dir={tmp_path / 'x.npz'}", "training.trials=8",
-                "training.epochs=2", "training.batch_size=4", "model.name=linear"]  # fmt: skip
+                "training.stack_size=8", "training.epochs=2", "training.batch_size=4",
+                "model.name=linear"]  # fmt: skip
     arguments = [argument for each in settings for argument in ("--set", each)]
     (tmp_path / "a.yaml").write_text("{seed: 1}")
     done = subprocess.run(

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import ruamel.yaml
 
+from tfmem.components.component import Component
 from tfmem.config import from_yaml
 from tfmem.experiments import declared
 from tfmem.experiments.declaration import Experiment
@@ -19,6 +20,7 @@ from tfmem.pipelines.experiments import experiments
 from tfmem.pipelines.kubeflow import pipeline
 from tfmem.pipelines.memorization import memorization
 from tfmem.pipelines.runner import run_chain
+from tfmem.store.artifacts import TrainedModel
 
 pytestmark = pytest.mark.orchestrators
 ROOT = Path(__file__).parents[1]
@@ -52,8 +54,8 @@ def test_the_specification_has_types_image_fan_out_and_code(compiled):
     inputs = made["root"]["inputDefinitions"]["parameters"]
     assert {each["parameterType"] for each in inputs.values()} == {"STRING"}
     assert set(inputs) == {
-        "folder", "seed", "dataset", "model", "training", "estimation", "selection", "statistic",
-        "beam_args",
+        "folder", "seed", "dataset", "model", "task", "training", "estimation", "selection",
+        "statistic", "beam_args",
     }  # fmt: skip
     config = from_yaml((ROOT / "configs/digits.yaml").read_text(), SETTINGS)
     training = json.loads(inputs["training"]["defaultValue"])
@@ -128,6 +130,8 @@ def test_experiments_of_three_kinds_run_as_under_our_own_runner(tmp_path):
     for name in names:
         own = tmp_path / "own" / "experiments" / name / "table.csv"
         assert (root / name / "outcome" / "table.csv").read_bytes() == own.read_bytes()
+    (kept,) = (tmp_path / "shared").glob("steps/train-on-all/*/self_influence/models/whole-*.npz")
+    assert kept.read_bytes() == (root / "train-on-all/weights" / kept.name).read_bytes()
     assert [*root.rglob("whole-00000.npz")] == [root / "train-on-all/weights/whole-00000.npz"]
     assert (root / "report/report").read_bytes() == (tmp_path / "own/report.html").read_bytes()
 
@@ -160,6 +164,35 @@ def test_a_step_refuses_artifacts_of_another_kind_and_other_code(tmp_path):
         perform("tfmem.components.report:REPORT", REPORT.version, given, {}, {})
     with pytest.raises(InputError, match="made with code 0123, here is"):
         perform("tfmem.components.report:REPORT", "0123", given, {}, {})
+
+
+def test_a_retried_step_continues_in_the_shared_folder(tmp_path, monkeypatch):
+    from kfp import dsl
+
+    from tfmem.components import kubeflow_adapter
+
+    found = []
+
+    def Do(inputs, outputs, parameters):
+        found.append([path.name for path in outputs["weights"].iterdir()])
+        (outputs["weights"] / "state").write_text(str(len(found)))
+        if len(found) == 1:
+            raise RuntimeError("preempted")
+
+    step = Component("one", {}, {"weights": TrainedModel}, {}, Do, resumable=True)
+    monkeypatch.setattr(kubeflow_adapter, "referenced", lambda *_: step)
+
+    def attempt(number, shared):
+        made = {"weights": dsl.Artifact(uri=str(tmp_path / f"made-{number}"), metadata={})}
+        kubeflow_adapter.perform("", "", {}, made, {}, shared)
+
+    with pytest.raises(RuntimeError, match="preempted"):
+        attempt(1, str(tmp_path))
+    attempt(2, str(tmp_path))
+    assert (tmp_path / "made-2" / "state").read_text() == "2"
+    attempt(3, "gs://bucket/run")
+    assert (tmp_path / "made-3" / "state").read_text() == "3"
+    assert found == [[], ["state"], []]
 
 
 def test_mistakes_are_one_line_and_a_code(tmp_path):

@@ -116,7 +116,12 @@ def imbalanced(rare, count=60):
 def test_the_only_example_of_a_class_is_memorized(tmp_path):
     """Models without it are right on all of their subset, and are not left out."""
     data = imbalanced(1)
-    config = small("training.batch_size=8", "training.epochs=10", "training.trials=12")
+    config = small(
+        "training.batch_size=8",
+        "training.epochs=10",
+        "training.trials=12",
+        "training.stack_size=12",
+    )
     summary = training.train(config, data, tmp_path)
     assert (summary.trials, summary.diverged, summary.unlearned) == (12, (), "")
     records = [r for path in sorted((tmp_path / "predictions").glob("*.tfrecord"))
@@ -132,7 +137,7 @@ def test_the_only_example_of_a_class_is_memorized(tmp_path):
 def test_low_accuracy_is_said_with_numbers_and_causes(tmp_path):
     data = imbalanced(3)
     data = replace(data, train_images=data.train_images * 0, test_images=data.test_images * 0)
-    config = small("training.batch_size=8")
+    config = small("training.batch_size=8", "training.stack_size=6")
     said = training.train(config, data, tmp_path).unlearned
     for words in ("6 models of 6 learned next to nothing: accuracy on the own subset is 9",
                   "always answering 'many' would have 95.0%", "models see 0 to 0",
