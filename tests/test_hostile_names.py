@@ -101,7 +101,7 @@ def test_commands_show_names_as_they_are(folder, tfmem):
     call("export", run, "--format", "csv", "--out", folder / "tables")
     call("duplicates", whole[0], "--file", folder / "like.csv")
     call("configs", "copy", "digits", "--to", folder / "[i].yaml")
-    call("plan", whole[0], *options(), "--influence", "0.5")
+    call("plan", whole[0], *options(), "--influence", "0.5", "--trials", 8)
     # `study` needs texts, and `import` has neither classes nor groups.
     named = {name for names in PANELS.values() for name in names}
     assert ran == named - SLOW - {"study", "import"}
