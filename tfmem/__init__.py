@@ -9,7 +9,8 @@ if TYPE_CHECKING:
     from tfmem.exchange.in_memory import influence, memorization
     from tfmem.exchange.matrices import load_matrices
     from tfmem.exchange.pairs import load_pairs
-    from tfmem.experiments.run import Run, load_run
+    from tfmem.pipelines.front import run
+    from tfmem.pipelines.opened import Run, load_run
 
 __all__ = [
     "Run",
@@ -19,11 +20,13 @@ __all__ = [
     "load_pairs",
     "load_run",
     "memorization",
+    "run",
 ]
 
 _HOMES = {
-    "Run": "tfmem.experiments.run",
-    "load_run": "tfmem.experiments.run",
+    "Run": "tfmem.pipelines.opened",
+    "load_run": "tfmem.pipelines.opened",
+    "run": "tfmem.pipelines.front",
     "influence": "tfmem.exchange.in_memory",
     "memorization": "tfmem.exchange.in_memory",
     "load_matrices": "tfmem.exchange.matrices",

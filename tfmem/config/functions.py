@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import importlib
+import os
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -42,7 +43,7 @@ def is_importable(name: str) -> bool:
 
 
 def resolve(name: str, key: str) -> Callable[..., Any]:
-    """The function that settings call `name`.
+    """The function that settings call `name`; modules in the current folder are found.
 
     Args:
       name: `package.module:function`.
@@ -61,6 +62,8 @@ def resolve(name: str, key: str) -> Callable[..., Any]:
             f"{key}: {name} lives in the program or notebook that defined it, and this program "
             "cannot import it: put the function into a module that both can import"
         )
+    if (folder := os.getcwd()) not in sys.path:  # a command does not look there by itself
+        sys.path.append(folder)
     try:
         found: Any = importlib.import_module(module)
     except ModuleNotFoundError as error:

@@ -168,13 +168,16 @@ class PythonSettings(Settings):
       build: the function that returns it, as `package.module:function`: a compiled Keras model, or
         anything with `fit` and `predict_proba` or `predict`.
       arguments: the function's keyword arguments.
-      digest: hash of what the function is and returns, computed when a run begins.
+      digest: hashes of what the function is (`source`) and returns (`architecture`, `training`),
+        computed when a run begins. A run is not continued with others.
+      ignore_source: whether a run is continued although the function's module has changed.
     """
 
     name: Literal["python"] = "python"
     build: str
     arguments: dict[str, Any] = Field(default_factory=dict)
-    digest: str | None = None
+    digest: dict[str, str] | None = None
+    ignore_source: bool = False
 
 
 ModelSettings = Annotated[Network | TailSettings | PythonSettings, Field(discriminator="name")]

@@ -50,12 +50,14 @@ class TableSettings(Settings):
     test_share: Share = 0.0
 
 
-_WITHOUT_SENTENCES = ("digits", "npz", "image_folder", "treebank", "table")
+_WITHOUT_SENTENCES = ("digits", "npz", "image_folder", "treebank", "table", "saved", "python")
 _OF_SOURCES = {  # keys that only these sources have
     "unlabelled": ("npz", "text_files", "table"),
     "table": ("table",),
     "white": ("npz",),
     "channels": ("npz",),
+    "load": ("python",),
+    "arguments": ("python",),
 }
 
 
@@ -65,8 +67,9 @@ class DatasetSettings(Settings):
     Attributes:
       name: `digits` (embedded), `npz` (a file of arrays), `image_folder` (a folder for each class),
         `text_files` (tables of sentences), `table` (of numbers and categories), `treebank` (trees
-        of the Stanford treebank), or the name of an image classification set of TFDS, or of a text
-        classification set if `text` is set.
+        of the Stanford treebank), `saved` (what tfmem wrote of data that were given in Python),
+        `python` (a function of yours), or the name of an image classification set of TFDS, or of a
+        text classification set if `text` is set.
       data_dir: folder of official files (MNIST idx, CIFAR binary), the npz file, the folder of
         image folders, of tables or of trees, or a TFDS data folder; None is the default folder of
         TFDS.
@@ -85,6 +88,10 @@ class DatasetSettings(Settings):
         `first`.
       text: columns of sentences and labels; None means that examples are images or trees.
       table: columns of a table of numbers and categories.
+      load: for `python`, the function that returns training and test examples, as
+        `package.module:function`, in any form that `tfmem.run` takes: `(x, y), (x_test, y_test)`.
+      arguments: for `python`, the function's keyword arguments.
+      digest: for `python`, hash of the function's module, computed when a run begins.
       image_size: side of the square that models see. If it is set, images may have any size, and
         are read and decoded during training instead of being held in memory.
       resize: with `image_size`, the length to which the shorter side is brought before the centre
@@ -103,6 +110,9 @@ class DatasetSettings(Settings):
     channels: Literal["first", "last"] | None = None
     text: TextSettings | None = None
     table: TableSettings | None = None
+    load: str | None = None
+    arguments: dict[str, Any] = Field(default_factory=dict)
+    digest: str | None = None
     image_size: Positive | None = None
     resize: Positive | None = None
 
@@ -114,13 +124,7 @@ class DatasetSettings(Settings):
 
     @model_validator(mode="after")
     def _text_or_images(self) -> DatasetSettings:
-        if self.text is not None and self.name in (
-            "digits",
-            "npz",
-            "image_folder",
-            "treebank",
-            "table",
-        ):
+        if self.text is not None and self.name in _WITHOUT_SENTENCES:
             raise ValueError(f"no key text with name: {self.name}")
         for key, names in _OF_SOURCES.items():
             if self.name not in names and getattr(self, key):
@@ -136,15 +140,9 @@ class DatasetSettings(Settings):
 
     def identity(self) -> dict[str, Any]:
         """The settings that decide the examples, without those that say where they lie."""
-        left_out = {"data_dir", "download"}
-        for name in (
-            "text",
-            "table",
-            "unlabelled",
-            "white",
-            "channels",
-        ):  # which older runs do not have
-            if getattr(self, name) == type(self).model_fields[name].default:
+        left_out = {"data_dir", "download", "digest"}  # other data have another fingerprint
+        for name in ("text", "table", "unlabelled", "white", "channels", "load", "arguments"):
+            if not getattr(self, name):  # which older runs do not have
                 left_out.add(name)
         return self.model_dump(exclude=left_out)
 

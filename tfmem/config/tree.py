@@ -18,6 +18,7 @@ from tfmem.config.models import (
     DenseSettings,
     EncoderSettings,
     ModelSettings,
+    PythonSettings,
     TransformerSettings,
 )
 from tfmem.config.steps import (
@@ -96,6 +97,8 @@ class Config(Settings):
 
     def _places(self) -> set[str]:
         """The settings of the model that only say where its files are."""
+        if isinstance(self.model, PythonSettings):
+            return {"ignore_source"}
         known = isinstance(self.model, EncoderSettings) and self.model.digest
         return {"preset"} if known else set()
 

@@ -16,6 +16,8 @@ from tfmem.datasets.dataset import Dataset
 from tfmem.datasets.image_folder import load_image_folder
 from tfmem.datasets.noise import add_label_noise
 from tfmem.datasets.official import load_official
+from tfmem.datasets.python import load_python
+from tfmem.datasets.saved import load_saved
 from tfmem.datasets.streamed import AnyDataset, ImageDataset, StreamedDataset, has_classes
 from tfmem.datasets.structured import StructuredDataset
 from tfmem.datasets.table import load_table
@@ -37,7 +39,7 @@ __all__ = [
 ]
 
 
-_LOCAL = ("npz", "image_folder", "text_files", "table", "treebank")
+_LOCAL = ("npz", "image_folder", "text_files", "table", "treebank", "saved")
 
 
 def load(settings: DatasetSettings) -> AnyDataset:
@@ -67,6 +69,8 @@ def load(settings: DatasetSettings) -> AnyDataset:
 def _load(settings: DatasetSettings) -> AnyDataset:
     """Loads a data set from the files in `data_dir` if their form is known, else through TFDS."""
     path = Path(settings.data_dir).expanduser() if settings.data_dir is not None else None
+    if settings.name == "python":
+        return load_python(settings)
     if settings.name in _LOCAL and path is None:
         raise InputError(f"dataset.data_dir: expected a path with dataset.name={settings.name}")
     if path is not None:
@@ -75,6 +79,8 @@ def _load(settings: DatasetSettings) -> AnyDataset:
             return load_npz(path, settings)
         if not path.is_dir():
             raise InputError(f"dataset.data_dir: no such folder: {path}")
+        if settings.name == "saved":
+            return load_saved(path)
         if settings.name == "image_folder":
             return load_image_folder(path, settings)
         if settings.name == "text_files":

@@ -276,8 +276,20 @@ def load_run(folder: str | os.PathLike[str]) -> Run:
     Raises:
       InputError: if `folder` does not exist.
     """
+    return Run(places(folder))
+
+
+def places(folder: str | os.PathLike[str]) -> dict[str, Path]:
+    """The places of a run's parts in its folder.
+
+    Args:
+      folder: the run's folder.
+
+    Raises:
+      InputError: if `folder` does not exist.
+    """
     folder = Path(folder)
     if not folder.is_dir():
         raise InputError(f"{folder}: no such run folder")
     parts = {kind: current_place(folder, kind) for kind in KINDS}
-    return Run({**parts, "settings": current_place(folder, "config.yaml")})
+    return {**parts, "settings": current_place(folder, "config.yaml")}

@@ -5,12 +5,15 @@ from __future__ import annotations
 from tfmem.config import Config
 from tfmem.encoders.location import with_encoder_digest
 from tfmem.subsets import with_subset_digests
+from tfmem.training.identity import with_own_digests
 
 
 def with_digests(config: Config) -> Config:
-    """The settings with the digests of the files of groups, subsets and encoder, if they name any.
+    """The settings with the digests of what they name: files of groups, subsets and an encoder.
+
+    A model and a function of data that a user wrote have digests, too.
 
     Raises:
       InputError: if such a file cannot be read, or does not hold what its setting expects.
     """
-    return with_encoder_digest(with_subset_digests(config))
+    return with_own_digests(with_encoder_digest(with_subset_digests(config)))

@@ -46,7 +46,8 @@ def check_directory(location: str | os.PathLike[str], config: Config) -> Config 
 def _check(folder: Folder, contents: bytes, config: Config) -> Config:
     begun = from_yaml(contents.decode(errors="replace"), source=folder.path(CONFIG_NAME))
     had, asked = begun.training, config.training
-    changed = differences(begun.trial_settings(), config.trial_settings())
+    changed = differences(begun.trial_settings(), as_begun(config, begun).trial_settings())
+    changed = [_of_own_model(line) for line in changed]
     for name in ("trainer", "probabilities", "stack_size"):
         before, after = getattr(had, name), getattr(asked, name)
         if after not in (None, before):
@@ -59,6 +60,35 @@ def _check(folder: Folder, contents: bytes, config: Config) -> Config:
             "choose another output folder, or the same settings"
         )
     return begun
+
+
+def as_begun(config: Config, begun: Config) -> Config:
+    """The settings, with the source of a user's model as a run began, if changes do not matter.
+
+    Args:
+      config: the settings of the run.
+      begun: the settings with which its folder was begun.
+    """
+    asked, had = config.model, begun.model
+    if not isinstance(asked, PythonSettings) or not isinstance(had, PythonSettings):
+        return config
+    if not (asked.ignore_source and asked.digest and had.digest):
+        return config
+    digest = {**asked.digest, "source": had.digest.get("source", "")}
+    return config.model_copy(update={"model": asked.model_copy(update={"digest": digest})})
+
+
+_OWN_MODEL = {
+    "model.digest.source": "the module of model.build has changed; ignore_source=True (or "
+    "model.ignore_source) goes on if that does not matter",
+    "model.digest.architecture": "model.build returns another architecture",
+    "model.digest.training": "model.build compiles with another optimizer or loss",
+}
+
+
+def _of_own_model(line: str) -> str:
+    """A line about another hash of a user's model in words; other lines as they are."""
+    return _OWN_MODEL.get(line.partition(": ")[0], line)
 
 
 def open_directory(
@@ -92,7 +122,7 @@ def open_directory(
     folder.make()
     trainers: Sequence[Trainer] = ()
     if begun:
-        config = with_stack_size(config, begun.training.stack_size)
+        config = with_stack_size(as_begun(config, begun), begun.training.stack_size)
     else:
         trainers = make_trainers(config, dataset, subsets)
         config = with_stack_size(config, trainers[0].stack_size)
