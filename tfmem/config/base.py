@@ -25,6 +25,10 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
+    def __hash__(self) -> int:
+        """By all values, some of which (a user's arguments) are dictionaries."""
+        return hash(self.model_dump_json())
+
     _reader: str = PrivateAttr("")  # who was given a part of the settings
 
     def only(self: S, keys: Iterable[str], reader: str) -> S:
