@@ -53,7 +53,7 @@ def test_a_run_from_arrays_has_tables_names_and_a_page_and_continues(tmp_path, c
     assert len(tfmem.load_run(tmp_path / "mine").memorization) == 40
 
 
-def _test_regression_without_a_test_set(tmp_path):
+def test_regression_without_a_test_set(tmp_path):
     def build():
         model = keras.Sequential([keras.Input((5,)), keras.layers.Dense(1)])
         model.compile("sgd", "mse")
