@@ -1,14 +1,20 @@
 """Estimates from arrays: brute force, the bytes of the pipeline, and input that cannot be used."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.special import expit
 
 import tfmem
 from tests.helpers.counts import brute_force
 from tests.helpers.runs import aggregate, random_run, write_run
+from tests.helpers.scores import aggregate as aggregate_scores
+from tests.helpers.scores import by_loops, run_of_scores, values_in
 from tfmem.messages.errors import InputError
 from tfmem.store.bits import unpack
+from tfmem.store.scores import scores_to_bytes
 
 COLUMNS = ["memorization", "stderr", "ci_low", "ci_high", "accuracy_in", "accuracy_out"]
 
@@ -20,10 +26,23 @@ def arrays(trials=9, train=5, test=4):
     return masks, correct, rng.random((trials, test)) < 0.5
 
 
-@pytest.fixture(scope="module")
-def pipeline(tmp_path_factory):
+def in_unit(record):
+    """The record with scores from 0 to 1, the errors of which are those of probabilities."""
+    scores = {f"{split}_score": expit(record.scores(split) / 4) for split in ("train", "test")}
+    return replace(record, **{name: scores_to_bytes(each) for name, each in scores.items()})
+
+
+@pytest.fixture(scope="module", params=["correctness", "score", "probability"])
+def pipeline(tmp_path_factory, request):
     """A run that Beam estimated, and the arrays of its trials."""
     folder = tmp_path_factory.mktemp("run")
+    if request.param != "correctness":
+        records, labels = run_of_scores(trials=20)
+        if request.param == "probability":
+            records = [in_unit(record) for record in records]
+        write_run(folder, records, labels)
+        aggregate_scores(folder)
+        return tfmem.load_run(folder), labels, values_in(records, "score")
     records, labels = random_run(trials=70)
     write_run(folder, records, labels)
     aggregate(folder)
@@ -37,21 +56,24 @@ def pipeline(tmp_path_factory):
     return tfmem.load_run(folder), labels, bits
 
 
-def test_memorization_has_the_bytes_of_the_pipeline(pipeline):
+@pytest.mark.parametrize("pairs", [1 << 22, 7])
+def test_memorization_has_the_bytes_of_the_pipeline(pipeline, monkeypatch, pairs):
     run, _, (masks, correct, _) = pipeline
+    monkeypatch.setattr("tfmem.exchange.in_memory._PAIRS", pairs)
     expected = run.memorization.drop(columns="label")
     expected.attrs.clear()
     pd.testing.assert_frame_equal(tfmem.memorization(masks, correct), expected, check_exact=True)
-    for form in (list, pd.DataFrame, lambda a: a.astype(np.float64), lambda a: a.astype(np.int8)):
+    forms = [np.ndarray.tolist, pd.DataFrame, lambda a: a.astype(np.float64)]
+    forms += [lambda a: a.astype(np.int8)] if correct.dtype == bool else []
+    for form in forms:
         again = tfmem.memorization(form(masks), form(correct))
         pd.testing.assert_frame_equal(again, expected, check_exact=True)
 
 
-@pytest.mark.parametrize("pairs", [None, 7])
+@pytest.mark.parametrize("pairs", [1 << 22, 7])
 def test_influence_has_the_bytes_of_the_pipeline(pipeline, monkeypatch, pairs):
     run, labels, (masks, _, correct) = pipeline
-    if pairs:
-        monkeypatch.setattr("tfmem.exchange.in_memory._PAIRS", pairs)
+    monkeypatch.setattr("tfmem.exchange.in_memory._PAIRS", pairs)
     every = tfmem.influence(masks, correct)
     known = labels.train_labels, labels.test_labels
     of_class = tfmem.influence(masks, correct, known[0], [str(label) for label in known[1]])
@@ -79,6 +101,19 @@ def test_estimates_are_those_of_two_loops_over_trials():
     assert table["n_in"][[0, 1]].tolist() == [9, 0]
     assert table.loc[:1, COLUMNS[:4]].isna().all().all()
     assert np.isnan(found.stderr[:2]).all()
+
+
+def test_estimates_of_scores_are_those_of_loops_with_welch_intervals():
+    rng = np.random.default_rng(5)
+    masks, scores = rng.random((30, 4)) < 0.5, rng.standard_t(4, (30, 4)) * 10.0 ** np.arange(4)
+    table, found = tfmem.memorization(masks, scores), tfmem.influence(masks, scores[:, :3])
+    for i in range(4):
+        expected = by_loops(masks[:, i], scores[:, i])
+        np.testing.assert_allclose(table.loc[i, COLUMNS[:4]].astype(float), expected, rtol=1e-5)
+        for j in range(3):
+            each = (found.influence, found.stderr, found.ci_low, found.ci_high)
+            expected = by_loops(masks[:, i], scores[:, j])
+            np.testing.assert_allclose([part[i, j] for part in each], expected, rtol=1e-5)
 
 
 def test_influence_of_more_pairs_than_fit_in_memory_comes_in_blocks(monkeypatch):
@@ -116,6 +151,7 @@ def changed(values, place, value, dtype=np.float64):
         (changed(MASKS, (3, 2), np.nan), CORRECT, "masks: trial 3, example 2: .*received nan"),
         (MASKS, changed(CORRECT, (8, 4), -1, int), "correct: trial 8, example 4: .*received -1"),
         (MASKS, changed(CORRECT, (8, 4), np.nan), "correct: trial 8, example 4: .*received nan"),
+        (MASKS, changed(CORRECT, (1, 0), 1e39), r"trial 1, example 0: .* finite .*received 1e\+39"),
         (MASKS, CORRECT.astype(str), "correct: expected numbers .* received <U5"),
         ([[0, 1], [1]], CORRECT, "masks: expected an array .* rows differ in length"),
     ],

@@ -12,14 +12,15 @@ import psutil
 
 from tfmem.aggregation.estimates import memorization_table
 from tfmem.estimation.blocks import InfluenceBlock
-from tfmem.estimation.estimator import ClassCounts, TrainCounts, count_train
-from tfmem.estimation.kernels import co_occurrence, ones
-from tfmem.estimation.outcomes import check_correct, check_masks, packed
+from tfmem.estimation.outcomes import Outcomes, Subsets, check_masks, check_outcomes
 from tfmem.messages.errors import InputError
 
 _PAIRS = 1 << 22  # how many are estimated at a time
 _WORKING = 120  # bytes for each of them
 _MOST = 0.8  # of the free memory
+_COLUMNS = (
+    "n_in", "n_out", "memorization", "stderr", "ci_low", "ci_high", "accuracy_in", "accuracy_out",
+)  # fmt: skip
 
 
 def memorization(masks: Any, correct: Any) -> pd.DataFrame:
@@ -37,29 +38,36 @@ def memorization(masks: Any, correct: Any) -> pd.DataFrame:
       masks: `[trials, num_train]` of False and True or 0 and 1: on which examples each model was
         trained.
       correct: `[trials, num_train]`, likewise: on which examples each model is right, those it was
-        trained on and the others.
+        trained on and the others. Floats that are not all 0 or 1 are scores, of which more is
+        better, and means of scores take the place of how often models are right; they count as
+        float32.
 
     Returns:
       One row for each training example, by `index`: `n_in` and `n_out`, how many models were
-      trained with it and without it; `memorization`, in [-1, 1]; its standard error `stderr` and
-      95% interval from `ci_low` to `ci_high`; `accuracy_in` and `accuracy_out`, whose difference it
-      is. Numbers are float32, as in records. All are NaN for an example that was in every subset or
-      in none.
+      trained with it and without it; `memorization`, in [-1, 1], or in the unit of the score; its
+      standard error `stderr` and 95% interval from `ci_low` to `ci_high`; `accuracy_in` and
+      `accuracy_out`, whose difference it is, in [0, 1] or mean scores. Numbers are float32, as in
+      records. Estimates are NaN for an example that was in every subset or in none.
 
     Raises:
-      InputError: if there are fewer than two trials, or shapes do not fit; for a value that is
-        neither 0 nor 1 the error names trial and example.
+      InputError: if there are fewer than two trials, or shapes do not fit. For a value that is
+        neither 0 nor 1, or a score that is not finite, the error names trial and example.
     """
     bits = check_masks(masks)
-    right = check_correct(correct, bits, "correct", "num_train")
-    index = np.arange(bits.shape[1])
-    counts = count_train(len(bits), index, np.zeros_like(index), packed(bits), packed(right))
-    columns = {
-        name: values.astype(np.float32) if values.dtype.kind == "f" else values
-        for name, values in memorization_table(counts).items()
-    }
-    del columns["label"]
-    return pd.DataFrame(columns).set_index("index")
+    subsets, outcomes = Subsets(bits), check_outcomes(correct, bits, "correct", "num_train")
+    step = max(1, _PAIRS // subsets.trials)
+    starts = range(0, outcomes.count, step)
+    index = np.arange(outcomes.count)
+    parts = [
+        memorization_table(outcomes.of_training(subsets, index[start : start + step]))
+        for start in starts
+    ]
+    columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    found = {name: columns[name] for name in ("index", *_COLUMNS)}
+    for name, values in found.items():
+        if values.dtype.kind == "f":
+            found[name] = values.astype(np.float32)
+    return pd.DataFrame(found).set_index("index")
 
 
 def influence(
@@ -77,6 +85,7 @@ def influence(
       masks: `[trials, num_train]` of False and True or 0 and 1: on which examples each model was
         trained.
       correct_test: `[trials, num_test]`, likewise: on which test examples each model is right.
+        Floats that are not all 0 or 1 are scores, as for `memorization`.
       train_labels: `[num_train]` classes, names or whole numbers. With labels, only pairs of one
         class are estimated, and all others are NaN.
       test_labels: `[num_test]`, likewise.
@@ -85,17 +94,17 @@ def influence(
       Estimates of all pairs, which are computed when they are first asked for.
 
     Raises:
-      InputError: if there are fewer than two trials, or shapes do not fit; for a value that is
-        neither 0 nor 1 the error names trial and example.
+      InputError: if there are fewer than two trials, or shapes do not fit. For a value that is
+        neither 0 nor 1, or a score that is not finite, the error names trial and example.
     """
     bits = check_masks(masks)
-    right = check_correct(correct_test, bits, "correct_test", "num_test")
-    shape = bits.shape[1], right.shape[1]
+    outcomes = check_outcomes(correct_test, bits, "correct_test", "num_test")
+    shape = bits.shape[1], outcomes.count
     if train_labels is None and test_labels is None:
         groups = [_Group(0, np.arange(shape[0]), np.arange(shape[1]))]
     else:
         groups = _by_class(train_labels, test_labels, shape)
-    return Influence(len(bits), packed(bits), packed(right), groups)
+    return Influence(Subsets(bits), outcomes, groups)
 
 
 class _Group(NamedTuple):
@@ -115,22 +124,19 @@ class Influence:
       n_out: int64 `[num_train]`, trials without it.
     """
 
-    def __init__(
-        self, num_trials: int, masks: np.ndarray, correct: np.ndarray, groups: list[_Group]
-    ) -> None:
-        """Takes over packed bits; `tfmem.influence` makes them.
+    def __init__(self, subsets: Subsets, outcomes: Outcomes, groups: list[_Group]) -> None:
+        """Takes over checked arrays; `tfmem.influence` makes them.
 
         Args:
-          num_trials: number of trials.
-          masks: uint64 `[num_train, words]`, subsets packed along trials.
-          correct: uint64 `[num_test, words]`, correctness on test examples.
+          subsets: those of all trials.
+          outcomes: how their models do on test examples.
           groups: which pairs are estimated.
         """
-        self.num_trials = num_trials
-        self.n_in = ones(masks)
-        self.n_out = num_trials - self.n_in
-        self._masks = masks
-        self._correct = correct
+        self.num_trials = subsets.trials
+        self.n_in = subsets.num_in
+        self.n_out = subsets.trials - subsets.num_in
+        self._subsets = subsets
+        self._outcomes = outcomes
         self._groups = groups
 
     def __repr__(self) -> str:
@@ -140,11 +146,11 @@ class Influence:
     @property
     def shape(self) -> tuple[int, int]:
         """The numbers of training and of test examples."""
-        return len(self._masks), len(self._correct)
+        return len(self.n_in), self._outcomes.count
 
     @property
     def influence(self) -> np.ndarray:
-        """Influence, float64 `[num_train, num_test]` in [-1, 1].
+        """Influence, float64 `[num_train, num_test]` in [-1, 1], or in the unit of the score.
 
         The row of an example that was in every subset or in none is NaN.
 
@@ -196,20 +202,8 @@ class Influence:
         for label, train, test in self._groups:
             step = max(1, _PAIRS // max(1, len(test)))
             for start in range(0, len(train), step):
-                yield self._block(label, train[start : start + step], test)
-
-    def _block(self, label: int, train: np.ndarray, test: np.ndarray) -> InfluenceBlock:
-        masks, correct, none = self._masks[train], self._correct[test], np.zeros_like(train)
-        labels = np.full_like(train, label)
-        return InfluenceBlock(
-            ClassCounts(
-                label,
-                TrainCounts(self.num_trials, train, labels, self.n_in[train], none, none),
-                test,
-                ones(correct),
-                co_occurrence(masks, correct),
-            )
-        )
+                some = train[start : start + step]
+                yield InfluenceBlock(self._outcomes.of_pairs(self._subsets, label, some, test))
 
 
 def _by_class(train: Any, test: Any, shape: tuple[int, int]) -> list[_Group]:
