@@ -8,6 +8,8 @@ import tensorflow as tf
 
 from tfmem.datasets import Dataset, StructuredDataset
 from tfmem.datasets.given import given_dataset
+from tfmem.datasets.noise import add_label_noise
+from tfmem.datasets.pictures import Pictures
 from tfmem.datasets.saved import load_saved, save_dataset
 from tfmem.messages.errors import InputError
 
@@ -141,3 +143,19 @@ def test_what_was_saved_is_read_back(tmp_path, x, y):
     (tmp_path / "run" / "data" / "data.npz").write_bytes(b"PK")
     with pytest.raises(InputError):
         load_saved(tmp_path / "run" / "data")
+
+
+def test_pictures_show_what_was_given_from_its_least_to_its_largest_value():
+    images = np.zeros((4, 2, 2, 1), np.float32)
+    images[0, 0], images[1, 1] = -2, 2
+    found = Pictures(given_dataset("floats", (images, [0, 1, 0, 1])), "train")
+    assert found[0][:, 0, 0].tolist() == [0.0, 0.5]
+    assert found[1][:, 0, 0].tolist() == [0.5, 1.0]
+    white = np.full((4, 2, 2, 1), 255, np.uint8)
+    assert Pictures(given_dataset("bytes", (white, [0, 1, 0, 1])), "train")[0].max() == 1
+
+
+def test_noise_replaces_one_hot_targets_with_the_labels():
+    data = add_label_noise(given(ONE_HOT), 0.5, 0)
+    assert (data.train_labels != data.clean_train_labels).sum() == 4
+    np.testing.assert_array_equal(data.train_targets.argmax(axis=1), data.train_labels)

@@ -6,7 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 
+from tfmem.datasets.dataset import Dataset
 from tfmem.datasets.streamed import AnyDataset
+from tfmem.datasets.structured import StructuredDataset
 from tfmem.messages.errors import InputError
 
 _STREAM = 0x6E6F6973  # keeps these random numbers apart from those of any trial
@@ -22,7 +24,7 @@ def add_label_noise(dataset: AnyDataset, fraction: float, seed: int) -> AnyDatas
       InputError: if the data set has only one class.
     """
     count, classes = len(dataset.train_labels), len(dataset.class_names)
-    if classes < 2:
+    if classes < 2:  # so it is, too, where there are no classes
         raise InputError(
             f"dataset.label_noise: expected at least 2 classes, {dataset.name} has {classes}"
         )
@@ -45,4 +47,7 @@ def replace_labels(dataset: AnyDataset, chosen: np.ndarray, seed: int) -> AnyDat
     steps = np.random.PCG64(others).random_raw(len(chosen)) % (classes - 1)
     labels = clean.copy()
     labels[chosen] = (clean[chosen] + 1 + steps.astype(np.int64)) % classes
-    return replace(dataset, train_labels=labels, clean_train_labels=clean)
+    found = replace(dataset, train_labels=labels, clean_train_labels=clean)
+    if isinstance(found, Dataset | StructuredDataset) and found.train_targets is not None:
+        found = replace(found, train_targets=np.eye(classes, dtype=np.float32)[labels])  # one-hot
+    return found

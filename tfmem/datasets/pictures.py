@@ -29,6 +29,7 @@ class Pictures:
         if isinstance(dataset, StructuredDataset):
             kind = "inputs"
         self._examples = getattr(dataset, f"{split}_{kind}")
+        self._range = _shown_range(dataset) if isinstance(dataset, Dataset) else (0.0, 1.0)
 
     def __getitem__(self, index: int) -> np.ndarray:
         """The picture of example `index`.
@@ -47,17 +48,31 @@ class Pictures:
                 return _page(
                     [_line(name, found[index]) for name, found in self._examples.items()], "\n"
                 )
-            case Dataset() as dataset:
-                return _array_picture(self._examples[index], dataset.white)
+            case Dataset():
+                return _array_picture(self._examples[index], *self._range)
 
 
-def _array_picture(values: np.ndarray, white: int) -> np.ndarray:
+def _shown_range(dataset: Dataset) -> tuple[float, float]:
+    """The values that are shown as black and as white.
+
+    Models of a user's own see images as they are given, with a white of 1. If these are no numbers
+    from 0 to 1, black and white are the least and the largest of the training examples, or 0 and
+    255 where they are bytes.
+    """
+    images, white = dataset.train_images, dataset.white
+    if white != 1 or images.dtype == np.uint8:
+        return 0.0, 255.0 if white == 1 else float(white)
+    finite = images[np.isfinite(images)] if images.dtype.kind == "f" else images
+    return float(finite.min(initial=0)), float(finite.max(initial=1))
+
+
+def _array_picture(values: np.ndarray, black: float, white: float) -> np.ndarray:
     """The picture of one array; infinite values count as its largest or least value, NaN as 0."""
     example = np.clip(np.nan_to_num(np.asarray(values, np.float64)), -_HUGE, _HUGE)
     if example.ndim == 2:
         example = example[..., None]
     if example.ndim == 3:
-        return _in_colour(np.clip(example / white, 0.0, 1.0))
+        return _in_colour(np.clip((example - black) / (white - black), 0.0, 1.0))
     values = example.ravel() - example.min()
     side = int(np.ceil(np.sqrt(values.size)))
     square = np.zeros(side * side)
