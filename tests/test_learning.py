@@ -10,10 +10,10 @@ from tests.helpers.trials import small
 from tfmem import training
 from tfmem.config import from_yaml
 from tfmem.datasets import Dataset
+from tfmem.datasets.kept import labels_of
 from tfmem.messages.errors import InputError
 from tfmem.store.journal import TrialNote
 from tfmem.store.shards import read_shard, write_shard
-from tfmem.training.directory import labels_of
 from tfmem.training.features import write_features
 from tfmem.training.learning import describe_unlearned, has_learned, is_left_out
 from tfmem.training.outcome import Unwatched

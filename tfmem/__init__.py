@@ -9,10 +9,12 @@ if TYPE_CHECKING:
     from tfmem.exchange.in_memory import influence, memorization
     from tfmem.exchange.matrices import load_matrices
     from tfmem.exchange.pairs import load_pairs
+    from tfmem.exchange.writer import PredictionWriter
     from tfmem.pipelines.front import run
     from tfmem.pipelines.opened import Run, load_run
 
 __all__ = [
+    "PredictionWriter",
     "Run",
     "__version__",
     "influence",
@@ -24,6 +26,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "PredictionWriter": "tfmem.exchange.writer",
     "Run": "tfmem.pipelines.opened",
     "load_run": "tfmem.pipelines.opened",
     "run": "tfmem.pipelines.front",

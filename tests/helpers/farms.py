@@ -2,11 +2,12 @@
 
 import numpy as np
 
+from tfmem.datasets.kept import labels_of
 from tfmem.store.claims import Worker
 from tfmem.store.folders import open_folder
 from tfmem.store.records import shard_name
 from tfmem.tasks import Scores
-from tfmem.training.directory import labels_of, open_directory
+from tfmem.training.directory import open_directory
 from tfmem.training.outcome import TrialOutcome
 from tfmem.training.trials import Farm
 

@@ -74,7 +74,7 @@ def given_dataset(
         raise InputError("train: expected at least one example, received none")
     known = read_targets(targets, test_targets, task, class_names)
     names = [
-        _ids(given, own, _count(some, split), split)
+        read_ids(given, own, _count(some, split), split)
         for given, own, some, split in (
             (ids, index, inputs, "ids"),
             (test_ids, test_index, test_inputs, "test_ids"),
@@ -216,9 +216,20 @@ def _shapes(inputs: Inputs) -> dict[str, list[int]]:
     return {name: list(values.shape[1:]) for name, values in sorted(inputs.items())}
 
 
-def _ids(
+def read_ids(
     given: Sequence[Any] | None, own: np.ndarray | None, count: int, name: str
 ) -> np.ndarray | None:
+    """A user's names of some examples, str `[count]`, or None if there are none.
+
+    Args:
+      given: the names.
+      own: those that the examples have themselves, which are taken in place of none.
+      count: number of examples.
+      name: what errors call the names.
+
+    Raises:
+      InputError: if there are more names or fewer than examples.
+    """
     if given is None:
         return own
     found = np.array([str(each) for each in given], np.str_)

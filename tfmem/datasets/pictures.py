@@ -28,6 +28,7 @@ class Pictures:
         kind = "texts" if isinstance(dataset, TextDataset) else "images"
         if isinstance(dataset, StructuredDataset):
             kind = "inputs"
+        self._split = split
         self._examples = getattr(dataset, f"{split}_{kind}")
         self._range = _shown_range(dataset) if isinstance(dataset, Dataset) else (0.0, 1.0)
 
@@ -35,8 +36,8 @@ class Pictures:
         """The picture of example `index`.
 
         An image is shown as models see it. A text is shown as a page of its first words, features
-        as a square of greys from their least value to the largest, and columns as a list of their
-        values.
+        as a square of greys from their least value to the largest, columns as a list of their
+        values, and an example of which only the label is known by its name.
         """
         match self._dataset:
             case TextDataset():
@@ -44,6 +45,9 @@ class Pictures:
             case StreamedDataset() as streamed:
                 square = center_square(self._examples, index, streamed.image_size, streamed.resize)
                 return np.clip(square / streamed.white, 0.0, 1.0)
+            case StructuredDataset() as known if not self._examples:
+                names = getattr(known, f"{self._split}_ids")
+                return _page([f"{self._split} {index}" if names is None else str(names[index])])
             case StructuredDataset():
                 return _page(
                     [_line(name, found[index]) for name, found in self._examples.items()], "\n"

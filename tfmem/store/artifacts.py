@@ -25,6 +25,13 @@ class Predictions(Artifact):
     place = "predictions"
 
 
+class Examples(Artifact):
+    """The examples themselves, if a user gave them from memory."""
+
+    name = "examples"
+    place = "data"
+
+
 class TrialTable(Artifact):
     """How each trial went, as CSV."""
 

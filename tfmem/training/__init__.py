@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from tfmem.config import Config
 from tfmem.datasets import AnyDataset
+from tfmem.datasets.kept import labels_of
 from tfmem.messages.errors import InputError
 from tfmem.messages.quiet import import_tensorflow
 from tfmem.store.claims import Worker
@@ -18,7 +19,7 @@ from tfmem.store.folders import open_folder
 from tfmem.store.labels import LABELS_NAME, Labels
 from tfmem.subsets import Subsets, subsets_of
 from tfmem.training.digests import with_digests
-from tfmem.training.directory import check_directory, labels_of, open_directory, with_stack_size
+from tfmem.training.directory import check_directory, open_directory, with_stack_size
 from tfmem.training.trials import Farm, TrialSummary
 
 if TYPE_CHECKING:

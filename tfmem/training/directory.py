@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tfmem.config import Config, PythonSettings, differences, from_yaml
-from tfmem.datasets import AnyDataset, Dataset, StructuredDataset
+from tfmem.datasets import AnyDataset
+from tfmem.datasets.kept import labels_of
 from tfmem.messages.errors import InputError
 from tfmem.store.folders import Folder, open_folder
 from tfmem.store.labels import LABELS_NAME, Labels
@@ -18,8 +18,6 @@ from tfmem.subsets.stacks import check_batch
 
 if TYPE_CHECKING:
     from tfmem.training.outcome import Trainer  # imports TensorFlow
-
-_MOST_AXES = 2  # of targets that are kept
 
 MakeTrainers = Callable[[Config, AnyDataset, Subsets], "Sequence[Trainer]"]
 
@@ -137,29 +135,6 @@ def open_directory(
     if chosen.training.stack_size != config.training.stack_size:
         return with_stack_size(config, chosen.training.stack_size), subsets, ()
     return config, subsets, trainers
-
-
-def labels_of(dataset: AnyDataset) -> Labels:
-    """What a run keeps of a data set beside its predictions."""
-    labels = Labels(
-        dataset.train_labels,
-        dataset.test_labels,
-        dataset.class_names,
-        dataset.fingerprint,
-        dataset.clean_train_labels,
-    )
-    if not isinstance(dataset, Dataset | StructuredDataset):
-        return labels
-    labels = replace(
-        labels,
-        has_classes=dataset.has_classes,
-        train_ids=dataset.train_ids,
-        test_ids=dataset.test_ids,
-    )
-    targets = dataset.train_targets
-    if dataset.has_classes or targets is None or targets.ndim > _MOST_AXES:
-        return labels
-    return replace(labels, train_targets=targets, test_targets=dataset.test_targets)
 
 
 def with_stack_size(config: Config, stack_size: int | None) -> Config:
