@@ -8,6 +8,7 @@ import pytest
 from tests.helpers.oracle import random_records
 from tests.helpers.runs import SELECTION, random_run, write_run
 from tests.helpers.scores import (
+    NAME,
     aggregate,
     by_loops,
     inputs,
@@ -16,10 +17,12 @@ from tests.helpers.scores import (
     values_in,
 )
 from tfmem.aggregation.counting import Room
+from tfmem.aggregation.held import hold_trials
 from tfmem.aggregation.jobs import select_pairs
 from tfmem.aggregation.matrices import write_matrix
 from tfmem.config import SelectionSettings
 from tfmem.estimation.significance import bins_of_thresholds, expected_scores_by_chance
+from tfmem.experiments.consistency import Rule, consistency, describe
 from tfmem.experiments.run import load_run
 from tfmem.messages.errors import InputError
 from tfmem.selection.rules import rule_of_set
@@ -162,3 +165,31 @@ def test_estimates_of_two_scores_are_not_mixed(tmp_path):
         select_pairs(
             list(map(str, files)), inputs(tmp_path / "one")[1], str(tmp_path / "p"), SELECTION
         )
+
+
+def test_halves_of_scores_are_compared_in_standard_deviations(tmp_path):
+    """Effects of 3 SDs and more are found by both halves; estimates differ as their errors say.
+
+    The ratio of 238 differences to their errors has a standard deviation of 5% (false alarm 1e-6).
+    """
+    records, labels = run_of_scores(200)
+    write_run(tmp_path, records, labels, shards=3)
+    folder = tmp_path / "predictions"
+    (found,) = consistency([folder], tmp_path / "out", Rule(1.0, 0.8))
+    masks, train, _ = values_in(records, "score")
+    sides = [[cohens_d(masks[k::2, i], train[k::2, i]) for i in range(40)] for k in (0, 1)]
+    assert found.first.memorized == np.sum(np.array(sides[0]) >= 1.0) >= 15
+    assert found.second.memorized == np.sum(np.array(sides[1]) >= 1.0)
+    difference = np.sqrt(np.mean(np.subtract(*sides) ** 2))
+    assert found.memorization_errors.difference == pytest.approx(difference, rel=1e-6)
+    errors = found.influence_errors
+    assert errors.compared == labels.pairs_in_class()
+    assert errors.difference == pytest.approx(errors.expected, rel=0.25)
+    assert f"pairs, {NAME} -" in describe(found.first)
+
+
+def test_the_correctness_of_records_with_scores_only_is_refused_by_record(tmp_path):
+    write_run(tmp_path, *run_of_scores(8, bits=False))
+    shards, labels = inputs(tmp_path)
+    with pytest.raises(InputError, match="record 0: trial 0: expected which predictions are right"):
+        hold_trials(shards, labels)

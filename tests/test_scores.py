@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from benchmarks.scores import BOUNDED, UNBOUNDED, coverage
 from tests.helpers.runs import MULTI_PROCESS, contents, random_run, write_run
 from tests.helpers.scores import (
     NAME,
@@ -281,3 +282,23 @@ def test_influence_that_cannot_be_is_refused(tmp_path, changes, words):
     write_set(folder, made, [(path.name, iter([encode_example(kept)]))])
     with pytest.raises(InputError, match=f"{path.name}: record 0: .*{words}"):
         list(load_run(tmp_path).influence_blocks())
+
+
+@pytest.mark.parametrize(
+    ("name", "documented"),
+    [
+        ("exact match, 0.99 and 0.9", 0.991),
+        ("Student's t, 3 degrees of freedom", 0.957),
+        ("negative squared error, SD 1 and 2", 0.885),
+        ("negative lognormal, sigma 1.5", 0.953),
+    ],
+)
+def test_intervals_cover_as_the_documentation_says(name, documented):
+    """From 4,000 intervals of 35 and 15 trials each, where the documentation has 20,000.
+
+    Two percentage points are 3.6 standard errors and more (false alarm below 1e-3).
+    """
+    bounded = name in BOUNDED
+    score = (BOUNDED | UNBOUNDED)[name]
+    found = coverage(score, (35, 15), bounded, 4000, np.random.default_rng(1))
+    assert found == pytest.approx(documented, abs=0.02)

@@ -36,14 +36,12 @@ def tally_groups(
     tally = GroupTally(groups, len(known.test_labels))
     made = made_from(known, CORRECTNESS) | {"groups": groups_digest(groups)}
 
-    def counted() -> Generator[TrialRecord, None, None]:
+    def counted() -> Generator[tuple[TrialRecord, str], None, None]:
         checked = yield from each_trial(predictions, labels)
         made.update(checked._asdict())
 
-    for record in counted():
-        tally.add(
-            unpack(record.subset_mask, record.num_train),
-            unpack(record.train_correct, record.num_train),
-            unpack(record.test_correct, record.num_test),
-        )
+    for record, source in counted():
+        mask = unpack(record.subset_mask, record.num_train)
+        correct = (record.correctness(split, source) for split in ("train", "test"))
+        tally.add(mask, *correct)
     return tally, made

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,9 +10,11 @@ import numpy as np
 from tfmem.aggregation.bits import Bits, Group, by_class
 from tfmem.aggregation.counting import count_class
 from tfmem.aggregation.one_by_one import each_trial
-from tfmem.estimation.estimator import ClassCounts
+from tfmem.estimation.estimator import CORRECTNESS, ClassCounts, Measure
 from tfmem.estimation.kernels import transpose_bits
 from tfmem.store.labels import Labels
+
+Counter = Callable[[int, Group], ClassCounts]
 
 _PAIRS = 1 << 22  # number of pairs to count at once; their estimates and errors take 200 MB
 
@@ -53,6 +55,25 @@ class HeldTrials:
             transpose_bits(self.test_correct, test),
         )
 
+    def means(self, num_test: int) -> np.ndarray:
+        """The test accuracy of each trial, float64 `[trials]`."""
+        return np.bitwise_count(self.test_correct).sum(axis=1) / max(num_test, 1)
+
+    @property
+    def measure(self) -> Measure:
+        """What means over the trials are taken of."""
+        return CORRECTNESS
+
+    def counter(self, labels: Labels) -> Counter:
+        """Returns a function that counts trials for examples of one class."""
+        bits, trials = self.turned(labels), len(self)
+
+        def count(label: int, part: Group) -> ClassCounts:
+            correct = bits.train_correct[part.train], bits.test_correct[part.test]
+            return count_class(label, part, trials, bits.masks[part.train], *correct)
+
+        return count
+
 
 def hold_trials(predictions: str | Sequence[str], labels: str) -> HeldTrials:
     """Reads each trial that did not diverge once.
@@ -64,34 +85,26 @@ def hold_trials(predictions: str | Sequence[str], labels: str) -> HeldTrials:
     Raises:
       InputError: if there is nothing to read, or naming the file and record that cannot be used.
     """
-    rows = sorted(
-        (record.trial_id, record.subset_mask, record.train_correct, record.test_correct)
-        for record in each_trial(predictions, labels)
-    )
+    rows = []
+    for record, source in each_trial(predictions, labels):
+        record.check_correctness(source)
+        correct = record.train_correct, record.test_correct
+        rows.append((record.trial_id, record.subset_mask, *correct))
+    rows.sort()
     ids, *packed = zip(*rows, strict=True)
     bits = (np.frombuffer(b"".join(column), np.uint8).reshape(len(ids), -1) for column in packed)
     return HeldTrials(np.array(ids, np.int64), *bits)
 
 
-def count_in_parts(labels: Labels, sides: Sequence[Bits]) -> Iterator[list[ClassCounts]]:
-    """Yields the counts of parts of each class's training examples, for all sides of a comparison.
+def count_in_parts(labels: Labels, counters: Sequence[Counter]) -> Iterator[list[ClassCounts]]:
+    """Counts every class in parts of its training examples, the same part with every counter.
 
     Args:
-      labels: the labels of the data set, which all sides have.
-      sides: for each side, the bits of all examples, packed along the trials.
+      labels: of the data set that all counters are of.
+      counters: those of some sets of trials.
     """
     for label, group in by_class(labels).items():
         size = max(1, _PAIRS // max(1, len(group.test)))
         for start in range(0, len(group.train), size):
             part = Group(group.train[start : start + size], group.test)
-            yield [
-                count_class(
-                    label,
-                    part,
-                    len(side.trial_ids),
-                    side.masks[part.train],
-                    side.train_correct[part.train],
-                    side.test_correct[part.test],
-                )
-                for side in sides
-            ]
+            yield [count(label, part) for count in counters]

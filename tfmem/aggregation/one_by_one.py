@@ -17,8 +17,8 @@ from tfmem.store.predictions import TrialRecord
 
 def each_trial(
     predictions: str | Sequence[str], labels: str
-) -> Generator[TrialRecord, None, Checked]:
-    """Yields each trial that did not diverge once, in the order of the files.
+) -> Generator[tuple[TrialRecord, str], None, Checked]:
+    """Yields each trial that did not diverge once, with its file and number, in their order.
 
     Args:
       predictions: a glob of prediction shards, on any Beam filesystem, or their paths.
@@ -40,5 +40,5 @@ def each_trial(
             identities.append(identify(record, source))
             if not record.diverged and record.trial_id not in seen:
                 seen.add(record.trial_id)
-                yield record
+                yield record, source
     return check_identities(identities, planned_trials(labels, shards))

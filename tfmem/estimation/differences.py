@@ -117,6 +117,25 @@ def variance(
     return of_mean if width is None else of_mean * width**2
 
 
+def pooled_sd(samples: Samples) -> np.ndarray:
+    """Standard deviation of one value, pooled over trials with an example and those without it.
+
+    A difference over it is Cohen's d. It is NaN with fewer than three trials, and 0 where all
+    trials of each side agree.
+    """
+    squares = _squares(samples.correct_in, samples.num_in, samples.uncertain_in)
+    squares = squares + _squares(samples.correct_out, samples.num_out, samples.uncertain_out)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        deviation = np.sqrt(squares / (samples.num_in + samples.num_out - 2))
+    return deviation if samples.width is None else deviation * samples.width
+
+
+def _squares(total: np.ndarray, number: np.ndarray, uncertain: np.ndarray | None) -> np.ndarray:
+    """Sum of squared distances of numbers from 0 to 1 from their mean."""
+    squares = total * (1 - total / np.maximum(number, 1))
+    return squares if uncertain is None else np.maximum(squares - uncertain, 0)
+
+
 def _of_mean(total: np.ndarray, number: np.ndarray, uncertain: np.ndarray | None) -> np.ndarray:
     """Unbiased estimate of the sampling variance of a mean of numbers from 0 to 1."""
     with np.errstate(divide="ignore", invalid="ignore"):

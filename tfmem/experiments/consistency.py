@@ -14,12 +14,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from tfmem.aggregation.bits import Bits
 from tfmem.aggregation.held import HeldTrials, count_in_parts, hold_trials
+from tfmem.aggregation.held_scores import HeldScores, hold_scores
 from tfmem.aggregation.reading import load_labels
+from tfmem.aggregation.values import measure_of
 from tfmem.config import SelectionSettings
 from tfmem.estimation.agreement import Agreement, Curve
-from tfmem.estimation.differences import Samples, difference, variance
+from tfmem.estimation.differences import Samples, difference, pooled_sd, variance
 from tfmem.estimation.estimator import class_samples, train_samples
 from tfmem.estimation.thresholds import at_least
 from tfmem.messages.errors import InputError
@@ -41,11 +42,12 @@ class Side:
       name: name of the side.
       trials: number of trials.
       fraction: subset fraction of the trials, as drawn.
-      accuracy: mean test accuracy of the models.
-      accuracy_sd: standard deviation of the test accuracy over trials.
+      accuracy: mean test accuracy of the models, or their mean score on test examples.
+      accuracy_sd: standard deviation of it over trials.
       memorized: number of training examples at or above the threshold of memorization.
       pairs: number of pairs of one class that meet the condition and are at or above the threshold
         of influence.
+      score: name of the score; empty where models are right or wrong.
     """
 
     name: str
@@ -55,6 +57,7 @@ class Side:
     accuracy_sd: float
     memorized: int
     pairs: int
+    score: str = ""
 
     @property
     def lemma_bound(self) -> float:
@@ -63,10 +66,9 @@ class Side:
 
 
 def describe(side: Side) -> str:
-    """Describes a side in one line: its trials, selected pairs and accuracy."""
-    return (
-        f"{side.name}: {side.trials:,} trials, {side.pairs:,} pairs, accuracy {side.accuracy:.2%}"
-    )
+    """Describes a side in one line: its trials, selected pairs and accuracy, or mean score."""
+    mean = f"{side.score} {side.accuracy:.4g}" if side.score else f"accuracy {side.accuracy:.2%}"
+    return f"{side.name}: {side.trials:,} trials, {side.pairs:,} pairs, {mean}"
 
 
 @dataclass(frozen=True)
@@ -116,8 +118,9 @@ class Rule:
     """The rule by which examples and pairs are selected.
 
     Attributes:
-      memorization: least memorization, inclusive.
-      influence: least influence, inclusive.
+      memorization: least memorization, inclusive; in standard deviations (Cohen's d) where it is
+        that of a score without bounds.
+      influence: least influence, likewise.
       condition: whether influence counts only where the training example is memorized, by each
         side's own estimate, as in Fig. C.2; Fig. C.3 has no such condition.
     """
@@ -137,7 +140,8 @@ def consistency(
     """Compares the first run with each other run, or, if there is only one, its two halves.
 
     A half takes every second trial. Two runs at a time are in memory, twice `t (2 n + n') / 8`
-    bytes each; influence is compared class by class and never held as a whole.
+    bytes each, or 32 to 64 times as much if records hold scores, which are then compared in place
+    of correctness; influence is compared class by class and never held as a whole.
 
     Args:
       predictions: for each run, the folder with its prediction shards and labels.
@@ -162,10 +166,15 @@ def consistency(
         for other in others:
             _check_same_data(labels, first, _labels(other), other, other_inputs)
         names = names or _names(predictions)
-        comparisons = [
-            _compare(labels, (held, _hold(other)), (names[0], name), rule)
-            for other, name in zip(others, names[1:], strict=True)
-        ]
+        comparisons = []
+        for other, name in zip(others, names[1:], strict=True):
+            beside = _hold(other)
+            if beside.measure != held.measure:
+                raise InputError(
+                    f"{other}: expected predictions with {held.measure} as in {first}, received "
+                    f"{beside.measure}"
+                )
+            comparisons.append(_compare(labels, (held, beside), (names[0], name), rule))
     _write(comparisons, out)
     return comparisons
 
@@ -197,11 +206,14 @@ def _labels(predictions: Path) -> Labels:
     return load_labels(str(predictions / LABELS_NAME))
 
 
-def _hold(predictions: Path) -> HeldTrials:
-    shards = shards_in(predictions)
+def _hold(predictions: Path) -> HeldTrials | HeldScores:
+    shards = [str(path) for path in shards_in(predictions)]
     if not shards:
         raise InputError(f"{predictions}: no prediction shards")
-    return hold_trials(shards, str(predictions / LABELS_NAME))
+    path, measure = str(predictions / LABELS_NAME), measure_of(shards, None)
+    if measure.statistic == "correctness":
+        return hold_trials(shards, path)
+    return hold_scores(shards, path, measure)
 
 
 def _check_same_data(
@@ -229,12 +241,14 @@ def _names(predictions: Sequence[Path]) -> list[str]:
 
 
 def _compare(
-    labels: Labels, held: tuple[HeldTrials, HeldTrials], names: tuple[str, str], rule: Rule
+    labels: Labels,
+    held: tuple[HeldTrials | HeldScores, HeldTrials | HeldScores],
+    names: tuple[str, str],
+    rule: Rule,
 ) -> Comparison:
     memorization = Agreement(np.union1d(_THRESHOLDS, [rule.memorization]))
     influence = Agreement(np.union1d(_THRESHOLDS, [rule.influence]))
-    turned: list[Bits] = [side.turned(labels) for side in held]
-    for counts in count_in_parts(labels, turned):
+    for counts in count_in_parts(labels, [side.counter(labels) for side in held]):
         known, spread = _estimates([train_samples(each.train) for each in counts])
         memorization.add(known[0], known[1], spread)
         may = at_least(known[0], rule.memorization), at_least(known[1], rule.memorization)
@@ -257,20 +271,29 @@ def _compare(
 
 
 def _estimates(sides: Sequence[Samples]) -> tuple[list[np.ndarray], np.ndarray]:
-    """The estimates of both sides, and the variance of their difference."""
-    first, second = sides
-    return [difference(*side).value for side in sides], variance(*first) + variance(*second)
+    """The estimates of both sides, and the variance of their difference.
+
+    Estimates without bounds are in standard deviations (Cohen's d), as far as these are above 0.
+    """
+    values, spread = [], []
+    for side in sides:
+        sd = 1.0 if side.width is None else pooled_sd(side)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            value, of_value = difference(*side).value / sd, variance(*side) / np.square(sd)
+        values.append(np.where(np.isinf(value), np.nan, value))
+        spread.append(of_value)
+    return values, spread[0] + spread[1]
 
 
 def _side(
     name: str,
-    held: HeldTrials,
+    held: HeldTrials | HeldScores,
     labels: Labels,
     curves: tuple[Curve, Curve],
     which: str,
     rule: Rule,
 ) -> Side:
-    accuracy = np.bitwise_count(held.test_correct).sum(axis=1) / max(len(labels.test_labels), 1)
+    accuracy = held.means(len(labels.test_labels))
     memorized, pairs = (
         int(getattr(curve, which)[np.searchsorted(curve.threshold, threshold)])
         for curve, threshold in zip(curves, (rule.memorization, rule.influence), strict=True)
@@ -283,6 +306,7 @@ def _side(
         accuracy_sd=float(accuracy.std(ddof=1)) if len(held) > 1 else math.nan,
         memorized=memorized,
         pairs=pairs,
+        score=held.measure.score,
     )
 
 

@@ -89,8 +89,14 @@ def trials_on(config: Config, dataset: AnyDataset, out: Path) -> Summed:
 
 
 def records_in(predictions: Path) -> Iterator[TrialRecord]:
-    """Yields the trials of a folder that did not diverge, each once."""
-    return each_trial(shards_in(predictions), str(predictions / LABELS_NAME))
+    """Yields the trials of a folder that did not diverge, each once.
+
+    Raises:
+      InputError: naming the record that does not say which predictions are right.
+    """
+    for record, source in each_trial(shards_in(predictions), str(predictions / LABELS_NAME)):
+        record.check_correctness(source)
+        yield record
 
 
 def sum_trials(records: Iterable[TrialRecord], labels: np.ndarray) -> Summed:
