@@ -8,12 +8,13 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfmem.config import Config, from_yaml
+from tfmem.config import Config, PythonSettings, from_yaml
+from tfmem.config.functions import resolve
 from tfmem.models import build
 from tfmem.subsets import Trial
 from tfmem.subsets.drawing import subset_size
 from tfmem.training.outcome import Unwatched
-from tfmem.training.schedules import learning_rates
+from tfmem.training.schedules import Course
 
 
 def read_config(path: str, *overrides: str) -> Config:
@@ -21,24 +22,18 @@ def read_config(path: str, *overrides: str) -> Config:
     return from_yaml(Path(path).read_text(encoding="utf-8"), overrides, path)
 
 
-class _Rates(keras.optimizers.schedules.LearningRateSchedule):
-    def __init__(self, settings, steps):
-        self._rates = keras.ops.convert_to_tensor(learning_rates(settings, steps))
-
-    def __call__(self, step):
-        return self._rates[keras.ops.cast(step, "int32")]
-
-
 def compiled(config, dataset, steps):
     """Builds and compiles a float32 model with the optimizer and the L2 penalty of the settings."""
     settings = config.training
+    if isinstance(config.model, PythonSettings):
+        return resolve(config.model.build, "model.build")(**config.model.arguments)
     model = build(config.model, dataset.input_shape, len(dataset.class_names))
     for variable in model.trainable_variables:
         if settings.weight_decay and len(variable.shape) > 1:
             variable.regularizer = keras.regularizers.L2(settings.weight_decay / 2)
     model.compile(
         keras.optimizers.SGD(
-            _Rates(settings, steps), momentum=settings.momentum, nesterov=settings.nesterov
+            Course(settings, steps), momentum=settings.momentum, nesterov=settings.nesterov
         ),
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
     )

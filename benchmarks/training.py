@@ -76,7 +76,7 @@ def compare(config, title, fits, turns):
             fit_time += took
             fitted += more
     ours, theirs = our_time / len(outcomes), fit_time / len(fitted)
-    accuracies = [[o.test_correct.mean() for o in outcomes.values()], [f[2].mean() for f in fitted]]
+    accuracies = [[o.test.correct.mean() for o in outcomes.values()], [f[2].mean() for f in fitted]]
     said = " and ".join(
         f"{np.mean(a):.2%} ± {np.std(a, ddof=1) / len(a) ** 0.5:.2%} (SE, {len(a)} trials)"
         for a in accuracies
@@ -96,7 +96,7 @@ def agreement(config, outcomes, fitted):
     masks = np.zeros((len(outcomes), n), bool)
     for row, trial in zip(masks, outcomes, strict=True):
         row[trial.subset(n, subset_size(n, config.training.fraction))] = True
-    ours = memorization(masks, np.stack([o.train_correct for o in outcomes.values()]))
+    ours = memorization(masks, np.stack([o.train.correct for o in outcomes.values()]))
     theirs = memorization(np.stack([f[0] for f in fitted]), np.stack([f[1] for f in fitted]))
     z = (ours.value - theirs.value) / np.hypot(ours.stderr, theirs.stderr)
     print(
@@ -168,7 +168,7 @@ def main():
     parser.add_argument("--data", type=Path, help="folder with mnist/ and cifar-100-binary/")
     parser.add_argument("--fits", type=int, default=25, help="model.fit trials a turn, on digits")
     parser.add_argument("--turns", type=int, default=4)
-    parser.add_argument("--only", choices=("digits", "mnist", "cifar", "zoo"))
+    parser.add_argument("--only", choices=("digits", "adamw", "mnist", "cifar", "zoo"))
     arguments = parser.parse_args()
 
     lanes = f"training.lanes={len(os.sched_getaffinity(0))}"
@@ -180,6 +180,11 @@ def main():
         for name, fits in (("digits", arguments.fits), ("digits_cnn", arguments.fits // 3)):
             config = read_config(f"configs/{name}.yaml")
             agreement(config, *compare(config, name, max(2, fits), arguments.turns))
+    if wanted("adamw"):
+        model = "model={name: python, build: 'benchmarks.adamw:build'}"
+        config = read_config("configs/digits.yaml", model, "training.trainer=stacked")
+        fits = max(2, arguments.fits)
+        agreement(config, *compare(config, "digits, AdamW with a cosine", fits, arguments.turns))
     folder = arguments.data
     if folder is None or not folder.is_dir():
         print("MNIST and CIFAR-100 skipped: give their folder with --data")

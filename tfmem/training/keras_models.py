@@ -26,7 +26,7 @@ from tfmem.training.resident import ResidentExamples
 from tfmem.training.scoring import task_for
 from tfmem.training.stacked import StackedTrainer
 from tfmem.training.stacks import stacked_trainers
-from tfmem.training.updates import why_not_stacked
+from tfmem.training.updates import why_not_mirrored, why_not_stacked
 
 _SAMPLE = 4  # examples with which a model is tried
 _ROUNDING = 1e-3  # relative difference of losses that are summed in another order
@@ -121,8 +121,9 @@ def _tried(build: Build, config: Config, dataset: AnyDataset) -> tuple[str, Trie
         return str(error), None
     builder, task = _built(build, config, examples)
     model = builder()
-    if why := _why_fit(model):
-        return why, None
+    why = why_not_mirrored if settings.trainer == "mirrored" else why_not_stacked
+    if reason := _why_fit(model) or why(model):
+        return reason, None
     try:
         initializer = BuiltInitializer(builder)
     except InputError as error:
@@ -178,7 +179,7 @@ def _why_fit(model: keras.Model) -> str:
             return f"{type(model).__name__} has its own {name}"
     if model.run_eagerly:
         return "it is compiled with run_eagerly"
-    return why_not_stacked(model)
+    return ""
 
 
 def _why_no_stack(

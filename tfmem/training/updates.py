@@ -91,6 +91,16 @@ def why_not_stacked(model: keras.Model) -> str:
     return ""
 
 
+def why_not_mirrored(model: keras.Model) -> str:
+    """What in a compiled model's optimizer Keras cannot do over devices; empty if nothing."""
+    optimizer = inner_optimizer(model)
+    if optimizer.gradient_accumulation_steps:
+        return "its optimizer adds up gradients (gradient_accumulation_steps)"
+    if optimizer.use_ema and optimizer.ema_overwrite_frequency:
+        return "its optimizer overwrites weights with averages (ema_overwrite_frequency)"
+    return ""
+
+
 def why_not_elementwise(optimizer: keras.optimizers.Optimizer, model: keras.Model) -> str:
     """What in an optimizer or in weights concerns more than one number at a time; else empty."""
     if type(optimizer) not in _ELEMENTWISE:
