@@ -19,7 +19,7 @@ from tfmem.subsets import Trial
 from tfmem.training.learning import check_learned
 from tfmem.training.mirrored import MirroredTrainer
 from tfmem.training.outcome import TrialOutcome, WatcherOf
-from tfmem.training.trainers import model_builder
+from tfmem.training.trainers import trainer_of_one
 
 
 def write_features(
@@ -47,7 +47,7 @@ def write_features(
       InputError: if the model has no such layer or diverged, or if a file cannot be written.
     """
     examples = as_arrays(config, dataset)
-    trainer = MirroredTrainer(model_builder(config, examples), examples, config.training)
+    trainer = trainer_of_one(config, examples)
     layers = {_layer(trainer.model, key): path for key, path in files.items()}
     everything = np.arange(len(dataset.train_labels))
     (outcome,) = trainer.train([Trial(0, config.seed)], [everything], watch)

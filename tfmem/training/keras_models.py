@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from tfmem.config import Config
 from tfmem.config.functions import resolve
-from tfmem.datasets import AnyDataset, Dataset, StreamedDataset, StructuredDataset
+from tfmem.datasets import AnyDataset, Dataset, StreamedDataset, StructuredDataset, TextDataset
 from tfmem.messages.errors import InputError
 from tfmem.messages.terminal import say
 from tfmem.models.outputs import check_probabilities, output_kind
@@ -62,7 +62,9 @@ def keras_trainers(
     wanted = settings.trainer
     if wanted == "fit":
         return [_fit(build, config, dataset)]
-    why, found = _tried(build, config, dataset)
+    if wanted == "mirrored":
+        return [mirrored_trainer(build, config, dataset)]
+    why, found = _tried(build, config, dataset, one_by_one=False)
     if wanted == "auto":
         how = f"by its own fit, one model at a time ({why})" if why else "in stacks"
         say(f"model: trained {how}; training.trainer is auto")
@@ -73,21 +75,25 @@ def keras_trainers(
             f"training.trainer: {wanted!r} cannot train this model: {why}; expected 'fit' or 'auto'"
         )
     builder, task, initializer = found
-    if wanted == "mirrored" or not isinstance(dataset, InMemory):
-        return [mirrored_trainer(build, config, dataset)]
+    if not isinstance(dataset, InMemory):
+        raise InputError(
+            "training.trainer: expected 'mirrored' with dataset.image_size, which is read while "
+            f"training; received {wanted!r}"
+        )
     return stacked_trainers(builder, builder(), dataset, settings, task, subsets, initializer)
 
 
 def mirrored_trainer(build: Build, config: Config, dataset: AnyDataset) -> MirroredTrainer:
-    """Makes a trainer of a user's Keras model over all devices.
+    """Makes a trainer of a user's Keras model over all devices, whatever trainer settings name.
 
     Raises:
       InputError: as `keras_trainers` does.
     """
-    examples = _suitable(dataset)
-    builder, task = _built(build, config, examples)
-    initializer = BuiltInitializer(builder)
-    return MirroredTrainer(builder, examples, config.training, task=task, initializer=initializer)
+    why, found = _tried(build, config, dataset, one_by_one=True)
+    if why or found is None or isinstance(dataset, TextDataset):
+        raise InputError(f"training.trainer: 'mirrored' cannot train this model: {why}")
+    builder, task, initializer = found
+    return MirroredTrainer(builder, dataset, config.training, task=task, initializer=initializer)
 
 
 def _fit(build: Build, config: Config, dataset: AnyDataset) -> FitTrainer:
@@ -106,11 +112,13 @@ def _fit(build: Build, config: Config, dataset: AnyDataset) -> FitTrainer:
 Tried = tuple[Builder, Task, Initializer]
 
 
-def _tried(build: Build, config: Config, dataset: AnyDataset) -> tuple[str, Tried | None]:
-    """Why no stack (or, over devices, no copy) of a model trains as `fit` would; empty if it does.
+def _tried(
+    build: Build, config: Config, dataset: AnyDataset, one_by_one: bool
+) -> tuple[str, Tried | None]:
+    """Why a model cannot be trained as `fit` would, in stacks or one by one over all devices.
 
     Returns:
-      The reason, and what a trainer needs if there is none.
+      The reason, empty if there is none, and what a trainer needs.
     """
     settings = config.training
     if settings.fit_arguments is not None:
@@ -121,7 +129,7 @@ def _tried(build: Build, config: Config, dataset: AnyDataset) -> tuple[str, Trie
         return str(error), None
     builder, task = _built(build, config, examples)
     model = builder()
-    why = why_not_mirrored if settings.trainer == "mirrored" else why_not_stacked
+    why = why_not_mirrored if one_by_one else why_not_stacked
     if reason := _why_fit(model) or why(model):
         return reason, None
     try:
@@ -130,7 +138,7 @@ def _tried(build: Build, config: Config, dataset: AnyDataset) -> tuple[str, Trie
         if "no trial's seed decides" not in str(error):
             raise
         return said(error), None
-    if settings.trainer == "mirrored" or isinstance(examples, StreamedDataset):
+    if one_by_one or isinstance(examples, StreamedDataset):
         return "", (builder, task, initializer)
     return _why_no_stack(model, examples, config, task, initializer), (builder, task, initializer)
 

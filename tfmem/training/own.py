@@ -33,11 +33,16 @@ def own_trainers(
     Raises:
       InputError: if the function returns no model, or one that does not fit the data.
     """
-    build = partial(resolve(settings.build, "model.build"), **settings.arguments)
+    build = users_builder(settings)
     model = build()
     if isinstance(model, keras.Model):
         return keras_trainers(build, config, dataset, subsets)
     return [_by_estimators(build, model, config, dataset)]
+
+
+def users_builder(settings: PythonSettings) -> Build:
+    """The function that a user wrote, with its arguments."""
+    return partial(resolve(settings.build, "model.build"), **settings.arguments)
 
 
 def _by_estimators(build: Build, model: object, config: Config, dataset: AnyDataset) -> Trainer:

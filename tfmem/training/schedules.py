@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import keras
@@ -62,11 +63,12 @@ class Course(keras.optimizers.schedules.LearningRateSchedule):
         return {"settings": self.settings.model_dump(mode="json"), "steps": self.steps}
 
 
+@functools.lru_cache(maxsize=8)
 def rates_of(schedule: Any, steps: int, first: int = 0) -> np.ndarray:
     """The learning rate of each of some steps: float32 `[steps]`.
 
     Args:
-      schedule: a Keras schedule, a number, a variable, or a function without arguments.
+      schedule: a Keras schedule, a number, or a function without arguments.
       steps: number of steps.
       first: number of steps that were taken before.
     """
@@ -87,16 +89,17 @@ def rates_of(schedule: Any, steps: int, first: int = 0) -> np.ndarray:
     return rates().numpy()
 
 
-def take_schedule(optimizer: keras.optimizers.Optimizer) -> Any:
-    """Replaces the schedule of an optimizer by a variable that trainers set; returns the schedule.
-
-    Returns:
-      The schedule, or the value of the optimizer's rate if it has none.
-    """
+def schedule_of(optimizer: keras.optimizers.Optimizer) -> Any:
+    """The schedule of an optimizer, or its rate if it has none."""
     schedule = optimizer._learning_rate
-    if isinstance(schedule, keras.Variable):
-        return float(schedule.numpy())
-    optimizer._learning_rate = keras.Variable(
-        0.0, dtype="float32", trainable=False, aggregation="only_first_replica"
-    )
+    return float(schedule.numpy()) if isinstance(schedule, keras.Variable) else schedule
+
+
+def take_schedule(optimizer: keras.optimizers.Optimizer) -> Any:
+    """Replaces the schedule of an optimizer by a variable that trainers set, and returns it."""
+    schedule = schedule_of(optimizer)
+    if not isinstance(optimizer._learning_rate, keras.Variable):
+        optimizer._learning_rate = keras.Variable(
+            0.0, dtype="float32", trainable=False, aggregation="only_first_replica"
+        )
     return schedule

@@ -27,7 +27,7 @@ from tfmem.training.loss_scale import LossScale, all_finite, of_models
 from tfmem.training.losses import stateless_loss, stateless_outputs
 from tfmem.training.outcome import TrialOutcome, WatcherOf
 from tfmem.training.resident import ResidentExamples
-from tfmem.training.schedules import rates_of
+from tfmem.training.schedules import rates_of, schedule_of
 from tfmem.training.updates import inner_optimizer, make_update
 
 _TRACING = threading.Lock()  # two threads must not trace Keras' layers at the same time
@@ -91,7 +91,7 @@ class StackedTrainer:
     def rates(self, steps: int) -> np.ndarray:
         """See `Machine.rates`."""
         first = int(self._optimizer._iterations.numpy())
-        return rates_of(self._optimizer._learning_rate, steps, first)
+        return rates_of(schedule_of(self._optimizer), steps, first)
 
     def train(
         self, trials: Sequence[Trial], subsets: Sequence[np.ndarray], watch: WatcherOf

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import keras
+import numpy as np
 
 from tfmem.config import Config, PythonSettings
 from tfmem.datasets import AnyDataset, ImageDataset, StreamedDataset
@@ -15,11 +16,13 @@ from tfmem.models.normalization import fuse_batch_normalization
 from tfmem.models.outputs import output_kind
 from tfmem.subsets import Subsets
 from tfmem.subsets.drawing import subset_size
+from tfmem.training.builder import Builder
 from tfmem.training.choosing import share_cores
 from tfmem.training.fit import FitTrainer
+from tfmem.training.keras_models import mirrored_trainer
 from tfmem.training.mirrored import MirroredTrainer
 from tfmem.training.outcome import Trainer
-from tfmem.training.own import own_trainers
+from tfmem.training.own import own_trainers, users_builder
 from tfmem.training.recipe import compiled
 from tfmem.training.scoring import task_for
 from tfmem.training.stacks import stacked_trainers
@@ -47,7 +50,7 @@ def make_trainers(
     if settings.trainer == "fit":
         return [FitTrainer(build_model, examples, settings, config.task)]
     if settings.trainer == "mirrored":
-        return [MirroredTrainer(build_model, examples, settings)]
+        return [trainer_of_one(config, examples)]
     if isinstance(examples, StreamedDataset):
         raise InputError(
             "training.trainer: expected 'mirrored' with dataset.image_size, which is read while "
@@ -56,6 +59,26 @@ def make_trainers(
     model = build_model()
     task = task_for(config.task, examples, tuple(model.output_shape[1:]), output_kind(model))
     return stacked_trainers(build_model, model, examples, settings, task, subsets)
+
+
+def trainer_of_one(config: Config, examples: ImageDataset) -> MirroredTrainer:
+    """A trainer of one model over all devices, whatever trainer the settings name.
+
+    Raises:
+      InputError: if only its own `fit` can train the model.
+    """
+    if isinstance(config.model, PythonSettings):
+        return mirrored_trainer(users_builder(config.model), config, examples)
+    task = task_for(config.task, examples, (len(examples.class_names),), "logits")
+    return MirroredTrainer(model_builder(config, examples), examples, config.training, task=task)
+
+
+def model_in_float32(config: Config, examples: ImageDataset) -> keras.Model:
+    """The configuration's model, with all of its variables, in float32 or as its user wrote it."""
+    if isinstance(config.model, PythonSettings):
+        inputs = np.zeros((1, *examples.input_shape), np.float32)
+        return Builder(users_builder(config.model), inputs)()
+    return build(config.model, examples.input_shape, len(examples.class_names))
 
 
 def model_builder(config: Config, dataset: ImageDataset) -> Callable[[], keras.Model]:

@@ -12,14 +12,12 @@ import numpy as np
 from tfmem.config import Config
 from tfmem.datasets import Dataset
 from tfmem.messages.errors import InputError
-from tfmem.models import build
 from tfmem.store.folders import open_folder
 from tfmem.subsets import Trial
 from tfmem.training.checkpoints import Checkpoint
 from tfmem.training.learning import check_learned
-from tfmem.training.mirrored import MirroredTrainer
 from tfmem.training.outcome import TrialOutcome, Watcher
-from tfmem.training.trainers import model_builder
+from tfmem.training.trainers import model_in_float32, trainer_of_one
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -141,11 +139,11 @@ def _model(
 ) -> tuple[keras.Model, TrialOutcome]:
     """The model that training leads to from the state that a watcher resumes; its predictions."""
     settings = config.training
-    trainer = MirroredTrainer(model_builder(config, dataset), dataset, settings)
+    trainer = trainer_of_one(config, dataset)
     everything = np.arange(len(dataset.train_labels))
     trials = [Trial(trial_id, config.seed)]
     (outcome,) = trainer.train(trials, [everything], lambda trials: watcher)
     check_learned(outcome.loss, settings)
-    model = build(config.model, dataset.input_shape, len(dataset.class_names))
+    model = model_in_float32(config, dataset)
     model.set_weights(trainer.model.get_weights())
     return model, outcome
