@@ -19,6 +19,7 @@ from tfmem.models.normalization import fuse_batch_normalization
 from tfmem.store.bits import unpack
 from tfmem.store.shards import read_shard
 from tfmem.subsets import Trial
+from tfmem.training.initialization import VariableInitializer
 from tfmem.training.mirrored import MirroredTrainer
 from tfmem.training.outcome import Unwatched
 from tfmem.training.recipe import compiled
@@ -160,8 +161,8 @@ SLOW = ("inception", "resnet18", "resnet50", "imagenet")
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=slow) if name in SLOW else name for name in FAMILIES]
 )
-def test_every_model_learns_the_same_stacked_alone_and_mirrored(name, tmp_path):
-    """Compares the losses of two trials over three epochs of two steps."""
+def test_every_model_learns_the_same_stacked_alone_mirrored_and_by_fit(name, tmp_path):
+    """Compares the losses of two trials over three epochs of two steps, the first of them by fit."""
     cifar(tmp_path)
     overrides = ["training.epochs=3", "training.batch_size=11", "training.learning_rate=0.001",
                  "dataset={name: cifar100, classes: [apple, bear, bee]}",
@@ -176,7 +177,7 @@ def test_every_model_learns_the_same_stacked_alone_and_mirrored(name, tmp_path):
     settings = config.training.model_copy(update={"batch_size": 5})
 
     def make():
-        return compiled(build(config.model, data.input_shape, 3), settings)
+        return compiled(build(config.model, data.input_shape, 3), settings, steps=6)
 
     def curve(trainer, chosen):
         curves = Curves()
@@ -189,9 +190,21 @@ def test_every_model_learns_the_same_stacked_alone_and_mirrored(name, tmp_path):
     fused = fuse_batch_normalization(make())  # Keras' own layer, which it replaces, is mirrored
     alone = curve(StackedTrainer(fused, examples, settings, 1), [1])
     np.testing.assert_allclose(alone, mirrored, rtol=1e-3)
+    assert fitted(fused, trials[1], subsets[1], data) == pytest.approx(alone[0, 0], rel=1e-3)
     together = curve(StackedTrainer(fused, examples, settings, 2), [0, 1])
     np.testing.assert_allclose(together[:, 1:], alone, rtol=1e-3)
     assert np.abs(together[:, 0] / together[:, 1] - 1).max() > 3e-3  # trials do differ
+
+
+def fitted(model, trial, subset, data):
+    """Returns the loss of one epoch of `fit` on the batches of a trial."""
+    variables = *model.trainable_variables, *model.non_trainable_variables
+    for variable, value in zip(variables, VariableInitializer(model)(trial), strict=True):
+        variable.assign(value)
+    model.run_eagerly = True
+    order = trial.epoch_order(subset, 0)
+    x, y = data.train_images[order] / np.float32(data.white), data.train_labels[order]
+    return model.fit(x, y, 5, shuffle=False, verbose=0).history["loss"][0]
 
 
 class Curves(Unwatched):
