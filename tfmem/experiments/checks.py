@@ -37,7 +37,7 @@ def network_of(config: Config) -> Network:
 
 def stacked(asked: Asked[Any]) -> None:
     """Refuses a trainer that cannot follow the predictions of a model over its epochs."""
-    if asked.config.training.trainer != "stacked":
+    if asked.config.training.trainer not in ("stacked", "auto"):
         raise InputError(
             "training.trainer: expected 'stacked' to follow predictions over epochs, received "
             f"{asked.config.training.trainer!r}"

@@ -85,7 +85,7 @@ def follow(
     Raises:
       InputError: if a model diverges, or with `trainer: mirrored`.
     """
-    if config.training.trainer != "stacked":
+    if config.training.trainer not in ("stacked", "auto"):
         raise InputError(
             "training.trainer: expected 'stacked' to follow predictions over epochs, received "
             f"{config.training.trainer!r}"
@@ -181,7 +181,10 @@ def _make_trainer(config: Config, dataset: AnyDataset, count: int) -> FittingTra
     training = config.training.model_copy(update=settings)
     trainer, *_ = make_trainers(config.model_copy(update={"training": training}), dataset)
     if not isinstance(trainer, FittingTrainer):
-        raise TypeError(f"expected a trainer of stacks, received {type(trainer).__name__}")
+        raise InputError(
+            "training.trainer: expected 'stacked' to follow predictions over epochs, received a "
+            "model that only its own fit trains"
+        )
     return trainer
 
 

@@ -17,8 +17,9 @@ import numpy as np
 import tensorflow as tf
 
 from tfmem.config import TrainingSettings
+from tfmem.models.outputs import output_kind
 from tfmem.subsets import Trial
-from tfmem.tasks import Task
+from tfmem.tasks import OutputKind, Task
 from tfmem.tasks.classes import LOGITS
 from tfmem.training.augmentation import draw_moves, move
 from tfmem.training.epochs import EVALUATION_BATCH, joined, train_epochs
@@ -321,8 +322,17 @@ class StackedTrainer:
 
         def one_model(arguments: Any) -> tf.Tensor:
             weights, state = arguments
-            logits = stateless_outputs(self._model, weights, state, images)
-            return tf.nn.softmax(tf.cast(logits, tf.float32))
+            outputs = stateless_outputs(self._model, weights, state, images)
+            return _probabilities(tf.cast(outputs, tf.float32), output_kind(self._model))
 
         values = [[v.read_value() for v in group] for group in (self._weights, self._state)]
         return self._mapped(one_model, tuple(values))
+
+
+def _probabilities(outputs: tf.Tensor, kind: OutputKind) -> tf.Tensor:
+    """Probabilities `[batch, classes]` of a model's outputs, which may be one for two classes."""
+    if len(outputs.shape) > 1 and outputs.shape[-1] > 1:
+        return outputs if kind == "probabilities" else tf.nn.softmax(outputs)
+    one = tf.reshape(outputs, [-1])
+    one = one if kind == "probabilities" else tf.sigmoid(one)
+    return tf.stack([1 - one, one], axis=1)
