@@ -12,10 +12,9 @@ from tests.helpers.runs import aggregate, random_run, write_run
 from tfmem.aggregation.group_estimates import (
     LEAST_TRIALS,
     estimate_groups,
-    group_example,
-    parse_group,
     trials_for_group,
 )
+from tfmem.aggregation.group_records import group_example, parse_group
 from tfmem.datasets.duplicates import THRESHOLD
 from tfmem.estimation import significance
 from tfmem.estimation.group_effects import (

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from tfmem.aggregation.bits import Group
 from tfmem.aggregation.held import Counter
+from tfmem.aggregation.identities import Checked
 from tfmem.aggregation.one_by_one import each_trial
 from tfmem.aggregation.values import Ranges, scales_of, values_of
 from tfmem.estimation.estimator import ClassCounts, Measure
@@ -16,6 +17,7 @@ from tfmem.estimation.kernels import transpose_bits
 from tfmem.estimation.scales import UNSCALED, fixed_point, range_of
 from tfmem.estimation.sums import Batch, Scales, sum_class
 from tfmem.store.labels import Labels
+from tfmem.store.predictions import TrialRecord
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,7 @@ class HeldScores:
       test: `[trials, num_test]`, likewise.
       scales: of all examples; None where all values are from 0 to 1.
       measure: what the values are.
+      checked: what their records have in common.
     """
 
     trial_ids: np.ndarray
@@ -37,6 +40,7 @@ class HeldScores:
     test: np.ndarray
     scales: Scales | None
     measure: Measure
+    checked: Checked
 
     def __len__(self) -> int:
         return len(self.trial_ids)
@@ -87,15 +91,20 @@ def hold_scores(predictions: str | Sequence[str], labels: str, measure: Measure)
     Raises:
       InputError: if there is nothing to read, or naming the file and record that cannot be used.
     """
+    checked: list[Checked] = []
+
+    def trials() -> Generator[tuple[TrialRecord, str], None, None]:
+        checked.append((yield from each_trial(predictions, labels)))
+
     rows = {
         record.trial_id: (
             np.frombuffer(record.subset_mask, np.uint8),
             values_of(record, source, "train", measure),
             values_of(record, source, "test", measure),
         )
-        for record, source in each_trial(predictions, labels)
+        for record, source in trials()
     }
     ids = sorted(rows)
     masks, train, test = map(np.stack, zip(*(rows[trial] for trial in ids), strict=True))
     scales = scales_of(Ranges(range_of(train), range_of(test)), measure)
-    return HeldScores(np.array(ids, np.int64), masks, train, test, scales, measure)
+    return HeldScores(np.array(ids, np.int64), masks, train, test, scales, measure, *checked)
