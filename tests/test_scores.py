@@ -6,15 +6,18 @@ import numpy as np
 import pytest
 
 from benchmarks.scores import BOUNDED, UNBOUNDED, coverage
+from tests.helpers.oracle import random_records
 from tests.helpers.runs import MULTI_PROCESS, contents, random_run, write_run
 from tests.helpers.scores import (
     NAME,
     aggregate,
     by_loops,
+    inputs,
     run_of_scores,
     values_in,
 )
 from tfmem.aggregation.counting import Room
+from tfmem.aggregation.jobs import estimate, search_pairs
 from tfmem.config import SelectionSettings
 from tfmem.estimation.differences import difference
 from tfmem.estimation.scales import fixed_point, fractions, joined, range_of, scale_of
@@ -137,14 +140,33 @@ def test_bytes_do_not_depend_on_shards_order_or_parts(tmp_path, reference):
     assert aggregate(tmp_path) == reference
 
 
-@pytest.mark.parametrize("bits", [True, False])
-def test_bytes_do_not_depend_on_processes_or_bits_beside_scores(tmp_path, reference, bits):
-    records, labels = run_of_scores(bits=bits)
+def test_each_trial_counts_as_read_once_and_test_examples_may_be_missing(tmp_path):
+    rng = np.random.default_rng(0)
+    records = [
+        replace(one, score=b"s", train_score=scores_to_bytes(rng.normal(size=9)), diverged=k == 5)
+        for k, one in enumerate(random_records(rng, 12, 9, 0))
+    ]
+    labels = replace(random_run(2)[1], train_labels=np.zeros(9, int), test_labels=np.zeros(0, int))
+    write_run(tmp_path, records, labels, shards=3)
+    folders = {kind: str(tmp_path / kind) for kind in ("memorization", "influence", "pairs")}
+    counters = estimate(*inputs(tmp_path), folders, SelectionSettings())
+    assert (counters["records_read"], counters["records_diverged"]) == (12, 1)
+    run = load_run(tmp_path)
+    masks, train, _ = values_in([one for one in records if not one.diverged], "score")
+    expected = [by_loops(masks[:, i], train[:, i])[0] for i in range(9)]
+    np.testing.assert_allclose(run.memorization["memorization"], expected, rtol=1e-5, atol=1e-6)
+    assert run.influence[0].influence.shape == (9, 0)
+    folders.pop("influence")
+    search_pairs(*inputs(tmp_path), folders, SelectionSettings(pairs="all"))
+    assert len(load_run(tmp_path).pairs) == 0
+
+
+def test_bytes_do_not_depend_on_processes_or_bits_beside_scores(tmp_path, reference):
+    records, labels = run_of_scores(bits=False)
     write_run(tmp_path, records, labels, shards=3)
     found = aggregate(tmp_path, "score", beam_args=MULTI_PROCESS)
-    assert bits == (found == reference)
-    records = [name for name in found if not name.endswith(MANIFEST_NAME)]  # which has a digest
-    assert [found[name] for name in records] == [reference[name] for name in records]
+    names = [name for name in found if not name.endswith(MANIFEST_NAME)]  # which has a digest
+    assert [found[name] for name in names] == [reference[name] for name in names]
 
 
 def test_scores_of_0_and_1_are_correctness(tmp_path):

@@ -78,12 +78,11 @@ class _ReadShard(beam.DoFn):
         self, path: str, after: Iterable[None] = ()
     ) -> Iterator[tuple[TrialRecord, str] | TaggedOutput[Literal["identities"], Identity]]:
         for record, source in read_trials(path, self._labels, self._labels_path):
-            self._read.inc()
-            if self._identified:
+            if self._identified:  # by the first of several readings of all trials, which counts
+                self._read.inc()
+                self._diverged.inc(int(bool(record.diverged)))
                 yield TaggedOutput("identities", identify(record, source))
-            if record.diverged:
-                self._diverged.inc()
-            else:
+            if not record.diverged:
                 yield record, source
 
 
