@@ -56,7 +56,7 @@ class GradientProbe:
         data, said = self._dataset, dict[str, np.ndarray]()
         model = build(self._config.model, data.input_shape, len(data.class_names))
         variables = [*model.trainable_variables, *model.non_trainable_variables]
-        for variable, value in zip(variables, values, strict=False):  # velocities follow
+        for variable, value in zip(variables, values, strict=True):
             variable.assign(value)
         inputs = data.train_images.astype(np.float32) / data.white
         decay = self._config.training.weight_decay

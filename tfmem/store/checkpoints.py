@@ -1,8 +1,8 @@
 """Reads and writes the state of models in the middle of their training.
 
 The file is an npz with `epoch` (the next epoch), `losses` float `[trials]`, `digest` (of everything
-that the state depends on), and `v0, v1, …`: weights and state, then velocities, in the trainer's
-order. If models are trained as one stack, the first axis of these is the trial.
+that the state depends on), and `v0, v1, …`: weights, state, and what the optimizer remembers, in
+the trainer's order. If models are trained as one stack, the first axis of these is the trial.
 """
 
 from __future__ import annotations
