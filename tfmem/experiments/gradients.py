@@ -51,10 +51,10 @@ class GradientProbe:
         from tfmem.influence_functions.objective import Objective
         from tfmem.influence_functions.scores import remove_scores
         from tfmem.influence_functions.solver import row_norms
-        from tfmem.models import build
+        from tfmem.training.trainers import model_in_float32
 
         data, said = self._dataset, dict[str, np.ndarray]()
-        model = build(self._config.model, data.input_shape, len(data.class_names))
+        model = model_in_float32(self._config, data)
         variables = [*model.trainable_variables, *model.non_trainable_variables]
         for variable, value in zip(variables, values, strict=True):
             variable.assign(value)
