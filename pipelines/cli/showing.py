@@ -9,7 +9,7 @@ import typer
 
 from tfmem.messages.errors import InputError
 from tfmem.messages.numbers import three
-from tfmem.messages.terminal import PlainTable, present, warn
+from tfmem.messages.terminal import PlainTable, present, printable, warn
 from tfmem.pipelines.cli.commands import command
 from tfmem.pipelines.cli.options import (
     DataDir,
@@ -21,6 +21,7 @@ from tfmem.pipelines.cli.options import (
 if TYPE_CHECKING:
     import pandas as pd
 
+    from tfmem.estimation.units import Units
     from tfmem.experiments.run import Run
 
 
@@ -57,19 +58,29 @@ def show(
         return
     run = load_run(folder)
     ranked = _ranked(run.memorization).head(top)
-    shown = "right" if run.statistic == "correctness" else "probability"
-    listed = PlainTable(
-        "index", "label", "memorization", "95% interval", f"in: {shown}", f"out: {shown}"
-    )
-    for row in ranked.itertuples():
-        listed.add(
-            str(row.Index),
-            str(row.label),
-            three(row.memorization),
-            f"{three(row.ci_low)} to {three(row.ci_high)}",
-            f"{row.accuracy_in:.1%} of {row.n_in}",
-            f"{row.accuracy_out:.1%} of {row.n_out}",
-        )
+    units, labels = run.units, run.known_labels
+    ids = None if labels is None else labels.train_ids
+    columns = {"index": [str(index) for index in ranked.index]}
+    if ids is not None:
+        columns["name"] = [printable(str(ids[index])) for index in ranked.index]
+    if labels is None or labels.has_classes:
+        columns["label"] = [str(label) for label in ranked["label"]]
+    shown = units.difference
+    columns |= {
+        "memorization": [shown(row.memorization) for row in ranked.itertuples()],
+        "95% interval": [
+            f"{shown(row.ci_low)} to {shown(row.ci_high)}" for row in ranked.itertuples()
+        ],
+        f"in: {units.name}": [
+            f"{units.mean(row.accuracy_in)} of {row.n_in}" for row in ranked.itertuples()
+        ],
+        f"out: {units.name}": [
+            f"{units.mean(row.accuracy_out)} of {row.n_out}" for row in ranked.itertuples()
+        ],
+    }
+    listed = PlainTable(*columns)
+    for cells in zip(*columns.values(), strict=True):
+        listed.add(*cells)
     present(listed)
     done(folder / "memorization")
 
@@ -143,7 +154,8 @@ def pairs(
         found = read_pairs(source) if of_records else load_run(source).pairs
     else:
         found = opened.table
-    _print_pairs(found, top)
+    of_run = opened is None and not of_records
+    _print_pairs(found, top, load_run(source) if of_run else None)
     counted = pair_statistics(found)
     examples = f"{counted.unique_train} training and {counted.unique_test} test examples"
     present(f"{counted.pairs} pairs of {examples}")
@@ -169,7 +181,9 @@ def pairs(
     done(out, "PNG and PDF")
 
 
-def _print_pairs(pairs: pd.DataFrame, top: int) -> None:
+def _print_pairs(pairs: pd.DataFrame, top: int, run: Run | None) -> None:
+    from tfmem.estimation.units import SHARES
+
     names = {"train_index": "train", "test_index": "test", "test_label": "test label",
              "stderr": "SE", "q_value": "q"}  # fmt: skip
     columns = ["train_index", "test_index", "label", "influence", "stderr", "q_value",
@@ -179,16 +193,26 @@ def _print_pairs(pairs: pd.DataFrame, top: int) -> None:
     known = [
         name for name in columns if name in pairs and (pairs.empty or pairs[name].notna().any())
     ]
+    labels = None if run is None else run.known_labels
+    if labels is not None and not labels.has_classes:
+        known.remove("label")
     shown = pairs[known].head(top)
+    for split in ("train", "test"):
+        ids = None if labels is None else getattr(labels, f"{split}_ids")
+        if ids is not None:
+            indices = shown[f"{split}_index"]
+            named = [f"{index} {printable(str(ids[index]))}" for index in indices]
+            shown = shown.assign(**{f"{split}_index": named})
+    units = SHARES if run is None else run.units
     listed = PlainTable(*(names.get(name, name) for name in shown.columns))
     for row in shown.to_dict("records"):
-        listed.add(*(_cell(str(name), value) for name, value in row.items()))
+        listed.add(*(_cell(str(name), value, units) for name, value in row.items()))
     present(listed)
 
 
-def _cell(name: str, value: object) -> str:
+def _cell(name: str, value: object, units: Units) -> str:
     if isinstance(value, float):
-        return f"{value:.2g}" if name == "q_value" else three(value)
+        return f"{value:.2g}" if name == "q_value" else units.difference(value)
     return str(value)
 
 

@@ -10,6 +10,7 @@ from tfmem.config import SelectionSettings, from_yaml
 from tfmem.datasets.dataset import Dataset
 from tfmem.estimation.blocks import InfluenceBlock
 from tfmem.estimation.estimator import ClassCounts, TrainCounts
+from tfmem.estimation.units import SHARES
 from tfmem.store.pairs import PairStatistics
 
 TRIALS = 100
@@ -55,7 +56,8 @@ def run_of_known_answers():
     data = Dataset("known", images[0], label, images[1], np.array([1, 0, 1, 0, 1]), names, white=1)
     accuracies = dict.fromkeys(["test_accuracy", "subset_accuracy", "held_out_accuracy"], 0.5)
     return SimpleNamespace(
-        memorization=table, influence=blocks, pairs=pairs, dataset=data, statistic="correctness",
+        memorization=table, influence=blocks, pairs=pairs, dataset=data, units=SHARES,
+        least_memorization=0.5,
         config=from_yaml("selection: {memorization: 0.5}"), labels=data,
         trials=pd.DataFrame({**accuracies, "diverged": False}, index=range(TRIALS)),
         pair_statistics=PairStatistics(2, 2, 2, {1: 2}),

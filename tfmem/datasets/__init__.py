@@ -18,7 +18,13 @@ from tfmem.datasets.noise import add_label_noise
 from tfmem.datasets.official import load_official
 from tfmem.datasets.python import load_python
 from tfmem.datasets.saved import load_saved
-from tfmem.datasets.streamed import AnyDataset, ImageDataset, StreamedDataset, has_classes
+from tfmem.datasets.streamed import (
+    AnyDataset,
+    ImageDataset,
+    StreamedDataset,
+    has_classes,
+    ids_of,
+)
 from tfmem.datasets.structured import StructuredDataset
 from tfmem.datasets.table import load_table
 from tfmem.datasets.text import TextDataset
@@ -35,6 +41,7 @@ __all__ = [
     "StructuredDataset",
     "TextDataset",
     "has_classes",
+    "ids_of",
     "load",
 ]
 

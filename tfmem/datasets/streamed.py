@@ -96,6 +96,12 @@ def has_classes(dataset: AnyDataset) -> bool:
     return not isinstance(dataset, Dataset | StructuredDataset) or dataset.has_classes
 
 
+def ids_of(dataset: AnyDataset, split: str) -> np.ndarray | None:
+    """The user's own names of the examples of `train` or `test`; None if there are none."""
+    known: np.ndarray | None = getattr(dataset, f"{split}_ids", None)
+    return known
+
+
 def default_resize(image_size: int) -> int:
     """The usual length of the shorter side: 256 for a square of 224."""
     return round(image_size * 8 / 7)

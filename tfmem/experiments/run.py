@@ -15,6 +15,7 @@ from tfmem.config import Config, SelectionSettings, Statistic, from_yaml
 from tfmem.datasets import AnyDataset, load
 from tfmem.estimation.blocks import InfluenceBlock
 from tfmem.estimation.estimator import Measure
+from tfmem.estimation.units import Units, units_of
 from tfmem.messages.errors import InputError
 from tfmem.selection.rules import rule_of_set
 from tfmem.store import pairs as pair_selection
@@ -73,6 +74,11 @@ class Run:
             raise InputError(f"{path}: not found; is its folder the output of `tfmem run`?")
         return Labels.from_npz(path.read_bytes(), str(path))
 
+    @property
+    def known_labels(self) -> Labels | None:
+        """Labels and class names; None if the predictions lie elsewhere."""
+        return self.labels if self._has_labels else None
+
     @cached_property
     def dataset(self) -> AnyDataset:
         """The examples themselves, loaded again and checked against the run's fingerprint."""
@@ -98,6 +104,21 @@ class Run:
     def score(self) -> str:
         """The name of the records' score, if that is the statistic; else empty."""
         return self._measure.score
+
+    @property
+    def units(self) -> Units:
+        """How values of the statistic are called and written."""
+        return units_of(self._measure)
+
+    @property
+    def least_memorization(self) -> float | None:
+        """The memorization from which an example counts as memorized; None if no rule says it."""
+        if self.units.bounded and not self._folders["settings"].exists():
+            return SelectionSettings().least_memorization
+        rule = self.config.selection
+        if self.units.bounded:
+            return rule.least_memorization
+        return rule.memorization if rule.unit == "score" else None
 
     @cached_property
     def _measure(self) -> Measure:
@@ -236,23 +257,31 @@ class Run:
     def trials(self) -> pd.DataFrame:
         """One row for each trial, by `trial_id`: its accuracy on its subset, the rest, and test.
 
-        Accuracies are mean scores where records hold no correctness, NaN where that diverged.
-        `diverged` says whether estimates leave the trial out.
+        Columns are `subset_accuracy`, `held_out_accuracy` and `test_accuracy`, and `diverged`,
+        which says whether estimates leave the trial out. Where records do not say which predictions
+        are right, mean scores take the place of accuracies, as `subset_score` and so on, and the
+        table's `attrs["score"]` is the name of the score.
         """
-        rows = []
+        rows, score = [], ""
         shards = shards_in(self._folders["predictions"])
         check_complete(shards, "if the run is not in training any more, run `tfmem train` again")
         for path in shards:
             for record in read_shard(path):
                 mask = unpack(record.subset_mask, record.num_train)
                 correct, test = record.outcome("train"), record.outcome("test")
+                if not record.has_correctness and not record.diverged:
+                    score = record.score_name
                 accuracies = (
                     bits.mean() if len(bits) else np.nan
                     for bits in (correct[mask], correct[~mask], test)
                 )
                 rows.append((record.trial_id, *accuracies, bool(record.diverged)))
-        names = ["trial_id", "subset_accuracy", "held_out_accuracy", "test_accuracy", "diverged"]
-        return pd.DataFrame(rows, columns=names).set_index("trial_id").sort_index()
+        kind = "score" if score else "accuracy"
+        of = (f"{part}_{kind}" for part in ("subset", "held_out", "test"))
+        names = ["trial_id", *of, "diverged"]
+        found = pd.DataFrame(rows, columns=names).set_index("trial_id").sort_index()
+        found.attrs["score"] = score
+        return found
 
 
 class _ByClass(dict[int, InfluenceBlock]):

@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from tfmem.estimation.thresholds import at_least
+from tfmem.estimation.units import SHARES, Units
 from tfmem.figures.style import FAINT, GREY, PALE, literal
-from tfmem.messages.numbers import three
 
 _LEVELS = (0.0, 0.5, 1.0)
 _NEAR = 0.15  # an example further from its level has a grey caption
@@ -87,13 +87,15 @@ def memorization_gallery(
     class_names: Sequence[str],
     rows: Sequence[int] | None = None,
     examples: int = 3,
+    units: Units = SHARES,
 ) -> Figure:
     """Draws examples with memorization near 0, 0.5 and 1, by class (F&Z 2020, Figs. 1 and D.4).
 
     Each class has a row. The examples nearest to 1 are taken first, then, of the others, those
     nearest to 0.5, then those nearest to 0; ties are broken by index. A class with too few examples
     makes the blocks narrower, so that no place stays empty. An example further than 0.15 from its
-    level has its value in grey.
+    level has its value in grey. Of a score without bounds the highest memorization takes the place
+    of 1.
 
     Args:
       images: pictures by index, `[height, width, channels]` with values in [0, 1].
@@ -102,34 +104,41 @@ def memorization_gallery(
       class_names: names by label.
       rows: the classes; None shows the first six of `most_memorized_classes`, in numerical order.
       examples: most examples at each level.
+      units: of memorization.
     """
+    most = 1.0 if units.bounded else float(max(np.nanmax(memorization, initial=0), 1e-300))
+    levels = [most * level for level in _LEVELS]
     if rows is None:
         rows = sorted(most_memorized_classes(labels, memorization)[:6])
     known = [np.sum((labels == row) & ~np.isnan(memorization)) for row in rows]
     examples = max(1, min([examples, *(int(count) // len(_LEVELS) for count in known)]))
-    chosen = {row: _by_level(labels == row, memorization, examples) for row in rows}
+    chosen = {row: _by_level(labels == row, memorization, levels, examples) for row in rows}
     names = {row: literal(class_names[row]) for row in rows}
     margin = _margin(names.values())
     block = examples * 1.15 + 0.5
     sheet = _Sheet(margin + len(_LEVELS) * block, len(rows), inches=0.72)
-    for number, level in enumerate(_LEVELS):
+    for number, level in enumerate(levels):
         left = margin + number * block
-        sheet.heading(left + (block - 0.65) / 2, f"memorization near {level:g}")
+        shown = f"{level:g}" if units.bounded else units.difference(level)
+        sheet.heading(left + (block - 0.65) / 2, f"memorization near {shown}")
         for row, label in enumerate(rows):
             for column, index in enumerate(chosen[label][number]):
                 value = memorization[index]
-                color = "black" if abs(value - level) <= _NEAR else PALE
-                sheet.picture(left + 1.15 * column, row, images[index], three(value), color)
+                color = "black" if abs(value - level) <= _NEAR * most else PALE
+                caption = units.difference(value)
+                sheet.picture(left + 1.15 * column, row, images[index], caption, color)
     for row, label in enumerate(rows):
         sheet.label(margin - 0.15, row, names[label])
     return sheet.figure
 
 
-def _by_level(of_class: np.ndarray, memorization: np.ndarray, examples: int) -> list[list[int]]:
+def _by_level(
+    of_class: np.ndarray, memorization: np.ndarray, levels: Sequence[float], examples: int
+) -> list[list[int]]:
     """For each level, the examples of a class nearest to it, without those of a higher level."""
     left = of_class & ~np.isnan(memorization)
     found = []
-    for level in reversed(_LEVELS):
+    for level in reversed(levels):
         distance = np.where(left, np.abs(memorization - level), np.inf)
         near = np.argsort(distance, kind="stable")[: min(examples, int(left.sum()))]
         left[near] = False
@@ -137,12 +146,13 @@ def _by_level(of_class: np.ndarray, memorization: np.ndarray, examples: int) -> 
     return found[::-1]
 
 
-def ends_gallery(images: Images, table: pd.DataFrame) -> Figure:
+def ends_gallery(images: Images, table: pd.DataFrame, units: Units = SHARES) -> Figure:
     """Draws the most and the least memorized examples, with one row for each class.
 
     Args:
       images: pictures by index, `[height, width, channels]` with values in [0, 1].
       table: the table of `tfmem.experiments.instances`.
+      units: of memorization.
     """
     classes = table["class"].unique()
     block = table.groupby(["class", "end"]).size().max() * 1.15 + 0.5
@@ -154,7 +164,7 @@ def ends_gallery(images: Images, table: pd.DataFrame) -> Figure:
         for row, name in enumerate(classes):
             chosen = table[(table["class"] == name) & (table["end"] == end)]
             for column, each in enumerate(chosen.itertuples()):
-                caption = three(each.memorization)
+                caption = units.difference(each.memorization)
                 sheet.picture(left + 1.15 * column, row, images[each.index], caption)
     for row, name in enumerate(classes):
         sheet.label(margin - 0.15, row, literal(name))
@@ -191,6 +201,8 @@ def pair_gallery(
     rows: Sequence[InfluenceRow],
     examples: int = 4,
     panels: int = 1,
+    named: str = "class",
+    units: Units = SHARES,
 ) -> Figure:
     """Draws memorized training examples and the test examples that they influence.
 
@@ -202,6 +214,8 @@ def pair_gallery(
       rows: the rows to draw; `spread_evenly` chooses pairs without cherry-picking.
       examples: number of test examples in a row.
       panels: number of columns of rows, which are filled one after the other.
+      named: what the names of rows are.
+      units: of memorization and influence.
     """
     if not rows:
         figure = Figure(figsize=(5, 1))
@@ -213,7 +227,9 @@ def pair_gallery(
     for number, row in enumerate(rows):
         left, line = number // height * panel, number % height
         if not line:
-            known = "class, memorization" if any(each.name for each in rows) else "memorization"
+            known = "memorization"
+            if any(each.name for each in rows):
+                known = f"{named}, {known}"
             sheet.heading(left + 0.85, f"training example:\n{known}")
             several = "most influenced test examples:\ninfluence"
             one = "test example:\ninfluence"
@@ -221,9 +237,9 @@ def pair_gallery(
             sheet.heading(middle, several if examples > 1 else one)
         train = train_images[row.train_index]
         name = f"{literal(row.name, _NAME)}, " if row.name else ""
-        caption = f"{name}{three(row.memorization)}"
+        caption = f"{name}{units.difference(row.memorization)}"
         sheet.picture(left + 0.35, line, train, caption)
         for column, index in enumerate(row.test_index[:examples]):
             x = left + 2.0 + 1.15 * column
-            sheet.picture(x, line, test_images[index], three(row.influence[column]))
+            sheet.picture(x, line, test_images[index], units.difference(row.influence[column]))
     return sheet.figure

@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from tfmem.datasets import AnyDataset
+from tfmem.datasets import AnyDataset, has_classes, ids_of
 from tfmem.datasets.pictures import Pictures
+from tfmem.estimation.units import SHARES, Units
 from tfmem.figures.galleries import Images, InfluenceRow, pair_gallery, spread_evenly
 from tfmem.figures.style import save
 from tfmem.messages.errors import InputError
@@ -25,6 +26,8 @@ def pair_galleries(
     test_images: Images,
     names: Mapping[int, str] | None = None,
     most_influenced: MostInfluenced | None = None,
+    named: str = "class",
+    units: Units = SHARES,
 ) -> dict[str, Figure]:
     """Draws galleries of pairs, by name; each gallery shows a training example once.
 
@@ -41,6 +44,8 @@ def pair_galleries(
       names: name of each training example, by index; None shows no names.
       most_influenced: returns, for a training example and a number, that many test examples that it
         influences most, and its influences; None shows the test examples in the table.
+      named: what these names are.
+      units: of memorization and influence.
     """
     groups = {int(str(index)): rows for index, rows in pairs.groupby("train_index", sort=False)}
     every = list(groups)
@@ -55,7 +60,7 @@ def pair_galleries(
             memorization = float(group["memorization"].iloc[0])
             rows.append(InfluenceRow(train, memorization, tests, influence, name))
         examples = max((len(row.test_index) for row in rows), default=1)
-        return pair_gallery(train_images, test_images, rows, examples, panels)
+        return pair_gallery(train_images, test_images, rows, examples, panels, named, units)
 
     five = [every[position] for position in spread_evenly(len(every), 5)]
     twenty = [every[position] for position in spread_evenly(len(every), 20)]
@@ -68,7 +73,13 @@ def pair_galleries(
 
 
 def captions(pairs: pd.DataFrame, dataset: AnyDataset) -> dict[int, str]:
-    """Names of the training examples of pairs in galleries, by index: their classes."""
+    """Names of the training examples of pairs in galleries, by index.
+
+    These are their classes, or where there are no classes the user's own names, if there are any.
+    """
+    if not has_classes(dataset):
+        ids = ids_of(dataset, "train")
+        return {index: "" if ids is None else str(ids[index]) for index in pairs["train_index"]}
     return {
         index: dataset.class_names[dataset.train_labels[index]].replace("_", " ")
         for index in pairs["train_index"].tolist()
@@ -80,6 +91,7 @@ def save_pair_galleries(
     dataset: AnyDataset,
     folder: Path,
     most_influenced: MostInfluenced | None = None,
+    units: Units = SHARES,
 ) -> int:
     """Draws the galleries of a table of pairs with the images of a data set, as PNG and PDF.
 
@@ -88,6 +100,7 @@ def save_pair_galleries(
       dataset: the examples, in the order of the pairs' index.
       folder: receives the files.
       most_influenced: see `pair_galleries`.
+      units: of memorization and influence.
 
     Returns:
       The number of pairs that join two examples of one class. All pairs do if they were selected
@@ -111,6 +124,8 @@ def save_pair_galleries(
     classes = {split: known[pairs[f"{split}_index"]] for split, known in labels.items()}
     names = captions(pairs, dataset)
     images = Pictures(dataset, "train"), Pictures(dataset, "test")
-    for name, figure in pair_galleries(pairs, *images, names, most_influenced).items():
+    named = "class" if has_classes(dataset) else "name"
+    drawn = pair_galleries(pairs, *images, names, most_influenced, named, units)
+    for name, figure in drawn.items():
         save(figure, folder, name)
     return int((classes["train"] == classes["test"]).sum())

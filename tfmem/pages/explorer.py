@@ -11,6 +11,7 @@ import pandas as pd
 
 from tfmem.estimation.blocks import InfluenceBlock
 from tfmem.estimation.thresholds import at_least
+from tfmem.estimation.units import SHARES, Units
 from tfmem.experiments.run import Run
 
 EXAMPLES = 3_000
@@ -27,16 +28,24 @@ class Explorer:
       links: `train_index`, `test_index`, `influence`, `stderr`, and `pair`, which says whether the
         pair is selected.
       said: a phrase that says which examples these are.
+      least: the least influence of a link that is no selected pair.
     """
 
     train: pd.DataFrame
     test: pd.DataFrame
     links: pd.DataFrame
     said: str
+    least: float = LEAST
 
-    def data(self, class_names: tuple[str, ...]) -> dict[str, Any]:
-        """Returns the examples as columns for JSON; links name examples by their positions."""
+    def data(self, class_names: tuple[str, ...], units: Units = SHARES) -> dict[str, Any]:
+        """Returns the examples as columns for JSON; links name examples by their positions.
+
+        Args:
+          class_names: names of the classes.
+          units: of the statistic; numbers are rounded as it needs.
+        """
         train, test, links = self.train, self.test, self.links
+        _rounded = _to_decimals if units.bounded else _to_digits
         return {
             "classes": class_names,
             "train": {
@@ -65,7 +74,12 @@ class Explorer:
         }
 
 
-def _rounded(column: pd.Series) -> list[float]:
+def _to_digits(column: pd.Series) -> list[float | None]:
+    """The numbers with six digits, as those without bounds need it; NaN, if any, as None."""
+    return [None if value != value else float(f"{value:.6g}") + 0.0 for value in column]
+
+
+def _to_decimals(column: pd.Series) -> list[float]:
     return (column.to_numpy(np.float64).round(4) + 0.0).tolist()
 
 
@@ -74,9 +88,9 @@ def explore(run: Run, limit: int = EXAMPLES, also: Sequence[int] = ()) -> Explor
 
     If there are at most `limit` training examples, all are chosen. Otherwise the page has those in
     selected pairs, a sample of each class over the range of memorization, and the most memorized of
-    the others. A link is a selected pair, or an influence within a class of at least 0.05 and at
-    least two standard errors that is among the eight strongest of its training example, or on its
-    test example.
+    the others. A link is a selected pair, or an influence within a class of at least 0.05 (of a
+    score without bounds, above 0) and at least two standard errors that is among the eight
+    strongest of its training example, or on its test example.
 
     Args:
       run: the run, with its estimates and pairs.
@@ -86,11 +100,11 @@ def explore(run: Run, limit: int = EXAMPLES, also: Sequence[int] = ()) -> Explor
     known = run.memorization.dropna(subset="memorization")
     train, said = _chosen(run, known, limit, also)
     parts = [_pairs(run, train)]
-    tests = []
+    tests, least = [], LEAST if run.units.bounded else 0.0
     for label, block in sorted(run.influence.items()):
         accuracy = block.test_accuracy
         tests.append(pd.DataFrame({"label": label, "accuracy": accuracy}, index=block.test_index))
-        parts.append(_strongest(block.of(train.index.to_numpy())))
+        parts.append(_strongest(block.of(train.index.to_numpy()), least))
     links = pd.concat(parts).drop_duplicates(["train_index", "test_index"])
     links = links.sort_values("influence", key=np.abs, ascending=False, kind="stable")
     test = pd.concat(tests).sort_index()
@@ -100,7 +114,7 @@ def explore(run: Run, limit: int = EXAMPLES, also: Sequence[int] = ()) -> Explor
         test = test.loc[np.sort(kept)]
         said += f"; {len(test):,} test examples that they influence"
     links = links[links["test_index"].isin(test.index)]
-    return Explorer(train, test, links, said)
+    return Explorer(train, test, links, said, least)
 
 
 def _chosen(
@@ -109,22 +123,24 @@ def _chosen(
     total = len(run.memorization)
     if len(known) <= limit:
         return known, f"{len(known):,} of {total:,} training examples"
-    threshold = run.config.selection.least_memorization
+    threshold = run.least_memorization
     of_class = max(1, limit // (4 * known["label"].nunique()))
     sample = [_spread(rows["memorization"], of_class) for _, rows in known.groupby("label")]
     ranked = known["memorization"].sort_values(ascending=False, kind="stable")
-    memorized = ranked.index[at_least(ranked, threshold)].to_numpy(np.int64)
+    above = ranked if threshold is None else ranked[at_least(ranked, threshold)]
+    memorized = above.index.to_numpy(np.int64)
     paired = run.pairs["train_index"].drop_duplicates().to_numpy(np.int64)[: limit // 2]
     more = known.index.intersection(pd.Index(also)).to_numpy(np.int64)
     more = more[: limit // 4]
     wanted = [paired, more, *sample, memorized]
     chosen = pd.unique(np.concatenate(wanted))[:limit]
     there = np.isin(memorized, chosen)
-    least = threshold if there.all() else ranked.loc[memorized[~there][0]]
+    whole = threshold is not None and there.all()
+    least = threshold if whole else ranked.loc[memorized[~there][0]]
     further = f"{len(more):,} of which more is known, " if len(more) else ""
     return known.loc[np.sort(chosen)], (
         f"{len(chosen):,} of {total:,} training examples: those with memorization of at least "
-        f"{least:.2g}, those in pairs, {further}and of each class up to {of_class} over the whole "
+        f"{least:.3g}, those in pairs, {further}and of each class up to {of_class} over the whole "
         "range"
     )
 
@@ -143,9 +159,10 @@ def _pairs(run: Run, train: pd.DataFrame) -> pd.DataFrame:
     return run.pairs.loc[shown, columns].assign(pair=True)
 
 
-def _strongest(block: InfluenceBlock) -> pd.DataFrame:
+def _strongest(block: InfluenceBlock, least: float) -> pd.DataFrame:
     errors = block.errors
-    sure = at_least(errors.value, LEAST) & (errors.value >= ERRORS * errors.stderr)
+    sure = at_least(errors.value, least) & (errors.value >= ERRORS * errors.stderr)
+    sure &= errors.value > 0
     value = np.where(sure, errors.value, -np.inf)
     linked = _top(value) | _top(value.T).T
     row, column = np.nonzero(linked & sure)

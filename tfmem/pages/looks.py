@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
 
-from tfmem.datasets import AnyDataset, TextDataset
+from tfmem.datasets import AnyDataset, TextDataset, has_classes, ids_of
 from tfmem.datasets.pictures import Pictures
+from tfmem.messages.numbers import four
 from tfmem.pages.html import data_uri
 from tfmem.pages.sprites import Sprites, sprites
 from tfmem.pages.texts import Texts, Word, texts
 
+_MOST = 8  # numbers of a target that are shown
 _SPLITS = {"train": "training", "test": "test"}
 
 
@@ -73,8 +76,33 @@ class Looks:
 
     def name(self, split: str, index: int) -> str:
         """The alternative text of an example, for readers who cannot see it."""
-        label = getattr(self._data, f"{split}_labels")[index]
-        return f"{_SPLITS[split]} example {index}, class {self._data.class_names[label]}"
+        shown = f"{_SPLITS[split]} example {index}"
+        if name := self.own_name(split, index):
+            shown += f", {name}"
+        if has_classes(self._data):
+            label = getattr(self._data, f"{split}_labels")[index]
+            shown += f", class {self._data.class_names[label]}"
+        return shown
+
+    def own_name(self, split: str, index: int) -> str:
+        """The user's own name of an example; empty if there is none."""
+        ids = ids_of(self._data, split)
+        return "" if ids is None else str(ids[index])
+
+    def target(self, split: str, index: int) -> str:
+        """What models are trained to predict for an example; empty if that is its class."""
+        targets = getattr(self._data, f"{split}_targets", None)
+        if targets is None or has_classes(self._data):
+            return ""
+        values = np.ravel(targets[index])
+        shown = " ".join(four(value) for value in values[:_MOST])
+        return f"{shown} …" if len(values) > _MOST else shown
+
+    @property
+    def targeted(self) -> bool:
+        """Whether the examples have targets that are no classes."""
+        known = getattr(self._data, "train_targets", None)
+        return known is not None and not has_classes(self._data)
 
     def place(self, split: str, index: int) -> tuple[int, str] | None:
         """The sheet of a picture and its place there; None if the picture is not on the page."""
@@ -108,6 +136,13 @@ class Looks:
             for number, sheet in enumerate(sheets.sheets)
         ]
 
+    def _each(self, of: Callable[[str, int], str], known: bool) -> dict[str, list[str]]:
+        """What a function says of the examples on the page, by split; nothing if it is unknown."""
+        return {
+            split: [of(split, index) for index in at] if known else []
+            for split, at in self._at.items()
+        }
+
     def data(self) -> dict[str, Any]:
         """Returns the data for the page's script, as values that JSON can hold."""
         return {
@@ -116,4 +151,6 @@ class Looks:
                 for split, known in self.pictures.items()
             },
             "texts": {split: known.data for split, known in self.texts.items()},
+            "names": self._each(self.own_name, ids_of(self._data, "train") is not None),
+            "targets": self._each(self.target, self.targeted),
         }

@@ -10,10 +10,14 @@ from typing import Any
 
 import pandas as pd
 
+from tfmem.config import PythonSettings
+from tfmem.config.models import ModelSettings
+from tfmem.datasets import has_classes
 from tfmem.estimation.thresholds import at_least
+from tfmem.estimation.units import SHARES
 from tfmem.experiments.run import Run
 from tfmem.messages.errors import InputError
-from tfmem.pages.explorer import ERRORS, EXAMPLES, LEAST, STRONGEST, Explorer, explore
+from tfmem.pages.explorer import ERRORS, EXAMPLES, STRONGEST, Explorer, explore
 from tfmem.pages.html import template
 from tfmem.pages.looks import Looks, SheetStyle
 from tfmem.pages.sections import Section, experiment_sections, run_sections
@@ -94,16 +98,17 @@ class _Contents:
 
     def data(self) -> dict[str, Any]:
         """Returns the data for the page's script, as values that JSON can hold."""
-        run, selection = self.run, self.run.config.selection
+        run = self.run
         return {
-            **self.explorer.data(run.dataset.class_names),
+            **self.explorer.data(run.dataset.class_names, run.units),
             **self.looks.data(),
             "size": {
                 "train": len(run.dataset.train_labels), "test": len(run.dataset.test_labels)
             },
-            "statistic": run.statistic,
-            "memorized": selection.least_memorization,
-            "least": LEAST,
+            "units": {"name": run.units.name, "bounded": run.units.bounded},
+            "hasClasses": has_classes(run.dataset),
+            "memorized": run.least_memorization,
+            "least": self.explorer.least,
             "errors": ERRORS,
             "strongest": STRONGEST,
         }  # fmt: skip
@@ -120,7 +125,10 @@ class _Contents:
             data=run.dataset,
             summary=_summary(run),
             settings=run.config.to_yaml(),
-            classes=_classes(run),
+            classes=_classes(run) if has_classes(run.dataset) else [],
+            units=run.units,
+            threshold=run.least_memorization,
+            models=_models(run.config.model),
             figures=self.figures,
             experiments=self.experiments,
             memorized=list(memorized.itertuples()),
@@ -134,7 +142,7 @@ class _Contents:
             sheets=sheets,
             anchored={("train", index) for index in memorized.index},  # links without JavaScript
             explorer=self.data() if inline else None,
-            rule={"least": LEAST, "errors": ERRORS, "strongest": STRONGEST},
+            rule={"least": self.explorer.least, "errors": ERRORS, "strongest": STRONGEST},
         )
 
 
@@ -156,8 +164,17 @@ def _contents(
     )
 
 
+def _models(model: ModelSettings) -> tuple[str, str]:
+    """What the models of a run are called, and which they are."""
+    if isinstance(model, PythonSettings):
+        return "models", model.build
+    return "networks", model.name
+
+
 def _summary(run: Run) -> dict[str, Any]:
-    accuracy = run.trials.query("not diverged")
+    trials = run.trials
+    accuracy, score = trials.query("not diverged"), trials.attrs.get("score", "")
+    kind = "score" if score else "accuracy"
     memorization = run.memorization["memorization"]
     estimated = int(run.memorization[["n_in", "n_out"]].iloc[0].sum())
     if estimated != len(accuracy):
@@ -168,25 +185,34 @@ def _summary(run: Run) -> dict[str, Any]:
     return {
         "trials": len(accuracy),
         "diverged": len(run.trials) - len(accuracy),
-        "test": accuracy["test_accuracy"],
-        "subset": accuracy["subset_accuracy"],
-        "held_out": accuracy["held_out_accuracy"],
-        "memorized": int(at_least(memorization, run.config.selection.least_memorization).sum()),
+        "test": accuracy[f"test_{kind}"],
+        "subset": accuracy[f"subset_{kind}"],
+        "held_out": accuracy[f"held_out_{kind}"],
+        "of_trials": run.units if score else SHARES,
+        "kind": f"mean {run.units.name}" if score else "accuracy",
+        "memorized": _memorized(run, memorization),
+        "median": float(memorization.median()),
+        "highest": float(memorization.max()),
         "unknown": int(memorization.isna().sum()),
         "stderr": float(run.memorization["stderr"].median()),
     }
 
 
+def _memorized(run: Run, memorization: pd.Series) -> int | None:
+    """How many examples are memorized; None if no threshold says it."""
+    least = run.least_memorization
+    return None if least is None else int(at_least(memorization, least).sum())
+
+
 def _classes(run: Run) -> list[dict[str, Any]]:
     """Counts and averages, for each class: examples, memorization, held-out accuracy, pairs."""
     table = run.memorization
-    threshold = run.config.selection.least_memorization
     pairs = run.pairs["label"].value_counts()
     return [
         {
             "name": run.labels.class_names[label],
             "examples": len(rows),
-            "memorized": int(at_least(rows["memorization"], threshold).sum()),
+            "memorized": _memorized(run, rows["memorization"]),
             "mean": float(rows["memorization"].mean()),
             "held_out": float(rows["accuracy_out"].mean()),
             "pairs": int(pairs.get(label, 0)),

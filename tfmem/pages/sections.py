@@ -11,11 +11,12 @@ import pandas as pd
 from PIL import Image
 
 from tfmem.config import SelectionSettings
+from tfmem.datasets import has_classes
 from tfmem.estimation.thresholds import at_least
+from tfmem.estimation.units import SHARES, Units
 from tfmem.experiments.outcome import FINDINGS_NAME, load_outcome
 from tfmem.experiments.run import Run
 from tfmem.figures.galleries import most_memorized_classes
-from tfmem.messages.numbers import three
 from tfmem.pages.html import data_uri
 from tfmem.store.results import read_pairs
 from tfmem.store.spreadsheets import read_csv
@@ -67,8 +68,8 @@ def run_sections(run: Run, figures: Path) -> list[Section]:
             "memorization_histogram",
             "How much of the training set is memorized",
             [
-                "Memorization of an example: how much more often models that were trained on it "
-                "get it right than models that were not. Bars are on a logarithmic scale."
+                f"Memorization of an example: {run.units.more} that were not. Bars are on a "
+                "logarithmic scale."
             ],
             (figures / "memorization_histogram.png").read_bytes(),
             _how_much(run),
@@ -76,46 +77,71 @@ def run_sections(run: Run, figures: Path) -> list[Section]:
         Section(
             "memorization_gallery",
             "What memorized examples look like",
-            [
-                "Training examples whose memorization is nearest to 0, 0.5 and 1, from the classes "
-                "with the most memorized examples. Values in grey are further than 0.15 away."
-            ],
+            [_levels(run)],
             (figures / "memorization_gallery.png").read_bytes(),
             _which_classes(run),
         ),
         Section(
             "influence_histogram",
             "Influence of the selected pairs",
-            [
-                "Influence of a training example on a test example: how much more often models "
-                "that were trained on the first get the second right than models that were not."
-            ],
+            [_influence(run.units)],
             (figures / "influence_histogram.png").read_bytes(),
-            _how_influential(run.pairs),
+            _how_influential(run.pairs, run.units),
         ),
         Section(
             "pair_gallery",
             "Memorized examples and whom they influence",
             [
-                "Each row shows on the left a memorized training example with its class and "
-                "memorization, and on the right up to four test examples, those that it influences "
-                "most. The rows are spread evenly over the selected pairs sorted by influence; "
-                "each training example occurs once."
+                "Each row shows on the left a memorized training example with its "
+                f"{'class and ' if has_classes(run.dataset) else ''}memorization, and on the right "
+                "up to four test examples, those that it influences most. The rows are spread "
+                "evenly over the selected pairs sorted by influence; each training example occurs "
+                "once."
             ],
             (figures / "pair_gallery.png").read_bytes(),
-            _strongest(run.pairs),
+            _strongest(run.pairs, run.units),
         ),
     ]
 
 
+def _levels(run: Run) -> str:
+    levels, near = "0, 0.5 and 1", "0.15"
+    if not run.units.bounded:
+        levels, near = "0, to half of the highest and to the highest", "15% of the highest"
+    classes = ", from the classes with the most memorized examples"
+    return (
+        f"Training examples whose memorization is nearest to {levels}"
+        f"{classes if has_classes(run.dataset) else ''}. Values in grey are further than {near} "
+        "away."
+    )
+
+
+def _influence(units: Units) -> str:
+    if units.name == SHARES.name:
+        return (
+            "Influence of a training example on a test example: how much more often models that "
+            "were trained on the first get the second right than models that were not."
+        )
+    return (
+        f"Influence of a training example on a test example: how much higher the mean {units.name} "
+        "of the second is in models that were trained on the first than in models that were not."
+    )
+
+
 def _how_much(run: Run) -> str:
     known = run.memorization["memorization"].dropna()
-    threshold = run.config.selection.least_memorization
+    threshold, shown = run.least_memorization, run.units.difference
+    if threshold is None:
+        return (
+            f"Histogram of {len(known):,} training examples: memorization is from "
+            f"{shown(known.min())} to {shown(known.max())}, half of them at most "
+            f"{shown(known.median())}{run.units.of}."
+        )
     memorized, low = int(at_least(known, threshold).sum()), int((known < 0.05).sum())
     return (
         f"Histogram: {memorized:,} of {len(known):,} training examples "
-        f"({memorized / max(len(known), 1):.1%}) have a memorization of at least {threshold:g}; "
-        f"{low:,} have less than 0.05."
+        f"({memorized / max(len(known), 1):.1%}) have a memorization of at least {threshold:g}"
+        + (f"; {low:,} have less than 0.05." if run.units.bounded else ".")
     )
 
 
@@ -123,24 +149,27 @@ def _which_classes(run: Run) -> str:
     table, names = run.memorization, run.labels.class_names
     chosen = most_memorized_classes(table["label"].to_numpy(), table["memorization"].to_numpy())
     highest = table.groupby("label")["memorization"].max()
+    three = run.units.difference
+    if not has_classes(run.dataset):
+        return f"Examples; the highest memorization is {three(highest.max())}{run.units.of}."
     said = (f"{names[label]} {three(highest.loc[label])}" for label in sorted(chosen[:6]))
     return f"Examples of each class; the highest memorization is {', '.join(said)}."
 
 
-def _how_influential(pairs: pd.DataFrame) -> str:
+def _how_influential(pairs: pd.DataFrame, units: Units) -> str:
     if pairs.empty:
         return "No pair was selected."
-    influence = pairs["influence"]
+    influence, three = pairs["influence"], units.difference
     return (
         f"Histogram: {len(pairs):,} selected pairs have influences from {three(influence.min())} "
         f"to {three(influence.max())}, half of them of at most {three(influence.median())}."
     )
 
 
-def _strongest(pairs: pd.DataFrame) -> str:
+def _strongest(pairs: pd.DataFrame, units: Units = SHARES) -> str:
     if pairs.empty:
         return "No pair was selected."
-    first = pairs.iloc[int(pairs["influence"].abs().argmax())]
+    first, three = pairs.iloc[int(pairs["influence"].abs().argmax())], units.difference
     return (
         f"The strongest pair: training example {first['train_index']:.0f}, of memorization "
         f"{three(first['memorization'])}, has influence {three(first['influence'])} on test "

@@ -10,19 +10,19 @@ DATA.links.influence.forEach((_, link) => {
 
 const measure = (name, value, of = "") => [
   made("span", {}, name),
-  made("span", {class: "track", "aria-hidden": "true"}, made("i", {style: `width: ${100 * value}%`})),
-  made("span", {class: "number"}, percent(value), of),
+  DATA.units.bounded ? made("span", {class: "track", "aria-hidden": "true"}, made("i", {style: `width: ${100 * value}%`})) : made("span", {}),
+  made("span", {class: "number"}, mean(value), of),
 ];
-const byCorrectness = DATA.statistic === "correctness";
+const byCorrectness = DATA.units.name === "right";
 
 const FACTS = {
   train: (p) => {
     const {memorization, low, high, accuracyIn, accuracyOut, trialsIn, trialsOut} = DATA.train;
-    const what = byCorrectness ? "right" : "mean probability";
+    const what = byCorrectness ? "right" : `mean ${DATA.units.name}`;
     const models = (trials) => ` of ${count(trials)}`;
     return {
-      value: `memorization ${three(memorization[p])}`,
-      note: `95% interval ${three(low[p])} to ${three(high[p])}`,
+      value: `memorization ${difference(memorization[p])}`,
+      note: `95% interval ${difference(low[p])} to ${difference(high[p])}`,
       measures: [
         ...measure(`${what}, trained on it`, accuracyIn[p], models(trialsIn[p])),
         ...measure(`${what}, trained without it`, accuracyOut[p], models(trialsOut[p])),
@@ -32,7 +32,7 @@ const FACTS = {
   },
   test: (p) => ({
     value: "", note: "",
-    measures: measure(byCorrectness ? "models that are right" : "mean probability of its class", DATA.test.accuracy[p]),
+    measures: measure(byCorrectness ? "models that are right" : `mean ${DATA.units.name}${DATA.units.name === "probability" ? " of its class" : ""}`, DATA.test.accuracy[p]),
     because: "",
   }),
 };
@@ -45,12 +45,13 @@ const linked = (split, position) => {
   const other = split === "train" ? "test" : "train", [heading, none] = LINKED[split];
   const {influence, stderr, pair} = DATA.links;
   const links = (linksOf[split].get(position) ?? []).filter((link, rank) => rank < DATA.strongest || pair[link]);
-  if (!links.length) return [made("p", {class: "note"}, `${none} of at least ${DATA.least} and ${DATA.errors} standard errors.`)];
+  if (!links.length) return [made("p", {class: "note"}, `${none} of at least ${DATA.least ? `${DATA.least} and ` : ""}${DATA.errors} standard errors.`)];
   const items = links.map((link) => {
     const end = DATA.links[other][link];
-    const lines = [`infl. ${three(influence[link])}`, `± ${three(stderr[link])}${pair[link] ? " ★" : ""}`];
-    if (other === "train") lines.push(`mem. ${three(DATA.train.memorization[end])}`);
+    const lines = [`infl. ${difference(influence[link])}`, `± ${difference(stderr[link])}${pair[link] ? " ★" : ""}`];
+    if (other === "train") lines.push(`mem. ${difference(DATA.train.memorization[end])}`);
     if (DATA[other].label[end] !== DATA[split].label[position]) lines.push(`class ${className(other, end)}`);
+    if (!DATA.hasClasses) lines.push(...aside(other, end));
     return thumbnail(other, end, ...lines);
   });
   const legend = `infl.: influence ± standard error${other === "train" ? "; mem.: memorization" : ""}`;
@@ -66,7 +67,11 @@ const showDetail = (split, position) => {
   const name = called(split, position), {value, note, measures, because} = FACTS[split](position);
   const title = made("h3", {tabindex: "-1"}, name[0].toUpperCase() + name.slice(1));
   const back = made("a", {class: "back", href: "#explore"}, "↑ Back to the gallery");
-  const said = [title, made("p", {}, `class ${className(split, position)}`)];
+  const about = [
+    ...(DATA.hasClasses ? [`class ${className(split, position)}`] : []),
+    ...(DATA.targets[split].length ? [`target ${DATA.targets[split][position]}`] : []),
+  ];
+  const said = [title, ...about.map((line) => made("p", {}, line))];
   if (value) said.push(made("p", {class: "value"}, value), made("p", {class: "note"}, note));
   byId("detail").replaceChildren(
     back,

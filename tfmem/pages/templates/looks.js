@@ -11,10 +11,27 @@ const made = (tag, attributes, ...children) => {
 };
 const three = (value) => (Math.round(value * 1000) / 1000 + 0).toFixed(3);
 const two = (value) => (Math.round(value * 100) / 100 + 0).toFixed(2);
+const four = (value) => {
+  const size = Math.abs(value);
+  if (size >= 1e3 && size < 1e7) return Math.round(value).toLocaleString("en");
+  return String(Number(value.toPrecision(4)));
+};
+// Formats memorization and influence, and means over trials, in the units of the statistic.
+const difference = (value) => value === null ? "unknown" : DATA.units.bounded ? three(value) : four(value);
+const mean = (value) => value === null ? "unknown" : DATA.units.bounded ? percent(value) : four(value);
 const percent = (value) => `${(100 * value).toFixed(1)}%`;
 const count = (value) => value.toLocaleString("en");
 const className = (split, position) => DATA.classes[DATA[split].label[position]];
-const called = (split, position) => `${KINDS[split]} example ${DATA[split].index[position]}`;
+const called = (split, position) => {
+  const name = DATA.names[split][position];
+  return `${KINDS[split]} example ${DATA[split].index[position]}${name ? `, ${name}` : ""}`;
+};
+// What is said of an example below its numbers: its class, or its own name and target.
+const aside = (split, position) => [
+  ...(DATA.names[split].length ? [DATA.names[split][position]] : []),
+  ...(DATA.hasClasses ? [`class ${className(split, position)}`] : []),
+  ...(DATA.targets[split].length ? [`target ${DATA.targets[split][position]}`] : []),
+];
 
 const passage = (split, position) => {
   const {sentences, words} = DATA.texts[split], known = words[position];
@@ -35,7 +52,7 @@ const look = (split, position) => {
   const y = Math.floor(cell / columns) / Math.max(rows - 1, 1);
   return made("span", {
     class: `picture ${split}-${number}`, style: `background-position: ${100 * x}% ${100 * y}%`,
-    role: "img", "aria-label": `${called(split, position)}, class ${className(split, position)}`,
+    role: "img", "aria-label": called(split, position) + (DATA.hasClasses ? `, class ${className(split, position)}` : ""),
   });
 };
 
