@@ -22,7 +22,7 @@ _DRAW, _NAME = 2, "held_out.npy"
 
 def asks(config: Config) -> bool:
     """Whether an audit trains these models: not with 0 folds, nor if models train one at a time."""
-    return config.experiments.audit.folds > 0 and config.training.trainer == "stacked"
+    return config.experiments.audit.folds > 0 and config.training.trainer in ("stacked", "auto")
 
 
 def ask(config: Config, dataset: AnyDataset, out: Path) -> None:

@@ -33,7 +33,8 @@ def make_trainers(
 ) -> Sequence[Trainer]:
     """One trainer over all devices (`mirrored`, `fit`), or one for each lane (`stacked`).
 
-    tfmem's own models give the same results stacked and by `fit`, so `auto` stacks them.
+    tfmem's own models give the same results stacked and by `fit`, so `auto` stacks them, unless
+    their examples are read while they are trained.
 
     Args:
       config: model and recipe.
@@ -49,7 +50,8 @@ def make_trainers(
     build_model = model_builder(config, examples)
     if settings.trainer == "fit":
         return [FitTrainer(build_model, examples, settings, config.task)]
-    if settings.trainer == "mirrored":
+    streamed = isinstance(examples, StreamedDataset)
+    if settings.trainer == "mirrored" or (streamed and settings.trainer == "auto"):
         return [trainer_of_one(config, examples)]
     if isinstance(examples, StreamedDataset):
         raise InputError(
