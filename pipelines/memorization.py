@@ -9,12 +9,14 @@ from tfmem.components.figures import DRAW
 from tfmem.components.report import REPORT
 from tfmem.components.select import SELECT
 from tfmem.components.train import TRAIN
-from tfmem.config import Config
+from tfmem.config import Config, ElsewhereSettings
 from tfmem.pipelines.runner import Step, configured
 
 
 def training(config: Config) -> list[Step]:
-    """The steps that train the trials of a run."""
+    """The steps that train the trials of a run: none if another program has trained them."""
+    if isinstance(config.model, ElsewhereSettings):
+        return []
     return [configured(TRAIN, config)]
 
 

@@ -8,9 +8,12 @@ import os
 from pathlib import Path
 
 from tfmem.experiments import run as results
+from tfmem.messages.errors import InputError
 from tfmem.messages.terminal import is_quiet, set_loudness
 from tfmem.pipelines.memorization import presentation
 from tfmem.pipelines.runner import run_chain
+from tfmem.store.artifacts import Memorization, Settings
+from tfmem.store.files import write_atomically
 
 _PAGE = "report.html"
 _SHOWN = ("figures/memorization_gallery.png", "figures/memorization_histogram.png")
@@ -30,6 +33,7 @@ class Run(results.Run):
         quiet = is_quiet()
         set_loudness(quiet=True, verbose=False)
         try:
+            with_settings(self.folder)
             run_chain(presentation(), self.folder)
         finally:
             set_loudness(quiet=quiet, verbose=False)
@@ -51,6 +55,24 @@ class Run(results.Run):
         if page.is_file():
             shown.append(f"<p>Page: <code>{html.escape(str(page))}</code></p>")
         return "\n".join(shown)
+
+
+def with_settings(folder: Path) -> None:
+    """Writes the settings of a run that has none, for steps that read them.
+
+    Args:
+      folder: the run's folder, with estimates.
+
+    Raises:
+      InputError: if the folder is none of a run.
+    """
+    run = load_run(folder)
+    settings = run.config.to_yaml()
+    if not run.has_settings and (folder / Memorization.place).is_dir():
+        try:
+            write_atomically(folder / Settings.place, settings.encode())
+        except OSError as error:
+            raise InputError(f"{folder}: cannot be written: {error.strerror}") from None
 
 
 def load_run(folder: str | os.PathLike[str]) -> Run:

@@ -13,7 +13,12 @@ from tfmem.store.artifacts import Artifact
 
 
 def self_influence(config: Config) -> list[Step]:
-    """Trains one model, and estimates memorization with the solver that is configured."""
+    """Trains one model, and estimates memorization with the solver that is configured.
+
+    Raises:
+      InputError: if tfmem cannot train such a model.
+    """
+    config.check_trainable("self-influence")
     solver = SELF_INFLUENCE[config.self_influence.solver]
     return [configured(TRAIN_ON_ALL, config), configured(solver, config)]
 

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from tfmem.exchange.matrices import load_matrices
     from tfmem.exchange.pairs import load_pairs
     from tfmem.exchange.writer import PredictionWriter
+    from tfmem.pipelines.estimated import estimate
     from tfmem.pipelines.front import run
     from tfmem.pipelines.opened import Run, load_run
 
@@ -17,6 +18,7 @@ __all__ = [
     "PredictionWriter",
     "Run",
     "__version__",
+    "estimate",
     "influence",
     "load_matrices",
     "load_pairs",
@@ -29,6 +31,7 @@ _HOMES = {
     "PredictionWriter": "tfmem.exchange.writer",
     "Run": "tfmem.pipelines.opened",
     "load_run": "tfmem.pipelines.opened",
+    "estimate": "tfmem.pipelines.estimated",
     "run": "tfmem.pipelines.front",
     "influence": "tfmem.exchange.in_memory",
     "memorization": "tfmem.exchange.in_memory",

@@ -135,10 +135,10 @@ def _compare_records(folders: list[Path], out: Path | None, threshold: float | N
 
 
 def _selection(folder: Path) -> SelectionSettings:
-    """The thresholds in the settings of a run, or the paper's if the folder has no settings."""
+    """The thresholds of a run's selection, or the paper's if the folder has none."""
     from tfmem.experiments.run import load_run
 
-    if folder.is_dir() and (run := load_run(folder)).has_settings:
+    if folder.is_dir() and (run := load_run(folder)).has_labels:
         return run.config.selection
     return SelectionSettings()
 

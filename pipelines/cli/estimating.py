@@ -19,6 +19,7 @@ from tfmem.pipelines.cli.options import (
     RunFolder,
     done,
 )
+from tfmem.pipelines.cli.stopping import resumable
 
 _SELECTION = SelectionSettings()
 StatisticOption = Annotated[
@@ -33,6 +34,7 @@ StatisticOption = Annotated[
 
 
 @command(
+    "tfmem estimate runs/mine",
     "tfmem estimate 'runs/digits/predictions/*.tfrecord' --labels "
     "runs/digits/predictions/labels.npz --out estimates",
     "tfmem estimate '*.tfrecord' --labels labels.npz --out estimates --pairs all --fdr 0.05",
@@ -47,12 +49,19 @@ StatisticOption = Annotated[
 )
 def estimate(
     predictions: Annotated[
-        str, typer.Argument(help="Path or glob of prediction shards.", show_default=False)
+        str,
+        typer.Argument(
+            help="Folder of a run or of a PredictionWriter, which receives the estimates; or path "
+            "or glob of prediction shards, with --labels and --out.",
+            show_default=False,
+        ),
     ],
     labels: Annotated[
-        str, typer.Option(help="The labels.npz of these predictions.", show_default=False)
-    ],
-    out: Annotated[str, typer.Option(help="Folder for the estimates.", show_default=False)],
+        str | None, typer.Option(help="The labels.npz of these predictions.", show_default=False)
+    ] = None,
+    out: Annotated[
+        str | None, typer.Option(help="Folder for the estimates.", show_default=False)
+    ] = None,
     statistic: StatisticOption = None,
     memorization: Annotated[
         float | None,
@@ -71,12 +80,13 @@ def estimate(
         ),
     ] = None,
     unit: Annotated[
-        Literal["score", "sd"],
+        Literal["score", "sd"] | None,
         typer.Option(
             help="Unit of both: that of the score, or the standard deviation of the example's own "
-            "score (Cohen's d)."
+            "score (Cohen's d). By default score.",
+            show_default=False,
         ),
-    ] = _SELECTION.unit,
+    ] = None,
     fdr: Annotated[
         float | None,
         typer.Option(
@@ -90,22 +100,28 @@ def estimate(
         ),
     ] = _SELECTION.top_k,
     pairs: Annotated[
-        Literal["same-class", "all"],
+        Literal["same-class", "all"] | None,
         typer.Option(
             help="Select among pairs of one class, or among all pairs of a training and a test "
-            "example."
+            "example. By default same-class.",
+            show_default=False,
         ),
-    ] = "same-class",
+    ] = None,
     sign: Annotated[
-        Literal["positive", "negative", "both"],
-        typer.Option(help="Sign of the influence of selected pairs."),
-    ] = _SELECTION.sign,
+        Literal["positive", "negative", "both"] | None,
+        typer.Option(
+            help="Sign of the influence of selected pairs. By default positive.",
+            show_default=False,
+        ),
+    ] = None,
     memory: Memory = None,
     beam: BeamArgs = None,
 ) -> None:
     """Estimate memorization and influence from prediction records, and select pairs.
 
-    With --pairs all, influence is counted for all pairs, but it is stored for selected pairs only.
+    With --pairs all, influence is counted for all pairs, but it is stored for selected pairs only,
+    unless a folder is given. Of a folder, settings of the selection that are not given stay as they
+    were, and what is unchanged is not estimated again.
     """
     from tfmem.aggregation.counting import Room
     from tfmem.aggregation.jobs import estimate as run_job
@@ -114,21 +130,38 @@ def estimate(
     from tfmem.selection.settling import describe_selection
     from tfmem.store.results import read_selection
 
-    if (Path(out) / "config.yaml").exists():
-        raise InputError(
-            f"--out {out}: this folder holds a run; choose another, or change the run's selection "
-            "with `tfmem run --set selection.…`"
-        )
     values = {
         "memorization": memorization,
         "influence": influence,
         "unit": unit,
         "fdr": fdr,
         "top_k": top_k,
-        "pairs": pairs.replace("-", "_"),
+        "pairs": pairs and pairs.replace("-", "_"),
         "sign": sign,
     }
-    chosen = [f"selection.{key}={value}" for key, value in values.items() if value is not None]
+    given = {name: value for name, value in values.items() if value is not None}
+    if Path(predictions).is_dir():
+        if labels or out or memory:
+            raise InputError(
+                f"{predictions}: a folder has its own labels and receives the estimates, so "
+                "--labels, --out and --memory are not possible"
+            )
+        from tfmem.pipelines.estimated import estimate_folder
+
+        with resumable():
+            estimate_folder(Path(predictions), given, statistic, beam or [])
+        done(predictions, f"`tfmem report {predictions}` draws figures and writes a page")
+        return
+    if labels is None or out is None:
+        raise InputError(
+            f"{predictions}: expected a folder, or shards with their --labels and an --out"
+        )
+    if (Path(out) / "config.yaml").exists():
+        raise InputError(
+            f"--out {out}: this folder holds a run; choose another, or change the run's selection "
+            "with `tfmem run --set selection.…`"
+        )
+    chosen = [f"selection.{key}={value}" for key, value in given.items()]
     chosen += [f"estimation.statistic={statistic}"] if statistic else []
     selection = from_yaml("", chosen).selection
     kinds = ["memorization", "pairs"] if pairs == "all" else ["memorization", "influence", "pairs"]

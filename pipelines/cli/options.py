@@ -30,9 +30,14 @@ def _checked(words: list[str] | None) -> list[str] | None:
 
 
 def named_as_config(ctx: typer.Context, out: Place) -> Place:
-    """The folder `out`, or, if a user gave none, `runs/CONFIG` with the configuration's name."""
+    """The folder `out`, or, if a user gave none, `runs/CONFIG` with the configuration's name.
+
+    If the configuration is the folder of a run, it is that folder.
+    """
     if str(out) != str(OWN_FOLDER):
         return out
+    if _is_run(ctx.params["config"]):
+        return type(out)(ctx.params["config"])
     return type(out)(OWN_FOLDER.with_name(ctx.params["config"].stem))
 
 
@@ -41,8 +46,8 @@ ConfigFile = Annotated[
     Path,
     typer.Argument(
         metavar="CONFIG",
-        help="Settings: a YAML file, or the name of a configuration that ships with tfmem "
-        "(`tfmem configs` lists them).",
+        help="Settings: a YAML file, the name of a configuration that ships with tfmem "
+        "(`tfmem configs` lists them), or the folder of a run.",
         show_default=False,
     ),
 ]
@@ -116,9 +121,18 @@ def settings_of(place: Path, overrides: list[str]) -> Config:
     return with_digests(from_yaml(text, overrides, str(place), sections))
 
 
+def _is_run(place: Path) -> bool:
+    """Whether a configuration is the folder of a run, which has its own settings."""
+    return str(place) not in shipped_names() and (place / "predictions").is_dir()
+
+
 def _text_of(place: Path) -> str:
     """The text of a configuration. An existing file takes precedence over a shipped one."""
     name = str(place)
+    if _is_run(place):
+        from tfmem.experiments.run import load_run
+
+        return load_run(place).config.to_yaml()
     if name in shipped_names() and (place.is_dir() or not place.exists()):
         return shipped_text(name, name)
     try:

@@ -319,11 +319,11 @@ def report(
     in pairs, the memorized ones and a sample of the others.
     """
     from tfmem.components.report import write_beside
-    from tfmem.experiments.run import load_run
     from tfmem.pipelines.memorization import presentation
+    from tfmem.pipelines.opened import with_settings
     from tfmem.pipelines.runner import run_chain
 
-    load_run(folder).config  # noqa: B018  (refuses a folder that is no run)
+    with_settings(folder)
     run_chain(presentation(), folder)
     if out is None:
         done(folder / "report.html")
@@ -349,10 +349,10 @@ def figures(
 ) -> None:
     """Draw the figures of Feldman & Zhang (2020), and name the commands that missing ones need."""
     from tfmem.components.paper import PAPER, PaperFigures, contents
-    from tfmem.experiments.run import load_run
+    from tfmem.pipelines.opened import with_settings
     from tfmem.pipelines.runner import Step, run_chain
 
-    load_run(folder).config  # noqa: B018  (refuses a folder that is no run)
+    with_settings(folder)
     names = [name.strip() for name in classes.split(",") if name.strip()]
     run_chain([Step(PAPER, {"classes": names})], folder)
     for number, subject, file in contents(folder):

@@ -217,10 +217,10 @@ def _cell(name: str, value: object, units: Units) -> str:
 
 
 def _selected(run: Run) -> str:
-    """How many pairs were selected among how many, and by which rule if the settings are known."""
+    """How many pairs were selected among how many, and by which rule if that is known."""
     from tfmem.selection.settling import describe_selection
 
-    if run.has_settings:
+    if run.has_rule:
         return describe_selection(run.rule, run.selection)
     return _AMONG.format(**run.selection)
 

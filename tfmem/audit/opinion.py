@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tfmem.config import Config
+from tfmem.config import Config, ElsewhereSettings
 from tfmem.datasets import AnyDataset
 from tfmem.experiments.training import draw
 from tfmem.store.files import write_atomically
@@ -21,8 +21,13 @@ _DRAW, _NAME = 2, "held_out.npy"
 
 
 def asks(config: Config) -> bool:
-    """Whether an audit trains these models: not with 0 folds, nor if models train one at a time."""
-    return config.experiments.audit.folds > 0 and config.training.trainer in ("stacked", "auto")
+    """Whether an audit trains these models.
+
+    It does not with 0 folds, if models train one at a time, or if another program trained them.
+    """
+    stacked = config.training.trainer in ("stacked", "auto")
+    elsewhere = isinstance(config.model, ElsewhereSettings)
+    return config.experiments.audit.folds > 0 and stacked and not elsewhere
 
 
 def ask(config: Config, dataset: AnyDataset, out: Path) -> None:

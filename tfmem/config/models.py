@@ -180,4 +180,12 @@ class PythonSettings(Settings):
     ignore_source: bool = False
 
 
-ModelSettings = Annotated[Network | TailSettings | PythonSettings, Field(discriminator="name")]
+class ElsewhereSettings(Settings):
+    """Models that were trained by another program, so that tfmem cannot train more of them."""
+
+    name: Literal["elsewhere"] = "elsewhere"
+
+
+ModelSettings = Annotated[
+    Network | TailSettings | PythonSettings | ElsewhereSettings, Field(discriminator="name")
+]

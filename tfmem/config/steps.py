@@ -50,7 +50,16 @@ class TableSettings(Settings):
     test_share: Share = 0.0
 
 
-_WITHOUT_SENTENCES = ("digits", "npz", "image_folder", "treebank", "table", "saved", "python")
+_WITHOUT_SENTENCES = (
+    "digits",
+    "npz",
+    "image_folder",
+    "treebank",
+    "table",
+    "saved",
+    "python",
+    "labels",
+)
 _OF_SOURCES = {  # keys that only these sources have
     "unlabelled": ("npz", "text_files", "table"),
     "table": ("table",),
@@ -68,8 +77,9 @@ class DatasetSettings(Settings):
       name: `digits` (embedded), `npz` (a file of arrays), `image_folder` (a folder for each class),
         `text_files` (tables of sentences), `table` (of numbers and categories), `treebank` (trees
         of the Stanford treebank), `saved` (what tfmem wrote of data that were given in Python),
-        `python` (a function of yours), or the name of an image classification set of TFDS, or of a
-        text classification set if `text` is set.
+        `labels` (a `labels.npz` alone, whose examples are shown by their names), `python` (a
+        function of yours), or the name of an image classification set of TFDS, or of a text
+        classification set if `text` is set.
       data_dir: folder of official files (MNIST idx, CIFAR binary), the npz file, the folder of
         image folders, of tables or of trees, or a TFDS data folder; None is the default folder of
         TFDS.

@@ -16,6 +16,7 @@ from tfmem.config.estimates import EstimationSettings, SelectionSettings
 from tfmem.config.experiments import ExperimentSettings
 from tfmem.config.models import (
     DenseSettings,
+    ElsewhereSettings,
     EncoderSettings,
     ModelSettings,
     PythonSettings,
@@ -29,6 +30,7 @@ from tfmem.config.steps import (
     TaskSettings,
     TrainingSettings,
 )
+from tfmem.messages.errors import InputError
 
 # Settings of how a trial is carried out, which change its predictions by rounding at most. `groups`
 # and `subsets` are only paths; the digests of these files stay among the settings of a trial.
@@ -75,6 +77,21 @@ class Config(Settings):
         for check in (_check_crops, _check_augmentation, _check_statistic):
             with suppress(UndeclaredError):
                 check(self)
+
+    def check_trainable(self, what: str) -> None:
+        """Refuses models that another program has trained.
+
+        Args:
+          what: that which would train such models.
+
+        Raises:
+          InputError: saying so, if tfmem cannot train them.
+        """
+        if isinstance(self.model, ElsewhereSettings):
+            raise InputError(
+                f"{what} trains models, but those of this run were trained by another program "
+                "(model.name: elsewhere)"
+            )
 
     def trial_settings(self) -> dict[str, Any]:
         """The settings on which the predictions of trial `k` depend, beside `k` and the data."""

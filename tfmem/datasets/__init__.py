@@ -14,6 +14,7 @@ from tfmem.datasets.arrays import load_npz
 from tfmem.datasets.classes import keep_classes
 from tfmem.datasets.dataset import Dataset
 from tfmem.datasets.image_folder import load_image_folder
+from tfmem.datasets.kept import load_labels
 from tfmem.datasets.noise import add_label_noise
 from tfmem.datasets.official import load_official
 from tfmem.datasets.python import load_python
@@ -46,7 +47,7 @@ __all__ = [
 ]
 
 
-_LOCAL = ("npz", "image_folder", "text_files", "table", "treebank", "saved")
+_LOCAL = ("npz", "image_folder", "text_files", "table", "treebank", "saved", "labels")
 
 
 def load(settings: DatasetSettings) -> AnyDataset:
@@ -84,6 +85,8 @@ def _load(settings: DatasetSettings) -> AnyDataset:
         if settings.name == "npz":
             _refuse_settings_of_streams(settings)
             return load_npz(path, settings)
+        if settings.name == "labels":
+            return load_labels(path)
         if not path.is_dir():
             raise InputError(f"dataset.data_dir: no such folder: {path}")
         if settings.name == "saved":

@@ -23,7 +23,7 @@ import pandas as pd
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from tfmem.datasets import AnyDataset, Dataset, TextDataset
+from tfmem.datasets import AnyDataset, Dataset, StructuredDataset, TextDataset
 from tfmem.messages.errors import InputError
 from tfmem.store import spreadsheets
 from tfmem.store.files import write_atomically
@@ -64,7 +64,8 @@ def find_duplicates(dataset: AnyDataset, threshold: float = THRESHOLD) -> Duplic
     similarities, and the pairs found.
 
     Args:
-      dataset: a data set in memory, of images, texts or vectors; vectors are compared as they are.
+      dataset: a data set in memory, of images, texts, vectors or named inputs; vectors are compared
+        as they are, and named inputs are duplicates if all of them are equal.
       threshold: least similarity, above 0 and at most 1; equal examples are found at any threshold.
 
     Raises:
@@ -78,6 +79,9 @@ def find_duplicates(dataset: AnyDataset, threshold: float = THRESHOLD) -> Duplic
         train, test = _features(dataset)
         near_train = _alike(train, train, threshold, above=True)
         near_test = _alike(test, train, threshold)
+    elif isinstance(dataset, StructuredDataset):
+        train_names, test_names = _rows(dataset, "train"), _rows(dataset, "test")
+        near_train = near_test = _NONE
     else:
         raise InputError(
             f"{dataset.name}: near duplicates are found in memory; this data set is streamed "
@@ -157,7 +161,16 @@ def _alike(
 
 
 def _hashes(images: np.ndarray) -> list[str]:
-    return [hashlib.sha256(np.ascontiguousarray(image).data).hexdigest() for image in images]
+    return [hashlib.sha256(np.ascontiguousarray(image).tobytes()).hexdigest() for image in images]
+
+
+def _rows(dataset: StructuredDataset, split: str) -> list[str]:
+    """A hash of all inputs of each example; its own name if inputs are not known."""
+    inputs = dataset.train_inputs if split == "train" else dataset.test_inputs
+    if not inputs:
+        return [f"{split} {row}" for row in range(len(getattr(dataset, f"{split}_labels")))]
+    columns = [_hashes(values) for _, values in sorted(inputs.items())]
+    return ["\0".join(row) for row in zip(*columns, strict=True)]
 
 
 def _words(texts: np.ndarray) -> list[str]:

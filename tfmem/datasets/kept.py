@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -43,15 +44,22 @@ def labels_of(dataset: AnyDataset) -> Labels:
     return replace(labels, train_targets=targets, test_targets=dataset.test_targets)
 
 
-def of_labels(labels: Labels, name: str) -> StructuredDataset:
+def load_labels(path: Path) -> StructuredDataset:
     """The data set of which a run kept the labels, without inputs.
 
     Args:
-      labels: what the run kept.
-      name: the data set's name.
+      path: the `labels.npz` beside the predictions of the run.
+
+    Raises:
+      InputError: if there is no such file, or it cannot be read.
     """
+    try:
+        contents = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from None
+    labels = Labels.from_npz(contents, str(path))
     return StructuredDataset(
-        name,
+        path.absolute().parent.parent.name,
         {},
         labels.train_labels,
         {},

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from tfmem.config import Config, PythonSettings, TailSettings
+from tfmem.config import Config, ElsewhereSettings, PythonSettings, TailSettings
 from tfmem.config.models import Network
 from tfmem.experiments.declaration import Asked
 from tfmem.messages.errors import InputError
@@ -28,7 +28,7 @@ def whole_network(asked: Asked[Any]) -> None:
 
 def network_of(config: Config) -> Network:
     """The settings of the model, which must be a whole network."""
-    if isinstance(config.model, TailSettings | PythonSettings):
+    if isinstance(config.model, TailSettings | PythonSettings | ElsewhereSettings):
         raise InputError(
             f"model.name: expected a network of tfmem's own, received {config.model.name!r}"
         )

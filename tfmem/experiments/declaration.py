@@ -16,10 +16,18 @@ from tfmem.config.base import Settings
 from tfmem.datasets import AnyDataset, load
 from tfmem.experiments.outcome import FINDINGS_NAME, Outcome, load_outcome
 from tfmem.experiments.run import Run
-from tfmem.store.artifacts import Artifact, Memorization, Predictions
+from tfmem.store.artifacts import (
+    Artifact,
+    Attributions,
+    Memorization,
+    Predictions,
+    SelfInfluence,
+    TrainedModel,
+)
 from tfmem.store.results import check_labels
 
 S = TypeVar("S", bound=Settings)
+_OF_MODELS = {TrainedModel, SelfInfluence, Attributions}  # models that are trained for them
 
 
 class NoSettings(Settings):
@@ -168,6 +176,8 @@ class Experiment(Generic[S]):
         Raises:
           InputError: if a check fails; the error says what is missing.
         """
+        if "model" in self.sections or set(self.needs) & _OF_MODELS:
+            config.check_trainable(f"experiment {self.name}")
         asked = Asked(config, self.settings_in(config), data)
         for check in self.checks:
             check(asked)

@@ -12,16 +12,19 @@ import pandas as pd
 
 from tfmem.aggregation.estimates import KINDS, measure_in, parse_influence
 from tfmem.config import Config, SelectionSettings, Statistic, from_yaml
-from tfmem.datasets import AnyDataset, load
+from tfmem.datasets import AnyDataset, StructuredDataset, load
 from tfmem.estimation.blocks import InfluenceBlock
 from tfmem.estimation.estimator import Measure
 from tfmem.estimation.units import Units, units_of
+from tfmem.experiments.elsewhere import settings_elsewhere
 from tfmem.messages.errors import InputError
 from tfmem.selection.rules import rule_of_set
 from tfmem.store import pairs as pair_selection
+from tfmem.store.artifacts import Examples, Predictions
 from tfmem.store.bits import unpack
 from tfmem.store.labels import LABELS_NAME, Labels
 from tfmem.store.outputs import current_place
+from tfmem.store.predictions import CONFIG_NAME
 from tfmem.store.records import decode_example
 from tfmem.store.results import (
     SUBSAMPLED,
@@ -50,11 +53,23 @@ class Run:
 
     @cached_property
     def config(self) -> Config:
-        """The run's settings."""
+        """The run's settings.
+
+        If it has none, because its models were trained by another program, they follow from what it
+        has: `model.name` is then `elsewhere`.
+        """
         path = self._folders["settings"]
-        if not path.exists():
+        if path.exists():
+            text = path.read_text(encoding="utf-8", errors="replace")
+            return _where_it_is(from_yaml(text, source=str(path)), path.parent)
+        if not self.has_labels:
             raise InputError(f"{path}: not found; is its folder the output of `tfmem run`?")
-        return from_yaml(path.read_text(encoding="utf-8", errors="replace"), source=str(path))
+        begun = self.predictions / CONFIG_NAME
+        if begun.exists():
+            text = begun.read_text(encoding="utf-8", errors="replace")
+            return from_yaml(text, source=str(begun))
+        known = rule_of_set(str(self._folders["pairs"])) if self.has_rule else None
+        return settings_elsewhere(self.predictions, path.parent / Examples.place, known)
 
     @property
     def has_settings(self) -> bool:
@@ -92,6 +107,8 @@ class Run:
         Raises:
           InputError: if the fingerprints differ.
         """
+        if isinstance(dataset, StructuredDataset) and not dataset.train_inputs:
+            return  # it was made from the labels of a run, which estimates are checked against
         if dataset.fingerprint != self.labels.dataset_fingerprint:
             raise InputError(f"{self.predictions}: made with other data than {dataset.name} is now")
 
@@ -131,6 +148,12 @@ class Run:
             return found
         raise InputError(f"{folder}: expected records, received empty files")
 
+    @property
+    def has_rule(self) -> bool:
+        """Whether it is known by which settings pairs were selected; earlier versions kept none."""
+        manifest = read_manifest(self._folders["pairs"])
+        return self.has_settings or bool(manifest and "selection" in manifest.made_from)
+
     @cached_property
     def rule(self) -> SelectionSettings:
         """The settings by which pairs were selected, with what they leave to the statistic."""
@@ -144,7 +167,7 @@ class Run:
         """One row for each training example, by `index`: label, counts, memorization, errors."""
         folder = self._folders["memorization"]
         table = read_memorization(folder)
-        if self._has_labels:
+        if self.has_labels:
             check_labels(table, self.labels.train_labels, folder, str(self._folders["predictions"]))
         return table
 
@@ -163,7 +186,7 @@ class Run:
         fits = rows["label"].to_numpy() == table["label"].to_numpy()
         if known.attrs["estimator"] == SUBSAMPLED.decode():
             fits &= rows["memorization"].to_numpy() == table["memorization"].to_numpy()
-        if self._has_labels:
+        if self.has_labels:
             labels = self.labels.test_labels
             fits &= test < len(labels)
             fits[fits] = labels[test[fits]] == table["test_label"].to_numpy()[fits]
@@ -201,7 +224,7 @@ class Run:
         self._check_origin("influence")
         known, there = self.memorization, dict[int, str]()
         train_labels = known["label"].to_numpy()
-        test_labels = self.labels.test_labels if self._has_labels else None
+        test_labels = self.labels.test_labels if self.has_labels else None
         for payload, source in read_set(self._folders["influence"], "influence"):
             counts = parse_influence(payload, source)
             expected = (
@@ -235,7 +258,7 @@ class Run:
             raise InputError(f"{self._folders['influence']}: no record of class {missing[0]}")
 
     @property
-    def _has_labels(self) -> bool:
+    def has_labels(self) -> bool:
         """Whether labels are known; they are not if the predictions lie elsewhere."""
         folder = self._folders.get("predictions")
         return folder is not None and (folder / LABELS_NAME).exists()
@@ -282,6 +305,20 @@ class Run:
         found = pd.DataFrame(rows, columns=names).set_index("trial_id").sort_index()
         found.attrs["score"] = score
         return found
+
+
+def _where_it_is(config: Config, folder: Path) -> Config:
+    """The settings with the present place of data that lie in the run's folder, if it was moved."""
+    data, here = config.dataset, {
+        "saved": folder / Examples.place,
+        "labels": folder / Predictions.place / LABELS_NAME,
+    }  # fmt: skip
+    if data.name not in here or not here[data.name].exists() or not data.data_dir:
+        return config
+    if Path(data.data_dir).exists():
+        return config
+    moved = data.model_copy(update={"data_dir": str(here[data.name].absolute())})
+    return config.model_copy(update={"dataset": moved})
 
 
 class _ByClass(dict[int, InfluenceBlock]):

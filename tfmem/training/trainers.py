@@ -41,6 +41,7 @@ def make_trainers(
       dataset: the examples.
       subsets: the subsets of the trials; None if all have the same size.
     """
+    config.check_trainable("tfmem")
     settings = config.training
     if settings.trainer in ("stacked", "auto"):
         share_cores(settings)
@@ -85,6 +86,7 @@ def model_in_float32(config: Config, examples: ImageDataset) -> keras.Model:
 
 def model_builder(config: Config, dataset: ImageDataset) -> Callable[[], keras.Model]:
     """Returns a function that builds and compiles the model of a configuration."""
+    config.check_trainable("tfmem")
     settings = config.training
     size = subset_size(len(dataset.train_labels), settings.fraction)
     steps = settings.epochs * -(-size // settings.batch_size)

@@ -1,0 +1,130 @@
+"""Folders whose models another program trained: estimates, and every command that trains none."""
+
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.datasets import load_digits
+from sklearn.naive_bayes import GaussianNB
+
+import tfmem
+from tests.helpers.commands import tfmem_command
+from tfmem.messages.errors import InputError
+
+TRAIN, TEST, TRIALS = 120, 40, 12
+# All commands that train nothing, of each kind those that could fail.
+COMMANDS = {
+    "images": ("figures", "audit", "experiment mem-infl"),
+    "names": ("show", "pairs", "consistency", "audit", "experiment instances"),
+    "numbers": ("show", "pairs", "report", "experiment halves"),
+}
+
+
+@pytest.fixture(scope="module")
+def arrays():
+    """Subsets of trials, and which digits their models are right on."""
+    data = load_digits()
+    x, y = data.data[: TRAIN + TEST], data.target[: TRAIN + TEST]
+    masks = np.random.default_rng(0).random((TRIALS, TRAIN)) < 0.7
+    right = []
+    for mask in masks:
+        model = GaussianNB(var_smoothing=1e-3).fit(x[:TRAIN][mask], y[:TRAIN][mask])
+        right.append(model.predict(x) == y)
+    return data.images[: TRAIN + TEST, ..., None] / 16, y, masks, np.array(right)
+
+
+@pytest.fixture(scope="module", params=["images", "names", "numbers"])
+def folder(request, arrays, tmp_path_factory):
+    """A folder of trials that was estimated from, of each kind."""
+    images, y, masks, right = arrays
+    folder = tmp_path_factory.mktemp(request.param) / "mine"
+    more, labels = {}, (y[:TRAIN], y[TRAIN:])
+    if request.param == "images":
+        more = {"train_images": images[:TRAIN], "test_images": images[TRAIN:]}
+    if request.param == "names":
+        more = {
+            "train_ids": [f"digit {k}" for k in range(TRAIN)],
+            "class_names": list("abcdefghij"),
+        }
+    if request.param == "numbers":
+        more, labels = {"task": "regression"}, (images[:TRAIN].mean((1, 2, 3)), np.zeros(TEST))
+    with tfmem.PredictionWriter(folder, *labels, **more) as writer:
+        for trial in writer.missing(TRIALS):
+            each = right[trial, :TRAIN], right[trial, TRAIN:]
+            if request.param == "numbers":
+                scores = {"train_scores": 5.0 * each[0] - 7, "test_scores": 5.0 * each[1] - 7}
+                writer.write(trial, masks[trial], **scores, score="points")
+            else:
+                writer.write(trial, masks[trial], train_correct=each[0], test_correct=each[1])
+    tfmem.estimate(folder, memorization=0.1, influence=0.2)
+    return folder
+
+
+def test_estimates_of_a_folder_are_those_of_its_arrays(folder, arrays):
+    _, y, masks, right = arrays
+    run = tfmem.load_run(folder)
+    assert run.rule.influence == 0.2
+    if run.labels.has_classes:
+        labels = y[:TRAIN], y[TRAIN:]
+        expected = tfmem.memorization(masks, right[:, :TRAIN])
+        found = tfmem.influence(masks, right[:, TRAIN:], *labels)
+    else:
+        expected = tfmem.memorization(masks, 5.0 * right[:, :TRAIN] - 7)
+        found = tfmem.influence(masks, 5.0 * right[:, TRAIN:] - 7)
+        assert run.score == "points"
+    table = run.memorization.drop(columns="label")
+    table.attrs.clear()
+    pd.testing.assert_frame_equal(table, expected, check_exact=True)
+    for block in run.influence.values():
+        place = np.ix_(block.train_index, block.test_index)
+        np.testing.assert_array_equal(block.influence, found.influence[place])
+    assert len(run.pairs) > 0
+
+
+def test_commands_that_train_nothing_work_and_the_others_say_so(folder, tmp_path):
+    """A folder that was moved, without settings or the journal of its steps, is as good."""
+    moved = tmp_path / "moved"
+    shutil.copytree(folder, moved)
+    shutil.rmtree(moved / ".components")
+    (moved / "config.yaml").unlink()
+    assert tfmem.load_run(moved).config.training.trials == TRIALS
+    for command in COMMANDS[folder.parent.name.rstrip("0123456789")]:
+        tfmem_command(*command.split(), moved)
+    assert tfmem.load_run(moved).config.model.name == "elsewhere"
+    for command in (["experiment", "removal"], ["experiment", "seeds"], ["self-influence"]):
+        said = tfmem_command(*command, moved, code=1).stderr
+        assert said.endswith(
+            "trains models, but those of this run were trained by another program (model.name: "
+            "elsewhere)\n"
+        )
+    shutil.move(moved, tmp_path / "again")
+    assert tfmem.load_run(tmp_path / "again").dataset.name in ("again", "mine")
+
+
+def test_a_folder_that_cannot_be_estimated_from_gets_one_error(tmp_path):
+    writer = tfmem.PredictionWriter(tmp_path / "mine", [0, 1, 0])
+    with pytest.raises(InputError, match="expected predictions, found none"):
+        tfmem.estimate(tmp_path / "mine")
+    writer.write(0, [0, 1], train_correct=[1, 1, 0])
+    with pytest.raises(InputError, match="expected at least 2 trials, received 1"):
+        tfmem.estimate(tmp_path / "mine")
+    with pytest.raises(InputError, match="no such run folder"):
+        tfmem.estimate(tmp_path / "none")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match="expected predictions, found none"):
+        tfmem.estimate(tmp_path / "empty")
+    said = tfmem_command("estimate", tmp_path / "x.tfrecord", code=1).stderr
+    assert "expected a folder, or shards with their --labels and an --out" in said
+
+
+def test_without_test_examples_there_is_memorization(tmp_path, arrays):
+    _, y, masks, right = arrays
+    with tfmem.PredictionWriter(tmp_path / "mine", y[:TRAIN]) as writer:
+        for trial in range(4):
+            writer.write(trial, masks[trial], train_correct=right[trial, :TRAIN])
+    run = tfmem.estimate(tmp_path / "mine")
+    assert len(run.pairs) == 0
+    expected = tfmem.memorization(masks[:4], right[:4, :TRAIN])
+    np.testing.assert_array_equal(run.memorization["memorization"], expected["memorization"])
+    assert run.report().exists()
