@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from tfmem.exchange.matrices import load_matrices
     from tfmem.exchange.pairs import load_pairs
     from tfmem.exchange.writer import PredictionWriter
+    from tfmem.influence_functions.front import self_influence
     from tfmem.pipelines.estimated import estimate
     from tfmem.pipelines.front import run
     from tfmem.pipelines.opened import Run, load_run
@@ -25,6 +26,7 @@ __all__ = [
     "load_run",
     "memorization",
     "run",
+    "self_influence",
 ]
 
 _HOMES = {
@@ -32,6 +34,7 @@ _HOMES = {
     "Run": "tfmem.pipelines.opened",
     "load_run": "tfmem.pipelines.opened",
     "estimate": "tfmem.pipelines.estimated",
+    "self_influence": "tfmem.influence_functions.front",
     "run": "tfmem.pipelines.front",
     "influence": "tfmem.exchange.in_memory",
     "memorization": "tfmem.exchange.in_memory",
@@ -52,4 +55,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return __all__

@@ -15,7 +15,10 @@ import tensorflow as tf
 
 from tfmem.influence_functions.tracing import safe_derivatives
 from tfmem.messages.errors import InputError
-from tfmem.models.logits import without_softmax
+from tfmem.models.logits import final_softmax, without_softmax
+from tfmem.models.outputs import output_kind
+
+_LEAST = 1e-37  # probability, below which float32 has no normal numbers
 
 
 class LogitFunction:
@@ -41,8 +44,8 @@ class LogitFunction:
         """Takes a trained model.
 
         Args:
-          model: returns logits `[batch, classes]`, or their softmax if its last layer shows that
-            (see `tfmem.models.logits`); it is left as it is.
+          model: returns logits `[batch, classes]`, or probabilities if its last layer or the
+            `from_logits` of its loss shows that (see `tfmem.models.outputs`); it is left as it is.
           variables: those that were trained, of one type.
           examples: a `tf.TensorSpec` for each of its inputs, of any number of examples.
 
@@ -52,16 +55,19 @@ class LogitFunction:
         if not variables:
             raise InputError("variables: expected at least one that was trained, received none")
         self._model, self._variables = without_softmax(model), list(variables)
+        hidden = final_softmax(model) is None and output_kind(model) == "probabilities"
+        self._of_probabilities = hidden  # whose logarithms are logits, as Keras' losses take them
         self._shapes = [tuple(v.shape) for v in self._variables]
         self._sizes = [int(np.prod(shape)) for shape in self._shapes]
         self.num_parameters = sum(self._sizes)
-        self.num_classes = int(model.output_shape[-1])
         self.dtype = np.dtype(self._variables[0].dtype)
         self.values = [tf.convert_to_tensor(v.value) for v in self._variables]
+        self.logits = tf.function(self._logits, [examples])
+        # A subclassed model has no shape of outputs.
+        self.num_classes = int(self.logits.get_concrete_function().structured_outputs.shape[-1])
         cotangents = tf.TensorSpec([None, self.num_classes], self.dtype)
         classes = tf.TensorSpec([None], tf.int32)
         vectors = tf.TensorSpec([None, self.num_parameters], self.dtype)
-        self.logits = tf.function(self._logits, [examples])
         self.rows = tf.function(self._rows, [examples, cotangents])
         self.products = {
             "hessian": tf.function(self._hessian_product, [examples, classes, vectors]),
@@ -93,7 +99,10 @@ class LogitFunction:
 
     def _logits(self, inputs: Any) -> tf.Tensor:
         with self.substituted():
-            return self._model(inputs, training=False)
+            outputs = self._model(inputs, training=False)
+        if not self._of_probabilities:
+            return outputs
+        return tf.math.log(tf.maximum(outputs, _LEAST))
 
     def _rows(self, inputs: Any, cotangents: tf.Tensor) -> tf.Tensor:
         def row(example: tuple[Any, tf.Tensor]) -> tf.Tensor:

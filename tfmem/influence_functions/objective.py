@@ -63,8 +63,9 @@ class Objective:
         """Takes a trained model and what it was trained on.
 
         Args:
-          model: returns logits `[batch, classes]`, or their softmax if its last layer shows that
-            (see `tfmem.models.logits`), which is then left out; it is left as it is.
+          model: returns logits `[batch, classes]`, or probabilities if its last layer or its loss
+            shows that (see `tfmem.models.outputs`), in place of which logits are taken; it is left
+            as it is.
           inputs: what the model takes: an array `[n, ...]`, or a tuple, list or dict of them
             (activations and their mask, say).
           labels: classes `[n]`.
