@@ -1,5 +1,6 @@
 """Folders whose models another program trained: estimates, and every command that trains none."""
 
+import re
 import shutil
 
 import numpy as np
@@ -9,7 +10,7 @@ from sklearn.datasets import load_digits
 from sklearn.naive_bayes import GaussianNB
 
 import tfmem
-from tests.helpers.commands import tfmem_command
+from tests.helpers.commands import ROOT, tfmem_command
 from tfmem.messages.errors import InputError
 
 TRAIN, TEST, TRIALS = 120, 40, 12
@@ -82,6 +83,9 @@ def test_estimates_of_a_folder_are_those_of_its_arrays(folder, arrays):
         place = np.ix_(block.train_index, block.test_index)
         np.testing.assert_array_equal(block.influence, found.influence[place])
     assert len(run.pairs) > 0
+    memorized = (run.memorization["memorization"] >= 0.1).sum()
+    shown = f"Run(mine: 12 trials, {memorized} memorized, {len(run.pairs)} pairs)"
+    assert repr(run) == shown.replace(f", {memorized} memorized" * bool(run.score), "")
 
 
 def without_settings(folder, place):
@@ -114,6 +118,15 @@ def test_every_command_that_trains_nothing_works(folder, tmp_path):
         tfmem_command(*command.split(), moved, code=int(scores))  # which needs correctness
     shutil.move(moved, tmp_path / "again")
     assert tfmem.load_run(tmp_path / "again").report().stat().st_size > 20_000
+
+
+def test_the_loops_of_the_documentation_run(tmp_path, monkeypatch, capsys):
+    page = (ROOT / "docs" / "own-trainings.md").read_text()
+    blocks = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    program = "\n".join(blocks[:2]).replace("100", "8").replace("run.report()", "0")
+    exec(program, {})
+    assert "Run(cancer: 8 trials, " in capsys.readouterr().out
 
 
 def test_a_folder_that_cannot_be_estimated_from_gets_one_error(tmp_path):

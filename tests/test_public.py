@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 import tfmem
+from tfmem.config import DatasetSettings, from_yaml
+from tfmem.datasets import load
 from tfmem.messages.errors import InputError
 
 
@@ -18,6 +20,24 @@ def test_importing_takes_no_time_and_shows_public_names_only():
     taken = [float(subprocess.run(words, capture_output=True, text=True).stdout) for _ in range(3)]
     assert min(taken) < 0.1
     assert dir(tfmem) == sorted(tfmem.__all__)
+
+
+def test_reprs_are_one_line(tmp_path):
+    masks = np.array([[0, 1], [1, 0]])
+    found = tfmem.influence(masks, masks)
+    assert repr(found) == "Influence(2 training x 2 test examples, 2 trials)"
+    (block,) = found.blocks()
+    assert repr(block) == "InfluenceBlock(class 0: 2 training x 2 test examples, 2 trials)"
+    settings = from_yaml("dataset: {name: npz, data_dir: a.npz}", ["training.trials=9"])
+    assert repr(settings) == (
+        "Config(dataset=DatasetSettings(name='npz', data_dir='a.npz'), "
+        "training=TrainingSettings(trials=9))"
+    )
+    shown = "Dataset(digits: 1,437 training, 360 test examples, 10 classes)"
+    assert repr(load(DatasetSettings())) == shown
+    with tfmem.PredictionWriter(tmp_path / "mine", [0.5, 2], task="regression") as writer:
+        assert repr(writer).endswith("mine/predictions': 2 training, 0 test examples)")
+    assert repr(tfmem.load_run(tmp_path / "mine")).startswith("Run(")
 
 
 @keras.saving.register_keras_serializable("tests")

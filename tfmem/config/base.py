@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
@@ -28,6 +28,14 @@ class Settings(BaseModel):
     def __hash__(self) -> int:
         """By all values, some of which (a user's arguments) are dictionaries."""
         return hash(self.model_dump_json())
+
+    def __repr_args__(self) -> Iterator[tuple[str, Any]]:
+        """The settings that differ from their defaults."""
+        fields = type(self).model_fields
+        for name, value in self.__dict__.items():
+            known = fields.get(name)
+            if known is None or value != known.get_default(call_default_factory=True):
+                yield name, value
 
     _reader: str = PrivateAttr("")  # who was given a part of the settings
 

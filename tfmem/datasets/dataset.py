@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Dataset:
     """Training and test examples of one classification task; an example's index is its row.
 
@@ -54,6 +55,9 @@ class Dataset:
     test_ids: np.ndarray | None = None
     has_classes: bool = True
 
+    def __repr__(self) -> str:
+        return described(self)
+
     @property
     def input_shape(self) -> tuple[int, ...]:
         """The shape of one example, as models see it."""
@@ -89,6 +93,15 @@ class Dataset:
             train_ids=rows_or_none(self.train_ids, train),
             test_ids=rows_or_none(self.test_ids, test),
         )
+
+
+def described(dataset: Any) -> str:
+    """A data set in one line: its kind, name, and numbers of examples and classes."""
+    train, test = len(dataset.train_labels), len(dataset.test_labels)
+    classes = len(dataset.class_names)
+    kinds = f", {classes:,} classes" if getattr(dataset, "has_classes", True) else ""
+    kind = type(dataset).__name__
+    return f"{kind}({dataset.name}: {train:,} training, {test:,} test examples{kinds})"
 
 
 def add_array(digest: hashlib._Hash, array: np.ndarray) -> None:

@@ -9,13 +9,13 @@ from typing import TypeAlias
 
 import numpy as np
 
-from tfmem.datasets.dataset import Dataset
+from tfmem.datasets.dataset import Dataset, described
 from tfmem.datasets.encoded import EncodedImages
 from tfmem.datasets.structured import StructuredDataset
 from tfmem.datasets.text import TextDataset
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class StreamedDataset:
     """Training and test images of one classification task, read and decoded when they are needed.
 
@@ -47,6 +47,9 @@ class StreamedDataset:
     white: int = 255
     clean_train_labels: np.ndarray | None = None
     notes: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        return described(self)
 
     @property
     def input_shape(self) -> tuple[int, ...]:

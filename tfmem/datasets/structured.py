@@ -9,10 +9,10 @@ from functools import cached_property
 
 import numpy as np
 
-from tfmem.datasets.dataset import add_array, rows_or_none
+from tfmem.datasets.dataset import add_array, described, rows_or_none
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class StructuredDataset:
     """Training and test examples whose inputs have names; an example's index is its row.
 
@@ -45,6 +45,9 @@ class StructuredDataset:
     train_ids: np.ndarray | None = None
     test_ids: np.ndarray | None = None
     has_classes: bool = True
+
+    def __repr__(self) -> str:
+        return described(self)
 
     @cached_property
     def fingerprint(self) -> bytes:

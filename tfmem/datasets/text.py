@@ -9,11 +9,12 @@ from functools import cached_property
 
 import numpy as np
 
+from tfmem.datasets.dataset import described
 from tfmem.datasets.rows import rows_said
 from tfmem.messages.errors import InputError
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class TextDataset:
     """Training and test texts of one classification task; an example's index is its row.
 
@@ -41,6 +42,9 @@ class TextDataset:
     clean_train_labels: np.ndarray | None = None
     train_phrases: np.ndarray | None = None
     notes: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        return described(self)
 
     @cached_property
     def texts_digest(self) -> bytes:

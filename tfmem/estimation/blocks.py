@@ -36,6 +36,14 @@ class InfluenceBlock:
         self.n_out = counts.train.num_out
         self._counts = counts
 
+    def __repr__(self) -> str:
+        train, test = len(self.train_index), len(self.test_index)
+        trials = self._counts.train.num_trials
+        return (
+            f"InfluenceBlock(class {self.label}: {train:,} training x {test:,} test examples, "
+            f"{trials:,} trials)"
+        )
+
     @cached_property
     def errors(self) -> Difference:
         """Influence with `stderr` and the 95% interval from `low` to `high`, `[train, test]`."""

@@ -12,9 +12,11 @@ import pandas as pd
 
 from tfmem.aggregation.estimates import KINDS, measure_in, parse_influence
 from tfmem.config import Config, SelectionSettings, Statistic, from_yaml
+from tfmem.config.estimates import BOUNDED
 from tfmem.datasets import AnyDataset, StructuredDataset, load
 from tfmem.estimation.blocks import InfluenceBlock
 from tfmem.estimation.estimator import Measure
+from tfmem.estimation.thresholds import at_least
 from tfmem.estimation.units import Units, units_of
 from tfmem.experiments.elsewhere import settings_elsewhere
 from tfmem.messages.errors import InputError
@@ -50,6 +52,23 @@ class Run:
             `settings`, by name.
         """
         self._folders = folders
+
+    def __repr__(self) -> str:
+        """The run in one line: its data, numbers of trials, of memorized examples and of pairs."""
+        try:
+            settings = self.config if self.has_settings else None
+            named = settings is not None and settings.dataset.name not in ("saved", "labels")
+            folder = self._folders["memorization"].absolute().parent.name
+            name = settings.dataset.name if settings is not None and named else folder
+            table, rule = self.memorization, self.rule
+            said = [_counted(int(table[["n_in", "n_out"]].iloc[0].sum()), "trial")]
+            if self.statistic in BOUNDED and rule.unit == "score":
+                said.append(f"{at_least(table['memorization'], rule.least_memorization).sum():,} "
+                            "memorized")  # fmt: skip
+            said.append(_counted(len(self.pairs), "pair"))
+        except (InputError, LookupError) as error:
+            return f"Run({error})"
+        return f"Run({name}: {', '.join(said)})"
 
     @cached_property
     def config(self) -> Config:
@@ -305,6 +324,10 @@ class Run:
         found = pd.DataFrame(rows, columns=names).set_index("trial_id").sort_index()
         found.attrs["score"] = score
         return found
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count:,} {what}{'s' * (count != 1)}"
 
 
 def _where_it_is(config: Config, folder: Path) -> Config:
