@@ -18,7 +18,7 @@ TRAIN, TEST, TRIALS = 120, 40, 12
 SOME = {
     "images": ("figures",),
     "names": ("show", "pairs", "consistency"),
-    "numbers": ("show", "pairs", "experiment halves"),
+    "numbers": ("show", "pairs"),
 }
 ALL = ("show", "pairs", "consistency", "report", "figures", "audit", "experiment halves",
        "experiment mem-infl", "experiment instances", "estimate")  # fmt: skip
