@@ -111,7 +111,7 @@ class Run:
     @property
     def known_labels(self) -> Labels | None:
         """Labels and class names; None if the predictions lie elsewhere."""
-        return self.labels if self._has_labels else None
+        return self.labels if self.has_labels else None
 
     @cached_property
     def dataset(self) -> AnyDataset:
