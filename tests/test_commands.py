@@ -6,6 +6,7 @@ import shlex
 import subprocess
 import sys
 from importlib.metadata import version
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,19 @@ def test_examples_can_be_pasted(name, called):
         command = CLI.commands[words[1]]
         parsed = command.make_context(words[1], words[2:])
         assert parsed.params
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_is_broken_by_the_terminal_and_names_are_capitals(name, called, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    said = called(name, "--help")[0]
+    usage, *text = re.split(r"\n *\n", said.split("╭─")[0].strip())
+    names = usage.split("[OPTIONS] ")[1].strip()
+    assert re.fullmatch(r"((\{[A-Z]+(\|[A-Z]+(\.npz)?)?\}|\[(-- )?[A-Z ]+\])(\.{3} ?)? ?)+", names)
+    for paragraph in text:
+        lines = paragraph.split("\n")
+        for line, following in pairwise(lines):
+            assert len(f"{line.rstrip()} {following.split()[0]}") > 79, paragraph
 
 
 def test_versions_are_those_of_the_package(called):

@@ -102,7 +102,8 @@ def command(
         called = name or function.__name__.replace("_", "-")
         kind = with_examples(*examples, renamed=renamed, listed=listed)
         panel = next(panel for panel, names in PANELS.items() if called in names)
-        app.command(called, cls=kind, rich_help_panel=panel)(_with_loudness(function))
+        text = _paragraphs(inspect.getdoc(function) or "")
+        app.command(called, cls=kind, help=text, rich_help_panel=panel)(_with_loudness(function))
         return function
 
     return register
@@ -145,6 +146,11 @@ def _with_loudness(function: Callable[..., None]) -> Callable[..., None]:
     run.__signature__ = known.replace(parameters=parameters)  # type: ignore[attr-defined]
     run.__annotations__ = {each.name: each.annotation for each in parameters}
     return run
+
+
+def _paragraphs(text: str) -> str:
+    """Joins the lines of each paragraph, so that a terminal breaks them at its own width."""
+    return "\n\n".join(" ".join(each.split()) for each in text.split("\n\n"))
 
 
 def _broken(command: str) -> str:

@@ -26,7 +26,7 @@ def consistency(
     folders: Annotated[
         list[Path],
         typer.Argument(
-            metavar="DIR…",
+            metavar="DIR",
             help="Output folders of runs, or folders with memorization records of any estimator.",
             show_default=False,
         ),
@@ -152,7 +152,7 @@ def compare(
     configs: Annotated[
         list[Path],
         typer.Argument(
-            metavar="CONFIG…",
+            metavar="CONFIG",
             help="YAML files with settings, all of the same data set. The first run is compared "
             "with each of the others.",
             show_default=False,

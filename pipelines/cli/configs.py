@@ -25,11 +25,14 @@ from tfmem.store.files import write_atomically
 def configs(
     action: Annotated[
         Literal["list", "show", "copy"],
-        typer.Argument(help="list shows all names; show prints, and copy copies, the one of NAME."),
+        typer.Argument(
+            metavar="ACTION",
+            help="list shows all names; show prints, and copy copies, the one of NAME.",
+        ),
     ] = "list",
     name: Annotated[
         str | None,
-        typer.Argument(metavar="[NAME]", help="Name of a configuration.", show_default=False),
+        typer.Argument(metavar="NAME", help="Name of a configuration.", show_default=False),
     ] = None,
     to: Annotated[
         Path | None,

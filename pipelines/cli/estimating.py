@@ -51,6 +51,7 @@ def estimate(
     predictions: Annotated[
         str,
         typer.Argument(
+            metavar="DIR|SHARDS",
             help="Folder of a run or of a PredictionWriter, which receives the estimates; or path "
             "or glob of prediction shards, with --labels and --out.",
             show_default=False,
@@ -188,7 +189,10 @@ def estimate(
 )
 def matrix(
     predictions: Annotated[
-        str, typer.Argument(help="Path or glob of prediction shards.", show_default=False)
+        str,
+        typer.Argument(
+            metavar="SHARDS", help="Path or glob of prediction shards.", show_default=False
+        ),
     ],
     labels: Annotated[
         str, typer.Option(help="The labels.npz of these predictions.", show_default=False)

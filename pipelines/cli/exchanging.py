@@ -81,7 +81,9 @@ def import_(
     folder: Annotated[
         Path,
         typer.Argument(
-            help="Folder that holds the files aux_arrays.npz, at any depth.", show_default=False
+            metavar="DIR",
+            help="Folder that holds the files aux_arrays.npz, at any depth.",
+            show_default=False,
         ),
     ],
     out: Annotated[

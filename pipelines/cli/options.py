@@ -69,7 +69,7 @@ Experiments = Annotated[
 BeamArgs = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="[-- BEAM OPTIONS]",
+        metavar="-- BEAM OPTIONS",
         help="Options that are passed on to Apache Beam.",
         show_default=False,
         callback=_checked,
