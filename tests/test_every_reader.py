@@ -8,11 +8,12 @@ import pytest
 
 from tests.helpers.mutating import damaged
 from tests.helpers.readers_of_input import READERS_OF_INPUT
+from tests.helpers.readers_of_own_models import READERS_OF_OWN_MODELS
 from tests.helpers.readers_of_runs import READERS_OF_RUNS
 from tfmem.messages.errors import InputError
 
-READERS = READERS_OF_INPUT | READERS_OF_RUNS
-FEW, MANY = 25, 300  # MANY for each reader makes 10,000 in all
+READERS = READERS_OF_INPUT | READERS_OF_RUNS | READERS_OF_OWN_MODELS
+FEW, MANY = 25, 300  # mutations of files of each reader
 MEMORY = 1 << 30  # bytes
 LONGEST = 2000  # characters of a line
 
@@ -56,6 +57,10 @@ def attack(name, folder, count, seed):
 @pytest.mark.parametrize("name", READERS)
 def test_damaged_files_are_refused_in_one_line(name, tmp_path):
     assert (attack(name, tmp_path, FEW, seed=1) > 0) == READERS[name].refuses
+
+
+def test_readers_are_attacked_ten_thousand_times_in_all():
+    assert MANY * len(READERS) >= 10_000
 
 
 @pytest.mark.slow

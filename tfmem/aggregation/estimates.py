@@ -57,12 +57,19 @@ def memorization_table(counts: TrainCounts) -> dict[str, np.ndarray]:
     }
 
 
-def measure_in(features: Mapping[str, Any]) -> Measure:
-    """What means were taken of, as the features of a record of estimates say."""
+def measure_in(features: Mapping[str, Any], source: str) -> Measure:
+    """What means were taken of, as the features of a record of estimates say.
+
+    Raises:
+      InputError: naming `source`, if the name of the score is no text.
+    """
     for statistic in get_args(Statistic):
-        if statistic in features:
-            name = features.get("score_name", b"") if statistic == "score" else b""
-            return Measure(statistic, name.decode(errors="replace"))
+        if statistic not in features:
+            continue
+        if statistic != "score" or "score_name" not in features:
+            return Measure(statistic)
+        name = feature(features, "score_name", bytes, source)
+        return Measure(statistic, name.decode(errors="replace"))
     return Measure()
 
 
@@ -126,7 +133,7 @@ def parse_influence(payload: bytes, source: str) -> ClassCounts:
       InputError: naming `source`, if a part is missing, has a wrong length or impossible values.
     """
     features = decode_example(payload, source)
-    measure = measure_in(features)
+    measure = measure_in(features, source)
     of_bits = measure.statistic == "correctness"
     names = (*_NAMES, *_COUNT_NAMES) if of_bits else _NAMES
     arrays = {name: feature(features, name, np.ndarray, source) for name in names}

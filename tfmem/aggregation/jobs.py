@@ -269,7 +269,7 @@ def _measure(files: Sequence[Found]) -> Measure:
     for file in files:
         with file.open() as opened:
             for payload, source in read_counted(opened, file):
-                return measure_in(decode_example(payload, source))
+                return measure_in(decode_example(payload, source), source)
     return Measure()
 
 

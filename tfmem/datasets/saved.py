@@ -10,13 +10,23 @@ import numpy as np
 
 from tfmem.datasets.dataset import Dataset
 from tfmem.datasets.structured import StructuredDataset
-from tfmem.messages.errors import InputError
-from tfmem.store.npz import NpzFile, npz_bytes
+from tfmem.messages.errors import InputError, reason
+from tfmem.store.labels import class_numbers
+from tfmem.store.manifests import MANIFEST_NAME
+from tfmem.store.npz import PLAIN, NpzFile, npz_bytes
 from tfmem.store.sets import read_manifest
 from tfmem.store.writing import write_set
 
 _FILE = "data.npz"
-_OPTIONAL = ("train_targets", "test_targets", "train_ids", "test_ids", "clean_train_labels")
+_SPLITS = ("train", "test")
+_NUMBERS = "biuf"
+_OPTIONAL = {  # kinds of arrays
+    "train_targets": _NUMBERS,
+    "test_targets": _NUMBERS,
+    "train_ids": "U",
+    "test_ids": "U",
+    "clean_train_labels": "iu",
+}
 
 
 def save_dataset(dataset: Dataset | StructuredDataset, folder: Path) -> None:
@@ -36,9 +46,20 @@ def save_dataset(dataset: Dataset | StructuredDataset, folder: Path) -> None:
 
 
 def saved_fingerprint(folder: Path) -> bytes | None:
-    """The fingerprint of the data set in a folder; None if there is none."""
+    """The fingerprint of the data set in a folder; None if there is none.
+
+    Raises:
+      InputError: if the manifest is damaged.
+    """
     manifest = read_manifest(folder) if folder.is_dir() else None
-    return bytes.fromhex(manifest.made_from["fingerprint"]) if manifest else None
+    if manifest is None:
+        return None
+    try:
+        return bytes.fromhex(manifest.made_from["fingerprint"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(
+            f"{folder / MANIFEST_NAME}: fingerprint: expected hexadecimal digits: {reason(error)}"
+        ) from None
 
 
 def load_saved(folder: Path) -> Dataset | StructuredDataset:
@@ -51,11 +72,7 @@ def load_saved(folder: Path) -> Dataset | StructuredDataset:
     if not path.is_file():
         raise InputError(f"{folder}: expected a data set that tfmem saved, there is no {_FILE}")
     with NpzFile(path, str(path)) as file:
-        found = {name: file.array(name) for name in file.names}
-    try:
-        dataset = _dataset(folder.absolute().parent.name, found)
-    except KeyError as error:
-        raise InputError(f"{path}: expected an array {error.args[0]!r}") from None
+        dataset = _dataset(folder.absolute().parent.name, file)
     if saved_fingerprint(folder) != dataset.fingerprint:
         raise InputError(
             f"{path}: the data are not those that were saved: their fingerprint differs"
@@ -87,20 +104,43 @@ def _arrays(dataset: Dataset | StructuredDataset) -> dict[str, Any]:
     return arrays
 
 
-def _dataset(name: str, found: dict[str, np.ndarray]) -> Dataset | StructuredDataset:
-    more: dict[str, Any] = {key: found[key] for key in _OPTIONAL if key in found}
-    more["notes"] = tuple(found["notes"].tolist())
-    more["has_classes"] = bool(found["has_classes"])
-    labels = found["train_labels"], found["test_labels"]
-    classes = tuple(found["class_names"].tolist())
-    if "input_names" not in found:
-        inputs = found["train_0"], found["test_0"]
-        return Dataset(
-            name, inputs[0], labels[0], inputs[1], labels[1], classes, int(found["white"]), **more
+def _dataset(name: str, file: NpzFile) -> Dataset | StructuredDataset:
+    labels = {
+        split: class_numbers(
+            file.array(f"{split}_labels", "iu", ("examples",)), f"{file.source}: {split}_labels"
         )
-    names = found["input_names"].tolist()
-    train, test = (
-        {each: found[f"{split}_{number}"] for number, each in enumerate(names)}
-        for split in ("train", "test")
-    )
-    return StructuredDataset(name, train, labels[0], test, labels[1], classes, **more)
+        for split in _SPLITS
+    }
+    classes = tuple(file.array("class_names", "U", ("classes",)).tolist())
+    highest = max(values.max(initial=-1) for values in labels.values())
+    if highest >= len(classes):
+        raise InputError(f"{file.source}: label {highest} has no name ({len(classes)} class_names)")
+    more: dict[str, Any] = {
+        "notes": tuple(file.array("notes", "U", ("notes",)).tolist()),
+        "has_classes": bool(file.array("has_classes", "b", ())),
+    }
+    for key, kinds in _OPTIONAL.items():
+        if key in file:
+            more[key] = _rows(file, key, kinds, labels["train" if "train" in key else "test"])
+    train, test = labels["train"], labels["test"]
+    if "input_names" not in file:
+        inputs = [_rows(file, f"{split}_0", _NUMBERS, labels[split]) for split in _SPLITS]
+        white = int(file.array("white", "iu", ()))
+        return Dataset(name, inputs[0], train, inputs[1], test, classes, white, **more)
+    names = file.array("input_names", "U", ("inputs",)).tolist()
+    named = [
+        {each: _rows(file, f"{split}_{n}", PLAIN, labels[split]) for n, each in enumerate(names)}
+        for split in _SPLITS
+    ]
+    return StructuredDataset(name, named[0], train, named[1], test, classes, **more)
+
+
+def _rows(file: NpzFile, name: str, kinds: str, labels: np.ndarray) -> np.ndarray:
+    """Reads an array that has a row for each label."""
+    found = file.array(name, kinds)
+    if found.shape[:1] != labels.shape:
+        raise InputError(
+            f"{file.source}: {name}: expected [{len(labels)}, …], as there are labels, received "
+            f"{list(found.shape)}"
+        )
+    return found

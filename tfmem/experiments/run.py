@@ -161,7 +161,7 @@ class Run:
         folder = self._folders["memorization"]
         manifest = read_manifest(folder)
         for payload, source in read_set(folder, "memorization"):
-            found = measure_in(decode_example(payload, source))
+            found = measure_in(decode_example(payload, source), source)
             if found.statistic == "score" and manifest:
                 return found._replace(score=str(manifest.made_from.get("score", "")))
             return found
