@@ -10,6 +10,7 @@ from tests.helpers.oracle import example_learner, record
 from tfmem.config import from_yaml
 from tfmem.datasets import load
 from tfmem.estimation.noisy import compare_noisy
+from tfmem.estimation.units import SHARES
 from tfmem.experiments import fraction as fraction_module
 from tfmem.experiments import leave_one_out as leave_one_out_module
 from tfmem.experiments import pair_utility as pair_utility_module
@@ -20,6 +21,7 @@ from tfmem.experiments.leave_one_out import (
     LeaveOneOutSettings,
     _mean_variance,
     _of_mean,
+    _samples,
     leave_one_out,
 )
 from tfmem.experiments.outcome import Outcome, load_outcome
@@ -40,8 +42,8 @@ TINY = ["model.name=dense", "model.hidden=[32]", "training.epochs=10"]
 def lookup(learner):
     """Replaces training by a lookup learner, whose predictions are known for every mask."""
 
-    def train(config, dataset, masks, out):
-        del config, dataset, out
+    def train(config, dataset, masks, out, scored=False):
+        del config, dataset, out, scored
         predictions = [learner.predict(mask) for mask in masks]
         return Trained(*(np.stack(part) for part in zip(*predictions, strict=True)))
 
@@ -120,8 +122,13 @@ def test_leave_one_out_has_its_closed_form_for_a_lookup_learner(tmp_path, monkey
         }
     )
     data = SimpleNamespace(train_labels=learner.labels.train_labels)
-    monkeypatch.setattr(leave_one_out_module, "records_in", lambda _: learner.records())
-    run = {"memorization": memorization, "predictions": None, "statistic": "correctness"}
+    monkeypatch.setattr(leave_one_out_module, "_records", lambda *_: learner.records())
+    run = {
+        "memorization": memorization,
+        "predictions": None,
+        "statistic": "correctness",
+        "units": SHARES,
+    }
 
     def conducted(**settings):
         wanted = LeaveOneOutSettings(repeats=3, repeats_with=2, **settings)
@@ -178,7 +185,7 @@ def test_the_error_of_a_mean_difference_has_what_all_quantities_share():
         without = (~masks & correct).sum(axis=0) / (trials - inside)
         means.append([(with_it - without).mean(), right.mean()])
         accuracy = _of_mean(correct.mean(axis=1))
-        expected.append([_mean_variance(records, np.arange(count)), accuracy])
+        expected.append([_mean_variance(*_samples(records, np.arange(count), False)), accuracy])
         alone.append((right * (1 - right)).sum() / (trials - 1) / count**2)
     ratio = np.mean(expected, axis=0) / np.var(means, axis=0)
     np.testing.assert_allclose(ratio, 1, atol=0.37)
@@ -254,8 +261,8 @@ def test_models_that_diverge_are_trained_again_with_other_seeds(tmp_path, monkey
     masks = [np.eye(5, dtype=bool)[k] for k in range(5)]
     seeds = []
 
-    def train(config, dataset, masks, out, lost):
-        del dataset, out
+    def train(config, dataset, masks, out, scored, lost):
+        del dataset, out, scored
         seeds.append(config.seed)
         assert len(masks) > 1
         return Trained(
@@ -270,8 +277,8 @@ def test_models_that_diverge_are_trained_again_with_other_seeds(tmp_path, monkey
         return train_on(config, data, masks, tmp_path)
 
     found = trained([1, 3], [1], [])
-    assert (found.train_correct == np.eye(5, dtype=bool)).all()
-    assert found.test_accuracy.tolist() == [0, 1, 0, 1, 0]
+    assert (found.train == np.eye(5, dtype=bool)).all()
+    assert found.test_mean.tolist() == [0, 1, 0, 1, 0]
     assert len(set(seeds)) == 3
     with pytest.raises(InputError, match="1 of 5 models diverged with 3 seeds"):
         trained([1, 3], [1], [0])
@@ -283,17 +290,17 @@ def test_models_are_trained_on_their_masks_whatever_their_order(tmp_path):
     count = len(data.train_labels)
     masks = [rng.permutation(count) < size for size in (900, 400, 900, 400)]
     first = train_on(config, data, masks, tmp_path)
-    assert first.train_correct.shape == (4, count)
-    for mask, correct in zip(masks, first.train_correct, strict=True):
+    assert first.train.shape == (4, count)
+    for mask, correct in zip(masks, first.train, strict=True):
         assert correct[mask].mean() > correct[~mask].mean() > 0.2
     stamp = {path: path.stat().st_mtime_ns for path in tmp_path.glob("*/predictions/*.tfrecord")}
     again = train_on(config, data, masks, tmp_path)
-    assert (again.test_correct == first.test_correct).all()
+    assert (again.test == first.test).all()
     assert stamp == {path: path.stat().st_mtime_ns for path in stamp}
     # Models of other masks get another folder, and earlier models are found again.
     train_on(config, data, masks[:2], tmp_path)
     others = train_on(config, data, [~mask for mask in masks], tmp_path)
-    assert (others.test_correct != first.test_correct).any()
+    assert (others.test != first.test).any()
     assert len(list(tmp_path.iterdir())) == 3
     train_on(config, data, masks, tmp_path)
     assert stamp == {path: path.stat().st_mtime_ns for path in stamp}

@@ -53,6 +53,10 @@ class Units:
         """Formats memorization or influence."""
         return three(value) if self.bounded else four(value)
 
+    def short(self, value: Number) -> str:
+        """Formats memorization or influence with two decimals, or as four digits."""
+        return f"{value:.2f}" if self.bounded else four(value)
+
     def mean(self, value: Number, digits: int = 1) -> str:
         """Formats a mean over trials: as percent with some digits, or as four digits."""
         if not self.bounded:

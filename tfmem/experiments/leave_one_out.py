@@ -9,26 +9,30 @@ over the range of memorization.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from pydantic import Field
 
+from tfmem.aggregation.one_by_one import each_trial
 from tfmem.config import Config
 from tfmem.config.base import Settings
 from tfmem.estimation.differences import Samples, difference, variance
 from tfmem.estimation.noisy import NoisyComparison, compare_noisy
 from tfmem.experiments.declaration import Asked, Experiment, Given
 from tfmem.experiments.outcome import Outcome
+from tfmem.experiments.run import Run
 from tfmem.experiments.summed import records_in
-from tfmem.experiments.training import draw, independent, train_on
+from tfmem.experiments.training import draw, independent, outcome_of, train_on
 from tfmem.figures.style import BLUE, FAINT, GREEN, GREY, ORANGE, VERMILION, new_figure, plain
 from tfmem.messages.errors import InputError
 from tfmem.store.artifacts import Memorization, Predictions
 from tfmem.store.bits import unpack
+from tfmem.store.labels import LABELS_NAME
 from tfmem.store.predictions import TrialRecord
+from tfmem.store.shards import shards_in
 
 
 class LeaveOneOutSettings(Settings):
@@ -45,19 +49,20 @@ class LeaveOneOutSettings(Settings):
     repeats_with: Annotated[int, Field(ge=2)] = 200
 
 
+Columns = dict[str, np.ndarray]
 _WITH = 1  # key of the seeds of models on all examples, which differ from those of the others
 
 
-def correctness(asked: Asked[LeaveOneOutSettings]) -> None:
-    """Refuses estimates that are not of how often models are right."""
+def measurable(asked: Asked[LeaveOneOutSettings]) -> None:
+    """Refuses estimates of a statistic that trained models are not compared by."""
     _check_statistic(asked.config.estimation.statistic)
 
 
 def _check_statistic(statistic: str | None) -> None:
-    if statistic not in (None, "correctness"):
+    if statistic not in (None, "correctness", "score"):
         raise InputError(
-            "leave-one-out: compares how often models are right: expected estimates with "
-            f"estimation.statistic: correctness, received {statistic}"
+            "leave-one-out: compares how often models are right, or scores that records hold: "
+            f"expected estimation.statistic: correctness or score, received {statistic}"
         )
 
 
@@ -78,8 +83,8 @@ def leave_one_out(given: Given[LeaveOneOutSettings]) -> Outcome:
       these examples, which share their models.
 
     Raises:
-      InputError: if there are fewer than three examples with an estimate, or estimates are not of
-        how often models are right.
+      InputError: if there are fewer than three examples with an estimate, or estimates are neither
+        of how often models are right nor of a score that records hold.
     """
     settings, config = given.settings, given.config
     _check_statistic(given.run.statistic)
@@ -88,35 +93,33 @@ def leave_one_out(given: Given[LeaveOneOutSettings]) -> Outcome:
     chosen = _choose(config, estimates, settings.examples)
     if len(chosen) < 3:
         raise InputError(f"leave-one-out: {len(chosen)} examples have an estimate, expected 3")
-    index = np.array(list(chosen))
+    index, scored = np.array(list(chosen)), given.run.statistic == "score"
     every = np.arange(len(estimates))
     masks = [every != i for i in index for _ in range(settings.repeats)]
     dataset, folder = given.dataset, given.folder
-    without = train_on(config, dataset, masks, folder / "without").train_correct
+    trained = train_on(config, dataset, masks, folder / "without", scored).train
+    without = trained[np.arange(len(masks)), np.repeat(index, settings.repeats)]
+    without = without.reshape(len(index), -1).T
     whole = [np.ones(len(estimates), bool)] * settings.repeats_with
     other = independent(config, _WITH)
-    with_all = train_on(other, dataset, whole, folder / "with").train_correct
-    right_in = with_all[:, index].sum(axis=0)
-    right_out = without[np.arange(len(masks)), np.repeat(index, settings.repeats)]
-    right_out = right_out.reshape(len(index), -1).sum(axis=1)
-    sides: dict[str, Samples] = {
-        "estimate": _counts(memorization.iloc[index]),
-        "leave_one_out": Samples(
-            right_in,
-            np.full(len(index), settings.repeats_with),
-            right_out,
-            np.full(len(index), settings.repeats),
-        ),
-    }
-    columns = {"index": index, "choice": list(chosen.values())}
-    for name, counts in sides.items():
-        found = difference(*counts)
-        columns |= {name: found.value, f"{name}_stderr": found.stderr}
-        columns[f"{name}_variance"] = variance(*counts)
-    shared = _mean_variance(records_in(given.run.predictions), index) + _of_mean(
-        with_all[:, index].mean(axis=1)
-    )
-    alone = columns["leave_one_out_variance"] - _of_share(right_in, settings.repeats_with)
+    with_all = train_on(other, dataset, whole, folder / "with", scored).train[:, index]
+    masks_of, values = _samples(_records(given.run, scored), index, scored)
+    columns: dict[str, Any] = {"index": index, "choice": list(chosen.values())}
+    if scored:
+        columns |= _named("estimate", *_by_scores(values, masks_of))
+        both = np.concatenate([with_all, without])
+        trained_on = np.arange(len(both)) < len(with_all)
+        columns |= _named("leave_one_out", *_by_scores(both, trained_on[:, None]))
+        of_share = with_all.var(axis=0, ddof=1) / len(with_all)
+    else:
+        right_in, right_out = with_all.sum(axis=0), without.sum(axis=0)
+        columns |= _named("estimate", *_by_counts(_counts(memorization.iloc[index])))
+        numbers = (np.full(len(index), len(side)) for side in (with_all, without))
+        samples = Samples(right_in, next(numbers), right_out, next(numbers))
+        columns |= _named("leave_one_out", *_by_counts(samples))
+        of_share = _of_share(right_in, settings.repeats_with)
+    shared = _mean_variance(masks_of, values) + _of_mean(with_all.mean(axis=1))
+    alone = columns["leave_one_out_variance"] - of_share
     columns["mean_variance"] = np.full(len(index), shared + alone.sum() / len(index) ** 2)
     table = pd.DataFrame(columns)
     return Outcome(_findings(given, table), table)
@@ -131,7 +134,63 @@ def comparison(table: pd.DataFrame) -> NoisyComparison:
     return compare_noisy(values[0], values[1], noise[0], noise[1], together)
 
 
-def _mean_variance(records: Iterable[TrialRecord], index: np.ndarray) -> float:
+def _named(name: str, value: np.ndarray, stderr: np.ndarray, noise: np.ndarray) -> Columns:
+    return {name: value, f"{name}_stderr": stderr, f"{name}_variance": noise}
+
+
+def _by_counts(samples: Samples) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Differences of shares of right models, their standard errors and unbiased variances."""
+    found = difference(*samples)
+    return found.value, found.stderr, variance(*samples)
+
+
+def _by_scores(values: np.ndarray, inside: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Differences of mean scores, their standard errors and variances, as Welch's test has them.
+
+    Args:
+      values: float64 `[models, chosen]`.
+      inside: bool `[models, chosen]`, whether a model was trained on the example.
+    """
+    inside = np.broadcast_to(inside, values.shape)
+    means, noise = [], np.zeros(values.shape[1])
+    for side in (inside, ~inside):
+        number = side.sum(axis=0)
+        mean = np.where(side, values, 0).sum(axis=0) / number
+        squares = np.where(side, (values - mean) ** 2, 0).sum(axis=0)
+        noise = noise + squares / (number - 1) / number
+        means.append(mean)
+    return means[0] - means[1], np.sqrt(noise), noise
+
+
+def _records(run: Run, scored: bool) -> Iterable[TrialRecord]:
+    """The trials of a run that did not diverge."""
+    if not scored:
+        return records_in(run.predictions)
+    labels = str(run.predictions / LABELS_NAME)
+    return (record for record, _ in each_trial(shards_in(run.predictions), labels))
+
+
+def _samples(
+    records: Iterable[TrialRecord], index: np.ndarray, scored: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """Which of some examples each trial was trained on, and how well it does on them.
+
+    Args:
+      records: the records of all trials.
+      index: int64 `[chosen]`, the examples.
+      scored: whether to take scores, rather than whether predictions are right.
+
+    Returns:
+      bool and float64, both `[trials, chosen]`.
+    """
+    masks, values = [], []
+    for record in records:
+        masks.append(unpack(record.subset_mask, record.num_train)[index])
+        values.append(outcome_of(record, "train", scored)[index])
+    return np.array(masks, bool), np.array(values, float)
+
+
+def _mean_variance(masks: np.ndarray, values: np.ndarray) -> float:
     """Variance, over trials and subsets, of the mean of the estimates of some examples.
 
     It is computed by the infinitesimal jackknife. For each example a trial has a residual, divided
@@ -139,18 +198,14 @@ def _mean_variance(records: Iterable[TrialRecord], index: np.ndarray) -> float:
     number of the others; the trial moves the mean by the mean of these quotients.
 
     Args:
-      records: the records of all trials.
-      index: int64 `[chosen]`, the examples.
+      masks: bool `[trials, chosen]`, see `_samples`.
+      values: float64 `[trials, chosen]`.
     """
-    masks, right = [], []
-    for record in records:
-        masks.append(unpack(record.subset_mask, record.num_train)[index])
-        right.append(unpack(record.train_correct, record.num_train)[index])
-    inside, correct = np.array(masks, float), np.array(right, float)
+    inside = masks.astype(float)
     moved = np.zeros(len(inside))
     for side, sign in ((inside, 1), (1 - inside, -1)):
         number = side.sum(axis=0)
-        residual = side * (correct - (side * correct).sum(axis=0) / number)
+        residual = side * (values - (side * values).sum(axis=0) / number)
         moved += sign * (residual / number).mean(axis=1)
     trials = len(moved)
     return float((moved**2).sum() * trials / (trials - 1))
@@ -199,6 +254,7 @@ def _counts(rows: pd.DataFrame) -> Samples:
 
 def _findings(given: Given[LeaveOneOutSettings], table: pd.DataFrame) -> tuple[str, ...]:
     settings, found = given.settings, comparison(table)
+    three, two = given.run.units.difference, given.run.units.short
     low, high = found.correlation_ci
     slope_low, slope_high = found.slope_ci
     middle = table[table["choice"] == "middle"]
@@ -206,8 +262,8 @@ def _findings(given: Given[LeaveOneOutSettings], table: pd.DataFrame) -> tuple[s
     within = comparison(alone) if len(middle) > 2 else found
     middle_low, middle_high = within.correlation_ci
     return (
-        f"{len(table)} examples have estimates from {table['estimate'].min():.2f} to "
-        f"{table['estimate'].max():.2f}; {settings.repeats} models were trained without each of "
+        f"{len(table)} examples have estimates from {two(table['estimate'].min())} to "
+        f"{two(table['estimate'].max())}; {settings.repeats} models were trained without each of "
         f"them, and {settings.repeats_with} with all.",
         f"Pearson's correlation is {found.correlation:.3f} (95% interval {low:.3f} to "
         f"{high:.3f}). It would be {found.ceiling:.3f} if noise were the only difference.",
@@ -217,8 +273,8 @@ def _findings(given: Given[LeaveOneOutSettings], table: pd.DataFrame) -> tuple[s
         f"The slope of leave-one-out over the estimate is {found.slope:.2f} ({slope_low:.2f} to "
         f"{slope_high:.2f}), corrected for the noise of the estimate.",
         f"Estimates from subsets of {given.config.training.fraction:g} n are larger by "
-        f"{found.bias:.3f} ± {found.bias_stderr:.3f} (mean, SE). The root mean square difference "
-        f"is {found.rms:.3f}; noise alone would give {found.rms_noise:.3f}.",
+        f"{three(found.bias)} ± {three(found.bias_stderr)} (mean, SE). The root mean square "
+        f"difference is {three(found.rms)}; noise alone would give {three(found.rms_noise)}.",
     )
 
 
@@ -231,12 +287,14 @@ _CHOICES = {
 }
 
 
-def leave_one_out_figure(table: pd.DataFrame, _: object) -> Figure:
+def leave_one_out_figure(table: pd.DataFrame, given: Given[LeaveOneOutSettings]) -> Figure:
     """Draws every chosen example with both standard errors, and the line through them.
 
     Args:
       table: the table of `leave_one_out`.
+      given: its inputs.
     """
+    of = given.run.units.of
     found = comparison(table)
     figure = new_figure(5.6, 5.6)
     axes = figure.subplots()
@@ -252,8 +310,8 @@ def leave_one_out_figure(table: pd.DataFrame, _: object) -> Figure:
     x, y = table["estimate"].mean(), table["leave_one_out"].mean()
     fitted = [y + found.slope * (end - x) for end in ends]
     axes.plot(ends, fitted, "--", color=GREY, zorder=1, label=f"slope {found.slope:.2f}")
-    axes.set_xlabel("subsampled estimate of memorization (± 1 SE)")
-    axes.set_ylabel("leave-one-out (± 1 SE)")
+    axes.set_xlabel(f"subsampled estimate of memorization (± 1 SE){of}")
+    axes.set_ylabel(f"leave-one-out (± 1 SE){of}")
     axes.set_title(
         f"Pearson {found.correlation:.3f}, with noise alone {found.ceiling:.3f}", fontsize="medium"
     )
@@ -271,5 +329,5 @@ EXPERIMENT = Experiment(
     sections=("seed", "dataset", "model", "task", "training"),
     conduct=leave_one_out,
     draw=leave_one_out_figure,
-    checks=(correctness,),
+    checks=(measurable,),
 )

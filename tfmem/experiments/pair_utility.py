@@ -79,7 +79,7 @@ def pair_utility(given: Given[PairUtilitySettings]) -> Outcome:
     every = np.arange(count)
     masks = [~np.isin(every, removed) for how in _REMOVALS for removed in gone[how]]
     trained = train_on(given.config, given.dataset, masks, given.folder)
-    correct = trained.test_correct.reshape(3, repeats, -1)
+    correct = trained.test.reshape(3, repeats, -1)
     influenced = np.isin(np.arange(correct.shape[-1]), pairs["test_index"].to_numpy())
     sets = {"all": influenced | True, "influenced": influenced, "others": ~influenced}
     rows = []

@@ -79,7 +79,7 @@ def removal(given: Given[RemovalSettings]) -> Outcome:
         for repeat in range(settings.repeats)
     ]
     trained = train_on(config, given.dataset, masks, given.folder)
-    accuracy = trained.test_accuracy.reshape(len(conditions), settings.repeats)
+    accuracy = trained.test_mean.reshape(len(conditions), settings.repeats)
     deviation = accuracy.std(axis=1, ddof=1)
     table = pd.DataFrame(
         {

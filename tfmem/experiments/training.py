@@ -15,8 +15,8 @@ from rich.markup import escape
 from tfmem.config import Config
 from tfmem.datasets import AnyDataset
 from tfmem.messages.errors import InputError
-from tfmem.store.bits import unpack
 from tfmem.store.files import write_atomically
+from tfmem.store.predictions import Split, TrialRecord
 from tfmem.store.shards import read_shard, shards_in
 from tfmem.subsets import GivenSubsets
 from tfmem.subsets.drawing import random_order
@@ -32,32 +32,37 @@ class Trained:
     """Predictions of models, in the order of the masks that they were trained on.
 
     Attributes:
-      train_correct: bool `[models, num_train]`, on all training examples.
-      test_correct: bool `[models, num_test]`.
+      train: bool `[models, num_train]`, which training examples each model is right on; or float64,
+        their scores.
+      test: `[models, num_test]`, likewise.
       diverged: int64, the models that diverged; `train_on` returns none.
     """
 
-    train_correct: np.ndarray
-    test_correct: np.ndarray
+    train: np.ndarray
+    test: np.ndarray
     diverged: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
 
     @property
-    def test_accuracy(self) -> np.ndarray:
-        """The test accuracy of each model, float64 `[models]`."""
-        return self.test_correct.mean(axis=1)
+    def test_mean(self) -> np.ndarray:
+        """The test accuracy, or the mean test score, of each model, float64 `[models]`."""
+        return self.test.mean(axis=1)
 
     def replaced(self, others: Trained) -> Trained:
         """The models, with the first of `others` in place of those that diverged."""
-        train_correct, test_correct = self.train_correct.copy(), self.test_correct.copy()
+        train, test = self.train.copy(), self.test.copy()
         count = len(self.diverged)
-        train_correct[self.diverged] = others.train_correct[:count]
-        test_correct[self.diverged] = others.test_correct[:count]
+        train[self.diverged] = others.train[:count]
+        test[self.diverged] = others.test[:count]
         left = others.diverged[others.diverged < count]
-        return Trained(train_correct, test_correct, self.diverged[left])
+        return Trained(train, test, self.diverged[left])
 
 
 def train_on(
-    config: Config, dataset: AnyDataset, masks: Sequence[np.ndarray], out: Path
+    config: Config,
+    dataset: AnyDataset,
+    masks: Sequence[np.ndarray],
+    out: Path,
+    scored: bool = False,
 ) -> Trained:
     """Trains one model on the examples of each mask; finished models are not trained again.
 
@@ -70,18 +75,19 @@ def train_on(
       dataset: the examples.
       masks: bool `[num_train]`, one for each model.
       out: receives a folder with predictions, trial table and subsets; see `workplace`.
+      scored: whether to return the scores that models give, in place of which are right.
 
     Raises:
       InputError: if a model diverges with each of three seeds.
     """
-    trained = _train_on(config, dataset, masks, out)
+    trained = _train_on(config, dataset, masks, out, scored)
     for attempt in range(1, _ATTEMPTS):
         if not len(trained.diverged):
             return trained
         again = [masks[place] for place in trained.diverged]
         again += again[:1] if len(again) == 1 else []  # a run has at least two trials
         other = independent(config, _AGAIN, attempt)
-        trained = trained.replaced(_train_on(other, dataset, again, out))
+        trained = trained.replaced(_train_on(other, dataset, again, out, scored))
     if len(trained.diverged):
         raise InputError(
             f"{out}: {len(trained.diverged)} of {len(masks)} models diverged with {_ATTEMPTS} "
@@ -91,7 +97,7 @@ def train_on(
 
 
 def _train_on(
-    config: Config, dataset: AnyDataset, masks: Sequence[np.ndarray], out: Path
+    config: Config, dataset: AnyDataset, masks: Sequence[np.ndarray], out: Path, scored: bool
 ) -> Trained:
     order = np.argsort([mask.sum() for mask in masks], kind="stable")
     given = GivenSubsets.of([masks[place] for place in order])
@@ -109,7 +115,7 @@ def _train_on(
     write_atomically(path, given.to_npz())
     training = training.model_copy(update={"subsets": str(path)})
     summary = train_alone(config.model_copy(update={"training": training}), dataset, out)
-    trained = _read(out / "predictions", order)
+    trained = _read(out / "predictions", order, scored)
     return replace(trained, diverged=np.sort(order[list(summary.diverged)]))
 
 
@@ -195,15 +201,22 @@ def independent(config: Config, *key: int) -> Config:
     return config.model_copy(update={"seed": int(seed.generate_state(1, np.uint64)[0] >> 1)})
 
 
-def _read(folder: Path, order: np.ndarray) -> Trained:
-    train_correct, test_correct = {}, {}
+def outcome_of(record: TrialRecord, split: Split, scored: bool) -> np.ndarray:
+    """Which examples the model of a record is right on, or float64 scores of the examples."""
+    if scored:
+        return record.scores(split).astype(np.float64)
+    return record.correctness(split, f"trial {record.trial_id}")
+
+
+def _read(folder: Path, order: np.ndarray, scored: bool) -> Trained:
+    train, test = {}, {}
     for shard in shards_in(folder):
         for record in read_shard(shard):
             place = int(order[record.trial_id])
-            train_correct[place] = unpack(record.train_correct, record.num_train)
-            test_correct[place] = unpack(record.test_correct, record.num_test)
+            train[place] = outcome_of(record, "train", scored)
+            test[place] = outcome_of(record, "test", scored)
     places = range(len(order))
     return Trained(
-        np.stack([train_correct[place] for place in places]),
-        np.stack([test_correct[place] for place in places]),
+        np.stack([train[place] for place in places]),
+        np.stack([test[place] for place in places]),
     )
