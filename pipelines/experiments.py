@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 
 from tfmem.components.experiment import EXPERIMENTS, own_parameter
 from tfmem.components.report import EXPERIMENTS_ALONE, REPORT
 from tfmem.config import Config
-from tfmem.datasets import load
+from tfmem.datasets import AnyDataset, load
 from tfmem.experiments import declared
 from tfmem.messages.errors import InputError
+from tfmem.messages.terminal import say
 from tfmem.pipelines.memorization import run
 from tfmem.pipelines.runner import Step, configured
 from tfmem.pipelines.self_influence import attribution, records, self_influence
@@ -37,7 +38,8 @@ def experiment(name: str, config: Config, out: Path, beam_args: Sequence[str] = 
     Raises:
       InputError: if settings or data lack what the experiment needs.
     """
-    declared()[name].check(config, lambda: load(config.dataset))
+    data = cache(lambda: load(config.dataset))
+    declared()[name].check(config, data)
     step = step_of(name, config)
     attributed = Attributions in step.component.inputs.values()
     alone = {*step.inputs.values()} <= {TrainedModel, records(config), Attributions}
@@ -46,9 +48,21 @@ def experiment(name: str, config: Config, out: Path, beam_args: Sequence[str] = 
         *(self_influence(config) if step.wired else []),
         *(attribution(config) if attributed else []),
         step,
-        *([] if alone else [step_of(each, config) for each in declared()[name].followed_by]),
+        *([] if alone else _following(name, config, data)),
         page(config, not alone or (out / Figures.place).exists(), bool(step.wired)),
     ]
+
+
+def _following(name: str, config: Config, data: Callable[[], AnyDataset]) -> list[Step]:
+    """The steps of the experiments that follow, without those that cannot be conducted."""
+    steps = []
+    for each in declared()[name].followed_by:
+        try:
+            declared()[each].check(config, data)
+            steps.append(step_of(each, config))
+        except InputError as error:
+            say(f"{each} does not follow: {error}")
+    return steps
 
 
 def experiments(names: Sequence[str], config: Config, beam_args: Sequence[str] = ()) -> list[Step]:

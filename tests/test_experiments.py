@@ -10,7 +10,6 @@ from tests.helpers.oracle import example_learner, record
 from tfmem.config import from_yaml
 from tfmem.datasets import load
 from tfmem.estimation.noisy import compare_noisy
-from tfmem.estimation.units import SHARES
 from tfmem.experiments import fraction as fraction_module
 from tfmem.experiments import leave_one_out as leave_one_out_module
 from tfmem.experiments import pair_utility as pair_utility_module
@@ -127,7 +126,6 @@ def test_leave_one_out_has_its_closed_form_for_a_lookup_learner(tmp_path, monkey
         "memorization": memorization,
         "predictions": None,
         "statistic": "correctness",
-        "units": SHARES,
     }
 
     def conducted(**settings):

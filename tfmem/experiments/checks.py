@@ -8,6 +8,7 @@ import numpy as np
 
 from tfmem.config import Config, ElsewhereSettings, PythonSettings, TailSettings
 from tfmem.config.models import Network
+from tfmem.datasets import has_classes
 from tfmem.experiments.declaration import Asked
 from tfmem.messages.errors import InputError
 
@@ -18,6 +19,22 @@ def four_trials(asked: Asked[Any]) -> None:
         raise InputError(
             f"training.trials: expected at least 4, two for each half of them, received "
             f"{asked.config.training.trials}"
+        )
+
+
+def right_or_wrong(asked: Asked[Any]) -> None:
+    """Refuses scores, because the experiment counts how often models are right."""
+    config, received = asked.config, asked.config.estimation.statistic
+    if received is None and config.task.score not in (None, "correct", "exact_match"):
+        received = "score"
+    if received is None and isinstance(config.model, PythonSettings):
+        targets = getattr(asked.dataset, "train_targets", None)
+        several = targets is not None and targets.dtype == np.uint8
+        received = None if has_classes(asked.dataset) or several else "score"
+    if received not in (None, "correctness", "probability"):
+        raise InputError(
+            "this experiment counts how often models are right, which needs a task of classes: "
+            f"expected estimation.statistic: correctness, received {received}"
         )
 
 

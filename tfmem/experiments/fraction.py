@@ -23,6 +23,7 @@ from tfmem.config.base import Positive, Settings
 from tfmem.estimation.differences import variance
 from tfmem.estimation.estimator import count_train, memorization, train_samples
 from tfmem.estimation.thresholds import at_least
+from tfmem.experiments.checks import right_or_wrong
 from tfmem.experiments.declaration import Experiment, Given
 from tfmem.experiments.outcome import Outcome
 from tfmem.experiments.training import independent, train_alone, with_trials, workplace
@@ -298,5 +299,6 @@ EXPERIMENT = Experiment(
     sections=("seed", "dataset", "model", "task", "training", "selection"),
     conduct=fraction,
     draw=fraction_figure,
+    checks=(right_or_wrong,),
     uses=("leave-one-out",),
 )

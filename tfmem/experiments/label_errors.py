@@ -17,7 +17,7 @@ from pydantic import Field
 from tfmem.config import Config
 from tfmem.config.base import Settings
 from tfmem.datasets import AnyDataset, load
-from tfmem.experiments.checks import stacked, two_classes
+from tfmem.experiments.checks import right_or_wrong, stacked, two_classes
 from tfmem.experiments.declaration import Experiment, Given
 from tfmem.experiments.outcome import Outcome
 from tfmem.experiments.ranking import areas, behind_first
@@ -312,5 +312,5 @@ EXPERIMENT = Experiment(
     sections=("seed", "dataset", "model", "task", "training"),
     conduct=label_errors,
     draw=label_errors_figure,
-    checks=(stacked, two_classes),
+    checks=(right_or_wrong, stacked, two_classes),
 )

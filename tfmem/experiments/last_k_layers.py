@@ -18,7 +18,7 @@ from scipy.stats import binomtest
 
 from tfmem.config import Config
 from tfmem.datasets import StructuredDataset, TextDataset
-from tfmem.experiments.checks import test_examples, whole_network
+from tfmem.experiments.checks import right_or_wrong, test_examples, whole_network
 from tfmem.experiments.declaration import Asked, Experiment, Given
 from tfmem.experiments.outcome import Outcome
 from tfmem.experiments.recovery import at_threshold, compared, recovered
@@ -156,6 +156,6 @@ EXPERIMENT = Experiment(
     sections=("seed", "dataset", "model", "task", "training", "selection"),
     conduct=last_k_layers,
     draw=last_k_layers_figure,
-    checks=(whole_network, test_examples, blocks),
+    checks=(right_or_wrong, whole_network, test_examples, blocks),
     section="layers",
 )

@@ -7,7 +7,7 @@ the statistic of the run.
 
 from __future__ import annotations
 
-from tfmem.experiments.checks import test_examples, whole_network
+from tfmem.experiments.checks import right_or_wrong, test_examples, whole_network
 from tfmem.experiments.consistency import Side, curves
 from tfmem.experiments.declaration import Experiment, Given
 from tfmem.experiments.outcome import Outcome
@@ -81,6 +81,6 @@ EXPERIMENT = Experiment(
     sections=("seed", "dataset", "model", "task", "training", "selection"),
     conduct=last_layer,
     draw=agreement_of_table,
-    checks=(whole_network, test_examples),
+    checks=(right_or_wrong, whole_network, test_examples),
     section="layers",
 )

@@ -13,7 +13,7 @@ from matplotlib.ticker import PercentFormatter
 from scipy.stats import binomtest
 
 from tfmem.estimation.thresholds import at_least
-from tfmem.experiments.checks import test_examples
+from tfmem.experiments.checks import right_or_wrong, test_examples
 from tfmem.experiments.correlation import rank_correlation
 from tfmem.experiments.declaration import Experiment, Given, NoSettings
 from tfmem.experiments.outcome import Outcome
@@ -161,5 +161,8 @@ EXPERIMENT = Experiment(
     sections=("selection",),
     conduct=mem_infl,
     draw=mem_infl_figure,
-    checks=(test_examples,),
+    checks=(
+        right_or_wrong,
+        test_examples,
+    ),
 )

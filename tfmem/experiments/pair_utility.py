@@ -16,7 +16,7 @@ from matplotlib.ticker import PercentFormatter
 from pydantic import Field
 
 from tfmem.config.base import Settings
-from tfmem.experiments.checks import test_examples
+from tfmem.experiments.checks import right_or_wrong, test_examples
 from tfmem.experiments.declaration import Experiment, Given
 from tfmem.experiments.outcome import Outcome
 from tfmem.experiments.training import draw, train_on
@@ -193,5 +193,8 @@ EXPERIMENT = Experiment(
     sections=("seed", "dataset", "model", "task", "training"),
     conduct=pair_utility,
     draw=pair_utility_figure,
-    checks=(test_examples,),
+    checks=(
+        right_or_wrong,
+        test_examples,
+    ),
 )

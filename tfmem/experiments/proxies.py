@@ -15,7 +15,7 @@ from pydantic import Field
 from tfmem.config import Config
 from tfmem.config.base import Positive, Settings
 from tfmem.estimation.thresholds import at_least
-from tfmem.experiments.checks import in_memory, stacked
+from tfmem.experiments.checks import in_memory, right_or_wrong, stacked
 from tfmem.experiments.correlation import rank_correlation
 from tfmem.experiments.declaration import Asked, Experiment, Given
 from tfmem.experiments.gradients import (
@@ -306,5 +306,5 @@ EXPERIMENT = Experiment(
     sections=("seed", "dataset", "model", "task", "training", "selection"),
     conduct=proxies,
     draw=proxies_figure,
-    checks=(enough_trials, stacked, in_memory),
+    checks=(right_or_wrong, enough_trials, stacked, in_memory),
 )

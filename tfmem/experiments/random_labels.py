@@ -15,7 +15,7 @@ from pydantic import Field
 
 from tfmem.config.base import Settings
 from tfmem.datasets.noise import replace_labels
-from tfmem.experiments.checks import two_classes
+from tfmem.experiments.checks import right_or_wrong, two_classes
 from tfmem.experiments.declaration import Experiment, Given
 from tfmem.experiments.outcome import Outcome
 from tfmem.experiments.summed import Summed, records_in, sum_trials, trials_on
@@ -168,5 +168,8 @@ EXPERIMENT = Experiment(
     sections=("seed", "dataset", "model", "task", "training"),
     conduct=random_labels,
     draw=random_labels_figure,
-    checks=(two_classes,),
+    checks=(
+        right_or_wrong,
+        two_classes,
+    ),
 )

@@ -15,6 +15,7 @@ from pydantic import Field
 
 from tfmem.config.base import Settings, Threshold
 from tfmem.estimation.thresholds import at_least
+from tfmem.estimation.units import Units
 from tfmem.experiments.checks import test_examples
 from tfmem.experiments.declaration import Experiment, Given
 from tfmem.experiments.outcome import Outcome
@@ -34,7 +35,8 @@ class RemovalSettings(Settings):
     Attributes:
       thresholds: for each, the examples with at least this memorization are removed.
       shares: for each, this share of the training examples is removed, the most memorized first
-        (Zheng & Jiang 2022, Fig. 1). If there are shares, they take the place of thresholds.
+        (Zheng & Jiang 2022, Fig. 1). If there are shares, they take the place of thresholds; of a
+        score without bounds, shares of 5, 10, 20 and 30% do.
       repeats: number of models trained on the examples that each removal leaves.
     """
 
@@ -43,8 +45,13 @@ class RemovalSettings(Settings):
     repeats: Annotated[int, Field(ge=2)] = 20
 
 
+_SHARES = (0.05, 0.1, 0.2, 0.3)  # of the most memorized examples, where no threshold is known
+
+
 def removal(given: Given[RemovalSettings]) -> Outcome:
     """Measures test accuracy without memorized examples, and without as many random ones.
+
+    If memorization is that of a score, the mean score takes the place of accuracy.
 
     Args:
       given: memorization; examples with NaN are removed only at random.
@@ -52,7 +59,7 @@ def removal(given: Given[RemovalSettings]) -> Outcome:
     Returns:
       One row for each threshold (or share) and each way of removing, `memorized` or `random`, and
       one for the whole set: the number of `removed` examples, the `remaining` share, mean and
-      standard deviation of test accuracy over repeats, and its standard error.
+      standard deviation of test `accuracy` (or `score`) over repeats, and its standard error.
       `least_memorization` is the lowest memorization of the removed memorized examples.
 
     Raises:
@@ -60,9 +67,10 @@ def removal(given: Given[RemovalSettings]) -> Outcome:
     """
     settings, config = given.settings, given.config
     memorization = given.run.memorization["memorization"].to_numpy(float)
-    count = len(memorization)
-    if settings.shares:
-        levels = {share: round(share * count) for share in sorted(settings.shares)}
+    count, units = len(memorization), given.run.units
+    shares = settings.shares or (() if units.bounded else _SHARES)
+    if shares:
+        levels = {share: round(share * count) for share in sorted(shares)}
     else:
         levels = {
             threshold: int(at_least(memorization, threshold).sum())
@@ -78,12 +86,14 @@ def removal(given: Given[RemovalSettings]) -> Outcome:
         for number, (_, how, gone) in enumerate(conditions)
         for repeat in range(settings.repeats)
     ]
-    trained = train_on(config, given.dataset, masks, given.folder)
+    scored = given.run.statistic == "score"
+    trained = train_on(config, given.dataset, masks, given.folder, scored)
+    kind = "score" if scored else "accuracy"
     accuracy = trained.test_mean.reshape(len(conditions), settings.repeats)
     deviation = accuracy.std(axis=1, ddof=1)
     table = pd.DataFrame(
         {
-            "share" if settings.shares else "threshold": [level for level, _, _ in conditions],
+            "share" if shares else "threshold": [level for level, _, _ in conditions],
             "removal": [how for _, how, _ in conditions],
             "removed": [gone for _, _, gone in conditions],
             "remaining": [1 - gone / count for _, _, gone in conditions],
@@ -92,12 +102,17 @@ def removal(given: Given[RemovalSettings]) -> Outcome:
                 for _, how, gone in conditions
             ],
             "repeats": settings.repeats,
-            "accuracy": accuracy.mean(axis=1),
-            "accuracy_sd": deviation,
-            "accuracy_stderr": deviation / np.sqrt(settings.repeats),
+            kind: accuracy.mean(axis=1),
+            f"{kind}_sd": deviation,
+            f"{kind}_stderr": deviation / np.sqrt(settings.repeats),
         }
     )
-    return Outcome(_findings(table), table)
+    return Outcome(_findings(table, units), table)
+
+
+def _kind(table: pd.DataFrame) -> str:
+    """What models are compared by: the name of the column."""
+    return "score" if "score" in table else "accuracy"
 
 
 def _without(count: int, order: np.ndarray, removed: int) -> np.ndarray:
@@ -106,27 +121,35 @@ def _without(count: int, order: np.ndarray, removed: int) -> np.ndarray:
     return mask
 
 
-def _findings(table: pd.DataFrame) -> tuple[str, ...]:
-    level = table.columns[0]
+def _findings(table: pd.DataFrame, units: Units) -> tuple[str, ...]:
+    level, kind = table.columns[0], _kind(table)
+    scored = kind == "score"
+
+    def two(value: float) -> str:
+        return units.mean(value, 2) if scored else f"{value:.2%}"
+
+    def points(value: float) -> str:
+        return units.difference(value) if scored else f"{100 * value:.2f}"
+
+    what_is_measured = f"mean test score ({units.name})" if scored else "test accuracy"
     whole = table.iloc[0]
     said = [
-        f"The test accuracy of {whole['repeats']} models trained on everything is "
-        f"{whole['accuracy']:.2%} ± {whole['accuracy_sd']:.2%} (SD)."
+        f"The {what_is_measured} of {whole['repeats']} models trained on everything is "
+        f"{two(whole[kind])} ± {two(whole[f'{kind}_sd'])} (SD)."
     ]
     pairs = table.iloc[1:].set_index([level, "removal"])
     for value in pairs.index.unique(level):
         memorized, random = pairs.loc[(value, "memorized")], pairs.loc[(value, "random")]
-        cost = random["accuracy"] - memorized["accuracy"]
-        error = np.hypot(memorized["accuracy_stderr"], random["accuracy_stderr"])
-        spread = np.hypot(memorized["accuracy_sd"], random["accuracy_sd"]) / np.sqrt(2)
+        cost = random[kind] - memorized[kind]
+        error = np.hypot(memorized[f"{kind}_stderr"], random[f"{kind}_stderr"])
+        spread = np.hypot(memorized[f"{kind}_sd"], random[f"{kind}_sd"]) / np.sqrt(2)
         in_sds = f", {cost / spread:.1f} SD of a model" if spread > 0 else ""
         what = "the top" if level == "share" else "examples of memorization ≥"
         shown = f"{100 * value:g}%" if level == "share" else f"{value:g}"
         said.append(
             f"Without {what} {shown} ({int(memorized['removed']):,} removed) it is "
-            f"{memorized['accuracy']:.2%}, without as many random examples "
-            f"{random['accuracy']:.2%}, which is {100 * cost:.2f} ± {100 * error:.2f} points "
-            f"higher (SE{in_sds})."
+            f"{two(memorized[kind])}, without as many random examples {two(random[kind])}, which "
+            f"is {points(cost)} ± {points(error)}{'' if scored else ' points'} higher (SE{in_sds})."
         )
     return tuple(said)
 
@@ -137,7 +160,7 @@ _WAYS = {
 }
 
 
-def removal_figure(table: pd.DataFrame, _: object) -> Figure:
+def removal_figure(table: pd.DataFrame, given: Given[RemovalSettings] | None) -> Figure:
     """Draws test accuracy over the threshold of removal, and below it the share that remains.
 
     For shares, the lower panel shows the least memorization that is removed (Zheng & Jiang 2022,
@@ -145,21 +168,24 @@ def removal_figure(table: pd.DataFrame, _: object) -> Figure:
 
     Args:
       table: the table of `removal`.
+      given: its inputs.
     """
-    level = table.columns[0]
+    level, kind = table.columns[0], _kind(table)
+    of = given.run.units.of if given is not None and kind == "score" else ""
     figure = new_figure(6, 5)
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
     whole = table.iloc[0]
-    above.axhline(whole["accuracy"], color=GREY, linewidth=1, label="all examples")
-    around = (whole["accuracy"] + sign * whole["accuracy_sd"] for sign in (-1, 1))
+    above.axhline(whole[kind], color=GREY, linewidth=1, label="all examples")
+    around = (whole[kind] + sign * whole[f"{kind}_sd"] for sign in (-1, 1))
     above.axhspan(*around, color=GREY, alpha=0.12, linewidth=0)
     for way, (color, line, name) in _WAYS.items():
         rows = table[table["removal"] == way].sort_values(level)
-        low, high = (rows["accuracy"] + sign * rows["accuracy_sd"] for sign in (-1, 1))
-        above.plot(rows[level], rows["accuracy"], line, color=color, label=name)
+        low, high = (rows[kind] + sign * rows[f"{kind}_sd"] for sign in (-1, 1))
+        above.plot(rows[level], rows[kind], line, color=color, label=name)
         above.fill_between(rows[level], low, high, color=color, alpha=0.2, linewidth=0)
-    above.set_ylabel("test accuracy (± 1 SD)")
-    above.yaxis.set_major_formatter(PercentFormatter(1))
+    above.set_ylabel(f"test {kind} (± 1 SD){of}")
+    if kind == "accuracy":
+        above.yaxis.set_major_formatter(PercentFormatter(1))
     above.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0)
     rows = table[table["removal"] == "memorized"].sort_values(level)
     by_share = level == "share"

@@ -89,9 +89,10 @@ class _Bar:
 class TrialProgress(_Bar):
     """Shows trials done, their test accuracy, trials an hour and time left."""
 
-    def __init__(self, trials: int, done: int) -> None:
-        """Starts at `done` of `trials`."""
+    def __init__(self, trials: int, done: int, accuracies: bool = True) -> None:
+        """Starts at `done` of `trials`; `accuracies` are shown in percent, scores are not."""
         super().__init__("trials", trials, done)
+        self._accuracies = accuracies
         self._start = time.monotonic()
         self._before = self._done = done
         self._shares: dict[int, float] = {}
@@ -109,7 +110,11 @@ class TrialProgress(_Bar):
         rate = (self._done - self._before) / (time.monotonic() - self._start) * 3600
         status = f"{rate:,.0f} an hour"
         if len(accuracy) > 1 and not np.isnan(accuracy).any():
-            status = f"test {accuracy.mean():.2%} ± {accuracy.std(ddof=1):.2%}, {status}"
+            mean, deviation = accuracy.mean(), accuracy.std(ddof=1)
+            shown = f"test {mean:.2%} ± {deviation:.2%}"
+            if not self._accuracies:
+                shown = f"test score {mean:.4g} ± {deviation:.2g}"
+            status = f"{shown}, {status}"
         self._bar.update(self._task, status=status)
         self._show()
 

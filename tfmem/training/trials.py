@@ -122,7 +122,9 @@ class Farm:
         if missing:
             with (
                 Claims(self.shards.folder.child("claims"), worker) as claims,
-                TrialProgress(self._training.trials, self.known_trials) as progress,
+                TrialProgress(
+                    self._training.trials, self.known_trials, self._labels.has_classes
+                ) as progress,
             ):
                 while missing:
                     self._work(missing, worker, claims, progress)

@@ -61,7 +61,7 @@ const showRange = (split) => {
   byId("quantity").textContent = `${KINDS[split]} examples with ${name}${unit}`;
   const ticks = [0, 0.25, 0.5, 0.75, 1].map((share) => DATA.units.bounded ? share : Math.round(share * most / width) * width);
   byId("ticks").replaceChildren(...ticks.map((tick) =>
-    made("span", {style: `left: ${100 * (tick - least) / (most - least)}%`}, DATA.units.bounded ? String(tick) : four(tick))));
+    made("span", {class: tick === most && !DATA.units.bounded ? "end" : "", style: `left: ${100 * (tick - least) / (most - least)}%`}, DATA.units.bounded ? String(tick) : four(tick))));
 };
 
 // Shows the examples in the range; returns their positions, highest first.

@@ -1,0 +1,91 @@
+"""Experiments on a regression, its page in a browser, and what needs classes."""
+
+import numpy as np
+import pytest
+from sklearn.linear_model import Ridge
+
+import tfmem
+from tfmem.config import from_yaml
+from tfmem.experiments import declared, sections
+from tfmem.experiments.outcome import load_outcome
+from tfmem.messages.errors import InputError
+from tfmem.pipelines.experiments import experiments
+from tfmem.pipelines.runner import run_chain
+
+NAMES = ["leave-one-out", "removal", "halves"]
+pytestmark = pytest.mark.slow  # joblib starts processes, and all steps are taken
+NEEDING_CLASSES = ["mem-infl", "pair-utility", "fraction", "random-labels", "label-errors"]
+
+
+def ridge():
+    return Ridge(alpha=0.1)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A regression run, on which the experiments that take scores were conducted."""
+    folder = tmp_path_factory.mktemp("scored") / "run"
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(50, 8)).astype(np.float32)
+    y = (1000 * (x[:, 0] + rng.normal(size=50))).astype(np.float32)
+    ids, test_ids = ([f"{split} <{k}>" for k in range(40)] for split in ("car", "bus"))
+    tfmem.run(
+        ridge, (x[:40], y[:40]), (x[40:], y[40:]), trials=60, out=folder, ids=ids,
+        test_ids=test_ids[:10],
+        settings={
+            "experiments.leave_one_out.examples": 12,
+            "experiments.leave_one_out.repeats": 2,
+            "experiments.leave_one_out.repeats_with": 2,
+            "experiments.removal": {"repeats": 2, "shares": [0.2]},
+        },
+    )  # fmt: skip
+    run_chain(experiments(NAMES, settings(folder)), folder, str)
+    return folder
+
+
+def settings(folder):
+    return from_yaml((folder / "config.yaml").read_text(), [], experiments=sections)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_leaves_table_findings_and_figure_in_the_unit_of_the_score(folder, name):
+    outcome = load_outcome(folder / "experiments" / name)
+    assert len(outcome.table) > 0
+    assert "accuracy" not in " ".join((*outcome.findings, *map(str, outcome.table.columns)))
+    assert (folder / "experiments" / name / "figure.png").stat().st_size > 5000
+
+
+def test_leave_one_out_follows_the_estimates(folder):
+    table = load_outcome(folder / "experiments" / "leave-one-out").table
+    assert table["estimate"].max() > 1000
+    assert np.corrcoef(table["estimate"], table["leave_one_out"])[0, 1] > 0.9
+    assert (table["leave_one_out_variance"] == 0).all()  # equal models of equal examples
+
+
+@pytest.mark.parametrize("name", NEEDING_CLASSES)
+def test_what_counts_right_models_says_that_it_needs_classes(folder, name):
+    with pytest.raises(InputError, match="needs a task of classes"):
+        declared()[name].check(settings(folder), lambda: tfmem.load_run(folder).dataset)
+
+
+def test_trials_have_scores(folder):
+    trials = tfmem.load_run(folder).trials
+    assert trials.columns.tolist() == ["subset_score", "held_out_score", "test_score", "diverged"]
+    assert (trials["test_score"] < -1000).all()
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_the_page_has_units_names_and_targets_and_no_classes(folder, open_page, width):
+    page = open_page((folder / "report.html").as_uri(), width)
+    text = page.locator("body").inner_text()
+    assert "minus squared error" in text
+    assert "target" in text
+    assert "nan" not in text.lower().split()
+    assert "networks" not in text
+    assert "test accuracy" not in text
+    assert not page.locator("#class").is_visible()
+    assert page.locator("h2#classes").count() == 0
+    most = tfmem.load_run(folder).memorization["memorization"].idxmax()
+    shown = page.locator("#gallery a").first.inner_text()
+    assert f"car <{most}>" in shown
+    assert page.locator("#detail h3").inner_text() == f"Training example {most}, car <{most}>"
