@@ -1,0 +1,296 @@
+"""Shows what models of users' own have memorized: everything in docs/own-models.md, a command each.
+
+    python -m benchmarks.own cancer --out runs/own
+
+A command prints what it found, and its seconds: wall time since the process began, and those of all
+processors. Data ship with scikit-learn; `kerashub` needs the extra `text`, `torch` needs PyTorch.
+"""
+
+import argparse
+import os
+import resource
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import keras
+import numpy as np
+import psutil
+from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+import tfmem
+
+KINDS = ("even", "prime", "with a closed loop")  # what a digit can be
+_PRIME, _CLOSED = (2, 3, 5, 7), (0, 6, 8, 9)
+
+
+def breast_cancer():
+    """The 569 tumours, standardized: training examples 0 to 399, test examples the rest."""
+    x, y = load_breast_cancer(return_X_y=True)
+    x = (x - x[:400].mean(axis=0)) / x[:400].std(axis=0)
+    return (x[:400], y[:400]), (x[400:], y[400:])
+
+
+def network():
+    """The ten lines' network for the tumours."""
+    model = keras.Sequential([
+        keras.Input((30,)), keras.layers.Dense(64, "relu"), keras.layers.Dense(2)
+    ])  # fmt: skip
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(keras.optimizers.AdamW(1e-3), loss)
+    return model
+
+
+def logistic_regression():
+    """Logistic regression of scikit-learn, with its default regularization."""
+    return make_pipeline(StandardScaler(), LogisticRegression())
+
+
+def cancer(out):
+    """The ten lines on the tumours."""
+    run = tfmem.run(
+        network, *breast_cancer(), trials=500, epochs=20, batch_size=32, out=out / "cancer"
+    )
+    _tell(run)
+    return run
+
+
+def logistic(out):
+    """Logistic regression on the tumours, compared with the network's run if that is there."""
+    run = tfmem.run(logistic_regression, *breast_cancer(), trials=500, out=out / "logistic")
+    _tell(run)
+    if (out / "cancer" / "memorization").is_dir():
+        found = [r.memorization["memorization"] for r in (run, tfmem.load_run(out / "cancer"))]
+        top = [set(np.argsort(-values)[:10]) for values in found]
+        print(
+            f"memorization by both: correlation {np.corrcoef(*found)[0, 1]:.3f}, "
+            f"{len(top[0] & top[1])} of the 10 most memorized are the same"
+        )
+    return run
+
+
+def linear():
+    """Linear regression by gradient descent."""
+    model = keras.Sequential([keras.Input((10,)), keras.layers.Dense(1)])
+    model.compile(keras.optimizers.Adam(0.05), "mse")
+    return model
+
+
+def diabetes(out):
+    """A regression: progression of a disease after a year, in standard deviations."""
+    x, y = load_diabetes(return_X_y=True)
+    x, y = x / x.std(axis=0), (y - y.mean()) / y.std()
+    run = tfmem.run(
+        linear, (x[:300], y[:300]), (x[300:], y[300:]), trials=500, epochs=20, out=out / "diabetes"
+    )
+    _tell(run)
+    return run
+
+
+def several_outputs():
+    """A network that says of a digit whether it is even, prime, and with a closed loop."""
+    model = keras.Sequential([
+        keras.Input((64,)), keras.layers.Dense(64, "relu"), keras.layers.Dense(3, "sigmoid")
+    ])  # fmt: skip
+    model.compile("adam", "binary_crossentropy")
+    return model
+
+
+def multilabel(out):
+    """Several labels of each example: an example is right if all of them are."""
+    x, y = load_digits(return_X_y=True)
+    labels = np.stack([y % 2 == 0, np.isin(y, _PRIME), np.isin(y, _CLOSED)], axis=1)
+    parts = (x[:900] / 16, labels[:900]), (x[900:] / 16, labels[900:])
+    run = tfmem.run(several_outputs, *parts, trials=200, epochs=20, out=out / "multilabel")
+    _tell(run)
+    return run
+
+
+def one_output():
+    """A network with one output, the probability of class 1."""
+    model = keras.Sequential([
+        keras.Input((30,)), keras.layers.Dense(32, "relu"), keras.layers.Dense(1, "sigmoid")
+    ])  # fmt: skip
+    model.compile("adam", "binary_crossentropy")
+    return model
+
+
+def binary(out):
+    """Two classes and one output, scored by log p/(1-p) of the true class."""
+    run = tfmem.run(
+        one_output, *breast_cancer(), trials=500, epochs=20, score="margin", out=out / "binary"
+    )
+    _tell(run)
+    return run
+
+
+class Sharpness(keras.Model):
+    """A network with a training step of its own: sharpness-aware minimization (Foret et al. 2021).
+
+    Each step descends by the gradient at the worst point near the weights.
+    """
+
+    radius = 0.05
+
+    def __init__(self):
+        super().__init__()
+        self.hidden, self.last = keras.layers.Dense(64, "relu"), keras.layers.Dense(2)
+
+    def call(self, x):
+        """Two logits."""
+        return self.last(self.hidden(x))
+
+    def train_step(self, data):
+        """Climbs to the worst point near the weights, and descends from where it was."""
+        import tensorflow as tf
+
+        x, y = data
+        variables = self.trainable_variables
+        uphill = self._gradients(x, y, tf.GradientTape())[1]
+        scale = self.radius / (tf.linalg.global_norm(uphill) + 1e-12)
+        for variable, slope in zip(variables, uphill, strict=True):
+            variable.assign_add(scale * slope)
+        loss, gradients = self._gradients(x, y, tf.GradientTape())
+        for variable, slope in zip(variables, uphill, strict=True):
+            variable.assign_sub(scale * slope)
+        self.optimizer.apply(gradients, variables)
+        return {"loss": loss}
+
+    def _gradients(self, x, y, tape):
+        with tape:
+            loss = self.compute_loss(x, y, self(x, training=True))
+        return loss, tape.gradient(loss, self.trainable_variables)
+
+
+def with_own_step():
+    """The network with its own training step, compiled."""
+    model = Sharpness()
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(keras.optimizers.AdamW(1e-3), loss)
+    return model
+
+
+def own_step(out):
+    """A subclass of `keras.Model` with its own `train_step`: trained by its `fit`."""
+    run = tfmem.run(with_own_step, *breast_cancer(), trials=20, epochs=20, out=out / "own_step")
+    _tell(run)
+    return run
+
+
+def of_two():
+    """A network with two inputs by name."""
+    mean, worst = keras.Input((10,), name="mean"), keras.Input((20,), name="worst")
+    parts = [keras.layers.Dense(16, "relu")(mean), keras.layers.Dense(32, "relu")(worst)]
+    model = keras.Model(
+        {"mean": mean, "worst": worst}, keras.layers.Dense(2)(keras.layers.Concatenate()(parts))
+    )
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(keras.optimizers.AdamW(1e-3), loss)
+    return model
+
+
+def two_inputs(out):
+    """Two inputs, by `fit` and stacked; the models of both have the same accuracy."""
+    parts = [({"mean": x[:, :10], "worst": x[:, 10:]}, y) for x, y in breast_cancer()]
+    for trainer, trials in (("fit", 20), ("auto", 500)):
+        folder = out / f"two_inputs_{trainer}"
+        run = tfmem.run(of_two, *parts, trials=trials, epochs=20, trainer=trainer, out=folder)
+        _tell(run)
+    return run
+
+
+def sentences():
+    """Sentences of the descriptions of scikit-learn's data sets, and of which set each is."""
+    import sklearn.datasets
+
+    folder = Path(sklearn.datasets.__file__).parent / "descr"
+    texts, labels = [], []
+    for name in ("breast_cancer", "kddcup99", "lfw", "twenty_newsgroups", "wine_data"):
+        words = (folder / f"{name}.rst").read_text(encoding="utf-8").split()
+        parts = [" ".join(words[start : start + 12]) for start in range(0, len(words), 12)]
+        texts += parts
+        labels += [name] * len(parts)
+    order = np.random.default_rng(0).permutation(len(texts))
+    return np.array(texts)[order], np.array(labels)[order]
+
+
+def bert():
+    """A small BERT of KerasHub with its tokenizer, which takes texts; nothing is downloaded."""
+    import keras_hub
+
+    words = {word.lower() for text in sentences()[0] for word in text.split() if word.isalpha()}
+    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *sorted(words)]
+    backbone = keras_hub.models.BertBackbone(
+        vocabulary_size=len(vocabulary), num_layers=1, num_heads=2, hidden_dim=32,
+        intermediate_dim=64, max_sequence_length=16,
+    )  # fmt: skip
+    tokenizer = keras_hub.models.BertTokenizer(vocabulary=vocabulary, lowercase=True)
+    preprocessor = keras_hub.models.BertTextClassifierPreprocessor(tokenizer, sequence_length=16)
+    model = keras_hub.models.BertTextClassifier(backbone, 5, preprocessor)
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(keras.optimizers.AdamW(3e-3), loss)
+    return model
+
+
+def kerashub(out):
+    """A classifier of KerasHub that takes texts: trained by its `fit`."""
+    texts, labels = sentences()
+    train, test = (texts[:-80], labels[:-80]), (texts[-80:], labels[-80:])
+    run = tfmem.run(bert, train, test, trials=20, epochs=10, out=out / "kerashub")
+    _tell(run)
+    return run
+
+
+def adamw(out):
+    """AdamW with a cosine schedule on digits, stacked, against a loop of `model.fit`."""
+    del out
+    subprocess.run([sys.executable, "-m", "benchmarks.training", "--only", "adamw"], check=True)
+
+
+def torch(out):
+    """A loop of PyTorch's, written through `PredictionWriter`, against its arrays."""
+    from benchmarks.own_loop import train
+
+    train(breast_cancer(), out / "torch")
+
+
+COMMANDS = {
+    name.__name__.replace("_", "-"): name
+    for name in (
+        cancer, logistic, diabetes, multilabel, binary, own_step, two_inputs, kerashub, adamw, torch
+    )
+}  # fmt: skip
+
+
+def _tell(run):
+    """Prints how models did, what they memorized most, and which pairs are influential."""
+    values, trials = run.memorization["memorization"], run.trials
+    top = np.argsort(-values.to_numpy())[:5]
+    listed = ", ".join(f"{k} ({values[k]:.2f})" for k in top)
+    print(
+        f"{len(trials)} trials, test {trials['test_accuracy'].mean():.4g}; memorization "
+        f"{np.mean(values):.4g} on average, {np.mean(values > 0.25):.1%} above 0.25; highest: "
+        f"{listed}; {len(run.pairs)} pairs"
+    )
+
+
+def main():
+    """Runs one command."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("command", choices=COMMANDS)
+    parser.add_argument("--out", type=Path, default=Path("runs/own"), help="folder for runs")
+    arguments = parser.parse_args()
+    COMMANDS[arguments.command](arguments.out)
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    wall = time.time() - psutil.Process().create_time()
+    busy = sum(each.ru_utime + each.ru_stime for each in used)
+    cores = len(os.sched_getaffinity(0))
+    print(f"{arguments.command}: {wall:.0f} s, {busy:.0f} CPU seconds, on {cores} cores")
+
+
+if __name__ == "__main__":
+    main()
