@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from sklearn.datasets import load_breast_cancer
+from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 from sklearn.tree import DecisionTreeRegressor
@@ -15,11 +17,13 @@ from sklearn.tree import DecisionTreeRegressor
 from tests.helpers.trials import unwatched
 from tfmem.config import TaskSettings, from_yaml
 from tfmem.datasets import Dataset, StructuredDataset
+from tfmem.datasets.given import given_dataset
 from tfmem.messages.errors import InputError
 from tfmem.store.labels import WITHOUT_CLASSES
 from tfmem.subsets import Trial
 from tfmem.tasks.classes import ClassTask
 from tfmem.tasks.numbers import RegressionTask
+from tfmem.training import estimators
 from tfmem.training.estimators import EstimatorTrainer
 from tfmem.training.fit import FitTrainer
 
@@ -183,3 +187,27 @@ def test_classes_only_numbers_and_models_that_fail(cancer):
     trainer = EstimatorTrainer(logistic, cancer, SETTINGS, ClassTask("probabilities"))
     with pytest.raises(InputError, match=r"LogisticRegression failed on 50 examples.*class"):
         trainer.train([Trial(0, 0)], [one_class], unwatched)
+
+
+def test_texts_without_a_name_reach_models_as_an_array_and_those_with_one_by_name():
+    texts, labels = ["good day", "bad day", "good night", "bad night"] * 10, [1, 0, 1, 0] * 10
+    alone = given_dataset("texts", (texts, labels), (texts[:4], labels[:4]))
+    named = given_dataset("texts", ({"said": texts}, labels), ({"said": texts[:4]}, labels[:4]))
+
+    def counted():
+        return make_pipeline(CountVectorizer(), LogisticRegression())
+
+    found = estimators.fit(counted, np.arange(40), 0, estimators.data_of(alone))
+    assert (found.test.argmax(axis=1) == alone.test_labels).all()
+    for data, names in ((alone, None), (named, "said")):
+
+        def build(names=names):
+            text = keras.Input((), dtype="string", name=names)
+            words = keras.layers.StringLookup(vocabulary=sorted(set(texts)), output_mode="one_hot")
+            outputs = keras.layers.Dense(2, "softmax")(words(text))
+            model = keras.Model({names: text} if names else text, outputs)
+            model.compile("adam", "sparse_categorical_crossentropy")
+            return model
+
+        inputs = fitted(build, data, 0, subset=np.arange(30))[1].model.input
+        assert isinstance(inputs, dict) == bool(names)

@@ -10,7 +10,7 @@ import numpy as np
 from tfmem.config.steps import TaskName
 from tfmem.datasets.dataset import Dataset
 from tfmem.datasets.passes import arrays_of, is_source
-from tfmem.datasets.structured import StructuredDataset
+from tfmem.datasets.structured import ALONE, StructuredDataset
 from tfmem.datasets.targets import read_targets
 from tfmem.messages.errors import InputError
 
@@ -184,8 +184,8 @@ def _text(value: Any) -> str:
 
 
 def _by_name(inputs: Inputs) -> dict[str, np.ndarray]:
-    """Inputs by name; an array of strings alone is called `text`."""
-    return {"text": inputs} if isinstance(inputs, np.ndarray) else inputs
+    """Inputs by name; models take an array of strings alone without one."""
+    return {ALONE: inputs} if isinstance(inputs, np.ndarray) else inputs
 
 
 def _none_of(inputs: Inputs) -> Inputs:

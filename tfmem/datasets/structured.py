@@ -11,6 +11,8 @@ import numpy as np
 
 from tfmem.datasets.dataset import add_array, described, rows_or_none
 
+ALONE = ""  # the name of the one input of a data set whose inputs have no names
+
 
 @dataclass(frozen=True, repr=False)
 class StructuredDataset:
@@ -18,7 +20,8 @@ class StructuredDataset:
 
     Attributes:
       name: the data set's name.
-      train_inputs: arrays `[num_train, ...]` by name, of numbers or of strings.
+      train_inputs: arrays `[num_train, ...]` by name, of numbers or of strings; one array that
+        models take without a name is called `ALONE`.
       train_labels: int64 `[num_train]`, classes from 0.
       test_inputs: arrays `[num_test, ...]` by the same names.
       test_labels: int64 `[num_test]`.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from tfmem.config import DatasetSettings
-from tfmem.datasets import AnyDataset, load
+from tfmem.datasets import AnyDataset, has_classes, load
 from tfmem.messages.terminal import say
 
 _CLASSES = 12  # classes that are all listed; of more classes only some are
@@ -21,6 +21,12 @@ def load_and_tell(settings: DatasetSettings) -> AnyDataset:
 
 def summary(dataset: AnyDataset) -> str:
     """Describes a data set: its numbers of examples, in total and of each class, and its notes."""
+    of_all = (
+        f"{_shown(dataset.name)}: {len(dataset.train_labels):,} training and "
+        f"{len(dataset.test_labels):,} test examples"
+    )
+    if not has_classes(dataset):
+        return "\n".join([of_all, *dataset.notes])
     counts = np.bincount(dataset.train_labels, minlength=len(dataset.class_names))
     listed = [
         f"{_shown(name)} ({count:,})"
@@ -30,8 +36,7 @@ def summary(dataset: AnyDataset) -> str:
         listed = [*listed[: _CLASSES - 2], f"… (each {counts.min():,} to {counts.max():,})"]
     return "\n".join(
         [
-            f"{_shown(dataset.name)}: {len(dataset.train_labels):,} training and "
-            f"{len(dataset.test_labels):,} test examples",
+            of_all,
             f"{len(counts):,} classes (training examples): {', '.join(listed)}",
             *dataset.notes,
         ]

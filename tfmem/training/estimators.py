@@ -129,6 +129,8 @@ def data_of(dataset: AnyDataset) -> Data:
 
 def _flat(inputs: Inputs) -> Any:
     if isinstance(inputs, np.ndarray):
+        if inputs.dtype == object and inputs.ndim == 1:  # texts, as vectorizers take them
+            return inputs
         return inputs.reshape(len(inputs), math.prod(inputs.shape[1:]))
     import pandas as pd
 

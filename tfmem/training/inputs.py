@@ -8,6 +8,7 @@ from typing import TypeAlias
 import numpy as np
 
 from tfmem.datasets import AnyDataset, Dataset, StructuredDataset, TextDataset
+from tfmem.datasets.structured import ALONE
 from tfmem.messages.errors import InputError
 
 Inputs: TypeAlias = np.ndarray | Mapping[str, np.ndarray]
@@ -17,7 +18,8 @@ def inputs_of(dataset: AnyDataset, test: bool) -> Inputs:
     """The inputs of a split: `[examples, ...]`, or such arrays by name.
 
     Images are divided by their value of full intensity, as for tfmem's own models. Texts are
-    strings `[examples]`, or `[examples, sentences]` of several sentences.
+    strings `[examples]`, or `[examples, sentences]` of several sentences, and have no name unless
+    the user gave one.
 
     Args:
       dataset: the examples.
@@ -29,6 +31,8 @@ def inputs_of(dataset: AnyDataset, test: bool) -> Inputs:
     match dataset:
         case StructuredDataset():
             inputs = dataset.test_inputs if test else dataset.train_inputs
+            if set(inputs) == {ALONE}:
+                return _as_objects(inputs[ALONE])
             return {name: _as_objects(values) for name, values in inputs.items()}
         case Dataset():
             values = dataset.test_images if test else dataset.train_images

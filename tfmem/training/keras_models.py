@@ -154,7 +154,8 @@ def _suitable(dataset: AnyDataset) -> InMemory | StreamedDataset:
     if isinstance(dataset, StructuredDataset):
         for name, values in dataset.train_inputs.items():
             if values.dtype.kind not in "fiub":
-                raise InputError(f"the input {name!r} holds no numbers")
+                what = f"the input {name!r} holds" if name else "examples hold"
+                raise InputError(f"{what} no numbers")
     return dataset
 
 

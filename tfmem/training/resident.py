@@ -138,8 +138,8 @@ def _numbers(dataset: StructuredDataset) -> Mapping[str, np.ndarray]:
     for name, values in dataset.train_inputs.items():
         if values.dtype.kind not in "fiub":
             raise InputError(
-                f"input {name!r}: expected numbers with trainer: stacked or mirrored, received "
-                f"{values.dtype}"
+                f"input{f' {name!r}' if name else 's'}: expected numbers with trainer: stacked or "
+                f"mirrored, received {values.dtype}"
             )
     return {
         name: np.concatenate([values, dataset.test_inputs[name]])
