@@ -64,10 +64,11 @@ def logistic(out):
     run = tfmem.run(logistic_regression, *breast_cancer(), trials=500, out=out / "logistic")
     _tell(run)
     if (out / "cancer" / "memorization").is_dir():
-        found = [r.memorization["memorization"] for r in (run, tfmem.load_run(out / "cancer"))]
+        runs = run, tfmem.load_run(out / "cancer")
+        found = [each.memorization["memorization"].to_numpy() for each in runs]
         top = [set(np.argsort(-values)[:10]) for values in found]
         print(
-            f"memorization by both: correlation {np.corrcoef(*found)[0, 1]:.3f}, "
+            f"memorization by both: correlation {np.corrcoef(found)[0, 1]:.3f}, "
             f"{len(top[0] & top[1])} of the 10 most memorized are the same"
         )
     return run
@@ -196,11 +197,12 @@ def of_two():
 def two_inputs(out):
     """Two inputs, by `fit` and stacked; the models of both have the same accuracy."""
     parts = [({"mean": x[:, :10], "worst": x[:, 10:]}, y) for x, y in breast_cancer()]
-    for trainer, trials in (("fit", 20), ("auto", 500)):
-        folder = out / f"two_inputs_{trainer}"
-        run = tfmem.run(of_two, *parts, trials=trials, epochs=20, trainer=trainer, out=folder)
-        _tell(run)
-    return run
+    by_fit = tfmem.run(
+        of_two, *parts, trials=20, epochs=20, trainer="fit", out=out / "two_inputs_fit"
+    )
+    _tell(by_fit)
+    stacked = tfmem.run(of_two, *parts, trials=500, epochs=20, out=out / "two_inputs_auto")
+    _tell(stacked)
 
 
 def sentences():
@@ -253,9 +255,8 @@ def adamw(out):
 
 def torch(out):
     """A loop of PyTorch's, written through `PredictionWriter`, against its arrays."""
-    from benchmarks.own_loop import train
-
-    train(breast_cancer(), out / "torch")
+    command = [sys.executable, "-m", "benchmarks.own_loop", str(out / "torch")]
+    subprocess.run(command, check=True)
 
 
 COMMANDS = {
