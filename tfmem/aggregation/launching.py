@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -149,8 +149,9 @@ def run_job(
         for folder in {output.unfinished for output in outputs}:
             FileSystems.mkdirs(folder)
         pipeline = beam.Pipeline(options=options)
-        build(pipeline)
-        result = pipeline.run()
+        with _as_in_programs():
+            build(pipeline)
+            result = pipeline.run()
         if goes_to_dataflow(options) and options.view_as(TestOptions).dry_run:
             raise DryRun(_described(pipeline, options.view_as(DebugOptions).dataflow_job_file))
         _say_where(result, options.view_as(GoogleCloudOptions))
@@ -168,6 +169,21 @@ def run_job(
     finally:
         for output in outputs:
             output.discard()
+
+
+@contextlib.contextmanager
+def _as_in_programs() -> Iterator[None]:
+    """Lets Beam label steps in a notebook as it does in a program.
+
+    In a notebook, Beam puts the number of the cell before each label, and imports its data frames
+    for that, which pandas 3 does not allow (`DataFrame` has no `first`). No option prevents it.
+    """
+    before = beam.pipeline.alter_label_if_ipython
+    beam.pipeline.alter_label_if_ipython = lambda transform, pvalueish: None
+    try:
+        yield
+    finally:
+        beam.pipeline.alter_label_if_ipython = before
 
 
 def _publish(outputs: Sequence[Output], noted: Sequence[str]) -> None:
