@@ -292,7 +292,8 @@ def test_official_files_have_their_own_splits(tmp_path):
         load(DatasetSettings(name="mnist", data_dir=str(tmp_path), test_split="validation"))
 
 
-def test_two_programs_prepare_a_data_set_at_once(tmp_path, monkeypatch):
+@pytest.mark.parametrize("refuses", [False, True], ids=["the system refuses", "TFDS refuses"])
+def test_two_programs_prepare_a_data_set_at_once(tmp_path, monkeypatch, refuses):
     """When the second gives its folder the final name, it finds the folder of the first."""
     import tensorflow_datasets as tfds
 
@@ -302,6 +303,8 @@ def test_two_programs_prepare_a_data_set_at_once(tmp_path, monkeypatch):
         if not folders and str(tmp_path) in os.fspath(new) and "incomplete" in os.fspath(old):
             folders.append(new)
             tfds.builder("digits", data_dir=str(tmp_path)).download_and_prepare()
+            if refuses:
+                raise ValueError(f"Cannot rename {old}. Destination {new} exists")
         real(old, new)
 
     monkeypatch.setattr(os, "rename", rename)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import difflib
-import errno
 import io
 import os
 from collections.abc import Sequence
@@ -22,7 +21,6 @@ from tfmem.datasets.text import TextDataset, as_texts, check_classes
 from tfmem.messages.errors import InputError, reason
 
 _FROM_FILES = ("npz", "image_folder", "text_files", "treebank")  # names that TFDS does not have
-_THERE = (errno.EEXIST, errno.ENOTEMPTY)  # errors of a rename to a name that is taken
 
 
 def load_tfds(settings: DatasetSettings) -> AnyDataset:
@@ -130,14 +128,14 @@ def _prepared(settings: DatasetSettings) -> Any:
             _prepare(builder, quietly=name == "digits")
         except Exception as error:
             # Of what can happen (a full disk, no network, another checksum), much is raised by
-            # TFDS as RuntimeError or as an exception of its own.
-            if not (isinstance(error, OSError) and error.errno in _THERE):
+            # TFDS as RuntimeError or as an exception of its own. Nothing is amiss if another
+            # program has prepared the data set in the meantime.
+            builder = tfds.builder(name, data_dir=settings.data_dir)
+            if not builder.is_prepared():
                 raise InputError(
                     f"dataset.data_dir: {name} cannot be prepared in {builder.data_dir}: "
                     f"{reason(_first_cause(error))}"
                 ) from error
-            # Another program has prepared the data set in the meantime.
-            builder = tfds.builder(name, data_dir=settings.data_dir)
     return builder
 
 
