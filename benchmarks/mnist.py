@@ -90,7 +90,7 @@ def main():
         seconds = ours / len(outcomes), (time.perf_counter() - middle) / 2
         print(
             f"{size} at once on each of {lanes} lanes, {seconds[0]:.1f} s a trial, test accuracy "
-            f"{np.mean([o.test_correct for o in outcomes.values()]):.2%}; JAX {seconds[1]:.1f} s, "
+            f"{np.mean([o.test.correct for o in outcomes.values()]):.2%}; JAX {seconds[1]:.1f} s, "
             f"{np.mean(theirs):.2%}; ratio {seconds[0] / seconds[1]:.2f}"
         )
 
