@@ -82,15 +82,19 @@ recorded: .venv/installed
 	$(if $(DATA),,$(error set DATA to a folder with mnist/ and cifar-100-binary/))
 	$(BIN)/python -m benchmarks.recorded $(DATA)
 
-# The page of documentation that follows from the declarations of experiments.
+# The documentation as a site, in build/site; a broken link fails.
 docs: .venv/installed
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[docs]'
 	$(BIN)/python -m tfmem.experiments.documentation docs/experiments.md
+	$(BIN)/python docs/write_reference.py
+	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going docs build/site
+	@echo "open build/site/index.html"
 
 # Versions for every supported Python, resolved anew.
 constraints: .venv/installed
 	$(BIN)/pip install --quiet uv
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.10 --extra dev --extra benchmark \
-	  --extra experiments --extra gcp --extra aws --extra text \
+	  --extra docs --extra experiments --extra gcp --extra aws --extra text \
 	  --no-annotate --no-header --upgrade pyproject.toml --output-file constraints.txt
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.10 --extra dev --extra kfp --extra tfx \
 	  --overrides overrides-tfx.txt --no-annotate --no-header --upgrade pyproject.toml \

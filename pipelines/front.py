@@ -53,7 +53,7 @@ def run(
 
     Memorization of a training example is how much more often models are right on it that were
     trained with it than those that were trained without; influence on a test example likewise
-    (Feldman & Zhang 2020, Alg. 1). The same call continues a run that was interrupted.
+    (Feldman & Zhang 2020, Alg. 1). The same call continues a run that was interrupted::
 
         import keras, tfmem
 

@@ -69,7 +69,7 @@ class _Command(TyperCommand):
             print(listed())
         print(" Examples:\n")  # the formatter would break lines that users paste
         for example in self.examples:
-            print(_broken(example))
+            print(broken(example))
 
 
 app = typer.Typer(
@@ -153,7 +153,7 @@ def _paragraphs(text: str) -> str:
     return "\n\n".join(" ".join(each.split()) for each in text.split("\n\n"))
 
 
-def _broken(command: str) -> str:
+def broken(command: str) -> str:
     """Breaks a command into lines that a shell joins; an option and its value share a line."""
     words = re.findall(r"(?:'[^']*'|\S)+", command)
     parts, lines = [words[0]], ["  "]

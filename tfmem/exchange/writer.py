@@ -37,7 +37,7 @@ class PredictionWriter:
 
     Models may be trained by anything, anywhere: PyTorch, JAX, a cluster. Each trial is a file of
     its own that appears when it is complete, so several processes may write into one folder, and a
-    loop that was interrupted goes on with what is missing:
+    loop that was interrupted goes on with what is missing::
 
         with tfmem.PredictionWriter("runs/mine", y_train, y_test) as writer:
             for trial in writer.missing(500):

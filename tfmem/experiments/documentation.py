@@ -57,7 +57,7 @@ def _section(each: Experiment[Any]) -> str:
 
 
 def _settings(each: Experiment[Any]) -> list[str]:
-    described = _attributes(each.settings)
+    described = attributes(each.settings)
     defaults = each.settings().model_dump(mode="json")
     return [
         f"| `experiments.{each.section}.{name}` | `{json.dumps(default)}` | {described[name]} |"
@@ -65,7 +65,7 @@ def _settings(each: Experiment[Any]) -> list[str]:
     ]
 
 
-def _attributes(kind: type) -> dict[str, str]:
+def attributes(kind: type) -> dict[str, str]:
     """The description of each attribute in the docstring of a class."""
     _, _, text = inspect.cleandoc(kind.__doc__ or "").partition("Attributes:\n")
     found = re.findall(r"^  (\w+): (.*(?:\n    .*)*)", text, re.MULTILINE)
