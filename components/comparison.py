@@ -16,7 +16,7 @@ from tfmem.experiments.comparison import (
     in_words,
     last_layer_row,
 )
-from tfmem.experiments.consistency import Comparison, Rule, consistency, describe
+from tfmem.experiments.consistency import Comparison, Rule, consistency, describe, rule_of
 from tfmem.experiments.outcome import Outcome, load_outcome
 from tfmem.figures import Agreeing, agreement_figure, save
 from tfmem.figures.agreement import SUFFICIENT
@@ -65,9 +65,9 @@ def _compare(
         Agreeing(describe(each.second), each.memorization, each.influence) for each in comparisons
     ]
     thresholds = rule.memorization, rule.influence
-    reference = describe(comparisons[0].first)
+    reference, unit = describe(comparisons[0].first), comparisons[0].unit
     try:
-        save(agreement_figure(drawn, reference, thresholds, SUFFICIENT), out, NAME)
+        save(agreement_figure(drawn, reference, thresholds, SUFFICIENT, unit), out, NAME)
     except OSError as error:
         raise InputError(f"{out}: cannot be written: {error.strerror}") from None
     return comparisons
@@ -76,16 +76,13 @@ def _compare(
 def Do(inputs: Paths, outputs: Paths, parameters: Parameters) -> None:
     """Compares runs with the first, and the halves of the first, which show the noise."""
     config: Config = parameters["config"]
-    rule, names = (
-        Rule(config.selection.least_memorization, config.selection.least_influence),
-        inputs.keys(),
-    )
-    runs = [name for name in names if name != _LAST]
+    runs = [name for name in inputs if name != _LAST]
     predictions = [inputs[name] for name in runs]
+    rule = rule_of(config.selection, predictions[0])
     out = outputs["comparison"]
     (halves,) = _compare(predictions[:1], out / "halves", rule, False, None)
     others = _compare(predictions, out, rule, False, runs)
-    table = comparison_table(halves, others, rule)
+    table = comparison_table(halves, others)
     figures = {"runs": out / NAME}
     last: Outcome | None = None
     if _LAST in inputs:
@@ -93,9 +90,9 @@ def Do(inputs: Paths, outputs: Paths, parameters: Parameters) -> None:
         table = pd.concat([table, last_layer_row(last, runs[0])], ignore_index=True)
         figures["last_layer"] = inputs[_LAST] / FIGURE_NAME
     write_atomically(out / "table.csv", to_csv(table, "%.6g"))
-    page = render(table, config, runs[0], figures, last)
+    page = render(table, config, runs[0], figures, last, others[0])
     outputs["page"].write_text(page, encoding="utf-8")
-    say("\n".join(in_words(table)))
+    say("\n".join(in_words(table, others[0].units)))
 
 
 def comparing(names: Sequence[str], last_layer: bool) -> Component:

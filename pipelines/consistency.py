@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from tfmem.experiments.consistency import Comparison, Errors, Rule
+from tfmem.experiments.consistency import Comparison, Errors
 from tfmem.figures.agreement import SUFFICIENT
 from tfmem.messages.terminal import PlainTable
 from tfmem.planning.power import lemma_bound
@@ -18,20 +18,20 @@ _SHOWN = {
 }
 
 
-def agreement_table(comparison: Comparison, rule: Rule) -> PlainTable:
+def agreement_table(comparison: Comparison) -> PlainTable:
     """A table of the sizes of both sets, `J` and `D` at a few thresholds."""
     table = PlainTable(
         "at or above", "first", "second", "both", "J (95% interval)", "D (95% interval)"
     )
     for estimate, shown in _SHOWN.items():
         curve = getattr(comparison, estimate)
-        for threshold in sorted({*shown, getattr(rule, estimate)}):
+        for threshold in sorted({*shown, getattr(comparison.rule, estimate)}):
             at = int(np.searchsorted(curve.threshold, threshold))
             sizes = curve.first[at], curve.second[at], curve.both[at]
             jaccard = curve.jaccard, curve.jaccard_low, curve.jaccard_high
             difference = curve.difference, curve.difference_low, curve.difference_high
             table.add(
-                f"{_SHORT[estimate]} {threshold:g}",
+                f"{_SHORT[estimate]} {threshold:g}{comparison.unit}",
                 *(f"{size:,}" for size in sizes),
                 *(_with_interval(*(part[at] for part in each)) for each in (jaccard, difference)),
             )
@@ -45,16 +45,23 @@ def _with_interval(value: float, low: float, high: float) -> str:
 
 
 def error_table(comparison: Comparison, halves: bool) -> PlainTable:
-    """A table of the differences and errors of the estimates, beside the bound of the theory."""
+    """A table of the differences and errors of the estimates, beside the bound of the theory.
+
+    The bound is left out if estimates are in standard deviations of a score, of which it says
+    nothing.
+    """
     first, second = comparison.first, comparison.second
     bound = math.hypot(first.lemma_bound, second.lemma_bound)
     kinds = comparison.memorization_errors, comparison.influence_errors
-    names = "root mean square", "memorization", "influence", "Lemma 2.1 allows"
+    of_lemma = not comparison.first.in_sds
+    names = [f"root mean square{comparison.unit and f' ({comparison.unit.strip()})'}",
+             "memorization", "influence", *(["Lemma 2.1 allows"] if of_lemma else [])]  # fmt: skip
     table = PlainTable(*names, left=1)
 
     def add(name: str, part: str, scale: float, allowed: float | None = None) -> None:
         numbers = [f"{getattr(kind, part) * scale:.4f}" for kind in kinds]
-        table.add(name, *numbers, "" if allowed is None else f"{allowed:.4f}")
+        shown = "" if allowed is None else f"{allowed:.4f}"
+        table.add(name, *numbers, *([shown] if of_lemma else []))
 
     if not halves:
         add("difference", "difference", 1, bound)
@@ -82,9 +89,10 @@ def conclusion(comparison: Comparison) -> list[str]:
         at = int(np.searchsorted(curve.threshold, estimate))
         sure = "no threshold surely does" if math.isnan(high) else f"{high:g} surely does"
         said = [
-            f"Influence {estimate:g} is the lowest threshold at which {SUFFICIENT:.0%} of the "
-            f"pairs that either side selects are selected by both: {curve.both[at]:,} of "
-            f"{curve.either[at]:,} (within the errors, {low:g} might do, and {sure})."
+            f"Influence {estimate:g}{comparison.unit} is the lowest threshold at which "
+            f"{SUFFICIENT:.0%} of the pairs that either side selects are selected by both: "
+            f"{curve.both[at]:,} of {curve.either[at]:,} (within the errors, {low:g} might do, and "
+            f"{sure})."
         ]
     said += [
         _missing(name, errors)

@@ -30,7 +30,7 @@ def test_the_table_has_its_closed_form_for_lookup_learners(tmp_path):
         write_run(tmp_path / name, learner.records(), learner.labels)
     rule, runs = Rule(0.5, 0.2), [tmp_path / name / "predictions" for name in learners]
     (halves,) = consistency(runs[:1], tmp_path / "halves", rule)
-    table = comparison_table(halves, consistency(runs, tmp_path, rule), rule).set_index("model")
+    table = comparison_table(halves, consistency(runs, tmp_path, rule)).set_index("model")
     assert table.index.tolist() == ["whole", "same", "other"]
     chosen = {name: learner.memorization() >= 0.5 for name, learner in learners.items()}
     both, either = chosen["whole"] & chosen["other"], chosen["whole"] | chosen["other"]

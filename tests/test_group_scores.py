@@ -35,7 +35,7 @@ def test_groups_equal_two_loops_over_trials_in_any_order(tmp_path):
         expected = by_loops(inside[whole], train[whole][:, of].mean(axis=1))
         columns = ["memorization", *NAMES]
         np.testing.assert_allclose(row[columns].astype(float), expected, rtol=1e-5)
-        assert row["accuracy_in"] == pytest.approx(train[inside][:, of].mean())
+        assert row["score_in"] == pytest.approx(train[inside][:, of].mean())
         alone = [by_loops(masks[:, i], train[:, i])[0] for i in of]
         assert row["example_memorization"] == pytest.approx(np.mean(alone), rel=1e-6)
         of_members = [by_loops(inside[whole], train[whole, i]) for i in of]

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from tests.helpers.oracle import random_records
@@ -22,9 +23,10 @@ from tfmem.aggregation.jobs import select_pairs
 from tfmem.aggregation.matrices import write_matrix
 from tfmem.config import SelectionSettings
 from tfmem.estimation.significance import bins_of_thresholds, expected_scores_by_chance
-from tfmem.experiments.consistency import Rule, consistency, describe
+from tfmem.experiments.consistency import Rule, consistency, describe, rule_of
 from tfmem.experiments.run import load_run
 from tfmem.messages.errors import InputError
+from tfmem.pipelines.consistency import agreement_table, error_table
 from tfmem.selection.rules import rule_of_set
 from tfmem.store.records import (
     shard_name,
@@ -185,7 +187,25 @@ def test_halves_of_scores_are_compared_in_standard_deviations(tmp_path):
     errors = found.influence_errors
     assert errors.compared == labels.pairs_in_class()
     assert errors.difference == pytest.approx(errors.expected, rel=0.25)
-    assert f"pairs, {NAME} -" in describe(found.first)
+    assert f"pairs, mean {NAME} -" in describe(found.first)
+    table, errors = agreement_table(found), error_table(found, halves=True)
+    assert "mem 1 SD" in [cell.plain for cell in table.columns[0].cells]
+    assert errors.columns[0].header.plain == "root mean square (SD)"
+    assert len(errors.columns) == 3  # without Lemma 2.1, which is of values from 0 to 1
+    assert pd.read_csv(tmp_path / "out" / "errors.csv")["first_lemma_bound"].isna().all()
+
+
+@pytest.mark.parametrize(
+    ("selection", "expected"),
+    [({}, (0.25, 0.15)), ({"memorization": 4e4, "influence": 3e3}, (0.25, 0.15)),
+     ({"unit": "sd", "memorization": 1.2}, (1.2, 0.15))],
+)  # fmt: skip
+def test_thresholds_in_the_unit_of_a_score_do_not_count_as_standard_deviations(
+    tmp_path, selection, expected
+):
+    write_run(tmp_path, *run_of_scores(8))
+    rule = rule_of(SelectionSettings(**selection), tmp_path / "predictions")
+    assert (rule.memorization, rule.influence) == expected
 
 
 def test_the_correctness_of_records_with_scores_only_is_refused_by_record(tmp_path):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from benchmarks.scores import BOUNDED, UNBOUNDED, coverage
+from tests.helpers.commands import tfmem_command
 from tests.helpers.oracle import random_records
 from tests.helpers.runs import MULTI_PROCESS, contents, random_run, write_run
 from tests.helpers.scores import (
@@ -68,7 +69,7 @@ def test_estimates_equal_two_loops_over_trials(tmp_path, statistic):
     for i, found in enumerate(run.memorization[columns].to_numpy()):
         expected = by_loops(masks[:, i], train[:, i])
         np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6 * np.ptp(train[:, i]))
-    means = run.memorization["accuracy_in"].to_numpy()
+    means = run.memorization["score_in"].to_numpy()
     expected = [train[masks[:, i], i].mean() for i in range(40)]
     np.testing.assert_allclose(means, expected, rtol=1e-6, atol=1e-12)
     for block in run.influence.values():
@@ -202,7 +203,7 @@ def test_parts_and_memory(tmp_path, reference, capsys):
     """Three classes, each a part of its own, and a limit that no class fits in."""
     records, labels = run_of_scores()
     write_run(tmp_path, records, labels)
-    with pytest.raises(InputError, match="memory: expected at least 4"):
+    with pytest.raises(InputError, match=r"memory: expected at least 4.*--pairs all"):
         aggregate(tmp_path, room=Room(memory=1 << 20))
 
 
@@ -324,3 +325,24 @@ def test_intervals_cover_as_the_documentation_says(name, documented):
     score = (BOUNDED | UNBOUNDED)[name]
     found = coverage(score, (35, 15), bounded, 4000, np.random.default_rng(1))
     assert found == pytest.approx(documented, abs=0.02)
+
+
+def test_show_names_the_score_once_and_cuts_nothing(tmp_path):
+    records, labels = run_of_scores(24)
+    names = np.array([f"patient {number:040d}" for number in range(40)])
+    write_run(tmp_path, records, replace(labels, train_ids=names))
+    aggregate(tmp_path)
+    shown = tfmem_command("show", tmp_path).stdout
+    first, *rows = shown.splitlines()
+    assert first.split() == [
+        "index",
+        "name",
+        "label",
+        "memorization",
+        "95%",
+        "interval",
+        "in",
+        "out",
+    ]
+    assert sum("patient 0000" in row and " of " in row for row in rows) == 20
+    assert f"in, out: mean {NAME} of the models trained with and without the example" in shown

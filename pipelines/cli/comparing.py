@@ -42,8 +42,8 @@ def consistency(
     memorization: Annotated[
         float | None,
         typer.Option(
-            help="Least memorization of a pair's training example. By default the threshold of the "
-            "first run.",
+            help="Least memorization of a pair's training example; of a score, in standard "
+            "deviations. By default the threshold of the first run.",
             min=0,
             max=1,
             show_default=False,
@@ -52,8 +52,8 @@ def consistency(
     influence: Annotated[
         float | None,
         typer.Option(
-            help="Least influence of a pair that is counted. By default the threshold of the first "
-            "run.",
+            help="Least influence of a pair that is counted; of a score, in standard deviations. "
+            "By default the threshold of the first run.",
             min=0,
             max=1,
             show_default=False,
@@ -87,19 +87,20 @@ def consistency(
         _compare_records(folders, out, memorization)
         return
     from tfmem.components.comparison import compare
-    from tfmem.experiments.consistency import Rule, describe
+    from tfmem.experiments.consistency import Rule, describe, rule_of
     from tfmem.pipelines.consistency import agreement_table, conclusion, error_table
+    from tfmem.store.artifacts import Predictions
 
-    settings = _selection(folders[0])
+    rule = rule_of(_selection(folders[0]), folders[0] / Predictions.place, condition)
     rule = Rule(
-        settings.least_memorization if memorization is None else memorization,
-        settings.least_influence if influence is None else influence,
+        rule.memorization if memorization is None else memorization,
+        rule.influence if influence is None else influence,
         condition,
     )
     place = out or folders[0] / ("comparison" if len(folders) > 1 else "consistency")
     for comparison in compare(folders, place, rule, other_inputs):
         present(f"first: {describe(comparison.first)}\nsecond: {describe(comparison.second)}\n")
-        present(agreement_table(comparison, rule))
+        present(agreement_table(comparison))
         present("")
         present(error_table(comparison, halves=len(folders) == 1))
         present("")

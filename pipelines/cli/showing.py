@@ -71,17 +71,18 @@ def show(
         "95% interval": [
             f"{shown(row.ci_low)} to {shown(row.ci_high)}" for row in ranked.itertuples()
         ],
-        f"in: {units.name}": [
-            f"{units.mean(row.accuracy_in)} of {row.n_in}" for row in ranked.itertuples()
-        ],
-        f"out: {units.name}": [
-            f"{units.mean(row.accuracy_out)} of {row.n_out}" for row in ranked.itertuples()
-        ],
     }
+    for side in ("in", "out"):
+        means, counts = ranked[f"{units.kind}_{side}"], ranked[f"n_{side}"]
+        columns[f"{side}: {units.name}" if units.bounded else side] = [
+            f"{units.mean(mean)} of {count}" for mean, count in zip(means, counts, strict=True)
+        ]
     listed = PlainTable(*columns)
     for cells in zip(*columns.values(), strict=True):
         listed.add(*cells)
     present(listed)
+    if not units.bounded:
+        present(f"in, out: mean {units.name} of the models trained with and without the example")
     done(folder / "memorization")
 
 

@@ -14,11 +14,13 @@ import pandas as pd
 
 from tfmem.aggregation.group_records import columns, read_groups_of
 from tfmem.aggregation.reading import load_labels
+from tfmem.config.estimates import BOUNDED
 from tfmem.estimation.group_effects import GroupCounts
 from tfmem.estimation.group_scores import GroupEstimates
 from tfmem.estimation.significance import SmallPValues
 from tfmem.store.groups import Groups
 from tfmem.store.records import shard_name
+from tfmem.store.results import named_by_score
 from tfmem.store.spreadsheets import to_csv
 from tfmem.store.writing import write_set
 
@@ -31,7 +33,8 @@ class GroupTables:
 
     Attributes:
       groups: one row for each group: `group`, `size`, `n_in`, `n_out`, `memorization`, `stderr`,
-        `ci_low`, `ci_high`, `accuracy_in`, `accuracy_out`; `example_memorization`, the mean
+        `ci_low`, `ci_high`, `accuracy_in`, `accuracy_out` (of a score `score_in` and `score_out`,
+        which are means over the members, too); `example_memorization`, the mean
         memorization of its members as single examples; `trials_needed`, the number of trials with
         which `n_in` and `n_out` can be expected to reach the least number, or 0 if they reach it.
       group_members: one row for each member: `group`, `index`, `label`, and the columns of `groups`
@@ -90,7 +93,10 @@ def estimate_groups(
     def tables() -> GroupTables:
         shown = pd.concat(influence)
         shown["q_value"] = p_values.q_values(shown["p_value"].to_numpy())
-        return GroupTables(pd.DataFrame(rows), pd.concat(members), shown)
+        of_groups, of_members = pd.DataFrame(rows), pd.concat(members)
+        if source.made["statistic"] not in BOUNDED:
+            of_groups, of_members = named_by_score(of_groups), named_by_score(of_members)
+        return GroupTables(of_groups, of_members, shown)
 
     def files() -> Iterator[tuple[str, bytes | Iterator[bytes]]]:
         yield shard_name("groups", 0, 1), records()

@@ -32,7 +32,9 @@ def free_memory(options: PipelineOptions) -> int | None:
     return int(_MOST * psutil.virtual_memory().available) if runner in LOCAL_RUNNERS else None
 
 
-def divide(held: Sequence[int], batch: int, working: int, memory: int | None) -> list[range]:
+def divide(
+    held: Sequence[int], batch: int, working: int, memory: int | None, advice: str = ""
+) -> list[range]:
     """Divides units of work into parts, so that each part fits in memory.
 
     Args:
@@ -40,6 +42,7 @@ def divide(held: Sequence[int], batch: int, working: int, memory: int | None) ->
       batch: bytes of the bits of a batch of records.
       working: bytes of everything else that a part holds.
       memory: bytes that the whole process may take; None is no limit.
+      advice: what the error says can be done.
 
     Returns:
       Runs of units, in order; one if there is no limit.
@@ -57,7 +60,7 @@ def divide(held: Sequence[int], batch: int, working: int, memory: int | None) ->
         if fixed + size > memory:
             raise InputError(
                 f"memory: expected at least {_shown(fixed + size)} for these predictions, received "
-                f"{_shown(memory)}"
+                f"{_shown(memory)}{advice}"
             )
         if total + size > memory:
             starts.append(unit)

@@ -28,6 +28,10 @@ from tfmem.store.labels import Labels
 _PAIR, _PAIR_OF_SUMS = 8, 20
 # Bytes of a pair of the class, or of the step of a tile, that is being estimated.
 _WORKING, _WORKING_ON_SUMS = 40, 120
+_WITHOUT_BLOCKS = (
+    "; `tfmem estimate SHARDS --labels FILE --out DIR --pairs all` selects pairs without holding "
+    "the influence of a class"
+)
 
 
 def parts_of_classes(
@@ -55,7 +59,7 @@ def parts_of_classes(
     held = row * ((1 + bits) * train + bits * test) + pair * train * test
     files = np.add.reduceat(held, range(0, classes, per_file))
     working *= int((train * test).max())
-    return divide(files.tolist(), bits * _batch_bytes(labels), working, memory)
+    return divide(files.tolist(), bits * _batch_bytes(labels), working, memory, _WITHOUT_BLOCKS)
 
 
 def parts_of_tiles(

@@ -79,6 +79,11 @@ class Outcomes:
             self._scale = scale_of(found)
         self._fixed = fixed_point(values, self._scale or UNSCALED)
 
+    @property
+    def scored(self) -> bool:
+        """Whether values are scores, rather than right or wrong."""
+        return self._bits is None
+
     def of_training(self, subsets: Subsets, index: np.ndarray) -> TrainCounts:
         """Sums over trials for training examples.
 

@@ -38,6 +38,16 @@ class Units:
     bounded: bool = True
 
     @property
+    def kind(self) -> str:
+        """What columns of tables call a mean over trials: `accuracy` or `score`."""
+        return "accuracy" if self.bounded else "score"
+
+    @property
+    def test(self) -> str:
+        """What the mean of a model over test examples is called."""
+        return "accuracy" if self.name == _NAMES["correctness"] else f"mean {self.name}"
+
+    @property
     def of(self) -> str:
         """The unit in brackets, for labels of axes; empty where a difference has no unit."""
         return "" if self.bounded else f" ({self.name})"

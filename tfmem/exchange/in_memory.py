@@ -14,6 +14,7 @@ from tfmem.aggregation.estimates import memorization_table
 from tfmem.estimation.blocks import InfluenceBlock
 from tfmem.estimation.outcomes import Outcomes, Subsets, check_masks, check_outcomes
 from tfmem.messages.errors import InputError
+from tfmem.store.results import named_by_score
 
 _PAIRS = 1 << 22  # how many are estimated at a time
 _WORKING = 120  # bytes for each of them
@@ -46,8 +47,9 @@ def memorization(masks: Any, correct: Any) -> pd.DataFrame:
       One row for each training example, by `index`: `n_in` and `n_out`, how many models were
       trained with it and without it; `memorization`, in [-1, 1], or in the unit of the score; its
       standard error `stderr` and 95% interval from `ci_low` to `ci_high`; `accuracy_in` and
-      `accuracy_out`, whose difference it is, in [0, 1] or mean scores. Numbers are float32, as in
-      records. Estimates are NaN for an example that was in every subset or in none.
+      `accuracy_out`, in [0, 1], whose difference it is; or mean scores, `score_in` and `score_out`.
+      Numbers are float32, as in records. Estimates are NaN for an example that was in every subset
+      or in none.
 
     Raises:
       InputError: if there are fewer than two trials, or shapes do not fit. For a value that is
@@ -67,7 +69,8 @@ def memorization(masks: Any, correct: Any) -> pd.DataFrame:
     for name, values in found.items():
         if values.dtype.kind == "f":
             found[name] = values.astype(np.float32)
-    return pd.DataFrame(found).set_index("index")
+    table = pd.DataFrame(found).set_index("index")
+    return named_by_score(table) if outcomes.scored else table
 
 
 def influence(

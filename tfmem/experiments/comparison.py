@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tfmem.experiments.consistency import Comparison, Rule, Side
+from tfmem.estimation.units import SHARES, Units
+from tfmem.experiments.consistency import Comparison, Side
 from tfmem.experiments.outcome import Outcome
 
 _ESTIMATES = "memorization", "influence"
@@ -18,16 +19,16 @@ _LAST = "trials", "accuracy", "accuracy_sd", "memorized", "pairs"
 LAST_LAYER_COLUMNS = ("threshold", "selection", *_AGREEMENT, *(f"last_{each}" for each in _LAST))
 
 
-def comparison_table(halves: Comparison, others: Sequence[Comparison], rule: Rule) -> pd.DataFrame:
+def comparison_table(halves: Comparison, others: Sequence[Comparison]) -> pd.DataFrame:
     """Makes a table with one row for each model.
 
     Args:
       halves: the two halves of the reference's own trials.
       others: the reference compared with each other run, at least one.
-      rule: the thresholds at which runs are compared.
 
     Returns:
-      `model`, `trials`, test `accuracy` and its standard deviation over trials, the numbers of
+      `model`, `trials`, test `accuracy` (or mean `score`, if records hold a score) and its standard
+      deviation over trials (`_sd`), the numbers of
       `memorized` examples and of `pairs`; and `J` and `D` of the reference and this model, for
       memorization and for influence at the rule's thresholds, with 95% intervals. In the first row,
       `J` and `D` compare the two halves of the reference's trials, which differ by noise alone; a
@@ -36,7 +37,7 @@ def comparison_table(halves: Comparison, others: Sequence[Comparison], rule: Rul
     sides = [others[0].first, *(each.second for each in others)]
     return pd.DataFrame(
         [
-            {**_numbers(side), **_agreement(each, rule)}
+            {**_numbers(side), **_agreement(each)}
             for side, each in zip(sides, [halves, *others], strict=True)
         ]
     )
@@ -59,27 +60,29 @@ def _numbers(side: Side) -> dict[str, Any]:
     return {
         "model": side.name,
         "trials": side.trials,
-        "accuracy": side.accuracy,
-        "accuracy_sd": side.accuracy_sd,
+        side.units.kind: side.accuracy,
+        f"{side.units.kind}_sd": side.accuracy_sd,
         "memorized": side.memorized,
         "pairs": side.pairs,
     }
 
 
-def _agreement(comparison: Comparison, rule: Rule) -> dict[str, float]:
+def _agreement(comparison: Comparison) -> dict[str, float]:
     found: dict[str, float] = {}
     for estimate in _ESTIMATES:
         curve = getattr(comparison, estimate)
-        at = np.searchsorted(curve.threshold, getattr(rule, estimate))
+        at = np.searchsorted(curve.threshold, getattr(comparison.rule, estimate))
         found |= {f"{estimate}_{name}": getattr(curve, name)[at].item() for name in _AGREEMENT}
     return found
 
 
-def in_words(table: pd.DataFrame) -> list[str]:
+def in_words(table: pd.DataFrame, units: Units = SHARES) -> list[str]:
     """Returns a line for each model."""
+    kind = units.kind
     return [
-        f"{row['model']}: test accuracy {row['accuracy']:.2%} ± {row['accuracy_sd']:.2%} (SD), "
-        f"{row['memorized']:,.0f} memorized examples, {row['pairs']:,.0f} pairs; "
+        f"{row['model']}: test {units.test} {units.mean(row[kind], 2)} ± "
+        f"{units.mean(row[f'{kind}_sd'], 2)} (SD), {row['memorized']:,.0f} memorized examples, "
+        f"{row['pairs']:,.0f} pairs; "
         + ("between halves of its trials " if number == 0 else "")
         + ", ".join(
             f"{estimate} J = {row[f'{estimate}_jaccard']:.2f}, "

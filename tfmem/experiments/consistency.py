@@ -19,10 +19,12 @@ from tfmem.aggregation.held_scores import HeldScores, hold_scores
 from tfmem.aggregation.reading import load_labels
 from tfmem.aggregation.values import measure_of
 from tfmem.config import SelectionSettings
+from tfmem.config.estimates import BOUNDED
 from tfmem.estimation.agreement import Agreement, Curve
 from tfmem.estimation.differences import Samples, difference, pooled_sd, variance
-from tfmem.estimation.estimator import class_samples, train_samples
+from tfmem.estimation.estimator import Measure, class_samples, train_samples
 from tfmem.estimation.thresholds import at_least
+from tfmem.estimation.units import SHARES, Units, units_of
 from tfmem.messages.errors import InputError
 from tfmem.planning.power import lemma_bound
 from tfmem.store.files import write_atomically
@@ -48,6 +50,7 @@ class Side:
       pairs: number of pairs of one class that meet the condition and are at or above the threshold
         of influence.
       score: name of the score; empty where models are right or wrong.
+      in_sds: whether estimates are in standard deviations of a score without bounds (Cohen's d).
     """
 
     name: str
@@ -58,17 +61,26 @@ class Side:
     memorized: int
     pairs: int
     score: str = ""
+    in_sds: bool = False
+
+    @property
+    def units(self) -> Units:
+        """The units of the mean over test examples."""
+        return units_of(Measure("score", self.score)) if self.score else SHARES
 
     @property
     def lemma_bound(self) -> float:
-        """Lemma 2.1's bound on the root mean square error of one estimate."""
-        return lemma_bound(self.trials, self.fraction)
+        """Lemma 2.1's bound on the root mean square error of one estimate; NaN in SDs.
+
+        The lemma needs values from 0 to 1.
+        """
+        return math.nan if self.in_sds else lemma_bound(self.trials, self.fraction)
 
 
 def describe(side: Side) -> str:
     """Describes a side in one line: its trials, selected pairs and accuracy, or mean score."""
-    mean = f"{side.score} {side.accuracy:.4g}" if side.score else f"accuracy {side.accuracy:.2%}"
-    return f"{side.name}: {side.trials:,} trials, {side.pairs:,} pairs, {mean}"
+    mean = side.units.mean(side.accuracy, 2)
+    return f"{side.name}: {side.trials:,} trials, {side.pairs:,} pairs, {side.units.test} {mean}"
 
 
 @dataclass(frozen=True)
@@ -111,6 +123,17 @@ class Comparison:
     memorization_errors: Errors
     influence_errors: Errors
     shared_subsets: int
+    rule: Rule
+
+    @property
+    def units(self) -> Units:
+        """The units of means over test examples."""
+        return self.first.units
+
+    @property
+    def unit(self) -> str:
+        """What follows a threshold in a sentence: ` SD` if estimates are in SDs, else nothing."""
+        return " SD" if self.first.in_sds else ""
 
 
 @dataclass(frozen=True)
@@ -128,6 +151,22 @@ class Rule:
     memorization: float = 0.25
     influence: float = 0.15
     condition: bool = True
+
+
+def rule_of(selection: SelectionSettings, predictions: Path, condition: bool = True) -> Rule:
+    """The rule of a run's selection.
+
+    Estimates of a score without bounds are compared in standard deviations. Thresholds in the unit
+    of the score say nothing then, and those of the paper take their place, in SDs.
+
+    Args:
+      selection: the settings of the selection.
+      predictions: the folder with the run's predictions.
+      condition: see `Rule`.
+    """
+    if selection.unit == "score" and _measure(predictions).statistic not in BOUNDED:
+        return Rule(condition=condition)
+    return Rule(selection.least_memorization, selection.least_influence, condition)
 
 
 def consistency(
@@ -179,8 +218,8 @@ def consistency(
     return comparisons
 
 
-def curves(comparison: Comparison, selection: SelectionSettings) -> pd.DataFrame:
-    """Agreement over thresholds as one table, with the thresholds of `selection`.
+def curves(comparison: Comparison) -> pd.DataFrame:
+    """Agreement over thresholds as one table, with the thresholds of the rule in `selection`.
 
     Returns:
       One row for each estimate (`memorization` or `influence`) and threshold; see `Curve`.
@@ -190,7 +229,8 @@ def curves(comparison: Comparison, selection: SelectionSettings) -> pd.DataFrame
             pd.DataFrame(
                 {
                     "estimate": estimate,
-                    "selection": getattr(selection, f"least_{estimate}"),
+                    "selection": getattr(comparison.rule, estimate),
+                    **({"unit": "SD"} if comparison.first.in_sds else {}),
                     **vars(getattr(comparison, estimate)),
                 }
             )
@@ -206,11 +246,16 @@ def _labels(predictions: Path) -> Labels:
     return load_labels(str(predictions / LABELS_NAME))
 
 
-def _hold(predictions: Path) -> HeldTrials | HeldScores:
+def _measure(predictions: Path) -> Measure:
     shards = [str(path) for path in shards_in(predictions)]
     if not shards:
         raise InputError(f"{predictions}: no prediction shards")
-    path, measure = str(predictions / LABELS_NAME), measure_of(shards, None)
+    return measure_of(shards, None)
+
+
+def _hold(predictions: Path) -> HeldTrials | HeldScores:
+    path, measure = str(predictions / LABELS_NAME), _measure(predictions)
+    shards = [str(path) for path in shards_in(predictions)]
     if measure.statistic == "correctness":
         return hold_trials(shards, path)
     return hold_scores(shards, path, measure)
@@ -267,6 +312,7 @@ def _compare(
         _errors(memorization),
         _errors(influence),
         shared_subsets=len(subsets[0] & subsets[1]),
+        rule=rule,
     )
 
 
@@ -307,6 +353,7 @@ def _side(
         memorized=memorized,
         pairs=pairs,
         score=held.measure.score,
+        in_sds=isinstance(held, HeldScores) and held.scales is not None,
     )
 
 

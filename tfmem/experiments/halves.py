@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from tfmem.experiments.checks import four_trials, test_examples
-from tfmem.experiments.consistency import Rule, consistency, curves, describe
+from tfmem.experiments.consistency import consistency, curves, describe, rule_of
 from tfmem.experiments.declaration import Experiment, Given, NoSettings
 from tfmem.experiments.outcome import Outcome
 from tfmem.figures.agreement import agreement_of_table
@@ -24,31 +24,32 @@ def halves(given: Given[NoSettings]) -> Outcome:
     Raises:
       InputError: if the run has fewer than 4 trials.
     """
-    selection = given.config.selection
-    rule = Rule(selection.least_memorization, selection.least_influence)
-    (found,) = consistency([given.run.predictions], given.folder, rule)
+    predictions = given.run.predictions
+    (found,) = consistency(
+        [predictions], given.folder, rule_of(given.config.selection, predictions)
+    )
     said = []
     for estimate, of in (("memorization", "examples"), ("influence", "pairs")):
-        curve, threshold = getattr(found, estimate), getattr(selection, f"least_{estimate}")
+        curve, threshold = getattr(found, estimate), getattr(found.rule, estimate)
         at = int(np.searchsorted(curve.threshold, threshold))
         jaccard, low, high = (
             getattr(curve, name)[at] for name in ("jaccard", "jaccard_low", "jaccard_high")
         )
         said.append(
-            f"With {estimate} ≥ {threshold:g}, one half of the trials finds {curve.first[at]:,} "
-            f"{of}, the other {curve.second[at]:,}; {curve.both[at]:,} are found by both: "
-            f"J = {jaccard:.2f} (95% interval {low:.2f} to {high:.2f}), "
+            f"With {estimate} ≥ {threshold:g}{found.unit}, one half of the trials finds "
+            f"{curve.first[at]:,} {of}, the other {curve.second[at]:,}; {curve.both[at]:,} are "
+            f"found by both: J = {jaccard:.2f} (95% interval {low:.2f} to {high:.2f}), "
             f"D = {curve.difference[at]:.3f}."
         )
     errors = found.memorization_errors, found.influence_errors
     said.append(
         f"Estimates from all {found.first.trials + found.second.trials:,} trials have a root mean "
-        f"square error of {errors[0].difference / 2:.4f} for memorization and "
-        f"{errors[1].difference / 2:.4f} for influence within a class: half of the difference "
-        "between the two halves."
+        f"square error of {errors[0].difference / 2:.4f}{found.unit} for memorization and "
+        f"{errors[1].difference / 2:.4f}{found.unit} for influence within a class: half of the "
+        "difference between the two halves."
     )
     names = {"first_name": describe(found.first), "second_name": describe(found.second)}
-    return Outcome(tuple(said), curves(found, selection).assign(**names))
+    return Outcome(tuple(said), curves(found).assign(**names))
 
 
 EXPERIMENT = Experiment(

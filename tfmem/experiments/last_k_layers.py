@@ -79,7 +79,7 @@ def _row(config: Config, predictions: list[Path], out: Path) -> dict[str, float]
     conditioned, free = (
         compared(config, predictions, out, condition) for condition in (True, False)
     )
-    expected, both = recovered(free, config)
+    expected, both = recovered(free)
     found = binomtest(both, expected)
     interval = found.proportion_ci(method="wilson")
     second = free.second
@@ -93,7 +93,7 @@ def _row(config: Config, predictions: list[Path], out: Path) -> dict[str, float]
         "share": found.statistic,
         "low": interval.low,
         "high": interval.high,
-        "difference": at_threshold(free, config, "difference", "memorization"),
+        "difference": at_threshold(free, "difference", "memorization"),
         "pairs": conditioned.second.pairs,
         "pairs_unconditioned": second.pairs,
     }

@@ -35,23 +35,23 @@ def last_layer(given: Given[LayersSettings]) -> Outcome:
         compared(config, predictions, folder, condition) for condition in (True, False)
     )
     whole, last = free.first, free.second
-    memorized, found = recovered(free, config)
+    memorized, found = recovered(free)
     said = [
         f"Test accuracy is {_accuracy(last)} for {last.trials:,} last layers, "
         f"{_accuracy(whole)} for {whole.trials:,} whole networks, and "
         f"{representation_accuracy(folder):.2%} for the network that gave the representation.",
         f"Last layers memorize {last.memorized:,} examples (memorization ≥ "
-        f"{config.selection.least_memorization:g}), whole networks {memorized:,}; {found:,} are in "
+        f"{free.rule.memorization:g}), whole networks {memorized:,}; {found:,} are in "
         "both.",
         f"Last layers have {last.pairs:,} pairs with influence ≥ "
-        f"{config.selection.least_influence:g}, whole networks {whole.pairs:,}; "
-        f"{at_threshold(free, config, 'both'):,} are in both: "
-        f"J = {at_threshold(free, config, 'jaccard'):.2f}, "
-        f"D = {at_threshold(free, config, 'difference'):.2f}. Of these pairs, "
+        f"{free.rule.influence:g}, whole networks {whole.pairs:,}; "
+        f"{at_threshold(free, 'both'):,} are in both: "
+        f"J = {at_threshold(free, 'jaccard'):.2f}, "
+        f"D = {at_threshold(free, 'difference'):.2f}. Of these pairs, "
         f"{conditioned.second.pairs:,} and {conditioned.first.pairs:,} have a memorized training "
         "example.",
     ]
-    table = curves(free, config.selection)
+    table = curves(free)
     names = {
         "first_name": _described("whole network", whole),
         "second_name": _described("last layer", last),

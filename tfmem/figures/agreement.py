@@ -64,8 +64,9 @@ def agreement_of_table(table: pd.DataFrame, _: object) -> Figure:
         curves.append(Curve(*(rows[each.name].to_numpy() for each in fields(Curve))))
         thresholds.append(rows["selection"].iloc[0])
     compared = Agreeing(table["second_name"].iloc[0], *curves)
+    unit = f" {table['unit'].iloc[0]}" if "unit" in table else ""
     return agreement_figure(
-        [compared], table["first_name"].iloc[0], (thresholds[0], thresholds[1]), SUFFICIENT
+        [compared], table["first_name"].iloc[0], (thresholds[0], thresholds[1]), SUFFICIENT, unit
     )
 
 
@@ -74,6 +75,7 @@ def agreement_figure(
     reference: str,
     thresholds: tuple[float, float],
     sufficient: float,
+    unit: str = "",
 ) -> Figure:
     """Draws `J` and `D` of memorization and influence (Feldman & Zhang 2020, Fig. C.2).
 
@@ -84,6 +86,7 @@ def agreement_figure(
       reference: the run with which all are compared.
       thresholds: the selection thresholds of memorization and of influence.
       sufficient: the `J` from which a threshold counts as high enough.
+      unit: what follows a threshold: ` SD` if estimates are in standard deviations.
     """
     figure = new_figure(9.5, 7)
     rows = figure.subplots(2, 2)
@@ -96,20 +99,20 @@ def agreement_figure(
                 draw_curve(axes, curve, measure, literal(each.name, NAME), *style)
             axes.axvline(threshold, **_GUIDE)
             axes.set_xlim(0, max(end_of(curve) for curve in curves))
-            axes.set_xlabel(f"threshold of {estimate}")
+            axes.set_xlabel(f"threshold of {estimate}{unit and f' ({unit.strip()})'}")
             plain(axes)
         row[0].axhline(sufficient, **_GUIDE)
         row[0].set_ylim(0, 1.02)
         row[0].set_ylabel("J (Jaccard similarity)")
         highest = max(np.nanmax(curve.difference, initial=0) for curve in curves)
         row[1].set_ylim(0, 1.5 * highest or 1)
-        row[1].set_ylabel("D (mean difference)")
+        row[1].set_ylabel(f"D (mean difference{unit and f',{unit}'})")
     handles, names = rows[0][0].get_legend_handles_labels()
     handles.append(Line2D([], [], **_GUIDE))
     names.append(
         "selection: "
         + ", ".join(
-            f"{estimate} ≥ {threshold:g}"
+            f"{estimate} ≥ {threshold:g}{unit}"
             for estimate, threshold in zip(estimates, thresholds, strict=True)
         )
         + f"; J = {sufficient:g}"
@@ -131,4 +134,5 @@ def draw_curve(axes: Axes, curve: Curve, measure: str, name: str, colour: str, l
 def end_of(curve: Curve) -> float:
     """A threshold a little beyond the last one that an example or pair reaches."""
     reached = curve.threshold[curve.either > 0]
-    return min(1.0, float(reached[-1]) * 1.05) if len(reached) else 1.0
+    last = float(curve.threshold[-1])
+    return min(last, float(reached[-1]) * 1.05) if len(reached) else last

@@ -8,9 +8,11 @@ from __future__ import annotations
 import sys
 
 from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
+_WIDEST = 10_000  # characters of a line in a file
 _DIRECTIONS = (*range(0x202A, 0x202F), *range(0x2066, 0x206A))  # they reorder what stands around
 _CONTROLS = {
     code: f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}"
@@ -70,7 +72,11 @@ def present(result: str | PlainTable) -> None:
     if isinstance(result, str):
         print(printable(result))
     else:
-        Console(markup=False, highlight=False, emoji=False).print(result)
+        console = Console(markup=False, highlight=False, emoji=False)
+        if not console.is_terminal:  # a file or another program receives whole lines
+            room = console.options.update(width=_WIDEST)
+            console.width = max(console.width, Measurement.get(console, room, result).maximum)
+        console.print(result)
 
 
 class PlainTable(Table):

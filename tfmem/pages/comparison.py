@@ -9,6 +9,7 @@ import pandas as pd
 
 from tfmem.config import Config
 from tfmem.experiments.comparison import in_words
+from tfmem.experiments.consistency import Comparison
 from tfmem.experiments.outcome import Outcome
 from tfmem.pages.html import template
 from tfmem.pages.sections import Section
@@ -20,6 +21,7 @@ def render(
     reference: str,
     figures: Mapping[str, Path],
     last_layer: Outcome | None,
+    compared: Comparison,
 ) -> str:
     """Renders the page: the table, the figures, and how to read them.
 
@@ -30,6 +32,7 @@ def render(
       figures: paths without suffix, of the figure of the `runs`, and of that of the `last_layer` if
         there is one.
       last_layer: the outcome of that experiment, or None.
+      compared: a comparison of the table, which has the thresholds and the unit of all.
 
     Returns:
       HTML that needs no other file except the runs to which it links.
@@ -40,7 +43,7 @@ def render(
         "lower for influence. Intervals are 95% intervals."
     )
     rows = table if last_layer is None else table[:-1]
-    seen = "; ".join(in_words(rows))
+    seen = "; ".join(in_words(rows, compared.units))
     sections = [Section("runs", "Over all thresholds", [sentence], images["runs"], seen)]
     if last_layer:
         found = last_layer.findings
@@ -54,5 +57,7 @@ def render(
         reference=reference,
         figures=sections,
         has_last_layer=last_layer is not None,
+        compared=compared,
+        units=compared.units,
         sheets=[],
     )

@@ -214,7 +214,7 @@ def _classes(run: Run) -> list[dict[str, Any]]:
             "examples": len(rows),
             "memorized": _memorized(run, rows["memorization"]),
             "mean": float(rows["memorization"].mean()),
-            "held_out": float(rows["accuracy_out"].mean()),
+            "held_out": float(rows[f"{run.units.kind}_out"].mean()),
             "pairs": int(pairs.get(label, 0)),
         }
         for label, rows in ((int(str(key)), part) for key, part in table.groupby("label"))

@@ -47,8 +47,10 @@ def read_memorization(folder: str | os.PathLike[str]) -> pd.DataFrame:
     Returns:
       One row for each training example, by `index`: `label`, `n_in`, `n_out`, `memorization`,
       `stderr`, `ci_low`, `ci_high`, `accuracy_in`, `accuracy_out`. Values that an estimator does
-      not give are NaN, and counts 0. If the statistic is not correctness, accuracies are its means.
-      `attrs["estimator"]` names the estimator, which is `subsampled` if records name none.
+      not give are NaN, and counts 0. If the statistic is the probability of the label, accuracies
+      are its means; of a statistic without bounds, such as a score, means are `score_in` and
+      `score_out`. `attrs["estimator"]` names the estimator, which is `subsampled` if records name
+      none.
 
     Raises:
       InputError: if there are no records, if a record lacks a feature or has an impossible value,
@@ -64,7 +66,12 @@ def _memorization(folder: str | os.PathLike[str], columns: Mapping[str, Any]) ->
     )
     table = _table(folder, "memorization", columns, check).set_index("index").sort_index()
     table.attrs["estimator"] = estimator.decode(errors="replace")
-    return table
+    return table if bounded else named_by_score(table)
+
+
+def named_by_score(table: pd.DataFrame) -> pd.DataFrame:
+    """A table of memorization with its means named `score_in` and `score_out`."""
+    return table.rename(columns={"accuracy_in": "score_in", "accuracy_out": "score_out"})
 
 
 def _estimator(folder: str | os.PathLike[str]) -> tuple[bytes, bool]:

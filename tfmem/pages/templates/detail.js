@@ -17,15 +17,15 @@ const byCorrectness = DATA.units.name === "right";
 
 const FACTS = {
   train: (p) => {
-    const {memorization, low, high, accuracyIn, accuracyOut, trialsIn, trialsOut} = DATA.train;
+    const {memorization, low, high, meanIn, meanOut, trialsIn, trialsOut} = DATA.train;
     const what = byCorrectness ? "right" : `mean ${DATA.units.name}`;
     const models = (trials) => ` of ${count(trials)}`;
     return {
       value: `memorization ${difference(memorization[p])}`,
       note: `95% interval ${difference(low[p])} to ${difference(high[p])}`,
       measures: [
-        ...measure(`${what}, trained on it`, accuracyIn[p], models(trialsIn[p])),
-        ...measure(`${what}, trained without it`, accuracyOut[p], models(trialsOut[p])),
+        ...measure(`${what}, trained on it`, meanIn[p], models(trialsIn[p])),
+        ...measure(`${what}, trained without it`, meanOut[p], models(trialsOut[p])),
       ],
       because: "Memorization is the difference of the two.",
     };
