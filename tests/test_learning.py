@@ -149,6 +149,9 @@ def test_low_accuracy_is_said_with_numbers_and_causes(tmp_path):
     notes = [TrialNote(0, 0, "", 1, 0.9, 0.9, 0.7, 0)]
     assert "too few training.epochs" in describe_unlearned(notes, labels, training_settings)
     assert "models see" not in describe_unlearned(notes, labels, training_settings)
+    said = describe_unlearned(notes, labels, training_settings, own=True)
+    assert "the learning rate of its optimizer" in said
+    assert "training.learning_rate" not in said
 
 
 def test_one_model_that_everything_rests_on_must_not_diverge(digits, tmp_path):

@@ -50,6 +50,10 @@ def __getattr__(name: str) -> Any:
         return version("tfmem")
     # Beam workers import this package: what is not asked for must cost them nothing.
     if name in _HOMES:
+        if _HOMES[name].startswith("tfmem.pipelines"):
+            from tfmem.messages.quiet import import_beam
+
+            import_beam()
         return getattr(import_module(_HOMES[name]), name)
     raise AttributeError(f"module 'tfmem' has no attribute {name!r}")
 

@@ -1,12 +1,17 @@
-"""Imports TensorFlow; in programs of tfmem, without the lines that TensorFlow always writes."""
+"""Imports TensorFlow and Beam without the lines that they always write."""
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import os
 import sys
 import tempfile
+from collections.abc import Iterator
 
 from tfmem.messages.terminal import is_verbose
+
+_LEVEL = "TF_CPP_MIN_LOG_LEVEL"
 
 
 class _Process:
@@ -16,6 +21,7 @@ class _Process:
 def own_process() -> None:
     """Declares that this process is a program of tfmem, which may hide lines of libraries."""
     _Process.is_own = True
+    _find_devices()
 
 
 def import_tensorflow() -> None:
@@ -25,15 +31,48 @@ def import_tensorflow() -> None:
     """
     if "tensorflow" in sys.modules:
         return
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault(_LEVEL, "3")
     if _Process.is_own and not is_verbose():
-        _import_unheard()
+        with _unheard():
+            import tensorflow
     else:
         import tensorflow  # noqa: F401
 
 
-def _import_unheard() -> None:
-    """Imports TensorFlow, and shows what was written to file descriptor 2 only if that fails.
+def import_beam() -> None:
+    """Imports Beam, without its warning that it found no libraries of Google Cloud."""
+    if "apache_beam" in sys.modules or is_verbose():
+        return
+    root = logging.getLogger()
+    handlers = list(root.handlers)
+    root.addFilter(_nothing)
+    try:
+        import apache_beam  # noqa: F401
+    finally:
+        root.removeFilter(_nothing)
+        root.handlers[:] = handlers  # the warning has added one
+
+
+def _nothing(record: logging.LogRecord) -> bool:
+    return False
+
+
+def _find_devices() -> None:
+    """Lets a TensorFlow that a script has imported look for GPUs, unless that was told to be heard.
+
+    Without one, it writes an error of CUDA when it first looks.
+    """
+    tensorflow = sys.modules.get("tensorflow")
+    if tensorflow is None or is_verbose() or os.environ.get(_LEVEL) == "0":
+        return
+    os.environ[_LEVEL] = "3"  # for programs that this one starts; Keras has set 1
+    with _unheard():
+        tensorflow.config.list_physical_devices()
+
+
+@contextlib.contextmanager
+def _unheard() -> Iterator[None]:
+    """Shows what is written to file descriptor 2 only if the block fails.
 
     While it is loaded, TensorFlow's C++ code writes six lines about oneDNN and CUDA there, before
     its log has a level and whatever `TF_CPP_MIN_LOG_LEVEL` says. No setting prevents them
@@ -45,7 +84,7 @@ def _import_unheard() -> None:
     with tempfile.TemporaryFile() as file:
         os.dup2(file.fileno(), 2)
         try:
-            import tensorflow  # noqa: F401
+            yield
         except Exception:
             file.seek(0)
             os.write(stderr, file.read())

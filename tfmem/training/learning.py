@@ -78,6 +78,7 @@ def describe_unlearned(
     labels: Labels,
     settings: TrainingSettings,
     dataset: AnyDataset | None = None,
+    own: bool = False,
 ) -> str:
     """A sentence on the models that learned nothing, with likely causes; empty if all learned.
 
@@ -89,6 +90,7 @@ def describe_unlearned(
       labels: the labels of the data set that they were trained on.
       settings: the settings that they were trained with.
       dataset: the data set, if it is at hand; the scale of its inputs may be a cause.
+      own: whether the models are a user's own, with an optimizer of their own.
     """
     if not labels.has_classes:
         return ""
@@ -108,9 +110,17 @@ def describe_unlearned(
     return (
         f"{number} {len(known):,} learned next to nothing: accuracy on the own subset is "
         f"{np.mean(low):.1%}, and always answering {name!r} would have {share:.1%}. Such models "
-        f"{counted}. Likely causes: {_scale(dataset)}training.learning_rate "
-        f"({settings.learning_rate:g}) too high or too low, too few training.epochs "
-        f"({settings.epochs}), or very unequal classes"
+        f"{counted}. Likely causes: {_scale(dataset)}{_recipe(settings, own)}, or very "
+        "unequal classes"
+    )
+
+
+def _recipe(settings: TrainingSettings, own: bool) -> str:
+    """What of the recipe may be the cause, in words."""
+    rate = f"training.learning_rate ({settings.learning_rate:g})"
+    return (
+        f"{'the learning rate of its optimizer' if own else rate} too high or too low, too few "
+        f"training.epochs ({settings.epochs})"
     )
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tfmem.config import Config
+from tfmem.config import Config, PythonSettings
 from tfmem.datasets import AnyDataset
 from tfmem.messages.errors import InputError
 from tfmem.store.claims import Claims, Worker
@@ -89,6 +89,7 @@ class Farm:
         """
         self.shards = Shards(config, labels, subsets, folder, config.training.stack_size or 1)
         self._training = config.training
+        self._own_model = isinstance(config.model, PythonSettings)
         self._labels = labels
         self._dataset = dataset
         self._make_trainers = make_trainers
@@ -256,7 +257,9 @@ class Farm:
             accuracy_sd=float(accuracy.std(ddof=1)) if len(accuracy) > 1 else np.nan,
             diverged=tuple(note.trial for note in everyone if note.diverged),
             elsewhere=elsewhere,
-            unlearned=describe_unlearned(everyone, self._labels, self._training, self._dataset),
+            unlearned=describe_unlearned(
+                everyone, self._labels, self._training, self._dataset, self._own_model
+            ),
             has_classes=self._labels.has_classes,
         )
 
@@ -328,10 +331,10 @@ class Farm:
                 ", or on their own subset they are no better than the most frequent class, which "
                 "training.exclude_unlearned leaves out"
             )
-        return InputError(
-            f"every trial diverged: {reason}; training.learning_rate is "
-            f"{self._training.learning_rate}"
-        )
+        rate = f"training.learning_rate is {self._training.learning_rate}"
+        if self._own_model:
+            rate = "the learning rate of the model's optimizer may be too high"
+        return InputError(f"every trial diverged: {reason}; {rate}")
 
 
 def _claim(shard: int) -> str:
