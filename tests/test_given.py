@@ -83,7 +83,7 @@ def test_subsets_that_cannot_be_trained_are_refused(tmp_path, digits):
     with pytest.raises(InputError, match=f"expected subsets of {count} .* received 30"):
         train(other, digits, tmp_path / "c")
     many = given_config(tmp_path / "d.npz", masks, "training.trials=9")
-    with pytest.raises(InputError, match=r"expected a subset for each of 9 trials .* received 2"):
+    with pytest.raises(InputError, match=r"expected 9 subsets for 9 trials .* received 2"):
         train(many, digits, tmp_path / "d")
 
 

@@ -19,8 +19,8 @@ ROOT = Path(__file__).parents[1]
 # From the ground up.
 ROOMS = (
     "messages", "store", "config", "datasets", "subsets", "estimation", "planning", "encoders",
-    "tasks", "models", "influence_functions", "training", "selection", "aggregation", "figures",
-    "experiments", "audit", "exchange", "pages", "components", "pipelines",
+    "tasks", "models", "influence_functions", "training", "selection", "datamodels", "aggregation",
+    "figures", "experiments", "audit", "exchange", "pages", "components", "pipelines",
 )  # fmt: skip
 TENSORFLOW = {"tensorflow", "tensorflow_datasets", "keras", "keras_hub"}
 # What a room must not import although it is below the room, or installed.
@@ -36,6 +36,7 @@ BLIND = {
     "influence_functions": {"subsets"},
     "training": {"estimation", "influence_functions"},
     "selection": TENSORFLOW | {"apache_beam", "datasets"},
+    "datamodels": TENSORFLOW | {"apache_beam", "datasets"},
     "aggregation": TENSORFLOW | {"datasets"},
     "figures": {"subsets", "training", "aggregation"},
 }

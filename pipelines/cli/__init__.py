@@ -17,6 +17,7 @@ from tfmem.messages.errors import DryRun, InputError
 from tfmem.messages.quiet import own_process
 from tfmem.messages.terminal import is_quiet, is_verbose, printable, tell
 from tfmem.pipelines.cli import (
+    attributing,
     attribution,
     comparing,
     configs,
@@ -33,6 +34,7 @@ from tfmem.pipelines.runner import ComponentError
 
 __all__ = [
     "app",
+    "attributing",
     "attribution",
     "comparing",
     "configs",

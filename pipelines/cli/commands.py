@@ -21,8 +21,8 @@ PANELS = {
     "Start": ("configs", "plan", "run", "train", "estimate"),
     "Look": ("show", "pairs", "report", "figures", "audit"),
     "Go deeper": (
-        "self-influence", "attribute", "experiment", "study", "consistency", "compare", "groups",
-        "duplicates", "features",
+        "self-influence", "attribute", "lds", "experiment", "study", "consistency",
+        "compare", "groups", "duplicates", "features",
     ),
     "Exchange with other programs": ("export", "import", "matrix"),
 }  # fmt: skip

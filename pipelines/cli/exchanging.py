@@ -23,13 +23,14 @@ from tfmem.pipelines.cli.options import (
 if TYPE_CHECKING:
     pass
 
-Format = Literal["pairs-npz", "matrices-npz", "demo-npz", "parquet", "csv"]
+Format = Literal["pairs-npz", "matrices-npz", "demo-npz", "lds", "parquet", "csv"]
 
 
 @command(
     "tfmem export runs/digits --format pairs-npz --file pairs.npz",
     "tfmem export runs/digits --format matrices-npz --file infl_matrix.npz",
     "tfmem export runs/digits --format parquet --out tables --with-influence",
+    "tfmem export runs/digits --format lds --file subsets.npz",
     renamed={"--influence": "--with-influence"},
 )
 def export(
@@ -57,14 +58,16 @@ def export(
     pairs-npz: the selected pairs as arrays tr_idx, tt_idx, infl and mem. matrices-npz: one matrix
     of influence for each class, with one row for each training example. demo-npz: memorization and
     one matrix of influence, with one row for each test example; pairs of different classes are not
-    estimated and are NaN. parquet, csv: one table of memorization and one of the selected pairs.
+    estimated and are NaN. lds: subsets with their hashes, and outputs of their models, by which
+    other tools judge attributions. parquet, csv: one table of memorization and one of the selected
+    pairs.
     """
     from tfmem.exchange import export
 
     if form.endswith("-npz") and out and not file:
         tell(f"note: --out is now called --file with --format {form}")
         file, out = out, None
-    wanted, place = ("--file", file) if form.endswith("-npz") else ("--out", out)
+    wanted, place = ("--out", out) if form in ("parquet", "csv") else ("--file", file)
     if place is None or (file and out):
         raise InputError(f"--format {form}: expected {wanted} and no other place")
     written = export(folder, form, place, with_influence)

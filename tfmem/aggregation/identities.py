@@ -53,6 +53,7 @@ class Planned(NamedTuple):
       trials: number of trials in the settings.
       stack_size: number of trials in a shard.
       shards: paths of all shards that are read.
+      repeats: number of trials that share a subset.
     """
 
     settings: str
@@ -60,6 +61,7 @@ class Planned(NamedTuple):
     trials: int
     stack_size: int
     shards: Sequence[str]
+    repeats: int = 1
 
 
 def planned_trials(labels_path: str, shards: Sequence[str]) -> Planned | None:
@@ -82,7 +84,14 @@ def planned_trials(labels_path: str, shards: Sequence[str]) -> Planned | None:
         raise InputError(f"{path}: settings cannot be read: {error}") from None
     config = from_yaml(contents, source=path)
     training = config.training
-    return Planned(path, config.seed, training.trials, training.stack_size or 1, shards)
+    return Planned(
+        path,
+        config.seed,
+        training.trials,
+        training.stack_size or 1,
+        shards,
+        training.repeats,
+    )
 
 
 def made_from(labels: Labels, measure: Measure) -> dict[str, Any]:

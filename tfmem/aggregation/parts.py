@@ -22,6 +22,7 @@ from tfmem.aggregation.reading import ReadTrials, load_labels, matching_files
 from tfmem.aggregation.values import SCALED, FindScales, bits_of, measure_of
 from tfmem.config import Statistic
 from tfmem.estimation.estimator import Measure
+from tfmem.messages.terminal import warn
 from tfmem.store.labels import Labels
 
 # Bytes of a pair of one class: its influence with its count, or with two sums.
@@ -129,6 +130,12 @@ def find_source(
     known = load_labels(labels)
     shards = matching_files(predictions, "prediction shards")
     planned = planned_trials(labels, shards)
+    if planned and planned.repeats > 1:
+        warn(
+            f"{planned.repeats} trials share each subset (training.repeats), and estimates count "
+            "all trials as independent: standard errors and intervals may be too small by a factor "
+            f"of up to {planned.repeats**0.5:.1f}, and p-values and q-values too low"
+        )
     return Source(shards, labels, planned, measure_of(shards, statistic)), known
 
 

@@ -41,7 +41,7 @@ def measure_of(shards: Sequence[str], statistic: Statistic | None) -> Measure:
     """
     if statistic not in (None, "score"):
         return Measure(statistic)
-    record, source = _first(shards)
+    record, source = first_record(shards)
     if record is not None and record.has_scores:
         return Measure("score", record.score_name)
     if statistic is None or record is None:
@@ -49,7 +49,7 @@ def measure_of(shards: Sequence[str], statistic: Statistic | None) -> Measure:
     raise no_score(record, source)
 
 
-def _first(shards: Sequence[str]) -> tuple[TrialRecord | None, str]:
+def first_record(shards: Sequence[str]) -> tuple[TrialRecord | None, str]:
     """The first record of a trial that did not diverge, and where it is."""
     for shard in shards:
         with FileSystems.open(shard) as opened:

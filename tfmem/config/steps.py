@@ -185,6 +185,10 @@ class TrainingSettings(Settings):
       subsets: an npz file with the subset of each trial, in place of `fraction` (see
         `tfmem.subsets.given`); the subsets of one stack must have the same size.
       subsets_digest: hash of the contents of that file, computed when a run begins.
+      repeats: number of models, each with seeds of its own, that are trained on each subset: trial
+        `k` has subset `k // repeats`. More than 1 tells the noise of training from the effect of
+        the subset, as the linear datamodeling score needs; memorization and influence are most
+        exact with 1.
       trainer: `stacked` trains many models in one program on each device, or one model if that is
         faster; `mirrored` trains one model over all devices; `fit` calls the model's own `fit`, one
         model at a time; `auto` is `stacked` where that gives the results of `fit`, else `fit`.
@@ -233,6 +237,7 @@ class TrainingSettings(Settings):
     groups_digest: str | None = None
     subsets: str | None = None
     subsets_digest: str | None = None
+    repeats: Positive = 1
     trainer: Literal["auto", "stacked", "mirrored", "fit"] = "stacked"
     stack_size: Positive | None = None
     lanes: Positive | None = None

@@ -47,6 +47,8 @@ _EXECUTION = {
     "keep_checkpoints",
     "tensorboard",
 }
+# Keys of `training` that older runs do not have, and what these runs did.
+_LATER = {"exclude_unlearned": False, "fit_arguments": None, "repeats": 1}
 
 
 class Config(Settings):
@@ -99,8 +101,8 @@ class Config(Settings):
         for name in ("groups", "subsets"):  # older runs do not have these keys
             if getattr(self.training, name) is None:
                 del training[f"{name}_digest"]
-        for name in ("exclude_unlearned", "fit_arguments"):  # older runs do not have these keys
-            if not training[name]:
+        for name, former in _LATER.items():
+            if training[name] == former:
                 del training[name]
         found = {
             "seed": self.seed,

@@ -17,7 +17,7 @@ from tfmem.messages.errors import InputError
 if TYPE_CHECKING:
     from tfmem.experiments.run import Run
 
-Format = Literal["pairs-npz", "matrices-npz", "demo-npz", "parquet", "csv"]
+Format = Literal["pairs-npz", "matrices-npz", "demo-npz", "lds", "parquet", "csv"]
 
 
 def export(folder: Path, form: Format, out: Path, influence: bool = False) -> list[Path]:
@@ -26,7 +26,8 @@ def export(folder: Path, form: Format, out: Path, influence: bool = False) -> li
     Args:
       folder: what `tfmem run`, or `tfmem estimate`, was given as `--out`.
       form: `pairs-npz`, `matrices-npz` or `demo-npz` as Feldman & Zhang released them, see the
-        modules beside this one; or `parquet` or `csv`, a table of memorization and one of pairs.
+        modules beside this one; `lds`, see `tfmem.exchange.ground_truth`; or `parquet` or `csv`, a
+        table of memorization and one of pairs.
       out: the npz file, or the folder of the tables.
       influence: with tables, whether there is one of influence too, a row for each pair of examples
         of one class.
@@ -75,6 +76,13 @@ def _demonstration(folder: Path, out: Path, influence: bool) -> list[Path]:
     return [out]
 
 
+def _ground_truth(folder: Path, out: Path, influence: bool) -> list[Path]:
+    from tfmem.exchange.ground_truth import write_ground_truth
+
+    write_ground_truth(folder, out)
+    return [out]
+
+
 def _tables(kind: TableFormat) -> Callable[[Path, Path, bool], list[Path]]:
     def write(folder: Path, out: Path, influence: bool) -> list[Path]:
         run = _run(folder)
@@ -101,6 +109,7 @@ _WRITERS: dict[Format, Callable[[Path, Path, bool], list[Path]]] = {
     "pairs-npz": _pairs,
     "matrices-npz": _matrices,
     "demo-npz": _demonstration,
+    "lds": _ground_truth,
     "parquet": _tables("parquet"),
     "csv": _tables("csv"),
 }

@@ -126,6 +126,27 @@ def kept_influences(
     return test_effects(*kept_solver(config, dataset, models), examples)
 
 
+def influence_matrix(config: Config, dataset: AnyDataset, models: Path) -> np.ndarray:
+    """Influence of all training on all test examples in one model, which is trained if need be.
+
+    Args:
+      config: model, recipe, and `self_influence`.
+      dataset: the examples as they are loaded.
+      models: folder of the weights.
+
+    Returns:
+      float64 `[num_train, num_test]`: how much the probability of the test label falls when the
+      training example is left out, to first order.
+
+    Raises:
+      InputError: as `self_influence` does.
+    """
+    train_model(config, dataset, config.self_influence.trial, models)
+    examples = np.arange(len(dataset.train_labels))
+    blocks = kept_influences(config, dataset, models, examples)
+    return np.concatenate([block.influence for block in blocks], axis=1)
+
+
 def kept_splitter(config: Config, dataset: AnyDataset, models: Path) -> tuple[Solver, Splitter]:
     """The solver of stored self-influences, and the splitter that takes its examples apart.
 

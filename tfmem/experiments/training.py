@@ -103,6 +103,7 @@ def _train_on(
     given = GivenSubsets.of([masks[place] for place in order])
     settings = {
         "trials": len(masks),
+        "repeats": 1,
         "groups": None,
         "groups_digest": None,
         "subsets_digest": given.digest(),
@@ -146,7 +147,13 @@ def with_trials(config: Config, trials: int, **training: Any) -> Config:
       trials: number of trials.
       training: further settings of the section `training` that differ.
     """
-    changed = {"trials": trials, "subsets": None, "subsets_digest": None, **training}
+    changed = {
+        "trials": trials,
+        "repeats": 1,
+        "subsets": None,
+        "subsets_digest": None,
+        **training,
+    }
     return config.model_copy(update={"training": config.training.model_copy(update=changed)})
 
 

@@ -13,7 +13,7 @@ import os
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import IO, Any
+from typing import IO, Any, Literal
 
 import numpy as np
 
@@ -166,6 +166,27 @@ def read_npy(
         return _read_array(contents, size, kinds, shape, source)
 
 
+def map_npy(path: str | os.PathLike[str], kinds: str = PLAIN) -> np.ndarray:
+    """Opens an npy file as a read-only memory map, of which only what is used is read.
+
+    Args:
+      path: the file.
+      kinds: letters of the numpy kinds that the array may have.
+
+    Raises:
+      InputError: naming the file, if it is damaged or of another kind.
+    """
+    source = os.fspath(path)
+    with _open(path, source) as file, _refused(f"{source}: cannot be read"):
+        size = file.seek(0, os.SEEK_END)
+        file.seek(0)
+        shape, by_columns, kind = _read_header(file, size, kinds, None, source)
+        if not math.prod(shape):
+            return np.empty(shape, kind)
+        order: Literal["F", "C"] = "F" if by_columns else "C"
+        return np.memmap(path, kind, "r", file.tell(), shape, order)
+
+
 @contextmanager
 def _refused(what: str) -> Iterator[None]:
     """Turns every error in its block into an `InputError`: each library has errors of its own."""
@@ -192,6 +213,29 @@ def _read_array(
     file: IO[bytes], size: int, kinds: str, expected: Shape | None, where: str
 ) -> np.ndarray:
     """Reads the array in an open npy file of `size` bytes."""
+    shape, by_columns, kind = _read_header(file, size, kinds, expected, where)
+    there = size - file.tell()
+    contents = np.empty(there, np.uint8)
+    view = contents.data
+    for start in range(0, there, _BLOCK):
+        block = view[start : start + _BLOCK]
+        if (count := file.readinto(block)) != len(block):  # type: ignore[attr-defined]
+            raise InputError(
+                f"{where}: expected {there:,} bytes, the file ends after {start + count:,}"
+            )
+    array: np.ndarray[Any, Any] = contents.view(kind).reshape(
+        shape, order="F" if by_columns else "C"
+    )
+    array = array.astype(kind.newbyteorder("="), copy=False)
+    if kind.kind == "U":
+        _check_characters(array, where)
+    return array
+
+
+def _read_header(
+    file: IO[bytes], size: int, kinds: str, expected: Shape | None, where: str
+) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Reads and checks shape, order and type of the array in an open npy file of `size` bytes."""
     version = np.lib.format.read_magic(file)
     if version not in _READ_HEADER:
         raise InputError(f"{where}: an npy header of an unknown version, {version}")
@@ -211,21 +255,7 @@ def _read_array(
         raise InputError(
             f"{where}: expected {claimed:,} bytes for {received}, the file has {there:,}"
         )
-    contents = np.empty(there, np.uint8)
-    view = contents.data
-    for start in range(0, there, _BLOCK):
-        block = view[start : start + _BLOCK]
-        if (count := file.readinto(block)) != len(block):  # type: ignore[attr-defined]
-            raise InputError(
-                f"{where}: expected {there:,} bytes, the file ends after {start + count:,}"
-            )
-    array: np.ndarray[Any, Any] = contents.view(kind).reshape(
-        shape, order="F" if by_columns else "C"
-    )
-    array = array.astype(kind.newbyteorder("="), copy=False)
-    if kind.kind == "U":
-        _check_characters(array, where)
-    return array
+    return shape, by_columns, kind
 
 
 def _fits(shape: tuple[int, ...], expected: Shape | None) -> bool:

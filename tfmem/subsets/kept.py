@@ -17,7 +17,7 @@ from tfmem.store.groups import GROUPS_NAME, groups_to_csv, parse_groups, read_gr
 from tfmem.subsets.drawing import DrawnSubsets, subset_size
 from tfmem.subsets.given import SUBSETS_NAME, GivenSubsets, parse_subsets, read_subsets
 from tfmem.subsets.groups import check_groups, groups_digest, units
-from tfmem.subsets.stacks import Subsets
+from tfmem.subsets.stacks import RepeatedSubsets, Subsets
 
 
 def with_subset_digests(config: Config) -> Config:
@@ -32,10 +32,11 @@ def with_subset_digests(config: Config) -> Config:
         found["groups_digest"] = groups_digest(read_groups(training.groups))
     if training.subsets is not None and training.subsets_digest is None:
         given = read_subsets(training.subsets)
-        if len(given) < training.trials:
+        if len(given) < distinct_subsets(config):
             raise InputError(
-                f"{training.subsets}: expected a subset for each of {training.trials} trials "
-                f"(training.trials), received {len(given)}"
+                f"{training.subsets}: expected {distinct_subsets(config)} subsets for "
+                f"{training.trials} trials (training.trials, training.repeats), received "
+                f"{len(given)}"
             )
         found["subsets_digest"] = given.digest()
     return config.model_copy(update={"training": training.model_copy(update=found)})
@@ -54,6 +55,17 @@ def subsets_of(config: Config, num_train: int, folder: Folder) -> Subsets:
       InputError: if a file is of other data or not that of the digest, or if groups cannot be drawn
         as wholes.
     """
+    distinct, repeats = _distinct(config, num_train, folder), config.training.repeats
+    return distinct if repeats == 1 else RepeatedSubsets(distinct, repeats)
+
+
+def distinct_subsets(config: Config) -> int:
+    """The number of different subsets that the trials of a run see."""
+    return -(-config.training.trials // config.training.repeats)
+
+
+def _distinct(config: Config, num_train: int, folder: Folder) -> Subsets:
+    """The different subsets of a run, by number."""
     if config.training.subsets is not None:
         return _given(config, num_train, folder)
     size = subset_size(num_train, config.training.fraction)
@@ -94,7 +106,7 @@ def _given(config: Config, num_train: int, folder: Folder) -> GivenSubsets:
     if not copied:
         folder.make()
         folder.write(SUBSETS_NAME, given.to_npz())
-    return replace(given, masks=given.masks[: config.training.trials])
+    return replace(given, masks=given.masks[: distinct_subsets(config)])
 
 
 def _check_digest(source: str, kind: str, expected: str | None, found: str) -> None:

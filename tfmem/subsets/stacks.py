@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -18,6 +19,28 @@ class Subsets(Protocol):
     @property
     def sizes(self) -> np.ndarray:
         """Sizes of the subsets of trial 0 and up, int64; the last one holds for all beyond it."""
+
+
+@dataclass(frozen=True)
+class RepeatedSubsets:
+    """Subsets on each of which several models are trained (a `Subsets`).
+
+    Attributes:
+      distinct: the different subsets, by number.
+      repeats: number of successive trials that share a subset.
+    """
+
+    distinct: Subsets
+    repeats: int
+
+    def subset(self, trial_id: int) -> np.ndarray:
+        """See `Subsets.subset`."""
+        return self.distinct.subset(trial_id // self.repeats)
+
+    @property
+    def sizes(self) -> np.ndarray:
+        """See `Subsets.sizes`."""
+        return np.repeat(self.distinct.sizes, self.repeats)
 
 
 def largest_stack_of_one_size(subsets: Subsets, most: int) -> int:

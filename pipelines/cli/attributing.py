@@ -1,0 +1,101 @@
+"""Commands that predict models from their subsets, and judge attributions by it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from tfmem.config import Statistic
+from tfmem.messages.numbers import three
+from tfmem.messages.terminal import PlainTable, present, say
+from tfmem.pipelines.cli.commands import command
+from tfmem.pipelines.cli.options import done
+
+OutputOption = Annotated[
+    Statistic | None,
+    typer.Option(
+        help="The output of models that is predicted: the margin log(p / (1 - p)) of the true "
+        "label, its probability p, its negative loss log p, whether they predict it, or the score "
+        "that records hold. By default score, if records hold one, else margin.",
+        show_default=False,
+    ),
+]
+Holdout = Annotated[
+    float | None,
+    typer.Option(
+        help="Share of the subsets that judge, and from whose models no attribution is made. By "
+        "default 0.2 if attributions are made from trials, and otherwise all judge.",
+        show_default=False,
+        min=0,
+        max=1,
+    ),
+]
+
+
+@command(
+    "tfmem lds influence datamodel self-influence --run runs/digits",
+    "tfmem lds scores.npy --run runs/digits",
+    "tfmem lds trak.safetensors --name scores --order test-train --run runs/digits",
+)
+def lds(
+    scores: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="SCORES",
+            help="Attributions [train, test] or [test, train] in a file (.npy, .npz, .parquet, "
+            ".zarr, .safetensors); or influence, datamodel or self-influence of the run.",
+            show_default=False,
+        ),
+    ],
+    run: Annotated[
+        Path, typer.Option("--run", metavar="DIR", help="Folder of a run.", show_default=False)
+    ],
+    order: Annotated[
+        Literal["auto", "train-test", "test-train"],
+        typer.Option(help="Which axis of the file is which; auto goes by the shape."),
+    ] = "auto",
+    name: Annotated[
+        str | None,
+        typer.Option(help="Name of the array, or column, in a file.", show_default=False),
+    ] = None,
+    holdout: Holdout = None,
+    statistic: OutputOption = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder for the tables. By default DIR/lds.", show_default=False),
+    ] = None,
+) -> None:
+    """Judge attributions by the linear datamodeling score (Park et al. 2023, TRAK).
+
+    For each test example, the attributions of the training examples in a subset are summed. The
+    score is the rank correlation of these sums with the outputs of the models that were trained on
+    the subsets; the mean over test examples is shown, with an interval. The ceiling is what a
+    perfect prediction would score in spite of the noise of training; it is known if several models
+    were trained on each subset (training.repeats).
+    """
+    from tfmem.pipelines.attributing import judge, write_judged
+
+    found = judge(run, scores, statistic=statistic, holdout=holdout, order=order, name=name)
+    say(found[0].judges)
+    shown = PlainTable("attributions", "LDS", "95% interval", "ceiling", "models", left=1)
+    for each in found:
+        score = each.score
+        shown.add(
+            each.name,
+            three(score.value),
+            f"{three(score.low)} to {three(score.high)}",
+            three(score.ceiling_value),
+            "unknown" if each.made_from is None else f"{each.made_from:,}",
+        )
+    present(shown)
+    for each in found:
+        if each.score.without_scores:
+            say(
+                f"{each.name}: the attributions of {each.score.without_scores:,} test examples "
+                "predict nothing, which counts as 0"
+            )
+    place = out or run / "lds"
+    write_judged(found, place)
+    done(place, "scores.csv; tests.csv has a row for each test example")
