@@ -5,15 +5,17 @@ python -m tfmem.pipelines.tfx_local digits --out runs/tfx
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tfmem.config import Config
+from tfmem.config import Config, DatasetSettings, PythonSettings
+from tfmem.config.functions import resolve
 from tfmem.messages.errors import InputError
 from tfmem.messages.terminal import say
 from tfmem.pipelines.cli import main
@@ -36,7 +38,11 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 
 def run_under_tfx(
-    config: Config, out: Path, beam_args: Sequence[str] = (), names: Sequence[str] = ()
+    config: Config,
+    out: Path,
+    beam_args: Sequence[str] = (),
+    names: Sequence[str] = (),
+    module_file: Path | None = None,
 ) -> list[Execution]:
     """Trains, estimates, selects pairs, draws figures, conducts experiments and writes a page.
 
@@ -48,6 +54,8 @@ def run_under_tfx(
         where a run that was stopped continues.
       beam_args: options for Beam.
       names: of experiments.
+      module_file: a file of Python whose `build` returns the model, and whose `load`, if it has
+        one, returns the data (see `with_module_file`).
 
     Returns:
       The steps in the order in which they ran, as ML Metadata has them.
@@ -65,6 +73,8 @@ def run_under_tfx(
     from tfmem.components.train import TRAIN
     from tfmem.pipelines.experiments import experiments
 
+    if module_file is not None:
+        config = with_module_file(config, module_file)
     trials = out / "trials" / config.digest().hex()[:16]
     trials.mkdir(parents=True, exist_ok=True)
     channels: dict[type[Artifact], Any] = {}
@@ -84,6 +94,35 @@ def run_under_tfx(
     return last_run(out)
 
 
+def with_module_file(config: Config, file: Path) -> Config:
+    """The settings with the model, and the data, of a file of Python, like TFX's `module_file`.
+
+    Args:
+      config: the settings; arguments of their `model` and `dataset` are passed on if these are
+        `python`.
+      file: defines `build`, which returns a compiled Keras model or anything with `fit` and
+        `predict`, and perhaps `load`, which returns training and test examples.
+
+    Raises:
+      InputError: if the file does not define `build`, or a function fails.
+    """
+    from tfmem.training.digests import with_digests
+
+    place = file.resolve()
+    arguments = config.model.arguments if isinstance(config.model, PythonSettings) else {}
+    model = PythonSettings(build=f"{place}:build", arguments=arguments)
+    resolve(model.build, "module_file")
+    dataset, training = config.dataset, config.training
+    with contextlib.suppress(InputError):  # the data may be those of the settings
+        resolve(f"{place}:load", "module_file")
+        given = {"name": "python", "load": f"{place}:load", "arguments": dataset.arguments}
+        dataset = DatasetSettings.model_validate(given)
+    if "trainer" not in training.model_fields_set:
+        training = training.model_copy(update={"trainer": "auto"})
+    changed = {"model": model, "dataset": dataset, "training": training}
+    return with_digests(config.model_copy(update=changed))
+
+
 @app.command(
     cls=with_examples(
         "python -m tfmem.pipelines.tfx_local digits --out runs/tfx",
@@ -91,6 +130,7 @@ def run_under_tfx(
         "--direct_running_mode=multi_processing --direct_num_workers=2",
         "python -m tfmem.pipelines.tfx_local configs/digits.yaml --out runs/tfx "
         "--experiment removal --experiment seeds",
+        "python -m tfmem.pipelines.tfx_local digits --out runs/tfx --module-file my_model.py",
     )
 )
 def command(
@@ -98,6 +138,15 @@ def command(
     out: Out,
     set: Set = [],  # noqa: B006
     experiment: Experiments = [],  # noqa: B006
+    module_file: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="A file of Python in place of the configuration's model: its function build "
+            "returns the model, and load, if it has one, the data.",
+            show_default=False,
+        ),
+    ] = None,
     beam: BeamArgs = None,
 ) -> None:
     """Run the chain of `tfmem run`, and experiments, under TFX's LocalDagRunner."""
@@ -107,7 +156,7 @@ def command(
     settings = settings_of(config, set)
     beam_options(beam or [])
     folders: dict[str, Path] = {}
-    for step in run_under_tfx(settings, out, beam or [], experiment):
+    for step in run_under_tfx(settings, out, beam or [], experiment, module_file):
         folders |= step.folders
         given, made = (
             ", ".join(f"{name} {number}" for name, number in sorted(artifacts.items()))

@@ -10,7 +10,10 @@ import pytest
 
 import tfmem
 from tests.helpers.commands import tfmem_command
+from tfmem.config import from_yaml
+from tfmem.config.functions import resolve
 from tfmem.messages.errors import InputError
+from tfmem.training.digests import with_digests
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(60, 5)).astype(np.float32)
@@ -95,6 +98,25 @@ def test_the_same_from_settings_and_changed_source_is_refused(tmp_path, monkeypa
     more = ("--set", "model.ignore_source=true")
     tfmem_command("run", "mine.yaml", "--out", "mine", *more)
     sys.modules.pop("my_project", None)
+
+
+def test_a_function_is_named_by_its_file(tmp_path, monkeypatch):
+    file = tmp_path / "of_a_file.py"
+    file.write_text(SOURCE)
+    assert resolve(f"{file}:build", "model.build")(0.5).C == 0.5
+    text = SETTINGS.replace("my_project:", f"{file}:")
+    config = with_digests(from_yaml(text))
+    assert config.training.trainer == "auto"
+    assert from_yaml(text, ["training.trainer=fit"]).training.trainer == "fit"
+    assert from_yaml("").training.trainer == "stacked"
+    other = tmp_path / "other"
+    other.mkdir()
+    for name, said in (("of_a_file.py", "another module has the name"), ("no.py", "there is no")):
+        if name in file.name:
+            (other / name).write_text(SOURCE)
+        with pytest.raises(InputError, match=said):
+            resolve(f"{other / name}:build", "model.build")
+    monkeypatch.delitem(sys.modules, "of_a_file")
 
 
 @pytest.mark.parametrize(

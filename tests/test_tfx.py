@@ -1,6 +1,7 @@
 """The main chain under the real TFX; `make test-tfx` installs that and runs this file."""
 
 import json
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -10,6 +11,7 @@ from tfmem.components.manifests import MANIFEST_NAME, resolve
 from tfmem.config import from_yaml
 from tfmem.experiments import declared
 from tfmem.experiments.declaration import Experiment
+from tfmem.messages.errors import InputError
 from tfmem.pipelines.cli.options import settings_of
 from tfmem.pipelines.experiments import experiments
 from tfmem.pipelines.memorization import memorization
@@ -157,3 +159,37 @@ def test_a_failed_step_keeps_its_trials_and_leaves_no_artifact(tmp_path, monkeyp
     with pytest.raises(RuntimeError, match="lost after 0 trials"):
         run(tmp_path)
     assert files(trials) == kept
+
+
+MODULE = """
+import numpy as np
+from sklearn.linear_model import LogisticRegression
+
+def build():
+    return LogisticRegression()
+
+def load():
+    x = np.random.default_rng(0).normal(size=(40, 3))
+    y = (x[:, 0] > 0).astype(int)
+    return (x, y), (x[:5], y[:5])
+"""
+
+
+def test_the_trainer_takes_a_module_file(tmp_path, monkeypatch):
+    file = tmp_path / "my_module.py"
+    file.write_text(MODULE)
+
+    def steps():
+        found = run_under_tfx(settings("training.trials=4"), tmp_path, [BEAM], (), file)
+        return {step.component: step for step in found}
+
+    first = steps()
+    assert served(first) == []
+    rows = (resolve(first["train"].folders["table"]) / "trials.csv").read_text().splitlines()
+    assert len(rows) == 1 + 4
+    assert served(steps()) == STEPS
+    monkeypatch.delitem(sys.modules, "my_module")
+    file.write_text(MODULE + "# another line\n")
+    assert "train" not in served(steps())
+    with pytest.raises(InputError, match="module_file: there is no file"):
+        run_under_tfx(settings(), tmp_path, [BEAM], (), tmp_path / "none.py")

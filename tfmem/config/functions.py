@@ -1,4 +1,4 @@
-"""Functions that a user wrote, named in settings as `package.module:function`.
+"""Functions of a user's, named in settings as `package.module:function` or `FILE.py:function`.
 
 A function that no program but this one can import (because it lives in a notebook or in a script)
 has a name of the same form, and is remembered while this program runs.
@@ -11,6 +11,7 @@ import importlib
 import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from tfmem.messages.errors import InputError
@@ -46,7 +47,8 @@ def resolve(name: str, key: str) -> Callable[..., Any]:
     """The function that settings call `name`; modules in the current folder are found.
 
     Args:
-      name: `package.module:function`.
+      name: `package.module:function`, or `FILE.py:function`; that file's folder is then on Python's
+        path.
       key: the setting that holds the name, for errors.
 
     Raises:
@@ -54,25 +56,17 @@ def resolve(name: str, key: str) -> Callable[..., Any]:
     """
     if name in _REMEMBERED:
         return _REMEMBERED[name]
-    module, colon, path = name.partition(":")
+    module, colon, path = name.rpartition(":")
     if not (module and colon and path):
-        raise InputError(f"{key}: expected package.module:function, received {name!r}")
+        raise InputError(
+            f"{key}: expected package.module:function or FILE.py:function, received {name!r}"
+        )
     if module == "__main__" or "<" in path:
         raise InputError(
             f"{key}: {name} lives in the program or notebook that defined it, and this program "
             "cannot import it: put the function into a module that both can import"
         )
-    if (folder := os.getcwd()) not in sys.path:  # a command does not look there by itself
-        sys.path.append(folder)
-    try:
-        found: Any = importlib.import_module(module)
-    except ModuleNotFoundError as error:
-        if error.name is None or not f"{module}.".startswith(f"{error.name}."):
-            raise  # the module is there, and what it imports is not
-        raise InputError(
-            f"{key}: there is no module {error.name!r} on Python's path (received {name!r}); "
-            "install the package, or add its folder to PYTHONPATH"
-        ) from None
+    found = _of_file(Path(module), key) if module.endswith(".py") else _of_module(module, name, key)
     for part in path.split("."):
         if not hasattr(found, part):
             raise InputError(f"{key}: module {module!r} has no {path!r}")
@@ -82,8 +76,38 @@ def resolve(name: str, key: str) -> Callable[..., Any]:
     return found
 
 
+def _of_module(module: str, name: str, key: str) -> Any:
+    if (folder := os.getcwd()) not in sys.path:  # a command does not look there by itself
+        sys.path.append(folder)
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{module}.".startswith(f"{error.name}."):
+            raise  # the module is there, and what it imports is not
+        raise InputError(
+            f"{key}: there is no module {error.name!r} on Python's path (received {name!r}); "
+            "install the package, or add its folder to PYTHONPATH"
+        ) from None
+
+
+def _of_file(file: Path, key: str) -> Any:
+    """The module in a file; processes that share Python's path can import it by its name."""
+    if not file.is_file():
+        raise InputError(f"{key}: there is no file {file}")
+    if not file.stem.isidentifier():
+        raise InputError(f"{key}: {file}: expected a file whose name is that of a Python module")
+    if (folder := str(file.resolve().parent)) not in sys.path:
+        sys.path.append(folder)
+    module = importlib.import_module(file.stem)
+    if (known := getattr(module, "__file__", None)) is None or not file.samefile(known):
+        raise InputError(
+            f"{key}: {file}: another module has the name {file.stem!r} ({known}); rename the file"
+        )
+    return module
+
+
 def _leads_to(name: str, function: Callable[..., Any]) -> bool:
-    module, _, path = name.partition(":")
+    module, _, path = name.rpartition(":")
     found: Any = sys.modules.get(module) if module != "__main__" else None
     for part in path.split("."):
         found = getattr(found, part, None)

@@ -165,8 +165,8 @@ class PythonSettings(Settings):
     """A model that a user wrote.
 
     Attributes:
-      build: the function that returns it, as `package.module:function`: a compiled Keras model, or
-        anything with `fit` and `predict_proba` or `predict`.
+      build: the function that returns it, as `package.module:function` or `FILE.py:function`: a
+        compiled Keras model, or anything with `fit` and `predict_proba` or `predict`.
       arguments: the function's keyword arguments.
       digest: hashes of what the function is (`source`) and returns (`architecture`, `training`),
         computed when a run begins. A run is not continued with others.

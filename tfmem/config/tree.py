@@ -65,6 +65,17 @@ class Config(Settings):
     attribution: AttributionSettings = AttributionSettings()
     experiments: ExperimentSettings = ExperimentSettings()
 
+    @model_validator(mode="before")
+    @classmethod
+    def _own_models_say_how(cls, given: Any) -> Any:
+        """A user's own model is trained in stacks only where that gives what its `fit` gives."""
+        if not isinstance(given, dict) or not isinstance(given.get("model"), dict):
+            return given
+        training = given.get("training", {})
+        if given["model"].get("name") != "python" or not isinstance(training, dict):
+            return given
+        return {**given, "training": {"trainer": "auto", **training}}
+
     @model_validator(mode="after")
     def _sections_go_together(self) -> Config:
         self.check_sections()
