@@ -68,6 +68,7 @@ benchmark: .venv/installed
 	$(BIN)/python -m benchmarks.growth
 	$(BIN)/python -m benchmarks.power
 	$(BIN)/python -m benchmarks.probability
+	$(BIN)/python -m benchmarks.privacy
 	$(BIN)/python -m benchmarks.training $(if $(DATA),--data $(DATA))
 	$(if $(DATA),$(BIN)/python -m benchmarks.mnist $(DATA)/mnist,@echo "benchmarks.mnist: skipped, DATA is not set")
 	$(BIN)/python -m benchmarks.input

@@ -196,6 +196,8 @@ def test_label_noise_replaces_an_exact_number_by_other_classes():
     # Chi-squared of 8 degrees of freedom is above 42 once in 10^6.
     assert counts[0] == 0
     assert ((counts[1:] - expected) ** 2 / expected).sum() < 42
+    some = noisy.keep(changed, np.arange(3))
+    np.testing.assert_array_equal(some.clean_train_labels, clean.train_labels[changed])
     again = load(DatasetSettings(label_noise=0.3, label_noise_seed=1))
     other = load(DatasetSettings(label_noise=0.3, label_noise_seed=2))
     assert again.fingerprint == noisy.fingerprint

@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.helpers.commands import tfmem_command
 from tfmem.config import from_yaml
 from tfmem.experiments import declared, sections
 from tfmem.experiments.outcome import load_outcome
@@ -24,6 +25,7 @@ TINY = [
     "experiments.proxies={trainings: [1], trials: [5, 500]}",
     "experiments.layers.trials=6",
     "experiments.seeds.models=2",
+    "experiments.onion.trials=8",
 ]
 # Experiments on texts are in test_text_study.py.
 NAMES = [name for name in declared() if name not in ("typicality", "reduction-rate")]
@@ -54,6 +56,16 @@ def test_their_page_shows_every_figure_and_fits(folder, open_page):
         drawn = page.locator("img").evaluate_all("all => all.map((e) => e.naturalWidth)")
         assert len(drawn) >= len(NAMES)
         assert min(drawn) > 0
+
+
+def test_the_command_privacy_takes_the_outcome_and_names_the_most_exposed(folder):
+    ended = tfmem_command("privacy", folder, "--top", "3")
+    assert "privacy: unchanged, skipped" in ended.stdout
+    shown = ended.stdout.split("The most exposed examples")[1].splitlines()
+    rows = [line.split() for line in shown if line.strip()[:1].isdigit()]
+    assert len(rows) == 3
+    found_out = [float(row[2].rstrip("%")) for row in rows]
+    assert found_out == sorted(found_out, reverse=True)
 
 
 def test_an_experiment_takes_all_trials_of_a_run_unless_told_otherwise(tmp_path):

@@ -28,6 +28,7 @@ def untouched():
     ("label-errors", ["training.trainer=mirrored"], "training.trainer: expected 'stacked'"),
     ("halves", ["training.trials=3"], "at least 4"),
     ("estimators", ["training.trials=3"], "at least 4"),
+    ("onion", ["training.groups=groups.csv"], "training.groups: expected null"),
     ("seeds", ["dataset.image_size=8"], "dataset.image_size"),
 ])  # fmt: skip
 def test_settings_alone_tell(name, settings, words):

@@ -78,6 +78,7 @@ def test_label_noise_and_classes_are_as_for_images(tmp_path):
     assert list(data.train_texts[:3, 0]) == ["text 0", "text 2", "text 3"]
     np.testing.assert_array_equal(data.clean_train_labels, [1, 0] * 30)
     assert (data.train_labels != data.clean_train_labels).sum() == 6
+    assert data.keep(np.arange(1, 4), np.arange(2)).clean_train_labels.tolist() == [0, 1, 0]
     assert data.fingerprint == load(chosen).fingerprint
 
 

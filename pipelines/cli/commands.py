@@ -21,7 +21,7 @@ PANELS = {
     "Start": ("configs", "plan", "run", "train", "estimate"),
     "Look": ("show", "pairs", "report", "figures", "audit"),
     "Go deeper": (
-        "self-influence", "attribute", "lds", "experiment", "study", "consistency",
+        "self-influence", "attribute", "lds", "privacy", "experiment", "study", "consistency",
         "compare", "groups", "duplicates", "features",
     ),
     "Exchange with other programs": ("export", "import", "matrix"),

@@ -88,6 +88,7 @@ class Dataset:
             train_labels=self.train_labels[train],
             test_images=self.test_images[test],
             test_labels=self.test_labels[test],
+            clean_train_labels=rows_or_none(self.clean_train_labels, train),
             train_targets=rows_or_none(self.train_targets, train),
             test_targets=rows_or_none(self.test_targets, test),
             train_ids=rows_or_none(self.train_ids, train),

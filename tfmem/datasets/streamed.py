@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from tfmem.datasets.dataset import Dataset, described
+from tfmem.datasets.dataset import Dataset, described, rows_or_none
 from tfmem.datasets.encoded import EncodedImages
 from tfmem.datasets.structured import StructuredDataset
 from tfmem.datasets.text import TextDataset
@@ -87,6 +87,7 @@ class StreamedDataset:
             train_labels=self.train_labels[train],
             test_images=self.test_images.keep(test),
             test_labels=self.test_labels[test],
+            clean_train_labels=rows_or_none(self.clean_train_labels, train),
         )
 
 

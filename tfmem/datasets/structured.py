@@ -78,6 +78,7 @@ class StructuredDataset:
             train_labels=self.train_labels[train],
             test_inputs={name: values[test] for name, values in self.test_inputs.items()},
             test_labels=self.test_labels[test],
+            clean_train_labels=rows_or_none(self.clean_train_labels, train),
             train_targets=rows_or_none(self.train_targets, train),
             test_targets=rows_or_none(self.test_targets, test),
             train_ids=rows_or_none(self.train_ids, train),

@@ -9,7 +9,7 @@ from functools import cached_property
 
 import numpy as np
 
-from tfmem.datasets.dataset import described
+from tfmem.datasets.dataset import described, rows_or_none
 from tfmem.datasets.rows import rows_said
 from tfmem.messages.errors import InputError
 
@@ -79,7 +79,8 @@ class TextDataset:
             train_labels=self.train_labels[train],
             test_texts=self.test_texts[test],
             test_labels=self.test_labels[test],
-            train_phrases=None if self.train_phrases is None else self.train_phrases[train],
+            clean_train_labels=rows_or_none(self.clean_train_labels, train),
+            train_phrases=rows_or_none(self.train_phrases, train),
         )
 
 
