@@ -71,6 +71,7 @@ benchmark: .venv/installed
 	$(BIN)/python -m benchmarks.privacy
 	$(BIN)/python -m benchmarks.training $(if $(DATA),--data $(DATA))
 	$(if $(DATA),$(BIN)/python -m benchmarks.mnist $(DATA)/mnist,@echo "benchmarks.mnist: skipped, DATA is not set")
+	$(BIN)/python -m benchmarks.peers digits cancer transformer $(if $(DATA),--data $(DATA))
 	$(BIN)/python -m benchmarks.input
 	$(if $(DATA),$(BIN)/python -m benchmarks.farm $(DATA),@echo "benchmarks.farm: skipped, DATA is not set")
 	$(if $(DATA),$(BIN)/python -m benchmarks.text $(DATA),@echo "benchmarks.text: skipped, DATA is not set")

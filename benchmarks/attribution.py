@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.peers import read_config
+from benchmarks.peers.stacks import read_config
 from tfmem.datasets import Dataset, load
 from tfmem.encoders import as_arrays, with_encoder_digest
 from tfmem.influence_functions.attribution.integral import attributions

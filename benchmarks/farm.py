@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from benchmarks.peers import read_config
+from benchmarks.peers.stacks import read_config
 from tfmem import training
 from tfmem.datasets import load
 from tfmem.subsets import Trial

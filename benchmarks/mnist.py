@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from benchmarks.peers import read_config, train_one_each
+from benchmarks.peers.stacks import read_config, train_one_each
 from tfmem.datasets import load
 from tfmem.training.trainers import make_trainers
 

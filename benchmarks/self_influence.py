@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 from scipy.stats import spearmanr
 
-from benchmarks.peers import read_config
+from benchmarks.peers.stacks import read_config
 from tfmem.datasets import load
 from tfmem.encoders import as_arrays, with_encoder_digest
 from tfmem.influence_functions.cg import ConjugateGradients

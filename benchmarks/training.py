@@ -16,7 +16,8 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from benchmarks.peers import batches, compiled, fit_one, read_config, train_one_each
+from benchmarks.peers.fit_loop import batches, compiled, fit_one
+from benchmarks.peers.stacks import read_config, train_one_each
 from tfmem.config import Config, from_yaml
 from tfmem.datasets import Dataset, load
 from tfmem.estimation.differences import difference

@@ -1,25 +1,14 @@
 """The loop that one would write without tfmem: for each subset, build, compile, fit and predict."""
 
-import threading
-import time
-from pathlib import Path
-
 import keras
 import numpy as np
 import tensorflow as tf
 
-from tfmem.config import Config, PythonSettings, from_yaml
+from tfmem.config import PythonSettings
 from tfmem.config.functions import resolve
 from tfmem.models import build
-from tfmem.subsets import Trial
 from tfmem.subsets.drawing import subset_size
-from tfmem.training.outcome import Unwatched
 from tfmem.training.schedules import Course
-
-
-def read_config(path: str, *overrides: str) -> Config:
-    """Reads the settings in the file at `path`, changed by `overrides` (`KEY=VALUE`)."""
-    return from_yaml(Path(path).read_text(encoding="utf-8"), overrides, path)
 
 
 def compiled(config, dataset, steps):
@@ -82,25 +71,3 @@ def fit_one(config, dataset, seed):
     mask = np.zeros(n, bool)
     mask[subset] = True
     return mask, guesses[0] == dataset.train_labels, guesses[1] == dataset.test_labels
-
-
-def train_one_each(trainers, first, config, dataset):
-    """Trains one stack on every lane at once; returns the seconds, and the outcomes by trial."""
-    n = len(dataset.train_labels)
-    size = subset_size(n, config.training.fraction)
-    found = {}
-
-    def run(lane):
-        stack = trainers[lane].stack_size
-        trials = [Trial(first + lane * stack + i, config.seed) for i in range(stack)]
-        subsets = [trial.subset(n, size) for trial in trials]
-        outcomes = trainers[lane].train(trials, subsets, lambda trials: Unwatched())
-        found.update(zip(trials, outcomes, strict=True))
-
-    threads = [threading.Thread(target=run, args=(lane,)) for lane in range(len(trainers))]
-    start = time.perf_counter()
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return time.perf_counter() - start, found

@@ -1,0 +1,1 @@
+"""What experts would write without tfmem, and tfmem beside it."""
