@@ -24,7 +24,7 @@ PANELS = {
         "self-influence", "attribute", "lds", "privacy", "experiment", "study", "consistency",
         "compare", "groups", "duplicates", "features",
     ),
-    "Exchange with other programs": ("export", "import", "matrix"),
+    "Exchange with other programs": ("export", "publish", "import", "matrix"),
 }  # fmt: skip
 _ORDER = [name for names in PANELS.values() for name in names]
 _WIDTH = 78  # characters of a line of an example, at most

@@ -75,6 +75,39 @@ def export(
 
 
 @command(
+    "tfmem publish runs/digits --out digits-memorization --licence CC-BY-4.0",
+)
+def publish(
+    folder: RunFolder,
+    out: Annotated[
+        Path,
+        typer.Option(help="The folder to make, new or empty.", show_default=False),
+    ],
+    licence: Annotated[
+        str | None,
+        typer.Option(
+            help="Licence of the numbers, such as CC-BY-4.0. By default none is stated.",
+            show_default=False,
+        ),
+    ] = None,
+    title: Annotated[
+        str | None,
+        typer.Option(help="Title of README.md. By default it names the data.", show_default=False),
+    ] = None,
+) -> None:
+    """Write one folder with a run's estimates that others can cite, and read without tfmem.
+
+    It holds memorization, influence and pairs with errors as Parquet and npz, the index of each
+    example in other orders of the data set, hashes of all subsets, settings and versions, a
+    README.md that says what each number means, and checksums of all files.
+    """
+    from tfmem.exchange.publication import publish as write
+
+    written = write(folder, out, licence, title, warn)
+    done(out, ", ".join(path.name for path in written))
+
+
+@command(
     "tfmem import imagenet-resnet50/0.7 --labels imagenet_index.npz --out predictions",
     "tfmem import checkpoints/0.7 --dataset mnist --data-dir mnist --out predictions",
     "tfmem estimate 'predictions/*.tfrecord' --labels predictions/labels.npz --out estimates",
