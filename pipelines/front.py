@@ -72,8 +72,9 @@ def run(
       build: returns the model, anew at each call: a compiled Keras model, or anything with `fit`
         and `predict_proba` or `predict`.
       train: training examples: `(inputs, targets)` of arrays, a DataFrame with `label`, a finite
-        `tf.data.Dataset`, a `keras.utils.PyDataset`, or the name of a data set of TFDS or of
-        tfmem's own (`digits`).
+        `tf.data.Dataset`, a `keras.utils.PyDataset`, an object with a length whose items are
+        examples, or the name of a data set of TFDS or of tfmem's own (`digits`). Examples may be
+        larger than memory (see the documentation of own models).
       test: test examples in the same form; None estimates memorization only.
       trials: number of models `t`.
       fraction: share of the training examples that each model is trained on, `m/n`.
@@ -87,7 +88,8 @@ def run(
       trainer: `fit` calls the model's `fit`; `stacked` trains many models in one program, with the
         same result; `auto` takes `stacked` where it can; `mirrored` spreads one model over devices.
       seed: decides subsets, first weights and orders.
-      label: the column of a DataFrame that holds the targets.
+      label: the column of a DataFrame that holds the targets, or their name where examples are
+        dictionaries.
       ids: your names of the training examples, shown in tables and on pages.
       test_ids: those of the test examples.
       class_names: names of the classes, in the order of their numbers.
@@ -119,7 +121,7 @@ def run(
     else:
         data = given_dataset(
             folder.absolute().name, train, test, label=label, task=task, ids=ids,
-            test_ids=test_ids, class_names=class_names,
+            test_ids=test_ids, class_names=class_names, folder=_nearest(folder),
         )  # fmt: skip
         dataset = {"name": "saved", "data_dir": str((folder / _DATA).absolute())}
     tree = {
@@ -152,8 +154,14 @@ def run(
             )
         if there is None:
             save_dataset(data, folder / _DATA)
+        del data  # frees the disk that it may take
     run_chain(memorization(config), folder)
     return load_run(folder)
+
+
+def _nearest(folder: Path) -> Path:
+    """The folder itself, or the nearest of those above it that exists."""
+    return next(each for each in (folder, *folder.absolute().parents) if each.is_dir())
 
 
 def _read(tree: Mapping[str, Any], settings: Mapping[str, Any]) -> Config:

@@ -1,5 +1,7 @@
 """Data sets from what a user has in memory: arrays, tables, and what yields batches."""
 
+import tracemalloc
+
 import keras
 import numpy as np
 import pandas as pd
@@ -12,6 +14,7 @@ from tfmem.datasets.noise import add_label_noise
 from tfmem.datasets.pictures import Pictures
 from tfmem.datasets.saved import load_saved, save_dataset
 from tfmem.messages.errors import InputError
+from tfmem.training.inputs import inputs_of
 
 X = np.arange(24.0).reshape(12, 2)
 Y = np.array([0, 1, 2] * 4)
@@ -106,6 +109,86 @@ def test_what_yields_batches_gives_all_examples_in_order():
         given_dataset("shuffled", alone.shuffle(12))
     with pytest.raises(InputError, match="finite"):
         given_dataset("endless", alone.repeat())
+
+
+class Items:
+    """Examples by their number, as data sets of PyTorch give them."""
+
+    def __init__(self, x=X, noise=0.0):
+        self.x, self.noise, self.read = x, noise, 0
+
+    def __len__(self):
+        return len(self.x)
+
+    def __getitem__(self, k):
+        self.read += 1
+        return self.x[k] + self.noise * self.read, int(Y[k % 12])
+
+
+def test_examples_by_their_number_and_by_names():
+    data = given_dataset("items", Items())
+    np.testing.assert_array_equal(data.train_images, X)
+    np.testing.assert_array_equal(data.train_labels, Y)
+    with pytest.raises(InputError, match="two passes gave different examples"):
+        given_dataset("augmented", Items(noise=0.1))
+    named = tf.data.Dataset.from_tensor_slices({"image": X, "class": Y})
+    for source in (named, named.batch(5)):
+        data = given_dataset("named", source, label="class")
+        np.testing.assert_array_equal(data.train_images, X)
+    with pytest.raises(InputError, match="label= to name the targets among image, class"):
+        given_dataset("named", named)
+    with pytest.raises(InputError, match=r"3 parts: give sample weights by fit_arguments"):
+        given_dataset("weights", tf.data.Dataset.from_tensor_slices((X, Y, Y)))
+
+
+@pytest.mark.parametrize("form", [tuple, list])
+def test_several_inputs_without_names_are_taken_in_order(form):
+    two = form([X, X[:, 0]])
+    for given in ((two, Y), tf.data.Dataset.from_tensor_slices(((X, X[:, 0]), Y))):
+        data = given_dataset("two", given)
+        found = inputs_of(data, test=False)
+        assert isinstance(found, list)
+        np.testing.assert_array_equal(found[0], X)
+        np.testing.assert_array_equal(found[1], X[:, 0])
+    rows = given_dataset("rows", (list(X), Y))  # a list of examples
+    np.testing.assert_array_equal(rows.train_images, X)
+
+
+def allocated(function):
+    """What a function returns, and the most memory that it held, in bytes."""
+    tracemalloc.start()
+    try:
+        return function(), tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("form", ["file", "map", "float64", "items"])
+def test_examples_that_lie_on_disk_stay_there(tmp_path, monkeypatch, form):
+    """Only a few megabytes of 32 are held: while they are read, saved, opened and hashed."""
+    monkeypatch.setattr("tfmem.store.publishing.MOST_BYTES", 1 << 20)  # one buffer of that size
+    rows, width = 1024, 8192
+    x = np.lib.format.open_memmap(
+        tmp_path / "x.npy", "w+", np.float64 if form == "float64" else np.float32, (rows, width)
+    )
+    x[:, 0] = np.arange(rows)
+    y = np.arange(rows) % 2
+    x.flush()
+    inputs = tmp_path / "x.npy" if form == "file" else x
+    train = Items(x) if form == "items" else (inputs, y)
+
+    def saved():
+        data = given_dataset("large", train, folder=tmp_path)
+        save_dataset(data, tmp_path / "run" / "data")
+        return load_saved(tmp_path / "run" / "data")
+
+    data, most = allocated(saved)
+    assert most < 12 << 20
+    np.testing.assert_array_equal(data.train_images[:, 0], np.arange(rows))
+    assert isinstance(data.train_images, np.memmap)
+    in_memory = given_dataset("small", (np.array(x, np.float32), data.train_labels))
+    assert in_memory.fingerprint == data.fingerprint
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["run", "x.npy"]
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from tfmem.store.npz import row_blocks
+
 
 @dataclass(frozen=True, repr=False)
 class Dataset:
@@ -106,9 +108,10 @@ def described(dataset: Any) -> str:
 
 
 def add_array(digest: hashlib._Hash, array: np.ndarray) -> None:
-    """Adds type, shape and contents of an array to a hash."""
+    """Adds type, shape and contents of an array `[rows, ...]` to a hash."""
     digest.update(f"{array.dtype.str}{array.shape}".encode())
-    digest.update(np.ascontiguousarray(array).data)
+    for rows in row_blocks(array):
+        digest.update(np.ascontiguousarray(rows).data)
 
 
 def rows_or_none(values: np.ndarray | None, chosen: np.ndarray) -> np.ndarray | None:

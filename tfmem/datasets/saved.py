@@ -13,9 +13,9 @@ from tfmem.datasets.structured import StructuredDataset
 from tfmem.messages.errors import InputError, reason
 from tfmem.store.labels import class_numbers
 from tfmem.store.manifests import MANIFEST_NAME
-from tfmem.store.npz import PLAIN, NpzFile, npz_bytes
+from tfmem.store.npz import PLAIN, NpzFile, map_npy, npy_parts, npz_bytes
 from tfmem.store.sets import read_manifest
-from tfmem.store.writing import write_set
+from tfmem.store.writing import Parts, write_set
 
 _FILE = "data.npz"
 _SPLITS = ("train", "test")
@@ -30,17 +30,24 @@ _OPTIONAL = {  # kinds of arrays
 
 
 def save_dataset(dataset: Dataset | StructuredDataset, folder: Path) -> None:
-    """Writes a data set as `data.npz`, with a manifest that has its fingerprint.
+    """Writes a data set as `data.npz` and files of inputs; the manifest has its fingerprint.
 
-    The inputs are arrays `train_0`, `test_0`, …, in the order of `input_names`; without names there
-    is one. What `Dataset` names otherwise has that name.
+    The inputs are `train_0`, `test_0`, …, in the order of `input_names`; without names there is
+    one. Those of numbers are npy files, which are written in parts and opened as memory maps; those
+    of strings are arrays of `data.npz`. What `Dataset` names otherwise has that name there.
 
     Raises:
       InputError: if it cannot be written.
     """
 
-    def contents() -> Iterator[tuple[str, bytes]]:
-        yield _FILE, npz_bytes(_arrays(dataset))
+    def contents() -> Iterator[tuple[str, bytes | Parts]]:
+        numbers: dict[str, np.ndarray] = {}
+        arrays = _arrays(dataset)
+        for name, values in _inputs(dataset).items():
+            (numbers if values.dtype.kind in _NUMBERS else arrays)[name] = values
+        for name, values in numbers.items():
+            yield f"{name}.npy", Parts(npy_parts(values))
+        yield _FILE, npz_bytes(arrays)
 
     write_set(folder, {"fingerprint": dataset.fingerprint.hex()}, contents())
 
@@ -72,7 +79,7 @@ def load_saved(folder: Path) -> Dataset | StructuredDataset:
     if not path.is_file():
         raise InputError(f"{folder}: expected a data set that tfmem saved, there is no {_FILE}")
     with NpzFile(path, str(path)) as file:
-        dataset = _dataset(folder.absolute().parent.name, file)
+        dataset = _dataset(folder.absolute().parent.name, file, folder)
     if saved_fingerprint(folder) != dataset.fingerprint:
         raise InputError(
             f"{path}: the data are not those that were saved: their fingerprint differs"
@@ -88,23 +95,31 @@ def _arrays(dataset: Dataset | StructuredDataset) -> dict[str, Any]:
         "has_classes": np.array(dataset.has_classes),
         "notes": np.array(dataset.notes, np.str_),
     }
-    inputs: list[tuple[np.ndarray, np.ndarray]]
     if isinstance(dataset, Dataset):
-        inputs = [(dataset.train_images, dataset.test_images)]
         arrays["white"] = np.array(dataset.white)
     else:
-        names = list(dataset.train_inputs)
-        inputs = [(dataset.train_inputs[name], dataset.test_inputs[name]) for name in names]
-        arrays["input_names"] = np.array(names, np.str_)
-    for number, (train, test) in enumerate(inputs):
-        arrays |= {f"train_{number}": train, f"test_{number}": test}
+        arrays["input_names"] = np.array(list(dataset.train_inputs), np.str_)
     for name in _OPTIONAL:
         if (values := getattr(dataset, name)) is not None:
             arrays[name] = values
     return arrays
 
 
-def _dataset(name: str, file: NpzFile) -> Dataset | StructuredDataset:
+def _inputs(dataset: Dataset | StructuredDataset) -> dict[str, np.ndarray]:
+    """The inputs by the names of their files or arrays."""
+    if isinstance(dataset, Dataset):
+        return {"train_0": dataset.train_images, "test_0": dataset.test_images}
+    pairs = (
+        (dataset.train_inputs[name], dataset.test_inputs[name]) for name in dataset.train_inputs
+    )
+    return {
+        f"{split}_{number}": values
+        for number, pair in enumerate(pairs)
+        for split, values in zip(_SPLITS, pair, strict=True)
+    }
+
+
+def _dataset(name: str, file: NpzFile, folder: Path) -> Dataset | StructuredDataset:
     labels = {
         split: class_numbers(
             file.array(f"{split}_labels", "iu", ("examples",)), f"{file.source}: {split}_labels"
@@ -124,23 +139,40 @@ def _dataset(name: str, file: NpzFile) -> Dataset | StructuredDataset:
             more[key] = _rows(file, key, kinds, labels["train" if "train" in key else "test"])
     train, test = labels["train"], labels["test"]
     if "input_names" not in file:
-        inputs = [_rows(file, f"{split}_0", _NUMBERS, labels[split]) for split in _SPLITS]
+        inputs = [_input(file, folder, f"{split}_0", _NUMBERS, labels[split]) for split in _SPLITS]
         white = int(file.array("white", "iu", ()))
         return Dataset(name, inputs[0], train, inputs[1], test, classes, white, **more)
     names = file.array("input_names", "U", ("inputs",)).tolist()
     named = [
-        {each: _rows(file, f"{split}_{n}", PLAIN, labels[split]) for n, each in enumerate(names)}
+        {
+            each: _input(file, folder, f"{split}_{n}", PLAIN, labels[split])
+            for n, each in enumerate(names)
+        }
         for split in _SPLITS
     ]
     return StructuredDataset(name, named[0], train, named[1], test, classes, **more)
 
 
+def _input(file: NpzFile, folder: Path, name: str, kinds: str, labels: np.ndarray) -> np.ndarray:
+    """Opens an input that has a row for each label; older data sets have it in `data.npz`."""
+    if name in file:
+        return _rows(file, name, kinds, labels)
+    path = folder / f"{name}.npy"
+    found = map_npy(path, _NUMBERS)
+    _check_rows(found, str(path), labels)
+    return found
+
+
 def _rows(file: NpzFile, name: str, kinds: str, labels: np.ndarray) -> np.ndarray:
     """Reads an array that has a row for each label."""
     found = file.array(name, kinds)
+    _check_rows(found, f"{file.source}: {name}", labels)
+    return found
+
+
+def _check_rows(found: np.ndarray, where: str, labels: np.ndarray) -> None:
     if found.shape[:1] != labels.shape:
         raise InputError(
-            f"{file.source}: {name}: expected [{len(labels)}, …], as there are labels, received "
+            f"{where}: expected [{len(labels)}, …], as there are labels, received "
             f"{list(found.shape)}"
         )
-    return found

@@ -6,12 +6,34 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
 from tfmem.datasets.dataset import add_array, described, rows_or_none
 
 ALONE = ""  # the name of the one input of a data set whose inputs have no names
+
+
+def place_name(place: int) -> str:
+    """The name of one of several inputs that models take in order, without names: `[0]`, `[1]`."""
+    return f"[{place}]"
+
+
+def arranged(inputs: Mapping[str, Any]) -> Any:
+    """Inputs by name, as models take them: without names if a user gave none.
+
+    Args:
+      inputs: by the names of a `StructuredDataset`.
+
+    Returns:
+      The one input that is called `ALONE`, a list of those that are called `[0]`, `[1]`, …, or a
+      dictionary.
+    """
+    if set(inputs) == {ALONE}:
+        return inputs[ALONE]
+    places = [place_name(place) for place in range(len(inputs))]
+    return [inputs[name] for name in places] if set(inputs) == set(places) else dict(inputs)
 
 
 @dataclass(frozen=True, repr=False)
@@ -21,7 +43,7 @@ class StructuredDataset:
     Attributes:
       name: the data set's name.
       train_inputs: arrays `[num_train, ...]` by name, of numbers or of strings; one array that
-        models take without a name is called `ALONE`.
+        models take without a name is called `ALONE`, and several `[0]`, `[1]`, ….
       train_labels: int64 `[num_train]`, classes from 0.
       test_inputs: arrays `[num_test, ...]` by the same names.
       test_labels: int64 `[num_test]`.

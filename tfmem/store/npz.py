@@ -187,6 +187,31 @@ def map_npy(path: str | os.PathLike[str], kinds: str = PLAIN) -> np.ndarray:
         return np.memmap(path, kind, "r", file.tell(), shape, order)
 
 
+def npy_parts(array: np.ndarray) -> Iterator[bytes]:
+    """Yields the contents of an npy file in parts of a few megabytes.
+
+    Args:
+      array: `[rows, ...]`, which may be a memory map.
+    """
+    header = io.BytesIO()
+    described = {
+        "descr": np.lib.format.dtype_to_descr(array.dtype),
+        "fortran_order": False,
+        "shape": array.shape,
+    }
+    np.lib.format.write_array_header_1_0(header, described)
+    yield header.getvalue()
+    for rows in row_blocks(array):
+        yield rows.tobytes()
+
+
+def row_blocks(array: np.ndarray) -> Iterator[np.ndarray]:
+    """Yields the rows of an array `[rows, ...]` in blocks of at most 4 MB, or of one row each."""
+    step = max(1, _BLOCK // max(1, array[:1].nbytes))
+    for start in range(0, len(array), step):
+        yield array[start : start + step]
+
+
 @contextmanager
 def _refused(what: str) -> Iterator[None]:
     """Turns every error in its block into an `InputError`: each library has errors of its own."""

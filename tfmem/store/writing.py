@@ -6,6 +6,7 @@ import contextlib
 import os
 import shutil
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,18 +21,25 @@ from tfmem.store.sets import write_counted
 _PREFIX = ".set-"  # differs from the prefix of steps, whose leftovers `outputs` removes
 
 
+@dataclass(frozen=True)
+class Parts:
+    """The contents of a file in parts that follow one another, so that none holds all of it."""
+
+    blocks: Iterable[bytes]
+
+
 def write_set(
     folder: Path,
     made_from: Mapping[str, Any],
-    files: Iterable[tuple[str, bytes | Iterable[bytes]]],
+    files: Iterable[tuple[str, bytes | Parts | Iterable[bytes]]],
 ) -> None:
     """Writes files that belong together, and publishes them by one manifest.
 
     Args:
       folder: receives the files, on this machine; it is made if necessary.
       made_from: from what the files were made (see `tfmem.store.manifests.Manifest`).
-      files: names with contents, which are bytes as they are or the payloads of records; each item
-        is taken when the one before it has been written.
+      files: names with contents, which are bytes as they are, at once or in parts, or the payloads
+        of records; each item is taken when the one before it has been written.
 
     Raises:
       InputError: naming the file, or the folder, that cannot be written; files that were valid
@@ -52,21 +60,23 @@ def write_set(
         raise _cannot_be_written(folder, error) from None
 
 
-def _write(path: Path, contents: bytes | Iterable[bytes]) -> FileFacts:
+def _write(path: Path, contents: bytes | Parts | Iterable[bytes]) -> FileFacts:
     try:
         return _written(path, contents)
     except OSError as error:
         raise _cannot_be_written(path.parent.with_name(path.name), error) from None
 
 
-def _written(path: Path, contents: bytes | Iterable[bytes]) -> FileFacts:
+def _written(path: Path, contents: bytes | Parts | Iterable[bytes]) -> FileFacts:
     with open(path, "wb") as file:
-        if not isinstance(contents, bytes):
-            facts = write_counted(file, contents)
+        if isinstance(contents, bytes | Parts):
+            checksum = google_crc32c.Checksum()
+            for block in [contents] if isinstance(contents, bytes) else contents.blocks:
+                file.write(block)
+                checksum.update(block)
+            facts = FileFacts(file.tell(), checksum.digest().hex(), 0)
         else:
-            file.write(contents)
-            checksum = google_crc32c.Checksum(contents).digest().hex()
-            facts = FileFacts(len(contents), checksum, 0)
+            facts = write_counted(file, contents)
         file.flush()
         os.fsync(file.fileno())
     return facts

@@ -7,7 +7,7 @@ thread.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 import joblib
@@ -15,6 +15,7 @@ import numpy as np
 
 from tfmem.config import TrainingSettings
 from tfmem.datasets import AnyDataset, has_classes
+from tfmem.datasets.structured import place_name
 from tfmem.messages.errors import InputError
 from tfmem.subsets import Trial
 from tfmem.subsets.drawing import Purpose
@@ -134,8 +135,11 @@ def _flat(inputs: Inputs) -> Any:
         return inputs.reshape(len(inputs), math.prod(inputs.shape[1:]))
     import pandas as pd
 
+    named = inputs if isinstance(inputs, Mapping) else {
+        place_name(place): values for place, values in enumerate(inputs)
+    }  # fmt: skip
     return pd.DataFrame({
-        name: list(values) if values.ndim > 1 else values for name, values in inputs.items()
+        name: list(values) if values.ndim > 1 else values for name, values in named.items()
     })  # fmt: skip
 
 

@@ -173,9 +173,7 @@ class FitTrainer:
     def _part(self, test: bool, chosen: np.ndarray | slice) -> Any:
         """The inputs of some examples, as `fit` and `predict` take them."""
         part = take(self._test if test else self._train, chosen)
-        if isinstance(part, np.ndarray):
-            return _tensor(part)
-        return {name: _tensor(values) for name, values in part.items()}
+        return tf.nest.map_structure(_tensor, part)
 
 
 def _tensor(values: np.ndarray) -> Any:

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
 import numpy as np
 
 from tfmem.datasets import AnyDataset, Dataset, StructuredDataset, TextDataset
-from tfmem.datasets.structured import ALONE
+from tfmem.datasets.structured import arranged
 from tfmem.messages.errors import InputError
 
-Inputs: TypeAlias = np.ndarray | Mapping[str, np.ndarray]
+Inputs: TypeAlias = np.ndarray | Mapping[str, np.ndarray] | Sequence[np.ndarray]
 
 
 def inputs_of(dataset: AnyDataset, test: bool) -> Inputs:
-    """The inputs of a split: `[examples, ...]`, or such arrays by name.
+    """The inputs of a split: `[examples, ...]`, or such arrays by name or in a list.
 
     Images are divided by their value of full intensity, as for tfmem's own models. Texts are
     strings `[examples]`, or `[examples, sentences]` of several sentences, and have no name unless
@@ -31,9 +31,8 @@ def inputs_of(dataset: AnyDataset, test: bool) -> Inputs:
     match dataset:
         case StructuredDataset():
             inputs = dataset.test_inputs if test else dataset.train_inputs
-            if set(inputs) == {ALONE}:
-                return _as_objects(inputs[ALONE])
-            return {name: _as_objects(values) for name, values in inputs.items()}
+            found: Inputs = arranged({name: _as_objects(v) for name, v in inputs.items()})
+            return found
         case Dataset():
             values = dataset.test_images if test else dataset.train_images
             return values if dataset.white == 1 else values.astype(np.float32) / dataset.white
@@ -59,4 +58,6 @@ def take(inputs: Inputs, chosen: np.ndarray | slice) -> Inputs:
     """The inputs of some examples."""
     if isinstance(inputs, np.ndarray):
         return inputs[chosen]
+    if not isinstance(inputs, Mapping):
+        return [values[chosen] for values in inputs]
     return {name: values[chosen] for name, values in inputs.items()}

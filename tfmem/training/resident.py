@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from tfmem.datasets import Dataset, StructuredDataset
 from tfmem.datasets.padding import lengths
+from tfmem.datasets.structured import arranged
 from tfmem.messages.errors import InputError
 
 _SCALED_AT_ONCE = 256 << 20  # bytes; larger data sets are scaled batch by batch
@@ -104,9 +105,12 @@ class ResidentExamples:
         return _scaled(tf.gather(self._targets.values, indices), self._targets)
 
     def scaled(self, images: Any) -> Any:
-        """Inputs as models see them: float32, or integers that are no intensities."""
+        """Inputs as models see them: float32, or integers that are no intensities.
+
+        Several inputs have their names, or are a list if a user gave them without names.
+        """
         if isinstance(self._inputs, dict):
-            return {name: _scaled(images[name], kept) for name, kept in self._inputs.items()}
+            return arranged({name: _scaled(images[name], k) for name, k in self._inputs.items()})
         return _scaled(images, self._inputs)
 
     def batches(
