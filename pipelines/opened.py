@@ -6,10 +6,18 @@ import base64
 import html
 import os
 from pathlib import Path
+from typing import Any
 
+from tfmem.config import Statistic
+from tfmem.datamodels.lasso import LassoDatamodels
+from tfmem.datamodels.lds import LinearDatamodelingScore
+from tfmem.datamodels.ridge import RidgeDatamodels
+from tfmem.exchange.score_files import Order
 from tfmem.experiments import run as results
 from tfmem.messages.errors import InputError
 from tfmem.messages.terminal import is_quiet, set_loudness
+from tfmem.pipelines.attributing import judge
+from tfmem.pipelines.datamodels import Method, fit
 from tfmem.pipelines.memorization import presentation
 from tfmem.pipelines.runner import run_chain
 from tfmem.store.artifacts import Memorization, Settings
@@ -38,6 +46,50 @@ class Run(results.Run):
         finally:
             set_loudness(quiet=quiet, verbose=False)
         return self.folder / _PAGE
+
+    def datamodels(
+        self, method: Method = "ridge", statistic: Statistic | None = None
+    ) -> RidgeDatamodels | LassoDatamodels:
+        """Fits a datamodel for each test example to all trials (Ilyas et al. 2022).
+
+        Args:
+          method: `ridge`, in closed form, or `lasso`, which is sparse.
+          statistic: the output of models that is predicted; None is the score if records hold one,
+            and the margin otherwise.
+
+        Returns:
+          The datamodels: `weights` are float64 `[num_train, num_test]`, a method of those by ridge.
+
+        Raises:
+          InputError: if records hold no such outputs, or there are too few subsets.
+        """
+        return fit(self.folder, method, 0, statistic).found
+
+    def lds(
+        self,
+        scores: Any,
+        *,
+        statistic: Statistic | None = None,
+        holdout: float | None = None,
+        order: Order = "auto",
+    ) -> LinearDatamodelingScore:
+        """Judges attributions by the run's models: the linear datamodeling score.
+
+        See Park et al. (2023), Sec. 2.2.
+
+        Args:
+          scores: an array `[num_train, num_test]`, the path of a file with one, or `influence`,
+            `datamodel` or `self-influence`.
+          statistic: the output of models that is predicted, as for `datamodels`.
+          holdout: share of the subsets that judge. None is 0.2 for attributions that are made from
+            trials of this run, and all subsets for others.
+          order: `train-test` or `test-train`, where the shape does not say it.
+
+        Raises:
+          InputError: if records hold no such outputs, or attributions do not fit the run.
+        """
+        found = judge(self.folder, [scores], statistic=statistic, holdout=holdout, order=order)
+        return found[0].score
 
     def _repr_html_(self) -> str:
         """The run in a notebook: its numbers in short, and the gallery."""

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
+from tests.helpers.learners import learner
 from tfmem.datamodels.influence import influence_predictions
 from tfmem.datamodels.lds import linear_datamodeling_score, noise_ceiling, summed
 from tfmem.datamodels.outputs import by_subset, held_out
@@ -24,19 +25,6 @@ class Matrix:
 
     def columns(self, tests):
         return self.values[:, tests]
-
-
-def learner(subsets=60, size=14, train=20, tests=6, repeats=1, noise=0.0, seed=0):
-    """Outputs of a learner that sums coefficients over its subset, and the coefficients."""
-    rng = np.random.default_rng(seed)
-    masks = np.zeros((subsets, train), bool)
-    for mask in masks:
-        mask[rng.permutation(train)[:size]] = True
-    coefficients = rng.normal(size=(train, tests))
-    outputs = np.repeat(masks @ coefficients, repeats, axis=0)
-    outputs += noise * rng.normal(size=outputs.shape)
-    packed = np.repeat(np.packbits(masks, axis=1, bitorder="little"), repeats, axis=0)
-    return by_subset(packed, outputs, train), coefficients
 
 
 def test_the_coefficients_of_a_linear_learner_have_a_score_of_one():

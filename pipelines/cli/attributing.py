@@ -11,7 +11,7 @@ from tfmem.config import Statistic
 from tfmem.messages.numbers import three
 from tfmem.messages.terminal import PlainTable, present, say
 from tfmem.pipelines.cli.commands import command
-from tfmem.pipelines.cli.options import done
+from tfmem.pipelines.cli.options import RunFolder, done
 
 OutputOption = Annotated[
     Statistic | None,
@@ -99,3 +99,60 @@ def lds(
     place = out or run / "lds"
     write_judged(found, place)
     done(place, "scores.csv; tests.csv has a row for each test example")
+
+
+@command(
+    "tfmem datamodels runs/digits",
+    "tfmem datamodels runs/digits --method lasso",
+    "tfmem lds runs/digits/datamodels/weights.npy --run runs/other",
+)
+def datamodels(
+    folder: RunFolder,
+    method: Annotated[
+        Literal["ridge", "lasso"],
+        typer.Option(
+            help="ridge is in closed form, with standard errors; lasso is sparse, with the share "
+            "of halves of the subsets in which a weight is not 0."
+        ),
+    ] = "ridge",
+    holdout: Annotated[
+        float,
+        typer.Option(
+            help="Share of the subsets that datamodels are not fitted to, but judged by; 0 fits to "
+            "all.",
+            min=0,
+            max=1,
+        ),
+    ] = 0.2,
+    statistic: OutputOption = None,
+    top: Annotated[
+        int,
+        typer.Option(help="Training examples of each test example in strongest.csv.", min=1),
+    ] = 20,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder for the datamodels. By default DIR/datamodels.", show_default=False
+        ),
+    ] = None,
+) -> None:
+    """Predict the output of models for each test example from their subsets (Ilyas et al. 2022).
+
+    A datamodel is a linear function of which training examples are in the subset. Its penalty is
+    chosen for each test example on subsets left out.
+    """
+    from tfmem.pipelines.datamodels import fit, write
+
+    fitted = fit(folder, method, holdout, statistic)
+    say(
+        f"fitted to the {fitted.held.measure} of {len(fitted.given.each):,} models on "
+        f"{len(fitted.given):,} subsets"
+    )
+    if (score := fitted.score) is not None:
+        present(
+            f"LDS {three(score.value)} ({three(score.low)} to {three(score.high)}) on "
+            f"{score.subsets:,} subsets held out"
+        )
+    place = out or folder / "datamodels"
+    write(fitted, place, top)
+    done(place, "weights.npy [train, test], tests.csv, strongest.csv, datamodels.json")

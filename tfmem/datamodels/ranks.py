@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 import numpy as np
-from numba import prange
 from scipy.stats import rankdata
 
+from tfmem.datamodels.threads import in_threads
 from tfmem.estimation.compiling import compiled
 
 
@@ -30,7 +28,8 @@ def spearman(
     if weights is None:
         weights = np.ones((1, len(first)), np.int32)
     out = np.empty((first.shape[1], len(weights)))
-    _correlate(_dense(first), _dense(second), np.ascontiguousarray(weights, np.int32), out)
+    x, y, times = _dense(first), _dense(second), np.ascontiguousarray(weights, np.int32)
+    in_threads(lambda part: _correlate(x[part], y[part], times, out[part]), len(out))
     return out.T
 
 
@@ -39,11 +38,11 @@ def _dense(values: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(rankdata(values, method="dense", axis=0).T.astype(np.int32) - 1)
 
 
-@partial(compiled, parallel=True)
+@compiled
 def _correlate(first: np.ndarray, second: np.ndarray, weights: np.ndarray, out: np.ndarray) -> None:
     """Correlates the middle ranks of rows `[columns, rows]` of dense ranks from 0."""
     columns, rows = first.shape
-    for column in prange(columns):
+    for column in range(columns):
         x, y = first[column], second[column]
         below_x, below_y = np.empty(rows, np.int64), np.empty(rows, np.int64)
         for resample in range(weights.shape[0]):
