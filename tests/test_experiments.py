@@ -206,7 +206,7 @@ def test_the_best_fraction_weighs_bias_against_variance(tmp_path, monkeypatch):
     def estimate(given, share):
         value = learners[share].memorization()
         spread = np.full(8, per_trial[share] / 100)
-        return Estimates(value, np.sqrt(spread), spread, trials=100, accuracy=0.5)
+        return Estimates(value, np.sqrt(spread), spread, 100, 0.5, memorized=value >= 0.25)
 
     monkeypatch.setattr(fraction_module, "_estimate", estimate)
     settings = FractionSettings(fractions=(0.5, 0.875), planned_trials=(10, 1000000))

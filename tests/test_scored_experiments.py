@@ -1,4 +1,4 @@
-"""Experiments on a regression, its page in a browser, and what needs classes."""
+"""Every experiment on the score of a regression, and its page in a browser."""
 
 import numpy as np
 import pytest
@@ -6,15 +6,24 @@ from sklearn.linear_model import Ridge
 
 import tfmem
 from tfmem.config import from_yaml
-from tfmem.experiments import declared, sections
+from tfmem.experiments import sections
 from tfmem.experiments.outcome import load_outcome
-from tfmem.messages.errors import InputError
 from tfmem.pipelines.experiments import experiments
 from tfmem.pipelines.runner import run_chain
 
-NAMES = ["leave-one-out", "removal", "halves"]
-pytestmark = pytest.mark.slow  # joblib starts processes, and all steps are taken
-NEEDING_CLASSES = ["mem-infl", "pair-utility", "fraction", "random-labels", "label-errors"]
+NAMES = [
+    "leave-one-out", "removal", "halves", "mem-infl", "pair-utility", "fraction", "random-labels",
+    "label-errors", "proxies",
+]  # fmt: skip
+TINY = [
+    "experiments.leave_one_out={examples: 12, repeats: 2, repeats_with: 2}",
+    "experiments.removal={repeats: 2, shares: [0.2]}",
+    "experiments.pair_utility.repeats=2",
+    "experiments.fraction={fractions: [0.5, 0.8], trials: 40, planned_trials: [100]}",
+    "experiments.random_labels={trials: 40, share: 0.2}",
+    "experiments.label_errors={noise: 0.2, folds: 4}",
+    "experiments.proxies={trainings: [1, 2], trials: [10, 500]}",
+]
 
 
 def ridge():
@@ -31,20 +40,14 @@ def folder(tmp_path_factory):
     ids, test_ids = ([f"{split} <{k}>" for k in range(40)] for split in ("car", "bus"))
     tfmem.run(
         ridge, (x[:40], y[:40]), (x[40:], y[40:]), trials=60, out=folder, ids=ids,
-        test_ids=test_ids[:10],
-        settings={
-            "experiments.leave_one_out.examples": 12,
-            "experiments.leave_one_out.repeats": 2,
-            "experiments.leave_one_out.repeats_with": 2,
-            "experiments.removal": {"repeats": 2, "shares": [0.2]},
-        },
+        test_ids=test_ids[:10], settings={"training.lanes": 1},  # in this process
     )  # fmt: skip
     run_chain(experiments(NAMES, settings(folder)), folder, str)
     return folder
 
 
 def settings(folder):
-    return from_yaml((folder / "config.yaml").read_text(), [], experiments=sections)
+    return from_yaml((folder / "config.yaml").read_text(), TINY, experiments=sections)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -60,12 +63,6 @@ def test_leave_one_out_follows_the_estimates(folder):
     assert table["estimate"].max() > 1000
     assert np.corrcoef(table["estimate"], table["leave_one_out"])[0, 1] > 0.9
     assert (table["leave_one_out_variance"] == 0).all()  # equal models of equal examples
-
-
-@pytest.mark.parametrize("name", NEEDING_CLASSES)
-def test_what_counts_right_models_says_that_it_needs_classes(folder, name):
-    with pytest.raises(InputError, match="needs a task of classes"):
-        declared()[name].check(settings(folder), lambda: tfmem.load_run(folder).dataset)
 
 
 def test_trials_have_scores(folder):

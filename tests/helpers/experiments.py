@@ -2,6 +2,7 @@
 
 from types import SimpleNamespace
 
+from tfmem.estimation.estimator import CORRECTNESS
 from tfmem.estimation.units import SHARES
 from tfmem.experiments.declaration import Given
 
@@ -16,7 +17,7 @@ def given(config, settings=None, folder=None, dataset=None, **run):
       dataset: the examples.
       **run: what is read of the run, by name.
     """
-    run = {"statistic": "correctness", "units": SHARES, **run}
+    run = {"statistic": "correctness", "measure": CORRECTNESS, "units": SHARES, **run}
     made = Given(SimpleNamespace(**run), config, settings, folder)
     made.__dict__["dataset"] = dataset  # instead of the data set that it would load
     return made

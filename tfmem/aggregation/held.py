@@ -40,10 +40,11 @@ class HeldTrials:
 
     def halves(self) -> tuple[HeldTrials, HeldTrials]:
         """Returns every second trial from the first on, and every second from the second on."""
-        first, second = (
-            HeldTrials(*(values[start::2] for values in vars(self).values())) for start in (0, 1)
-        )
-        return first, second
+        return self.part(slice(None, None, 2)), self.part(slice(1, None, 2))
+
+    def part(self, which: slice) -> HeldTrials:
+        """Some of the trials, by their order."""
+        return HeldTrials(*(values[which] for values in vars(self).values()))
 
     def turned(self, labels: Labels) -> Bits:
         """Packs the bits along the trials, for counting; the result takes the same size again."""

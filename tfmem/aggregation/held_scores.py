@@ -47,17 +47,17 @@ class HeldScores:
 
     def halves(self) -> tuple[HeldScores, HeldScores]:
         """Returns every second trial from the first on, and every second from the second on."""
-        first, second = (
-            replace(
-                self,
-                trial_ids=self.trial_ids[start::2],
-                masks=self.masks[start::2],
-                train=self.train[start::2],
-                test=self.test[start::2],
-            )
-            for start in (0, 1)
+        return self.part(slice(None, None, 2)), self.part(slice(1, None, 2))
+
+    def part(self, which: slice) -> HeldScores:
+        """Some of the trials, by their order."""
+        return replace(
+            self,
+            trial_ids=self.trial_ids[which],
+            masks=self.masks[which],
+            train=self.train[which],
+            test=self.test[which],
         )
-        return first, second
 
     def means(self, num_test: int) -> np.ndarray:
         """The mean score of each trial on the test examples, float64 `[trials]`."""

@@ -88,7 +88,7 @@ def confidence(record: TrialRecord, source: str, split: Split, statistic: Statis
 
 
 def values_of(record: TrialRecord, source: str, split: Split, measure: Measure) -> np.ndarray:
-    """The numbers of one trial `[examples]`, of a statistic whose values may be any.
+    """The numbers of one trial `[examples]`, of a statistic that is not correctness.
 
     Raises:
       InputError: if the record does not hold them, or holds those of another score.
@@ -96,7 +96,12 @@ def values_of(record: TrialRecord, source: str, split: Split, measure: Measure) 
     if measure.statistic != "score":
         found = confidence(record, source, split, measure.statistic)
         check_finite(found.values[0], f"{source}: trial {record.trial_id}: {split}_margin")
-        return (found.margins() if measure.statistic == "margin" else found.log_probabilities())[0]
+        read = {
+            "probability": found.probabilities,
+            "margin": found.margins,
+            "loss": found.log_probabilities,
+        }
+        return read[measure.statistic]()[0]
     if not record.has_scores:
         raise no_score(record, source)
     if record.score_name != measure.score:

@@ -68,6 +68,15 @@ class SelectionSettings(Settings):
         """The threshold of influence by correctness or probability."""
         return 0.15 if self.influence is None else self.influence
 
+    def least(
+        self, estimate: Literal["memorization", "influence"], statistic: Statistic
+    ) -> float | None:
+        """The threshold in the unit of the statistic; None if there is none in this unit."""
+        if self.unit == "sd":
+            return None
+        threshold: float | None = getattr(self.resolved(statistic), estimate)
+        return threshold
+
     def resolved(self, statistic: Statistic) -> SelectionSettings:
         """The settings with what they leave to the statistic filled in.
 

@@ -33,6 +33,28 @@ def add_label_noise(dataset: AnyDataset, fraction: float, seed: int) -> AnyDatas
     return replace_labels(dataset, order[: round(fraction * count)], seed)
 
 
+def exchange_targets(
+    dataset: Dataset | StructuredDataset, chosen: np.ndarray, seed: int
+) -> Dataset | StructuredDataset:
+    """Exchanges the targets of some training examples among them, at random.
+
+    Each gets the target of another one, which may be equal. The targets as a whole are the same.
+
+    Args:
+      dataset: examples with targets that are no classes.
+      chosen: int64 `[chosen]`, indices of the training examples whose targets are exchanged.
+      seed: decides who gets whose.
+    """
+    targets = dataset.train_targets
+    if targets is None:
+        raise InputError(f"dataset: expected targets, {dataset.name} has classes")
+    others = np.random.SeedSequence(seed, spawn_key=(_STREAM, 2))
+    order = chosen[np.argsort(np.random.PCG64(others).random_raw(len(chosen)), kind="stable")]
+    exchanged = targets.copy()
+    exchanged[order] = targets[np.roll(order, 1)]
+    return replace(dataset, train_targets=exchanged)
+
+
 def replace_labels(dataset: AnyDataset, chosen: np.ndarray, seed: int) -> AnyDataset:
     """Replaces the labels of some training examples by another class, uniformly at random.
 

@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 
 from tfmem.estimation.differences import Difference
-from tfmem.estimation.estimator import ClassCounts, influence, mean
+from tfmem.estimation.estimator import ClassCounts, TrainCounts, influence, mean
 from tfmem.messages.errors import InputError
 
 
@@ -43,6 +43,11 @@ class InfluenceBlock:
             f"InfluenceBlock(class {self.label}: {train:,} training x {test:,} test examples, "
             f"{trials:,} trials)"
         )
+
+    @property
+    def train(self) -> TrainCounts:
+        """The sums over trials of the training examples."""
+        return self._counts.train
 
     @cached_property
     def errors(self) -> Difference:

@@ -10,8 +10,9 @@ made of a score by the example's own scale (see `tfmem.estimation.scales`). Erro
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -78,6 +79,20 @@ class TrainCounts:
         arrays = {n: value for n, value in vars(self).items() if isinstance(value, np.ndarray)}
         scale = self.scale and self.scale.take(rows)
         return replace(self, scale=scale, **{n: value[rows] for n, value in arrays.items()})
+
+
+def joined(parts: Sequence[TrainCounts]) -> TrainCounts:
+    """The examples of at least one part, by index."""
+    first = parts[0]
+    arrays: dict[str, Any] = {
+        name: np.concatenate([getattr(part, name) for part in parts])
+        for name, value in vars(first).items()
+        if isinstance(value, np.ndarray)
+    }
+    if first.scale is not None:
+        scales = [part.scale for part in parts if part.scale is not None]
+        arrays["scale"] = Scale(*map(np.concatenate, zip(*scales, strict=True)))
+    return replace(first, **arrays).take(np.argsort(arrays["index"], kind="stable"))
 
 
 @dataclass(frozen=True)

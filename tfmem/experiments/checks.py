@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -78,7 +79,21 @@ def test_examples(asked: Asked[Any]) -> None:
         raise InputError(f"dataset: expected test examples, {asked.dataset.name} has none")
 
 
-def two_classes(asked: Asked[Any]) -> None:
-    """Refuses a data set of one class, because no label could be replaced by another."""
-    if len(np.unique(asked.dataset.train_labels)) < 2:
-        raise InputError(f"dataset: expected at least two classes, {asked.dataset.name} has one")
+def different_labels(asked: Asked[Any]) -> None:
+    """Refuses a data set with one label or target, which no other could replace."""
+    dataset, what, found = asked.dataset, "classes", asked.dataset.train_labels
+    targets = getattr(dataset, "train_targets", None)
+    if targets is not None and not has_classes(dataset):
+        what, found = "different targets", targets
+    if len(np.unique(found, axis=0)) < 2:
+        raise InputError(f"dataset: expected at least two {what}, {dataset.name} has one")
+
+
+def of_classes(check: Callable[[Asked[Any]], None]) -> Callable[[Asked[Any]], None]:
+    """A check that is made only of tasks with classes."""
+
+    def checked(asked: Asked[Any]) -> None:
+        if has_classes(asked.dataset):
+            check(asked)
+
+    return checked

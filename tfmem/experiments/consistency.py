@@ -14,10 +14,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from tfmem.aggregation.held import HeldTrials, count_in_parts, hold_trials
-from tfmem.aggregation.held_scores import HeldScores, hold_scores
+from tfmem.aggregation.held import HeldTrials, count_in_parts
+from tfmem.aggregation.held_scores import HeldScores
+from tfmem.aggregation.holding import held_measure, hold
 from tfmem.aggregation.reading import load_labels
-from tfmem.aggregation.values import measure_of
 from tfmem.config import SelectionSettings
 from tfmem.config.estimates import BOUNDED
 from tfmem.estimation.agreement import Agreement, Curve
@@ -29,7 +29,6 @@ from tfmem.messages.errors import InputError
 from tfmem.planning.power import lemma_bound
 from tfmem.store.files import write_atomically
 from tfmem.store.labels import LABELS_NAME, Labels
-from tfmem.store.shards import shards_in
 from tfmem.store.spreadsheets import to_csv
 
 _THRESHOLDS = np.arange(1, 101) / 100
@@ -164,7 +163,7 @@ def rule_of(selection: SelectionSettings, predictions: Path, condition: bool = T
       predictions: the folder with the run's predictions.
       condition: see `Rule`.
     """
-    if selection.unit == "score" and _measure(predictions).statistic not in BOUNDED:
+    if selection.unit == "score" and held_measure(predictions).statistic not in BOUNDED:
         return Rule(condition=condition)
     return Rule(selection.least_memorization, selection.least_influence, condition)
 
@@ -195,7 +194,7 @@ def consistency(
     """
     first, *others = predictions
     labels = _labels(first)
-    held = _hold(first)
+    held = hold(first)
     if not others:
         halves = held.halves()
         if len(halves[1]) < 2:
@@ -207,7 +206,7 @@ def consistency(
         names = names or _names(predictions)
         comparisons = []
         for other, name in zip(others, names[1:], strict=True):
-            beside = _hold(other)
+            beside = hold(other)
             if beside.measure != held.measure:
                 raise InputError(
                     f"{other}: expected predictions with {held.measure} as in {first}, received "
@@ -244,21 +243,6 @@ def _labels(predictions: Path) -> Labels:
     if not predictions.is_dir():
         raise InputError(f"{predictions}: expected the predictions of a run; found none")
     return load_labels(str(predictions / LABELS_NAME))
-
-
-def _measure(predictions: Path) -> Measure:
-    shards = [str(path) for path in shards_in(predictions)]
-    if not shards:
-        raise InputError(f"{predictions}: no prediction shards")
-    return measure_of(shards, None)
-
-
-def _hold(predictions: Path) -> HeldTrials | HeldScores:
-    path, measure = str(predictions / LABELS_NAME), _measure(predictions)
-    shards = [str(path) for path in shards_in(predictions)]
-    if measure.statistic == "correctness":
-        return hold_trials(shards, path)
-    return hold_scores(shards, path, measure)
 
 
 def _check_same_data(

@@ -17,20 +17,19 @@ from matplotlib.figure import Figure
 from pydantic import Field
 from scipy.stats import bootstrap
 
-from tfmem.aggregation.held import hold_trials
+from tfmem.aggregation.holding import hold, train_counts
 from tfmem.aggregation.reading import load_labels
 from tfmem.config.base import Positive, Settings
 from tfmem.estimation.differences import variance
-from tfmem.estimation.estimator import count_train, memorization, train_samples
-from tfmem.estimation.thresholds import at_least
-from tfmem.experiments.checks import right_or_wrong
+from tfmem.estimation.estimator import memorization, train_samples
+from tfmem.estimation.units import SHARES, Units, units_of
 from tfmem.experiments.declaration import Experiment, Given
 from tfmem.experiments.outcome import Outcome
 from tfmem.experiments.training import independent, train_alone, with_trials, workplace
 from tfmem.figures.style import BLUE, FAINT, GREY, ORANGE, VERMILION, new_figure, plain
+from tfmem.selection.memorized import memorized
 from tfmem.store.artifacts import Predictions
 from tfmem.store.labels import LABELS_NAME
-from tfmem.store.shards import shards_in
 
 
 class FractionSettings(Settings):
@@ -69,7 +68,9 @@ class Estimates:
       stderr: their standard errors, never 0.
       variance: unbiased estimates of their variance.
       trials: number of trials that did not diverge.
-      accuracy: mean test accuracy of these trials.
+      accuracy: mean test accuracy of these trials, or mean score.
+      memorized: bool, which examples count as memorized.
+      units: of the estimates.
     """
 
     value: np.ndarray
@@ -77,6 +78,8 @@ class Estimates:
     variance: np.ndarray
     trials: int
     accuracy: float
+    memorized: np.ndarray
+    units: Units = SHARES
 
 
 @dataclass(frozen=True)
@@ -99,17 +102,20 @@ class Reference:
 def fraction(given: Given[FractionSettings]) -> Outcome:
     """Measures errors of memorization by subset fraction, and finds the best fraction.
 
+    Memorization is that of the statistic of the run; of probability, it is by correctness.
+
     Args:
       given: the outcome of leave-one-out, if it was conducted. Estimates are compared with its
         table, or else, on all examples, with the estimates of the largest fraction.
 
     Returns:
-      One row for each fraction: the number of `trials`, their `accuracy`, the number of `memorized`
-      examples, and the median standard error of all examples (`stderr`) and of the memorized ones
-      (`stderr_memorized`). Over the `examples` of the `reference` it holds the mean difference
-      (`bias`, with `bias_stderr`), the root mean square difference beyond noise (`distance`, with
-      the ends of its 95% interval; 0 if differences are smaller than their noise), the root mean
-      variance (`noise`), and columns with the root mean square error for each number of trials.
+      One row for each fraction: the number of `trials`, their `accuracy` (or `score`), the number
+      of `memorized` examples, and the median standard error of all examples (`stderr`) and of the
+      memorized ones (`stderr_memorized`). Over the `examples` of the `reference` it holds the mean
+      difference (`bias`, with `bias_stderr`), the root mean square difference beyond noise
+      (`distance`, with the ends of its 95% interval; 0 if differences are smaller than their
+      noise), the root mean variance (`noise`), and columns with the root mean square error for each
+      number of trials.
     """
     shares = sorted(set(given.settings.fractions))
     found = [_estimate(given, share) for share in shares]
@@ -123,7 +129,7 @@ def fraction(given: Given[FractionSettings]) -> Outcome:
         columns = (known_exactly.table[name].to_numpy() for name in COLUMNS)
         reference = Reference("leave-one-out", *columns)
     table, best = _compare(given, shares, found, reference)
-    return Outcome((*_findings(given.settings, table), best), table)
+    return Outcome((*_findings(given.settings, table, found[0].units), best), table)
 
 
 def _estimate(given: Given[FractionSettings], share: float) -> Estimates:
@@ -140,14 +146,13 @@ def _estimate(given: Given[FractionSettings], share: float) -> Estimates:
     train_alone(own, given.dataset, out)
     folder = out / "predictions"
     labels = load_labels(str(folder / LABELS_NAME))
-    held = hold_trials(shards_in(folder), str(folder / LABELS_NAME))
-    bits = held.turned(labels)
-    every = np.arange(len(labels.train_labels))
-    counts = count_train(len(held), every, labels.train_labels, bits.masks, bits.train_correct)
-    value = memorization(counts)
-    spread = variance(*train_samples(counts))
-    right = np.bitwise_count(held.test_correct).sum() / (len(held) * len(labels.test_labels))
-    return Estimates(value.value, value.stderr, spread, len(held), float(right))
+    held = hold(folder, given.config.estimation.statistic)
+    counts = train_counts(held, labels)
+    value, spread = memorization(counts), variance(*train_samples(counts))
+    mean = float(held.means(len(labels.test_labels)).mean())
+    chosen = memorized(counts, given.config.selection)
+    units = units_of(held.measure)
+    return Estimates(value.value, value.stderr, spread, len(held), mean, chosen, units)
 
 
 def _compare(
@@ -157,6 +162,7 @@ def _compare(
     reference: Reference,
 ) -> tuple[pd.DataFrame, str]:
     """The table, and a sentence on the best fraction for each number of trials."""
+    units = found[0].units
     planned = np.array(sorted(set(given.settings.planned_trials)))
     index = reference.index
     known = ~np.isnan([each.variance[index] for each in found]).any(axis=0)
@@ -189,18 +195,16 @@ def _compare(
     ).bootstrap_distribution.mean(axis=-1)  # fmt: skip
     middle = squared.mean(axis=1)
     half = NormalDist().inv_cdf(0.975) * squared.std(axis=1, ddof=1) / np.sqrt(len(index))
-    threshold = given.config.selection.least_memorization
-    memorized = [at_least(each.value, threshold) for each in found]
     table = pd.DataFrame(
         {
             "fraction": shares,
             "trials": [each.trials for each in found],
-            "accuracy": [each.accuracy for each in found],
-            "memorized": [int(those.sum()) for those in memorized],
+            units.kind: [each.accuracy for each in found],
+            "memorized": [int(each.memorized.sum()) for each in found],
             "stderr": [np.nanmedian(each.stderr) for each in found],
             "stderr_memorized": [
-                np.median(each.stderr[those]) if those.any() else np.nan
-                for each, those in zip(found, memorized, strict=True)
+                np.median(each.stderr[each.memorized]) if each.memorized.any() else np.nan
+                for each in found
             ],
             "reference": reference.name,
             "examples": len(index),
@@ -210,28 +214,31 @@ def _compare(
             "distance_low": np.sqrt(np.maximum(middle - half, 0)),
             "distance_high": np.sqrt(np.maximum(middle + half, 0)),
             "noise": np.sqrt(noise.mean(axis=1)),
+            **({} if units.bounded else {"unit": units.name}),
             **{f"{ERROR}{t}": np.sqrt(error[:, at]) for at, t in enumerate(planned.tolist())},
         }
     )
     said = (
-        f"with {t:,} trials {shares[best[at]]:g} (error {np.sqrt(error[best[at], at]):.3f}; also "
-        f"the best in {again[at]:.0%} of resamples of the examples)"
+        f"with {t:,} trials {shares[best[at]]:g} (error "
+        f"{units.difference(np.sqrt(error[best[at], at]))}; also the best in {again[at]:.0%} of "
+        "resamples of the examples)"
         for at, t in enumerate(planned.tolist())
     )
     return table, "The fraction with the least root mean square error: " + ", ".join(said) + "."
 
 
-def _findings(settings: FractionSettings, table: pd.DataFrame) -> list[str]:
-    first = table.iloc[0]
+def _findings(settings: FractionSettings, table: pd.DataFrame, units: Units) -> list[str]:
+    first, three = table.iloc[0], units.difference
     return [
         f"{settings.trials:,} trials of each fraction are compared with "
         f"{first['reference']} on {first['examples']:,} examples.",
         *(
             f"With {row['fraction']:g} n, {row['memorized']:,} examples are memorized, with a "
-            f"median standard error of {row['stderr_memorized']:.3f}. The mean difference from the "
-            f"reference is {row['bias']:+.3f} ± {row['bias_stderr']:.3f} (SE); the root mean "
-            f"square difference beyond noise is {row['distance']:.3f} ({row['distance_low']:.3f} "
-            f"to {row['distance_high']:.3f})."
+            f"median standard error of {three(row['stderr_memorized'])}. The mean difference from "
+            f"the reference is {'+' if row['bias'] > 0 else ''}{three(row['bias'])} ± "
+            f"{three(row['bias_stderr'])} (SE); the root mean square difference beyond noise is "
+            f"{three(row['distance'])} ({three(row['distance_low'])} to "
+            f"{three(row['distance_high'])})."
             for row in table.to_dict("records")
         ),
     ]
@@ -246,6 +253,7 @@ def fraction_figure(table: pd.DataFrame, _: object) -> Figure:
     Args:
       table: the table of `fraction`.
     """
+    of = f"\n({table['unit'].iloc[0]})" if "unit" in table else ""
     figure = new_figure(11, 3.8)
     total, parts, counts = figure.subplots(1, 3)
     shares, reference = table["fraction"], table["reference"].iloc[0]
@@ -260,7 +268,7 @@ def fraction_figure(table: pd.DataFrame, _: object) -> Figure:
         )
     total.plot([], [], "o", color=VERMILION, markersize=10, fillstyle="none", label="least")
     total.legend(title="trials", frameon=False, fontsize="small")
-    total.set_ylabel("root mean square error of memorization")
+    total.set_ylabel(f"root mean square error of memorization{of}")
     parts.axhline(0, color=FAINT, linewidth=1)
     parts.errorbar(
         shares, table["bias"], table["bias_stderr"], fmt="o-", color=BLUE, capsize=3,
@@ -278,7 +286,7 @@ def fraction_figure(table: pd.DataFrame, _: object) -> Figure:
         color=ORANGE,
         label=f"noise of {table['trials'].max():,} trials",
     )
-    parts.set_ylabel(f"difference from {reference} ({table['examples'].iloc[0]:,} examples)")
+    parts.set_ylabel(f"difference from {reference} ({table['examples'].iloc[0]:,} examples){of}")
     parts.legend(frameon=False, fontsize="small")
     counts.plot(shares, table["memorized"], "o-", color=VERMILION)
     counts.set_ylabel("memorized training examples")
@@ -296,9 +304,8 @@ EXPERIMENT = Experiment(
     source="Feldman & Zhang (2020), Sec. 2.2, who take 0.7",
     settings=FractionSettings,
     needs=(Predictions,),
-    sections=("seed", "dataset", "model", "task", "training", "selection"),
+    sections=("seed", "dataset", "model", "task", "training", "estimation", "selection"),
     conduct=fraction,
     draw=fraction_figure,
-    checks=(right_or_wrong,),
     uses=("leave-one-out",),
 )

@@ -1,6 +1,7 @@
 """How well does memorization find wrong labels, compared with cheaper scores?
 
-Labels are replaced at random (`dataset.label_noise`), so that the wrong ones are known.
+Labels are replaced at random (`dataset.label_noise`), so that the wrong ones are known. Where there
+are no classes, targets are exchanged instead.
 """
 
 from __future__ import annotations
@@ -16,12 +17,18 @@ from pydantic import Field
 
 from tfmem.config import Config
 from tfmem.config.base import Settings
-from tfmem.datasets import AnyDataset, load
-from tfmem.experiments.checks import right_or_wrong, stacked, two_classes
+from tfmem.datasets import AnyDataset, has_classes, load
+from tfmem.experiments.checks import different_labels, of_classes, stacked
 from tfmem.experiments.declaration import Experiment, Given
 from tfmem.experiments.outcome import Outcome
 from tfmem.experiments.ranking import areas, behind_first
 from tfmem.experiments.summed import Summed, records_in, sum_trials, trials_on
+from tfmem.experiments.target_errors import (
+    MEMORIZATION,
+    folds_of,
+    target_scores,
+    with_wrong_targets,
+)
 from tfmem.experiments.training import draw, with_trials
 from tfmem.figures.style import (
     BLUE,
@@ -43,7 +50,8 @@ class LabelErrorSettings(Settings):
     """How wrong labels are looked for.
 
     Attributes:
-      noise: share of the labels that is replaced, unless labels of the run are replaced already.
+      noise: share of the labels that is replaced, unless labels of the run are replaced already; or
+        share of the targets that is exchanged.
       trials: number of models trained on the data with replaced labels; None is as many as the run
         has.
       folds: number of models of the cross-validation that serves as baseline.
@@ -54,7 +62,6 @@ class LabelErrorSettings(Settings):
     folds: Annotated[int, Field(ge=2)] = 5
 
 
-MEMORIZATION = "memorization"
 _SHARES = (0.1, 0.25, 0.5, 1.0)  # shares of the number of wrong labels
 _LOOKS = 60  # points of a curve
 
@@ -69,6 +76,8 @@ def label_errors(given: Given[LabelErrorSettings]) -> Outcome:
       The outcome of `find_wrong`.
     """
     settings, config = given.settings, given.config
+    if not has_classes(given.dataset):
+        return _find_wrong_targets(given)
     if given.dataset.clean_train_labels is not None:
         trials = sum_trials(records_in(given.run.predictions), given.dataset.train_labels)
         return find_wrong(config, settings.folds, given.dataset, trials, given.folder)
@@ -78,6 +87,29 @@ def label_errors(given: Given[LabelErrorSettings]) -> Outcome:
     dataset = load(noisy)
     trials = trials_on(config, dataset, given.folder)
     return find_wrong(config, settings.folds, dataset, trials, given.folder)
+
+
+def _find_wrong_targets(given: Given[LabelErrorSettings]) -> Outcome:
+    """Exchanges targets, and finds them; the outcome is like that of `find_wrong`."""
+    settings = given.settings
+    config = with_trials(given.config, settings.trials or given.config.training.trials)
+    dataset, wrong = with_wrong_targets(given.dataset, settings.noise, config)
+    if not 2 <= wrong.sum() <= len(wrong) - 2:
+        raise InputError(
+            f"experiments.label_errors.noise: {wrong.sum()} of {len(wrong)} targets are wrong"
+        )
+    scores, trials = target_scores(
+        config, settings.folds, dataset, given.folder, config.estimation.statistic
+    )
+    table = _table(scores, wrong, draw(config, len(wrong), 0)).assign(of="targets")
+    shown = trials.units.mean
+    first = (
+        f"{wrong.sum():,} of {len(wrong):,} training targets were exchanged and are wrong. The "
+        f"mean of them ({trials.units.name}) is {shown(np.nanmean(trials.mean_in[wrong]))} in "
+        f"models trained on them, and {shown(np.nanmean(trials.mean_out[wrong]))} in models "
+        "trained without them."
+    )
+    return Outcome((first, *_rankings(table, int(wrong.sum()), "targets")), table)
 
 
 def find_wrong(
@@ -114,7 +146,7 @@ def find_wrong(
     wrong = labels != dataset.clean_train_labels
     if not 2 <= wrong.sum() <= len(wrong) - 2:
         raise InputError(f"dataset.label_noise: {wrong.sum()} of {len(wrong)} labels are wrong")
-    folds = _folds(config, number, len(labels))
+    folds = folds_of(config, number, len(labels))
     everything = np.ones(len(labels), bool)
     models = follow(config, dataset, [everything, *(fold == 0 for fold in folds)], out)
     held_out = np.einsum("kn,knc->nc", folds, models.probabilities[1:])
@@ -126,13 +158,6 @@ def find_wrong(
     learned = float(np.nanmean(trials.accuracy_in[wrong]))
     said = _findings(table, wrong, learned, None if flagged is None else flagged[1])
     return Outcome(said, table)
-
-
-def _folds(config: Config, folds: int, count: int) -> np.ndarray:
-    """Marks the examples that each fold leaves out, int64 0 or 1 `[folds, num_train]`."""
-    place = np.empty(count, np.int64)
-    place[draw(config, count, 1)] = np.arange(count) % folds
-    return (place == np.arange(folds)[:, None]).astype(np.int64)
 
 
 def _scores(
@@ -210,8 +235,23 @@ def _findings(
     total = int(wrong.sum())
     said = [
         f"{total:,} of {len(wrong):,} training labels are wrong. Models trained on these predict "
-        f"{learned:.0%} of them; memorization finds no wrong label that models do not learn."
+        f"{learned:.0%} of them; memorization finds no wrong label that models do not learn.",
+        *_rankings(table, total),
     ]
+    if flagged is None:
+        said.append("Confident learning was left out: `pip install 'tfmem[experiments]'`.")
+    else:
+        hits = int((flagged & wrong).sum())
+        said.append(
+            f"Confident learning flags {int(flagged.sum()):,} labels as wrong: {hits:,} of them "
+            f"are wrong, which are {hits / total:.0%} of all wrong labels."
+        )
+    return tuple(said)
+
+
+def _rankings(table: pd.DataFrame, total: int, what: str = "labels") -> list[str]:
+    """A sentence on each way of ranking `total` wrong labels, or targets."""
+    said = []
     for _, rows in table.groupby("ranked_by", sort=False):
         first = rows.iloc[0]
         half, whole = (
@@ -227,18 +267,10 @@ def _findings(
         said.append(
             f"Ranked by {first['ranked_by']} ({first['trainings']:,} trained): the area under the "
             f"ROC curve is {first['auc']:.4f} (95%: {first['auc_low']:.4f} to "
-            f"{first['auc_high']:.4f}){behind}. Of the first {max(1, round(total / 2)):,} labels "
-            f"{half:.0%} are wrong, of the first {total:,} labels {whole:.0%}."
+            f"{first['auc_high']:.4f}){behind}. Of the first {max(1, round(total / 2)):,} {what} "
+            f"{half:.0%} are wrong, of the first {total:,} {what} {whole:.0%}."
         )
-    if flagged is None:
-        said.append("Confident learning was left out: `pip install 'tfmem[experiments]'`.")
-    else:
-        hits = int((flagged & wrong).sum())
-        said.append(
-            f"Confident learning flags {int(flagged.sum()):,} labels as wrong: {hits:,} of them "
-            f"are wrong, which are {hits / total:.0%} of all wrong labels."
-        )
-    return tuple(said)
+    return said
 
 
 _STYLES = tuple(
@@ -257,6 +289,7 @@ def label_errors_figure(table: pd.DataFrame, _: object) -> Figure:
     Args:
       table: the table of `find_wrong`.
     """
+    what = table["of"].iloc[0] if "of" in table else "labels"
     figure = new_figure(9, 5.6)
     left, right = (plain(axes) for axes in figure.subplots(1, 2))
     for (color, line), (name, rows) in zip(
@@ -277,8 +310,8 @@ def label_errors_figure(table: pd.DataFrame, _: object) -> Figure:
         right.plot(rows["looked_at"], rows["precision"], color=color, linestyle=line)
     left.set_xlim(-0.003, _FALSE_ALARMS)
     left.set_ylim(0, 1.02)
-    left.set_xlabel("share of correct labels looked at")
-    left.set_ylabel("share of wrong labels found")
+    left.set_xlabel(f"share of correct {what} looked at")
+    left.set_ylabel(f"share of wrong {what} found")
     left.xaxis.set_major_formatter(PercentFormatter(1))
     left.set_xticks([0, 0.05, 0.1, 0.15, 0.2])
     figure.legend(
@@ -292,11 +325,11 @@ def label_errors_figure(table: pd.DataFrame, _: object) -> Figure:
     wrong = round(rows["found"].iloc[-1])
     right.axvline(wrong, color=GREY, linewidth=0.8)
     right.annotate(
-        f"{wrong:,} wrong labels", (wrong, 0.02), (-4, 0), textcoords="offset points", ha="right"
+        f"{wrong:,} wrong {what}", (wrong, 0.02), (-4, 0), textcoords="offset points", ha="right"
     )
     right.set_xscale("log")
     right.set_ylim(0, 1.02)
-    right.set_xlabel("labels looked at, the most suspicious first (log scale)")
+    right.set_xlabel(f"{what} looked at, the most suspicious first (log scale)")
     right.set_ylabel("share of them that are wrong")
     for axes in (left, right):
         axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
@@ -309,8 +342,8 @@ EXPERIMENT = Experiment(
     source="Feldman & Zhang (2020), Sec. 3.1; Northcutt et al. (2021)",
     settings=LabelErrorSettings,
     needs=(Predictions,),
-    sections=("seed", "dataset", "model", "task", "training"),
+    sections=("seed", "dataset", "model", "task", "training", "estimation"),
     conduct=label_errors,
     draw=label_errors_figure,
-    checks=(right_or_wrong, stacked, two_classes),
+    checks=(of_classes(stacked), different_labels),
 )

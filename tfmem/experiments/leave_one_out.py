@@ -20,8 +20,9 @@ from tfmem.aggregation.one_by_one import each_trial
 from tfmem.config import Config
 from tfmem.config.base import Settings
 from tfmem.estimation.differences import Samples, difference, variance
+from tfmem.estimation.estimator import CORRECTNESS, Measure
 from tfmem.estimation.noisy import NoisyComparison, compare_noisy
-from tfmem.experiments.declaration import Asked, Experiment, Given
+from tfmem.experiments.declaration import Experiment, Given
 from tfmem.experiments.outcome import Outcome
 from tfmem.experiments.run import Run
 from tfmem.experiments.summed import records_in
@@ -53,19 +54,6 @@ Columns = dict[str, np.ndarray]
 _WITH = 1  # key of the seeds of models on all examples, which differ from those of the others
 
 
-def measurable(asked: Asked[LeaveOneOutSettings]) -> None:
-    """Refuses estimates of a statistic that trained models are not compared by."""
-    _check_statistic(asked.config.estimation.statistic)
-
-
-def _check_statistic(statistic: str | None) -> None:
-    if statistic not in (None, "correctness", "score"):
-        raise InputError(
-            "leave-one-out: compares how often models are right, or scores that records hold: "
-            f"expected estimation.statistic: correctness or score, received {statistic}"
-        )
-
-
 def leave_one_out(given: Given[LeaveOneOutSettings]) -> Outcome:
     """Measures the memorization of chosen examples by leave-one-out, beside their estimates.
 
@@ -83,29 +71,27 @@ def leave_one_out(given: Given[LeaveOneOutSettings]) -> Outcome:
       these examples, which share their models.
 
     Raises:
-      InputError: if there are fewer than three examples with an estimate, or estimates are neither
-        of how often models are right nor of a score that records hold.
+      InputError: if there are fewer than three examples with an estimate.
     """
     settings, config = given.settings, given.config
-    _check_statistic(given.run.statistic)
     memorization = given.run.memorization
     estimates = memorization["memorization"].to_numpy(float)
     chosen = _choose(config, estimates, settings.examples)
     if len(chosen) < 3:
         raise InputError(f"leave-one-out: {len(chosen)} examples have an estimate, expected 3")
-    index, scored = np.array(list(chosen)), given.run.statistic == "score"
+    index, measure = np.array(list(chosen)), given.run.measure
     every = np.arange(len(estimates))
     masks = [every != i for i in index for _ in range(settings.repeats)]
     dataset, folder = given.dataset, given.folder
-    trained = train_on(config, dataset, masks, folder / "without", scored).train
+    trained = train_on(config, dataset, masks, folder / "without", measure).train
     without = trained[np.arange(len(masks)), np.repeat(index, settings.repeats)]
     without = without.reshape(len(index), -1).T
     whole = [np.ones(len(estimates), bool)] * settings.repeats_with
     other = independent(config, _WITH)
-    with_all = train_on(other, dataset, whole, folder / "with", scored).train[:, index]
-    masks_of, values = _samples(_records(given.run, scored), index, scored)
+    with_all = train_on(other, dataset, whole, folder / "with", measure).train[:, index]
+    masks_of, values = _samples(_records(given.run, measure), index, measure)
     columns: dict[str, Any] = {"index": index, "choice": list(chosen.values())}
-    if scored:
+    if measure != CORRECTNESS:
         columns |= _named("estimate", *_by_scores(values, masks_of))
         both = np.concatenate([with_all, without])
         trained_on = np.arange(len(both)) < len(with_all)
@@ -162,23 +148,23 @@ def _by_scores(values: np.ndarray, inside: np.ndarray) -> tuple[np.ndarray, np.n
     return means[0] - means[1], np.sqrt(noise), noise
 
 
-def _records(run: Run, scored: bool) -> Iterable[TrialRecord]:
+def _records(run: Run, measure: Measure) -> Iterable[TrialRecord]:
     """The trials of a run that did not diverge."""
-    if not scored:
+    if measure == CORRECTNESS:
         return records_in(run.predictions)
     labels = str(run.predictions / LABELS_NAME)
     return (record for record, _ in each_trial(shards_in(run.predictions), labels))
 
 
 def _samples(
-    records: Iterable[TrialRecord], index: np.ndarray, scored: bool
+    records: Iterable[TrialRecord], index: np.ndarray, measure: Measure
 ) -> tuple[np.ndarray, np.ndarray]:
     """Which of some examples each trial was trained on, and how well it does on them.
 
     Args:
       records: the records of all trials.
       index: int64 `[chosen]`, the examples.
-      scored: whether to take scores, rather than whether predictions are right.
+      measure: what is taken of records.
 
     Returns:
       bool and float64, both `[trials, chosen]`.
@@ -186,7 +172,7 @@ def _samples(
     masks, values = [], []
     for record in records:
         masks.append(unpack(record.subset_mask, record.num_train)[index])
-        values.append(outcome_of(record, "train", scored)[index])
+        values.append(outcome_of(record, "train", measure)[index])
     return np.array(masks, bool), np.array(values, float)
 
 
@@ -329,5 +315,4 @@ EXPERIMENT = Experiment(
     sections=("seed", "dataset", "model", "task", "training"),
     conduct=leave_one_out,
     draw=leave_one_out_figure,
-    checks=(measurable,),
 )

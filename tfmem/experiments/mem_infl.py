@@ -13,12 +13,14 @@ from matplotlib.ticker import PercentFormatter
 from scipy.stats import binomtest
 
 from tfmem.estimation.thresholds import at_least
-from tfmem.experiments.checks import right_or_wrong, test_examples
+from tfmem.estimation.units import SHARES
+from tfmem.experiments.checks import test_examples
 from tfmem.experiments.correlation import rank_correlation
 from tfmem.experiments.declaration import Experiment, Given, NoSettings
 from tfmem.experiments.outcome import Outcome
 from tfmem.experiments.run import Run
 from tfmem.figures.style import BLUE, GREY, VERMILION, new_figure, plain
+from tfmem.selection.memorized import described
 from tfmem.store.artifacts import Influence, Memorization, Predictions, SelectedPairs
 
 
@@ -33,24 +35,29 @@ def mem_infl(given: Given[NoSettings]) -> Outcome:
       NaN for test examples. `largest_influence` is the largest influence of a training example on a
       test example of its class, or of a training example on this test example. `above` is the
       number of such influences at or above the threshold of selection, `pairs` the number of
-      selected pairs that hold the example. The first two are NaN if there is no estimate.
+      selected pairs that hold the example. If selection has no threshold in the unit of a score,
+      `above` is `pairs`. The first two are NaN if there is no estimate. `memorized` is whether the
+      example counts as memorized.
     """
     run, selection = given.run, given.config.selection
-    table = _table(run, selection.least_influence)
+    threshold, memorized = selection.least("influence", run.statistic), run.memorized_by(selection)
+    table = _table(run, threshold, memorized)
     train = table[table["split"] == "train"]
     memorization = train["memorization"].to_numpy()
-    memorized = at_least(memorization, selection.least_memorization)
     largest = train["largest_influence"].to_numpy()
     above = np.where(np.isnan(largest), np.nan, train["above"])
-    threshold = f"influence of at least {selection.least_influence:g}"
+    if threshold is None:
+        influence = "an influence that is selected"
+    else:
+        influence = f"an influence of at least {threshold:g}"
     said = [
         "Rank correlation of memorization with the largest influence: "
-        f"{rank_correlation(memorization, largest)}; among examples with memorization ≥ "
-        f"{selection.least_memorization:g} only: "
+        f"{rank_correlation(memorization, largest)}; among examples with "
+        f"{described(selection, run.statistic)} only: "
         f"{rank_correlation(memorization[memorized], largest[memorized])}.",
         "Rank correlation of memorization with the number of test examples on which an example has "
-        f"an {threshold}: {rank_correlation(memorization, above)}.",
-        f"{_share(above[memorized] > 0)} memorized training examples have an {threshold} on some "
+        f"{influence}: {rank_correlation(memorization, above)}.",
+        f"{_share(above[memorized] > 0)} memorized training examples have {influence} on some "
         f"test example; of the others, {_share(above[~memorized & ~np.isnan(memorization)] > 0)} "
         "have.",
         _influencers(run),
@@ -58,16 +65,20 @@ def mem_infl(given: Given[NoSettings]) -> Outcome:
     return Outcome(tuple(said), table)
 
 
-def _table(run: Run, threshold: float) -> pd.DataFrame:
+def _table(run: Run, threshold: float | None, memorized: np.ndarray) -> pd.DataFrame:
     labels = {"train": run.labels.train_labels, "test": run.labels.test_labels}
     largest = {split: np.full(len(of), np.nan) for split, of in labels.items()}
-    above = {split: np.zeros(len(of), np.int64) for split, of in labels.items()}
+    pairs = {
+        split: np.bincount(run.pairs[f"{split}_index"], minlength=len(of))
+        for split, of in labels.items()
+    }
+    above = {split: counts.copy() for split, counts in pairs.items()}
     for block in run.influence.values():
         influence = block.influence
-        reached = at_least(influence, threshold)
         for axis, split, index in (1, "train", block.train_index), (0, "test", block.test_index):
             largest[split][index] = np.fmax.reduce(influence, axis=axis, initial=np.nan)
-            above[split][index] = reached.sum(axis=axis)
+            if threshold is not None:
+                above[split][index] = at_least(influence, threshold).sum(axis=axis)
     memorization = run.memorization["memorization"].to_numpy(float)
     parts = [
         pd.DataFrame(
@@ -78,7 +89,8 @@ def _table(run: Run, threshold: float) -> pd.DataFrame:
                 "memorization": memorization if split == "train" else np.nan,
                 "largest_influence": largest[split],
                 "above": above[split],
-                "pairs": np.bincount(run.pairs[f"{split}_index"], minlength=len(of)),
+                "pairs": pairs[split],
+                "memorized": memorized if split == "train" else False,
             }
         )
         for split, of in labels.items()
@@ -93,10 +105,11 @@ def _share(chosen: np.ndarray) -> str:
 def _influencers(run: Run) -> str:
     found = run.pair_statistics
     counted = ", ".join(f"{count:,} have {number}" for number, count in found.influencers.items())
-    chance = f"{run.selection['expected_by_chance']:,.2g} pairs are expected by chance"
+    expected = run.selection["expected_by_chance"]
+    chance = "" if expected != expected else f" ({expected:,.2g} pairs are expected by chance)"
     return (
         f"{found.pairs:,} selected pairs of {found.unique_train:,} training and "
-        f"{found.unique_test:,} test examples ({chance})"
+        f"{found.unique_test:,} test examples{chance}"
         + (f"; by number of influencers, {counted}." if counted else ".")
     )
 
@@ -104,12 +117,14 @@ def _influencers(run: Run) -> str:
 _BINS = (0.1, 0.25, 0.5, 0.75)
 
 
-def mem_infl_figure(table: pd.DataFrame, _: object) -> Figure:
+def mem_infl_figure(table: pd.DataFrame, given: Given[NoSettings] | None) -> Figure:
     """Draws largest influences, shares of examples with influence, and numbers of influencers.
 
     Args:
       table: the table of `mem_infl`.
+      given: its inputs.
     """
+    units = SHARES if given is None else given.run.units
     train, test = (table[table["split"] == split] for split in ("train", "test"))
     figure = new_figure(11, 4.2)
     left, middle, right = (plain(axes) for axes in figure.subplots(1, 3))
@@ -121,19 +136,21 @@ def mem_infl_figure(table: pd.DataFrame, _: object) -> Figure:
             chosen["memorization"], chosen["largest_influence"], ".", color=color, alpha=0.6,
             markeredgewidth=0, label=f"{name} ({len(chosen):,})", rasterized=len(table) > 5000,
         )  # fmt: skip
-    left.set_xlabel("memorization of a training example")
+    left.set_xlabel(f"memorization of a training example{units.of}")
     left.set_ylabel("its largest influence on a test example")
     left.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0)
 
     known = train.dropna(subset="largest_influence")
-    bins = pd.cut(known["memorization"], [-1.01, *_BINS, 1.01], right=False)
+    edges = _BINS if units.bounded else _quarters(known["memorization"])
+    bins = pd.cut(known["memorization"], [-np.inf, *edges, np.inf], right=False)
     groups = (known["above"] > 0).groupby(bins, observed=True)
     for place, (_, influences) in enumerate(groups):
         found = binomtest(int(influences.sum()), len(influences))
         share, interval = found.statistic, found.proportion_ci(method="wilson")
         error = [[share - interval.low], [interval.high - share]]
         middle.errorbar(place, share, error, fmt="o", color=BLUE, capsize=3)
-    names = [f"< {_BINS[0]:g}", *(f"≥ {edge:g}" for edge in _BINS)]
+    shown = [f"{edge:g}" if units.bounded else units.difference(edge) for edge in edges]
+    names = [f"< {shown[0]}", *(f"≥ {edge}" for edge in shown)]
     middle.set_xticks(
         range(len(groups)),
         [f"{names[bins.cat.categories.get_loc(each)]}\n({len(of):,})" for each, of in groups],
@@ -152,6 +169,12 @@ def mem_infl_figure(table: pd.DataFrame, _: object) -> Figure:
     return figure
 
 
+def _quarters(memorization: pd.Series) -> tuple[float, ...]:
+    """Values of a score, rounded to two digits, that divide examples into about equal parts."""
+    quantiles = np.quantile(memorization, [0.25, 0.5, 0.75, 0.95])
+    return tuple(np.unique([float(f"{value:.2g}") for value in quantiles]).tolist())
+
+
 EXPERIMENT = Experiment(
     name="mem-infl",
     question="Do memorized examples have influence, and on how many?",
@@ -161,8 +184,5 @@ EXPERIMENT = Experiment(
     sections=("selection",),
     conduct=mem_infl,
     draw=mem_infl_figure,
-    checks=(
-        right_or_wrong,
-        test_examples,
-    ),
+    checks=(test_examples,),
 )

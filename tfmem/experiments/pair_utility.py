@@ -16,7 +16,9 @@ from matplotlib.ticker import PercentFormatter
 from pydantic import Field
 
 from tfmem.config.base import Settings
-from tfmem.experiments.checks import right_or_wrong, test_examples
+from tfmem.estimation.estimator import CORRECTNESS
+from tfmem.estimation.units import SHARES, Units
+from tfmem.experiments.checks import test_examples
 from tfmem.experiments.declaration import Experiment, Given
 from tfmem.experiments.outcome import Outcome
 from tfmem.experiments.training import draw, train_on
@@ -37,8 +39,6 @@ class PairUtilitySettings(Settings):
 
 
 _REMOVALS = "none", "pairs", "random"
-_COLUMNS = ("removal", "examples", "removed", "size", "repeats", "accuracy", "accuracy_sd", "lost",
-            "lost_stderr")  # fmt: skip
 _NO_PAIRS = (
     "No pair was selected, so there is nothing to remove: more trials find weaker influences, and "
     "selection.influence is what they must reach."
@@ -48,6 +48,8 @@ _NO_PAIRS = (
 def pair_utility(given: Given[PairUtilitySettings]) -> Outcome:
     """Measures accuracy with and without the training examples of the pairs, and where it is lost.
 
+    If memorization is that of a score, the mean score takes the place of accuracy.
+
     Args:
       given: the selected pairs of a run.
 
@@ -55,17 +57,19 @@ def pair_utility(given: Given[PairUtilitySettings]) -> Outcome:
       One row for each way of removing (`none`, `pairs`, or as many `random` examples, drawn anew
       for each model) and each set of test `examples` (`all`, `influenced`, `others`): the number of
       `removed` examples, the `size` of the set, mean and standard deviation over models of the
-      `accuracy` on it, the part of the accuracy on `all` test examples that is `lost` on the set,
-      and its standard error. Without pairs nothing is trained, and there are no rows.
+      `accuracy` (or `score`) on it, the part of the accuracy on `all` test examples that is `lost`
+      on the set, and its standard error. Without pairs nothing is trained, and there are no rows.
 
     Raises:
       InputError: if all training examples are in pairs.
     """
     repeats, pairs = given.settings.repeats, given.run.pairs
+    scored = not given.run.units.bounded
+    measure, units = (given.run.measure, given.run.units) if scored else (CORRECTNESS, SHARES)
     count = len(given.dataset.train_labels)
     chosen = np.unique(pairs["train_index"].to_numpy())
     if not len(chosen):
-        return Outcome((_NO_PAIRS,), pd.DataFrame([], columns=_COLUMNS))
+        return Outcome((_NO_PAIRS,), pd.DataFrame([], columns=_columns(units)))
     if len(chosen) == count:
         raise InputError(
             f"pair-utility: expected pairs of some of the {count} training examples, received "
@@ -78,7 +82,7 @@ def pair_utility(given: Given[PairUtilitySettings]) -> Outcome:
     }
     every = np.arange(count)
     masks = [~np.isin(every, removed) for how in _REMOVALS for removed in gone[how]]
-    trained = train_on(given.config, given.dataset, masks, given.folder)
+    trained = train_on(given.config, given.dataset, masks, given.folder, measure)
     correct = trained.test.reshape(3, repeats, -1)
     influenced = np.isin(np.arange(correct.shape[-1]), pairs["test_index"].to_numpy())
     sets = {"all": influenced | True, "influenced": influenced, "others": ~influenced}
@@ -101,30 +105,43 @@ def pair_utility(given: Given[PairUtilitySettings]) -> Outcome:
                     0.0 if how == "none" else error / len(members),
                 )
             )
-    table = pd.DataFrame(rows, columns=_COLUMNS)
-    return Outcome(_findings(table), table)
+    table = pd.DataFrame(rows, columns=_columns(units))
+    return Outcome(_findings(table, units), table)
 
 
-def _findings(table: pd.DataFrame) -> tuple[str, ...]:
+def _columns(units: Units) -> list[str]:
+    kind = units.kind
+    return ["removal", "examples", "removed", "size", "repeats", kind, f"{kind}_sd", "lost",
+            "lost_stderr"]  # fmt: skip
+
+
+def _findings(table: pd.DataFrame, units: Units) -> tuple[str, ...]:
+    kind, points = units.kind, " points" if units.bounded else ""
     rows = {(row["removal"], row["examples"]): row for row in table.to_dict("records")}
     whole = rows["none", "all"]
+    what = f"{units.test[0].upper()}{units.test[1:]}"
 
     def accuracies(how: str) -> str:
         shown = (rows[how, name] for name in ("all", "influenced"))
-        return " and ".join(f"{row['accuracy']:.2%} ± {row['accuracy_sd']:.2%}" for row in shown)
+        return " and ".join(
+            f"{units.mean(row[kind], 2)} ± {units.mean(row[f'{kind}_sd'], 2)}" for row in shown
+        )
 
     def lost(how: str, name: str) -> str:
         row = rows[how, name]
-        return f"{100 * row['lost']:.2f} ± {100 * row['lost_stderr']:.2f}"
+        parts = row["lost"], row["lost_stderr"]
+        if units.bounded:
+            return " ± ".join(f"{100 * part:.2f}" for part in parts)
+        return " ± ".join(units.difference(part) for part in parts)
 
     def where(how: str) -> str:
         return (
-            f"Accuracy on all falls by {lost(how, 'all')} points (SE): {lost(how, 'influenced')} "
+            f"{what} on all falls by {lost(how, 'all')}{points} (SE): {lost(how, 'influenced')} "
             f"of them are lost on the influenced examples and {lost(how, 'others')} on the others."
         )
 
     return (
-        f"The accuracy of {whole['repeats']} models trained on everything, on all "
+        f"The {units.test} of {whole['repeats']} models trained on everything, on all "
         f"{whole['size']:,} test examples and on the {rows['none', 'influenced']['size']:,} test "
         f"examples of the pairs: {accuracies('none')} (SD).",
         f"Without the {rows['pairs', 'all']['removed']:,} training examples of the pairs: "
@@ -141,12 +158,16 @@ _WAYS = {
 _SETS = {"all": "all test examples", "influenced": "influenced", "others": "others"}
 
 
-def pair_utility_figure(table: pd.DataFrame, _: object) -> Figure:
+def pair_utility_figure(table: pd.DataFrame, given: Given[PairUtilitySettings] | None) -> Figure:
     """Draws the accuracy on all and on influenced test examples, and where accuracy is lost.
 
     Args:
       table: the table of `pair_utility`.
+      given: its inputs.
     """
+    scored = "score" in table
+    units = given.run.units if scored and given is not None else SHARES
+    kind, part = units.kind, 100 if units.bounded else 1
     figure = new_figure(11, 3.8)
     if table.empty:
         figure.text(0.5, 0.5, "no pair was selected", ha="center", color=GREY)
@@ -156,20 +177,22 @@ def pair_utility_figure(table: pd.DataFrame, _: object) -> Figure:
     for axes, name in zip(accuracies, ("all", "influenced"), strict=True):
         rows = table[table["examples"] == name].set_index("removal").loc[list(_WAYS)]
         for place, (color, _), row in zip(places, _WAYS.values(), rows.itertuples(), strict=True):
-            axes.errorbar(place, row.accuracy, row.accuracy_sd, fmt="o", color=color, capsize=4)
+            mean, deviation = getattr(row, kind), getattr(row, f"{kind}_sd")
+            axes.errorbar(place, mean, deviation, fmt="o", color=color, capsize=4)
         axes.set_xticks(places, [label for _, label in _WAYS.values()], fontsize="small")
         axes.set_xlim(-0.5, len(_WAYS) - 0.5)
-        axes.yaxis.set_major_formatter(PercentFormatter(1))
+        if units.bounded:
+            axes.yaxis.set_major_formatter(PercentFormatter(1))
         axes.set_title(f"{_SETS[name]} ({rows['size'].iloc[0]:,})", fontsize="medium")
         plain(axes)
-    accuracies[0].set_ylabel("accuracy (± 1 SD)")
+    accuracies[0].set_ylabel(f"{units.test} (± 1 SD)")
     for shift, how in ((-0.2, "pairs"), (0.2, "random")):
         rows = table[table["removal"] == how].set_index("examples").loc[list(_SETS)]
         losses.bar(
             [place + shift for place in places],
-            100 * rows["lost"],
+            part * rows["lost"],
             width=0.36,
-            yerr=100 * rows["lost_stderr"],
+            yerr=part * rows["lost_stderr"],
             color=_WAYS[how][0],
             capsize=3,
             label=_WAYS[how][1].replace("\n", " "),
@@ -177,8 +200,8 @@ def pair_utility_figure(table: pd.DataFrame, _: object) -> Figure:
     losses.axhline(0, color=FAINT, linewidth=1)
     losses.margins(y=0.25)
     losses.set_xticks(places, list(_SETS.values()), fontsize="small")
-    losses.set_title("points lost on them", fontsize="medium")
-    losses.set_ylabel("points of accuracy on all (± 1 SE)")
+    losses.set_title(f"{'points' if units.bounded else kind} lost on them", fontsize="medium")
+    losses.set_ylabel(f"{'points of ' if units.bounded else ''}{units.test} on all (± 1 SE)")
     losses.legend(frameon=False, fontsize="small")
     plain(losses)
     return figure
@@ -193,8 +216,5 @@ EXPERIMENT = Experiment(
     sections=("seed", "dataset", "model", "task", "training"),
     conduct=pair_utility,
     draw=pair_utility_figure,
-    checks=(
-        right_or_wrong,
-        test_examples,
-    ),
+    checks=(test_examples,),
 )

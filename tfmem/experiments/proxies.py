@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Annotated
 
@@ -12,10 +12,13 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import StrMethodFormatter
 from pydantic import Field
 
+from tfmem.aggregation.holding import held_measure
 from tfmem.config import Config
 from tfmem.config.base import Positive, Settings
+from tfmem.datasets import has_classes
+from tfmem.estimation.estimator import CORRECTNESS, Measure
 from tfmem.estimation.thresholds import at_least
-from tfmem.experiments.checks import in_memory, right_or_wrong, stacked
+from tfmem.experiments.checks import in_memory, of_classes, stacked
 from tfmem.experiments.correlation import rank_correlation
 from tfmem.experiments.declaration import Asked, Experiment, Given
 from tfmem.experiments.gradients import (
@@ -28,6 +31,13 @@ from tfmem.experiments.gradients import (
 )
 from tfmem.experiments.outcome import Outcome
 from tfmem.experiments.ranking import areas
+from tfmem.experiments.score_proxies import (
+    AFTER,
+    LEFT_OUT,
+    Scored,
+    memorized_or_top,
+    scored_proxies,
+)
 from tfmem.experiments.summed import Summed, records_in, sum_trials
 from tfmem.figures.style import (
     BLUE,
@@ -95,21 +105,29 @@ def proxies(given: Given[ProxySettings]) -> Outcome:
     minus it), the consistency score of probabilities, and the estimator itself. An example that was
     in all of a few trials has no such score, and gets the mean.
 
+    Where there are no classes, or memorization is that of a score, there are three scores: minus
+    the statistic after training (such as a squared error), minus its mean when left out, and
+    memorization.
+
     Args:
       given: the run's predictions, of which a few give scores and the others the truth.
 
     Returns:
       One row for each score and each number of models that it is averaged over, `trainings`:
       Spearman's correlation with memorization, and the area under the ROC curve for finding
-      examples with at least `selection.memorization`, both with 95% intervals; and the `cost` in
-      trainings. A model costs the share of its epochs that the score needs, and a pass over
-      gradients its time, relative to training one model in its stack.
+      examples with at least `selection.memorization`, or, if a score has no threshold, the tenth
+      with the highest memorization, both with 95% intervals; and the `cost` in trainings. A model
+      costs the share of its epochs that the score needs, and a pass over gradients its time,
+      relative to training one model in its stack.
 
     Raises:
       InputError: if the run has too few trials, or too few examples are memorized.
     """
     settings, config, dataset = given.settings, given.config, given.dataset
     labels, numbers = dataset.train_labels, _numbers_of_trials(settings, config)
+    measure = held_measure(given.run.predictions, config.estimation.statistic)
+    if measure != CORRECTNESS or not has_classes(dataset):
+        return _by_score(given, measure, numbers)
 
     def records() -> Iterator[TrialRecord]:
         return records_in(given.run.predictions)
@@ -140,17 +158,49 @@ def proxies(given: Given[ProxySettings]) -> Outcome:
             for name, score in _of_trials(sum_trials(islice(records(), number), labels)).items()
         ),
     ]
+    table = _table(scores, truth.memorization, known, memorized)
+    said = _findings(config, table, truth, int(memorized.sum()))
+    return Outcome((*said, _cost(models)), table)
+
+
+def _by_score(given: Given[ProxySettings], measure: Measure, numbers: list[int]) -> Outcome:
+    """The outcome of `proxies` where memorization is that of a score, or there are no classes."""
+    scores, truth = scored_proxies(given, measure, given.settings.trainings, numbers)
+    chosen, said = memorized_or_top(truth.counts, given.config.selection)
+    known = ~np.isnan(truth.memorization)
+    if not 2 <= chosen[known].sum() <= known.sum() - 2:
+        raise InputError(
+            f"selection.memorization: {chosen.sum()} of {known.sum()} examples have {said}, which "
+            "leaves nothing to tell apart"
+        )
+    table = _table(scores, truth.memorization, known, chosen[known])
+    first = (
+        f"The truth is memorization from {truth.counts.num_trials:,} trials that no score has "
+        f"seen; {chosen.sum():,} of {known.sum():,} examples have {said}."
+    )
+    return Outcome((first, *_of_scores(table)), table)
+
+
+def _table(
+    scores: Sequence[Scored], truth: np.ndarray, known: np.ndarray, memorized: np.ndarray
+) -> pd.DataFrame:
+    """The table of `proxies`.
+
+    Args:
+      scores: what is compared with memorization.
+      truth: float64 `[num_train]`, memorization.
+      known: bool `[num_train]`, where it is not NaN.
+      memorized: bool `[known]`, which of these count as memorized.
+    """
     values = [_filled(score)[known] for *_, score in scores]
     found = areas(values, memorized)
     rows = []
     for place, (name, number, cost, _) in enumerate(scores):
-        ranks = rank_correlation(values[place], truth.memorization[known])
+        ranks = rank_correlation(values[place], truth[known])
         area = (float(found.area[place]), *found.interval(place))
         rows.append((name, number, cost, ranks.value, ranks.low, ranks.high, *area))
     names = ["score", "trainings", "cost", "spearman", "spearman_low", "spearman_high"]
-    table = pd.DataFrame(rows, columns=[*names, "auc", "auc_low", "auc_high"])
-    said = _findings(config, table, truth, int(memorized.sum()))
-    return Outcome((*said, _cost(models)), table)
+    return pd.DataFrame(rows, columns=[*names, "auc", "auc_low", "auc_high"])
 
 
 def _of_models(models: Dynamics, number: int, early: int) -> dict[str, np.ndarray]:
@@ -224,8 +274,15 @@ def _findings(
     said = [
         f"The truth is memorization from {truth.counts.num_trials:,} trials that no score has "
         f"seen; {zero:.0%} of the examples have exactly 0, and {memorized:,} have at least "
-        f"{config.selection.least_memorization:g}."
+        f"{config.selection.least_memorization:g}.",
+        *_of_scores(table),
     ]
+    return tuple(said)
+
+
+def _of_scores(table: pd.DataFrame) -> list[str]:
+    """A sentence on each score."""
+    said = []
     for name, rows in table.groupby("score", sort=False):
         ends = rows.sort_values("trainings").iloc[[0, -1]].to_dict("records")
         parts = [
@@ -236,7 +293,7 @@ def _findings(
             for row in ends
         ]
         said.append(f"{str(name)[0].upper()}{str(name)[1:]}: {'; '.join(parts)}.")
-    return tuple(said)
+    return said
 
 
 _WINE = "#882255"  # Tol's color for a ninth curve
@@ -247,6 +304,8 @@ _STYLES = {  # hollow marks stand for scores of probabilities
     "consistency of probability": (BLUE, "s--"),
     "learning speed": (GREEN, "^-."),
     "confidence": (GREY, "v:"),
+    AFTER: (GREY, "v:"),
+    LEFT_OUT: (BLUE, "s-"),
     "forgetting events": (PURPLE, "D-."),
     "EL2N": (SKY, "X-"),
     "GraNd": (ORANGE, "X:"),
@@ -303,8 +362,8 @@ EXPERIMENT = Experiment(
     source="Toneva et al. (2019); Jiang et al. (2021); Paul et al. (2021)",
     settings=ProxySettings,
     needs=(Predictions,),
-    sections=("seed", "dataset", "model", "task", "training", "selection"),
+    sections=("seed", "dataset", "model", "task", "training", "estimation", "selection"),
     conduct=proxies,
     draw=proxies_figure,
-    checks=(right_or_wrong, enough_trials, stacked, in_memory),
+    checks=(enough_trials, of_classes(stacked), in_memory),
 )

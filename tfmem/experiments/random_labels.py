@@ -13,12 +13,15 @@ import pandas as pd
 from matplotlib.figure import Figure
 from pydantic import Field
 
+from tfmem.aggregation.holding import hold
 from tfmem.config.base import Settings
-from tfmem.datasets.noise import replace_labels
-from tfmem.experiments.checks import right_or_wrong, two_classes
+from tfmem.datasets import AnyDataset, Dataset, StructuredDataset, has_classes
+from tfmem.datasets.noise import exchange_targets, replace_labels
+from tfmem.estimation.units import SHARES, Units
+from tfmem.experiments.checks import different_labels
 from tfmem.experiments.declaration import Experiment, Given
 from tfmem.experiments.outcome import Outcome
-from tfmem.experiments.summed import Summed, records_in, sum_trials, trials_on
+from tfmem.experiments.summed import Means, means_of, means_on
 from tfmem.experiments.training import draw, most_memorized, with_trials
 from tfmem.figures.style import BLUE, GREY, VERMILION, new_figure, plain
 from tfmem.store.artifacts import Predictions
@@ -48,11 +51,13 @@ def random_labels(given: Given[RandomLabelSettings]) -> Outcome:
       A row for each training example and each way of choosing (`replaced`), `memorized` or
       `random`: its `label` then, whether that is `changed`, memorization `before` and `after`, how
       often models that were trained on it predict it (`accuracy_in`); and in every row the mean
-      test accuracy before and after.
+      test accuracy before and after. Where there are no classes, targets are exchanged,
+      memorization is that of the score, and columns have `score` in place of `accuracy`.
     """
     settings, dataset = given.settings, given.dataset
-    memorization = sum_trials(records_in(given.run.predictions), dataset.train_labels).memorization
-    test_accuracy = given.run.trials.query("not diverged")["test_accuracy"].to_numpy(float)
+    statistic = "correctness" if has_classes(dataset) else given.config.estimation.statistic
+    before = means_of(hold(given.run.predictions, statistic), given.run.labels)
+    memorization, units = before.memorization, before.units
     count = len(memorization)
     number = min(max(1, round(settings.share * count)), count)
     ways = {
@@ -60,15 +65,16 @@ def random_labels(given: Given[RandomLabelSettings]) -> Outcome:
         "random": draw(given.config, count, 0),
     }
     config = with_trials(given.config, settings.trials)
-    before = f"{test_accuracy.mean():.2%} ± {test_accuracy.std(ddof=1):.2%} (SD)"
+    shown = f"{units.mean(before.test.mean(), 2)} ± {units.mean(before.test.std(ddof=1), 2)} (SD)"
+    what = "labels" if has_classes(dataset) else "targets"
     said = [
-        f"With the original labels, test accuracy is {before} in {len(test_accuracy):,} trials."
+        f"With the original {what}, test {units.test} is {shown} in {len(before.test):,} trials."
     ]
     tables = []
     for way, order in ways.items():
         chosen = order[:number]
-        other = replace_labels(dataset, chosen, config.seed)
-        trials = trials_on(config, other, given.folder / way)
+        other = _replaced(dataset, chosen, config.seed)
+        trials = means_on(config, other, given.folder / way, statistic)
         changed = np.zeros(count, bool)
         changed[chosen] = True
         columns = {
@@ -78,37 +84,52 @@ def random_labels(given: Given[RandomLabelSettings]) -> Outcome:
             "changed": changed,
             "before": memorization,
             "after": trials.memorization,
-            "accuracy_in": trials.accuracy_in,
-            "test_accuracy_before": test_accuracy.mean(),
-            "test_accuracy_after": trials.test_accuracy.mean(),
+            f"{units.kind}_in": trials.mean_in,
+            f"test_{units.kind}_before": before.test.mean(),
+            f"test_{units.kind}_after": trials.test.mean(),
+            **({} if units.bounded else {"unit": units.name}),
         }
         tables.append(pd.DataFrame(columns))
-        said.append(_finding(tables[-1], way, test_accuracy, trials))
+        said.append(_finding(tables[-1], way, what, before, trials))
     return Outcome(tuple(said), pd.concat(tables, ignore_index=True))
 
 
-def _finding(table: pd.DataFrame, way: str, accuracy: np.ndarray, trials: Summed) -> str:
+def _replaced(dataset: AnyDataset, chosen: np.ndarray, seed: int) -> AnyDataset:
+    """The data set with other labels, or targets, of some training examples."""
+    if isinstance(dataset, Dataset | StructuredDataset) and not dataset.has_classes:
+        return exchange_targets(dataset, chosen, seed)
+    return replace_labels(dataset, chosen, seed)
+
+
+def _finding(table: pd.DataFrame, way: str, what: str, before: Means, trials: Means) -> str:
     changed, others = table[table["changed"]], table[~table["changed"]]
-    difference = trials.test_accuracy.mean() - accuracy.mean()
-    parts = [values.var(ddof=1) / len(values) for values in (trials.test_accuracy, accuracy)]
+    units, inside = trials.units, trials.mean_in[table["changed"].to_numpy()]
+    difference = trials.test.mean() - before.test.mean()
+    error = np.sqrt(sum(each.test.var(ddof=1) / len(each.test) for each in (before, trials)))
+    happens = "replaced" if what == "labels" else "exchanged"
     which = f"{len(changed):,} {'most memorized' if way == 'memorized' else 'random'} examples"
+    if units.bounded:
+        learned = f"models trained on them predict {inside.mean():.0%} of the new {what}"
+        apart = f"{100 * difference:+.2f} ± {100 * error:.2f} points"
+    else:
+        learned = f"in models trained on them the mean {units.name} is {units.mean(inside.mean())}"
+        apart = f"{'+' if difference > 0 else ''}{units.mean(difference)} ± {units.mean(error)}"
     return (
-        f"When the labels of the {which} are replaced, their memorization changes from "
-        f"{_change(changed)}; models trained on them predict "
-        f"{changed['accuracy_in'].mean():.0%} of the new labels. Memorization of all other "
-        f"examples changes from {_change(others)}. Test accuracy is "
-        f"{trials.test_accuracy.mean():.2%} ({100 * difference:+.2f} ± "
-        f"{100 * np.sqrt(sum(parts)):.2f} points, SE)."
+        f"When the {what} of the {which} are {happens}, their memorization changes from "
+        f"{_change(changed, units)}; {learned}. Memorization of all other "
+        f"examples changes from {_change(others, units)}. Test {units.test} is "
+        f"{units.mean(trials.test.mean(), 2)} ({apart}, SE)."
     )
 
 
-def _change(rows: pd.DataFrame) -> str:
+def _change(rows: pd.DataFrame, units: Units) -> str:
     before, after = rows["before"].to_numpy(float), rows["after"].to_numpy(float)
     change = (after - before)[~np.isnan(after - before)]
     error = change.std(ddof=1) / np.sqrt(len(change)) if len(change) > 1 else np.nan
+    mean, three = change.mean(), units.difference
     return (
-        f"{np.nanmean(before):.3f} to {np.nanmean(after):.3f} "
-        f"({change.mean():+.3f} ± {error:.3f}, SE over examples)"
+        f"{three(np.nanmean(before))} to {three(np.nanmean(after))} "
+        f"({'+' if mean >= 0 else ''}{three(mean)} ± {three(error)}, SE over examples)"
     )
 
 
@@ -121,20 +142,25 @@ def random_labels_figure(table: pd.DataFrame, _: object) -> Figure:
     Args:
       table: the table of `random_labels`.
     """
+    scored = "unit" in table
+    units = Units(table["unit"].iloc[0], bounded=False) if scored else SHARES
+    what, happens = ("targets", "exchanged") if scored else ("labels", "replaced")
     figure = new_figure(9, 5)
     panels = figure.subplots(1, len(_WAYS), sharex=True, sharey=True)
     for axes, (way, name) in zip(panels, _WAYS.items(), strict=True):
         rows = table[table["replaced"] == way]
         first = rows.iloc[0]
-        low, high = rows[["before", "after"]].min().min(), 1.02
+        low, high = rows[["before", "after"]].min().min(), rows[["before", "after"]].max().max()
+        high = 1.02 if units.bounded else high
         plain(axes).plot([low, high], [low, high], color=GREY, linewidth=0.8)
         means = []
         for changed, color, marker, label in (
-            (False, BLUE, "o", "label kept"),
-            (True, VERMILION, "^", "label replaced"),
+            (False, BLUE, "o", f"{what[:-1]} kept"),
+            (True, VERMILION, "^", f"{what[:-1]} {happens}"),
         ):
             part = rows[rows["changed"] == changed]
-            means.append(f"{part['before'].mean():.2f} → {part['after'].mean():.2f}")
+            ends = (part[when].mean() for when in ("before", "after"))
+            means.append(" → ".join(map(units.short, ends)))
             axes.plot(
                 part["before"],
                 part["after"],
@@ -146,13 +172,13 @@ def random_labels_figure(table: pd.DataFrame, _: object) -> Figure:
                 label=label,
             )
         axes.set_title(
-            f"labels of {part['index'].size:,} {name} examples replaced\n"
+            f"{what} of {part['index'].size:,} {name} examples {happens}\n"
             f"their memorization {means[1]}, that of others {means[0]}\n"
-            f"test accuracy {first['test_accuracy_before']:.2%} → "
-            f"{first['test_accuracy_after']:.2%}",
+            f"test {units.test} {units.mean(first[f'test_{units.kind}_before'], 2)} → "
+            f"{units.mean(first[f'test_{units.kind}_after'], 2)}",
             fontsize=10,
         )
-        axes.set_xlabel("memorization before")
+        axes.set_xlabel(f"memorization before{units.of}")
     panels[0].set_ylabel("memorization after")
     handles = panels[0].get_legend_handles_labels()
     figure.legend(*handles, frameon=False, loc="outside lower center", ncols=2)
@@ -165,11 +191,8 @@ EXPERIMENT = Experiment(
     source="Feldman & Zhang (2020), Sec. 1",
     settings=RandomLabelSettings,
     needs=(Predictions,),
-    sections=("seed", "dataset", "model", "task", "training"),
+    sections=("seed", "dataset", "model", "task", "training", "estimation"),
     conduct=random_labels,
     draw=random_labels_figure,
-    checks=(
-        right_or_wrong,
-        two_classes,
-    ),
+    checks=(different_labels,),
 )

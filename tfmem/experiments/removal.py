@@ -14,6 +14,7 @@ from matplotlib.ticker import PercentFormatter
 from pydantic import Field
 
 from tfmem.config.base import Settings, Threshold
+from tfmem.estimation.estimator import CORRECTNESS
 from tfmem.estimation.thresholds import at_least
 from tfmem.estimation.units import Units
 from tfmem.experiments.checks import test_examples
@@ -86,11 +87,12 @@ def removal(given: Given[RemovalSettings]) -> Outcome:
         for number, (_, how, gone) in enumerate(conditions)
         for repeat in range(settings.repeats)
     ]
-    scored = given.run.statistic == "score"
-    trained = train_on(config, given.dataset, masks, given.folder, scored)
-    kind = "score" if scored else "accuracy"
+    measure = CORRECTNESS if units.bounded else given.run.measure
+    trained = train_on(config, given.dataset, masks, given.folder, measure)
+    kind = units.kind
     accuracy = trained.test_mean.reshape(len(conditions), settings.repeats)
-    deviation = accuracy.std(axis=1, ddof=1)
+    apart = np.ptp(accuracy, axis=1) > 0  # equal models have no deviation by rounding
+    deviation = np.where(apart, accuracy.std(axis=1, ddof=1), 0.0)
     table = pd.DataFrame(
         {
             "share" if shares else "threshold": [level for level, _, _ in conditions],

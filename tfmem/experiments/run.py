@@ -15,15 +15,16 @@ from tfmem.config import Config, SelectionSettings, Statistic, from_yaml
 from tfmem.config.estimates import BOUNDED
 from tfmem.datasets import AnyDataset, StructuredDataset, load
 from tfmem.estimation.blocks import InfluenceBlock
-from tfmem.estimation.estimator import Measure
+from tfmem.estimation.estimator import Measure, joined
 from tfmem.estimation.thresholds import at_least
 from tfmem.estimation.units import Units, units_of
 from tfmem.experiments.elsewhere import settings_elsewhere
+from tfmem.experiments.trial_means import trial_means
 from tfmem.messages.errors import InputError
+from tfmem.selection.memorized import described, memorized
 from tfmem.selection.rules import rule_of_set
 from tfmem.store import pairs as pair_selection
 from tfmem.store.artifacts import Examples, Predictions
-from tfmem.store.bits import unpack
 from tfmem.store.labels import LABELS_NAME, Labels
 from tfmem.store.outputs import current_place
 from tfmem.store.predictions import CONFIG_NAME
@@ -35,8 +36,7 @@ from tfmem.store.results import (
     read_pairs,
     read_selection,
 )
-from tfmem.store.sets import check_complete, check_together, read_manifest, read_set
-from tfmem.store.shards import read_shard, shards_in
+from tfmem.store.sets import check_together, read_manifest, read_set
 
 _NAMED = 20  # classes that a message lists
 
@@ -142,19 +142,49 @@ class Run:
         return self._measure.score
 
     @property
+    def measure(self) -> Measure:
+        """What estimates are of: the statistic, and the name of the score if it is one."""
+        return self._measure
+
+    @property
     def units(self) -> Units:
         """How values of the statistic are called and written."""
         return units_of(self._measure)
 
     @property
     def least_memorization(self) -> float | None:
-        """The memorization from which an example counts as memorized; None if no rule says it."""
-        if self.units.bounded and not self._folders["settings"].exists():
-            return SelectionSettings().least_memorization
-        rule = self.config.selection
-        if self.units.bounded:
-            return rule.least_memorization
-        return rule.memorization if rule.unit == "score" else None
+        """The memorization from which an example counts as memorized.
+
+        None if a score has no threshold in its own unit: see `memorized`.
+        """
+        return self._selection.least("memorization", self.statistic)
+
+    @property
+    def _selection(self) -> SelectionSettings:
+        """The rule of the settings; the default if there are none."""
+        with_rule = not self.units.bounded or self._folders["settings"].exists()
+        return self.config.selection if with_rule else SelectionSettings()
+
+    @cached_property
+    def memorized(self) -> np.ndarray:
+        """Which training examples count as memorized, bool `[num_train]`.
+
+        These are the examples that reach the threshold of memorization; where a score has none,
+        those whose memorization is above 0 at a false discovery rate, of 0.05 unless the rule of
+        selection has another.
+        """
+        return self.memorized_by(self._selection)
+
+    @property
+    def said_of_memorized(self) -> str:
+        """What examples that count as memorized have: `memorization of at least 0.25`."""
+        return described(self._selection, self.statistic)
+
+    def memorized_by(self, selection: SelectionSettings) -> np.ndarray:
+        """Which training examples count as memorized by a rule of selection; see `memorized`."""
+        if (least := selection.least("memorization", self.statistic)) is not None:
+            return at_least(self.memorization["memorization"], least)
+        return memorized(joined([block.train for block in self.influence_blocks()]), selection)
 
     @cached_property
     def _measure(self) -> Measure:
@@ -297,33 +327,8 @@ class Run:
 
     @cached_property
     def trials(self) -> pd.DataFrame:
-        """One row for each trial, by `trial_id`: its accuracy on its subset, the rest, and test.
-
-        Columns are `subset_accuracy`, `held_out_accuracy` and `test_accuracy`, and `diverged`,
-        which says whether estimates leave the trial out. Where records do not say which predictions
-        are right, mean scores take the place of accuracies, as `subset_score` and so on, and the
-        table's `attrs["score"]` is the name of the score.
-        """
-        rows, score = [], ""
-        shards = shards_in(self._folders["predictions"])
-        check_complete(shards, "if the run is not in training any more, run `tfmem train` again")
-        for path in shards:
-            for record in read_shard(path):
-                mask = unpack(record.subset_mask, record.num_train)
-                correct, test = record.outcome("train"), record.outcome("test")
-                if not record.has_correctness and not record.diverged:
-                    score = record.score_name
-                accuracies = (
-                    bits.mean() if len(bits) else np.nan
-                    for bits in (correct[mask], correct[~mask], test)
-                )
-                rows.append((record.trial_id, *accuracies, bool(record.diverged)))
-        kind = "score" if score else "accuracy"
-        of = (f"{part}_{kind}" for part in ("subset", "held_out", "test"))
-        names = ["trial_id", *of, "diverged"]
-        found = pd.DataFrame(rows, columns=names).set_index("trial_id").sort_index()
-        found.attrs["score"] = score
-        return found
+        """One row for each trial: see `tfmem.experiments.trial_means.trial_means`."""
+        return trial_means(self._folders["predictions"])
 
 
 def _counted(count: int, what: str) -> str:

@@ -8,14 +8,19 @@ from pathlib import Path
 
 import numpy as np
 
+from tfmem.aggregation.held import HeldTrials
+from tfmem.aggregation.held_scores import HeldScores
+from tfmem.aggregation.holding import hold, train_counts
 from tfmem.aggregation.one_by_one import each_trial
-from tfmem.config import Config
+from tfmem.aggregation.reading import load_labels
+from tfmem.config import Config, Statistic
 from tfmem.datasets import AnyDataset
-from tfmem.estimation.estimator import TrainCounts, memorization
+from tfmem.estimation.estimator import TrainCounts, mean, memorization
+from tfmem.estimation.units import Units, units_of
 from tfmem.experiments.training import train_alone, workplace
 from tfmem.messages.errors import InputError
 from tfmem.store.bits import unpack
-from tfmem.store.labels import LABELS_NAME
+from tfmem.store.labels import LABELS_NAME, Labels
 from tfmem.store.predictions import TrialRecord
 from tfmem.store.shards import shards_in
 
@@ -70,6 +75,66 @@ class Summed:
     @staticmethod
     def _mean(total: np.ndarray, number: np.ndarray) -> np.ndarray:
         return np.divide(total, number, out=np.full(len(total), np.nan), where=number > 0)
+
+
+@dataclass(frozen=True)
+class Means:
+    """Means over trials of what they are compared by: correctness, or a score.
+
+    Attributes:
+      counts: sums over trials of all training examples.
+      test: float64 `[trials]`, the mean over test examples.
+    """
+
+    counts: TrainCounts
+    test: np.ndarray
+
+    @property
+    def memorization(self) -> np.ndarray:
+        """The difference of both means; NaN if an example was in all trials, or in none."""
+        return memorization(self.counts).value
+
+    @property
+    def mean_in(self) -> np.ndarray:
+        """The mean over trials with the example in the subset; NaN if there are none."""
+        counts = self.counts
+        return mean(counts.correct_in, counts.num_in, counts.scale)
+
+    @property
+    def mean_out(self) -> np.ndarray:
+        """The mean over trials without the example; NaN if there are none."""
+        counts = self.counts
+        return mean(counts.correct - counts.correct_in, counts.num_out, counts.scale)
+
+    @property
+    def units(self) -> Units:
+        """What the means are of."""
+        return units_of(self.counts.measure)
+
+
+def means_of(held: HeldTrials | HeldScores, labels: Labels) -> Means:
+    """The means of held trials."""
+    return Means(train_counts(held, labels), held.means(len(labels.test_labels)))
+
+
+def means_on(
+    config: Config, dataset: AnyDataset, out: Path, statistic: Statistic | None = None
+) -> Means:
+    """Runs the trials of `config` that are still missing, and returns the means of all.
+
+    Args:
+      config: the settings of the trials.
+      dataset: the examples.
+      out: receives the folder of the trials; see `workplace`.
+      statistic: see `tfmem.aggregation.holding.hold`.
+
+    Raises:
+      InputError: if every trial diverges.
+    """
+    folder = workplace(out, config, dataset)
+    train_alone(config, dataset, folder)
+    predictions = folder / "predictions"
+    return means_of(hold(predictions, statistic), load_labels(str(predictions / LABELS_NAME)))
 
 
 def trials_on(config: Config, dataset: AnyDataset, out: Path) -> Summed:

@@ -12,8 +12,10 @@ import numpy as np
 from rich import print as say
 from rich.markup import escape
 
+from tfmem.aggregation.values import values_of
 from tfmem.config import Config
 from tfmem.datasets import AnyDataset
+from tfmem.estimation.estimator import CORRECTNESS, Measure
 from tfmem.messages.errors import InputError
 from tfmem.store.files import write_atomically
 from tfmem.store.predictions import Split, TrialRecord
@@ -62,7 +64,7 @@ def train_on(
     dataset: AnyDataset,
     masks: Sequence[np.ndarray],
     out: Path,
-    scored: bool = False,
+    measure: Measure = CORRECTNESS,
 ) -> Trained:
     """Trains one model on the examples of each mask; finished models are not trained again.
 
@@ -75,19 +77,19 @@ def train_on(
       dataset: the examples.
       masks: bool `[num_train]`, one for each model.
       out: receives a folder with predictions, trial table and subsets; see `workplace`.
-      scored: whether to return the scores that models give, in place of which are right.
+      measure: what is returned of models: which predictions are right, or values of a statistic.
 
     Raises:
       InputError: if a model diverges with each of three seeds.
     """
-    trained = _train_on(config, dataset, masks, out, scored)
+    trained = _train_on(config, dataset, masks, out, measure)
     for attempt in range(1, _ATTEMPTS):
         if not len(trained.diverged):
             return trained
         again = [masks[place] for place in trained.diverged]
         again += again[:1] if len(again) == 1 else []  # a run has at least two trials
         other = independent(config, _AGAIN, attempt)
-        trained = trained.replaced(_train_on(other, dataset, again, out, scored))
+        trained = trained.replaced(_train_on(other, dataset, again, out, measure))
     if len(trained.diverged):
         raise InputError(
             f"{out}: {len(trained.diverged)} of {len(masks)} models diverged with {_ATTEMPTS} "
@@ -97,7 +99,7 @@ def train_on(
 
 
 def _train_on(
-    config: Config, dataset: AnyDataset, masks: Sequence[np.ndarray], out: Path, scored: bool
+    config: Config, dataset: AnyDataset, masks: Sequence[np.ndarray], out: Path, measure: Measure
 ) -> Trained:
     order = np.argsort([mask.sum() for mask in masks], kind="stable")
     given = GivenSubsets.of([masks[place] for place in order])
@@ -116,7 +118,7 @@ def _train_on(
     write_atomically(path, given.to_npz())
     training = training.model_copy(update={"subsets": str(path)})
     summary = train_alone(config.model_copy(update={"training": training}), dataset, out)
-    trained = _read(out / "predictions", order, scored)
+    trained = _read(out / "predictions", order, measure)
     return replace(trained, diverged=np.sort(order[list(summary.diverged)]))
 
 
@@ -208,20 +210,21 @@ def independent(config: Config, *key: int) -> Config:
     return config.model_copy(update={"seed": int(seed.generate_state(1, np.uint64)[0] >> 1)})
 
 
-def outcome_of(record: TrialRecord, split: Split, scored: bool) -> np.ndarray:
-    """Which examples the model of a record is right on, or float64 scores of the examples."""
-    if scored:
-        return record.scores(split).astype(np.float64)
-    return record.correctness(split, f"trial {record.trial_id}")
+def outcome_of(record: TrialRecord, split: Split, measure: Measure) -> np.ndarray:
+    """Which examples the model of a record is right on, or float64 values of a statistic."""
+    source = f"trial {record.trial_id}"
+    if measure == CORRECTNESS:
+        return record.correctness(split, source)
+    return values_of(record, source, split, measure).astype(np.float64)
 
 
-def _read(folder: Path, order: np.ndarray, scored: bool) -> Trained:
+def _read(folder: Path, order: np.ndarray, measure: Measure) -> Trained:
     train, test = {}, {}
     for shard in shards_in(folder):
         for record in read_shard(shard):
             place = int(order[record.trial_id])
-            train[place] = outcome_of(record, "train", scored)
-            test[place] = outcome_of(record, "test", scored)
+            train[place] = outcome_of(record, "train", measure)
+            test[place] = outcome_of(record, "test", measure)
     places = range(len(order))
     return Trained(
         np.stack([train[place] for place in places]),

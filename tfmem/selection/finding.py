@@ -24,7 +24,8 @@ from tfmem.selection.candidates import (
     signed,
     signed_influence,
 )
-from tfmem.selection.effects import least_covariance, reaches, spread_of, width_of
+from tfmem.selection.effects import least_covariance, spread_of, width_of
+from tfmem.selection.memorized import meets_condition
 
 SearchPairs = Callable[[np.ndarray, np.ndarray, np.ndarray, np.ndarray], FoundPairs]
 
@@ -111,21 +112,8 @@ class _Finder:
         self._slack = 0.5 if tests.scale is None else 1e-6  # of covariances, for rounding
         self._least_p = min(1.0, _FALSE_CANDIDATES / max(possible, 1))
         self._quantile = normal_quantile(self._least_p / (2 if settings.sign == "both" else 1))
-        covariance = train.num_trials * train.correct_in - train.num_in * train.correct
-        estimated = (train.num_in > 0) & (train.num_out > 0)
-        self._estimated = int(estimated.sum())
-        if settings.memorization is not None:
-            memorized = reaches(
-                covariance,
-                train.num_in * train.num_out,
-                settings.memorization,
-                settings.unit,
-                train.num_trials,
-                spread_of(train, train.num_trials),
-                width_of(train.scale),
-            )
-            estimated &= memorized
-        self.rows = np.flatnonzero(estimated)
+        self._estimated = int(((train.num_in > 0) & (train.num_out > 0)).sum())
+        self.rows = np.flatnonzero(meets_condition(train, settings))
         self._best = np.zeros(len(tests.index))  # signed influence that is not among the top
         self._value = memorization(train).value
         self._spread = spread_of(tests, train.num_trials)
