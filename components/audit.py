@@ -79,7 +79,7 @@ def _opinion(inputs: Paths, config: Config) -> np.ndarray | None:
 
 
 def _write(found: Audit, data: AnyDataset, config: Config, outputs: Paths) -> None:
-    table = flagged(found, data.class_names)
+    table = flagged(found, data)
     outputs["table"].write_bytes(to_csv(table, "%.5g"))
     outputs["page"].write_text(render(data, config, found), encoding="utf-8")
     say("\n".join(found.summary))

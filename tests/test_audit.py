@@ -18,6 +18,7 @@ from tfmem.audit.evidence import of_one_model, of_trials, refused
 from tfmem.audit.findings import against_truth, examine
 from tfmem.config import AuditSettings, from_yaml
 from tfmem.datasets import Dataset, TextDataset
+from tfmem.estimation.units import SHARES
 from tfmem.experiments.summed import sum_trials
 from tfmem.pages.audit import render
 from tfmem.store.pairs import ModelInfluence
@@ -48,7 +49,7 @@ def run_of(learner, folder, data):
     )  # fmt: skip
     return SimpleNamespace(
         predictions=folder / "predictions", memorization=table, dataset=data,
-        statistic="correctness",
+        statistic="correctness", units=SHARES, memorized_by=lambda _: value >= 0.25,
     )  # fmt: skip
 
 
@@ -107,8 +108,8 @@ def test_equal_pictures_are_found_and_those_with_two_labels_come_first(found):
     assert "1 with different labels, 1 test examples" in found.summary[-1]
 
 
-def test_the_table_has_a_row_for_each_example_and_reason(found):
-    table = flagged(found, ("a", "b <c>", "d"))
+def test_the_table_has_a_row_for_each_example_and_reason(found, known_run):
+    table = flagged(found, known_run.dataset)
     assert table["reason"].tolist() == ["label", "useful", *["atypical"] * 2, *["duplicate"] * 3]
     assert table["label"].tolist() == ["b <c>", "b <c>", "d", "d", "b <c>", "a", "d"]
     assert table["other_label"].tolist() == [""] * 4 + ["a", "a", "d"]

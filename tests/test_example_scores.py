@@ -4,15 +4,17 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
-import pandas as pd
 import pytest
 from sklearn.metrics import roc_auc_score
 
 from tests.helpers.experiments import given
 from tests.helpers.oracle import LookupLearner, example_learner, random_records
+from tests.helpers.runs import write_run
+from tfmem.aggregation.holding import hold
 from tfmem.config import from_yaml
 from tfmem.datasets import Dataset, load
 from tfmem.datasets.noise import add_label_noise
+from tfmem.estimation.estimator import CORRECTNESS
 from tfmem.experiments import label_errors as label_errors_module
 from tfmem.experiments import proxies as proxies_module
 from tfmem.experiments import random_labels as random_labels_module
@@ -25,7 +27,7 @@ from tfmem.experiments.random_labels import (
     random_labels_figure,
 )
 from tfmem.experiments.ranking import areas, behind_first
-from tfmem.experiments.summed import sum_trials
+from tfmem.experiments.summed import means_of, sum_trials
 from tfmem.influence_functions.solver import DAMPING
 from tfmem.messages.errors import InputError
 from tfmem.store.bits import unpack
@@ -197,20 +199,25 @@ def test_labels_replaced_in_a_lookup_learner_are_memorized_in_full(tmp_path, mon
     data = Dataset("", np.zeros((8, 1)), labels, np.zeros((5, 1)), np.zeros(5), ("a", "b", "c"))
     twins = [[], []]
 
-    def trials_on(config, dataset, folder):
+    def means_of_learner(learner, folder):
+        write_run(folder, learner.records(), learner.labels)
+        return means_of(hold(folder / "predictions"), learner.labels)
+
+    def means_on(config, dataset, folder, statistic):
         changed = set(np.flatnonzero(dataset.train_labels != labels).tolist())
         assert (dataset.clean_train_labels == labels).all()
         left = [() if i in changed else t - changed for i, t in enumerate(learner.train_twins)]
         tests = [t - changed for t in learner.test_twins]
         twins[folder.name == "random"] = LookupLearner(left, tests, 5, labels, np.zeros(5, int))
-        return sum_trials(twins[folder.name == "random"].records(), labels)
+        return means_of_learner(twins[folder.name == "random"], folder)
 
-    monkeypatch.setattr(random_labels_module, "trials_on", trials_on)
-    monkeypatch.setattr(random_labels_module, "records_in", lambda _: learner.records())
-    trials = pd.DataFrame({"test_accuracy": [0.9, 1.0, 0.1], "diverged": [False, False, True]})
-    settings, run = RandomLabelSettings(share=0.25), {"trials": trials, "predictions": None}
+    monkeypatch.setattr(random_labels_module, "means_on", means_on)
+    before = means_of_learner(learner, tmp_path / "run").test
+    settings = RandomLabelSettings(share=0.25)
+    run = {"labels": learner.labels, "predictions": tmp_path / "run" / "predictions"}
     outcome = random_labels(given(from_yaml(""), settings, tmp_path, data, **run))
-    assert "95.00% ± 7.07% (SD) in 2 trials" in outcome.findings[0]
+    said = f"{before.mean():.2%} ± {before.std(ddof=1):.2%} (SD) in {len(before)} trials"
+    assert said in outcome.findings[0]
     for number, way in enumerate(("memorized", "random")):
         rows = outcome.table[outcome.table["replaced"] == way]
         assert rows["changed"].sum() == 2
@@ -241,6 +248,7 @@ def test_the_estimator_is_its_own_best_proxy(tmp_path, monkeypatch):
     )
     settings = ProxySettings(trials=(all_subsets, all_subsets + 1), trainings=(1, 2))
     monkeypatch.setattr(proxies_module, "records_in", lambda _: iter(learner.records() * 2))
+    monkeypatch.setattr(proxies_module, "held_measure", lambda *_: CORRECTNESS)
     data = SimpleNamespace(train_labels=labels)
 
     def conducted(config):

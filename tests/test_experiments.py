@@ -9,6 +9,7 @@ from tests.helpers.experiments import given
 from tests.helpers.oracle import example_learner, record
 from tfmem.config import from_yaml
 from tfmem.datasets import load
+from tfmem.estimation.estimator import CORRECTNESS
 from tfmem.estimation.noisy import compare_noisy
 from tfmem.experiments import fraction as fraction_module
 from tfmem.experiments import leave_one_out as leave_one_out_module
@@ -183,7 +184,9 @@ def test_the_error_of_a_mean_difference_has_what_all_quantities_share():
         without = (~masks & correct).sum(axis=0) / (trials - inside)
         means.append([(with_it - without).mean(), right.mean()])
         accuracy = _of_mean(correct.mean(axis=1))
-        expected.append([_mean_variance(*_samples(records, np.arange(count), False)), accuracy])
+        expected.append(
+            [_mean_variance(*_samples(records, np.arange(count), CORRECTNESS)), accuracy]
+        )
         alone.append((right * (1 - right)).sum() / (trials - 1) / count**2)
     ratio = np.mean(expected, axis=0) / np.var(means, axis=0)
     np.testing.assert_allclose(ratio, 1, atol=0.37)

@@ -22,7 +22,6 @@ def untouched():
 
 
 @pytest.mark.parametrize(("name", "settings", "words"), [
-    ("leave-one-out", ["estimation.statistic=probability"], "estimation.statistic: correctness"),
     ("proxies", ["training.trials=3"], "at most half of the 3 trials"),
     ("proxies", ["training.trainer=mirrored"], "training.trainer: expected 'stacked'"),
     ("label-errors", ["training.trainer=mirrored"], "training.trainer: expected 'stacked'"),

@@ -57,7 +57,8 @@ def run_of_known_answers():
     accuracies = dict.fromkeys(["test_accuracy", "subset_accuracy", "held_out_accuracy"], 0.5)
     return SimpleNamespace(
         memorization=table, influence=blocks, pairs=pairs, dataset=data, units=SHARES,
-        least_memorization=0.5,
+        least_memorization=0.5, memorized=np.arange(40) / 40 >= 0.5,
+        said_of_memorized="memorization of at least 0.5",
         config=from_yaml("selection: {memorization: 0.5}"), labels=data,
         trials=pd.DataFrame({**accuracies, "diverged": False}, index=range(TRIALS)),
         pair_statistics=PairStatistics(2, 2, 2, {1: 2}),

@@ -8,14 +8,37 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from tfmem.aggregation.holding import hold, train_counts
 from tfmem.audit.effects import effects, large, ranked
+from tfmem.audit.scored import far_off, score_effects
 from tfmem.config import AuditSettings, Config
+from tfmem.datasets import has_classes
+from tfmem.estimation.estimator import PROBABILITY
+from tfmem.estimation.thresholds import at_least
+from tfmem.estimation.units import Units, units_of
 from tfmem.experiments.run import Run
 from tfmem.experiments.summed import records_in, sum_trials
+from tfmem.selection.memorized import described, memorized
 from tfmem.store.pairs import ModelInfluence
 
 LEAST_TRIALS = 10  # trials without an example; with fewer, their accuracy on it says little
 Effects = Callable[[np.ndarray], tuple[pd.DataFrame, np.ndarray]]
+
+
+@dataclass(frozen=True)
+class Rules:
+    """The thresholds by which an audit tells examples apart, in words.
+
+    Attributes:
+      memorized: what memorized examples have, such as `memorization of at least 0.25`.
+      helped: by how much the means of a test example differ if it is helped or harmed; empty if
+        significance alone decides.
+      refused: what models without an example to check do.
+    """
+
+    memorized: str
+    helped: str
+    refused: str
 
 
 @dataclass(frozen=True)
@@ -24,23 +47,28 @@ class Evidence:
 
     Attributes:
       memorization: one row for each example, by `index`: `label`, `memorization`, `ci_low`,
-        `ci_high`, `accuracy_in`, `accuracy_out` and `n_out`. Unknown values are NaN; an unknown
-        `n_out` is 0.
-      refused: bool `[num_train]`, whether models without an example hardly ever predict its label.
+        `ci_high`, `accuracy_in`, `accuracy_out` (of a score `score_in` and `score_out`) and
+        `n_out`. Unknown values are NaN; an unknown `n_out` is 0.
+      memorized: bool `[num_train]`, which examples count as memorized.
+      refused: bool `[num_train]`, whether models without an example hardly ever predict its label,
+        or are far off its target.
       confidence: `[num_train]`, mean probability of the label by models without the example; None
         if it is not known.
       effects: a function from training examples to their influences on test examples (see
         `tfmem.audit.effects`) and to how often models are right on these, float64 `[num_test]`.
-      probability: whether accuracies are mean probabilities of the label.
+      units: what accuracies, or scores, are means of.
+      rules: the thresholds of the findings in words.
       source: a sentence that says where the evidence is from.
       trials: number of trials; 0 if the evidence is from one model.
     """
 
     memorization: pd.DataFrame
+    memorized: np.ndarray
     refused: np.ndarray
     confidence: np.ndarray | None
     effects: Effects
-    probability: bool
+    units: Units
+    rules: Rules
     source: str
     trials: int
 
@@ -55,6 +83,8 @@ def of_trials(run: Run, config: Config) -> Evidence:
     Raises:
       InputError: if the run cannot be read.
     """
+    if not (run.units.bounded and has_classes(run.dataset)):
+        return _of_scores(run, config)
     settings, known = config.experiments.audit, run.memorization
     trials = sum_trials(records_in(run.predictions), run.dataset.train_labels)
     count, share = trials.counts.num_trials, config.training.fraction
@@ -64,10 +94,17 @@ def of_trials(run: Run, config: Config) -> Evidence:
 
     return Evidence(
         memorization=known,
+        memorized=run.memorized_by(config.selection),
         refused=refused(known, settings),
         confidence=trials.held_out_confidence,
         effects=on_tests,
-        probability=run.statistic == "probability",
+        units=run.units,
+        rules=Rules(
+            described(config.selection, run.statistic),
+            f"{config.selection.least_influence:.0%}",
+            f"predict its label in at most {settings.held_out:.0%} of the cases (of at least "
+            f"{LEAST_TRIALS} networks)",
+        ),
         source=(
             f"{count:,} networks ({config.model.name}) were trained on random {share:.0%} of the "
             f"{len(known):,} training examples. For each example, networks that were trained on it "
@@ -75,6 +112,57 @@ def of_trials(run: Run, config: Config) -> Evidence:
         ),
         trials=count,
     )
+
+
+def _of_scores(run: Run, config: Config) -> Evidence:
+    """Collects evidence from trials that are compared by a score, or have no classes."""
+    settings, known, units = config.experiments.audit, run.memorization, run.units
+    held = hold(run.predictions, run.statistic)
+    data, mean_out = run.dataset, f"{units.kind}_out"
+    enough = (known["n_out"] >= LEAST_TRIALS).to_numpy()
+    if units.bounded:
+        suspicious, limit = refused(known, settings), f"in at most {settings.held_out:.0%} of cases"
+        said = f"get it right {limit} (of at least {LEAST_TRIALS} models)"
+    else:
+        far, fence = far_off(np.where(enough, known[mean_out].to_numpy(float), np.nan))
+        suspicious = far & enough
+        said = (
+            f"have a mean {units.name} below {units.mean(fence)} on it, which is more than three "
+            "interquartile ranges below the first quartile of all examples"
+        )
+    least = config.selection.least("influence", run.statistic) or 0.0
+
+    def on_tests(chosen: np.ndarray) -> tuple[pd.DataFrame, np.ndarray]:
+        labels = data.train_labels, data.test_labels
+        found, means = score_effects(held, chosen, *labels, least, settings.fdr)
+        return ranked(found), means
+
+    counts = train_counts(held, run.labels)
+    return Evidence(
+        memorization=known,
+        memorized=memorized(counts, config.selection),
+        refused=suspicious,
+        confidence=None,
+        effects=on_tests,
+        units=units,
+        rules=Rules(
+            described(config.selection, run.statistic),
+            units.difference(least) if least else "",
+            said,
+        ),
+        source=(
+            f"{len(held):,} models were trained on random {config.training.fraction:.0%} of the "
+            f"{len(known):,} training examples. For each example, models that were trained on it "
+            f"are compared with models that were not: {_compared(units)}"
+        ),
+        trials=len(held),
+    )
+
+
+def _compared(units: Units) -> str:
+    if units.bounded:
+        return "how often is either right on it?"
+    return f"what is their mean score on it ({units.name})? More is better."
 
 
 def refused(memorization: pd.DataFrame, settings: AuditSettings) -> np.ndarray:
@@ -138,10 +226,18 @@ def of_one_model(
 
     return Evidence(
         memorization=memorization.assign(accuracy_in=own, accuracy_out=without),
+        memorized=at_least(
+            memorization["memorization"].to_numpy(float), config.selection.least_memorization
+        ),
         refused=without <= config.experiments.audit.held_out,
         confidence=asked,
         effects=on_tests,
-        probability=True,
+        units=units_of(PROBABILITY),
+        rules=Rules(
+            described(config.selection, "probability"),
+            f"{config.selection.least_influence:g}",
+            f"have a probability of at most {config.experiments.audit.held_out:.0%}",
+        ),
         source=(
             f"One network ({config.model.name}) was trained on all {len(labels):,} training "
             f"examples. Influence functions estimate to first order what it would lose without any "

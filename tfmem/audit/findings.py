@@ -14,7 +14,6 @@ import numpy as np
 import pandas as pd
 
 from tfmem.datasets.duplicates import Duplicates
-from tfmem.estimation.thresholds import at_least
 
 LABEL, USEFUL, ATYPICAL, DUPLICATE = "label", "useful", "atypical", "duplicate"
 _SURE = 0.5
@@ -26,6 +25,7 @@ def examine(
     refused: np.ndarray,
     confidence: np.ndarray | None,
     opinion: np.ndarray | None,
+    mean_out: str = "accuracy_out",
 ) -> pd.DataFrame:
     """Gives each candidate one of three findings.
 
@@ -42,12 +42,13 @@ def examine(
       confidence: `[num_train]`, mean probability of the label by models without the example; None
         if it is not known.
       opinion: `[num_train, classes]`, see `tfmem.audit.opinion`; None without a cross-validation.
+      mean_out: the column of `memorization` with means of models without the example.
 
     Returns:
       The rows, with `finding`, `helps` and `harms` (numbers of test examples), `helped` (the sum of
       influences on those that it helps), `confidence_out`, `said` (the most probable class by
       `opinion`, -1 without it) and `said_probability`. Labels to check come first, ordered by
-      `confidence_out` (or `accuracy_out`), the least first; then useful examples by `helped`, then
+      `confidence_out` (or `mean_out`), the least first; then useful examples by `helped`, then
       atypical ones by memorization.
     """
     index = memorization.index.to_numpy(np.int64)
@@ -57,9 +58,7 @@ def examine(
         side.size().reindex(index, fill_value=0).to_numpy(np.int64) for side in (positive, negative)
     )
     finding = np.select([helps > harms, refused[index]], [USEFUL, LABEL], ATYPICAL)
-    given = (
-        memorization["accuracy_out"].to_numpy(float) if confidence is None else confidence[index]
-    )
+    given = memorization[mean_out].to_numpy(float) if confidence is None else confidence[index]
     table = memorization.assign(
         finding=finding,
         helps=helps,
@@ -105,14 +104,20 @@ def _share(part: int, whole: int) -> str:
     return f"{part / whole:.1%}" if whole else "undefined"
 
 
-def action(row: pd.Series, class_names: Sequence[str]) -> str:
-    """Says what to do about a training example that was examined."""
+def action(row: pd.Series, class_names: Sequence[str], what: str = "label") -> str:
+    """Says what to do about a training example that was examined.
+
+    Args:
+      row: a row of the table of `examine`.
+      class_names: names of the classes.
+      what: what the example has: a `label`, or a `target` that is no class.
+    """
     if row["finding"] == USEFUL:
         return "keep it, and look for more examples like it"
     if row["finding"] == ATYPICAL:
-        return "keep it, if the label is right"
+        return f"keep it, if the {what} is right"
     if row["said"] < 0:
-        return "check the label"
+        return f"check the {what}"
     said = class_names[row["said"]]
     if row["said"] != row["label"] and row["said_probability"] >= _SURE:
         return f"check the label: is it {said}?"
@@ -140,7 +145,7 @@ def only_near_duplicates(
 
 
 def duplicate_pairs(
-    found: Duplicates, train_labels: np.ndarray, test_labels: np.ndarray
+    found: Duplicates, train_labels: np.ndarray, test_labels: np.ndarray, what: str = "label"
 ) -> pd.DataFrame:
     """Lists pairs of near duplicates, those with different labels first, then test examples.
 
@@ -165,7 +170,7 @@ def duplicate_pairs(
     pairs["action"] = np.select(
         [conflict, test],
         [
-            "they look alike but have different labels: check both",
+            f"they look alike but have different {what}s: check both",
             "remove one: the test set must not contain training examples",
         ],
         "keep one, or never divide them between training and test",
@@ -179,15 +184,18 @@ def class_table(
     examined: pd.DataFrame,
     test_labels: np.ndarray,
     test_accuracy: np.ndarray,
-    threshold: float,
+    memorized: np.ndarray,
+    kind: str = "accuracy",
 ) -> pd.DataFrame:
     """Makes a table with one row for each class, by label.
 
     Returns:
       The number of `examples`, their mean `memorization` and its standard error over examples
       (`stderr`), the numbers of `memorized` examples and of each finding, the mean `accuracy_out`
-      of training examples, the number of `tests`, and `test_accuracy`, NaN without test examples.
+      of training examples, the number of `tests`, and `test_accuracy`, NaN without test examples;
+      `kind` takes the place of `accuracy` in these names.
     """
+    labels = memorization["label"]
     by_class = memorization.groupby("label")
     value = by_class["memorization"]
     counts = examined.groupby(["label", "finding"]).size().unstack(fill_value=0)
@@ -197,12 +205,12 @@ def class_table(
             "examples": value.size(),
             "memorization": value.mean(),
             "stderr": value.sem(),
-            "memorized": value.agg(lambda each: int(at_least(each, threshold).sum())),
-            "accuracy_out": by_class["accuracy_out"].mean(),
+            "memorized": pd.Series(memorized, memorization.index).groupby(labels).sum(),
+            f"{kind}_out": by_class[f"{kind}_out"].mean(),
         }
     )
-    for kind in (LABEL, USEFUL, ATYPICAL):
-        known = counts[kind] if kind in counts else pd.Series(dtype=int)
-        table[kind] = known.reindex(table.index, fill_value=0)
+    for finding in (LABEL, USEFUL, ATYPICAL):
+        known = counts[finding] if finding in counts else pd.Series(dtype=int)
+        table[finding] = known.reindex(table.index, fill_value=0)
     table["tests"] = tests.size().reindex(table.index, fill_value=0)
-    return table.assign(test_accuracy=tests.mean().reindex(table.index))
+    return table.assign(**{f"test_{kind}": tests.mean().reindex(table.index)})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from tfmem.config.estimates import BOUNDED
@@ -38,6 +39,19 @@ class Units:
     bounded: bool = True
 
     @property
+    def error(self) -> str:
+        """Which error of predictions follows from the mean; empty if none does."""
+        of = {_SCORES["squared_error"]: "square", _SCORES["absolute_error"]: "absolute"}
+        return of.get(self.name, "")
+
+    def off(self, value: Number) -> str:
+        """How far predictions are off by a mean score: the root mean square or mean error."""
+        if not self.error or value != value:
+            return ""
+        size = max(-float(value), 0.0)
+        return f"off by {four(math.sqrt(size) if self.error == 'square' else size)}"
+
+    @property
     def kind(self) -> str:
         """What columns of tables call a mean over trials: `accuracy` or `score`."""
         return "accuracy" if self.bounded else "score"
@@ -51,6 +65,11 @@ class Units:
     def of(self) -> str:
         """The unit in brackets, for labels of axes; empty where a difference has no unit."""
         return "" if self.bounded else f" ({self.name})"
+
+    @property
+    def below(self) -> str:
+        """The unit in brackets on a line of its own, for narrow axes."""
+        return self.of.replace(" (", "\n(", 1)
 
     @property
     def more(self) -> str:

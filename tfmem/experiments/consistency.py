@@ -350,7 +350,8 @@ def _write(comparisons: Sequence[Comparison], out: Path) -> None:
     for each in comparisons:
         sides = {"first_name": each.first.name, "second_name": each.second.name}
         for name in ("memorization", "influence"):
-            columns = {**sides, "estimate": name, **vars(getattr(each, name))}
+            unit = {"unit": "SD"} if each.first.in_sds else {}
+            columns = {**sides, "estimate": name, **unit, **vars(getattr(each, name))}
             curves.append(pd.DataFrame(columns))
             errors.append(
                 {

@@ -253,7 +253,7 @@ def fraction_figure(table: pd.DataFrame, _: object) -> Figure:
     Args:
       table: the table of `fraction`.
     """
-    of = f"\n({table['unit'].iloc[0]})" if "unit" in table else ""
+    of = Units(table["unit"].iloc[0], bounded=False).below if "unit" in table else ""
     figure = new_figure(11, 3.8)
     total, parts, counts = figure.subplots(1, 3)
     shares, reference = table["fraction"], table["reference"].iloc[0]

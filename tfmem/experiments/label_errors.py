@@ -329,7 +329,7 @@ def label_errors_figure(table: pd.DataFrame, _: object) -> Figure:
     )
     right.set_xscale("log")
     right.set_ylim(0, 1.02)
-    right.set_xlabel(f"{what} looked at, the most suspicious first (log scale)")
+    right.set_xlabel(f"{what} looked at, most suspicious first (log scale)")
     right.set_ylabel("share of them that are wrong")
     for axes in (left, right):
         axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))

@@ -280,7 +280,7 @@ def leave_one_out_figure(table: pd.DataFrame, given: Given[LeaveOneOutSettings])
       table: the table of `leave_one_out`.
       given: its inputs.
     """
-    of = given.run.units.of.replace(" (", "\n(", 1)  # on a line of its own
+    of = given.run.units.below
     found = comparison(table)
     figure = new_figure(5.6, 5.6)
     axes = figure.subplots()

@@ -136,7 +136,7 @@ def mem_infl_figure(table: pd.DataFrame, given: Given[NoSettings] | None) -> Fig
             chosen["memorization"], chosen["largest_influence"], ".", color=color, alpha=0.6,
             markeredgewidth=0, label=f"{name} ({len(chosen):,})", rasterized=len(table) > 5000,
         )  # fmt: skip
-    left.set_xlabel(f"memorization of a training example{units.of}")
+    left.set_xlabel(f"memorization of a training example{units.below}")
     left.set_ylabel("its largest influence on a test example")
     left.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0)
 
@@ -149,7 +149,7 @@ def mem_infl_figure(table: pd.DataFrame, given: Given[NoSettings] | None) -> Fig
         share, interval = found.statistic, found.proportion_ci(method="wilson")
         error = [[share - interval.low], [interval.high - share]]
         middle.errorbar(place, share, error, fmt="o", color=BLUE, capsize=3)
-    shown = [f"{edge:g}" if units.bounded else units.difference(edge) for edge in edges]
+    shown = [f"{edge:g}" if units.bounded else _brief(edge) for edge in edges]
     names = [f"< {shown[0]}", *(f"≥ {edge}" for edge in shown)]
     middle.set_xticks(
         range(len(groups)),
@@ -167,6 +167,11 @@ def mem_infl_figure(table: pd.DataFrame, given: Given[NoSettings] | None) -> Fig
     right.set_xlabel("training examples that influence it")
     right.set_ylabel("number of test examples")
     return figure
+
+
+def _brief(value: float) -> str:
+    """Two digits of a number of any size, as few characters as possible: `1.5e5`."""
+    return f"{value:.2g}".replace("e+0", "e").replace("e-0", "e-")
 
 
 def _quarters(memorization: pd.Series) -> tuple[float, ...]:

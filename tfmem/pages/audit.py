@@ -6,7 +6,6 @@ import numpy as np
 import pandas as pd
 
 from tfmem.audit.conclusion import Audit
-from tfmem.audit.evidence import LEAST_TRIALS
 from tfmem.audit.findings import ATYPICAL, LABEL, USEFUL
 from tfmem.config import Config
 from tfmem.datasets import AnyDataset
@@ -47,7 +46,9 @@ def render(data: AnyDataset, config: Config, found: Audit) -> str:
         helped=helped,
         looks=looks,
         sheets=looks.sheets(),
-        least_trials=LEAST_TRIALS,
+        units=found.evidence.units,
+        what=found.what,
+        classed=found.what == "label",
         settings=config.to_yaml(),
     )
 

@@ -13,7 +13,6 @@ import pandas as pd
 from tfmem.config import PythonSettings
 from tfmem.config.models import ModelSettings
 from tfmem.datasets import has_classes
-from tfmem.estimation.thresholds import at_least
 from tfmem.estimation.units import SHARES
 from tfmem.experiments.run import Run
 from tfmem.messages.errors import InputError
@@ -105,7 +104,9 @@ class _Contents:
             "size": {
                 "train": len(run.dataset.train_labels), "test": len(run.dataset.test_labels)
             },
-            "units": {"name": run.units.name, "bounded": run.units.bounded},
+            "units": {
+                "name": run.units.name, "bounded": run.units.bounded, "error": run.units.error
+            },
             "hasClasses": has_classes(run.dataset),
             "memorized": run.least_memorization,
             "least": self.explorer.least,
@@ -190,18 +191,12 @@ def _summary(run: Run) -> dict[str, Any]:
         "held_out": accuracy[f"held_out_{kind}"],
         "of_trials": run.units if score else SHARES,
         "kind": f"mean {run.units.name}" if score else "accuracy",
-        "memorized": _memorized(run, memorization),
+        "memorized": int(run.memorized.sum()),
         "median": float(memorization.median()),
         "highest": float(memorization.max()),
         "unknown": int(memorization.isna().sum()),
         "stderr": float(run.memorization["stderr"].median()),
     }
-
-
-def _memorized(run: Run, memorization: pd.Series) -> int | None:
-    """How many examples are memorized; None if no threshold says it."""
-    least = run.least_memorization
-    return None if least is None else int(at_least(memorization, least).sum())
 
 
 def _classes(run: Run) -> list[dict[str, Any]]:
@@ -212,7 +207,7 @@ def _classes(run: Run) -> list[dict[str, Any]]:
         {
             "name": run.labels.class_names[label],
             "examples": len(rows),
-            "memorized": _memorized(run, rows["memorization"]),
+            "memorized": int(run.memorized[rows.index.to_numpy()].sum()),
             "mean": float(rows["memorization"].mean()),
             "held_out": float(rows[f"{run.units.kind}_out"].mean()),
             "pairs": int(pairs.get(label, 0)),

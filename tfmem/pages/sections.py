@@ -223,7 +223,9 @@ def _seen(
 
 
 def _agreement(table: pd.DataFrame, selection: SelectionSettings) -> str:
-    said = []
+    said, unit = [], " SD" if "unit" in table else ""
+    if unit and selection.unit == "score":  # its thresholds are in the unit of the score
+        selection = SelectionSettings()
     for name, of_run in table.groupby("second_name", sort=False):
         for estimate in ("memorization", "influence"):
             threshold = getattr(selection, f"least_{estimate}")
@@ -232,7 +234,7 @@ def _agreement(table: pd.DataFrame, selection: SelectionSettings) -> str:
                 continue
             row = rows.iloc[int((rows["threshold"] - threshold).abs().argmin())]
             said.append(
-                f"With {name}, at {estimate} {row['threshold']:g}: J = {row['jaccard']:.2f}, "
+                f"With {name}, at {estimate} {row['threshold']:g}{unit}: J = {row['jaccard']:.2f}, "
                 f"D = {row['difference']:.3f}."
             )
     return " ".join(said)

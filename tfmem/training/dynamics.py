@@ -50,6 +50,10 @@ class Dynamics:
     probed: Mapping[str, np.ndarray] = field(default_factory=dict)
 
 
+class NotFollowedError(InputError):
+    """The models are not trained in stacks, in which alone predictions are followed."""
+
+
 class Probe(Protocol):
     """Computes further scores of each model that is followed.
 
@@ -83,10 +87,11 @@ def follow(
       probe: computes further scores of the models.
 
     Raises:
-      InputError: if a model diverges, or with `trainer: mirrored`.
+      InputError: if a model diverges.
+      NotFollowedError: with `trainer: mirrored`, or if only the model's own `fit` trains it.
     """
     if config.training.trainer not in ("stacked", "auto"):
-        raise InputError(
+        raise NotFollowedError(
             "training.trainer: expected 'stacked' to follow predictions over epochs, received "
             f"{config.training.trainer!r}"
         )
@@ -181,7 +186,7 @@ def _make_trainer(config: Config, dataset: AnyDataset, count: int) -> FittingTra
     training = config.training.model_copy(update=settings)
     trainer, *_ = make_trainers(config.model_copy(update={"training": training}), dataset)
     if not isinstance(trainer, FittingTrainer):
-        raise InputError(
+        raise NotFollowedError(
             "training.trainer: expected 'stacked' to follow predictions over epochs, received a "
             "model that only its own fit trains"
         )

@@ -15,6 +15,10 @@ const measure = (name, value, of = "") => [
 ];
 const byCorrectness = DATA.units.name === "right";
 
+// How far predictions are off, in the unit of the target: what is known of them beside the score.
+const off = (value) => four(DATA.units.error === "square" ? Math.sqrt(Math.max(-value, 0)) : Math.max(-value, 0));
+const offBy = DATA.units.error === "square" ? "predictions are off by (root mean square)" : "predictions are off by (mean)";
+
 const FACTS = {
   train: (p) => {
     const {memorization, low, high, meanIn, meanOut, trialsIn, trialsOut} = DATA.train;
@@ -27,13 +31,15 @@ const FACTS = {
         ...measure(`${what}, trained on it`, meanIn[p], models(trialsIn[p])),
         ...measure(`${what}, trained without it`, meanOut[p], models(trialsOut[p])),
       ],
-      because: "Memorization is the difference of the two.",
+      because: "Memorization is the difference of the two."
+        + (DATA.units.error && meanIn[p] !== null && meanOut[p] !== null
+          ? ` In the unit of the target, ${offBy} ${off(meanIn[p])} with it, and ${off(meanOut[p])} without it.` : ""),
     };
   },
   test: (p) => ({
     value: "", note: "",
     measures: measure(byCorrectness ? "models that are right" : `mean ${DATA.units.name}${DATA.units.name === "probability" ? " of its class" : ""}`, DATA.test.accuracy[p]),
-    because: "",
+    because: DATA.units.error ? `In the unit of the target, ${offBy} ${off(DATA.test.accuracy[p])}.` : "",
   }),
 };
 const LINKED = {

@@ -14,6 +14,7 @@ const two = (value) => (Math.round(value * 100) / 100 + 0).toFixed(2);
 const four = (value) => {
   const size = Math.abs(value);
   if (size >= 1e3 && size < 1e7) return Math.round(value).toLocaleString("en");
+  if (size >= 1e7) return Number(value.toPrecision(4)).toExponential();
   return String(Number(value.toPrecision(4)));
 };
 // Formats memorization and influence, and means over trials, in the units of the statistic.
