@@ -18,11 +18,16 @@ import keras
 import numpy as np
 import psutil
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits
+from sklearn.kernel_ridge import KernelRidge
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import tfmem
+from tfmem.config import from_yaml
+from tfmem.experiments import sections
+from tfmem.pipelines.experiments import experiment
+from tfmem.pipelines.runner import run_chain
 
 KINDS = ("even", "prime", "with a closed loop")  # what a digit can be
 _PRIME, _CLOSED = (2, 3, 5, 7), (0, 6, 8, 9)
@@ -81,15 +86,29 @@ def linear():
     return model
 
 
+def kernel_ridge():
+    """Kernel ridge regression of scikit-learn; equal examples give equal models."""
+    return KernelRidge(kernel="rbf", alpha=0.1, gamma=0.03)
+
+
 def diabetes(out):
-    """A regression: progression of a disease after a year, in standard deviations."""
+    """A regression: progression of a disease after a year, and 40 patients left out one by one."""
     x, y = load_diabetes(return_X_y=True)
-    x, y = x / x.std(axis=0), (y - y.mean()) / y.std()
-    run = tfmem.run(
-        linear, (x[:300], y[:300]), (x[300:], y[300:]), trials=500, epochs=20, out=out / "diabetes"
-    )
-    _tell(run)
-    return run
+    x, apart = x / x.std(axis=0), (y - y.mean()) / y.std()
+    parts = (x[:300], apart[:300]), (x[300:], apart[300:])
+    _tell(tfmem.run(linear, *parts, trials=500, epochs=20, out=out / "diabetes"))
+    order = np.random.default_rng(0).permutation(len(y))
+    x, y = x[order], y[order]
+    parts, folder = ((x[:342], y[:342]), (x[342:], y[342:])), out / "diabetes_ridge"
+    _tell(tfmem.run(kernel_ridge, *parts, trials=1000, out=folder))
+    _leave_out(folder, "{examples: 40, repeats: 2, repeats_with: 2}")
+
+
+def _leave_out(folder, how):
+    """Compares the estimates of a run with leave-one-out, which prints what it finds."""
+    text, changed = (folder / "config.yaml").read_text(), [f"experiments.leave_one_out={how}"]
+    settings = from_yaml(text, changed, experiments=sections)
+    run_chain(experiment("leave-one-out", settings, folder), folder)
 
 
 def several_outputs():
@@ -269,13 +288,14 @@ COMMANDS = {
 
 def _tell(run):
     """Prints how models did, what they memorized most, and which pairs are influential."""
-    values, trials = run.memorization["memorization"], run.trials
+    values, trials, units = run.memorization["memorization"], run.trials, run.units
     top = np.argsort(-values.to_numpy())[:5]
-    listed = ", ".join(f"{k} ({values[k]:.2f})" for k in top)
+    listed = ", ".join(f"{k} ({units.short(values[k])})" for k in top)
+    kind = "score" if trials.attrs["score"] else "accuracy"
     print(
-        f"{len(trials)} trials, test {trials['test_accuracy'].mean():.4g}; memorization "
-        f"{np.mean(values):.4g} on average, {np.mean(values > 0.25):.1%} above 0.25; highest: "
-        f"{listed}; {len(run.pairs)} pairs"
+        f"{len(trials)} trials, test {trials[f'test_{kind}'].mean():.4g}; memorization "
+        f"({units.name}) {np.mean(values):.4g} on average, {np.mean(run.memorized):.1%} with "
+        f"{run.said_of_memorized}; highest: {listed}; {len(run.pairs)} pairs"
     )
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from tfmem import figures
 from tfmem.components.component import Component, Parameters, Paths
 from tfmem.components.experiment import FIGURE_NAME
+from tfmem.datasets import has_classes
 from tfmem.datasets.pictures import Pictures
 from tfmem.experiments.outcome import TABLE_NAME
 from tfmem.experiments.run import Run
@@ -53,7 +54,8 @@ _MADE_ELSEWHERE = {
 def Do(inputs: Paths, outputs: Paths, parameters: Parameters) -> None:
     """Draws every figure of the paper for which the run has numbers."""
     run, folder = Run(inputs), outputs["figures"]
-    data, selection = run.dataset, run.config.selection
+    data, selection, units = run.dataset, run.config.selection, run.units
+    class_names = data.class_names if has_classes(data) else ("",)
     memorization = run.memorization["memorization"].to_numpy()
     ranked = figures.most_memorized_classes(data.train_labels, memorization)
     chosen = _labels(parameters["classes"], data.class_names) or sorted(ranked[:6])
@@ -61,12 +63,13 @@ def Do(inputs: Paths, outputs: Paths, parameters: Parameters) -> None:
     for name, rows in (("figure_1", chosen), ("figure_D4", others)):
         if rows:
             drawn = figures.memorization_gallery(
-                Pictures(data, "train"), data.train_labels, memorization, data.class_names, rows
-            )
+                Pictures(data, "train"), data.train_labels, memorization, class_names, rows,
+                units=units,
+            )  # fmt: skip
             figures.save(drawn, folder, name)
     influence = run.pairs["influence"].to_numpy()
-    thresholds = influence_thresholds(selection)
-    figures.save(figures.influence_histogram(influence, thresholds), folder, "figure_C1")
+    thresholds = influence_thresholds(run.rule)
+    figures.save(figures.influence_histogram(influence, thresholds, units), folder, "figure_C1")
     pairs = run.pairs
     if parameters["classes"]:
         pairs = pairs[np.isin(pairs["label"], chosen)]
@@ -78,6 +81,7 @@ def Do(inputs: Paths, outputs: Paths, parameters: Parameters) -> None:
             Pictures(data, "test"),
             figures.captions(pairs, data),
             run.most_influenced if whole else None,
+            units=units,
         )
         figures.save(galleries["pair_gallery"], folder, "figure_3")
         figures.save(galleries["pair_gallery_spread"], folder, "figure_D5")

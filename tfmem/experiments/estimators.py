@@ -13,7 +13,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from tfmem.estimation.thresholds import at_least
-from tfmem.experiments.checks import four_trials, in_memory
+from tfmem.experiments.checks import four_trials, in_memory, right_or_wrong
 from tfmem.experiments.correlation import rank_correlation
 from tfmem.experiments.declaration import Experiment, Given, NoSettings
 from tfmem.experiments.outcome import Outcome
@@ -199,5 +199,5 @@ EXPERIMENT = Experiment(
     sections=("training", "selection"),
     conduct=estimators,
     draw=estimators_figure,
-    checks=(four_trials, in_memory),
+    checks=(right_or_wrong, four_trials, in_memory),
 )
