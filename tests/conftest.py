@@ -1,5 +1,6 @@
 """Fixtures; a test session writes only to one folder, which is removed at its end."""
 
+import gc
 import os
 import tempfile
 from pathlib import Path
@@ -29,6 +30,12 @@ def pytest_collection_modifyitems(items):
     """Puts the longest modules first, so that no process starts one when the others are done."""
     places = {name: place for place, name in enumerate(_FIRST)}
     items.sort(key=lambda item: places.get(item.path.stem, len(_FIRST)))
+
+
+def pytest_collection_finish():
+    """Leaves what imports made to itself, which garbage collection would look through again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

@@ -76,6 +76,32 @@ def test_tfds_by_name_keeps_the_order_of_ids(tmp_path):
     assert data.train_images.shape == (60, 4, 5, 3)
 
 
+def test_a_process_decodes_a_split_once_and_a_changed_file_anew(tmp_path, monkeypatch):
+    """Data sets share read-only arrays, and what was not used for longest is given up first."""
+    from tfmem.datasets import recent, tfds_source
+
+    read, decode = [], tfds_source._decode
+    monkeypatch.setattr(recent, "_recent", {})
+    monkeypatch.setattr(
+        tfds_source, "_decode", lambda b, split, w: read.append(split) or decode(b, split, w)
+    )
+    first, again = (load(settings("digits", tmp_path)) for _ in range(2))
+    assert again.train_images is first.train_images
+    with pytest.raises(ValueError, match="read-only"):
+        again.train_images[0] = 0
+    [train] = tmp_path.glob("digits/*/digits-train*")
+    os.utime(train)
+    assert load(settings("digits", tmp_path)).fingerprint == first.fingerprint
+    assert read == ["train", "test", "train"]
+
+    monkeypatch.setattr(recent, "_MOST_BYTES", 2000)
+    built = []
+    for key in ("a", "b", "a", "c", "a", "b"):
+        arrays = {"x": np.zeros(900, np.uint8)}
+        recent.decoded_once(key, lambda key=key, arrays=arrays: built.append(key) or arrays)
+    assert built == ["a", "b", "c", "b"]
+
+
 def test_official_files_in_their_order(tmp_path):
     rng = np.random.default_rng(0)
     images, labels = rng.integers(0, 256, (7, 28, 28)), np.arange(7)

@@ -202,20 +202,22 @@ def test_features_of_one_model_are_what_a_last_layer_is_trained_on(tmp_path):
     assert "features" in done.stderr
 
 
-@pytest.mark.parametrize("mode", ["in_memory", "multi_processing"])
-def test_a_beam_job_trains_what_workers_would(tmp_path, mode):
+@pytest.mark.parametrize(("mode", "workers", "size"), [
+    ("in_memory", 2, 8), ("multi_processing", 1, 10),
+    pytest.param("multi_processing", 2, 8, marks=pytest.mark.slow)])  # fmt: skip
+def test_a_beam_job_trains_what_workers_would(tmp_path, mode, workers, size):
     """It also works if some shards exist already, or all of them."""
     options = ("configs/digits.yaml", "--set", "training.trials=40", "--set", "training.epochs=2",
-               "--set", "training.stack_size=8")  # fmt: skip
+               "--set", f"training.stack_size={size}")  # fmt: skip
     tfmem_command("train", *options, "--out", tmp_path / "alone")
-    name = "predictions/predictions-00003-of-00005.tfrecord"
+    name = f"predictions/predictions-00003-of-{40 // size:05}.tfrecord"
     (tmp_path / "beam" / "predictions").mkdir(parents=True)
     for each in (name, "predictions/config.yaml"):
         (tmp_path / "beam" / each).write_bytes((tmp_path / "alone" / each).read_bytes())
-    words = ["--", f"--direct_running_mode={mode}", "--direct_num_workers=2"]
+    words = ["--", f"--direct_running_mode={mode}", f"--direct_num_workers={workers}"]
     command = ("train", *options, "--out", tmp_path / "beam", "--beam", "--accelerator",
                "type:nvidia-tesla-t4;count:1", *words)  # fmt: skip
-    for trained in (32, 0) if mode == "in_memory" else (32,):
+    for trained in (40 - size, 0) if mode == "in_memory" else (40 - size,):
         done = tfmem_command(*command)
         assert f"40 trials ({trained} trained now)" in done.stdout
     made = [

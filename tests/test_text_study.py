@@ -1,6 +1,7 @@
 """The study of Zheng & Jiang (2022) on texts: closed forms, oracles, and a whole toy study."""
 
 import json
+import os
 import shutil
 from dataclasses import replace
 
@@ -221,6 +222,28 @@ def test_records_are_those_of_each_example(toy, conducted_study):
     found = read_memorization(folder / "fast")
     assert found.index.tolist() == [*range(80)]
     np.testing.assert_allclose(found["memorization"][some], known.memorization, rtol=1e-3)
+
+
+def test_steps_share_a_solver_while_the_weights_stay(toy, conducted_study, tmp_path, monkeypatch):
+    config, data = (
+        with_digests(from_yaml("", settings(toy))),
+        load(from_yaml("", settings(toy)).dataset),
+    )
+    models = shutil.copytree(conducted_study[0] / "self_influence" / "models", tmp_path / "models")
+    first, _ = kept_solver(config, data, models)
+
+    def refuse(*_):
+        raise InterruptedError
+
+    monkeypatch.setattr("tfmem.experiments.self_influence.trained_objective", refuse)
+    assert kept_solver(config, data, models)[0] is first
+    for changed in (["self_influence.damping=0.1"], ["training.weight_decay=0.01"]):
+        other = with_digests(from_yaml("", [*settings(toy), *changed]))
+        with pytest.raises(InterruptedError):
+            kept_solver(other, data, models)
+    os.utime(models / "whole-00000.npz")
+    with pytest.raises(InterruptedError):
+        kept_solver(config, data, models)
 
 
 def test_one_model_is_audited(toy, conducted_study, tmp_path):

@@ -5,7 +5,11 @@ import fcntl
 import os
 import shutil
 
-DIGITS_RUN = ("--set", "training.trials=40", "--set", "training.epochs=8")
+DIGITS_RUN = (
+    "--set=training.trials=40",
+    "--set=training.epochs=8",
+    "--set=training.stack_size=8",  # none is measured
+)
 
 
 def made_once(tmp_path_factory, name, make):

@@ -13,8 +13,10 @@ from typing import Any
 import numpy as np
 
 from tfmem.config import DatasetSettings, TextSettings
+from tfmem.datasets.cache import file_states
 from tfmem.datasets.dataset import Dataset
 from tfmem.datasets.order import ORDER_FEATURES, index_order
+from tfmem.datasets.recent import decoded_once
 from tfmem.datasets.record_index import index_records
 from tfmem.datasets.streamed import AnyDataset, StreamedDataset, default_resize
 from tfmem.datasets.text import TextDataset, as_texts, check_classes
@@ -185,7 +187,15 @@ def _index(builder: Any, split: str) -> tuple[Any, np.ndarray]:
 
 
 def _read(builder: Any, split: str, wanted: Sequence[str]) -> dict[str, np.ndarray]:
-    """The wanted features of a split, each `[num_examples, ...]`, in index order."""
+    """The wanted features of a split, each `[num_examples, ...]` and read-only, in index order."""
+    paths = [os.fspath(path) for path in builder.info.splits[split].filepaths]
+    if "://" in paths[0] or not all(map(os.path.exists, paths)):
+        return _decode(builder, split, wanted)  # TFDS says what is missing
+    key = (os.fspath(builder.data_dir), split, tuple(wanted), tuple(file_states(paths)))
+    return decoded_once(key, lambda: _decode(builder, split, wanted))
+
+
+def _decode(builder: Any, split: str, wanted: Sequence[str]) -> dict[str, np.ndarray]:
     import tensorflow_datasets as tfds
 
     in_file_order = tfds.ReadConfig(interleave_cycle_length=1)

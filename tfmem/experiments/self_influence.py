@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -19,6 +20,7 @@ from tfmem.encoders import as_arrays
 from tfmem.influence_functions.attribution.integral import Splitter
 from tfmem.influence_functions.attribution.splitting import splitter
 from tfmem.influence_functions.effects import test_effects
+from tfmem.influence_functions.fast import FastSolver
 from tfmem.influence_functions.keeping import kept_scores
 from tfmem.influence_functions.objective import Objective
 from tfmem.influence_functions.scores import Scores
@@ -96,6 +98,7 @@ def self_influence(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # the summary counts these examples
         solver = make_solver(config.self_influence, objective)
+        _remember(config, dataset, trial_id, models, solver)
         spent = time.perf_counter() - clock, time.process_time() - work
         with ExampleProgress(len(objective.labels)) as progress:
             found = kept_scores(solver, about, unfinished, progress.advance)
@@ -114,9 +117,35 @@ def kept_solver(config: Config, dataset: AnyDataset, models: Path) -> tuple[Solv
     Raises:
       InputError: as `self_influence` does.
     """
-    arrays = arrays_in_memory(config, dataset)
-    objective, _ = trained_objective(config, arrays, config.self_influence.trial, models)
-    return make_solver(config.self_influence, objective), arrays
+    arrays, trial_id = arrays_in_memory(config, dataset), config.self_influence.trial
+    if _last and _last[0] == _identity(config, dataset, trial_id, models):
+        return _last[1], arrays
+    objective, _ = trained_objective(config, arrays, trial_id, models)
+    solver = make_solver(config.self_influence, objective)
+    _remember(config, dataset, trial_id, models, solver)
+    return solver, arrays
+
+
+# Making a solver takes the gradients of all examples, and steps of a pipeline share a process.
+_last: tuple[tuple[Any, ...], Solver] | None = None
+
+
+def _identity(config: Config, dataset: AnyDataset, trial_id: int, models: Path) -> tuple[Any, ...]:
+    """What decides a solver: settings, examples, and the files of weights as they are now."""
+    files = [(path.name, path.stat()) for path in sorted(Path(models).glob("*.npz"))]
+    states = [(name, state.st_size, state.st_mtime_ns) for name, state in files]
+    about = config.digest(), dataset.fingerprint, trial_id, states
+    return *about, config.self_influence.model_dump_json()
+
+
+def _remember(
+    config: Config, dataset: AnyDataset, trial_id: int, models: Path, solver: Solver
+) -> None:
+    """Keeps a fast solver for the next step; others hold more, or are made at once."""
+    global _last
+    _last = None
+    if isinstance(solver, FastSolver):
+        _last = _identity(config, dataset, trial_id, models), solver
 
 
 def kept_influences(

@@ -13,15 +13,16 @@ from rich import print as say
 from rich.markup import escape
 
 from tfmem.aggregation.values import values_of
-from tfmem.config import Config
+from tfmem.config import Config, TrainingSettings
 from tfmem.datasets import AnyDataset
 from tfmem.estimation.estimator import CORRECTNESS, Measure
 from tfmem.messages.errors import InputError
 from tfmem.store.files import write_atomically
-from tfmem.store.predictions import Split, TrialRecord
+from tfmem.store.predictions import CONFIG_NAME, Split, TrialRecord
 from tfmem.store.shards import read_shard, shards_in
 from tfmem.subsets import GivenSubsets
 from tfmem.subsets.drawing import random_order
+from tfmem.subsets.stacks import largest_stack_of_one_size
 from tfmem.training import TrialSummary, train
 
 _ATTEMPTS = 3  # seeds with which a model is trained, one after the other, until it converges
@@ -109,10 +110,12 @@ def _train_on(
         "groups": None,
         "groups_digest": None,
         "subsets_digest": given.digest(),
-        "stack_size": 1 if config.training.trainer == "mirrored" else None,
+        "stack_size": _stack_size(config.training, given),
     }
     training = config.training.model_copy(update=settings)
     out = workplace(out, config.model_copy(update={"training": training}), dataset)
+    if (out / "predictions" / CONFIG_NAME).exists():  # models are trained as they were begun
+        training = training.model_copy(update={"stack_size": None})
     out.mkdir(parents=True, exist_ok=True)
     path = out / "subsets.npz"
     write_atomically(path, given.to_npz())
@@ -120,6 +123,13 @@ def _train_on(
     summary = train_alone(config.model_copy(update={"training": training}), dataset, out)
     trained = _read(out / "predictions", order, measure)
     return replace(trained, diverged=np.sort(order[list(summary.diverged)]))
+
+
+def _stack_size(training: TrainingSettings, given: GivenSubsets) -> int | None:
+    """The largest stack that fits the subsets, up to the size in the settings; None if not set."""
+    if training.trainer == "mirrored":
+        return 1
+    return training.stack_size and largest_stack_of_one_size(given, training.stack_size)
 
 
 def train_alone(config: Config, dataset: AnyDataset, out: Path) -> TrialSummary:
