@@ -59,8 +59,8 @@ def make(folder, trials, num_train, num_test, classes):
                 correct[-1] &= (1 << num_train % 8) - 1
             records.append(
                 TrialRecord(
-                    trial, 0, num_train, num_test, bits.tobytes(), correct.tobytes(),
-                    np.packbits(test, bitorder="little").tobytes(), b"f" * 32, b"c" * 32,
+                    trial, 0, num_train, num_test, bits.tobytes(), b"f" * 32, b"c" * 32,
+                    correct.tobytes(), np.packbits(test, bitorder="little").tobytes(),
                 )
             )  # fmt: skip
         write_shard(folder / shard_name("predictions", shard, shards), records)
