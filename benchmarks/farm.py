@@ -17,7 +17,8 @@ from benchmarks.peers.stacks import read_config
 from tfmem import training
 from tfmem.datasets import load
 from tfmem.subsets import Trial
-from tfmem.training.augmentation import draw_moves, move
+from tfmem.training.augmentation import draw_moves
+from tfmem.training.moving import move
 from tfmem.training.resident import ResidentExamples
 from tfmem.training.stacked import StackedTrainer
 

@@ -15,11 +15,12 @@ from tfmem.messages.errors import InputError
 from tfmem.models import build
 from tfmem.models.normalization import BatchNormalization, fuse_batch_normalization
 from tfmem.subsets import Trial
-from tfmem.training.augmentation import draw_boxes, draw_moves, move
+from tfmem.training.augmentation import draw_boxes, draw_moves
 from tfmem.training.choosing import choose_stack_size, largest_stack
 from tfmem.training.fitting import FittingTrainer
 from tfmem.training.initialization import VariableInitializer
 from tfmem.training.mirrored import MirroredTrainer
+from tfmem.training.moving import move
 from tfmem.training.recipe import compiled
 from tfmem.training.resident import ResidentExamples
 from tfmem.training.schedules import learning_rates

@@ -192,6 +192,9 @@ class TrainingSettings(Settings):
       trainer: `stacked` trains many models in one program on each device, or one model if that is
         faster; `mirrored` trains one model over all devices; `fit` calls the model's own `fit`, one
         model at a time; `auto` is `stacked` where that gives the results of `fit`, else `fit`.
+      backend: the backend of Keras that trains; None takes the one that Keras runs on in this
+        program. Trials are the same on both up to rounding, so a run stays with one of them, which
+        is recorded when it begins.
       stack_size: number of models that `stacked` trains together, which is also the number of
         trials in a prediction shard; None lets the trainer choose by memory and a short
         measurement.
@@ -239,6 +242,7 @@ class TrainingSettings(Settings):
     subsets_digest: str | None = None
     repeats: Positive = 1
     trainer: Literal["auto", "stacked", "mirrored", "fit"] = "stacked"
+    backend: Literal["tensorflow", "jax"] | None = None
     stack_size: Positive | None = None
     lanes: Positive | None = None
     epochs: Positive = 30

@@ -48,7 +48,7 @@ _EXECUTION = {
     "tensorboard",
 }
 # Keys of `training` that older runs do not have, and what these runs did.
-_LATER = {"exclude_unlearned": False, "fit_arguments": None, "repeats": 1}
+_LATER = {"exclude_unlearned": False, "fit_arguments": None, "repeats": 1, "backend": None}
 
 
 class Config(Settings):
@@ -115,6 +115,8 @@ class Config(Settings):
         for name, former in _LATER.items():
             if training[name] == former:
                 del training[name]
+        if training.get("backend") == "tensorflow":  # on which runs without this key trained
+            del training["backend"]
         found = {
             "seed": self.seed,
             "dataset": self.dataset.identity(),

@@ -1,10 +1,4 @@
-"""scikit-learn's 1,797 handwritten digits (8x8, 16 grey levels) as a TFDS builder; no download.
-
-The split is fixed: the examples are sorted by label, ties in scikit-learn's order, and every fifth
-of that list, beginning with the first, is a test example. That gives 1,437 training and 360 test
-examples with each class split in the same proportion. An example's index is its rank within its
-split in scikit-learn's order.
-"""
+"""scikit-learn's digits (see `tfmem.datasets.embedded`) as a builder of TFDS."""
 
 from __future__ import annotations
 
@@ -13,19 +7,15 @@ from typing import Any
 
 import numpy as np
 import tensorflow_datasets as tfds
-from sklearn.datasets import load_digits
 
-
-def test_positions(labels: np.ndarray) -> np.ndarray:
-    """Positions of the test examples among all examples, ascending: int64 `[num_test]`."""
-    return np.sort(np.argsort(labels, kind="stable")[::5])
+from tfmem.datasets.embedded import WHITE, digits_of
 
 
 class Digits(tfds.core.GeneratorBasedBuilder):
     """Optical recognition of handwritten digits, as shipped by scikit-learn."""
 
     VERSION = tfds.core.Version("1.0.0")
-    WHITE = 16
+    WHITE = WHITE
 
     def _info(self) -> tfds.core.DatasetInfo:
         return self.dataset_info_from_configs(
@@ -44,23 +34,12 @@ class Digits(tfds.core.GeneratorBasedBuilder):
 
     def _split_generators(self, dl_manager: Any) -> dict[str, Any]:
         del dl_manager  # nothing is downloaded
-        digits = load_digits()
-        is_test = np.zeros(len(digits.target), bool)
-        is_test[test_positions(digits.target)] = True
         return {
-            "train": self._generate_examples(digits, np.flatnonzero(~is_test)),
-            "test": self._generate_examples(digits, np.flatnonzero(is_test)),
+            name: self._generate_examples(*digits_of(name == "test")) for name in ("train", "test")
         }
 
     def _generate_examples(
-        self, digits: Any, positions: np.ndarray
+        self, images: np.ndarray, labels: np.ndarray
     ) -> Iterator[tuple[int, dict[str, Any]]]:
-        for index, position in enumerate(positions):
-            yield (
-                index,
-                {
-                    "image": digits.images[position].astype(np.uint8)[..., None],
-                    "label": int(digits.target[position]),
-                    "index": index,
-                },
-            )
+        for index, (image, label) in enumerate(zip(images, labels, strict=True)):
+            yield index, {"image": image, "label": int(label), "index": index}

@@ -108,7 +108,7 @@ def _kept(of_split: np.ndarray, whole: AnyDataset, labels: Labels) -> np.ndarray
 def _digits_rows() -> dict[str, np.ndarray]:
     from sklearn.datasets import load_digits
 
-    from tfmem.datasets.digits import test_positions
+    from tfmem.datasets.embedded import test_positions
 
     target = load_digits().target
     test = test_positions(target)

@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import Any
 
 import keras
-import tensorflow as tf
 
 
 @keras.saving.register_keras_serializable("tfmem")
@@ -23,13 +22,15 @@ class BatchNormalization(keras.layers.BatchNormalization):
 
     fused = False
 
-    def call(self, inputs: tf.Tensor, training: bool | None = None, mask: Any = None) -> Any:
+    def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         """Normalizes `inputs`, `[batch, height, width, channels]`."""
         if not self.fused:
             return super().call(inputs, training=training, mask=mask)
+        import tensorflow as tf
+
         learning = bool(training and self.trainable)
         # In 16 bits the operation is fast only on GPUs; it keeps statistics in float32 everywhere.
-        x = inputs if _has_gpu() else tf.cast(inputs, tf.float32)
+        x = inputs if tf.config.list_physical_devices("GPU") else tf.cast(inputs, tf.float32)
         normalized = tf.raw_ops.FusedBatchNormV3(
             x=x,
             scale=tf.convert_to_tensor(self.gamma),
@@ -53,7 +54,7 @@ class BatchNormalization(keras.layers.BatchNormalization):
 
 
 def fuse_batch_normalization(model: keras.Model) -> keras.Model:
-    """Makes a model of this package normalize batches by TensorFlow's own operation.
+    """Makes a model of this package normalize batches by TensorFlow's own operation, if it runs.
 
     Args:
       model: a built model, whose layers are changed.
@@ -63,9 +64,5 @@ def fuse_batch_normalization(model: keras.Model) -> keras.Model:
     """
     for layer in model.layers:
         if isinstance(layer, BatchNormalization):
-            layer.fused = True
+            layer.fused = keras.config.backend() == "tensorflow"
     return model
-
-
-def _has_gpu() -> bool:
-    return bool(tf.config.list_physical_devices("GPU"))

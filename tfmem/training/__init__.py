@@ -12,14 +12,15 @@ from typing import TYPE_CHECKING
 from tfmem.config import Config
 from tfmem.datasets import AnyDataset
 from tfmem.datasets.kept import labels_of
+from tfmem.messages.backends import import_backend
 from tfmem.messages.errors import InputError
-from tfmem.messages.quiet import import_tensorflow
 from tfmem.store.claims import Worker
 from tfmem.store.folders import open_folder
 from tfmem.store.labels import LABELS_NAME, Labels
 from tfmem.subsets import Subsets, subsets_of
 from tfmem.training.digests import with_digests
 from tfmem.training.directory import check_directory, open_directory, with_stack_size
+from tfmem.training.elsewhere import train_elsewhere, trains_here, with_backend
 from tfmem.training.trials import Farm, TrialSummary
 
 if TYPE_CHECKING:
@@ -46,8 +47,26 @@ def train(
     Raises:
       InputError: if the folder holds other trials or a damaged shard, or if every trial diverges.
     """
+    config = with_backend(config)
+    if not trains_here(config):
+        before = _known(config, out)
+        train_elsewhere(config, out, worker)
+        farm = open_trained(config, out)
+        farm.missing()
+        return farm.finish(open_folder(out), farm.known_trials - before, {})
     worker = worker or Worker()
     return open_farm(config, dataset, out).run(worker, open_folder(out))
+
+
+def _known(config: Config, out: str | os.PathLike[str]) -> int:
+    """The number of trials that a run's folder holds."""
+    begun = check_directory(open_folder(out).path("predictions"), with_digests(config))
+    if begun is None:
+        return 0
+    training = config.training.model_copy(update={"trials": begun.training.trials})
+    farm = open_trained(config.model_copy(update={"training": training}), out)
+    farm.missing()
+    return farm.known_trials
 
 
 def open_farm(config: Config, dataset: AnyDataset, out: str | os.PathLike[str]) -> Farm:
@@ -94,7 +113,7 @@ def open_trained(config: Config, out: str | os.PathLike[str]) -> Farm:
 
 
 def _make_trainers(config: Config, dataset: AnyDataset, subsets: Subsets) -> Sequence[Trainer]:
-    import_tensorflow()
+    import_backend()
     from tfmem.training.trainers import make_trainers
 
     return make_trainers(config, dataset, subsets)

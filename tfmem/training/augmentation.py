@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import tensorflow as tf
 
 from tfmem.config import AugmentationSettings
 
@@ -44,23 +43,3 @@ def draw_boxes(draws: np.ndarray, settings: AugmentationSettings) -> np.ndarray 
         bits = (bits ^ bits >> np.uint64(27)) * np.uint64(0x94D049BB133111EB)
         parts.append((bits ^ bits >> np.uint64(31)) >> np.uint64(40))
     return np.stack(parts, axis=-1).astype(np.float32) / np.float32(1 << 24)
-
-
-def move(images: tf.Tensor, moves: tf.Tensor, pad: int) -> tf.Tensor:
-    """Pads images with zeros, then crops and mirrors them.
-
-    Args:
-      images: `[batch, height, width, channels]`.
-      moves: int32 `[batch, 3]`, as `draw_moves` returns them.
-      pad: number of zeros on each side.
-
-    Returns:
-      Images of the same shape and type.
-    """
-    height, width = images.shape[1:3]
-    padded = tf.pad(images, [[0, 0], [pad, pad], [pad, pad], [0, 0]])
-    down, right, mirrored = (moves[:, i : i + 1] for i in range(3))
-    columns = tf.range(width)
-    columns = right + tf.where(mirrored == 1, width - 1 - columns, columns)
-    rows = tf.gather(padded, down + tf.range(height), axis=1, batch_dims=1)
-    return tf.gather(rows, columns, axis=2, batch_dims=1)

@@ -5,16 +5,14 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 
 from tfmem.messages.errors import InputError
 from tfmem.store.checkpoints import Form, TrainingState, read_state, write_state
 from tfmem.store.folders import Folder
-
-if TYPE_CHECKING:
-    import tensorflow as tf
+from tfmem.training.outcome import Variable
 
 
 class Checkpoint:
@@ -36,9 +34,9 @@ class Checkpoint:
         self._seconds = 60 * minutes
         self._last = time.monotonic()
 
-    def load(self, variables: Sequence[tf.Variable]) -> tuple[int, np.ndarray | None]:
+    def load(self, variables: Sequence[Variable]) -> tuple[int, np.ndarray | None]:
         """Sets the variables to the saved state; see `Watcher.resume`."""
-        forms = [Form(tuple(v.shape), np.dtype(v.dtype.as_numpy_dtype)) for v in variables]
+        forms = [Form(tuple(v.shape), _dtype(v)) for v in variables]
         try:
             saved = read_state(self._folder, self._name, self._digest, forms)
         except InputError as error:
@@ -51,7 +49,7 @@ class Checkpoint:
         return saved.epoch, saved.losses
 
     def save_if_due(
-        self, epoch: int, losses: np.ndarray, variables: Sequence[tf.Variable], force: bool
+        self, epoch: int, losses: np.ndarray, variables: Sequence[Variable], force: bool
     ) -> None:
         """Saves the state after an epoch if the last checkpoint is old enough, or by `force`."""
         if not force and time.monotonic() - self._last < self._seconds:
@@ -64,3 +62,8 @@ class Checkpoint:
     def remove(self) -> None:
         """Removes the file."""
         self._folder.remove(self._name)
+
+
+def _dtype(variable: Variable) -> np.dtype[Any]:
+    """The type of a variable in numpy, for which TensorFlow has types of its own."""
+    return np.dtype(getattr(variable.dtype, "as_numpy_dtype", variable.dtype))

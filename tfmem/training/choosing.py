@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -11,15 +10,13 @@ from concurrent.futures import ThreadPoolExecutor
 import keras
 import numpy as np
 import psutil
-import tensorflow as tf
 
 from tfmem.config import TrainingSettings
 from tfmem.subsets import Trial
 from tfmem.training.epochs import out_of_memory
-from tfmem.training.stacked import StackedTrainer
+from tfmem.training.platforms import StackTrainer, platform
 
 _WORKING_SET = 96 << 20  # bytes; larger stacks overflow the caches of CPUs and gain nothing
-_GPU_BUDGET = 4 << 30  # bytes that a stack may take on a GPU
 _LARGEST_STACK = 128
 _MOST_LANES = 8  # lanes of a machine without GPU; every lane traces its own programs
 
@@ -42,29 +39,17 @@ def bytes_per_model(model: keras.Model, settings: TrainingSettings) -> int:
 def _activations(layer: keras.Layer) -> int:
     """The numbers that a layer returns for one example; open axes count as one."""
     try:
-        outputs = tf.nest.flatten(layer.output)
+        outputs = keras.tree.flatten(layer.output)
     except (AttributeError, ValueError):  # the layer is called by a subclass, or several times
         return sum(v.shape[-1] for v in layer.variables if len(v.shape) == 1)
     return sum(int(np.prod([n or 1 for n in each.shape[1:]])) for each in outputs)
 
 
-def _cores() -> int:
+def cores() -> int:
+    """The number of cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
-
-
-def share_cores(settings: TrainingSettings) -> None:
-    """Gives each lane its share of the cores, if the settings say how many lanes there are.
-
-    Without a GPU, two lanes of one thread each are faster than two that share two threads.
-    TensorFlow must know the number of threads before it does anything, hence before a model can be
-    built and its memory estimated. Therefore lanes that are chosen by memory share all threads.
-    """
-    if not settings.lanes or tf.config.list_physical_devices("GPU"):
-        return
-    with contextlib.suppress(RuntimeError):  # TensorFlow runs already, on all cores
-        tf.config.threading.set_intra_op_parallelism_threads(max(1, _cores() // settings.lanes))
 
 
 def choose_devices(model: keras.Model, settings: TrainingSettings) -> list[str]:
@@ -74,25 +59,24 @@ def choose_devices(model: keras.Model, settings: TrainingSettings) -> list[str]:
     as half of the free memory allows. One lane uses the cores that another leaves idle between
     operations.
     """
-    gpus = [device.name for device in tf.config.list_logical_devices("GPU")]
-    if gpus:
+    if gpus := platform().gpus():
         lanes = settings.lanes or len(gpus)
         return [gpus[lane % len(gpus)] for lane in range(lanes)]
     fitting = psutil.virtual_memory().available // 2 // bytes_per_model(model, settings)
-    return ["CPU:0"] * (settings.lanes or max(1, min(_cores(), fitting, _MOST_LANES)))
+    return ["CPU:0"] * (settings.lanes or max(1, min(cores(), fitting, _MOST_LANES)))
 
 
 def largest_stack(model: keras.Model, settings: TrainingSettings, lanes: int) -> int:
-    """The number of models, 1 to 128, that fit into a working set of 96 MB (4 GB on a GPU).
+    """The number of models, 1 to 128, that fit into a working set of 96 MB.
 
-    The working set is a quarter of the free memory if that is less. All stacks get the same size,
-    so that the last one wastes little.
+    The working set is a quarter of the free memory if that is less, and on a GPU what the platform
+    allows; a stack that does not fit after all is halved. All stacks get the same size, so that the
+    last one wastes little.
     """
-    gpus = tf.config.list_physical_devices("GPU")
+    on = platform()
     budget = min(_WORKING_SET, psutil.virtual_memory().available // 4)
-    if gpus:
-        # TensorFlow does not say how much memory is free; a stack that does not fit is halved.
-        budget = _GPU_BUDGET // -(-lanes // len(gpus))
+    if gpus := on.gpus():
+        budget = on.gpu_budget() // -(-lanes // len(gpus))
     largest = max(1, min(_LARGEST_STACK, budget // bytes_per_model(model, settings)))
     largest = max(1, min(largest, settings.trials // lanes))
     stacks = -(-settings.trials // largest)
@@ -100,7 +84,7 @@ def largest_stack(model: keras.Model, settings: TrainingSettings, lanes: int) ->
 
 
 def choose_stack_size(
-    make: Callable[[int], Sequence[StackedTrainer]],
+    make: Callable[[int], Sequence[StackTrainer]],
     largest: int,
     settings: TrainingSettings,
     fitting: Callable[[int], int] = int,
@@ -115,28 +99,31 @@ def choose_stack_size(
     """
     if largest == 1:
         return 1
+    is_out_of_memory = platform().is_out_of_memory
     try:
         alone = _seconds_per_model_step(make(1), settings)
-    except tf.errors.ResourceExhaustedError:
-        raise out_of_memory(settings) from None
+    except Exception as error:
+        if is_out_of_memory(error):
+            raise out_of_memory(settings) from None
+        raise
     while alone < _LONG_STEP and largest > 1:
         try:
             together = _seconds_per_model_step(make(largest), settings)
-        except tf.errors.ResourceExhaustedError:
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
             largest = fitting(-(-largest // 2))
             continue
         return largest if together < alone else 1
     return 1
 
 
-def _seconds_per_model_step(
-    trainers: Sequence[StackedTrainer], settings: TrainingSettings
-) -> float:
+def _seconds_per_model_step(trainers: Sequence[StackTrainer], settings: TrainingSettings) -> float:
     """Seconds of a training step in all lanes at once, divided by the number of models."""
     steps = 4
     size = trainers[0].stack_size
 
-    def run(trainer: StackedTrainer) -> None:
+    def run(trainer: StackTrainer) -> None:
         orders = np.tile(np.arange(steps * settings.batch_size) % 2, (size, 1))
         trainer.run_epoch(orders, orders.astype(np.uint64), np.zeros(steps, np.float32))
 

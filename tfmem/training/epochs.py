@@ -7,13 +7,12 @@ from dataclasses import replace
 from typing import Any, Protocol
 
 import numpy as np
-import tensorflow as tf
 
 from tfmem.config import TrainingSettings
 from tfmem.messages.errors import InputError
 from tfmem.subsets import Trial
 from tfmem.training.initialization import Initializer
-from tfmem.training.outcome import TrialOutcome, Watcher
+from tfmem.training.outcome import TrialOutcome, Variable, Watcher
 
 EVALUATION_BATCH = 512
 
@@ -26,7 +25,7 @@ class Machine(Protocol):
         """Makes the initial values of one model's weights and state."""
 
     @property
-    def variables(self) -> Sequence[tf.Variable]:
+    def variables(self) -> Sequence[Variable]:
         """The variables: weights and state, what the optimizer remembers, the scales of losses."""
 
     def rates(self, steps: int) -> np.ndarray:

@@ -17,8 +17,8 @@ from tfmem.models.tails import cut
 from tfmem.store.files import complete_file
 from tfmem.subsets import Trial
 from tfmem.training.learning import check_learned
-from tfmem.training.mirrored import MirroredTrainer
 from tfmem.training.outcome import TrialOutcome, WatcherOf
+from tfmem.training.platforms import OneByOne
 from tfmem.training.trainers import trainer_of_one
 
 
@@ -72,9 +72,7 @@ def _layer(model: keras.Model, key: str | int) -> str:
     return key
 
 
-def _write(
-    trainer: MirroredTrainer, layer: str, arrays: Mapping[str, np.ndarray], path: Path
-) -> None:
+def _write(trainer: OneByOne, layer: str, arrays: Mapping[str, np.ndarray], path: Path) -> None:
     kind = "features" if len(trainer.model.get_layer(layer).output.shape) == 2 else "images"
     try:
         with complete_file(path) as opened, zipfile.ZipFile(opened, "w") as file:

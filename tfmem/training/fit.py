@@ -12,10 +12,10 @@ from typing import Any
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 from tfmem.config import TaskSettings, TrainingSettings
 from tfmem.datasets import AnyDataset
+from tfmem.messages.backends import backend
 from tfmem.messages.errors import InputError
 from tfmem.models.outputs import check_probabilities, output_kind
 from tfmem.subsets import Trial
@@ -173,12 +173,25 @@ class FitTrainer:
     def _part(self, test: bool, chosen: np.ndarray | slice) -> Any:
         """The inputs of some examples, as `fit` and `predict` take them."""
         part = take(self._test if test else self._train, chosen)
-        return tf.nest.map_structure(_tensor, part)
+        return keras.tree.map_structure(_tensor, part)
 
 
 def _tensor(values: np.ndarray) -> Any:
-    """Strings as a tensor, because `fit` takes no arrays of them; other arrays as they are."""
-    return tf.constant(values) if values.dtype == object else values
+    """Strings as a tensor, because `fit` takes no arrays of them; other arrays as they are.
+
+    Raises:
+      InputError: if they are strings, and Keras does not run on TensorFlow.
+    """
+    if values.dtype != object:
+        return values
+    if (on := backend()) != "tensorflow":
+        raise InputError(
+            f"texts: expected Keras' backend 'tensorflow', received {on!r}, whose models take "
+            "numbers only"
+        )
+    import tensorflow as tf
+
+    return tf.constant(values)
 
 
 def _seed(trial: Trial, number: int) -> int:

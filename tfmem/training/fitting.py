@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import numpy as np
-import tensorflow as tf
 
 from tfmem.config import TrainingSettings
 from tfmem.subsets import Trial
 from tfmem.training.epochs import out_of_memory
 from tfmem.training.outcome import TrialOutcome, WatcherOf
-from tfmem.training.stacked import StackedTrainer
+from tfmem.training.platforms import StackTrainer, platform
 
 
 class FittingTrainer:
@@ -25,7 +24,7 @@ class FittingTrainer:
 
     def __init__(
         self,
-        make: Callable[[int], StackedTrainer],
+        make: Callable[[int], StackTrainer],
         stack_size: int,
         settings: TrainingSettings,
         say: Callable[[str], None],
@@ -56,7 +55,9 @@ class FittingTrainer:
             size = self.part.stack_size
             try:
                 return self._train_parts(trials, subsets, watch)
-            except tf.errors.ResourceExhaustedError:
+            except Exception as error:
+                if not platform().is_out_of_memory(error):
+                    raise
                 if size == 1:
                     raise out_of_memory(self._settings) from None
             smaller = -(-size // 2)

@@ -12,8 +12,8 @@ from typing import Any
 
 from tfmem.config import Config, PythonSettings
 from tfmem.config.functions import resolve
+from tfmem.messages.backends import import_backend
 from tfmem.messages.errors import InputError
-from tfmem.messages.quiet import import_tensorflow
 
 _CHARACTERS = 16  # of a hash, which people compare by eye
 _NAMES = {  # keys of Keras' settings that count how often a program built something, or say where
@@ -36,7 +36,7 @@ def with_own_digests(config: Config) -> Config:
         return config
     settings = config.model
     function = resolve(settings.build, "model.build")
-    import_tensorflow()
+    import_backend()
     try:
         built = partial(function, **settings.arguments)()
     except TypeError as error:

@@ -12,11 +12,12 @@ from typing import Any, Protocol
 
 import keras
 import numpy as np
-import tensorflow as tf
 
+from tfmem.messages.backends import backend
 from tfmem.messages.errors import InputError
 from tfmem.subsets import Trial
 from tfmem.subsets.drawing import Purpose
+from tfmem.training.draws import drawn_as_on_tensorflow
 from tfmem.training.losses import call
 
 SEED_STATE = "seed_generator_state"  # Keras' name of the state of a generator of random numbers
@@ -139,7 +140,7 @@ def check_repeats(model: keras.Model, draw: Initializer, inputs: Any) -> None:
         variables = *model.trainable_variables, *model.non_trainable_variables
         for variable, value in zip(variables, draw(Trial(0, 0)), strict=True):
             variable.assign(value)
-        found = tf.nest.flatten(call(model, inputs, training=True))
+        found = keras.tree.flatten(call(model, inputs, training=True))
         return [np.asarray(keras.ops.convert_to_numpy(each), np.float64) for each in found]
 
     for one, other in zip(outputs(), outputs(), strict=True):
@@ -184,6 +185,11 @@ def _is_known(thing: Any) -> bool:
 
 
 def _drawn(initializer: Any, variable: keras.Variable, seed: int) -> np.ndarray:
+    """What an initializer draws with a seed: Keras' own ones the same on every backend."""
+    if backend() != "tensorflow":
+        drawn = drawn_as_on_tensorflow(initializer, variable.shape, seed)
+        if drawn is not None:
+            return drawn.astype(np.asarray(variable).dtype)
     if hasattr(initializer, "seed"):
         settings = {**initializer.get_config(), "seed": seed}
         initializer = type(initializer).from_config(settings)

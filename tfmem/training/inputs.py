@@ -11,6 +11,8 @@ from tfmem.datasets import AnyDataset, Dataset, StructuredDataset, TextDataset
 from tfmem.datasets.structured import arranged
 from tfmem.messages.errors import InputError
 
+SCALED_AT_ONCE = 256 << 20  # bytes; larger data sets are scaled batch by batch
+
 Inputs: TypeAlias = np.ndarray | Mapping[str, np.ndarray] | Sequence[np.ndarray]
 
 
@@ -61,3 +63,21 @@ def take(inputs: Inputs, chosen: np.ndarray | slice) -> Inputs:
     if not isinstance(inputs, Mapping):
         return [values[chosen] for values in inputs]
     return {name: values[chosen] for name, values in inputs.items()}
+
+
+def numbers_of(dataset: StructuredDataset) -> Mapping[str, np.ndarray]:
+    """The inputs of training and test examples together.
+
+    Raises:
+      InputError: if an input holds no numbers.
+    """
+    for name, values in dataset.train_inputs.items():
+        if values.dtype.kind not in "fiub":
+            raise InputError(
+                f"input{f' {name!r}' if name else 's'}: expected numbers with trainer: stacked or "
+                f"mirrored, received {values.dtype}"
+            )
+    return {
+        name: np.concatenate([values, dataset.test_inputs[name]])
+        for name, values in dataset.train_inputs.items()
+    }

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 from tfmem.config import Config
 from tfmem.config.functions import resolve
@@ -20,13 +20,10 @@ from tfmem.training.builder import Build, Builder, BuiltInitializer, said
 from tfmem.training.fit import FitTrainer
 from tfmem.training.initialization import Initializer
 from tfmem.training.losses import stateless_loss
-from tfmem.training.mirrored import MirroredTrainer
 from tfmem.training.outcome import Trainer
-from tfmem.training.resident import ResidentExamples
+from tfmem.training.platforms import InMemory, OneByOne, platform
 from tfmem.training.scoring import task_for
-from tfmem.training.stacked import StackedTrainer
 from tfmem.training.stacks import stacked_trainers
-from tfmem.training.updates import why_not_mirrored, why_not_stacked
 
 _SAMPLE = 4  # examples with which a model is tried
 _ROUNDING = 1e-3  # relative difference of losses that are summed in another order
@@ -39,8 +36,6 @@ _METHODS = (
     "make_predict_function",
     "predict_step",
 )
-
-InMemory = Dataset | StructuredDataset
 
 
 def keras_trainers(
@@ -63,7 +58,7 @@ def keras_trainers(
     if wanted == "fit":
         return [_fit(build, config, dataset)]
     if wanted == "mirrored":
-        return [mirrored_trainer(build, config, dataset)]
+        return [one_by_one_trainer(build, config, dataset)]
     why, found = _tried(build, config, dataset, one_by_one=False)
     if wanted == "auto":
         how = f"by its own fit, one model at a time ({why})" if why else "in stacks"
@@ -83,8 +78,8 @@ def keras_trainers(
     return stacked_trainers(builder, builder(), dataset, settings, task, subsets, initializer)
 
 
-def mirrored_trainer(build: Build, config: Config, dataset: AnyDataset) -> MirroredTrainer:
-    """Makes a trainer of a user's Keras model over all devices, whatever trainer settings name.
+def one_by_one_trainer(build: Build, config: Config, dataset: AnyDataset) -> OneByOne:
+    """Makes a trainer of a user's Keras model, one at a time, whatever trainer settings name.
 
     Raises:
       InputError: as `keras_trainers` does.
@@ -93,7 +88,7 @@ def mirrored_trainer(build: Build, config: Config, dataset: AnyDataset) -> Mirro
     if why or found is None or isinstance(dataset, TextDataset):
         raise InputError(f"training.trainer: 'mirrored' cannot train this model: {why}")
     builder, task, initializer = found
-    return MirroredTrainer(builder, dataset, config.training, task=task, initializer=initializer)
+    return platform().one_by_one(builder, dataset, config.training, task, initializer)
 
 
 def _fit(build: Build, config: Config, dataset: AnyDataset) -> FitTrainer:
@@ -129,7 +124,8 @@ def _tried(
         return str(error), None
     builder, task = _built(build, config, examples)
     model = builder()
-    why = why_not_mirrored if one_by_one else why_not_stacked
+    on = platform()
+    why = on.why_not_one_by_one if one_by_one else on.why_not_stacked
     if reason := _why_fit(model) or why(model):
         return reason, None
     try:
@@ -165,16 +161,15 @@ def _built(
     """The builder of a model, which is called and checked once, and its task."""
     count = min(_SAMPLE, len(dataset.train_labels))
     if isinstance(dataset, StreamedDataset):
-        inputs = tf.zeros((count, *dataset.input_shape))
+        inputs: Any = keras.ops.zeros((count, *dataset.input_shape))
     else:
-        some = ResidentExamples(dataset.keep(np.arange(count), np.arange(0)))
-        inputs = some.scaled(some.images(tf.range(count)))
+        inputs, _ = platform().batch(dataset.keep(np.arange(count), np.arange(0)))
     builder = Builder(build, inputs)
     model = builder()
     outputs = builder.outputs(model)
     kind = output_kind(model)
     shape: tuple[int | None, ...] = ()
-    if tf.is_tensor(outputs):
+    if keras.ops.is_tensor(outputs):
         shape = tuple(outputs.shape[1:])
         if kind == "probabilities":
             check_probabilities(np.asarray(outputs))
@@ -196,7 +191,7 @@ def _why_no_stack(
 ) -> str:
     """Why two models in a stack do not learn what each learns alone; empty if they do."""
     rows = np.arange(min(_SAMPLE, len(dataset.train_labels)))
-    some = ResidentExamples(dataset.keep(rows, np.arange(0)))
+    some = dataset.keep(rows, np.arange(0))
     settings = config.training.model_copy(
         update={"augmentation": type(config.training.augmentation)()}
     )
@@ -206,7 +201,8 @@ def _why_no_stack(
     except Exception as error:
         raise InputError(f"model.build: the loss fails on examples: {said(error)}") from error
     try:
-        stack = StackedTrainer(model, some, settings, 2, task=task, initializer=draw)
+        make = platform().maker(lambda: model, model, some, settings, task, draw)
+        stack = make(None, 2)
         stack.assign(values)
         orders = np.stack([rows, rows])
         rates = np.zeros(len(rows), np.float32)
@@ -215,7 +211,7 @@ def _why_no_stack(
     except InputError:
         raise
     except Exception as error:
-        return f"TensorFlow cannot map it over a stack: {said(error)}"
+        return f"{platform().name} cannot map it over a stack: {said(error)}"
     if len(rows) <= settings.batch_size and not np.allclose(
         losses, expected, rtol=_ROUNDING, atol=_ROUNDING, equal_nan=True
     ):
@@ -223,11 +219,12 @@ def _why_no_stack(
     return ""
 
 
-def _loss(model: keras.Model, some: ResidentExamples, values: Sequence[np.ndarray]) -> float:
+def _loss(model: keras.Model, some: InMemory, values: Sequence[np.ndarray]) -> float:
     """The loss of a model with given variables on some examples."""
-    indices = tf.range(some.num_train)
+    inputs, targets = platform().batch(some)
     count = len(model.trainable_variables)
-    weights, state = ([tf.constant(v) for v in part] for part in (values[:count], values[count:]))
-    inputs = some.scaled(some.images(indices))
-    loss, _ = stateless_loss(model, weights, state, inputs, some.targets(indices))
+    weights, state = (
+        [keras.ops.convert_to_tensor(v) for v in part] for part in (values[:count], values[count:])
+    )
+    loss, _ = stateless_loss(model, weights, state, inputs, targets)
     return float(loss)

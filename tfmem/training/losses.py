@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
-import tensorflow as tf
 
 
 def call(model: keras.Model, inputs: Any, training: bool) -> Any:
@@ -17,22 +16,22 @@ def call(model: keras.Model, inputs: Any, training: bool) -> Any:
     return model(inputs)
 
 
-def training_loss(model: keras.Model, inputs: Any, targets: Any) -> tf.Tensor:
+def training_loss(model: keras.Model, inputs: Any, targets: Any) -> Any:
     """The loss that `fit` would minimize, with what layers and regularizers add: scalar."""
     outputs = call(model, inputs, training=True)
     given = {"x": inputs, "y": targets, "y_pred": outputs, "sample_weight": None}
     if "training" in inspect.signature(model.compute_loss).parameters:
         given["training"] = True  # a user's own method may lack it
-    return tf.cast(model.compute_loss(**given), tf.float32)
+    return keras.ops.cast(model.compute_loss(**given), "float32")
 
 
 def stateless_loss(
     model: keras.Model,
-    weights: Sequence[tf.Tensor],
-    state: Sequence[tf.Tensor],
+    weights: Sequence[Any],
+    state: Sequence[Any],
     inputs: Any,
     targets: Any,
-) -> tuple[tf.Tensor, list[tf.Tensor]]:
+) -> tuple[Any, list[Any]]:
     """The training loss of a model with other variables than its own, and its new state.
 
     Args:
@@ -52,7 +51,7 @@ def stateless_loss(
 
 
 def stateless_outputs(
-    model: keras.Model, weights: Sequence[tf.Tensor], state: Sequence[tf.Tensor], inputs: Any
+    model: keras.Model, weights: Sequence[Any], state: Sequence[Any], inputs: Any
 ) -> Any:
     """What a model with other variables than its own predicts."""
     given = (

@@ -15,7 +15,7 @@ from tfmem.messages.errors import InputError
 from tfmem.subsets import Trial
 from tfmem.tasks import Scores, Task
 from tfmem.tasks.classes import LOGITS
-from tfmem.training.augmentation import draw_boxes, draw_moves, move
+from tfmem.training.augmentation import draw_boxes, draw_moves
 from tfmem.training.epochs import (
     EVALUATION_BATCH,
     joined,
@@ -25,6 +25,7 @@ from tfmem.training.epochs import (
 from tfmem.training.initialization import Initializer, VariableInitializer
 from tfmem.training.loss_scale import LossScale, all_finite
 from tfmem.training.losses import call, training_loss
+from tfmem.training.moving import move
 from tfmem.training.outcome import TrialOutcome, WatcherOf
 from tfmem.training.resident import ResidentExamples
 from tfmem.training.schedules import rates_of, take_schedule

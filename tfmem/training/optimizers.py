@@ -10,7 +10,6 @@ from __future__ import annotations
 from typing import Any
 
 import keras
-import tensorflow as tf
 
 
 @keras.saving.register_keras_serializable("tfmem")
@@ -37,12 +36,17 @@ class SGD(keras.optimizers.SGD):
         self.l2 = l2
         self.model_axes = model_axes
 
-    def update_step(self, gradient: tf.Tensor, variable: Any, learning_rate: Any) -> None:
+    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         """Moves a weight, and its velocity to `momentum * velocity - rate * gradient`."""
         weight = variable.value if isinstance(variable, keras.Variable) else variable
-        rate = tf.cast(learning_rate, weight.dtype)
         if self.l2 and len(weight.shape) > 1 + self.model_axes:
             gradient += self.l2 * weight
+        if keras.config.backend() != "tensorflow":
+            super().update_step(gradient, variable, learning_rate)
+            return
+        import tensorflow as tf
+
+        rate = tf.cast(learning_rate, weight.dtype)
         if not self.momentum:
             tf.raw_ops.ResourceApplyGradientDescent(var=weight.handle, alpha=rate, delta=gradient)
             return
@@ -55,6 +59,10 @@ class SGD(keras.optimizers.SGD):
             momentum=self.momentum,
             use_nesterov=self.nesterov,
         )
+
+    def with_rate(self, rate: float) -> SGD:
+        """The same rule with a constant learning rate, which can be set."""
+        return SGD(rate, self.momentum, self.nesterov, self.l2, self.model_axes)
 
     def get_config(self) -> dict[str, Any]:
         """The arguments with which an equal optimizer is made."""

@@ -4,15 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
 from tfmem.subsets import Trial
 from tfmem.tasks import Scores
 
-if TYPE_CHECKING:
-    import tensorflow as tf
+
+class Variable(Protocol):
+    """A variable of a program, which a checkpoint saves: TensorFlow's, or one like it."""
+
+    @property
+    def shape(self) -> Any:
+        """Its shape."""
+
+    @property
+    def dtype(self) -> Any:
+        """Its type, of TensorFlow or of numpy."""
+
+    def assign(self, value: Any) -> Any:
+        """Sets it to an array."""
+
+    def numpy(self) -> Any:
+        """Its value."""
 
 
 @dataclass(frozen=True)
@@ -33,14 +48,14 @@ class TrialOutcome:
 class Watcher(Protocol):
     """Follows a group of trials while they are trained, and may hold an earlier state of them."""
 
-    def resume(self, variables: Sequence[tf.Variable]) -> tuple[int, np.ndarray | None]:
+    def resume(self, variables: Sequence[Variable]) -> tuple[int, np.ndarray | None]:
         """Sets variables to the saved state, if there is one.
 
         Returns:
           The next epoch, and the losses of the epoch before it; 0 and None if no state was saved.
         """
 
-    def after_epoch(self, epoch: int, losses: np.ndarray, variables: Sequence[tf.Variable]) -> None:
+    def after_epoch(self, epoch: int, losses: np.ndarray, variables: Sequence[Variable]) -> None:
         """Receives the mean training loss of each model over a finished epoch, `[trials]`.
 
         Without variables there is no state to save.
@@ -50,11 +65,11 @@ class Watcher(Protocol):
 class Unwatched:
     """A watcher that saves and tells nothing."""
 
-    def resume(self, variables: Sequence[tf.Variable]) -> tuple[int, np.ndarray | None]:
+    def resume(self, variables: Sequence[Variable]) -> tuple[int, np.ndarray | None]:
         """Nothing is saved."""
         return 0, None
 
-    def after_epoch(self, epoch: int, losses: np.ndarray, variables: Sequence[tf.Variable]) -> None:
+    def after_epoch(self, epoch: int, losses: np.ndarray, variables: Sequence[Variable]) -> None:
         """Nothing is told."""
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,9 +11,7 @@ import tensorflow as tf
 from tfmem.datasets import Dataset, StructuredDataset
 from tfmem.datasets.padding import lengths
 from tfmem.datasets.structured import arranged
-from tfmem.messages.errors import InputError
-
-_SCALED_AT_ONCE = 256 << 20  # bytes; larger data sets are scaled batch by batch
+from tfmem.training.inputs import SCALED_AT_ONCE, numbers_of
 
 
 class _Kept(NamedTuple):
@@ -39,7 +37,7 @@ def _keep(values: np.ndarray, white: float = 1) -> _Kept:
         values = values.astype(np.float16 if values.dtype == np.uint8 else np.int64)
     elif values.dtype.kind == "b":
         dtype = tf.bool
-    elif 4 * values.size <= _SCALED_AT_ONCE:
+    elif 4 * values.size <= SCALED_AT_ONCE:
         values = values.astype(np.float32) / np.float32(white)
     elif values.dtype == np.uint8:
         scale, values = float(white), values.astype(np.float16)
@@ -68,7 +66,9 @@ class ResidentExamples:
         """
         self._lengths = None
         if isinstance(dataset, StructuredDataset):
-            self._inputs: Any = {name: _keep(values) for name, values in _numbers(dataset).items()}
+            self._inputs: Any = {
+                name: _keep(values) for name, values in numbers_of(dataset).items()
+            }
         else:
             images = np.concatenate([dataset.train_images, dataset.test_images])
             self._inputs = _keep(images, dataset.white)
@@ -131,21 +131,3 @@ class ResidentExamples:
 def _scaled(values: tf.Tensor, kept: _Kept) -> tf.Tensor:
     values = tf.cast(values, kept.dtype)
     return values if kept.scale == 1.0 else values / kept.scale
-
-
-def _numbers(dataset: StructuredDataset) -> Mapping[str, np.ndarray]:
-    """The inputs of training and test examples together.
-
-    Raises:
-      InputError: if an input holds no numbers.
-    """
-    for name, values in dataset.train_inputs.items():
-        if values.dtype.kind not in "fiub":
-            raise InputError(
-                f"input{f' {name!r}' if name else 's'}: expected numbers with trainer: stacked or "
-                f"mirrored, received {values.dtype}"
-            )
-    return {
-        name: np.concatenate([values, dataset.test_inputs[name]])
-        for name, values in dataset.train_inputs.items()
-    }

@@ -7,7 +7,6 @@ from typing import Any
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 from tfmem.config import TrainingSettings
 
@@ -53,10 +52,11 @@ class Course(keras.optimizers.schedules.LearningRateSchedule):
         """The learning rate of each step of a training of `steps` steps: float32 `[steps]`."""
         return learning_rates(self.settings, steps)
 
-    def __call__(self, step: tf.Tensor) -> tf.Tensor:
+    def __call__(self, step: Any) -> Any:
         """The learning rate of a step; the last one holds for later steps."""
         last = self.steps - 1
-        return tf.gather(self.rates(self.steps), tf.minimum(tf.cast(step, tf.int32), last))
+        number = keras.ops.minimum(keras.ops.cast(step, "int32"), last)
+        return keras.ops.take(self.rates(self.steps), number)
 
     def get_config(self) -> dict[str, Any]:
         """The arguments with which an equal schedule is made."""
@@ -77,6 +77,8 @@ def rates_of(schedule: Any, steps: int, first: int = 0) -> np.ndarray:
     if not isinstance(schedule, keras.optimizers.schedules.LearningRateSchedule):
         rate = schedule() if callable(schedule) else schedule
         return np.full(steps, float(keras.ops.convert_to_numpy(rate)), np.float32)
+
+    import tensorflow as tf
 
     @tf.function
     def rates() -> tf.Tensor:

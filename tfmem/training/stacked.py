@@ -21,11 +21,12 @@ from tfmem.models.outputs import output_kind
 from tfmem.subsets import Trial
 from tfmem.tasks import OutputKind, Task
 from tfmem.tasks.classes import LOGITS
-from tfmem.training.augmentation import draw_moves, move
+from tfmem.training.augmentation import draw_moves
 from tfmem.training.epochs import EVALUATION_BATCH, joined, train_epochs
 from tfmem.training.initialization import Initializer, VariableInitializer
 from tfmem.training.loss_scale import LossScale, all_finite, of_models
 from tfmem.training.losses import stateless_loss, stateless_outputs
+from tfmem.training.moving import move
 from tfmem.training.outcome import TrialOutcome, WatcherOf
 from tfmem.training.resident import ResidentExamples
 from tfmem.training.schedules import rates_of, schedule_of

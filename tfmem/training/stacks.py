@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 import keras
-import tensorflow as tf
 
 from tfmem.config import TrainingSettings
 from tfmem.datasets import Dataset, StructuredDataset
@@ -17,8 +16,7 @@ from tfmem.tasks import Task
 from tfmem.training.choosing import choose_devices, choose_stack_size, largest_stack
 from tfmem.training.fitting import FittingTrainer
 from tfmem.training.initialization import Initializer
-from tfmem.training.resident import ResidentExamples
-from tfmem.training.stacked import StackedTrainer
+from tfmem.training.platforms import platform
 
 
 def stacked_trainers(
@@ -44,17 +42,8 @@ def stacked_trainers(
       subsets: the subsets of the trials; None if all have the same size.
       initializer: draws the variables of a trial; None runs the layers' own initializers.
     """
-    unused = [model]  # used once, because building a deep model takes seconds
     devices = choose_devices(model, settings)
-    resident = {}
-    for device in set(devices):
-        with tf.device(device):
-            resident[device] = ResidentExamples(examples, fixed_shape=bool(model.jit_compile))
-
-    def make(device: str, size: int) -> StackedTrainer:
-        built = unused.pop() if unused else build()
-        return StackedTrainer(built, resident[device], settings, size, device, task, initializer)
-
+    make = platform().maker(build, model, examples, settings, task, initializer)
     # Trials of a stack have subsets of the same size.
     fitting = partial(largest_stack_of_one_size, subsets) if subsets else int
     size = settings.stack_size or choose_stack_size(

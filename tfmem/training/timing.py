@@ -11,8 +11,8 @@ import numpy as np
 
 from tfmem.config import Config
 from tfmem.datasets import AnyDataset
+from tfmem.messages.backends import import_backend
 from tfmem.messages.errors import InputError
-from tfmem.messages.quiet import import_tensorflow
 from tfmem.planning import TrialTime
 from tfmem.subsets import DrawnSubsets, Subsets, Trial
 from tfmem.subsets.drawing import subset_size
@@ -79,12 +79,12 @@ def time_trials(config: Config, dataset: AnyDataset, trials: int) -> TrialTime:
     kept = min(whole[0], enough), min(whole[1], _TEST)
     sizes = [subset_size(number, training.fraction) for number in (whole[0], kept[0])]
     check_batch(DrawnSubsets(whole[0], sizes[0], config.seed), training.batch_size)
-    import_tensorflow()
+    import_backend()
     from tfmem.encoders import as_arrays
-    from tfmem.training.choosing import share_cores
+    from tfmem.training.platforms import platform
     from tfmem.training.trainers import make_trainers
 
-    share_cores(training)
+    platform().share_cores(training)
     examples = as_arrays(config, dataset)  # all examples, as a run also keeps all
     if kept != whole:
         examples = examples.keep(*(_spread(*pair) for pair in zip(whole, kept, strict=True)))

@@ -17,12 +17,12 @@ from tfmem.models.outputs import output_kind
 from tfmem.subsets import Subsets
 from tfmem.subsets.drawing import subset_size
 from tfmem.training.builder import Builder
-from tfmem.training.choosing import share_cores
+from tfmem.training.elsewhere import check_backend
 from tfmem.training.fit import FitTrainer
-from tfmem.training.keras_models import mirrored_trainer
-from tfmem.training.mirrored import MirroredTrainer
+from tfmem.training.keras_models import one_by_one_trainer
 from tfmem.training.outcome import Trainer
 from tfmem.training.own import own_trainers, users_builder
+from tfmem.training.platforms import OneByOne, check_mirrored, platform
 from tfmem.training.recipe import compiled
 from tfmem.training.scoring import task_for
 from tfmem.training.stacks import stacked_trainers
@@ -42,9 +42,12 @@ def make_trainers(
       subsets: the subsets of the trials; None if all have the same size.
     """
     config.check_trainable("tfmem")
+    check_backend(config)
     settings = config.training
+    if settings.trainer == "mirrored":
+        check_mirrored()
     if settings.trainer in ("stacked", "auto"):
-        share_cores(settings)
+        platform().share_cores(settings)
     if isinstance(config.model, PythonSettings):
         return own_trainers(config, config.model, dataset, subsets)
     examples = as_arrays(config, dataset)
@@ -64,16 +67,17 @@ def make_trainers(
     return stacked_trainers(build_model, model, examples, settings, task, subsets)
 
 
-def trainer_of_one(config: Config, examples: ImageDataset) -> MirroredTrainer:
-    """A trainer of one model over all devices, whatever trainer the settings name.
+def trainer_of_one(config: Config, examples: ImageDataset) -> OneByOne:
+    """A trainer of one model at a time, whatever trainer the settings name.
 
     Raises:
       InputError: if only its own `fit` can train the model.
     """
     if isinstance(config.model, PythonSettings):
-        return mirrored_trainer(users_builder(config.model), config, examples)
+        return one_by_one_trainer(users_builder(config.model), config, examples)
     task = task_for(config.task, examples, (len(examples.class_names),), "logits")
-    return MirroredTrainer(model_builder(config, examples), examples, config.training, task=task)
+    build_model = model_builder(config, examples)
+    return platform().one_by_one(build_model, examples, config.training, task, None)
 
 
 def model_in_float32(config: Config, examples: ImageDataset) -> keras.Model:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,10 +11,8 @@ from tfmem.config import TrainingSettings
 from tfmem.store.journal import TrialNote
 from tfmem.subsets import Trial
 from tfmem.training.checkpoints import Checkpoint
+from tfmem.training.outcome import Variable
 from tfmem.training.scalars import Scalars
-
-if TYPE_CHECKING:
-    import tensorflow as tf
 
 
 class TrialWatcher:
@@ -48,11 +45,11 @@ class TrialWatcher:
         self._epochs = settings.epochs
         self._keep = settings.keep_checkpoints
 
-    def resume(self, variables: Sequence[tf.Variable]) -> tuple[int, np.ndarray | None]:
+    def resume(self, variables: Sequence[Variable]) -> tuple[int, np.ndarray | None]:
         """See `Watcher.resume`."""
         return self._checkpoint.load(variables)
 
-    def after_epoch(self, epoch: int, losses: np.ndarray, variables: Sequence[tf.Variable]) -> None:
+    def after_epoch(self, epoch: int, losses: np.ndarray, variables: Sequence[Variable]) -> None:
         """See `Watcher.after_epoch`.
 
         Raises:

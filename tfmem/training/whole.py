@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import keras
 import numpy as np
@@ -16,11 +15,8 @@ from tfmem.store.folders import open_folder
 from tfmem.subsets import Trial
 from tfmem.training.checkpoints import Checkpoint
 from tfmem.training.learning import check_learned
-from tfmem.training.outcome import TrialOutcome, Watcher
+from tfmem.training.outcome import TrialOutcome, Variable, Watcher
 from tfmem.training.trainers import model_in_float32, trainer_of_one
-
-if TYPE_CHECKING:
-    import tensorflow as tf
 
 
 class _Keeper:
@@ -31,13 +27,13 @@ class _Keeper:
         self._epochs = epochs
         self._watcher = watcher
 
-    def resume(self, variables: Sequence[tf.Variable]) -> tuple[int, np.ndarray | None]:
+    def resume(self, variables: Sequence[Variable]) -> tuple[int, np.ndarray | None]:
         epoch, losses = self._checkpoint.load(variables)
         if losses is not None:
             self._watcher.after_epoch(epoch - 1, losses, variables)
         return epoch, losses
 
-    def after_epoch(self, epoch: int, losses: np.ndarray, variables: Sequence[tf.Variable]) -> None:
+    def after_epoch(self, epoch: int, losses: np.ndarray, variables: Sequence[Variable]) -> None:
         last = epoch + 1 == self._epochs
         self._checkpoint.save_if_due(epoch, losses, variables, force=last)
         self._watcher.after_epoch(epoch, losses, variables)
@@ -52,14 +48,14 @@ class _Loader:
         self._watcher = watcher
         self._missing = missing
 
-    def resume(self, variables: Sequence[tf.Variable]) -> tuple[int, np.ndarray | None]:
+    def resume(self, variables: Sequence[Variable]) -> tuple[int, np.ndarray | None]:
         epoch, losses = self._checkpoint.load(variables)
         if losses is None or epoch != self._epochs:
             raise InputError(self._missing)
         self._watcher.after_epoch(epoch - 1, losses, variables)
         return epoch, losses
 
-    def after_epoch(self, epoch: int, losses: np.ndarray, variables: Sequence[tf.Variable]) -> None:
+    def after_epoch(self, epoch: int, losses: np.ndarray, variables: Sequence[Variable]) -> None:
         self._watcher.after_epoch(epoch, losses, variables)
 
 

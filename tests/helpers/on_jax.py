@@ -1,0 +1,234 @@
+"""Trainings on JAX, in a program of its own where TensorFlow cannot be imported.
+
+`python -m tests.helpers.on_jax FOLDER` runs `WORK` and prints what each function returns.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+
+ROOT = Path(__file__).parents[2]
+NETWORKS = {"dense": (5,), "linear": (3, 4), "cnn, filters: [2], hidden: 3": (6, 6, 1)}
+
+
+class Refused:
+    """Refuses the import of TensorFlow."""
+
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in ("tensorflow", "tensorflow_datasets"):
+            raise ImportError(f"{name} is imported")
+
+
+def on_jax(folder):
+    """What all functions in `WORK` return, from a program with two devices and no TensorFlow."""
+    chosen = {"KERAS_BACKEND": "jax", "XLA_FLAGS": "--xla_force_host_platform_device_count=2"}
+    ended = subprocess.run(
+        [sys.executable, "-m", "tests.helpers.on_jax", str(folder)],
+        cwd=ROOT, env={**os.environ, **chosen}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert ended.returncode == 0, ended.stderr
+    return json.loads(ended.stdout.splitlines()[-1])
+
+
+def pictures(shape, n=20):
+    """Some examples of a shape, as a data set of three classes."""
+    from tfmem.datasets import Dataset
+
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 255, size=(n, *shape)).astype(np.uint8)
+    labels = np.arange(n) % 3
+    return Dataset("some", images, labels, images[:5], labels[:5], ("a", "b", "c"), 255)
+
+
+class Losses:
+    """Keeps the losses of all epochs (a `Watcher`)."""
+
+    def __init__(self):
+        self.losses = []
+
+    def resume(self, variables):
+        return 0, None
+
+    def after_epoch(self, epoch, losses, variables):
+        self.losses.append(losses.tolist())
+
+
+def small_config(model, *changes):
+    """Settings of three short trials of a model of the zoo."""
+    from tfmem.config import from_yaml
+
+    text = f"model: {{name: {model}}}\ntraining: {{trials: 3, epochs: 2, batch_size: 6, lanes: 1}}"
+    return from_yaml(text, ["training.stack_size=3", "training.weight_decay=0.01", *changes])
+
+
+def trained(config, data, *groups):
+    """Losses by epoch and model, and margins of the training examples, of groups of trials."""
+    from tfmem.training.trainers import make_trainers
+
+    trainer = make_trainers(config, data)[0]
+    return [_trained(trainer, data, group) for group in groups]
+
+
+def _trained(trainer, data, trials):
+    from tfmem.subsets import Trial
+
+    watcher, numbers = Losses(), [Trial(number, 0) for number in trials]
+    subsets = [trial.subset(len(data.train_labels), 14) for trial in numbers]
+    outcomes = trainer.train(numbers, subsets, lambda trials: watcher)
+    return watcher.losses, [outcome.train.margin.tolist() for outcome in outcomes]
+
+
+def networks_of_the_zoo(folder=None):
+    """Losses of models of the zoo, with cropped and mirrored pictures."""
+    found = {}
+    for model, shape in NETWORKS.items():
+        moved = ["training.augmentation.pad=1", "training.augmentation.flip=true"]
+        config = small_config(model, *(moved if len(shape) == 3 else ()))
+        ((found[model], _),) = trained(config, pictures(shape), (0, 1, 2))
+    return found
+
+
+def own_model():
+    """A model with random layers, another optimizer and an initializer that a user wrote."""
+    import keras
+
+    model = keras.Sequential([
+        keras.Input((5,)),
+        keras.layers.Dense(8, "relu", kernel_initializer="he_normal"),
+        keras.layers.Dropout(0.5, seed=1),
+        keras.layers.BatchNormalization(),
+        keras.layers.Dense(3, kernel_initializer="orthogonal"),
+    ])  # fmt: skip
+    optimizer = keras.optimizers.AdamW(0.01, clipnorm=1.0, use_ema=True)
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(optimizer, loss)
+    return model
+
+
+def own(*changes):
+    """Settings with which models of `own_model` are trained."""
+    from tfmem.config import from_yaml
+
+    text = "model: {name: python, build: 'tests.helpers.on_jax:own_model'}"
+    short = ["training.trials=3", "training.epochs=2", "training.batch_size=6", "training.lanes=1"]
+    return from_yaml(text, [*short, "training.trainer=stacked", "training.stack_size=3", *changes])
+
+
+def own_models(folder):
+    """Two trainings of the same trials, and one of others."""
+    return trained(own(), pictures((5,)), (0, 1, 2), (0, 1, 2), (3, 4, 2))
+
+
+def half_precision(folder=None):
+    """Losses in 16 bits."""
+    config = small_config("dense", "training.precision=mixed_float16")
+    return trained(config, pictures((5,)), (0, 1, 2))[0][0]
+
+
+def skipped(folder):
+    """What two steps leave of a weight, one of which overflows, and the scales of the loss."""
+    import keras
+
+    from tfmem.training.on_jax.rules import Rule
+
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1, use_bias=False)])
+    model.compile(keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(0.5), 8.0), "mse")
+    rule, weights, found = Rule(model), [np.ones((1, 1), np.float32)], []
+    memory = rule.first()
+    for gradient in (np.inf, 8.0):
+        gradients = [np.full((1, 1), gradient, np.float32)]
+        weights, memory, finite = rule.step(gradients, weights, memory, 0.0)
+        found.append([float(weights[0][0, 0]), float(memory[0]), bool(finite)])
+    return found
+
+
+def fits(folder):
+    """The losses of a model's own `fit`."""
+    config = own("training.trainer=fit", "training.stack_size=1")
+    return trained(config, pictures((5,)), [0])[0][0]
+
+
+def refused(folder):
+    """What is said of settings and inputs that JAX cannot do."""
+    from tfmem.datasets import StructuredDataset
+    from tfmem.messages.errors import InputError
+    from tfmem.training.elsewhere import check_backend
+    from tfmem.training.on_jax.resident import ResidentExamples
+    from tfmem.training.trainers import make_trainers
+
+    ids = np.array([[1], [1 << 40]])
+    labels = np.array([0, 1])
+    large = StructuredDataset("d", {"ids": ids}, labels, {"ids": ids}, labels, ("a", "b"))
+    said = []
+    for work in (
+        lambda: make_trainers(small_config("dense", "training.trainer=mirrored",
+                                           "training.stack_size=1"), pictures((5,))),
+        lambda: ResidentExamples(large),
+        lambda: check_backend(small_config("dense", "training.backend=tensorflow")),
+    ):  # fmt: skip
+        try:
+            work()
+            said.append("nothing")
+        except InputError as error:
+            said.append(str(error))
+    return said
+
+
+def interrupted(folder):
+    """Trains a run that is killed within a trial, continues it, and trains it once more."""
+    from tfmem.aggregation.jobs import estimate
+    from tfmem.datasets import load
+    from tfmem.store.labels import LABELS_NAME
+    from tfmem.store.shards import shards_in
+    from tfmem.training import train, watching
+
+    config = small_config("dense", "training.checkpoint_minutes=0", "training.epochs=3",
+                          "training.trials=6", "training.lanes=2")  # fmt: skip
+    data = load(config.dataset)
+    real = watching.TrialWatcher.after_epoch
+
+    def killed(self, epoch, losses, variables):
+        real(self, epoch, losses, variables)
+        if epoch == 1:
+            raise ConnectionError("killed")
+
+    watching.TrialWatcher.after_epoch = killed
+    try:
+        train(config, data, folder / "one")
+    except ConnectionError:
+        saved = sorted(each.name for each in (folder / "one/predictions/checkpoints").iterdir())
+    watching.TrialWatcher.after_epoch = real
+    summaries = [train(config, data, folder / name) for name in ("one", "two")]
+    shards = [[(each.name, Path(each).read_bytes().hex()) for each in
+               sorted((folder / name / "predictions").glob("*.tfrecord"))]
+              for name in ("one", "two")]  # fmt: skip
+    predictions = folder / "one/predictions"
+    kinds = {"memorization": str(folder / "mem"), "influence": str(folder / "infl")}
+    estimate(shards_in(predictions), str(predictions / LABELS_NAME), kinds)
+    return {
+        "saved": saved,
+        "trained": [each.trained for each in summaries],
+        "same": shards[0] == shards[1],
+        "accuracy": summaries[0].accuracy,
+        "estimated": any(folder.glob("mem*")),
+    }
+
+
+def diverging(folder):
+    """Losses at a rate that is far too high."""
+    config = small_config("dense", "training.learning_rate=1e30")
+    ((losses, _),) = trained(config, pictures((5,)), (0, 1, 2))
+    return np.isfinite(losses[-1]).tolist()
+
+
+WORK = (
+    networks_of_the_zoo, own_models, half_precision, skipped, fits, refused, interrupted, diverging,
+)  # fmt: skip
+
+if __name__ == "__main__":
+    sys.meta_path.insert(0, Refused())
+    print(json.dumps({each.__name__: each(Path(sys.argv[1])) for each in WORK}))

@@ -1,0 +1,207 @@
+"""Initial values of Keras' initializers, in numpy, as they come out on TensorFlow.
+
+Keras draws by the random numbers of its backend, so that one seed gives different weights on each.
+TensorFlow's are those of `tf.random.stateless_*`: Philox 4x32-10 (Salmon et al. 2011), counted from
+a place that the seed decides. They are computed here with the same bits, and made into normal
+numbers by the same formulas, so that a trial begins with the same weights on every backend: uniform
+ones to the bit; of normal ones two in a hundred differ by the last bit, because no two libraries
+round logarithms and sines alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import keras
+import numpy as np
+
+_WORD = np.uint64(0xFFFFFFFF)
+_HALF = np.uint64(32)
+_MULTIPLIERS = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
+_WEYL = np.uint64(0x9E3779B9), np.uint64(0xBB67AE85)
+_SCRAMBLER = 0x02461E293EC8F720  # TensorFlow's own key, by which it mixes seeds
+_ROUNDS = 10
+_SEEDS = (1 << 31) - 2  # Keras takes seeds modulo this number
+_LEAST = np.float32(1e-7)  # number whose logarithm stands for that of smaller ones
+_LANES = 4  # numbers of 32 bits that one counter gives
+_BLOCK = 1 << 14  # counters at a time, so that all arrays lie in a cache
+_RESERVED = 256  # counters that TensorFlow sets aside for 4 numbers of a truncated normal
+_TWO_SIGMA = np.float32(2)
+# Standard deviation of a normal variable that is cut off at two of its own.
+_TRUNCATED_SD = 0.87962566103423978
+
+
+def drawn_as_on_tensorflow(
+    initializer: keras.Initializer, shape: Sequence[int], seed: int
+) -> np.ndarray | None:
+    """What one of Keras' own random initializers draws on TensorFlow with a seed.
+
+    Args:
+      initializer: an initializer, whose own seed does not count.
+      shape: shape of the variable.
+      seed: the seed, not negative.
+
+    Returns:
+      float32 array of the shape; None if the initializer is not one of Keras' random ones.
+    """
+    if not type(initializer).__module__.startswith("keras."):
+        return None
+    kinds = keras.initializers
+    match initializer:
+        case kinds.RandomUniform():
+            return uniform(shape, seed, initializer.minval, initializer.maxval)
+        case kinds.RandomNormal():
+            return normal(shape, seed, initializer.mean, initializer.stddev)
+        case kinds.TruncatedNormal():
+            return truncated_normal(shape, seed, initializer.mean, initializer.stddev)
+        case kinds.VarianceScaling():
+            return _of_variance(initializer, shape, seed)
+        case kinds.Orthogonal():
+            return _orthogonal(shape, seed, initializer.gain)
+    return None
+
+
+def _of_variance(
+    initializer: keras.initializers.VarianceScaling, shape: Sequence[int], seed: int
+) -> np.ndarray:
+    axes = (getattr(initializer, f"{side}_axes", None) for side in ("input", "output"))
+    fan_in, fan_out = _fans(shape, *axes)
+    fans = {"fan_in": fan_in, "fan_out": fan_out, "fan_avg": (fan_in + fan_out) / 2}
+    variance = initializer.scale / max(1.0, fans[initializer.mode])
+    if initializer.distribution == "truncated_normal":
+        return truncated_normal(shape, seed, 0.0, variance**0.5 / _TRUNCATED_SD)
+    if initializer.distribution == "untruncated_normal":
+        return normal(shape, seed, 0.0, variance**0.5)
+    limit = (3.0 * variance) ** 0.5
+    return uniform(shape, seed, -limit, limit)
+
+
+def _fans(
+    shape: Sequence[int], inputs: Sequence[int] | None, outputs: Sequence[int] | None
+) -> tuple[int, int]:
+    """Numbers of inputs and outputs of a unit, by the shape of a kernel and its axes, if known."""
+    if inputs is not None and outputs is not None:
+        fan_in, fan_out = (
+            int(np.prod([shape[axis] for axis in axes])) for axes in (inputs, outputs)
+        )
+        return fan_in, fan_out
+    if len(shape) < 2:
+        return (shape[0], shape[0]) if shape else (1, 1)
+    field = int(np.prod(shape[:-2]))
+    return field * shape[-2], field * shape[-1]
+
+
+def _orthogonal(shape: Sequence[int], seed: int, gain: float) -> np.ndarray:
+    rows, columns = int(np.prod(shape[:-1])), shape[-1]
+    gaussian = normal((max(rows, columns), min(rows, columns)), seed, 0.0, 1.0)
+    q, r = np.linalg.qr(gaussian)
+    q *= np.sign(np.diag(r))
+    return np.float32(gain) * (q.T if rows < columns else q).reshape(shape)
+
+
+def uniform(shape: Sequence[int], seed: int, low: float, high: float) -> np.ndarray:
+    """`tf.random.stateless_uniform` with Keras' integer seed: float32 of `shape`."""
+    low32, high32 = np.float32(low), np.float32(high)
+    count = int(np.prod(shape))
+    drawn = _unit(_words(seed, count))[:count]
+    return (drawn * (high32 - low32) + low32).reshape(shape)
+
+
+def normal(shape: Sequence[int], seed: int, mean: float, sd: float) -> np.ndarray:
+    """`tf.random.stateless_normal` with Keras' integer seed: float32 of `shape`."""
+    count = int(np.prod(shape))
+    drawn = _box_muller(_words(seed, count))[:count]
+    return (drawn * np.float32(sd) + np.float32(mean)).reshape(shape)
+
+
+def truncated_normal(shape: Sequence[int], seed: int, mean: float, sd: float) -> np.ndarray:
+    """`tf.random.stateless_truncated_normal` with Keras' integer seed: float32 of `shape`.
+
+    Every 4 numbers are the first of a series of their own that lie within 2 standard deviations.
+    """
+    count = int(np.prod(shape))
+    key, counter = _key_and_counter(seed)
+    groups = np.arange(-(-count // _LANES), dtype=np.uint64) * np.uint64(_RESERVED)
+    parts = [_truncated(key, counter, groups[i : i + _BLOCK])
+             for i in range(0, len(groups), _BLOCK)]  # fmt: skip
+    drawn = np.concatenate(parts or [np.zeros(0, np.float32)])[:count]
+    return (drawn * np.float32(sd) + np.float32(mean)).reshape(shape)
+
+
+def _truncated(key: np.ndarray, counter: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """The 4 numbers of each group that begins at one of `places`, one group after the other."""
+    series: np.ndarray = _box_muller(_philox(key, counter, places).reshape(-1)).reshape(-1, _LANES)
+    kept = np.abs(series) < _TWO_SIGMA
+    short = np.flatnonzero(~kept.all(axis=1))
+    result: np.ndarray = series.copy()
+    tried = 1
+    series, kept = series[short], kept[short]
+    while len(short):
+        words = _philox(key, counter, places[short] + np.uint64(tried))
+        more = _box_muller(words.reshape(-1)).reshape(-1, _LANES)
+        tried += 1
+        series = np.concatenate([series, more], axis=1)
+        kept = np.concatenate([kept, np.abs(more) < _TWO_SIGMA], axis=1)
+        done = kept.sum(axis=1) >= _LANES
+        first = np.argsort(~kept[done], axis=1, kind="stable")[:, :_LANES]
+        result[short[done]] = np.take_along_axis(series[done], first, axis=1)
+        short, series, kept = short[~done], series[~done], kept[~done]
+    return result.reshape(-1)
+
+
+def _words(seed: int, count: int) -> np.ndarray:
+    """At least `count` random numbers, uint32, a multiple of 4."""
+    key, counter = _key_and_counter(seed)
+    places = np.arange(-(-count // _LANES), dtype=np.uint64)
+    parts = [_philox(key, counter, places[i : i + _BLOCK]).reshape(-1)
+             for i in range(0, len(places), _BLOCK)]  # fmt: skip
+    return np.concatenate(parts or [np.zeros(0, np.uint32)])
+
+
+def _key_and_counter(seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Philox' key, uint64 `[2]`, and the upper half of its counter, uint64 `[2]`, for a seed."""
+    key = np.array([_SCRAMBLER & 0xFFFFFFFF, _SCRAMBLER >> 32], np.uint64)
+    mixed = _philox(key, np.zeros(2, np.uint64), np.array([seed % _SEEDS], np.uint64))[0]
+    return mixed[:2].astype(np.uint64), mixed[2:].astype(np.uint64)
+
+
+def _philox(key: np.ndarray, counter: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """Philox 4x32-10 of some counters.
+
+    Args:
+      key: uint64 `[2]`, two words of 32 bits.
+      counter: uint64 `[2]`, the upper two words of all counters.
+      places: uint64 `[count]`, the lower two words of each counter.
+
+    Returns:
+      uint32 `[count, 4]`.
+    """
+    a, b = places & _WORD, places >> _HALF
+    c, d = (np.full_like(places, word) for word in counter)
+    first, second = key
+    for _ in range(_ROUNDS):
+        one, other = a * _MULTIPLIERS[0], c * _MULTIPLIERS[1]
+        a, b, c, d = (
+            (other >> _HALF) ^ b ^ first,
+            other & _WORD,
+            (one >> _HALF) ^ d ^ second,
+            one & _WORD,
+        )
+        first, second = (first + _WEYL[0]) & _WORD, (second + _WEYL[1]) & _WORD
+    return np.stack([a, b, c, d], axis=1).astype(np.uint32)
+
+
+def _unit(words: np.ndarray) -> np.ndarray:
+    """Numbers in [0, 1) of the lower 23 bits of random words, float32."""
+    bits = (words & np.uint32(0x7FFFFF)) | np.uint32(127 << 23)
+    return bits.view(np.float32) - np.float32(1)
+
+
+def _box_muller(words: np.ndarray) -> np.ndarray:
+    """Normal numbers from pairs of random words (Box & Muller 1958): float32, as many as words."""
+    drawn = _unit(words).reshape(-1, 2)
+    logarithm = np.log(np.maximum(drawn[:, 0], _LEAST).astype(np.float64)).astype(np.float32)
+    radius = np.sqrt(np.float32(-2) * logarithm)
+    angle = (2 * np.pi * drawn[:, 1].astype(np.float64)).astype(np.float32).astype(np.float64)
+    both = np.stack([np.sin(angle), np.cos(angle)], axis=1).astype(np.float32)
+    return (both * radius[:, None]).reshape(-1)

@@ -1,0 +1,48 @@
+"""Trains one model at a time on JAX, and keeps it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import keras
+import numpy as np
+
+from tfmem.datasets import Dataset, StructuredDataset
+from tfmem.subsets import Trial
+from tfmem.training.epochs import EVALUATION_BATCH
+from tfmem.training.inputs import inputs_of, take
+from tfmem.training.outcome import TrialOutcome, WatcherOf
+from tfmem.training.platforms import StackTrainer
+
+
+class OneByOne:
+    """Trains a model as a stack of one (see `tfmem.training.platforms.OneByOne`)."""
+
+    stack_size = 1
+
+    def __init__(
+        self, model: keras.Model, trainer: StackTrainer, examples: Dataset | StructuredDataset
+    ) -> None:
+        """Takes the model, and the trainer of its stack."""
+        self.model = model
+        self._trainer = trainer
+        self._examples = examples
+
+    def train(
+        self, trials: Sequence[Trial], subsets: Sequence[np.ndarray], watch: WatcherOf
+    ) -> list[TrialOutcome]:
+        """Trains one trial; see `Trainer.train`."""
+        outcomes = self._trainer.train(trials, subsets, watch)
+        variables = *self.model.trainable_variables, *self.model.non_trainable_variables
+        for variable, cell in zip(variables, self._trainer.variables, strict=False):
+            variable.assign(cell.numpy()[0])
+        return outcomes
+
+    def activations(self, layer: str, test: bool) -> Iterator[np.ndarray]:
+        """See `OneByOne.activations`."""
+        cut = keras.Model(self.model.inputs, self.model.get_layer(layer).output)
+        inputs = inputs_of(self._examples, test)
+        count = len(self._examples.test_labels if test else self._examples.train_labels)
+        for start in range(0, count, EVALUATION_BATCH):
+            part = take(inputs, slice(start, start + EVALUATION_BATCH))
+            yield np.asarray(cut.predict(part, EVALUATION_BATCH, verbose=0), np.float32)

@@ -1,0 +1,185 @@
+"""Trains several models together in one JAX program (see `tfmem.training.epochs.Machine`)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import chain
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from tfmem.config import TrainingSettings
+from tfmem.models.outputs import output_kind
+from tfmem.subsets import Trial
+from tfmem.tasks import Task
+from tfmem.training.augmentation import draw_moves
+from tfmem.training.epochs import EVALUATION_BATCH, joined, train_epochs
+from tfmem.training.initialization import Initializer
+from tfmem.training.on_jax.programs import Programs, Values
+from tfmem.training.on_jax.resident import ResidentExamples
+from tfmem.training.outcome import TrialOutcome, WatcherOf
+
+
+class Cell:
+    """A variable of a stack, which programs replace (see `tfmem.training.outcome.Variable`)."""
+
+    def __init__(self, shape: Sequence[int], dtype: Any, device: Any) -> None:
+        """Holds zeros."""
+        self._device = device
+        self.value: jax.Array = jax.device_put(jnp.zeros(shape, dtype), device)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Its shape."""
+        return self.value.shape
+
+    @property
+    def dtype(self) -> Any:
+        """Its type."""
+        return self.value.dtype
+
+    def assign(self, value: np.ndarray) -> None:
+        """Copies an array to the device."""
+        self.value = jax.device_put(np.array(value, self.dtype), self._device)
+
+    def numpy(self) -> np.ndarray:
+        """Its value, copied from the device."""
+        return np.array(self.value)
+
+
+class StackedTrainer:
+    """Trains `stack_size` models at a time (see `tfmem.training.outcome.Trainer`).
+
+    Attributes:
+      variables: weights, state, and what the optimizer remembers, `[stack, ...]` each.
+      num_values: number of those that are the models' own.
+    """
+
+    def __init__(
+        self,
+        programs: Programs,
+        examples: ResidentExamples,
+        settings: TrainingSettings,
+        device: Any,
+        task: Task,
+        initializer: Initializer,
+    ) -> None:
+        """Makes the variables of a stack.
+
+        Args:
+          programs: the programs of stacks of one size.
+          examples: the data set, on the same device.
+          settings: epochs, batch size, augmentation.
+          device: the device, of JAX; None is the first one.
+          task: how examples are scored.
+          initializer: draws the variables of a trial.
+        """
+        self.stack_size = programs.size
+        self.initializer = initializer
+        self._programs = programs
+        self._examples = examples
+        self._settings = settings
+        self._device = device
+        self._task = task
+        self._first = programs.rule.first()
+        model = programs.model
+        self._weights, self._state, self._memory = (
+            [Cell((self.stack_size, *v.shape), v.dtype, device) for v in group]
+            for group in (model.trainable_variables, model.non_trainable_variables, self._first)
+        )
+        self.variables = [*self._weights, *self._state, *self._memory]
+        self.num_values = len(self._weights) + len(self._state)
+
+    def rates(self, steps: int) -> np.ndarray:
+        """See `Machine.rates`."""
+        return self._programs.rule.rates(steps)
+
+    def train(
+        self, trials: Sequence[Trial], subsets: Sequence[np.ndarray], watch: WatcherOf
+    ) -> list[TrialOutcome]:
+        """Trains one stack; see `Trainer.train`."""
+        return train_epochs(self, self._settings, trials, subsets, watch(trials))
+
+    def assign(self, values: Sequence[Sequence[np.ndarray]]) -> None:
+        """See `Machine.assign`."""
+        drawn = list(zip(*values, strict=True))
+        for cell, each in zip((*self._weights, *self._state), drawn, strict=True):
+            cell.assign(np.stack(each))
+        for cell, first in zip(self._memory, self._first, strict=True):
+            cell.assign(np.broadcast_to(first, cell.shape))
+
+    def run_epoch(self, orders: np.ndarray, draws: np.ndarray, rates: np.ndarray) -> np.ndarray:
+        """Makes one pass over the subsets; the last batch may be smaller (see `Machine`)."""
+        models, size = orders.shape
+        batch = self._settings.batch_size
+        full = size // batch * batch
+        moves = draw_moves(draws, self._settings.augmentation)
+        losses, examples = np.zeros(models), np.zeros(models)
+        for part, length in ((slice(0, full), batch), (slice(full, size), size - full)):
+            count = (part.stop - part.start) // length if length else 0
+            if not count:
+                continue
+            batches = _by_step(orders[:, part].astype(np.int32), count)
+            chosen = None if moves is None else _by_step(moves[:, part], count)
+            first = part.start // batch
+            placed = jax.device_put((batches, chosen, rates[first : first + count]), self._device)
+            values, sums, taken = self._programs.steps(
+                self._values(), self._examples.arrays, *placed
+            )
+            self._keep(values)
+            losses += length * np.asarray(sums)
+            examples += length * np.asarray(taken)
+        return np.divide(losses, examples, out=np.full(models, np.nan), where=examples > 0)
+
+    def _values(self) -> Values:
+        groups = self._weights, self._state, self._memory
+        return Values(*([cell.value for cell in group] for group in groups))
+
+    def _keep(self, values: Values) -> None:
+        for cell, value in zip(self.variables, chain.from_iterable(values), strict=True):
+            cell.value = value
+
+    def predict(self) -> list[TrialOutcome]:
+        """See `Machine.predict`."""
+        if self._programs.rule.averages:
+            self._keep(self._programs.finish(self._values()))
+        found = joined(self._in_parts(self._programs.scores, self._examples.count), axis=1)
+        targets, n = self._examples.all_targets, self._examples.num_train
+        models = [
+            self._task.on_host(targets, {name: values[model] for name, values in found.items()})
+            for model in range(self.stack_size)
+        ]
+        return [TrialOutcome(scores[:n], scores[n:]) for scores in models]
+
+    def probabilities(self) -> np.ndarray:
+        """Probabilities of all classes for the training examples, `[stack, num_train, classes]`."""
+        parts = self._in_parts(self._programs.outputs, self._examples.num_train)
+        outputs = np.concatenate([np.asarray(part, np.float32) for part in parts], axis=1)
+        logits = output_kind(self._programs.model) == "logits"
+        if outputs.ndim > 2 and outputs.shape[-1] > 1:
+            return np.asarray(jax.nn.softmax(outputs)) if logits else outputs
+        one = outputs.reshape(outputs.shape[:2])
+        one = np.asarray(jax.nn.sigmoid(one)) if logits else one
+        return np.stack([1 - one, one], axis=-1)
+
+    def _in_parts(self, program: Callable[..., Any], count: int) -> list[Any]:
+        """What a program returns for `count` examples, `[stack, batch, ...]` for each batch.
+
+        All batches have one size, so that there is one program; the last one is cut.
+        """
+        values, parts = self._values(), []
+        for start in range(0, count, EVALUATION_BATCH):
+            indices = np.arange(start, start + EVALUATION_BATCH, dtype=np.int32)
+            placed = jax.device_put(np.minimum(indices, count - 1), self._device)
+            found = program(values, self._examples.arrays, placed)
+            left = min(EVALUATION_BATCH, count - start)
+            parts.append(jax.tree.map(lambda part, end=left: np.asarray(part)[:, :end], found))
+        return parts
+
+
+def _by_step(values: np.ndarray, steps: int) -> np.ndarray:
+    """Values of models and examples, `[models, steps * batch, ...]`, with steps first."""
+    models = len(values)
+    return values.reshape(models, steps, -1, *values.shape[2:]).swapaxes(0, 1)

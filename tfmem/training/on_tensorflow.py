@@ -1,0 +1,103 @@
+"""Stacks of models on TensorFlow (see `tfmem.training.platforms.Platform`)."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from tfmem.config import TrainingSettings
+from tfmem.datasets import StreamedDataset
+from tfmem.tasks import Task
+from tfmem.training.choosing import cores
+from tfmem.training.initialization import Initializer
+from tfmem.training.mirrored import MirroredTrainer
+from tfmem.training.platforms import InMemory, Make
+from tfmem.training.resident import ResidentExamples
+from tfmem.training.stacked import StackedTrainer
+from tfmem.training.updates import why_not_mirrored, why_not_stacked
+
+_GPU_BUDGET = 4 << 30  # bytes
+
+
+class OnTensorFlow:
+    """TensorFlow (see `Platform`)."""
+
+    name = "TensorFlow"
+
+    def share_cores(self, settings: TrainingSettings) -> None:
+        """See `Platform.share_cores`.
+
+        Without a GPU, two lanes of one thread each are faster than two that share two threads.
+        TensorFlow must know the number of threads before it does anything, hence before a model can
+        be built and its memory estimated. Therefore lanes that are chosen by memory share all
+        threads.
+        """
+        if not settings.lanes or tf.config.list_physical_devices("GPU"):
+            return
+        with contextlib.suppress(RuntimeError):  # TensorFlow runs already, on all cores
+            tf.config.threading.set_intra_op_parallelism_threads(max(1, cores() // settings.lanes))
+
+    def gpus(self) -> Sequence[str]:
+        """See `Platform.gpus`."""
+        return [device.name for device in tf.config.list_logical_devices("GPU")]
+
+    def gpu_budget(self) -> int:
+        """See `Platform.gpu_budget`; TensorFlow does not say how much memory is free."""
+        return _GPU_BUDGET
+
+    def is_out_of_memory(self, error: Exception) -> bool:
+        """See `Platform.is_out_of_memory`."""
+        return isinstance(error, tf.errors.ResourceExhaustedError)
+
+    def why_not_stacked(self, model: keras.Model) -> str:
+        """See `Platform.why_not_stacked`."""
+        return why_not_stacked(model)
+
+    def why_not_one_by_one(self, model: keras.Model) -> str:
+        """See `Platform.why_not_one_by_one`."""
+        return why_not_mirrored(model)
+
+    def batch(self, examples: InMemory) -> tuple[Any, Any]:
+        """See `Platform.batch`."""
+        some = ResidentExamples(examples)
+        indices = tf.range(some.num_train)
+        return some.scaled(some.images(indices)), some.targets(indices)
+
+    def maker(
+        self,
+        build: Callable[[], keras.Model],
+        model: keras.Model,
+        examples: InMemory,
+        settings: TrainingSettings,
+        task: Task,
+        initializer: Initializer | None,
+    ) -> Make:
+        """See `Platform.maker`; each trainer traces a model of its own."""
+        unused = [model]  # used once, because building a deep model takes seconds
+        resident: dict[str | None, ResidentExamples] = {}
+        fixed_shape = bool(model.jit_compile)
+
+        def make(device: str | None, size: int) -> StackedTrainer:
+            if device not in resident:
+                with tf.device(device):
+                    resident[device] = ResidentExamples(examples, fixed_shape)
+            built = unused.pop() if unused else build()
+            there = resident[device]
+            return StackedTrainer(built, there, settings, size, device, task, initializer)
+
+        return make
+
+    def one_by_one(
+        self,
+        build: Callable[[], keras.Model],
+        examples: InMemory | StreamedDataset,
+        settings: TrainingSettings,
+        task: Task,
+        initializer: Initializer | None,
+    ) -> MirroredTrainer:
+        """See `Platform.one_by_one`."""
+        return MirroredTrainer(build, examples, settings, task=task, initializer=initializer)
