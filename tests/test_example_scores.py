@@ -102,6 +102,8 @@ def known_dynamics(rng, models, count, epochs=2):
         name: rng.random((models, count)) for name in ("early_norm", "norm", "self_influence")
     }
     probed["norm_seconds"], probed["self_influence_seconds"] = np.full((2, models), [[3.0], [8.0]])
+    for name in ("input_gradient 0", "input_gradient 1", "input_curvature 1", "retraining"):
+        probed[name], probed[f"{name}_seconds"] = rng.random((models, count)), np.ones(models)
     return Dynamics(confidence, correct, error, probabilities, np.full(models, 2.0), probed)
 
 
@@ -249,7 +251,7 @@ def test_the_estimator_is_its_own_best_proxy(tmp_path, monkeypatch):
     settings = ProxySettings(trials=(all_subsets, all_subsets + 1), trainings=(1, 2))
     monkeypatch.setattr(proxies_module, "records_in", lambda _: iter(learner.records() * 2))
     monkeypatch.setattr(proxies_module, "held_measure", lambda *_: CORRECTNESS)
-    data = SimpleNamespace(train_labels=labels)
+    data = SimpleNamespace(train_labels=labels, test_labels=labels[:4])
 
     def conducted(config):
         return proxies(given(config, settings, tmp_path, data, predictions=None))
@@ -261,9 +263,18 @@ def test_the_estimator_is_its_own_best_proxy(tmp_path, monkeypatch):
     # Seven examples are forgotten twice, one is never learned (4): it is one of three memorized.
     assert table.loc[("forgetting events", 1), "auc"] == pytest.approx((1 + 0.5 + 0.5) / 3)
     # A model costs 2 s, a pass 3 s, solving 8 s; early is the first of four epochs.
-    costs = {"EL2N": 0.5, "GraNd": 3.5, "gradient norm": 5, "self-influence": 10, "confidence": 2}
+    # Derivatives by inputs take 1 s after each of their epochs, and so does retraining.
+    costs = {"EL2N": 0.5, "GraNd": 3.5, "gradient norm": 5, "self-influence": 10, "confidence": 2,
+             "cumulative loss": 2, "input gradient": 4, "input curvature": 5,
+             "held-out retraining": 3}  # fmt: skip
     for name, cost in costs.items():
         assert table.loc[(name, 2), "cost"] == cost
+        assert table.loc[(name, 2), "seconds"] == 2 * cost
+    passes = table[["forward", "backward"]]
+    assert passes.loc[("GraNd", 2)].tolist() == [2 * (1 + 1), 2 * (1 + 1)]
+    assert passes.loc[("input gradient", 2)].tolist() == [2 * (4 + 2), 2 * (4 + 2)]
+    assert passes.loc[("input curvature", 1)].tolist() == [4 + 2 * 11, 4 + 2 * 11]
+    assert np.isnan(passes.loc[("self-influence", 1), "forward"])
     assert table.loc[("memorization", all_subsets), "cost"] == all_subsets
     proxies_figure(outcome.table, None)
     known.probed["self_influence"][:] = np.nan

@@ -24,12 +24,19 @@ from tfmem.experiments.declaration import Asked, Experiment, Given
 from tfmem.experiments.gradients import (
     EARLY_NORM,
     NORM,
-    NORM_SECONDS,
     SELF_INFLUENCE,
-    SELF_INFLUENCE_SECONDS,
     GradientProbe,
 )
+from tfmem.experiments.input_proxies import (
+    CURVATURE,
+    GRADIENT,
+    RETRAINING,
+    InputProbe,
+    Together,
+    mean_over_epochs,
+)
 from tfmem.experiments.outcome import Outcome
+from tfmem.experiments.proxy_costs import cost_said, has, prices_of, with_passes
 from tfmem.experiments.ranking import areas
 from tfmem.experiments.score_proxies import (
     AFTER,
@@ -99,7 +106,9 @@ def proxies(given: Given[ProxySettings]) -> Outcome:
     next; an example that is never predicted correctly counts as forgotten in every epoch); EL2N and
     GraNd (Paul et al. 2021, Def. 2.2 and 2.1: the norm of the difference between probabilities and
     label, and of the gradient of the loss, early in training); the gradient norm after training;
-    and self-influence (`tfmem.influence_functions`, solver `fast`).
+    self-influence (`tfmem.influence_functions`, solver `fast`); cumulative sample loss (Ravikumar
+    et al. 2025: the mean loss over epochs); and, by `InputProbe`, the cumulative gradient by the
+    input, the curvature of the loss around the input, both over epochs, and held-out retraining.
 
     Trials give these: the consistency score (Jiang et al. 2021: accuracy when left out, here one
     minus it), the consistency score of probabilities, and the estimator itself. An example that was
@@ -118,7 +127,9 @@ def proxies(given: Given[ProxySettings]) -> Outcome:
       examples with at least `selection.memorization`, or, if a score has no threshold, the tenth
       with the highest memorization, both with 95% intervals; and the `cost` in trainings. A model
       costs the share of its epochs that the score needs, and a pass over gradients its time,
-      relative to training one model in its stack.
+      relative to training one model in its stack. `seconds` is the cost in processor time;
+      `forward` and `backward` are passes over all training examples, NaN for self-influence, which
+      takes factors of the curvature. Scores without classes have no such columns.
 
     Raises:
       InputError: if the run has too few trials, or too few examples are memorized.
@@ -143,9 +154,9 @@ def proxies(given: Given[ProxySettings]) -> Outcome:
     masks = [np.ones(len(labels), bool)] * max(settings.trainings)
     epochs = config.training.epochs
     early = max(1, round(settings.early * epochs))
-    probe = GradientProbe(config, dataset, early - 1)
+    probe = Together(GradientProbe(config, dataset, early - 1), InputProbe(config, dataset))
     models = follow(config, dataset, masks, given.folder, probe)
-    prices = _prices(models, early / epochs)
+    prices = prices_of(models, early / epochs)
     scores = [
         *(
             (name, number, number * prices.get(name, 1.0), score)
@@ -159,8 +170,10 @@ def proxies(given: Given[ProxySettings]) -> Outcome:
         ),
     ]
     table = _table(scores, truth.memorization, known, memorized)
+    held_out = len(dataset.test_labels) / len(labels)
+    table = with_passes(table, models, config, early, held_out)
     said = _findings(config, table, truth, int(memorized.sum()))
-    return Outcome((*said, _cost(models)), table)
+    return Outcome((*said, cost_said(models)), table)
 
 
 def _by_score(given: Given[ProxySettings], measure: Measure, numbers: list[int]) -> Outcome:
@@ -217,40 +230,17 @@ def _of_models(models: Dynamics, number: int, early: int) -> dict[str, np.ndarra
         "GraNd": models.probed[EARLY_NORM][:number].mean(axis=0),
         "gradient norm": models.probed[NORM][:number].mean(axis=0),
     }
-    if _has_self_influence(models):
+    if has(models, SELF_INFLUENCE):
         scores["self-influence"] = models.probed[SELF_INFLUENCE][:number].mean(axis=0)
+    losses = -np.log(np.maximum(confidence, _LEAST))
+    scores["cumulative loss"] = losses.mean(axis=(0, 1))
+    for name, key in (("input gradient", GRADIENT), ("input curvature", CURVATURE)):
+        values = mean_over_epochs(models.probed, key)[:number].mean(axis=0)
+        if not np.isnan(values).all():
+            scores[name] = values
+    if has(models, RETRAINING):
+        scores["held-out retraining"] = models.probed[RETRAINING][:number].mean(axis=0)
     return scores
-
-
-def _has_self_influence(models: Dynamics) -> bool:
-    return not np.isnan(models.probed[SELF_INFLUENCE]).all(axis=1).any()
-
-
-def _seconds(models: Dynamics) -> tuple[float, float, float]:
-    """Seconds of training a model, of a pass over gradients, and of self-influence."""
-    probed = models.probed
-    each = models.seconds, probed[NORM_SECONDS], probed[SELF_INFLUENCE_SECONDS]
-    training, norm, solving = (float(np.median(seconds)) for seconds in each)
-    return training, norm, solving
-
-
-def _prices(models: Dynamics, early: float) -> dict[str, float]:
-    """The cost of scores for one model, in trainings; scores that are not listed cost one."""
-    training, norm, solving = _seconds(models)
-    return {
-        "EL2N": early,
-        "GraNd": early + norm / training,
-        "gradient norm": 1 + norm / training,
-        "self-influence": 1 + solving / training,
-    }
-
-
-def _cost(models: Dynamics) -> str:
-    training, norm, solving = _seconds(models)
-    said = f"Training a model took {training:.2g} s, a pass over gradients {norm:.2g} s"
-    if _has_self_influence(models):
-        return f"{said}, self-influence {solving:.2g} s."
-    return f"{said}. Self-influence was left out: the solver, fast, does not serve these models."
 
 
 def _of_trials(trials: Summed) -> dict[str, np.ndarray]:
@@ -296,6 +286,7 @@ def _of_scores(table: pd.DataFrame) -> list[str]:
     return said
 
 
+_LEAST = np.finfo(np.float32).tiny  # probability, below which losses are not told apart
 _WINE = "#882255"  # Tol's color for a ninth curve
 _STYLES = {  # hollow marks stand for scores of probabilities
     "memorization": (VERMILION, "o-"),
@@ -311,6 +302,10 @@ _STYLES = {  # hollow marks stand for scores of probabilities
     "GraNd": (ORANGE, "X:"),
     "gradient norm": ("black", "P:"),
     "self-influence": (_WINE, "*-."),
+    "cumulative loss": (GREEN, "o:"),
+    "input gradient": (PURPLE, "^--"),
+    "input curvature": (ORANGE, "v--"),
+    "held-out retraining": (SKY, "D--"),
 }
 
 
@@ -359,7 +354,8 @@ def proxies_figure(table: pd.DataFrame, _: object) -> Figure:
 EXPERIMENT = Experiment(
     name="proxies",
     question="How near do cheaper scores come to memorization?",
-    source="Toneva et al. (2019); Jiang et al. (2021); Paul et al. (2021)",
+    source="Toneva et al. (2019); Carlini et al. (2019); Jiang et al. (2021); Paul et al. (2021); "
+    "Garg et al. (2024); Ravikumar et al. (2024, 2025, 2026)",
     settings=ProxySettings,
     needs=(Predictions,),
     sections=("seed", "dataset", "model", "task", "training", "estimation", "selection"),
