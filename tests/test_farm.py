@@ -15,6 +15,7 @@ import tensorflow as tf
 
 from tests.helpers.commands import tfmem_command, tfmem_process
 from tests.helpers.farms import Counted, path_of, run_farm, shards
+from tests.helpers.faults import files_of_at_most
 from tests.helpers.oracle import record
 from tests.helpers.trials import small
 from tfmem import training
@@ -26,6 +27,7 @@ from tfmem.store.shards import read_shard, write_shard
 from tfmem.subsets import Trial
 from tfmem.training import trials
 from tfmem.training.directory import open_directory
+from tfmem.training.scalars import Scalars
 from tfmem.training.watching import TrialWatcher
 
 
@@ -343,3 +345,17 @@ def test_scalars_for_tensorboard(digits, tmp_path):
     assert set(found) == {*losses, ("accuracy/train", 4), ("accuracy/test", 4)}
     (row,) = (r for r in csv.DictReader((tmp_path / "trials.csv").open()) if r["trial"] == "3")
     assert float(row["final_loss"]) == pytest.approx(found["loss", 3], rel=1e-4)
+
+
+def test_a_disk_that_is_full_of_scalars_is_named(tmp_path):
+    """It is not taken for a device without memory, which TensorFlow reports by the same type."""
+    scalars = Scalars(str(tmp_path / "tensorboard"))
+
+    def write():
+        for step in range(100):
+            scalars.write(7, step, {"loss": 1.0})
+        scalars.close(7)
+
+    refused = r"tensorboard/trial-00007: scalars cannot be written: File too large"
+    with files_of_at_most(300), pytest.raises(InputError, match=refused):
+        write()

@@ -9,12 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.helpers.faults import files_of_at_most
-from tfmem.messages.errors import InputError
 from tfmem.store import owners
 from tfmem.store.files import complete_file, remove_leftovers, temporary_name, write_atomically
 from tfmem.store.records import write_records
-from tfmem.training.scalars import Scalars
 
 DAY = 86_400
 
@@ -104,17 +101,3 @@ def test_a_process_of_another_user_is_alive(monkeypatch):
     monkeypatch.setattr(os, "kill", refuse)
     monkeypatch.setattr(owners, "_start", lambda process: 0)
     assert not owners.is_gone(owner)
-
-
-def test_a_disk_that_is_full_of_scalars_is_named(tmp_path):
-    """It is not taken for a device without memory, which TensorFlow reports by the same type."""
-    scalars = Scalars(str(tmp_path / "tensorboard"))
-
-    def write():
-        for step in range(100):
-            scalars.write(7, step, {"loss": 1.0})
-        scalars.close(7)
-
-    refused = r"tensorboard/trial-00007: scalars cannot be written: File too large"
-    with files_of_at_most(300), pytest.raises(InputError, match=refused):
-        write()

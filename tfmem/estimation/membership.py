@@ -16,7 +16,7 @@ import numpy as np
 
 LIRA, FIXED, THRESHOLD = "LiRA", "LiRA, fixed variance", "global threshold"
 ATTACKS = (LIRA, FIXED, THRESHOLD)
-LEAST = 3  # trials with an example, and without it, so that a variance is left without one of them
+FEWEST = 3  # trials with an example, and without it, so that a variance is left without one of them
 _SQUARES = 2.0**-28  # squares are multiples of this, so that the order of trials does not matter
 _TINY = 2.0**-24  # the least positive float16
 
@@ -79,7 +79,7 @@ class Shadows:
     @property
     def attackable(self) -> np.ndarray:
         """Examples with enough trials on both sides for the attack, bool `[examples]`."""
-        return np.minimum(self.num_in, self.trials - self.num_in) >= LEAST
+        return np.minimum(self.num_in, self.trials - self.num_in) >= FEWEST
 
     def both(self) -> tuple[Normal, Normal]:
         """The signals of models that were trained on each example, and of those that were not."""

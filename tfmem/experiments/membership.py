@@ -13,8 +13,8 @@ from scipy.stats import binomtest
 from tfmem.aggregation.one_by_one import each_trial
 from tfmem.estimation.membership import (
     ATTACKS,
+    FEWEST,
     FIXED,
-    LEAST,
     LIRA,
     Normal,
     Shadows,
@@ -89,7 +89,7 @@ def attack(predictions: Path, among: np.ndarray | None = None) -> Attacked:
         inside = f"{shadows.num_in.min():,} to {shadows.num_in.max():,}"
         raise InputError(
             f"{predictions}: expected training examples that are in the subsets of at least "
-            f"{LEAST} trials and in those of {LEAST} fewer than all, received {shadows.trials:,} "
+            f"{FEWEST} trials and in those of {FEWEST} fewer than all, received {shadows.trials:,} "
             f"trials, of which examples are in {inside}: the attack needs models with and models "
             "without an example, so train more trials (--set training.trials=NUMBER) on subsets "
             "(training.fraction below 1)"
@@ -104,9 +104,9 @@ def attack(predictions: Path, among: np.ndarray | None = None) -> Attacked:
     found = np.zeros((len(RATES), 2, len(attacked)), np.int64)
     for mask, statistics in _statistics(predictions, kind, shadows, attacked):
         codes = codes_of(np.nan_to_num(statistics[chosen], nan=-np.inf))
-        for place, threshold in enumerate(thresholds):
-            found[place, 0] += ~mask & (codes >= threshold)
-            found[place, 1] += mask & (codes >= threshold)
+        for place, least in enumerate(thresholds):
+            found[place, 0] += ~mask & (codes >= least)
+            found[place, 1] += mask & (codes >= least)
     exposure = _exposure(shadows, attacked, found)
     return Attacked(kind or _MARGIN, rocs, chosen, exposure, shadows.trials)
 
