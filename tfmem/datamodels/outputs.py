@@ -11,7 +11,7 @@ from tfmem.messages.errors import InputError
 from tfmem.subsets.drawing import random_order
 
 HOLDOUT = 0.2  # share of the subsets that judge attributions which are made from the others
-_KEY = 2**32 - 3  # first part of the spawn key of held-out subsets, which no trial has
+_KEY = 2**32 - 5  # first part of the spawn key of held-out subsets, which no trial has
 
 
 @dataclass(frozen=True)

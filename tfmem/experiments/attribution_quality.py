@@ -1,0 +1,205 @@
+"""How good do attributions become as more models are trained for them?
+
+Models on subsets of their own, several on each, judge attributions that are made from growing
+numbers of the run's trials by the linear datamodeling score (Park et al. 2023).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from pydantic import Field
+
+from tfmem.aggregation.held_outputs import outputs_in
+from tfmem.config.base import Positive, Settings
+from tfmem.datamodels.influence import influence_predictions
+from tfmem.datamodels.lasso import lasso
+from tfmem.datamodels.lds import (
+    LinearDatamodelingScore,
+    Predict,
+    linear_datamodeling_score,
+    summed,
+)
+from tfmem.datamodels.outputs import SubsetOutputs
+from tfmem.datamodels.ridge import ridge
+from tfmem.experiments.checks import in_memory, right_or_wrong, test_examples
+from tfmem.experiments.declaration import Experiment, Given
+from tfmem.experiments.outcome import Outcome
+from tfmem.experiments.training import independent, train_alone, with_trials, workplace
+from tfmem.figures.style import BLUE, GREEN, GREY, PURPLE, SKY, VERMILION, new_figure, plain
+from tfmem.messages.quiet import import_tensorflow
+from tfmem.store.artifacts import Predictions
+
+_LEAST = 10  # subsets that each way needs, the lasso for its five parts
+_KEY = 23  # of the judging models' seed, which no other experiment has
+
+
+class QualitySettings(Settings):
+    """Which models judge attributions, and from how many trials these are made.
+
+    Attributes:
+      subsets: number of subsets that judge.
+      repeats: number of models trained on each of them; the noise of fewer hides the score.
+      trials: numbers of the run's trials that attributions are made from; those above the number
+        that there are stand for all.
+      sparse: whether sparse datamodels (lasso) are fitted too, which takes longest.
+    """
+
+    subsets: Annotated[int, Field(ge=4)] = 100
+    repeats: Positive = 5
+    trials: Annotated[tuple[Positive, ...], Field(strict=False, min_length=1)] = (
+        32, 64, 128, 256, 512, 1024, 2048, 4096,
+    )  # fmt: skip
+    sparse: bool = True
+
+
+def attribution_quality(given: Given[QualitySettings]) -> Outcome:
+    """Judges influence, datamodels and self-influence by models that none of them was made from.
+
+    Args:
+      given: the run's trials, and model and recipe for the judging models.
+
+    Returns:
+      A row for each kind of attributions and number of models: `attributions`, `models`, `lds`,
+      `ci_low`, `ci_high`, `subset_stderr`, and the `ceiling` of the judging models.
+    """
+    settings = given.settings
+    judges = _judges(given)
+    margins = outputs_in(given.run.predictions, "margin").by_subset()
+    correct = outputs_in(given.run.predictions, "correctness").by_subset()
+    rows = []
+    for kind, models, predict in _ways(given, margins, correct, judges):
+        score = linear_datamodeling_score(judges, predict, given.config.seed)
+        rows.append(_row(kind, models, score))
+    table = pd.DataFrame(rows)
+    ceiling = float(table["ceiling"].iloc[0])
+    said = [
+        f"{len(judges.each):,} models on {len(judges):,} other subsets judge, {settings.repeats} "
+        f"on each; the noise of training allows a score of at most about {ceiling:.2f}."
+    ]
+    for kind, of_kind in table.groupby("attributions", sort=False):
+        best = of_kind.iloc[-1]
+        models = f"{best['models']:,.0f} model{'s' if best['models'] > 1 else ''}"
+        said.append(
+            f"{_NAMES[str(kind)][0].capitalize()}, from {models}: LDS {best['lds']:.3f} "
+            f"({best['ci_low']:.3f} to {best['ci_high']:.3f})."
+        )
+    return Outcome(tuple(said), table)
+
+
+def _judges(given: Given[QualitySettings]) -> SubsetOutputs:
+    """The outputs of models on subsets that are independent of the run's."""
+    settings = given.settings
+    config = with_trials(
+        independent(given.config, _KEY),
+        settings.subsets * settings.repeats,
+        repeats=settings.repeats,
+        probabilities=True,
+    )
+    out = workplace(given.folder, config, given.dataset)
+    train_alone(config, given.dataset, out)
+    return outputs_in(out / "predictions", "margin").by_subset()
+
+
+def _ways(
+    given: Given[QualitySettings],
+    margins: SubsetOutputs,
+    correct: SubsetOutputs,
+    judges: SubsetOutputs,
+) -> Iterator[tuple[str, int, Predict]]:
+    """Yields kinds of attributions, the number of models behind them, and their predictions."""
+    import_tensorflow()
+    from tfmem.experiments.self_influence import influence_matrix
+
+    matrix = influence_matrix(given.config, given.dataset, given.folder / "models")
+    yield "one_model", 1, summed(_Matrix(matrix), judges)
+    most = len(margins)
+    for subsets in sorted({min(number, most) for number in given.settings.trials}):
+        if subsets < _LEAST:
+            continue
+        part = np.arange(subsets)
+        some = margins.take(part)
+        models = len(some.each)
+        yield "influence_of_correctness", models, influence_predictions(correct.take(part), judges)
+        yield "influence", models, influence_predictions(some, judges)
+        yield "ridge", models, ridge(some).predictions(judges)
+        if given.settings.sparse:
+            yield "lasso", models, lasso(some).predictions(judges)
+
+
+class _Matrix:
+    """Attributions in memory (a `ScoreMatrix`)."""
+
+    source = "self-influence"
+
+    def __init__(self, values: np.ndarray) -> None:
+        self._values = values
+
+    def columns(self, tests: slice) -> np.ndarray:
+        """See `ScoreMatrix.columns`; what the solver did not find counts as 0."""
+        return np.nan_to_num(self._values[:, tests])
+
+
+def _row(kind: str, models: int, score: LinearDatamodelingScore) -> dict[str, Any]:
+    return {
+        "attributions": kind,
+        "models": models,
+        "lds": score.value,
+        "ci_low": score.low,
+        "ci_high": score.high,
+        "subset_stderr": score.subset_error,
+        "ceiling": score.ceiling_value,
+    }
+
+
+_NAMES = {
+    "one_model": ("influence functions of one model", PURPLE, "D"),
+    "influence_of_correctness": ("influence of correctness", SKY, "^-"),
+    "influence": ("influence of margins", BLUE, "s-"),
+    "ridge": ("datamodels (ridge)", VERMILION, "o-"),
+    "lasso": ("datamodels (lasso)", GREEN, "v-"),
+}
+
+
+def quality_figure(table: pd.DataFrame, _: object) -> Figure:
+    """Draws the score of attributions over the number of models trained for them.
+
+    Args:
+      table: the table of `attribution_quality`.
+    """
+    figure = new_figure(6.5, 4.2)
+    axes = plain(figure.subplots())
+    for kind, (name, color, line) in _NAMES.items():
+        rows = table[table["attributions"] == kind].sort_values("models")
+        if not len(rows):
+            continue
+        spread = [rows["lds"] - rows["ci_low"], rows["ci_high"] - rows["lds"]]
+        axes.errorbar(
+            rows["models"], rows["lds"], spread, fmt=line, color=color, label=name, markersize=4,
+            linewidth=1.2, elinewidth=0.8,
+        )  # fmt: skip
+    ceiling = table["ceiling"].iloc[0]
+    if np.isfinite(ceiling):
+        axes.axhline(ceiling, color=GREY, linewidth=0.8, linestyle=":", label="ceiling of noise")
+    axes.set_xscale("log")
+    axes.set_xlabel("models trained for the attributions")
+    axes.set_ylabel("linear datamodeling score (95% interval)")
+    axes.legend(frameon=False, fontsize=8)
+    return figure
+
+
+EXPERIMENT = Experiment(
+    name="attribution-quality",
+    question="How good do attributions become as more models are trained for them?",
+    source="the linear datamodeling score of Park et al. (2023), Sec. 2.2",
+    settings=QualitySettings,
+    needs=(Predictions,),
+    sections=("seed", "dataset", "model", "task", "training", "self_influence"),
+    conduct=attribution_quality,
+    draw=quality_figure,
+    checks=(test_examples, right_or_wrong, in_memory),
+)
