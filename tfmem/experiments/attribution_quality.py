@@ -81,11 +81,11 @@ def attribution_quality(given: Given[QualitySettings]) -> Outcome:
         f"{len(judges.each):,} models on {len(judges):,} other subsets judge, {settings.repeats} "
         f"on each; the noise of training allows a score of at most about {ceiling:.2f}."
     ]
-    for kind, of_kind in table.groupby("attributions", sort=False):
+    for each, of_kind in table.groupby("attributions", sort=False):
         best = of_kind.iloc[-1]
-        models = f"{best['models']:,.0f} model{'s' if best['models'] > 1 else ''}"
+        trained = f"{best['models']:,.0f} model{'s' if best['models'] > 1 else ''}"
         said.append(
-            f"{_NAMES[str(kind)][0].capitalize()}, from {models}: LDS {best['lds']:.3f} "
+            f"{_NAMES[str(each)][0].capitalize()}, from {trained}: LDS {best['lds']:.3f} "
             f"({best['ci_low']:.3f} to {best['ci_high']:.3f})."
         )
     return Outcome(tuple(said), table)
