@@ -12,8 +12,9 @@ from tests.helpers.commands import tfmem_command
 from tests.helpers.oracle import FINGERPRINT, record
 from tests.helpers.runs import write_run
 from tfmem.estimation.membership import FIXED, LIRA, THRESHOLD, Shadows, log_ratios
-from tfmem.estimation.roc import RocCounts, codes_of
-from tfmem.experiments.membership import EXPOSED, RATES, attack
+from tfmem.estimation.roc import Roc, RocCounts, codes_of
+from tfmem.experiments.membership import EXPOSED, RATES, Attacked, attack
+from tfmem.experiments.privacy import _attacks
 from tfmem.messages.errors import InputError
 from tfmem.store.confidence import to_bytes
 from tfmem.store.labels import Labels
@@ -174,6 +175,15 @@ def test_memorized_examples_are_those_that_are_found_out(known):
     left = np.arange(60) >= 10
     others = attack(predictions, left)
     assert others.rocs[LIRA].at(0.01)[1] < 0.1 < found.rocs[LIRA].at(0.01)[1]
+
+
+@pytest.mark.parametrize(("others", "said"), [(9_000, 2), (11_000, 1)])
+def test_a_rate_of_few_false_positives_is_said_to_be_hardly_known(others, said):
+    roc = Roc(np.array(RATES), np.zeros((2, 3)), np.zeros(3), 10, others)
+    found = Attacked("margin", {LIRA: roc}, LIRA, None, 20)
+    sentences = _attacks(found)
+    assert len(sentences) == 1 + said
+    assert ("are only 9, so" in sentences[1]) == (said == 2)
 
 
 def test_the_order_of_trials_does_not_matter(known, tmp_path):

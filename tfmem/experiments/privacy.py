@@ -22,6 +22,7 @@ from tfmem.store.files import write_atomically
 from tfmem.store.spreadsheets import read_csv, to_csv
 
 EXPOSURE_NAME = "exposure.csv"
+_FEW = 10  # false positives, below which a rate is hardly known
 RATE = f"{100 * RATES[0]:g}%"
 
 
@@ -68,6 +69,11 @@ def _attacks(found: Attacked) -> list[str]:
         f"it was trained on, and {first.others:,} other pairs. Intervals are 95% intervals over "
         "models."
     ]
+    if (passing := RATES[0] * first.others) < _FEW:
+        said.append(
+            f"{RATE} of the other pairs are only {passing:.2g}, so that rates at {RATE} are hardly "
+            "known: more trials make them known."
+        )
     for name, roc in found.rocs.items():
         low, area, high = roc.auc
         rates = (f"{percent(roc.at(rate))} at {100 * rate:g}%" for rate in RATES)
