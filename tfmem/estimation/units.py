@@ -97,8 +97,13 @@ SHARES = Units()  # of how often models are right
 
 
 def units_of(measure: Measure) -> Units:
-    """The units of a statistic; a score of the user's own is called by its name."""
+    """The units of a statistic; a score of the user's own is called by its name.
+
+    Of a function, `package.module:function`, that is the function's name.
+    """
     name = _NAMES[measure.statistic]
     if measure.score:
-        name = _SCORES.get(measure.score, measure.score)
+        function = measure.score.rpartition(":")[2]
+        own = f"score {function}" if function != measure.score or function == "right" else function
+        name = _SCORES.get(measure.score, own)
     return Units(name, measure.statistic in BOUNDED)

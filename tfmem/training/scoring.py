@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from tfmem.config import TaskSettings
 from tfmem.datasets import AnyDataset, Dataset, StructuredDataset
+from tfmem.messages.errors import InputError
 from tfmem.tasks import OutputKind, Task
 from tfmem.tasks.choosing import Targets, make_task
+from tfmem.tasks.several import SequenceTask
 
 
 def task_for(
@@ -30,4 +34,21 @@ def task_for(
         targets = dataset.train_targets
         classes = known.num_classes if dataset.has_classes else 0
         known = Targets(classes, targets.shape[1:], targets.dtype)
-    return make_task(settings, known, output_shape, outputs)
+    task = make_task(settings, known, output_shape, outputs)
+    if isinstance(task, SequenceTask) and len(output_shape) > 1 and output_shape[-1]:
+        for split in ("train", "test"):
+            _check_positions(getattr(dataset, f"{split}_targets"), task, output_shape[-1], split)
+    return task
+
+
+def _check_positions(targets: np.ndarray, task: SequenceTask, classes: int, split: str) -> None:
+    """Refuses targets that no output is of, and that would count as predicted or not at random."""
+    wrong = (targets < 0) | (targets >= classes)
+    if task.padding is not None:
+        wrong &= targets != task.padding
+    if wrong.any():
+        example = int(np.flatnonzero(wrong.reshape(len(wrong), -1).any(axis=1))[0])
+        raise InputError(
+            f"{split}: example {example}: expected targets from 0 to {classes - 1}, one for each "
+            f"output, or task.padding ({task.padding}), received {targets[wrong][0]}"
+        )
