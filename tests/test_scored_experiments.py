@@ -1,13 +1,16 @@
 """Every experiment on the score of a regression, and its page in a browser."""
 
 import numpy as np
+import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 from sklearn.linear_model import Ridge
 
 import tfmem
 from tfmem.config import from_yaml
 from tfmem.experiments import sections
 from tfmem.experiments.outcome import load_outcome
+from tfmem.pipelines.audit import audit
 from tfmem.pipelines.experiments import experiments
 from tfmem.pipelines.runner import run_chain
 
@@ -30,6 +33,16 @@ def ridge():
     return Ridge(alpha=0.1)
 
 
+def drawn_coarsely(savefig):
+    """Draws pictures with few points and no PDF files: these take most of the time."""
+
+    def save(figure, file, **options):
+        if options["format"] == "png":
+            savefig(figure, file, **{**options, "dpi": 80})
+
+    return save
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """A regression run, on which the experiments that take scores were conducted."""
@@ -38,11 +51,15 @@ def folder(tmp_path_factory):
     x = rng.normal(size=(50, 8)).astype(np.float32)
     y = (1000 * (x[:, 0] + rng.normal(size=50))).astype(np.float32)
     ids, test_ids = ([f"{split} <{k}>" for k in range(40)] for split in ("car", "bus"))
+    patch = pytest.MonkeyPatch()
+    patch.setattr(Figure, "savefig", drawn_coarsely(Figure.savefig))
     tfmem.run(
         ridge, (x[:40], y[:40]), (x[40:], y[40:]), trials=60, out=folder, ids=ids,
         test_ids=test_ids[:10], settings={"training.lanes": 1},  # in this process
     )  # fmt: skip
     run_chain(experiments(NAMES, settings(folder)), folder, str)
+    run_chain(audit(settings(folder)), folder, str)
+    patch.undo()
     return folder
 
 
@@ -63,6 +80,21 @@ def test_leave_one_out_follows_the_estimates(folder):
     assert table["estimate"].max() > 1000
     assert np.corrcoef(table["estimate"], table["leave_one_out"])[0, 1] > 0.9
     assert (table["leave_one_out_variance"] == 0).all()  # equal models of equal examples
+
+
+def test_the_audit_names_targets_that_models_without_them_are_far_off(folder, open_page):
+    table = pd.read_csv(folder / "audit.csv")
+    assert {"name", "target", "score_in", "score_out"} <= set(table.columns)
+    run = tfmem.load_run(folder)
+    far = table[table["reason"] == "target"]
+    rest = run.memorization.drop(far["index"])
+    assert far["score_out"].max() < rest["score_out"].quantile(0.25)
+    page = open_page((folder / "audit.html").as_uri(), 390)
+    text = page.locator("body").inner_text()
+    assert "Targets to check" in text
+    assert "nan" not in text.lower().split()
+    assert "network" not in text
+    assert "%" not in page.locator("#findings tbody").inner_text()
 
 
 def test_trials_have_scores(folder):
