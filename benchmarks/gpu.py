@@ -17,6 +17,7 @@ import json
 import os
 import time
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("KERAS_BACKEND", "jax")
 
@@ -155,8 +156,8 @@ def throughput(config, data, card, toy):
     batch = 32 if toy else _BATCH
     training = {"trials": config.training.stack_size, "lanes": 1, "batch_size": batch}
     config = config.model_copy(update={"training": config.training.model_copy(update=training)})
-    (trainer,) = make_trainers(config, data)
-    machine = trainer.part
+    trainers: Any = make_trainers(config, data)
+    machine = trainers[0].part  # the whole stack fits, or it fails
     stack, steps = config.training.stack_size, 2 if toy else _STEPS
     machine.assign([machine.initializer(Trial(k, 0)) for k in range(stack)])
     orders = np.tile(np.arange(steps * batch) % len(data.train_labels), (stack, 1))
@@ -189,8 +190,8 @@ def forward_operations(config, data):
         return model.stateless_call(weights, state, inputs, training=False)[0]
 
     inputs = jnp.zeros([1, *data.input_shape])
-    found = jax.jit(forward).lower(weights, state, inputs).cost_analysis()
-    return float((found[0] if isinstance(found, list) else found)["flops"])
+    found: Any = jax.jit(forward).lower(weights, state, inputs).cost_analysis()
+    return float(found["flops"])
 
 
 def fastest(rows):
