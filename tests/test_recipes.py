@@ -149,7 +149,7 @@ FAMILIES = {
     "cnn": "{name: cnn}",
     "inception": "{name: inception}",
     "resnet18": "{name: resnet, depth: 18}",
-    "densenet": "{name: densenet, depth: 7, growth: 4}",
+    "densenet": "{name: densenet, depth: 10, growth: 4}",
     "fast": "{name: fast, width: 2}",
     "linear": "{name: linear}",
     "resnet50": "{name: resnet, depth: 50}",
