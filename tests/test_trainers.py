@@ -355,6 +355,25 @@ def test_a_stack_is_chosen_only_if_it_is_faster(alone, together, chosen):
     assert choose_stack_size(make, 8, settings) == chosen
 
 
+def test_a_stack_that_was_measured_trains_as_a_new_one(digits):
+    """Its steps moved the statistics of batch normalization, and random layers drew."""
+    config = small("training.epochs=1", "training.batch_size=70")
+    layers = [keras.layers.Flatten(), keras.layers.BatchNormalization(momentum=0.5),
+              keras.layers.Dropout(0.2), keras.layers.Dense(10)]  # fmt: skip
+    model = compiled(keras.Sequential([keras.Input((8, 8, 1)), *layers]), config.training)
+    used, new = (
+        StackedTrainer(model, ResidentExamples(digits), config.training, 2) for _ in range(2)
+    )
+    orders = np.zeros((2, 2 * config.training.batch_size), np.int64)
+    used.assign([used.initializer(TRIALS[0])] * 2)
+    used.run_epoch(orders, orders.astype(np.uint64), np.full(2, 0.1, np.float32))
+    found, expected = (
+        probabilities(trainer.train(TRIALS[:2], subsets(TRIALS[:2]), unwatched))
+        for trainer in (used, new)
+    )
+    np.testing.assert_array_equal(found, expected)
+
+
 def test_a_stack_that_does_not_fit_is_halved_and_says_so(digits):
     config, said = small(), []
 
@@ -368,7 +387,7 @@ def test_a_stack_that_does_not_fit_is_halved_and_says_so(digits):
             trainer.run_epoch = too_large  # fmt: skip
         return trainer
 
-    trainer = FittingTrainer(make, 5, config.training, said.append)
+    trainer = FittingTrainer(make, make(5), config.training, said.append)
     outcomes = trainer.train(TRIALS[:5], subsets(TRIALS[:5]), unwatched)
     expected = stacked(dense(config), digits, config, TRIALS[:5])
     np.testing.assert_allclose(probabilities(outcomes), expected, atol=ROUNDING)

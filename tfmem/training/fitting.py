@@ -25,20 +25,20 @@ class FittingTrainer:
     def __init__(
         self,
         make: Callable[[int], StackTrainer],
-        stack_size: int,
+        whole: StackTrainer,
         settings: TrainingSettings,
         say: Callable[[str], None],
     ) -> None:
-        """Makes a trainer for the whole stack.
+        """Takes a trainer of whole stacks.
 
         Args:
           make: makes a trainer for a stack size.
-          stack_size: number of models in a stack.
+          whole: trains whole stacks, as long as these fit.
           settings: settings that messages name.
           say: called with a message when a stack is halved.
         """
-        self.stack_size = stack_size
-        self.part = make(stack_size)
+        self.stack_size = whole.stack_size
+        self.part = whole
         self._make = make
         self._settings = settings
         self._say = say

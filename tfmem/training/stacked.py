@@ -157,7 +157,9 @@ class StackedTrainer:
             key = (function.__name__, *shapes)
             if key not in self._programs:
                 with _TRACING:
-                    program = tf.function(placed, jit_compile=self._model.jit_compile or None)
+                    # As in `fit`, AutoGraph converts nothing: it takes longer than all the rest.
+                    xla = self._model.jit_compile or None
+                    program = tf.function(placed, jit_compile=xla, autograph=False)
                     specs = [None if a is None else tf.TensorSpec(shape, a.dtype)
                              for a, shape in zip(arguments, shapes, strict=True)]  # fmt: skip
                     self._programs[key] = program.get_concrete_function(*specs)
@@ -172,12 +174,16 @@ class StackedTrainer:
           For each model the sum of the losses of the steps that it took, and their number:
           `[stack]`.
         """
-        losses, taken = tf.zeros([self.stack_size]), tf.zeros([self.stack_size])
-        for step in tf.range(tf.shape(batches)[1]):
+        count = tf.shape(batches)[1]
+
+        def body(step: tf.Tensor, losses: tf.Tensor, taken: tf.Tensor) -> Any:
             chosen = None if moves is None else moves[:, step]
             step_losses, finite = self._step(batches[:, step], chosen, rates[step])
-            losses += step_losses
-            taken += tf.cast(finite, tf.float32)
+            return step + 1, losses + step_losses, taken + tf.cast(finite, tf.float32)
+
+        none = tf.zeros([self.stack_size])
+        start = tf.constant(0), none, none
+        _, losses, taken = tf.while_loop(lambda step, *_: step < count, body, start)
         return losses, taken
 
     def _step(

@@ -16,7 +16,7 @@ from tfmem.tasks import Task
 from tfmem.training.choosing import choose_devices, choose_stack_size, largest_stack
 from tfmem.training.fitting import FittingTrainer
 from tfmem.training.initialization import Initializer
-from tfmem.training.platforms import platform
+from tfmem.training.platforms import StackTrainer, platform
 
 
 def stacked_trainers(
@@ -44,13 +44,22 @@ def stacked_trainers(
     """
     devices = choose_devices(model, settings)
     make = platform().maker(build, model, examples, settings, task, initializer)
+    measured: dict[int, list[StackTrainer]] = {}  # whose programs are compiled already
+
+    def make_all(size: int) -> Sequence[StackTrainer]:
+        for tried in [tried for tried in measured if tried > 1]:
+            del measured[tried]  # frees its memory
+        measured[size] = [make(device, size) for device in devices]
+        return measured[size]
+
     # Trials of a stack have subsets of the same size.
     fitting = partial(largest_stack_of_one_size, subsets) if subsets else int
     size = settings.stack_size or choose_stack_size(
-        lambda size: [make(device, size) for device in devices],
-        fitting(largest_stack(model, settings, len(devices))),
-        settings,
-        fitting,
+        make_all, fitting(largest_stack(model, settings, len(devices))), settings, fitting
     )
     lanes = devices[: -(-settings.trials // size)]
-    return [FittingTrainer(partial(make, device), size, settings, say) for device in lanes]
+    wholes = measured.get(size) or [make(device, size) for device in lanes]
+    return [
+        FittingTrainer(partial(make, device), whole, settings, say)
+        for device, whole in zip(lanes, wholes, strict=False)
+    ]
