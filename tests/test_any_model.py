@@ -123,6 +123,10 @@ def test_every_optimizer_moves_a_stack_as_it_moves_one_model(name):
     check_stack(lambda: network(layers.Dense(5, "relu"), optimizer=OPTIMIZERS[name]()))
 
 
+def entropy(reduction):
+    return keras.losses.SparseCategoricalCrossentropy(from_logits=True, reduction=reduction)
+
+
 class Subclass(keras.Model):
     """It adds a loss of its own, and draws from a layer with a seed."""
 
@@ -175,6 +179,7 @@ MODELS = {
     "adapted": adapted,
     "constrained": constrained,
     "regularized": regularized,
+    "sum of losses": lambda: network(loss=entropy("sum"), optimizer=optimizers.SGD(0.01)),
     "embedding": lambda: network(
         layers.Embedding(9, 3), layers.Flatten(), optimizer=OPTIMIZERS["nesterov"]()
     ),
@@ -309,6 +314,7 @@ class Stray(layers.Layer):
 @pytest.mark.parametrize(("build", "why"), [
     (lambda: ready(OwnStep([keras.Input((6,)), layers.Dense(2)])), "has its own train_step"),
     (lambda: network(run_eagerly=True), "compiled with run_eagerly"),
+    (lambda: network(loss=entropy("none")), "not one number for a batch"),
     (lambda: network(Stray()), "no trial's seed decides"),
     (lambda: network(optimizer=optimizers.Lamb(use_ema=True)), "averages weights"),
 ])  # fmt: skip
@@ -328,11 +334,14 @@ def test_auto_stacks_where_it_can_and_says_so(capsys):
     assert "in stacks" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("make", [
-    OPTIMIZERS["clipped by norm"], OPTIMIZERS["cosine"], lambda: optimizers.Adam(0.1, use_ema=True),
+@pytest.mark.parametrize(("make", "reduction"), [
+    (OPTIMIZERS["clipped by norm"], "sum"), (OPTIMIZERS["cosine"], "sum_over_batch_size"),
+    (lambda: optimizers.Adam(0.1, use_ema=True), "sum_over_batch_size"),
 ])  # fmt: skip
-def test_mirrored_takes_any_optimizer(make):
-    build = lambda: network(layers.Dense(5, "relu"), optimizer=make())  # noqa: E731
+def test_mirrored_takes_any_optimizer_and_sums(make, reduction):
+    def build():
+        return network(layers.Dense(5, "relu"), optimizer=make(), loss=entropy(reduction))
+
     _, (together, _) = trained(build)
     one, (alone,) = trained(build, DATA, "training.trainer=mirrored", "training.stack_size=1")
     assert isinstance(one, MirroredTrainer)

@@ -72,10 +72,69 @@ def test_fit_trains_as_a_loop_by_hand_and_every_trial_by_its_seed_alone(cancer):
     assert again.test.correct.mean() > 0.8
 
 
+class Random(keras.layers.Layer):
+    """Draws from a generator that no seed of the layer decides."""
+
+    def __init__(self, draw):
+        super().__init__()
+        self.draw = draw
+
+    def call(self, x):
+        return x + self.draw(tf.shape(x))
+
+
+class Counting(keras.layers.Layer):
+    """Changes a variable that Keras does not know."""
+
+    def build(self, shape):
+        self.count = tf.Variable(0.0)
+
+    def call(self, x):
+        return x + self.count.assign_add(0.1)
+
+
+slow = pytest.mark.slow
+STATES = {
+    "keras.random": lambda: Random(keras.random.normal),
+    "tf.random": lambda: Random(tf.random.normal),
+    "numpy while traced": lambda: Random(lambda shape: np.random.normal()),  # noqa: NPY002
+    "another variable": Counting,
+    "optimizer": lambda: keras.layers.Dropout(0.5),
+}
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=slow if n in list(STATES)[1:4] else ()) for n in STATES]
+)
+def test_what_programs_keep_follows_from_the_trial_alone(name, cancer, capsys):
+    def build():
+        model = keras.Sequential([keras.Input((30,)), STATES[name](), keras.layers.Dense(2)])
+        optimizer = keras.optimizers.Adam(0.1)
+        if name == "optimizer":  # begins with the weights
+            optimizer = getattr(keras.optimizers, "ScheduleFreeAdamW", keras.optimizers.Adam)(0.1)
+        model.compile(optimizer, keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+        return model
+
+    first, trainer = fitted(build, cancer, 0)
+    (after,) = trainer.train([Trial(1, 0)], [ALL[:300]], unwatched)
+    alone, _ = fitted(build, cancer, 1)
+    np.testing.assert_array_equal(after.test.margin, alone.test.margin)
+    assert after.loss == alone.loss != first.loss
+    assert ("traced anew" in capsys.readouterr().out) == (name != "optimizer")
+
+
 def test_probabilities_are_not_put_through_a_softmax_twice(cancer):
     outcome, trainer = fitted(network(last="softmax"), cancer, 0)
     p = trainer.model.predict(cancer.test_images, verbose=0)[np.arange(169), cancer.test_labels]
     np.testing.assert_allclose(1 / (1 + np.exp(-outcome.test.margin)), p, rtol=1e-4)
+
+
+def test_fit_needs_no_test_examples(cancer):
+    alone = cancer.keep(ALL, ALL[:0])
+    outcome, _ = fitted(network(), alone, 0)
+    with_test, _ = fitted(network(), cancer, 0)
+    assert len(outcome.test.margin) == 0
+    np.testing.assert_array_equal(outcome.train.margin, with_test.train.margin)
 
 
 def test_a_loss_that_takes_probabilities_refuses_logits(cancer):

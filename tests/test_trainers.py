@@ -168,10 +168,19 @@ def test_a_batch_smaller_than_the_replicas_is_trained_on_whole(digits):
     np.testing.assert_allclose(two, one, atol=ROUNDING)
 
 
-def test_xla_over_several_devices_is_refused(digits):
+def test_what_several_devices_cannot_do_is_refused(digits):
     config = small("training.xla=true")
     with pytest.raises(InputError, match=r"training.xla: expected false .* over 2 devices"):
         MirroredTrainer(lambda: dense(config), digits, config.training, two_devices())
+
+    def summing():
+        model = dense(config)
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True, reduction="sum")
+        model.compile("sgd", loss)
+        return model
+
+    with pytest.raises(InputError, match=r"over 2 devices .* the reduction of its loss is 'sum'"):
+        MirroredTrainer(summing, digits, small().training, two_devices())
 
 
 def test_all_of_a_lane_is_on_its_device(digits):

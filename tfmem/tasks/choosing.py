@@ -116,3 +116,8 @@ def _check(name: TaskName, targets: Targets, output_shape: tuple[int | None, ...
         )
     if name == "multi_label" and output_shape and output_shape != targets.shape:
         raise InputError(f"model: expected outputs of shape {list(targets.shape)}, {received}")
+    found = output_shape[:-1]
+    if name == "sequence" and output_shape and found not in (targets.shape, (None,)):
+        raise InputError(
+            f"model: expected outputs of shape {[*targets.shape, 'classes']}, {received}"
+        )

@@ -12,7 +12,9 @@ from keras import ops
 from tfmem.tasks.task import OutputKind, Scores
 
 SCORES = ("correct", "probability", "margin", "loss")
-_LEAST = 1e-38  # probability below which float32 has none
+_LEAST = (
+    1.2e-38  # probability; float32 has no smaller normal number, and logarithms take others for 0
+)
 
 
 @dataclass(frozen=True)

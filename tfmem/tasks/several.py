@@ -13,7 +13,9 @@ from tfmem.tasks.task import OutputKind, Scores
 
 LABEL_SCORES = ("exact_match", "mean")
 SEQUENCE_SCORES = ("accuracy", "loss")
-_LEAST = 1e-38  # probability below which float32 has none
+_LEAST = (
+    1.2e-38  # probability; float32 has no smaller normal number, and logarithms take others for 0
+)
 
 
 @dataclass(frozen=True)
@@ -75,8 +77,7 @@ class SequenceTask:
                 logs = ops.log_softmax(outputs, axis=-1)
             else:
                 logs = ops.log(ops.maximum(outputs, _LEAST))
-            own = ops.one_hot(targets, ops.shape(outputs)[-1], dtype="bool")
-            each = ops.sum(ops.where(own, logs, 0.0), axis=-1)
+            each = ops.take_along_axis(logs, targets[..., None], axis=-1)[..., 0]
         total = ops.maximum(ops.sum(counts, axis=-1), 1.0)
         return {"score": ops.sum(each * counts, axis=-1) / total}
 

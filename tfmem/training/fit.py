@@ -1,13 +1,13 @@
 """Trains one Keras model at a time by its own `fit`, which trains whatever Keras trains.
 
-The model is built once, and TensorFlow traces its programs once. Each trial gets the variables of a
-model that is built anew under the trial's seed, and an optimizer in its first state.
+A model is built anew for each trial, under the trial's seed. TensorFlow need not trace its programs
+anew: they run on the first trial's model, which gets the variables of the new one and of its
+optimizer. A model whose programs keep more than variables is traced anew.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -17,6 +17,7 @@ from tfmem.config import TaskSettings, TrainingSettings
 from tfmem.datasets import AnyDataset
 from tfmem.messages.backends import backend
 from tfmem.messages.errors import InputError
+from tfmem.messages.terminal import say
 from tfmem.models.outputs import check_probabilities, output_kind
 from tfmem.subsets import Trial
 from tfmem.subsets.drawing import Purpose
@@ -25,23 +26,12 @@ from tfmem.training.epochs import EVALUATION_BATCH, joined
 from tfmem.training.inputs import inputs_of, take, targets_of
 from tfmem.training.outcome import TrialOutcome, Watcher, WatcherOf
 from tfmem.training.scoring import task_for
+from tfmem.training.traces import Traces, tracing_unsaid
 
 _AT_ONCE = 128 * EVALUATION_BATCH  # examples whose outputs are held
 _OURS = {"x", "y", "epochs", "batch_size", "verbose"}  # arguments of `fit` that tfmem gives
 
 FitArguments = Callable[[], Mapping[str, Any]]
-
-
-@dataclass
-class _State:
-    """Variables that a trial begins with, and their first values."""
-
-    variables: list[Any]
-    values: list[np.ndarray]
-
-    def restore(self) -> None:
-        for variable, value in zip(self.variables, self.values, strict=True):
-            variable.assign(value)
 
 
 class FitTrainer:
@@ -85,7 +75,7 @@ class FitTrainer:
         shape = np.shape(outputs)[1:] if isinstance(outputs, np.ndarray) else ()
         self._kind = output_kind(self.model)
         self._task = task_for(task, dataset, shape, self._kind)
-        self._optimizer = self._optimizer_state()
+        self._traces: Traces | None = None
 
     def _check_arguments(self, given: Mapping[str, Any]) -> None:
         if wrong := sorted(_OURS & given.keys()):
@@ -101,31 +91,30 @@ class FitTrainer:
             )
 
     def _built(self, seed: int) -> keras.Model:
-        """A model that is built under a seed, with all its variables."""
+        """A model that is built under a seed, with all its variables and those of its optimizer.
+
+        An optimizer that Keras builds while it traces may lose its first values.
+        """
         keras.utils.set_random_seed(seed)
         model = self._build()
         if not model.built:
             model(self._first)
+        model.optimizer.build(model.trainable_variables)
         return model
 
-    def _optimizer_state(self) -> _State:
-        optimizer = self.model.optimizer
-        optimizer.build(self.model.trainable_variables)
-        variables = list(optimizer.variables)
-        return _State(variables, [np.asarray(v) for v in variables])
-
     def _begin(self, trial: Trial) -> None:
-        """Gives the model the variables of a new one, which the trial's seed decides."""
+        """Gives the trainer the model of a trial, whose seed decides its variables."""
         fresh = self._built(_seed(trial, 0))
-        old, new = self.model.variables, fresh.variables
+        old, new = (model.variables for model in (self.model, fresh))
         if [v.shape for v in old] != [v.shape for v in new]:
             raise InputError(
                 "model.build: expected the same architecture at each call, received variables of "
                 f"other shapes for trial {trial.trial_id}"
             )
-        for variable, value in zip(old, new, strict=True):
-            variable.assign(value)
-        self._optimizer.restore()
+        if self._traces is None or self._traces.keep_state:
+            self.model = fresh
+        else:
+            _copy(fresh, self.model)
         keras.utils.set_random_seed(_seed(trial, 1))
 
     def train(
@@ -134,6 +123,21 @@ class FitTrainer:
         """Trains one trial; see `Trainer.train`."""
         (trial,), (subset,) = trials, subsets
         self._begin(trial)
+        if self._traces is not None:
+            with tracing_unsaid():
+                return [self._trained(subset, watch(trials))]
+        traces = Traces()
+        with traces.watched(self.model):
+            outcome = self._trained(subset, watch(trials))
+        self._traces = traces
+        if traces.keep_state and not self.model.run_eagerly:
+            say(
+                "model: built and traced anew in each trial, because its steps draw random numbers "
+                "without a keras.random.SeedGenerator, or change what Keras does not know"
+            )
+        return [outcome]
+
+    def _trained(self, subset: np.ndarray, watcher: Watcher) -> TrialOutcome:
         given = dict(self._fit_arguments())
         if given.get("sample_weight") is not None:
             given["sample_weight"] = np.asarray(given["sample_weight"])[subset]
@@ -145,35 +149,49 @@ class FitTrainer:
                 "epochs": self._settings.epochs,
                 "batch_size": self._settings.batch_size,
                 "verbose": 0,
-                "callbacks": [*given.get("callbacks", ()), _Told(watch(trials))],
+                "callbacks": [*given.get("callbacks", ()), _Told(watcher)],
             },
         )
         losses = history.history.get("loss", [np.nan])
         outcome = TrialOutcome(self._scores(False), self._scores(True), float(losses[-1]))
         seen = outcome.train.margin if outcome.train.score is None else outcome.train.score
         if seen is not None and np.isnan(seen).all():  # the last step spoilt the weights
-            return [TrialOutcome(outcome.train, outcome.test, float("nan"))]
-        return [outcome]
+            return TrialOutcome(outcome.train, outcome.test, float("nan"))
+        return outcome
 
     def _scores(self, test: bool) -> Scores:
         labels, targets = self._labels[test], self._targets[test]
         parts = []
-        for start in range(0, max(1, len(labels)), _AT_ONCE):
+        for start in range(0, len(labels), _AT_ONCE):
             part = slice(start, start + _AT_ONCE)
-            if len(labels):
-                outputs = self.model.predict(self._part(test, part), EVALUATION_BATCH, verbose=0)
-            else:  # Keras predicts no empty batch
-                outputs = self.model.predict(self._first, verbose=0)[:0]
-            if self._kind == "probabilities" and isinstance(outputs, np.ndarray):
-                check_probabilities(outputs)
-            found = self._task.in_program(labels[part].astype(np.int32), targets[part], outputs)
-            parts.append({name: np.asarray(values) for name, values in found.items()})
+            parts.append(self._found(self._part(test, part), labels[part], targets[part]))
+        if not parts:  # neither Keras nor tasks take an empty batch
+            some = self._found(self._first, self._labels[False][:2], self._targets[False][:2])
+            parts = [{name: values[:0] for name, values in some.items()}]
         return self._task.on_host(targets, joined(parts))
+
+    def _found(self, inputs: Any, labels: np.ndarray, targets: np.ndarray) -> dict[str, np.ndarray]:
+        """What the task computes of the model's outputs for some examples, by name."""
+        outputs = self.model.predict(inputs, EVALUATION_BATCH, verbose=0)
+        if self._kind == "probabilities" and isinstance(outputs, np.ndarray):
+            check_probabilities(outputs)
+        found = self._task.in_program(labels.astype(np.int32), targets, outputs)
+        return {name: np.asarray(values) for name, values in found.items()}
 
     def _part(self, test: bool, chosen: np.ndarray | slice) -> Any:
         """The inputs of some examples, as `fit` and `predict` take them."""
         part = take(self._test if test else self._train, chosen)
         return keras.tree.map_structure(_tensor, part)
+
+
+def _copy(source: keras.Model, target: keras.Model) -> None:
+    """Gives a model the variables of another, and its optimizer those of the other's.
+
+    The first values of an optimizer may be made of weights.
+    """
+    new, old = ([*model.variables, *model.optimizer.variables] for model in (source, target))
+    for variable, value in zip(old, new, strict=True):
+        variable.assign(value)
 
 
 def _tensor(values: np.ndarray) -> Any:

@@ -19,7 +19,7 @@ from tfmem.tasks import Task
 from tfmem.training.builder import Build, Builder, BuiltInitializer, said
 from tfmem.training.fit import FitTrainer
 from tfmem.training.initialization import Initializer
-from tfmem.training.losses import stateless_loss
+from tfmem.training.losses import reductions, stateless_loss
 from tfmem.training.outcome import Trainer
 from tfmem.training.platforms import InMemory, OneByOne, platform
 from tfmem.training.scoring import task_for
@@ -36,6 +36,8 @@ _METHODS = (
     "make_predict_function",
     "predict_step",
 )
+
+_NO_NUMBER = "its loss is not one number for a batch"
 
 
 def keras_trainers(
@@ -183,6 +185,8 @@ def _why_fit(model: keras.Model) -> str:
             return f"{type(model).__name__} has its own {name}"
     if model.run_eagerly:
         return "it is compiled with run_eagerly"
+    if reductions(model) & {"none"}:
+        return _NO_NUMBER
     return ""
 
 
@@ -200,6 +204,8 @@ def _why_no_stack(
         expected = [_loss(model, some, each) for each in values]
     except Exception as error:
         raise InputError(f"model.build: the loss fails on examples: {said(error)}") from error
+    if any(np.ndim(loss) for loss in expected):
+        return _NO_NUMBER
     try:
         make = platform().maker(lambda: model, model, some, settings, task, draw)
         stack = make(None, 2)
@@ -219,7 +225,7 @@ def _why_no_stack(
     return ""
 
 
-def _loss(model: keras.Model, some: InMemory, values: Sequence[np.ndarray]) -> float:
+def _loss(model: keras.Model, some: InMemory, values: Sequence[np.ndarray]) -> np.ndarray:
     """The loss of a model with given variables on some examples."""
     inputs, targets = platform().batch(some)
     count = len(model.trainable_variables)
@@ -227,4 +233,4 @@ def _loss(model: keras.Model, some: InMemory, values: Sequence[np.ndarray]) -> f
         [keras.ops.convert_to_tensor(v) for v in part] for part in (values[:count], values[count:])
     )
     loss, _ = stateless_loss(model, weights, state, inputs, targets)
-    return float(loss)
+    return np.asarray(keras.ops.convert_to_numpy(loss))

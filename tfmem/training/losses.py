@@ -9,6 +9,21 @@ from typing import Any
 import keras
 
 
+def reductions(model: keras.Model) -> set[str]:
+    """How the losses of a compiled model become one number for a batch; `none` if they do not."""
+    losses = [loss for loss in keras.tree.flatten(model.loss) if loss is not None]
+    return {str(getattr(loss, "reduction", "sum_over_batch_size")).lower() for loss in losses}
+
+
+def why_no_replicas(model: keras.Model) -> str:
+    """Why the losses of a batch's shares do not add up to that of the batch; empty if they do."""
+    if type(model).compute_loss is not keras.Model.compute_loss:
+        return f"{type(model).__name__} has its own compute_loss"
+    for reduction in sorted(reductions(model) - {"sum_over_batch_size", "mean"}):
+        return f"the reduction of its loss is {reduction!r}; expected a mean over examples"
+    return ""
+
+
 def call(model: keras.Model, inputs: Any, training: bool) -> Any:
     """Calls a model as `fit` and `predict` do."""
     if "training" in inspect.signature(model.call).parameters:

@@ -24,7 +24,7 @@ from tfmem.training.epochs import (
 )
 from tfmem.training.initialization import Initializer, VariableInitializer
 from tfmem.training.loss_scale import LossScale, all_finite
-from tfmem.training.losses import call, training_loss
+from tfmem.training.losses import call, training_loss, why_no_replicas
 from tfmem.training.moving import move
 from tfmem.training.outcome import TrialOutcome, WatcherOf
 from tfmem.training.resident import ResidentExamples
@@ -63,8 +63,8 @@ class MirroredTrainer:
           initializer: draws the variables of a trial; None runs the layers' own initializers.
 
         Raises:
-          InputError: if the model cannot be drawn anew for each trial, or XLA is asked for over
-            several devices.
+          InputError: if the model cannot be drawn anew for each trial; or, over several devices,
+            if XLA is asked for or the loss is no mean over examples.
         """
         gpus = [device.name for device in tf.config.list_logical_devices("GPU")]
         self._strategy = strategy or tf.distribute.MirroredStrategy(gpus or ["CPU:0"])
@@ -79,6 +79,11 @@ class MirroredTrainer:
         self._loss_scale = None
         with self._strategy.scope():
             self.model = build_model()
+            if self._replicas > 1 and (why := why_no_replicas(self.model)):
+                raise InputError(
+                    f"training.trainer: 'mirrored' over {self._replicas} devices cannot train this "
+                    f"model: {why}"
+                )
             self._optimizer = inner_optimizer(self.model)
             if self._optimizer is not self.model.optimizer:
                 self._loss_scale = LossScale(1, self.model.optimizer)

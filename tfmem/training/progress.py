@@ -1,4 +1,7 @@
-"""Shows the progress of long work: by a bar in a terminal, and by a line every minute elsewhere."""
+"""Shows the progress of long work.
+
+A terminal shows a bar, a notebook a line that changes, and a file gets a line every minute.
+"""
 
 from __future__ import annotations
 
@@ -20,11 +23,24 @@ from rich.progress import (
 )
 from typing_extensions import Self
 
-from tfmem.messages.terminal import is_quiet, say
+from tfmem.messages.terminal import is_quiet, printable, say
 from tfmem.store.journal import TrialNote
 
 _LINE_SECONDS = 60.0
+_NOTEBOOK_SECONDS = 1.0
 _UNITS = ((86_400, "days"), (3_600, "hours"), (60, "minutes"), (1, "seconds"))
+
+
+class _NotebookLine:
+    """A line in a notebook, in whose place later lines are shown."""
+
+    def __init__(self) -> None:
+        from IPython.display import display
+
+        self._shown = display({"text/plain": ""}, raw=True, display_id=True)
+
+    def show(self, line: str) -> None:
+        self._shown.update({"text/plain": printable(line)}, raw=True)
 
 
 class _Bar:
@@ -40,6 +56,7 @@ class _Bar:
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._keep_telling, daemon=True)
         self._lines = not get_console().is_terminal
+        self._notebook: _NotebookLine | None = None
         self._bar = Progress(
             TextColumn(what),
             BarColumn(),
@@ -53,6 +70,8 @@ class _Bar:
         self._task = self._bar.add_task(what, total=total, completed=done, status="")
 
     def __enter__(self) -> Self:
+        if get_console().is_jupyter and not is_quiet():
+            self._notebook = _NotebookLine()
         if self._lines:
             self._thread.start()
         self._bar.start()
@@ -71,7 +90,7 @@ class _Bar:
             self._tell()
 
     def _keep_telling(self) -> None:
-        while not self._end.wait(_LINE_SECONDS):
+        while not self._end.wait(_NOTEBOOK_SECONDS if self._notebook else _LINE_SECONDS):
             self._tell()
 
     def _tell(self) -> None:
@@ -83,7 +102,11 @@ class _Bar:
             words.append(f"{_time((total - done) * elapsed / (done - self._first))} left")
         else:
             words.append(f"in {_time(elapsed)}")
-        say(", ".join(filter(None, words)))
+        line = ", ".join(filter(None, words))
+        if self._notebook:
+            self._notebook.show(line)
+        else:
+            say(line)
 
 
 class TrialProgress(_Bar):
