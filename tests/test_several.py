@@ -59,7 +59,7 @@ def test_a_model_of_sequences_trains_and_targets_without_an_output_are_refused()
     (outcome,) = trainer.train([Trial(0, 0)], [np.arange(30)], unwatched)
     hits = trainer.model.predict(x, verbose=0).argmax(axis=-1) == y
     np.testing.assert_allclose(outcome.train.score, hits[:, :3].mean(axis=1))
-    with pytest.raises(InputError, match=r"train example 0: .* 0 to 2, .* received -1 in position"):
+    with pytest.raises(InputError, match=r"train: example 0: .* 0 to 2, .* received -1"):
         FitTrainer(build, data, settings, TaskSettings(name="sequence"))
     with pytest.raises(InputError, match=r"shape \[4, 'classes'\], received .* \[3, 3\]"):
         FitTrainer(lambda: build(length=3), data, settings, task)

@@ -12,9 +12,7 @@ from keras import ops
 from tfmem.tasks.task import OutputKind, Scores
 
 SCORES = ("correct", "probability", "margin", "loss")
-_LEAST = (
-    1.2e-38  # probability; float32 has no smaller normal number, and logarithms take others for 0
-)
+_LEAST = 1.2e-38  # probability; the logarithm of a smaller one, which is not normal, is infinite
 
 
 @dataclass(frozen=True)
