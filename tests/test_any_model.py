@@ -279,6 +279,9 @@ def another_each_time():
     return network(layers.Dense(4 + len(CALLS) % 2))
 
 
+ONE = network()
+
+
 def unseeded():
     model = network(layers.Dense(4))
     model.layers[0].set_weights([np.random.default_rng().normal(size=(6, 4)), np.zeros(4)])
@@ -289,6 +292,7 @@ def unseeded():
     (lambda: keras.Sequential([keras.Input((6,)), layers.Dense(2)]), "expected a compiled model"),
     (lambda: "model", "expected a Keras model at each call, received str"),
     (another_each_time, r"same architecture at each call.*kernel \[6, \d\] and kernel \[6, \d\]"),
+    (lambda: ONE, "expected a new model at each call"),
     (unseeded, "same weights whenever it is called under the same seed"),
     (lambda: network(outputs=3), "one output for each of the 2 classes"),
     (lambda: network(loss="sparse_categorical_crossentropy"), "probabilities, .*from_logits=True"),
@@ -299,6 +303,18 @@ def test_bad_builders_are_refused_before_anything_is_trained(build, words):
     error = ValueError if words == "Reshape" else InputError  # Keras' own, from the user's function
     with pytest.raises(error, match=words):
         trained(build, DATA, "training.trainer=auto")
+
+
+@pytest.mark.parametrize(("build", "words"), [
+    (lambda: keras.Sequential([keras.Input((6,)), layers.Dense(2)]), "expected a compiled model"),
+    (another_each_time, r"same architecture at each call.*kernel \[6, \d\] and kernel \[6, \d\]"),
+    (lambda: ONE, "expected a new model at each call"),
+    (lambda: ready(keras.Sequential([keras.Input((7,)), layers.Dense(2)])), "model fails on exam"),
+    (lambda: network(loss=lambda y, p: y @ p), "its fit fails on examples"),
+])  # fmt: skip
+def test_bad_builders_are_refused_by_fit_as_well(build, words):
+    with pytest.raises(InputError, match=words):
+        trained(build, DATA, "training.trainer=fit")
 
 
 class OwnStep(keras.Sequential):

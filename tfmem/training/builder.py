@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import random
 import threading
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -46,12 +47,15 @@ class Builder:
         """
         self._build = build
         self.inputs = inputs
+        self._forms: list[tuple[Any, ...]] | None = None
+        self._last: weakref.ReferenceType[keras.Model] | None = None
 
     def __call__(self, seed: int = 0) -> keras.Model:
         """Builds the model under a seed.
 
         Raises:
-          InputError: if the function returns no compiled Keras model, or the model fails.
+          InputError: if the function returns no compiled Keras model, the same one again or one
+            of another architecture, or if the model fails.
         """
         with _seeded(seed):
             model = self._build()
@@ -65,9 +69,30 @@ class Builder:
                     f"model.build: expected a compiled model, received {model.name!r}, which is "
                     "not: call model.compile(optimizer, loss) before returning it"
                 )
+            if self._last is not None and self._last() is model:
+                raise InputError(
+                    "model.build: expected a new model at each call, received one and the same: "
+                    "make the model within the function"
+                )
+            self._last = weakref.ref(model)
             if not model.built:
                 self.outputs(model)
+        self._check_form(model)
         return model
+
+    def _check_form(self, model: keras.Model) -> None:
+        found = _forms(model)
+        self._forms = self._forms or found
+        if found == self._forms:
+            return
+        pairs = zip(self._forms, found, strict=False)
+        differing = [f"{one[0]} {list(one[1])} and {other[0]} {list(other[1])}"
+                     for one, other in pairs if one != other]  # fmt: skip
+        counts = f"{len(self._forms)} and {len(found)} variables"
+        raise InputError(
+            "model.build: expected the same architecture at each call, received models with "
+            f"{differing[0] if differing else counts}"
+        )
 
     def outputs(self, model: keras.Model) -> Any:
         """What a model predicts for the examples.
@@ -120,10 +145,7 @@ class BuiltInitializer:
         self._build = build
         model, again, other = build(0), build(0), build(1)
         self._variables = _variables(model)
-        self._forms = _forms(model)
         values = [variable.numpy() for variable in self._variables]
-        for one in (again, other):
-            self._check_form(one)
         for variable, value, repeated in zip(
             self._variables, values, _variables(again), strict=True
         ):
@@ -158,7 +180,6 @@ class BuiltInitializer:
         if self.builds_anew:
             seed = trial.seed_sequence(Purpose.INITIALIZATION).generate_state(1)[0]
             model = self._build(int(seed))
-            self._check_form(model)
             built = _variables(model)
         values = []
         for number, variable in enumerate(self._variables):
@@ -170,18 +191,6 @@ class BuiltInitializer:
             else:
                 values.append(value_of(trial, number, variable, self._initializers[number]))
         return values
-
-    def _check_form(self, model: keras.Model) -> None:
-        if (found := _forms(model)) == self._forms:
-            return
-        pairs = zip(self._forms, found, strict=False)
-        differing = [f"{one[0]} {list(one[1])} and {other[0]} {list(other[1])}"
-                     for one, other in pairs if one != other]  # fmt: skip
-        counts = f"{len(self._forms)} and {len(found)} variables"
-        raise InputError(
-            "model.build: expected the same architecture at each call, received models with "
-            f"{differing[0] if differing else counts}"
-        )
 
 
 def _variables(model: keras.Model) -> list[keras.Variable]:

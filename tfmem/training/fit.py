@@ -7,7 +7,8 @@ optimizer. A model whose programs keep more than variables is traced anew.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import keras
@@ -22,6 +23,7 @@ from tfmem.models.outputs import check_probabilities, output_kind
 from tfmem.subsets import Trial
 from tfmem.subsets.drawing import Purpose
 from tfmem.tasks import Scores
+from tfmem.training.builder import Builder, said
 from tfmem.training.epochs import EVALUATION_BATCH, joined
 from tfmem.training.inputs import inputs_of, take, targets_of
 from tfmem.training.outcome import TrialOutcome, Watcher, WatcherOf
@@ -61,7 +63,6 @@ class FitTrainer:
           InputError: if arguments of `fit` are tfmem's own or do not fit the data, or if model,
             targets and task do not go together.
         """
-        self._build = build
         self._settings = settings
         self._train = inputs_of(dataset, test=False)
         self._test = inputs_of(dataset, test=True)
@@ -70,8 +71,10 @@ class FitTrainer:
         self._fit_arguments = fit_arguments or dict
         self._check_arguments(self._fit_arguments())
         self._first = self._part(False, slice(0, 2))
+        self._build = Builder(build, self._first)
         self.model = self._built(0)
-        outputs = self.model.predict(self._first, verbose=0)
+        with _failures("the model fails on examples"):
+            outputs = self.model.predict(self._first, verbose=0)
         shape = np.shape(outputs)[1:] if isinstance(outputs, np.ndarray) else ()
         self._kind = output_kind(self.model)
         self._task = task_for(task, dataset, shape, self._kind)
@@ -95,22 +98,13 @@ class FitTrainer:
 
         An optimizer that Keras builds while it traces may lose its first values.
         """
-        keras.utils.set_random_seed(seed)
-        model = self._build()
-        if not model.built:
-            model(self._first)
+        model = self._build(seed)
         model.optimizer.build(model.trainable_variables)
         return model
 
     def _begin(self, trial: Trial) -> None:
         """Gives the trainer the model of a trial, whose seed decides its variables."""
         fresh = self._built(_seed(trial, 0))
-        old, new = (model.variables for model in (self.model, fresh))
-        if [v.shape for v in old] != [v.shape for v in new]:
-            raise InputError(
-                "model.build: expected the same architecture at each call, received variables of "
-                f"other shapes for trial {trial.trial_id}"
-            )
         if self._traces is None or self._traces.keep_state:
             self.model = fresh
         else:
@@ -141,17 +135,18 @@ class FitTrainer:
         given = dict(self._fit_arguments())
         if given.get("sample_weight") is not None:
             given["sample_weight"] = np.asarray(given["sample_weight"])[subset]
-        history = self.model.fit(
-            self._part(False, subset),
-            self._targets[False][subset],
-            **{
-                **given,
-                "epochs": self._settings.epochs,
-                "batch_size": self._settings.batch_size,
-                "verbose": 0,
-                "callbacks": [*given.get("callbacks", ()), _Told(watcher)],
-            },
-        )
+        with _failures("its fit fails on examples"):
+            history = self.model.fit(
+                self._part(False, subset),
+                self._targets[False][subset],
+                **{
+                    **given,
+                    "epochs": self._settings.epochs,
+                    "batch_size": self._settings.batch_size,
+                    "verbose": 0,
+                    "callbacks": [*given.get("callbacks", ()), _Told(watcher)],
+                },
+            )
         losses = history.history.get("loss", [np.nan])
         outcome = TrialOutcome(self._scores(False), self._scores(True), float(losses[-1]))
         seen = outcome.train.margin if outcome.train.score is None else outcome.train.score
@@ -182,6 +177,17 @@ class FitTrainer:
         """The inputs of some examples, as `fit` and `predict` take them."""
         part = take(self._test if test else self._train, chosen)
         return keras.tree.map_structure(_tensor, part)
+
+
+@contextmanager
+def _failures(what: str) -> Iterator[None]:
+    """Says in one sentence that a user's model fails."""
+    try:
+        yield
+    except InputError:
+        raise
+    except (ValueError, TypeError, KeyError, AttributeError, ArithmeticError) as error:
+        raise InputError(f"model.build: {what}: {said(error)}") from error
 
 
 def _copy(source: keras.Model, target: keras.Model) -> None:
