@@ -1,5 +1,6 @@
 """Attributions that other tools wrote are read in every form, or refused with one error."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -131,6 +132,22 @@ def test_files_that_cannot_be_used_are_refused_in_one_line(tmp_path, name, write
     with pytest.raises(InputError, match=f"{name}.*{words}") as refused:
         open_scores(tmp_path / name, SHAPE)
     assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("place", ["filters", "compressor"])
+def test_chunks_of_zarr_are_never_unpickled(tmp_path, place):
+    zarr = pytest.importorskip("zarr")
+    path, ran = tmp_path / "a.zarr", tmp_path / "ran"
+    made = {"shape": SHAPE, "chunks": SHAPE, "dtype": "f4", "zarr_format": 2, "compressors": None}
+    zarr.create_array(str(path), **made)[:] = SCORES
+    about = json.loads((path / ".zarray").read_text())
+    codec = {"id": "pickle", "protocol": 5}
+    about[place] = [codec] if place == "filters" else codec
+    (path / ".zarray").write_text(json.dumps(about))
+    (path / "0.0").write_bytes(b"cbuiltins\nopen\n(V%s\nVw\ntR." % str(ran).encode())
+    with pytest.raises(InputError, match=r"a\.zarr: cannot be read"):
+        open_scores(path, SHAPE).columns(slice(0, 25))
+    assert not ran.exists()
 
 
 def with_margins(records):
