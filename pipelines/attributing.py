@@ -14,6 +14,7 @@ import pandas as pd
 from tfmem.aggregation.held_outputs import outputs_in
 from tfmem.config import Statistic
 from tfmem.datamodels.influence import influence_predictions
+from tfmem.datamodels.lasso import lasso
 from tfmem.datamodels.lds import (
     LinearDatamodelingScore,
     Predict,
@@ -30,7 +31,8 @@ from tfmem.store.spreadsheets import to_csv
 from tfmem.store.writing import write_set
 
 INFLUENCE, DATAMODEL, SELF_INFLUENCE = "influence", "datamodel", "self-influence"
-_FROM_TRIALS = INFLUENCE, DATAMODEL
+SPARSE_DATAMODEL = "sparse-datamodel"
+_FROM_TRIALS = INFLUENCE, DATAMODEL, SPARSE_DATAMODEL
 
 
 @dataclass(frozen=True)
@@ -103,9 +105,9 @@ def judge(
 
     Args:
       folder: the run.
-      scores: arrays of attributions, paths of files, or names: `influence` and `datamodel` are made
-        from the trials that are not held out, `self-influence` from one model that is trained on
-        all examples, unless the run has one.
+      scores: arrays of attributions, paths of files, or names: `influence`, `datamodel` (by
+        ridge) and `sparse-datamodel` (by lasso) are made from the trials that are not held out,
+        `self-influence` from one model that is trained on all examples, unless the run has one.
       statistic: the outputs that are predicted; None is the score if records hold one, and the
         margin otherwise.
       holdout: share of the subsets that judge. None is 0.2 if attributions are made from trials,
@@ -161,6 +163,8 @@ def _predictions(
         return influence_predictions(given, wanted), scores, len(given.each)
     if isinstance(scores, str) and scores == DATAMODEL:
         return ridge(given).predictions(wanted), scores, len(given.each)
+    if isinstance(scores, str) and scores == SPARSE_DATAMODEL:
+        return lasso(given).predictions(wanted), scores, len(given.each)
     if isinstance(scores, str) and scores == SELF_INFLUENCE:
         array = _of_one_model(folder)
         return summed(Attributions(array, shape, "train-test", scores), wanted), scores, 1

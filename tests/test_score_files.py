@@ -165,7 +165,9 @@ def test_the_command_judges_files_and_writes_tables(tmp_path):
     write_run(tmp_path, list(with_margins(records)), labels, shards=3)
     truth = tmp_path / "truth.npy"
     np.save(truth, (np.round(SCORES * 8) / 8).T)
-    said = tfmem_command("lds", "influence", "datamodel", "--run", tmp_path)
+    names = "influence", "datamodel", "sparse-datamodel"
+    said = tfmem_command("lds", *names, "--run", tmp_path)
+    assert all(name in said.stdout for name in names)
     assert "12 models on 12 subsets, for 25 of 25 test examples" in said.stdout
     said = tfmem_command("lds", truth, "--run", tmp_path)
     assert "60 models on 60 subsets" in said.stdout

@@ -45,7 +45,8 @@ def lds(
         typer.Argument(
             metavar="SCORES",
             help="Attributions [train, test] or [test, train] in a file (.npy, .npz, .parquet, "
-            ".zarr, .safetensors); or influence, datamodel or self-influence of the run.",
+            ".zarr, .safetensors); or influence, datamodel, sparse-datamodel or self-influence of "
+            "the run.",
             show_default=False,
         ),
     ],
