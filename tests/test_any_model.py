@@ -317,6 +317,14 @@ def test_bad_builders_are_refused_by_fit_as_well(build, words):
         trained(build, DATA, "training.trainer=fit")
 
 
+def several_optimizers():
+    choice = optimizers.OptimizerMap(optimizers.SGD(0.1), {".*bias": optimizers.Adam(0.1)})
+    return network(optimizer=optimizers.MultiOptimizer(choice))
+
+
+newer = pytest.mark.skipif(not hasattr(optimizers, "MultiOptimizer"), reason="it came with 3.15")
+
+
 class OwnStep(keras.Sequential):
     def train_step(self, data):
         return super().train_step(data)
@@ -331,6 +339,9 @@ class Stray(layers.Layer):
     (lambda: ready(OwnStep([keras.Input((6,)), layers.Dense(2)])), "has its own train_step"),
     (lambda: network(run_eagerly=True), "compiled with run_eagerly"),
     (lambda: network(loss=entropy("none")), "not one number for a batch"),
+    pytest.param(lambda: network(optimizer=optimizers.ScheduleFreeAdamW(0.1)), "begins with the w",
+                 marks=newer),
+    pytest.param(several_optimizers, "has several optimizers", marks=newer),
     (lambda: network(Stray()), "no trial's seed decides"),
     (lambda: network(optimizer=optimizers.Lamb(use_ema=True)), "averages weights"),
 ])  # fmt: skip

@@ -128,7 +128,7 @@ def _tried(
     model = builder()
     on = platform()
     why = on.why_not_one_by_one if one_by_one else on.why_not_stacked
-    if reason := _why_fit(model) or why(model):
+    if reason := _why_fit(model) or _why_not_reset(builder()) or why(model):
         return reason, None
     try:
         initializer = BuiltInitializer(builder)
@@ -187,6 +187,21 @@ def _why_fit(model: keras.Model) -> str:
         return "it is compiled with run_eagerly"
     if reductions(model) & {"none"}:
         return _NO_NUMBER
+    return ""
+
+
+def _why_not_reset(model: keras.Model) -> str:
+    """Why an optimizer's first state is not the same in all trials; empty if it is."""
+    optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
+    weights = model.trainable_variables
+    if hasattr(optimizer, "optimizers"):
+        return f"{type(optimizer).__name__} has several optimizers, each with a rate of its own"
+    if not optimizer.built:
+        optimizer.build(weights)
+        for slot in optimizer.variables:
+            values = np.asarray(slot)
+            if values.any() and any(np.array_equal(weight, values) for weight in weights):
+                return "what its optimizer remembers begins with the weights"
     return ""
 
 
