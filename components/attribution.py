@@ -20,9 +20,9 @@ from tfmem.influence_functions.attribution.records import (
     read_attributions,
     write_attributions,
 )
+from tfmem.messages.backends import import_tensorflow_for
 from tfmem.messages.errors import InputError
 from tfmem.messages.numbers import three
-from tfmem.messages.quiet import import_tensorflow
 from tfmem.store.artifacts import Attributions, SelfInfluence, TrainedModel
 from tfmem.store.results import read_identity, read_memorization
 
@@ -47,7 +47,7 @@ def Do(inputs: Paths, outputs: Paths, parameters: Parameters) -> None:
     }
 
     def attribute(rows: np.ndarray) -> Iterator[Attribution]:
-        import_tensorflow()
+        import_tensorflow_for("attributions")
         from tfmem.experiments.self_influence import kept_splitter
         from tfmem.influence_functions.attribution.integral import attributions
 

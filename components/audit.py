@@ -14,7 +14,7 @@ from tfmem.components.second_opinion import SecondOpinion
 from tfmem.config import Config
 from tfmem.datasets import AnyDataset, load
 from tfmem.experiments.run import Run
-from tfmem.messages.quiet import import_tensorflow
+from tfmem.messages.backends import import_tensorflow_for
 from tfmem.messages.terminal import say
 from tfmem.pages.audit import render
 from tfmem.store.artifacts import (
@@ -62,7 +62,7 @@ def on_one_model(inputs: Paths, outputs: Paths, parameters: Parameters) -> None:
     data, opinion = load(config.dataset), _opinion(inputs, config)
 
     def influences(chosen: np.ndarray) -> Iterator[ModelInfluence]:
-        import_tensorflow()
+        import_tensorflow_for("self-influences")
         from tfmem.experiments.self_influence import kept_influences
 
         return kept_influences(config, data, inputs["weights"], chosen)

@@ -14,7 +14,7 @@ from tfmem.config import Config
 from tfmem.datasets import load
 from tfmem.estimation.thresholds import at_least
 from tfmem.figures import save_pair_galleries
-from tfmem.messages.quiet import import_tensorflow
+from tfmem.messages.backends import import_tensorflow_for
 from tfmem.messages.terminal import say
 from tfmem.selection.estimated import select_estimated
 from tfmem.selection.settling import describe_selection
@@ -46,7 +46,7 @@ def Do(inputs: Paths, outputs: Paths, parameters: Parameters) -> None:
 
     blocks: Iterable[ModelInfluence] = ()
     if len(index):
-        import_tensorflow()
+        import_tensorflow_for("self-influences")
         from tfmem.experiments.self_influence import kept_influences
 
         blocks = kept_influences(config, dataset, inputs["weights"], index)

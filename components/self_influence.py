@@ -7,7 +7,7 @@ from typing import get_args
 from tfmem.components.component import Component, Parameters, Paths
 from tfmem.config import Config, SolverName
 from tfmem.datasets import load
-from tfmem.messages.quiet import import_tensorflow
+from tfmem.messages.backends import import_tensorflow_for
 from tfmem.messages.terminal import say
 from tfmem.store.artifacts import SelfInfluence, TrainedModel
 from tfmem.store.results import estimator_of
@@ -19,7 +19,7 @@ def Do(inputs: Paths, outputs: Paths, parameters: Parameters) -> None:
     """Estimates the self-influence of all training examples in the model that it is given."""
     config: Config = parameters["config"]
     dataset = load(config.dataset)
-    import_tensorflow()
+    import_tensorflow_for("self-influences")
     from tfmem.experiments.self_influence import self_influence
     from tfmem.influence_functions.records import write_scores
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from tfmem.components.component import Component, Parameters, Paths
 from tfmem.config import Config
 from tfmem.datasets import load
-from tfmem.messages.quiet import import_tensorflow
+from tfmem.messages.backends import import_tensorflow_for
 from tfmem.messages.terminal import say
 from tfmem.store.artifacts import TrainedModel
 
@@ -14,7 +14,7 @@ def Do(inputs: Paths, outputs: Paths, parameters: Parameters) -> None:
     """Trains the model, unless the folder holds it already, and prints its test accuracy."""
     config: Config = parameters["config"]
     dataset, trial = load(config.dataset), config.self_influence.trial
-    import_tensorflow()
+    import_tensorflow_for("self-influences")
     from tfmem.experiments.self_influence import train_model
 
     accuracy = train_model(config, dataset, trial, outputs["weights"])

@@ -182,13 +182,13 @@ def _predictions(
 
 def _of_one_model(folder: Path) -> np.ndarray:
     """Influence of all training on all test examples in a model that is trained on all examples."""
-    from tfmem.messages.quiet import import_tensorflow
+    from tfmem.messages.backends import import_tensorflow_for
 
     run = load_run(folder)
     config = run.config
     config.check_trainable(SELF_INFLUENCE)
     dataset = run.dataset
-    import_tensorflow()
+    import_tensorflow_for("self-influences")
     from tfmem.experiments.self_influence import influence_matrix
 
     return influence_matrix(config, dataset, folder / TrainedModel.place)

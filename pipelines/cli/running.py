@@ -274,14 +274,14 @@ def features(
 ) -> None:
     """Train one model on the whole training set and store its features of all examples."""
     from tfmem.datasets import load
-    from tfmem.messages.quiet import import_tensorflow
+    from tfmem.messages.backends import import_backend
     from tfmem.training.progress import EpochProgress
 
     settings = settings_of(config, set)
     if file.suffix != ".npz" or not file.absolute().parent.is_dir():
         raise InputError(f"--file {file}: expected a name that ends in .npz, in an existing folder")
     dataset = load(settings.dataset)
-    import_tensorflow()
+    import_backend()
     from tfmem.tasks.task import accuracy
     from tfmem.training.features import write_features
 

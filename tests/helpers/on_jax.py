@@ -11,6 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
+# Two devices; and programs so small need no optimization, which takes most of the time.
+FLAGS = "--xla_force_host_platform_device_count=2 --xla_backend_optimization_level=0"
 ROOT = Path(__file__).parents[2]
 NETWORKS = {"dense": (5,), "linear": (3, 4), "cnn, filters: [2], hidden: 3": (6, 6, 1)}
 
@@ -25,7 +27,7 @@ class Refused:
 
 def on_jax(folder):
     """What all functions in `WORK` return, from a program with two devices and no TensorFlow."""
-    chosen = {"KERAS_BACKEND": "jax", "XLA_FLAGS": "--xla_force_host_platform_device_count=2"}
+    chosen = {"KERAS_BACKEND": "jax", "XLA_FLAGS": FLAGS}
     ended = subprocess.run(
         [sys.executable, "-m", "tests.helpers.on_jax", str(folder)],
         cwd=ROOT, env={**os.environ, **chosen}, capture_output=True, text=True, check=False,

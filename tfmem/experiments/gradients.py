@@ -9,6 +9,7 @@ import numpy as np
 from tfmem.config import Config
 from tfmem.datasets import AnyDataset, StreamedDataset
 from tfmem.encoders import as_arrays
+from tfmem.messages.backends import import_tensorflow_for
 from tfmem.messages.errors import InputError
 from tfmem.training.dynamics import clock
 
@@ -37,6 +38,7 @@ class GradientProbe:
         Raises:
           InputError: if the data set is streamed.
         """
+        import_tensorflow_for("gradients of examples")
         self._config = config
         data = as_arrays(config, dataset)
         if isinstance(data, StreamedDataset):

@@ -24,7 +24,7 @@ from tfmem.experiments.outcome import Outcome
 from tfmem.experiments.recovery import at_threshold, compared, recovered
 from tfmem.experiments.retraining import LayersSettings, retrain
 from tfmem.figures.style import BLUE, GREY, ORANGE, VERMILION, new_figure, plain
-from tfmem.messages.quiet import import_tensorflow
+from tfmem.messages.backends import import_backend
 from tfmem.store.artifacts import Predictions
 
 
@@ -33,7 +33,7 @@ def blocks(asked: Asked[LayersSettings]) -> None:
     dataset = asked.dataset
     if isinstance(dataset, TextDataset | StructuredDataset):
         return  # the network of an encoder depends on its frozen layers
-    import_tensorflow()
+    import_backend()
     from tfmem.models import build
     from tfmem.models.tails import cut
 

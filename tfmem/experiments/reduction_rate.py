@@ -25,8 +25,8 @@ from tfmem.experiments.checks import in_memory
 from tfmem.experiments.declaration import Asked, Experiment, Given
 from tfmem.experiments.outcome import Outcome
 from tfmem.figures.style import GREY, VERMILION, new_figure, plain
+from tfmem.messages.backends import import_tensorflow_for
 from tfmem.messages.errors import InputError
-from tfmem.messages.quiet import import_tensorflow
 from tfmem.store.artifacts import Attributions, SelfInfluence, TrainedModel
 from tfmem.store.files import write_atomically
 from tfmem.store.spreadsheets import read_csv, to_csv
@@ -68,7 +68,7 @@ def reduction_rate(given: Given[ReductionRateSettings]) -> Outcome:
     Returns:
       The outcome of `reduction`.
     """
-    import_tensorflow()
+    import_tensorflow_for("attributions")
     from tfmem.experiments.self_influence import kept_splitter
     from tfmem.influence_functions.attribution.records import read_attributions
 

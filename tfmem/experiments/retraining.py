@@ -15,7 +15,7 @@ from tfmem.datasets import AnyDataset, load
 from tfmem.encoders import as_arrays
 from tfmem.experiments.checks import network_of
 from tfmem.experiments.training import independent, train_alone, with_trials, workplace
-from tfmem.messages.quiet import import_tensorflow
+from tfmem.messages.backends import import_backend
 from tfmem.messages.terminal import say
 from tfmem.store.npz import NpzFile
 
@@ -109,7 +109,7 @@ def representation_accuracy(folder: Path) -> float:
 
 
 def _represent(config: Config, dataset: AnyDataset, files: dict[str | int, Path]) -> None:
-    import_tensorflow()
+    import_backend()
     from tfmem.training.features import write_features
     from tfmem.training.progress import EpochProgress
 

@@ -28,7 +28,7 @@ from tfmem.figures.style import (
     new_figure,
     plain,
 )
-from tfmem.messages.quiet import import_tensorflow
+from tfmem.messages.backends import import_tensorflow_for
 from tfmem.messages.terminal import say
 from tfmem.store.artifacts import SelfInfluence
 
@@ -55,7 +55,7 @@ def seeds(given: Given[SeedsSettings]) -> Outcome:
     Returns:
       The outcome of `compare`.
     """
-    import_tensorflow()
+    import_tensorflow_for("self-influences")
     from tfmem.experiments.self_influence import self_influence, train_model
 
     config, dataset = given.config, given.dataset

@@ -57,6 +57,24 @@ def import_backend() -> None:
         import_tensorflow()
 
 
+def import_tensorflow_for(what: str) -> None:
+    """Imports TensorFlow for work that only its programs do.
+
+    Args:
+      what: the work, as the subject of a sentence in the plural.
+
+    Raises:
+      InputError: if Keras runs on another backend in this process.
+    """
+    if (on := backend()) != "tensorflow":
+        raise InputError(
+            f"{what} are computed by TensorFlow, and Keras runs on {on!r} here: run this with "
+            "training.backend=tensorflow (and without KERAS_BACKEND), in a folder of its own if "
+            f"the run's models were trained on {on!r}"
+        )
+    import_tensorflow()
+
+
 def _of_keras() -> str:
     import keras
 

@@ -13,16 +13,15 @@ import numpy as np
 
 from tfmem.config import Config
 from tfmem.datasets import AnyDataset
+from tfmem.messages.backends import import_backend
 from tfmem.messages.errors import InputError
-from tfmem.messages.quiet import import_tensorflow
 from tfmem.store.files import write_atomically
 from tfmem.store.npz import npz_bytes, read_npz
 from tfmem.subsets import GivenSubsets, Trial
 
 if TYPE_CHECKING:
-    import tensorflow as tf
-
     from tfmem.training.fitting import FittingTrainer
+    from tfmem.training.outcome import Variable
 
 _NAMES = ("confidence", "correct", "error", "probabilities", "seconds")
 
@@ -123,9 +122,9 @@ def follow(
 
 def clock() -> Callable[[], float]:
     """A clock in seconds: processor time, as other work may share it, or wall time with a GPU."""
-    import tensorflow as tf
+    from tfmem.training.platforms import platform
 
-    return time.perf_counter if tf.config.list_physical_devices("GPU") else time.process_time
+    return time.perf_counter if platform().gpus() else time.process_time
 
 
 class _Recorder:
@@ -151,10 +150,10 @@ class _Recorder:
         self._start = self._clock()
         self._times: list[float] = []
 
-    def resume(self, variables: Sequence[tf.Variable]) -> tuple[int, np.ndarray | None]:
+    def resume(self, variables: Sequence[Variable]) -> tuple[int, np.ndarray | None]:
         return 0, None
 
-    def after_epoch(self, epoch: int, losses: np.ndarray, variables: Sequence[tf.Variable]) -> None:
+    def after_epoch(self, epoch: int, losses: np.ndarray, variables: Sequence[Variable]) -> None:
         self._times.append(self._clock() - self._start)
         every = self._machine.probabilities()
         there = np.arange(len(self._labels))
@@ -169,7 +168,7 @@ class _Recorder:
             self._epochs[number].append((confidence, correct, error))
             if self._probe is not None and epoch in self._probe.epochs:
                 known = variables[: self._machine.num_values]
-                values = [variable[row].numpy() for variable in known]
+                values = [np.asarray(variable.numpy()[row]) for variable in known]
                 self._probed[number].update(self._probe(epoch, values))
             columns = (np.stack(column) for column in zip(*self._epochs[number], strict=True))
             own = (*columns, every[row], np.float64(whole / len(losses)))
@@ -178,7 +177,7 @@ class _Recorder:
 
 
 def _make_trainer(config: Config, dataset: AnyDataset, count: int) -> FittingTrainer:
-    import_tensorflow()
+    import_backend()
     from tfmem.training.fitting import FittingTrainer
     from tfmem.training.trainers import make_trainers
 
