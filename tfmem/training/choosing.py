@@ -75,9 +75,11 @@ def largest_stack(model: keras.Model, settings: TrainingSettings, lanes: int) ->
     """
     on = platform()
     budget = min(_WORKING_SET, psutil.virtual_memory().available // 4)
+    most = on.largest_on_cpu
     if gpus := on.gpus():
+        most = _LARGEST_STACK
         budget = on.gpu_budget() // -(-lanes // len(gpus))
-    largest = max(1, min(_LARGEST_STACK, budget // bytes_per_model(model, settings)))
+    largest = max(1, min(most, budget // bytes_per_model(model, settings)))
     largest = max(1, min(largest, settings.trials // lanes))
     stacks = -(-settings.trials // largest)
     return -(-settings.trials // stacks)

@@ -27,6 +27,7 @@ class OnTensorFlow:
     """TensorFlow (see `Platform`)."""
 
     name = "TensorFlow"
+    largest_on_cpu = 128
 
     def share_cores(self, settings: TrainingSettings) -> None:
         """See `Platform.share_cores`.

@@ -55,9 +55,11 @@ class Platform(Protocol):
 
     Attributes:
       name: the backend's name in messages.
+      largest_on_cpu: number of models that a stack has at most on a machine without GPU.
     """
 
     name: str
+    largest_on_cpu: int
 
     def share_cores(self, settings: TrainingSettings) -> None:
         """Gives each lane its share of the cores, if the settings say how many lanes there are."""

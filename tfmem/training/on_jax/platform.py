@@ -29,6 +29,7 @@ class OnJax:
     """JAX (see `Platform`)."""
 
     name = "JAX"
+    largest_on_cpu = 16  # XLA runs through all weights in each step, which must lie in a cache
 
     def share_cores(self, settings: TrainingSettings) -> None:
         """See `Platform.share_cores`; XLA's programs share all cores."""
