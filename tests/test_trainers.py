@@ -10,17 +10,14 @@ import tensorflow as tf
 from scipy.special import expit
 
 from tests.helpers.trials import TRIALS, probabilities, small, subsets, two_devices, unwatched
-from tfmem.config import AugmentationSettings, from_yaml
+from tfmem.config import from_yaml
 from tfmem.messages.errors import InputError
 from tfmem.models import build
 from tfmem.models.normalization import BatchNormalization, fuse_batch_normalization
-from tfmem.subsets import Trial
-from tfmem.training.augmentation import draw_boxes, draw_moves
 from tfmem.training.choosing import choose_stack_size, largest_stack
 from tfmem.training.fitting import FittingTrainer
 from tfmem.training.initialization import VariableInitializer
 from tfmem.training.mirrored import MirroredTrainer
-from tfmem.training.moving import move
 from tfmem.training.recipe import compiled
 from tfmem.training.resident import ResidentExamples
 from tfmem.training.schedules import learning_rates
@@ -241,41 +238,6 @@ def test_training_is_that_of_keras_fit(digits):
     (found,) = trainer.train([trial], [subset], unwatched)
     np.testing.assert_allclose(expit(found.test.margin), expected, atol=ROUNDING)
     assert found.loss == pytest.approx(history.history["loss"][0], rel=1e-4)
-
-
-def test_moves_reach_every_offset_equally_and_do_what_they_say():
-    """Chi-square over 9 x 9 x 2 cells: the 99.99% quantile of 161 degrees is 239."""
-    settings = AugmentationSettings(pad=4, flip=True)
-    draws = Trial(5, 1).augmentation_draws(3, 81_000)
-    moves = draw_moves(draws, settings)
-    cells = np.bincount((moves[:, 0] * 9 + moves[:, 1]) * 2 + moves[:, 2], minlength=162)
-    assert ((cells - 500.0) ** 2 / 500).sum() < 239
-    rng = np.random.default_rng(0)
-    images = rng.integers(0, 256, (50, 6, 7, 3)).astype(np.float32)
-    moved = move(tf.constant(images), tf.constant(moves[:50]), 4).numpy()
-    for image, found, (down, right, mirrored) in zip(images, moved, moves, strict=False):
-        padded = np.pad(image, [(4, 4), (4, 4), (0, 0)])
-        expected = padded[down : down + 6, right : right + 7]
-        np.testing.assert_array_equal(found, expected[:, ::-1] if mirrored else expected)
-    assert draw_moves(draws, AugmentationSettings()) is None
-    centre = move(tf.constant(images), tf.constant([[4, 4, 0]] * 50), 4)
-    np.testing.assert_array_equal(centre, images)
-
-
-def test_boxes_are_uniform_and_independent_of_moves():
-    """21 correlations within 5 standard errors, and 12 quantiles within 4: false alarm below 1e-3.
-
-    The standard error of a quantile is at most sqrt(0.25 / 20,000), 0.0035.
-    """
-    draws = Trial(5, 1).augmentation_draws(0, 20_000)
-    boxes = draw_boxes(draws, AugmentationSettings(random_resized_crop=True))
-    moves = draw_moves(draws, AugmentationSettings(pad=4, flip=True))
-    assert 0 <= boxes.min() < boxes.max() < 1
-    bound = 5 / np.sqrt(20_000)  # of a correlation, five standard errors
-    table = np.corrcoef(np.hstack([boxes, moves]), rowvar=False)
-    assert np.abs(table - np.eye(7)).max() < bound
-    for level in (0.1, 0.5, 0.9):
-        np.testing.assert_allclose(np.quantile(boxes, level, axis=0), level, atol=0.015)
 
 
 def test_initial_values_follow_the_layers_initializers_and_differ():
