@@ -3,7 +3,10 @@
 import csv
 
 import numpy as np
+import pandas as pd
+import pyarrow as pa
 import pytest
+from pyarrow import parquet
 
 from tfmem.config import Config, DatasetSettings
 from tfmem.datasets import load
@@ -70,6 +73,39 @@ def test_a_share_is_held_out_and_decides_nothing(folder):
     age = data.train_images[:, 2]
     np.testing.assert_allclose([age.mean(), age.std()], [0, 1], atol=1e-6)
     assert abs(data.test_images[:, 2].mean()) > 1e-3
+
+
+def test_parquet_gives_what_csv_gives_and_names_of_rows(folder):
+    expected = load(settings(folder, leave_out=("PassengerId",), texts=("Name",)))
+    for split in ("train", "test"):
+        frame = pd.read_csv(folder / f"{split}.csv", keep_default_na=True)
+        frame["Embarked"] = frame["Embarked"].astype("category")
+        frame["when"] = pd.Timestamp("2020-01-01")
+        frame.index = [f"{split} {row}" for row in frame.index]
+        frame.to_parquet(folder / f"{split}.parquet")
+        (folder / f"{split}.csv").unlink()
+    found = load(settings(folder, leave_out=("PassengerId", "when"), texts=("Name",)))
+    assert found.train_inputs["Name"].tolist() == [row[3] for row in PASSENGERS]
+    for name, values in expected.train_inputs.items():
+        np.testing.assert_array_equal(found.train_inputs[name], values)
+    np.testing.assert_array_equal(found.test_inputs["columns"], expected.test_inputs["columns"])
+    assert found.train_ids.tolist() == [f"train {row}" for row in range(4)]
+    named = load(settings(folder, leave_out=("PassengerId",), ids="Name"))
+    assert named.train_ids.tolist() == [row[3] for row in PASSENGERS]
+    np.testing.assert_array_equal(
+        named.train_images[:, 1:8], expected.train_inputs["columns"][:, 1:8]
+    )
+    (folder / "train.parquet").write_bytes(b"PAR1" * 9)
+    with pytest.raises(InputError, match="not readable as Parquet"):
+        load(settings(folder))
+
+
+def test_a_parquet_file_that_claims_too_much_is_refused(folder):
+    (folder / "train.csv").unlink()
+    ones = pa.table({"Survived": pa.array(np.ones(2_000_000, np.int8))})
+    parquet.write_table(ones, folder / "train.parquet")
+    with pytest.raises(InputError, match="bytes say that they hold 2,000,000 records"):
+        load(settings(folder))
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,11 @@ class TableSettings(Settings):
       label: the column that holds an example's class: a name, or a number.
       class_names: names of the classes, by number; None takes the labels that occur, sorted.
       categories: columns that are read as categories although all their values are numbers.
-      leave_out: columns that models do not see, such as names and row numbers.
+      texts: columns of texts, which models of your own get as strings: each is an input by its
+        name, and all other columns together are the input `columns`.
+      ids: the column of your names of examples, which models do not see. None takes the index that
+        pandas writes into a Parquet file, if that has names.
+      leave_out: columns that models do not see, such as row numbers.
       most_categories: most categories that one column may have; a column of texts with more is
         refused.
       test_share: without a file of test examples, the share of the training examples that is held
@@ -45,6 +49,8 @@ class TableSettings(Settings):
     label: str = "label"
     class_names: Annotated[tuple[str, ...], Field(strict=False, min_length=2)] | None = None
     categories: Annotated[tuple[str, ...], Field(strict=False)] = ()
+    texts: Annotated[tuple[str, ...], Field(strict=False)] = ()
+    ids: str | None = None
     leave_out: Annotated[tuple[str, ...], Field(strict=False)] = ()
     most_categories: Positive = 32
     test_share: Share = 0.0
@@ -154,7 +160,12 @@ class DatasetSettings(Settings):
         for name in ("text", "table", "unlabelled", "white", "channels", "load", "arguments"):
             if not getattr(self, name):  # which older runs do not have
                 left_out.add(name)
-        return self.model_dump(exclude=left_out)
+        found = self.model_dump(exclude=left_out)
+        if self.table is not None:
+            for name in ("texts", "ids"):
+                if not getattr(self.table, name):
+                    del found["table"][name]
+        return found
 
 
 class AugmentationSettings(Settings):
@@ -201,6 +212,9 @@ class TrainingSettings(Settings):
       lanes: number of programs that `stacked` runs side by side; None is one for each GPU, or, on a
         machine without one, one for each core, as far as memory allows. A number also divides the
         cores among the lanes, which is faster still.
+      memory_share: largest part of the free memory that examples may take while models are trained;
+        the batches of larger ones are read from where the examples lie. Estimates do not depend on
+        it, except with `fit`, which then visits examples in another order.
       epochs: passes over the subset.
       batch_size: number of examples in a step, over all devices.
       learning_rate: base learning rate of SGD.
@@ -245,6 +259,7 @@ class TrainingSettings(Settings):
     backend: Literal["tensorflow", "jax"] | None = None
     stack_size: Positive | None = None
     lanes: Positive | None = None
+    memory_share: Annotated[float, Field(ge=0, le=1)] = 0.25
     epochs: Positive = 30
     batch_size: Positive = 64
     learning_rate: Annotated[float, Field(gt=0)] = 0.1

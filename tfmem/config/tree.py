@@ -41,6 +41,7 @@ _EXECUTION = {
     "trainer",
     "stack_size",
     "lanes",
+    "memory_share",
     "xla",
     "probabilities",
     "checkpoint_minutes",

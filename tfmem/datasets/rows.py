@@ -1,4 +1,4 @@
-"""Reads local tables as rows: TSV or CSV with named columns, or JSON lines; draws held-out rows."""
+"""Reads local tables as rows: TSV, CSV, JSON lines or Parquet; draws held-out rows."""
 
 from __future__ import annotations
 
@@ -13,29 +13,33 @@ import numpy as np
 
 from tfmem.config.parsing import shown
 from tfmem.messages.errors import InputError, reason
+from tfmem.store.unpacking import RATIO, most
 
-_SUFFIXES = (".tsv", ".csv", ".jsonl")
+_SUFFIXES = (".tsv", ".csv", ".jsonl", ".parquet")
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 _HELD_OUT = 0x68656C64  # keeps these random numbers apart from those of any trial
+_FEW, _A_BYTE = 1_000_000, 8  # records that any file may hold, and more for each of its bytes
 _LISTED = 8  # records that a message names
 
 Rows = list[dict[str, Any]]
 
 
 def read_rows(folder: Path, split: str) -> tuple[Path, Rows]:
-    """Reads the one table of a split: `.csv`, `.tsv` or `.jsonl`.
+    """Reads the one table of a split: `.csv`, `.tsv`, `.jsonl` or `.parquet`.
 
     CSV is read as spreadsheets write it, TSV without any quoting (like GLUE's).
 
     Returns:
-      The file, and one dictionary for each record; its values are strings, or, from JSON, of any
-      type.
+      The file, and one dictionary for each record; its values are strings, or, from JSON and
+      Parquet, of any type.
 
     Raises:
       InputError: if records are wrong, or if there is not exactly one such file.
     """
     path = _find(folder, split)
     try:
+        if path.suffix == ".parquet":
+            return path, _parquet_rows(path)
         return path, _json_rows(path) if path.suffix == ".jsonl" else _table_rows(path)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{path}: cannot be read: {reason(error)}") from None
@@ -123,4 +127,25 @@ def _json_rows(path: Path) -> Rows:
         if any(isinstance(value, str) and _SURROGATE.search(value) for value in row.values()):
             raise InputError(f"{where}: expected Unicode text, received half a surrogate pair")
         rows.append(row)
+    return rows
+
+
+def _parquet_rows(path: Path) -> Rows:
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    try:
+        with parquet.ParquetFile(path) as file:
+            about = file.metadata
+            unpacked = sum(about.row_group(k).total_byte_size for k in range(about.num_row_groups))
+            packed = path.stat().st_size
+            if unpacked > most(packed) or about.num_rows > max(_FEW, _A_BYTE * packed):
+                raise InputError(
+                    f"{path}: {packed:,} bytes say that they hold {about.num_rows:,} records in "
+                    f"{unpacked:,} bytes: expected at most {_A_BYTE} records and {RATIO} bytes for "
+                    "each"
+                )
+            rows: Rows = file.read().to_pylist()
+    except (pa.ArrowException, ValueError, TypeError, OverflowError) as error:
+        raise InputError(f"{path}: not readable as Parquet: {reason(error)}") from None
     return rows

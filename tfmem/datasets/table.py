@@ -1,4 +1,4 @@
-"""Data sets whose examples are rows of a table: numbers are standardized, categories one-hot."""
+"""Data sets whose examples are rows of a table: standardized numbers, one-hot categories, texts."""
 
 from __future__ import annotations
 
@@ -14,14 +14,17 @@ from tfmem.config import DatasetSettings, TableSettings
 from tfmem.datasets.dataset import Dataset
 from tfmem.datasets.labels import Column, as_classes
 from tfmem.datasets.rows import Rows, check_columns, held_out, read_rows, rows_said
+from tfmem.datasets.structured import StructuredDataset
 from tfmem.messages.errors import InputError
 
 _MISSING = {"", "na", "n/a", "nan", "null", "none", "?"}  # texts that stand for a missing number
+_INDEX = "__index_level_0__"  # the column in which pandas keeps an index without a name
+_COLUMNS = "columns"  # the input of all columns that hold no texts
 _LARGEST = 1e30  # largest number; float64 still holds its square
 
 
-def load_table(folder: Path, settings: DatasetSettings) -> Dataset:
-    """Reads `train` and `dataset.test_split` of a folder, each a `.csv`, `.tsv` or `.jsonl` file.
+def load_table(folder: Path, settings: DatasetSettings) -> Dataset | StructuredDataset:
+    """Reads `train` and `dataset.test_split`, each a `.csv`, `.tsv`, `.jsonl` or `.parquet` file.
 
     Inputs are the columns that are neither the label nor left out, in the order of the training
     file. A column holds numbers if every training example has a number or nothing in it: it is
@@ -29,7 +32,8 @@ def load_table(folder: Path, settings: DatasetSettings) -> Dataset:
     and if a training example lacks a number, a second column is 1 for missing numbers. Any other
     column holds categories: each value that a training example has becomes a column, which is 1 for
     the examples with that value. All training examples decide means, deviations and categories,
-    whether they are in the subset of a trial or not.
+    whether they are in the subset of a trial or not. Columns of texts are inputs of their own, in
+    which missing texts are empty.
 
     An example's index is its place among the records of its file that have a label.
 
@@ -43,6 +47,8 @@ def load_table(folder: Path, settings: DatasetSettings) -> Dataset:
     named = [("dataset.table.label", table.label)]
     named += [("dataset.table.categories", name) for name in table.categories]
     named += [("dataset.table.leave_out", name) for name in table.leave_out]
+    named += [("dataset.table.texts", name) for name in table.texts]
+    named += [("dataset.table.ids", table.ids)] if table.ids else []
     for path, rows in read:
         if not rows:
             raise InputError(f"{path}: expected at least one example, received none")
@@ -65,12 +71,42 @@ def load_table(folder: Path, settings: DatasetSettings) -> Dataset:
     columns = _columns(paths[0], kept[0], table)
     train, test = (
         np.concatenate([column.encode(rows, path) for column in columns], axis=1, dtype=np.float32)
+        if columns
+        else np.zeros((len(rows), 0), np.float32)
         for rows, path in zip(kept, paths, strict=True)
     )
-    notes = (*classes.notes, f"inputs: {', '.join(column.said() for column in columns)}")
-    return Dataset(
-        folder.name, train, labels[0], test, labels[1], classes.names, white=1, notes=notes
+    said = [column.said() for column in columns] + [f"{name} (texts)" for name in table.texts]
+    ids = [_ids(rows, table) for rows in kept]
+    more: dict[str, Any] = {
+        "notes": (*classes.notes, f"inputs: {', '.join(said)}"),
+        "train_ids": ids[0],
+        "test_ids": ids[1],
+    }
+    if not table.texts:
+        one, other = labels
+        return Dataset(folder.name, train, one, test, other, classes.names, white=1, **more)
+    named_inputs = [
+        _with_texts(*pair, table.texts) for pair in zip((train, test), kept, strict=True)
+    ]
+    return StructuredDataset(
+        folder.name, named_inputs[0], labels[0], named_inputs[1], labels[1], classes.names, **more
     )
+
+
+def _with_texts(columns: np.ndarray, rows: Rows, texts: Sequence[str]) -> dict[str, np.ndarray]:
+    """The inputs of examples, some of which are texts."""
+    found = {_COLUMNS: columns} if columns.shape[1] else {}
+    for name in texts:
+        found[name] = np.array([_category(row[name]) for row in rows], np.str_)
+    return found
+
+
+def _ids(rows: Rows, table: TableSettings) -> np.ndarray | None:
+    """The user's names of examples; None if there are none."""
+    name = table.ids
+    if name is None and rows and isinstance(rows[0].get(_INDEX), str):
+        name = _INDEX
+    return None if name is None else np.array([_category(row[name]) for row in rows], np.str_)
 
 
 @dataclass(frozen=True)
@@ -119,7 +155,8 @@ def _columns(path: Path, rows: Rows, settings: TableSettings) -> list[_Numbers |
     columns: list[_Numbers | _Categories] = []
     too_many: dict[str, int] = {}
     for name in rows[0]:
-        if name == settings.label or name in settings.leave_out:
+        unseen = (settings.label, settings.ids, _INDEX, *settings.leave_out, *settings.texts)
+        if name in unseen:
             continue
         numbers = [_number(row[name]) for row in rows]
         if name not in settings.categories and None not in numbers:
@@ -135,9 +172,10 @@ def _columns(path: Path, rows: Rows, settings: TableSettings) -> list[_Numbers |
         raise InputError(
             f"{path}: expected at most {settings.most_categories} categories in a column "
             f"(dataset.table.most_categories), received {listed}; "
-            f"dataset.table.leave_out={_quoted([*settings.leave_out, *too_many])} leaves them out"
+            f"dataset.table.leave_out={_quoted([*settings.leave_out, *too_many])} leaves them out; "
+            "dataset.table.texts and dataset.table.ids say what else they are"
         )
-    if not columns:
+    if not columns and not settings.texts:
         raise InputError(f"{path}: expected an input column whose values are not all the same")
     return columns
 
@@ -158,7 +196,7 @@ def _number(value: Any) -> float | None:
         return None
     try:
         number = float(value)
-    except (ValueError, OverflowError):
+    except (ValueError, TypeError, OverflowError):
         return None
     return number if math.isnan(number) or abs(number) < _LARGEST else None
 

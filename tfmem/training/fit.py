@@ -15,7 +15,7 @@ import keras
 import numpy as np
 
 from tfmem.config import TaskSettings, TrainingSettings
-from tfmem.datasets import AnyDataset
+from tfmem.datasets import AnyDataset, Dataset, StructuredDataset
 from tfmem.messages.backends import backend
 from tfmem.messages.errors import InputError
 from tfmem.messages.terminal import say
@@ -28,9 +28,11 @@ from tfmem.training.epochs import EVALUATION_BATCH, joined
 from tfmem.training.inputs import inputs_of, take, targets_of
 from tfmem.training.outcome import TrialOutcome, Watcher, WatcherOf
 from tfmem.training.scoring import task_for
+from tfmem.training.sizes import are_too_large, bytes_of
 from tfmem.training.traces import Traces, tracing_unsaid
 
 _AT_ONCE = 128 * EVALUATION_BATCH  # examples whose outputs are held
+_BYTES_AT_ONCE = 256 << 20  # of their inputs, if these are read from disk
 _OURS = {"x", "y", "epochs", "batch_size", "verbose"}  # arguments of `fit` that tfmem gives
 
 FitArguments = Callable[[], Mapping[str, Any]]
@@ -53,8 +55,8 @@ class FitTrainer:
 
         Args:
           build: returns a compiled model.
-          dataset: the examples, in memory.
-          settings: epochs and batch size.
+          dataset: the examples, in memory or behind memory maps.
+          settings: epochs, batch size, and the share of free memory that examples may take.
           task: what the model is trained for.
           fit_arguments: returns what else `fit` is called with, anew for each trial. The sample
             weights among it are those of all training examples.
@@ -72,6 +74,11 @@ class FitTrainer:
         self._check_arguments(self._fit_arguments())
         self._first = self._part(False, slice(0, 2))
         self._build = Builder(build, self._first)
+        self._in_memory, self._at_once = True, _AT_ONCE
+        if isinstance(dataset, Dataset | StructuredDataset) and are_too_large(dataset, settings):
+            self._in_memory = False
+            batches = _BYTES_AT_ONCE // (EVALUATION_BATCH * max(1, bytes_of(dataset)))
+            self._at_once = EVALUATION_BATCH * min(max(1, batches), _AT_ONCE // EVALUATION_BATCH)
         self.model = self._built(0)
         with _failures("the model fails on examples"):
             outputs = self.model.predict(self._first, verbose=0)
@@ -119,10 +126,10 @@ class FitTrainer:
         self._begin(trial)
         if self._traces is not None:
             with tracing_unsaid():
-                return [self._trained(subset, watch(trials))]
+                return [self._trained(trial, subset, watch(trials))]
         traces = Traces()
         with traces.watched(self.model):
-            outcome = self._trained(subset, watch(trials))
+            outcome = self._trained(trial, subset, watch(trials))
         self._traces = traces
         if traces.keep_state and not self.model.run_eagerly:
             say(
@@ -131,22 +138,13 @@ class FitTrainer:
             )
         return [outcome]
 
-    def _trained(self, subset: np.ndarray, watcher: Watcher) -> TrialOutcome:
+    def _trained(self, trial: Trial, subset: np.ndarray, watcher: Watcher) -> TrialOutcome:
         given = dict(self._fit_arguments())
-        if given.get("sample_weight") is not None:
-            given["sample_weight"] = np.asarray(given["sample_weight"])[subset]
+        given |= self._examples(trial, subset, given)
+        given |= {"epochs": self._settings.epochs, "verbose": 0}
+        given["callbacks"] = [*given.get("callbacks", ()), _Told(watcher)]
         with _failures("its fit fails on examples"):
-            history = self.model.fit(
-                self._part(False, subset),
-                self._targets[False][subset],
-                **{
-                    **given,
-                    "epochs": self._settings.epochs,
-                    "batch_size": self._settings.batch_size,
-                    "verbose": 0,
-                    "callbacks": [*given.get("callbacks", ()), _Told(watcher)],
-                },
-            )
+            history = self.model.fit(**given)
         losses = history.history.get("loss", [np.nan])
         outcome = TrialOutcome(self._scores(False), self._scores(True), float(losses[-1]))
         seen = outcome.train.margin if outcome.train.score is None else outcome.train.score
@@ -154,11 +152,43 @@ class FitTrainer:
             return TrialOutcome(outcome.train, outcome.test, float("nan"))
         return outcome
 
+    def _examples(
+        self, trial: Trial, subset: np.ndarray, given: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """The arguments of `fit` that say what a trial is trained on."""
+        targets, size = self._targets[False], self._settings.batch_size
+        weights = given.get("sample_weight")
+        weights = None if weights is None else np.asarray(weights)
+        if self._in_memory:
+            found = {"x": self._part(False, subset), "y": targets[subset], "batch_size": size}
+            return found if weights is None else {**found, "sample_weight": weights[subset]}
+        if given.get("validation_split"):
+            raise InputError(
+                "fit_arguments: validation_split: expected none where examples are read from disk "
+                "(training.memory_share); give validation_data"
+            )
+
+        shuffled = given.get("shuffle", True)
+
+        def order(epoch: int) -> np.ndarray:
+            return trial.epoch_order(subset, epoch) if shuffled else subset
+
+        def read(chosen: np.ndarray) -> tuple[Any, ...]:
+            more = () if weights is None else (weights[chosen],)
+            return self._part(False, chosen), targets[chosen], *more
+
+        batches = ReadBatches(read, order, len(subset), size)
+        begins = keras.callbacks.LambdaCallback(
+            on_epoch_begin=lambda epoch, logs=None: batches.begin(epoch)
+        )
+        callbacks = [*given.get("callbacks", ()), begins]
+        return {"x": batches, "shuffle": False, "sample_weight": None, "callbacks": callbacks}
+
     def _scores(self, test: bool) -> Scores:
         labels, targets = self._labels[test], self._targets[test]
         parts = []
-        for start in range(0, len(labels), _AT_ONCE):
-            part = slice(start, start + _AT_ONCE)
+        for start in range(0, len(labels), self._at_once):
+            part = slice(start, start + self._at_once)
             parts.append(self._found(self._part(test, part), labels[part], targets[part]))
         if not parts:  # neither Keras nor tasks take an empty batch
             some = self._found(self._first, self._labels[False][:2], self._targets[False][:2])
@@ -198,6 +228,44 @@ def _copy(source: keras.Model, target: keras.Model) -> None:
     new, old = ([*model.variables, *model.optimizer.variables] for model in (source, target))
     for variable, value in zip(old, new, strict=True):
         variable.assign(value)
+
+
+class ReadBatches(keras.utils.PyDataset):
+    """Batches of a subset, which are read while `fit` runs, in another order in each epoch."""
+
+    def __init__(
+        self,
+        read: Callable[[np.ndarray], tuple[Any, ...]],
+        order: Callable[[int], np.ndarray],
+        count: int,
+        batch_size: int,
+    ) -> None:
+        """Begins the first epoch.
+
+        Args:
+          read: returns inputs, targets and perhaps weights of some examples.
+          order: returns the examples, int64 `[count]`, in the order of an epoch.
+          count: number of examples.
+          batch_size: number of examples in a batch; the last may have fewer.
+        """
+        super().__init__()
+        self._read, self._order = read, order
+        self._count, self._batch_size = count, batch_size
+        self._current = order(0)
+
+    def __len__(self) -> int:
+        return -(-self._count // self._batch_size)
+
+    def __getitem__(self, batch: int) -> tuple[Any, ...]:
+        start = batch * self._batch_size
+        return self._read(self._current[start : start + self._batch_size])
+
+    def begin(self, epoch: int) -> None:
+        """Takes the order of an epoch.
+
+        Keras' own `on_epoch_end` does not count epochs: it is also called while a model is built.
+        """
+        self._current = self._order(epoch)
 
 
 def _tensor(values: np.ndarray) -> Any:

@@ -65,8 +65,8 @@ def take(inputs: Inputs, chosen: np.ndarray | slice) -> Inputs:
     return {name: values[chosen] for name, values in inputs.items()}
 
 
-def numbers_of(dataset: StructuredDataset) -> Mapping[str, np.ndarray]:
-    """The inputs of training and test examples together.
+def check_numbers(dataset: StructuredDataset) -> None:
+    """Checks that all inputs can be put into tensors of numbers.
 
     Raises:
       InputError: if an input holds no numbers.
@@ -77,6 +77,15 @@ def numbers_of(dataset: StructuredDataset) -> Mapping[str, np.ndarray]:
                 f"input{f' {name!r}' if name else 's'}: expected numbers with trainer: stacked or "
                 f"mirrored, received {values.dtype}"
             )
+
+
+def numbers_of(dataset: StructuredDataset) -> Mapping[str, np.ndarray]:
+    """The inputs of training and test examples together.
+
+    Raises:
+      InputError: if an input holds no numbers.
+    """
+    check_numbers(dataset)
     return {
         name: np.concatenate([values, dataset.test_inputs[name]])
         for name, values in dataset.train_inputs.items()

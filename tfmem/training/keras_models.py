@@ -11,6 +11,7 @@ import numpy as np
 from tfmem.config import Config
 from tfmem.config.functions import resolve
 from tfmem.datasets import AnyDataset, Dataset, StreamedDataset, StructuredDataset, TextDataset
+from tfmem.messages.backends import backend
 from tfmem.messages.errors import InputError
 from tfmem.messages.terminal import say
 from tfmem.models.outputs import check_probabilities, output_kind
@@ -23,6 +24,7 @@ from tfmem.training.losses import reductions, stateless_loss
 from tfmem.training.outcome import Trainer
 from tfmem.training.platforms import InMemory, OneByOne, platform
 from tfmem.training.scoring import task_for
+from tfmem.training.sizes import are_too_large
 from tfmem.training.stacks import stacked_trainers
 
 _SAMPLE = 4  # examples with which a model is tried
@@ -124,6 +126,8 @@ def _tried(
         examples = _suitable(dataset)
     except InputError as error:
         return str(error), None
+    if isinstance(examples, InMemory) and backend() == "jax" and are_too_large(examples, settings):
+        return "only fit reads examples that are too large (training.memory_share) on JAX", None
     builder, task = _built(build, config, examples)
     model = builder()
     on = platform()

@@ -22,12 +22,12 @@ from tfmem.training.epochs import (
     out_of_memory,
     train_epochs,
 )
+from tfmem.training.hosted import placed_examples
 from tfmem.training.initialization import Initializer, VariableInitializer
 from tfmem.training.loss_scale import LossScale, all_finite
 from tfmem.training.losses import call, training_loss, why_no_replicas
 from tfmem.training.moving import move
 from tfmem.training.outcome import TrialOutcome, WatcherOf
-from tfmem.training.resident import ResidentExamples
 from tfmem.training.schedules import rates_of, take_schedule
 from tfmem.training.streams import StreamedExamples
 from tfmem.training.updates import inner_optimizer
@@ -56,7 +56,7 @@ class MirroredTrainer:
 
         Args:
           build_model: makes the compiled model; called once, in the strategy's scope.
-          dataset: the examples; those in memory are copied to every replica.
+          dataset: the examples; those in memory are copied to every replica if they are small.
           settings: epochs, batch size, augmentation.
           strategy: None is `MirroredStrategy` over all GPUs, or over the CPU if there is no GPU.
           task: how examples are scored.
@@ -93,7 +93,7 @@ class MirroredTrainer:
             if isinstance(dataset, StreamedDataset):
                 self._examples: Any = StreamedExamples(dataset)
             else:
-                self._examples = ResidentExamples(dataset, fixed_shape=self.model.jit_compile)
+                self._examples = placed_examples(dataset, settings, self.model.jit_compile)
         self._num_train = len(dataset.train_labels)
         self._targets = getattr(self._examples, "all_targets", None)
         self.initializer = initializer or VariableInitializer(self.model)
@@ -164,13 +164,22 @@ class MirroredTrainer:
                 shares = self._strategy.experimental_local_results(variable.value)
                 variable.assign(np.mean([share.numpy() for share in shares], axis=0))
 
-    def _shares(self, batch: np.ndarray) -> Any:
-        """Splits a batch into one share for each replica; the first shares may be larger by one."""
-        shares = [batch] * self._replicas
-        if len(batch) >= self._replicas:
-            shares = np.array_split(batch, self._replicas)
+    def _shares(self, batch: Any) -> Any:
+        """Splits a batch into one share for each replica; the first shares may be larger by one.
+
+        Args:
+          batch: an array `[batch, ...]`, or a collection of them.
+        """
+
+        def share(values: np.ndarray, replica: int) -> tf.Tensor:
+            if len(values) < self._replicas:
+                return tf.constant(values)
+            return tf.constant(np.array_split(values, self._replicas)[replica])
+
         return self._strategy.experimental_distribute_values_from_function(
-            lambda context: tf.constant(shares[context.replica_id_in_sync_group])
+            lambda context: tf.nest.map_structure(
+                lambda values: share(values, context.replica_id_in_sync_group), batch
+            )
         )
 
     @tf.autograph.experimental.do_not_convert

@@ -13,6 +13,7 @@ from tfmem.config import TrainingSettings
 from tfmem.datasets import StreamedDataset
 from tfmem.tasks import Task
 from tfmem.training.choosing import cores
+from tfmem.training.hosted import Examples, placed_examples
 from tfmem.training.initialization import Initializer
 from tfmem.training.mirrored import MirroredTrainer
 from tfmem.training.platforms import InMemory, Make
@@ -79,15 +80,15 @@ class OnTensorFlow:
     ) -> Make:
         """See `Platform.maker`; each trainer traces a model of its own."""
         unused = [model]  # used once, because building a deep model takes seconds
-        resident: dict[str | None, ResidentExamples] = {}
+        placed: dict[str | None, Examples] = {}
         fixed_shape = bool(model.jit_compile)
 
         def make(device: str | None, size: int) -> StackedTrainer:
-            if device not in resident:
+            if device not in placed:
                 with tf.device(device):
-                    resident[device] = ResidentExamples(examples, fixed_shape)
+                    placed[device] = placed_examples(examples, settings, fixed_shape)
             built = unused.pop() if unused else build()
-            there = resident[device]
+            there = placed[device]
             return StackedTrainer(built, there, settings, size, device, task, initializer)
 
         return make

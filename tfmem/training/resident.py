@@ -85,6 +85,14 @@ class ResidentExamples:
         self.num_train = len(dataset.train_labels)
         self.count = len(self._label_array)
 
+    def most_at_once(self, count: int) -> int:
+        """The number of examples, of `count`, that programs should receive at once: all."""
+        return count
+
+    def feed(self, indices: np.ndarray) -> np.ndarray:
+        """Examples as programs receive them: their indices, int32."""
+        return indices.astype(np.int32)
+
     def images(self, indices: tf.Tensor) -> Any:
         """Inputs in the form in which they are kept, `[len(indices), ...]`, or such by name."""
         if isinstance(self._inputs, dict):

@@ -23,12 +23,12 @@ from tfmem.tasks import OutputKind, Task
 from tfmem.tasks.classes import LOGITS
 from tfmem.training.augmentation import draw_moves
 from tfmem.training.epochs import EVALUATION_BATCH, joined, train_epochs
+from tfmem.training.hosted import Examples
 from tfmem.training.initialization import Initializer, VariableInitializer
 from tfmem.training.loss_scale import LossScale, all_finite, of_models
 from tfmem.training.losses import stateless_loss, stateless_outputs
 from tfmem.training.moving import move
 from tfmem.training.outcome import TrialOutcome, WatcherOf
-from tfmem.training.resident import ResidentExamples
 from tfmem.training.schedules import rates_of, schedule_of
 from tfmem.training.updates import inner_optimizer, make_update
 
@@ -41,7 +41,7 @@ class StackedTrainer:
     def __init__(
         self,
         model: keras.Model,
-        examples: ResidentExamples,
+        examples: Examples,
         settings: TrainingSettings,
         stack_size: int,
         device: str | None = None,
@@ -52,7 +52,7 @@ class StackedTrainer:
 
         Args:
           model: the compiled model to train; its own variables are not used.
-          examples: the data set, on the same device.
+          examples: the data set, on the same device or read from the host.
           settings: epochs, batch size, augmentation.
           stack_size: number of models trained together.
           device: the device of the programs and variables; None leaves it to TensorFlow.
@@ -121,13 +121,21 @@ class StackedTrainer:
             if not count:
                 continue
             shape = (models, count, length)
-            batches = orders[:, part].reshape(shape).astype(np.int32)
+            batches = orders[:, part].reshape(shape)
             part_moves = moves[:, part].reshape(*shape, 3) if moves is not None else None
-            first = part.start // batch
-            arguments = (batches, part_moves, rates[first : first + count])
-            sums, taken = self._run(self._steps, *arguments, any_length=count)
-            losses += length * sums.numpy()
-            examples += length * taken.numpy()
+            part_rates = rates[part.start // batch :][:count]
+            most = max(1, self._examples.most_at_once(count * models * length) // (models * length))
+            for first in range(0, count, most):
+                steps = slice(first, min(first + most, count))
+                sums, taken = self._run(
+                    self._steps,
+                    self._examples.feed(batches[:, steps]),
+                    None if part_moves is None else part_moves[:, steps],
+                    part_rates[steps],
+                    any_length=steps.stop - steps.start,
+                )
+                losses += length * sums.numpy()
+                examples += length * taken.numpy()
         return np.divide(losses, examples, out=np.full(models, np.nan), where=examples > 0)
 
     def _run(self, function: Callable[..., Any], *arguments: Any, any_length: int = -1) -> Any:
@@ -135,7 +143,7 @@ class StackedTrainer:
 
         Args:
           function: the program.
-          arguments: arrays, or None.
+          arguments: arrays, collections of arrays, or None.
           any_length: a first or second dimension of this length is left open, so that subsets of
             other sizes need no other program.
         """
@@ -146,14 +154,17 @@ class StackedTrainer:
             free = shape[place] == any_length
             return (*shape[:place], None, *shape[place + 1 :]) if free else shape
 
-        def placed(*arguments: Any) -> Any:
+        structure = tf.nest.map_structure(lambda _: 0, arguments)
+        arrays = tf.nest.flatten(arguments)
+
+        def placed(*flat: Any) -> Any:
             with tf.device(self._device):
-                return function(*arguments)
+                return function(*tf.nest.pack_sequence_as(structure, flat))
 
         # Neither threads nor programs inherit a device, so each of them names it.
         with tf.device(self._device):
-            tensors = [tf.constant(a) for a in arguments if a is not None]
-            shapes = [None if a is None else open_shape(a) for a in arguments]
+            tensors = [tf.constant(a) for a in arrays if a is not None]
+            shapes = [None if a is None else open_shape(a) for a in arrays]
             key = (function.__name__, *shapes)
             if key not in self._programs:
                 with _TRACING:
@@ -161,24 +172,25 @@ class StackedTrainer:
                     xla = self._model.jit_compile or None
                     program = tf.function(placed, jit_compile=xla, autograph=False)
                     specs = [None if a is None else tf.TensorSpec(shape, a.dtype)
-                             for a, shape in zip(arguments, shapes, strict=True)]  # fmt: skip
+                             for a, shape in zip(arrays, shapes, strict=True)]  # fmt: skip
                     self._programs[key] = program.get_concrete_function(*specs)
             return self._programs[key](*tensors)
 
     def _steps(
-        self, batches: tf.Tensor, moves: tf.Tensor | None, rates: tf.Tensor
+        self, batches: Any, moves: tf.Tensor | None, rates: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Takes steps on batches int32 `[stack, steps, batch]`.
+        """Takes steps on batches `[stack, steps, batch, ...]`, what `feed` of the examples returns.
 
         Returns:
           For each model the sum of the losses of the steps that it took, and their number:
           `[stack]`.
         """
-        count = tf.shape(batches)[1]
+        count = tf.shape(rates)[0]
 
         def body(step: tf.Tensor, losses: tf.Tensor, taken: tf.Tensor) -> Any:
             chosen = None if moves is None else moves[:, step]
-            step_losses, finite = self._step(batches[:, step], chosen, rates[step])
+            batch = tf.nest.map_structure(lambda values: values[:, step], batches)
+            step_losses, finite = self._step(batch, chosen, rates[step])
             return step + 1, losses + step_losses, taken + tf.cast(finite, tf.float32)
 
         none = tf.zeros([self.stack_size])
@@ -187,25 +199,26 @@ class StackedTrainer:
         return losses, taken
 
     def _step(
-        self, batch: tf.Tensor, moves: tf.Tensor | None, rate: tf.Tensor
+        self, batch: Any, moves: tf.Tensor | None, rate: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Takes a step of the optimizer for every model, `batch` int32 `[stack, batch]`.
+        """Takes a step of the optimizer for every model, on a batch `[stack, batch, ...]`.
 
         Returns:
           The loss of each model, and whether it took the step, `[stack]`.
         """
-        indices = tf.reshape(batch, [-1])
-        inputs = self._examples.images(indices)
+        shape = tf.nest.flatten(batch)[0].shape[:2]
+        examples = tf.nest.map_structure(_joined_axes, batch)
+        inputs = self._examples.images(examples)
         if moves is not None:
             pad = self._settings.augmentation.pad
             inputs = move(inputs, tf.reshape(moves, [-1, 3]), pad)
 
         def of_stack(values: tf.Tensor) -> tf.Tensor:
-            shape = tf.concat([batch.shape, tf.shape(values)[1:]], axis=0)
-            return tf.ensure_shape(tf.reshape(values, shape), [*batch.shape, *values.shape[1:]])
+            every = tf.concat([shape, tf.shape(values)[1:]], axis=0)
+            return tf.ensure_shape(tf.reshape(values, every), [*shape, *values.shape[1:]])
 
         inputs = tf.nest.map_structure(of_stack, self._examples.scaled(inputs))
-        targets = of_stack(self._examples.targets(indices))
+        targets = of_stack(self._examples.targets(examples))
         values = [[v.read_value() for v in group] for group in (self._weights, self._state)]
         arguments = (*values, inputs, targets)
         if self._loss_scale is None:
@@ -273,10 +286,10 @@ class StackedTrainer:
         alone = tf.nest.map_structure(lambda value: tf.squeeze(value, 0), arguments)
         return tf.nest.map_structure(lambda value: tf.expand_dims(value, 0), function(alone))
 
-    def _predictions(self, indices: tf.Tensor) -> dict[str, tf.Tensor]:
-        """What the task computes of each example, `[stack, len(indices), ...]` by name."""
-        inputs = self._examples.scaled(self._examples.images(indices))
-        labels, targets = self._examples.labels(indices), self._examples.targets(indices)
+    def _predictions(self, examples: Any) -> dict[str, tf.Tensor]:
+        """What the task computes of each of some examples, `[stack, examples, ...]` by name."""
+        inputs = self._examples.scaled(self._examples.images(examples))
+        labels, targets = self._examples.labels(examples), self._examples.targets(examples)
 
         def one_model(arguments: Any) -> Any:
             weights, state = arguments
@@ -302,9 +315,11 @@ class StackedTrainer:
         """See `Machine.predict`."""
         self._update.finish()
         count, n = self._examples.count, self._examples.num_train
-        indices = np.arange(count, dtype=np.int32)
+        indices = np.arange(count)
         parts = [
-            self._run(self._predictions, indices[start : start + EVALUATION_BATCH])
+            self._run(
+                self._predictions, self._examples.feed(indices[start : start + EVALUATION_BATCH])
+            )
             for start in range(0, count, EVALUATION_BATCH)
         ]
         found = joined(parts, axis=1)
@@ -317,15 +332,15 @@ class StackedTrainer:
 
     def probabilities(self) -> np.ndarray:
         """Probabilities of all classes for the training examples, `[stack, num_train, classes]`."""
-        indices = np.arange(self._examples.num_train, dtype=np.int32)
+        indices, feed = np.arange(self._examples.num_train), self._examples.feed
         parts = [
-            self._run(self._softmax, indices[start : start + EVALUATION_BATCH]).numpy()
+            self._run(self._softmax, feed(indices[start : start + EVALUATION_BATCH])).numpy()
             for start in range(0, len(indices), EVALUATION_BATCH)
         ]
         return np.concatenate(parts, axis=1)
 
-    def _softmax(self, indices: tf.Tensor) -> tf.Tensor:
-        images = self._examples.scaled(self._examples.images(indices))
+    def _softmax(self, examples: Any) -> tf.Tensor:
+        images = self._examples.scaled(self._examples.images(examples))
 
         def one_model(arguments: Any) -> tf.Tensor:
             weights, state = arguments
@@ -334,6 +349,11 @@ class StackedTrainer:
 
         values = [[v.read_value() for v in group] for group in (self._weights, self._state)]
         return self._mapped(one_model, tuple(values))
+
+
+def _joined_axes(values: tf.Tensor) -> tf.Tensor:
+    """`[stack, batch, ...]` as `[stack * batch, ...]`."""
+    return tf.reshape(values, tf.concat([[-1], tf.shape(values)[2:]], axis=0))
 
 
 def _probabilities(outputs: tf.Tensor, kind: OutputKind) -> tf.Tensor:
