@@ -102,5 +102,15 @@ def test_a_killed_run_continues_to_the_same_bytes(jax):
     assert found["accuracy"] > 0.5
 
 
+@pytest.mark.slow
+def test_experiments_train_or_say_that_they_need_tensorflow(tmp_path):
+    said = on_jax(tmp_path, "experiments_on_jax")
+    assert {name for name, words in said.items() if words} == {
+        "attribution-quality", "estimators", "proxies", "seeds",
+    }  # fmt: skip
+    assert all("are computed by TensorFlow" in words for words in said.values() if words)
+    assert (tmp_path / "experiments/removal/table.csv").is_file()
+
+
 def test_models_that_diverge_are_known(jax):
     assert jax["diverging"] == [False, False, False]

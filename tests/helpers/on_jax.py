@@ -25,11 +25,16 @@ class Refused:
             raise ImportError(f"{name} is imported")
 
 
-def on_jax(folder):
-    """What all functions in `WORK` return, from a program with two devices and no TensorFlow."""
+def on_jax(folder, program="on_jax"):
+    """What all functions in `WORK` return, from a program with two devices and no TensorFlow.
+
+    Args:
+      folder: a folder to work in.
+      program: the module of the helpers that is run.
+    """
     chosen = {"KERAS_BACKEND": "jax", "XLA_FLAGS": FLAGS}
     ended = subprocess.run(
-        [sys.executable, "-m", "tests.helpers.on_jax", str(folder)],
+        [sys.executable, "-m", f"tests.helpers.{program}", str(folder)],
         cwd=ROOT, env={**os.environ, **chosen}, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert ended.returncode == 0, ended.stderr

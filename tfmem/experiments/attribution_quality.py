@@ -31,7 +31,7 @@ from tfmem.experiments.declaration import Experiment, Given
 from tfmem.experiments.outcome import Outcome
 from tfmem.experiments.training import independent, train_alone, with_trials, workplace
 from tfmem.figures.style import BLUE, GREEN, GREY, PURPLE, SKY, VERMILION, new_figure, plain
-from tfmem.messages.quiet import import_tensorflow
+from tfmem.messages.backends import import_tensorflow_for
 from tfmem.store.artifacts import Predictions
 
 _LEAST = 10  # subsets that each way needs, the lasso for its five parts
@@ -112,7 +112,7 @@ def _ways(
     judges: SubsetOutputs,
 ) -> Iterator[tuple[str, int, Predict]]:
     """Yields kinds of attributions, the number of models behind them, and their predictions."""
-    import_tensorflow()
+    import_tensorflow_for("self-influences")
     from tfmem.experiments.self_influence import influence_matrix
 
     matrix = influence_matrix(given.config, given.dataset, given.folder / "models")
