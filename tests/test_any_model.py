@@ -1,5 +1,6 @@
 """Any compiled Keras model: what a stack learns is what each model learns by Keras' own steps."""
 
+import functools
 from dataclasses import replace
 
 import keras
@@ -279,7 +280,7 @@ def another_each_time():
     return network(layers.Dense(4 + len(CALLS) % 2))
 
 
-ONE = network()
+one = functools.cache(network)
 
 
 def unseeded():
@@ -292,7 +293,7 @@ def unseeded():
     (lambda: keras.Sequential([keras.Input((6,)), layers.Dense(2)]), "expected a compiled model"),
     (lambda: "model", "expected a Keras model at each call, received str"),
     (another_each_time, r"same architecture at each call.*kernel \[6, \d\] and kernel \[6, \d\]"),
-    (lambda: ONE, "expected a new model at each call"),
+    (lambda: one(), "expected a new model at each call"),
     (unseeded, "same weights whenever it is called under the same seed"),
     (lambda: network(outputs=3), "one output for each of the 2 classes"),
     (lambda: network(loss="sparse_categorical_crossentropy"), "probabilities, .*from_logits=True"),
@@ -308,7 +309,7 @@ def test_bad_builders_are_refused_before_anything_is_trained(build, words):
 @pytest.mark.parametrize(("build", "words"), [
     (lambda: keras.Sequential([keras.Input((6,)), layers.Dense(2)]), "expected a compiled model"),
     (another_each_time, r"same architecture at each call.*kernel \[6, \d\] and kernel \[6, \d\]"),
-    (lambda: ONE, "expected a new model at each call"),
+    (lambda: one(), "expected a new model at each call"),
     (lambda: ready(keras.Sequential([keras.Input((7,)), layers.Dense(2)])), "model fails on exam"),
     (lambda: network(loss=lambda y, p: y @ p), "its fit fails on examples"),
 ])  # fmt: skip

@@ -58,8 +58,8 @@ def tfmem(monkeypatch):
     """Calls a command; checks that its output has no control character and no markup left."""
     monkeypatch.setenv("COLUMNS", "200")
 
-    def call(*words):
-        ended = tfmem_command(*words)
+    def call(*words, code=0):
+        ended = tfmem_command(*words, code=code)
         assert "\x1b" not in ended.stdout + ended.stderr
         return ended.stdout
 
@@ -76,9 +76,9 @@ def options():
 def test_commands_show_names_as_they_are(folder, tfmem):
     ran = set()
 
-    def call(*words):
+    def call(*words, code=0):
         ran.add(words[0])
-        return tfmem(*words)
+        return tfmem(*words, code=code)
 
     run = folder / "[red]"
     whole = (folder / "[red].yaml", "--out", run, *options())
@@ -99,6 +99,9 @@ def test_commands_show_names_as_they_are(folder, tfmem):
     call("estimate", shards, "--labels", labels, "--out", folder / "estimates")
     call("matrix", shards, "--labels", labels, "--file", folder / "influence.npy")
     call("export", run, "--format", "csv", "--out", folder / "tables")
+    for words in (("datamodels", run), ("lds", "influence", "--run", run), ("privacy", run)):
+        call(*words, code=None)  # so few trials are refused
+    call("publish", run, "--out", folder / "published")
     call("duplicates", whole[0], "--file", folder / "like.csv")
     call("configs", "copy", "digits", "--to", folder / "[i].yaml")
     call("plan", whole[0], *options(), "--influence", "0.5", "--trials", 8)

@@ -122,7 +122,7 @@ def test_whole_trials_are_told_from_parts(monkeypatch, digits, epochs, batch):
     made = []
     monkeypatch.setattr(timing, "_TRAIN", 60)
     monkeypatch.setattr(timing, "_TEST", 20)
-    monkeypatch.setattr(timing, "import_tensorflow", lambda: None)
+    monkeypatch.setattr(timing, "import_backend", lambda: None)
     monkeypatch.setattr(timing.time, "perf_counter", lambda: made[0].now)
 
     def make_trainers(config, dataset):

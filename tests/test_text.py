@@ -145,7 +145,7 @@ def test_a_label_outside_the_classes_is_named():
 
 
 def test_files_that_are_missing_ambiguous_or_torn_are_named(tmp_path):
-    with pytest.raises(InputError, match=r"train\.csv, train\.jsonl, received none"):
+    with pytest.raises(InputError, match=r"train\.jsonl, train\.parquet, received none"):
         load(settings(tmp_path))
     write(tmp_path, "csv")
     write(tmp_path, "tsv")
