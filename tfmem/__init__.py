@@ -11,11 +11,13 @@ if TYPE_CHECKING:
     from tfmem.exchange.pairs import load_pairs
     from tfmem.exchange.writer import PredictionWriter
     from tfmem.influence_functions.front import self_influence
+    from tfmem.messages.errors import InputError
     from tfmem.pipelines.estimated import estimate
     from tfmem.pipelines.front import run
     from tfmem.pipelines.opened import Run, load_run
 
 __all__ = [
+    "InputError",
     "PredictionWriter",
     "Run",
     "__version__",
@@ -30,6 +32,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "InputError": "tfmem.messages.errors",
     "PredictionWriter": "tfmem.exchange.writer",
     "Run": "tfmem.pipelines.opened",
     "load_run": "tfmem.pipelines.opened",

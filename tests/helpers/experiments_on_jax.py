@@ -11,7 +11,7 @@ from tests.helpers.on_jax import Refused
 
 
 def conducted(folder):
-    from tests.test_every_experiment import NAMES, TINY
+    from tests.helpers.tiny import NAMES, TINY
     from tfmem.config import from_yaml
     from tfmem.experiments import sections
     from tfmem.messages.errors import InputError
