@@ -9,6 +9,7 @@ import pytest
 from tests.helpers.trials import unwatched
 from tfmem.config import from_yaml
 from tfmem.datasets.given import given_dataset
+from tfmem.datasets.pictures import Pictures
 from tfmem.messages.errors import InputError
 from tfmem.subsets import Trial
 from tfmem.tasks.choosing import Targets, make_task
@@ -152,6 +153,17 @@ def test_fit_reads_every_example_of_a_subset_once_in_an_epoch():
             images_alone, data, settings(0).training, settings(0).task,
             lambda: {"validation_split": 0.1},
         ).train(TRIALS[:1], [subset], unwatched)  # fmt: skip
+
+
+def test_pictures_of_a_memory_map_hold_a_part_of_it(tmp_path):
+    rows = np.lib.format.open_memmap(tmp_path / "x.npy", "w+", np.float32, (160, 256, 256, 3))
+    rows[150] = 7
+    data = given_dataset("large", (rows, np.arange(160) % 2))
+    tracemalloc.start()
+    assert Pictures(data, "train")[150].max() == 1
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < 64 << 20  # of 126 MB
 
 
 def test_batches_of_a_memory_map_are_all_that_is_held(tmp_path):

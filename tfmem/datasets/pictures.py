@@ -15,6 +15,7 @@ from tfmem.datasets.streamed import AnyDataset, StreamedDataset
 from tfmem.datasets.structured import StructuredDataset
 from tfmem.datasets.text import TextDataset
 
+_AT_ONCE = 16 << 20  # bytes of images whose range is sought at a time
 _HUGE = 1e300  # larger values are cut, so that their differences stay finite
 _PAGE, _FONT, _COLUMNS, _LINES = 240, 17, 24, 11  # pixels, pixels, letters, lines
 
@@ -66,8 +67,14 @@ def _shown_range(dataset: Dataset) -> tuple[float, float]:
     images, white = dataset.train_images, dataset.white
     if white != 1 or images.dtype == np.uint8:
         return 0.0, 255.0 if white == 1 else float(white)
-    finite = images[np.isfinite(images)] if images.dtype.kind == "f" else images
-    return float(finite.min(initial=0)), float(finite.max(initial=1))
+    least, most = 0.0, 1.0
+    rows = max(1, _AT_ONCE // max(1, images[:1].nbytes))
+    for start in range(0, len(images), rows):  # images may be larger than memory
+        part = np.asarray(images[start : start + rows])
+        part = part[np.isfinite(part)] if part.dtype.kind == "f" else part
+        least = min(least, float(part.min(initial=0)))
+        most = max(most, float(part.max(initial=1)))
+    return least, most
 
 
 def _array_picture(values: np.ndarray, black: float, white: float) -> np.ndarray:
