@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
@@ -11,6 +11,7 @@ import numpy as np
 from tfmem.config import TrainingSettings
 from tfmem.messages.errors import InputError
 from tfmem.subsets import Trial
+from tfmem.training.augmentation import draw_moves
 from tfmem.training.initialization import Initializer
 from tfmem.training.outcome import TrialOutcome, Variable, Watcher
 
@@ -51,6 +52,25 @@ class Machine(Protocol):
         """The predictions of each model, without its loss."""
 
 
+class Steps(Protocol):
+    """Takes the steps of a machine on batches of one size."""
+
+    def __call__(
+        self, batches: np.ndarray, moves: np.ndarray | None, rates: np.ndarray, /
+    ) -> Iterable[tuple[np.ndarray, np.ndarray]]:
+        """Takes the steps, in one part or several.
+
+        Args:
+          batches: int64 `[models, steps, batch]`, the examples of each step.
+          moves: int32 `[models, steps, batch, 3]`, as `draw_moves` describes them, or None.
+          rates: float32 `[steps]`, the learning rates.
+
+        Returns:
+          For each part the sum of the losses of the steps that each model took, and the number of
+          those steps: `[models]`.
+        """
+
+
 def train_epochs(
     machine: Machine,
     settings: TrainingSettings,
@@ -81,6 +101,44 @@ def train_epochs(
             break
     predicted = zip(machine.predict(), losses, strict=True)
     return [replace(outcome, loss=_loss(outcome, float(loss))) for outcome, loss in predicted]
+
+
+def run_batches(
+    run: Steps,
+    settings: TrainingSettings,
+    orders: np.ndarray,
+    draws: np.ndarray,
+    rates: np.ndarray,
+) -> np.ndarray:
+    """Runs the steps of an epoch: those on full batches, then the one on the examples left over.
+
+    Args:
+      run: takes steps on batches of one size.
+      settings: batch size, augmentation.
+      orders: as in `Machine.run_epoch`.
+      draws: as there.
+      rates: as there.
+
+    Returns:
+      Mean losses, as in `Machine.run_epoch`.
+    """
+    models, size = orders.shape
+    batch = settings.batch_size
+    full = size // batch * batch
+    moves = draw_moves(draws, settings.augmentation)
+    losses, examples = np.zeros(models), np.zeros(models)
+    for part, length in ((slice(0, full), batch), (slice(full, size), size - full)):
+        count = (part.stop - part.start) // length if length else 0
+        if not count:
+            continue
+        shape = (models, count, length)
+        part_moves = None if moves is None else moves[:, part].reshape(*shape, 3)
+        first = part.start // batch
+        part_rates = rates[first : first + count]
+        for sums, taken in run(orders[:, part].reshape(shape), part_moves, part_rates):
+            losses += length * sums
+            examples += length * taken
+    return np.divide(losses, examples, out=np.full(models, np.nan), where=examples > 0)
 
 
 def _loss(outcome: TrialOutcome, loss: float) -> float:

@@ -9,7 +9,7 @@ inside a `tf.function`. A stack of one model is not mapped.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import keras
@@ -21,8 +21,7 @@ from tfmem.models.outputs import output_kind
 from tfmem.subsets import Trial
 from tfmem.tasks import OutputKind, Task
 from tfmem.tasks.classes import LOGITS
-from tfmem.training.augmentation import draw_moves
-from tfmem.training.epochs import EVALUATION_BATCH, joined, train_epochs
+from tfmem.training.epochs import EVALUATION_BATCH, joined, run_batches, train_epochs
 from tfmem.training.hosted import Examples
 from tfmem.training.initialization import Initializer, VariableInitializer
 from tfmem.training.loss_scale import LossScale, all_finite, of_models
@@ -111,32 +110,24 @@ class StackedTrainer:
 
     def run_epoch(self, orders: np.ndarray, draws: np.ndarray, rates: np.ndarray) -> np.ndarray:
         """Makes one pass over the subsets; the last batch may be smaller (see `Machine`)."""
-        models, size = orders.shape
-        batch = self._settings.batch_size
-        full = size // batch * batch
-        moves = draw_moves(draws, self._settings.augmentation)
-        losses, examples = np.zeros(models), np.zeros(models)
-        for part, length in ((slice(0, full), batch), (slice(full, size), size - full)):
-            count = (part.stop - part.start) // length if length else 0
-            if not count:
-                continue
-            shape = (models, count, length)
-            batches = orders[:, part].reshape(shape)
-            part_moves = moves[:, part].reshape(*shape, 3) if moves is not None else None
-            part_rates = rates[part.start // batch :][:count]
-            most = max(1, self._examples.most_at_once(count * models * length) // (models * length))
-            for first in range(0, count, most):
-                steps = slice(first, min(first + most, count))
-                sums, taken = self._run(
-                    self._steps,
-                    self._examples.feed(batches[:, steps]),
-                    None if part_moves is None else part_moves[:, steps],
-                    part_rates[steps],
-                    any_length=steps.stop - steps.start,
-                )
-                losses += length * sums.numpy()
-                examples += length * taken.numpy()
-        return np.divide(losses, examples, out=np.full(models, np.nan), where=examples > 0)
+        return run_batches(self._run_steps, self._settings, orders, draws, rates)
+
+    def _run_steps(
+        self, batches: np.ndarray, moves: np.ndarray | None, rates: np.ndarray
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Takes steps, as many at once as the examples' place allows (see `Steps`)."""
+        models, count, length = batches.shape
+        most = max(1, self._examples.most_at_once(batches.size) // (models * length))
+        for first in range(0, count, most):
+            steps = slice(first, min(first + most, count))
+            sums, taken = self._run(
+                self._steps,
+                self._examples.feed(batches[:, steps]),
+                None if moves is None else moves[:, steps],
+                rates[steps],
+                any_length=steps.stop - steps.start,
+            )
+            yield sums.numpy(), taken.numpy()
 
     def _run(self, function: Callable[..., Any], *arguments: Any, any_length: int = -1) -> Any:
         """Runs a program, which is traced when it first receives arguments of these shapes.

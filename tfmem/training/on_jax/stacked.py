@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
 from typing import Any
 
@@ -14,8 +14,7 @@ from tfmem.config import TrainingSettings
 from tfmem.models.outputs import output_kind
 from tfmem.subsets import Trial
 from tfmem.tasks import Task
-from tfmem.training.augmentation import draw_moves
-from tfmem.training.epochs import EVALUATION_BATCH, joined, train_epochs
+from tfmem.training.epochs import EVALUATION_BATCH, joined, run_batches, train_epochs
 from tfmem.training.initialization import Initializer
 from tfmem.training.on_jax.programs import Programs, Values
 from tfmem.training.on_jax.resident import ResidentExamples
@@ -112,26 +111,18 @@ class StackedTrainer:
 
     def run_epoch(self, orders: np.ndarray, draws: np.ndarray, rates: np.ndarray) -> np.ndarray:
         """Makes one pass over the subsets; the last batch may be smaller (see `Machine`)."""
-        models, size = orders.shape
-        batch = self._settings.batch_size
-        full = size // batch * batch
-        moves = draw_moves(draws, self._settings.augmentation)
-        losses, examples = np.zeros(models), np.zeros(models)
-        for part, length in ((slice(0, full), batch), (slice(full, size), size - full)):
-            count = (part.stop - part.start) // length if length else 0
-            if not count:
-                continue
-            batches = _by_step(orders[:, part].astype(np.int32), count)
-            chosen = None if moves is None else _by_step(moves[:, part], count)
-            first = part.start // batch
-            placed = jax.device_put((batches, chosen, rates[first : first + count]), self._device)
-            values, sums, taken = self._programs.steps(
-                self._values(), self._examples.arrays, *placed
-            )
-            self._keep(values)
-            losses += length * np.asarray(sums)
-            examples += length * np.asarray(taken)
-        return np.divide(losses, examples, out=np.full(models, np.nan), where=examples > 0)
+        return run_batches(self._run_steps, self._settings, orders, draws, rates)
+
+    def _run_steps(
+        self, batches: np.ndarray, moves: np.ndarray | None, rates: np.ndarray
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Takes steps on batches of one size (see `Steps`); the program has the steps first."""
+        by_step = batches.astype(np.int32).swapaxes(0, 1)
+        chosen = None if moves is None else moves.swapaxes(0, 1)
+        placed = jax.device_put((by_step, chosen, rates), self._device)
+        values, sums, taken = self._programs.steps(self._values(), self._examples.arrays, *placed)
+        self._keep(values)
+        yield np.asarray(sums), np.asarray(taken)
 
     def _values(self) -> Values:
         groups = self._weights, self._state, self._memory
@@ -177,9 +168,3 @@ class StackedTrainer:
             left = min(EVALUATION_BATCH, count - start)
             parts.append(jax.tree.map(lambda part, end=left: np.asarray(part)[:, :end], found))
         return parts
-
-
-def _by_step(values: np.ndarray, steps: int) -> np.ndarray:
-    """Values of models and examples, `[models, steps * batch, ...]`, with steps first."""
-    models = len(values)
-    return values.reshape(models, steps, -1, *values.shape[2:]).swapaxes(0, 1)
