@@ -3,6 +3,7 @@
 The product counts exactly too (float32 holds integers up to 2^24), so both results must be equal.
 """
 
+import argparse
 import os
 import statistics
 import time
@@ -11,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from numba import njit
 
+from benchmarks.measured import Column, Record, quantity, recording
 from tfmem.estimation import kernels, tiles
 
 REPEATS = 7
@@ -70,24 +72,41 @@ def compare(trials, rows, columns):
 
 def main():
     """Prints one line for each size."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    recording(parser)
+    arguments, rows = parser.parse_args(), []
     limit = popcount_limit()
     print(
         f"one tile that stays in the first-level cache, all cores: {limit / 1e12:.2f} T "
         "bit-products/s"
     )
-    for trials, rows, columns in (
+    for trials, train, columns in (
         (4000, 2000, 2000),
         (4000, 4000, 4000),
         (4000, 6000, 10000),
         (2000, 4000, 4000),
     ):
-        ours, theirs, ratio = compare(trials, rows, columns)
-        rate = trials * rows * columns / ours
+        ours, theirs, ratio = compare(trials, train, columns)
+        rate = trials * train * columns / ours
         print(
-            f"t={trials} {rows}x{columns}: {1e3 * ours:.1f} ms, float32 product "
+            f"t={trials} {train}x{columns}: {1e3 * ours:.1f} ms, float32 product "
             f"{1e3 * theirs:.0f} ms, ratio {ratio:.1f}; {rate / 1e12:.2f} T bit-products/s, "
             f"{rate / limit:.0%} of that limit; equal counts"
         )
+        size = f"co-occurrence counts, t = {trials:,}, {train:,} x {columns:,}"
+        rows.append([size, 1e3 * ours, 1e3 * theirs, ratio, 100 * rate / limit])
+    if arguments.record:
+        record = Record("kernel", settings={"repeats": REPEATS})
+        record.values["limit"] = quantity(limit / 1e12, unit="T bit-products/s")
+        heads = (
+            Column("what is measured"),
+            Column("tfmem", "ms", 1),
+            Column("one float32 matrix product", "ms", 0),
+            Column("ratio", "", 1),
+            Column("share of the speed in the first-level cache", "%", 0),
+        )
+        record.table("sizes", heads, rows)
+        record.write()
 
 
 if __name__ == "__main__":

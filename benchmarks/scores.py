@@ -16,6 +16,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from benchmarks.measured import Column, Record, recording
 from tfmem.estimation.differences import Difference, difference
 from tfmem.estimation.scales import UNSCALED, fixed_point, fractions, range_of, scale_of
 from tfmem.estimation.significance import log_mean_p_values
@@ -64,6 +65,8 @@ UNBOUNDED: dict[str, tuple[Draw, Draw, float]] = {
         0.0,
     ),
 }
+
+SKEWED = {"negative squared error, SD 1 and 2", "negative lognormal, sigma 1.5"}
 
 
 def interval(inside: np.ndarray, outside: np.ndarray, bounded: bool) -> Difference:
@@ -125,17 +128,34 @@ def main() -> None:
     """Prints a table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sets", type=int, default=20_000)
-    sets, rng = parser.parse_args().sets, np.random.default_rng(0)
+    recording(parser)
+    arguments, rng = parser.parse_args(), np.random.default_rng(0)
+    sets, rows, ratios = arguments.sets, [], {True: [], False: []}
     print("| score | " + " | ".join(f"{a} + {b} trials" for a, b in TRIALS) + " |")
     print("|---" * (len(TRIALS) + 1) + "|")
     for bounded, scores in ((True, BOUNDED), (False, UNBOUNDED)):
         for name, score in scores.items():
             found = [coverage(score, trials, bounded, sets, rng) for trials in TRIALS]
             print(f"| {name} | " + " | ".join(f"{share:.1%}" for share in found) + " |", flush=True)
+            rows.append([name, *(100 * share for share in found)])
     print("\n| p-values of | " + " | ".join(f"{n} trials, {p:g}" for n in NULL for p in LEVELS))
     for name, (draw, _, _) in UNBOUNDED.items():
         found = [excess(draw, trials, level, rng) for trials in NULL for level in LEVELS]
         print(f"| {name} | " + " | ".join(f"{share:.2f}" for share in found) + " |", flush=True)
+        ratios[name in SKEWED] += found
+    if arguments.record:
+        record = Record("scores", settings={"samples of each kind": sets, "levels": LEVELS})
+        record.table(
+            "coverage",
+            [Column("score"), *(Column(f"{a} + {b} trials", "%", 1) for a, b in TRIALS)],
+            rows,
+        )
+        for skewed, said in ((False, "symmetric"), (True, "skewed")):
+            record.values[f"p-values of {said} scores below a level, least and most, over it"] = [
+                min(ratios[skewed]),
+                max(ratios[skewed]),
+            ]
+        record.write()
 
 
 if __name__ == "__main__":

@@ -1,0 +1,103 @@
+"""Conducts every experiment at a small size, for its page: its figure and what it found.
+
+    python -m benchmarks.experiments --data FOLDER
+
+FOLDER holds sst2, for the two experiments on sentences. Figures go to docs/images/experiments, and
+findings to docs/measured/experiments. It takes about half an hour on 2 cores; what is complete in
+`--out` is not made again. `python -m benchmarks.experiments removal` makes one page's only.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from PIL import Image
+
+from benchmarks.measured import FOLDER, Record
+
+PICTURES = FOLDER.parent / "images" / "experiments"
+_WIDTH = 1400  # pixels; a column of the site is 736 wide, at two pixels to a point
+_DIGITS = ("digits", ("training.trials=400",))
+_SENTENCES = ("sst2_head", ("training.trials=200", "attribution.share=0.003"))
+
+# Configuration, settings of the run, and settings of the experiment, under `experiments.SECTION`.
+SIZES = {
+    "attribution-quality": (*_DIGITS, ("subsets=30", "repeats=2", "trials=[32,64,128,256,400]")),
+    "brittleness": (*_DIGITS, ("tests=10", "repeats=3")),
+    "estimators": (*_DIGITS, ()),
+    "fraction": (*_DIGITS, ("trials=100",)),
+    "halves": (*_DIGITS, ()),
+    "instances": (*_DIGITS, ()),
+    "label-errors": ("digits_label_errors", ("training.trials=100",), ()),
+    "last-k-layers": (*_DIGITS, ("trials=200",)),
+    "last-layer": (*_DIGITS, ()),
+    "leave-one-out": (*_DIGITS, ("examples=30", "repeats=20", "repeats_with=100")),
+    "mem-infl": (*_DIGITS, ()),
+    "onion": (*_DIGITS, ()),
+    "pair-utility": (*_DIGITS, ("repeats=20",)),
+    "privacy": (*_DIGITS, ()),
+    "proxies": (*_DIGITS, ("trainings=[1,2,5]",)),
+    "random-labels": (*_DIGITS, ("trials=100",)),
+    "reduction-rate": (*_SENTENCES, ()),
+    "removal": (*_DIGITS, ("repeats=10",)),
+    "seeds": (*_DIGITS, ()),
+    "typicality": (*_SENTENCES, ()),
+}
+_SECTIONS = {"last-layer": "layers", "last-k-layers": "layers"}
+
+
+def command(name: str) -> list[str]:
+    """The command that conducts an experiment at its small size, as one would type it."""
+    config, run, own = SIZES[name]
+    section = _SECTIONS.get(name, name.replace("-", "_"))
+    options = [*run, *(f"experiments.{section}.{each}" for each in own)]
+    made = ["tfmem", "experiment", name, config, "--out", f"runs/{config}"]
+    return [*made, *(part for option in options for part in ("--set", option))]
+
+
+def conduct(name: str, out: Path, data: Path | None) -> None:
+    """Runs the command, and keeps its figure and its findings for the page."""
+    words = command(name)
+    config = SIZES[name][0]
+    place = out / config
+    words[words.index(f"runs/{config}")] = str(place)
+    if config == _SENTENCES[0]:
+        if data is None:
+            print(f"{name}: skipped, --data is not given")
+            return
+        words += ["--set", f"dataset.data_dir={data / 'sst2'}"]
+    program = Path(sys.executable).with_name(words[0])
+    subprocess.run([program, *words[1:], "--quiet"], check=True)
+    made = place / "experiments" / name
+    keep_picture(made / "figure.png", PICTURES / f"{name}.png")
+    found = json.loads((made / "findings.json").read_text())["findings"]
+    record = Record(f"experiments/{name}", values={"findings": found})
+    record.write(commands=[" ".join(command(name))])
+
+
+def keep_picture(source: Path, target: Path) -> None:
+    """A figure at the size at which pages show it, in 64 colours, so that it takes little room."""
+    with Image.open(source) as picture:
+        height = round(picture.height * _WIDTH / picture.width)
+        small = picture.convert("RGB").resize((_WIDTH, height), Image.Resampling.LANCZOS)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    small.quantize(64, dither=Image.Dither.NONE).save(target, optimize=True)
+
+
+def main() -> None:
+    """Makes the pages' figures and findings, all or those that are named."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("names", nargs="*", choices=[*SIZES, []], default=list(SIZES))
+    parser.add_argument("--out", type=Path, default=Path("runs"), help="folder of the runs")
+    parser.add_argument("--data", type=Path, help="folder with sst2")
+    arguments = parser.parse_args()
+    for name in arguments.names:
+        conduct(name, arguments.out, arguments.data)
+
+
+if __name__ == "__main__":
+    main()

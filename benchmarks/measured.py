@@ -1,0 +1,184 @@
+"""Writes what a command measured to `docs/measured/NAME.json`, where pages take their numbers from.
+
+A file says which command made it, of which commit, when, on what machine, with which seeds and
+settings; and it holds values by name, and tables whose columns name their units. The same file is
+written again by the same command with `--record`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+import os
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+FOLDER = Path(__file__).parents[1] / "docs" / "measured"
+_VERSIONS = ("numpy", "tensorflow", "keras", "jax", "apache-beam")
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a table: its title, the unit of its numbers, and the decimals that pages show."""
+
+    title: str
+    unit: str = ""
+    digits: int | None = None
+
+
+@dataclass
+class Record:
+    """What one command has measured.
+
+    Attributes:
+      name: name of its file, without `.json`.
+      seeds: in words or numbers, what randomness followed from.
+      settings: sizes and settings that the text beside the numbers names.
+      values: measured numbers by name, each a number, or `quantity(...)`.
+      tables: tables by name, in the form that `table` writes.
+    """
+
+    name: str
+    seeds: Any = 0
+    settings: dict[str, Any] = field(default_factory=dict)
+    values: dict[str, Any] = field(default_factory=dict)
+    tables: dict[str, Any] = field(default_factory=dict)
+
+    def table(self, name: str, columns: Sequence[Column], rows: Sequence[Sequence[Any]]) -> None:
+        """Adds a table; a cell is a text, a number, None, or what `quantity` returns."""
+        heads = [
+            {"title": each.title, "unit": each.unit, "digits": each.digits} for each in columns
+        ]
+        self.tables[name] = {"columns": heads, "rows": [list(row) for row in rows]}
+
+    def write(self, commands: Sequence[str] = (), folder: Path = FOLDER) -> Path:
+        """Writes the file and returns its path.
+
+        Args:
+          commands: what makes the numbers, if it is not this program's own command.
+          folder: folder of all files.
+        """
+        made = {
+            "commands": [*commands] or [command(sys.argv)],
+            "commit": _git("describe", "--always", "--dirty", "--exclude=*"),
+            "date": datetime.date.today().isoformat(),
+            "machine": machine(),
+            "versions": _versions(),
+            "seeds": self.seeds,
+            "cost": spent(),
+        }
+        found = {"settings": self.settings, "values": self.values, "tables": self.tables}
+        path = folder / f"{self.name}.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(dumped({**made, **{k: v for k, v in found.items() if v}}), encoding="utf-8")
+        return path
+
+
+def quantity(
+    value: float,
+    *,
+    error: float | None = None,
+    low: float | None = None,
+    high: float | None = None,
+    of: float | None = None,
+    unit: str | None = None,
+) -> dict[str, Any]:
+    """A number with its standard error, its 95% interval, what it is part `of`, and its unit."""
+    given = {"value": value, "error": error, "low": low, "high": high, "of": of, "unit": unit}
+    return {name: each for name, each in given.items() if each is not None}
+
+
+def recording(parser: argparse.ArgumentParser) -> None:
+    """Adds the option `--record` to a command."""
+    parser.add_argument(
+        "--record", action="store_true", help="write the numbers to docs/measured, for the pages"
+    )
+
+
+def command(arguments: Sequence[str]) -> str:
+    """The command as one would type it; folders of this machine become FOLDER."""
+    module = Path(arguments[0]).resolve()
+    inside = module.is_relative_to(FOLDER.parents[1])
+    name = ".".join(module.relative_to(FOLDER.parents[1]).with_suffix("").parts) if inside else ""
+    words = ["FOLDER" if os.path.isabs(each) else each for each in arguments[1:]]
+    kept = [each for each in words if each != "--record"]
+    return " ".join(["python", "-m", name.removesuffix(".__main__") or module.stem, *kept])
+
+
+def machine() -> str:
+    """This machine in words: cores, processor, memory, GPUs."""
+    lines = Path("/proc/cpuinfo").read_text().splitlines() if sys.platform == "linux" else []
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    cores = len(os.sched_getaffinity(0))
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    cards = sorted(Path("/proc/driver/nvidia/gpus").glob("*"))
+    gpus = f"{len(cards)} NVIDIA GPUs" if cards else "no GPU"
+    return f"{cores} cores of {models[0] if models else 'a processor'}, {memory:.0f} GB, {gpus}"
+
+
+def spent() -> dict[str, Any]:
+    """Elapsed seconds of this program, and processor seconds, with those of its programs."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    busy = sum(each.ru_utime + each.ru_stime for each in used)
+    return {"seconds": round(time.time() - psutil.Process().create_time()), "CPU": round(busy)}
+
+
+def dumped(content: Mapping[str, Any]) -> str:
+    """JSON with a line for each value and each row of a table, so that differences are readable."""
+    lines = []
+    for name, part in content.items():
+        lines.append(f"  {json.dumps(name)}: {_block(part, name, '  ')}")
+    return "{\n" + ",\n".join(lines) + "\n}\n"
+
+
+def _block(part: Any, name: str, indent: str) -> str:
+    inner = indent + "  "
+    table = isinstance(part, dict) and set(part) == {"columns", "rows"}
+    if table or name in ("settings", "values", "tables"):
+        rows = [
+            f"{inner}{json.dumps(k, ensure_ascii=False)}: {_block(v, k, inner)}"
+            for k, v in part.items()
+        ]
+        return "{\n" + ",\n".join(rows) + f"\n{indent}}}"
+    if name in ("rows", "columns") and isinstance(part, list):
+        return "[\n" + ",\n".join(inner + _line(each) for each in part) + f"\n{indent}]"
+    return _line(part)
+
+
+def _line(part: Any) -> str:
+    return json.dumps(_rounded(part), ensure_ascii=False)
+
+
+def _rounded(part: Any) -> Any:
+    """Numbers with six digits, which is more than any page shows."""
+    if isinstance(part, float):
+        return float(f"{part:.6g}")
+    if isinstance(part, Mapping):
+        return {name: _rounded(each) for name, each in part.items()}
+    return [_rounded(each) for each in part] if isinstance(part, list | tuple) else part
+
+
+def _versions() -> dict[str, str]:
+    found = {"python": ".".join(map(str, sys.version_info[:2]))}
+    for name in _VERSIONS:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def _git(*arguments: str) -> str:
+    return subprocess.run(
+        ["git", *arguments], capture_output=True, text=True, check=True, cwd=FOLDER.parents[1]
+    ).stdout.strip()
