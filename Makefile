@@ -84,11 +84,13 @@ recorded: .venv/installed
 	$(if $(DATA),,$(error set DATA to a folder with mnist/ and cifar-100-binary/))
 	$(BIN)/python -m benchmarks.recorded $(DATA)
 
-# The documentation as a site, in build/site; a broken link fails.
+# The documentation as a site, in build/site; a broken link fails, and so does a number that no file in
+# docs/measured holds.
 docs: .venv/installed
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[docs]'
 	$(BIN)/python -m tfmem.experiments.documentation docs/experiments.md
 	$(BIN)/python docs/write_reference.py
+	$(BIN)/python -m benchmarks.pages
 	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going docs build/site
 	@echo "open build/site/index.html"
 

@@ -27,10 +27,11 @@ def main():
         used = resource.getrusage(resource.RUSAGE_CHILDREN)
         page = (Path(folder) / "digits" / "report.html").stat().st_size / 2**20
         run = tfmem.load_run(Path(folder) / "digits")
+        accuracy, pairs = run.trials["test_accuracy"], len(run.pairs)
+        memorized = int(run.memorized.sum())
     peak = used.ru_maxrss / 1024
     print(f"tfmem run configs/digits.yaml: {took:.0f} s, peak memory {peak:.0f} MB")
     if arguments.record:
-        accuracy = run.trials["test_accuracy"]
         values = {
             "time": quantity(took, unit="s"),
             "processor time": quantity(used.ru_utime + used.ru_stime, unit="s"),
@@ -40,8 +41,8 @@ def main():
             "test accuracy (SD)": quantity(
                 100 * accuracy.mean(), error=100 * accuracy.std(), unit="%"
             ),
-            "memorized examples": int(run.memorized.sum()),
-            "pairs": len(run.pairs),
+            "memorized examples": memorized,
+            "pairs": pairs,
         }
         Record("digits", values=values).write()
 

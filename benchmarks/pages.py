@@ -21,7 +21,7 @@ from benchmarks.measured import FOLDER
 
 ROOT = FOLDER.parents[1]
 GENERATED = {"experiments.md"}
-_LATER = {"data-attribution.md", "findings.md", "measured.md", "own-models.md", "training.md"}
+_LATER = {"data-attribution.md", "measured.md", "own-models.md", "training.md"}
 _TABLE = re.compile(r"(<!-- measured: (\S+) (\S+) -->\n\n?)((?:\|.*\n)*)")
 _CITED = re.compile(r"<!-- measured: (\S+)(?: \S+)? -->|measured/([\w/-]+)\.json")
 _SUPER = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "0123456789-")
@@ -59,7 +59,7 @@ def with_tables(text: str, known: dict[str, dict[str, Any]]) -> str:
 
     def table(match: re.Match[str]) -> str:
         head, file, name, _ = match.groups()
-        return head + markdown(known[file]["tables"][name])
+        return head + markdown(known[file]["tables"][name]) if file in known else match[0]
 
     return _TABLE.sub(table, text)
 
@@ -101,15 +101,17 @@ def shown(cell: Any, unit: str = "", digits: int | None = None) -> str:
 
 
 def unheld(text: str, known: dict[str, dict[str, Any]]) -> Iterator[tuple[int, str]]:
-    """Line and number of each number in a page that no file holds which its section names."""
+    """Line and text of each number that no file holds which its section names.
+
+    The same for the name of a file that does not exist.
+    """
     numbers = {name: sorted(set(_numbers(content))) for name, content in known.items()}
     above: list[tuple[int, list[float]]] = []
     for line, level, section in _sections(text):
         cited = {first or second for first, second in _CITED.findall(section)} | {"given"}
-        if missing := cited - set(known):
-            raise SystemExit(f"line {line}: there is no docs/measured/{min(missing)}.json")
+        yield from ((line, f"{each}.json") for each in sorted(cited - set(known)))
         above = [each for each in above if each[0] < level]
-        above.append((level, [number for name in cited for number in numbers[name]]))
+        above.append((level, [number for name in cited & set(known) for number in numbers[name]]))
         held = [number for _, part in above for number in part]
         plain = _FREE.sub(lambda match: re.sub(r"[^\n]", " ", match[0]), section)
         for match in _NUMBER.finditer(plain):
@@ -164,9 +166,9 @@ def _numbers(part: Any) -> Iterator[float]:
 def check(paths: Iterable[Path], known: dict[str, dict[str, Any]]) -> list[str]:
     """A line for each number that no file holds."""
     return [
-        f"{path.relative_to(ROOT)}:{line}: {number} is in no file that this section names"
+        f"{path.relative_to(ROOT)}:{line}: {what}: not in a file that the section names"
         for path in paths
-        for line, number in unheld(path.read_text(encoding="utf-8"), known)
+        for line, what in unheld(path.read_text(encoding="utf-8"), known)
     ]
 
 

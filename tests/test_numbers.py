@@ -1,0 +1,97 @@
+"""Numbers of README and pages are those of docs/measured, whose files say where they are from."""
+
+import json
+import re
+
+import pytest
+
+from benchmarks.measured import Column, Record, dumped, quantity
+from benchmarks.pages import check, files, markdown, pages, read, shown, unheld, with_tables
+from tfmem.config import DatasetSettings, SelectionSettings
+from tfmem.config.steps import TrainingSettings
+from tfmem.datasets import load
+
+FILES = files()
+PAGES = [pytest.param(page, id=page.name) for page in pages()]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_each_number_is_in_a_file_that_its_section_names(page):
+    assert check([page], FILES) == []
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_tables_are_those_of_the_files(page):
+    text = page.read_text()
+    assert with_tables(text, FILES) == text
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_file_says_where_its_numbers_come_from(name):
+    made = FILES[name]
+    if "source" in made:
+        assert made["source"]
+        return
+    assert made["commands"]
+    assert all(re.match(r"(python -m|tfmem|pytest) ", each) for each in made["commands"])
+    commits = made.get("commits") or [made]
+    for each in commits:
+        assert re.fullmatch(r"[0-9a-f]{7,}(-dirty)?", each["commit"])
+        assert re.fullmatch(r"20\d\d-\d\d-\d\d", each["date"])
+    assert "cores" in made["machine"]
+    assert "seeds" in made
+    assert not any(re.search(r"(^|[\s='\"])[/~]", each) for each in made["commands"]), "a path"
+
+
+TEXT = "# Found\n\n[n](measured/one.json) says 12.5 ± 0.3% of 1,437 in 3 s; `77` is code (2024).\n"
+ONE = {"one": {"values": {"share": {"value": 0.12514, "error": 0.00288}, "s": 3.2, "n": 1437}}}
+
+
+def test_a_number_is_held_if_it_is_a_rounded_one_of_the_file():
+    assert list(unheld(TEXT, {**ONE, "given": {}})) == []
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong"), [("12.5", "12.6"), ("0.3%", "0.4%"), ("1,437", "1,438"), ("3 s", "4 s")]
+)
+def test_a_number_that_no_file_holds_is_found(right, wrong):
+    found = list(unheld(TEXT.replace(right, wrong), {**ONE, "given": {}}))
+    assert [line for line, _ in found] == [3]
+
+
+def test_a_section_is_held_to_its_own_files_and_those_above_it():
+    below = "# Top\n\n[n](measured/one.json)\n\n## Part\n\n1,437\n\n# Other\n\n1,437\n"
+    assert list(unheld(below, {**ONE, "given": {}})) == [(11, "1,437")]
+
+
+def test_a_table_is_written_from_its_file():
+    record = Record("one")
+    columns = Column("which"), Column("accuracy (SD)", "%", 2), Column("interval", "", 3)
+    interval = quantity(-0.9731, low=0.9577, high=0.985)
+    record.table("all", columns, [["a", quantity(97.3, error=0.344), interval], ["b", None, 1234]])
+    table = json.loads(dumped({"tables": record.tables}))["tables"]["all"]
+    expected = (
+        "| which | accuracy (SD) | interval |\n|---|---|---|\n"
+        "| a | 97.30 ± 0.34% | \N{MINUS SIGN}0.973 (0.958 to 0.985) |\n| b | | 1,234.000 |\n"
+    )
+    assert markdown(table) == expected
+    page = "<!-- measured: one all -->\n| old |\n|---|\n| 1 |\n\nText.\n"
+    assert with_tables(page, {"one": {"tables": {"all": table}}}) == page.replace(
+        "| old |\n|---|\n| 1 |\n", expected
+    )
+
+
+def test_numbers_are_read_as_they_are_shown():
+    assert read("1,437") == (1437, 1)
+    assert read("6·10⁻⁸") == pytest.approx((6e-8, 1e-8))
+    assert shown(quantity(4, of=48, low=3, high=20, unit="%")) == "4 of 48 (3 to 20%)"
+
+
+def test_given_numbers_are_those_of_the_code():
+    values = FILES["given"]["values"]
+    digits = load(DatasetSettings(name="digits"))
+    assert values["digits, training examples"] == len(digits.train_labels)
+    assert values["digits, test examples"] == len(digits.test_labels)
+    assert values["threshold of memorization"] == SelectionSettings().memorization
+    assert values["threshold of influence"] == SelectionSettings().influence
+    assert values["subset fraction"] == TrainingSettings.model_fields["fraction"].default
