@@ -92,6 +92,6 @@ def test_given_numbers_are_those_of_the_code():
     digits = load(DatasetSettings(name="digits"))
     assert values["digits, training examples"] == len(digits.train_labels)
     assert values["digits, test examples"] == len(digits.test_labels)
-    assert values["threshold of memorization"] == SelectionSettings().memorization
-    assert values["threshold of influence"] == SelectionSettings().influence
+    assert values["threshold of memorization"] == SelectionSettings().least_memorization
+    assert values["threshold of influence"] == SelectionSettings().least_influence
     assert values["subset fraction"] == TrainingSettings.model_fields["fraction"].default
