@@ -197,20 +197,26 @@ def test_the_job_that_estimates(estimation, tmp_path):
                                               "tfmem.aggregation.writing"}  # fmt: skip
 
 
-def test_what_is_combined_can_be_lifted_and_grouped_by_key(estimation):
-    """Dataflow combines before it shuffles only if it knows a combine and its coder."""
+def test_ranges_of_margins_are_combined_before_they_are_shuffled(estimation, describe):
+    """Dataflow lifts a combine only if it knows it and its coder."""
     from apache_beam.portability.api import beam_runner_api_pb2 as api
-    from apache_beam.runners.pipeline_context import PipelineContext
 
-    _, graph, _ = estimation
+    _, graph, _ = describe(estimate, "gs://bucket/run/*.tfrecord", "gs://bucket/run/labels.npz",
+                           OUTPUTS, None, DATAFLOW, "margin")  # fmt: skip
     combined = steps(graph, "beam:transform:combine_per_key:v1")
     assert combined
     for name, step in combined.items():
         payload = api.CombinePayload.FromString(step.spec.payload)
         assert payload.accumulator_coder_id in graph.components.coders, name
         assert payload.combine_fn.payload, name
+
+
+def test_keys_of_groups_are_encoded_in_one_way_only(estimation):
+    from apache_beam.runners.pipeline_context import PipelineContext
+
+    _, graph, _ = estimation
     grouped = steps(graph, "beam:transform:group_by_key:v1").items()
-    beams = ("Reshuffle", "Spread", "CombinePerKey")
+    beams = ("Reshuffle", "Spread")
     own = {name: step for name, step in grouped if not any(part in name for part in beams)}
     assert own
     for name, step in own.items():

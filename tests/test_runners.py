@@ -1,9 +1,11 @@
 """Where jobs run: what is refused before anything runs, and that runners agree to the byte."""
 
+import pickle
 import sys
 
 import pytest
 from apache_beam.io.filesystem import FileSystem
+from apache_beam.options.pipeline_options import DirectOptions
 
 from tests.helpers.runs import aggregate, contents, random_run, write_run
 from tfmem.aggregation.runners import beam_options, check_file_systems, job_options
@@ -53,6 +55,15 @@ def test_other_runners_are_passed_on():
         (["--runner", "SparkRunner"], "SparkRunner"),
     ]:
         assert beam_options(words).get_all_options()["runner"] == runner
+
+
+def test_options_keep_their_views_and_a_change_is_seen_through_all():
+    options = beam_options(["--direct_num_workers=2"])
+    view = options.view_as(DirectOptions)
+    assert options.view_as(DirectOptions) is view
+    view.direct_num_workers = 3
+    assert options.get_all_options()["direct_num_workers"] == 3
+    assert pickle.loads(pickle.dumps(options)).view_as(DirectOptions).direct_num_workers == 3
 
 
 def test_places_that_cannot_be_reached_are_named():

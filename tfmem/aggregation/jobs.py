@@ -215,7 +215,7 @@ def select_pairs(
     def build(pipeline: beam.Pipeline) -> None:
         counts = (
             pipeline
-            | "Files" >> beam.Create(files)
+            | "Files" >> beam.Create(files, reshuffle=False)
             | "SpreadFiles" >> beam.Reshuffle()
             | "ReadCounts" >> beam.FlatMap(_read_counts)
         )

@@ -223,24 +223,9 @@ def Collect(
     elements: beam.PCollection[Any], function: Callable[[Iterable[Any]], Any]
 ) -> beam.PCollection[Any]:
     """Applies a function to all elements at once, which must not mind their order."""
-    return elements | "Collect" >> beam.CombineGlobally(_AsList(function))
+    once = elements.pipeline | "Once" >> beam.Impulse()
+    return once | "Collect" >> beam.Map(_applied, function, beam.pvalue.AsIter(elements))
 
 
-class _AsList(beam.CombineFn):
-    """Collects all elements in one place, and applies a function to them."""
-
-    def __init__(self, function: Callable[[Iterable[Any]], Any]) -> None:
-        self._function = function
-
-    def create_accumulator(self) -> list[Any]:
-        return []
-
-    def add_input(self, accumulator: list[Any], element: Any) -> list[Any]:
-        accumulator.append(element)
-        return accumulator
-
-    def merge_accumulators(self, accumulators: Iterable[list[Any]]) -> list[Any]:
-        return [element for accumulator in accumulators for element in accumulator]
-
-    def extract_output(self, accumulator: list[Any]) -> Any:
-        return self._function(accumulator)
+def _applied(_: bytes, function: Callable[[Iterable[Any]], Any], elements: Iterable[Any]) -> Any:
+    return function(elements)

@@ -108,7 +108,7 @@ def ReadTrials(
     reader = _ReadShard(labels_path, identified=not after)
     read = (
         pipeline
-        | "Shards" >> beam.Create(shards)
+        | "Shards" >> beam.Create(shards, reshuffle=False)
         | "SpreadShards" >> beam.Reshuffle()
         | "ReadShards" >> beam.ParDo(reader, *after).with_outputs("identities", main="records")
     )

@@ -122,11 +122,13 @@ def _gathered(
 ) -> beam.PCollection[tuple[int, Iterable[Any]]]:
     """Groups contents by file, with a None for each file, so that empty ones are written."""
     every: list[tuple[int, None]] = [(number, None) for number in files]
+    each = beam.FlatMap(_start, every).with_output_types(tuple[int, Any])
     return (
-        (
-            found,
-            found.pipeline | "EveryFile" >> beam.Create(every).with_output_types(tuple[int, Any]),
-        )
+        (found, found.pipeline | "Start" >> beam.Impulse() | "EveryFile" >> each)
         | "WithEmptyFiles" >> beam.Flatten()
         | "GatherFile" >> beam.GroupByKey()
     )
+
+
+def _start(_: bytes, every: list[tuple[int, None]]) -> list[tuple[int, None]]:
+    return every
