@@ -2,7 +2,7 @@
 
     python -m benchmarks.experiments --data FOLDER
 
-FOLDER holds sst2, for the two experiments on sentences. Figures go to docs/images/experiments, and
+FOLDER holds sst2, for the experiments on sentences. Figures go to docs/images/experiments, and
 findings to docs/measured/experiments. It takes about half an hour on 2 cores; what is complete in
 `--out` is not made again. `python -m benchmarks.experiments removal` makes one page's only.
 """
@@ -45,6 +45,7 @@ SIZES = {
     "reduction-rate": (*_SENTENCES, ()),
     "removal": (*_DIGITS, ("repeats=10",)),
     "seeds": (*_DIGITS, ()),
+    "texts": ("sst2_language", ("training.trials=200",), ()),
     "typicality": (*_SENTENCES, ()),
 }
 _SECTIONS = {"last-layer": "layers", "last-k-layers": "layers"}
@@ -65,7 +66,7 @@ def conduct(name: str, out: Path, data: Path | None) -> None:
     config = SIZES[name][0]
     place = out / config
     words[words.index(f"runs/{config}")] = str(place)
-    if config == _SENTENCES[0]:
+    if config.startswith("sst2"):
         if data is None:
             print(f"{name}: skipped, --data is not given")
             return

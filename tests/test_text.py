@@ -174,6 +174,11 @@ def test_trees_give_sentences_and_the_polarity_of_their_phrases(tmp_path):
     np.testing.assert_array_equal(data.train_phrases, [[0, 0, 5, 1, 3], [1, 1, 1, 0, 0]])
     kept = data.keep(np.array([1]), np.array([0]))
     np.testing.assert_array_equal(kept.train_phrases, [[1, 1, 1, 0, 0]])
+    language = load(
+        DatasetSettings(name="treebank", data_dir=str(tmp_path), text=TextSettings(label=None))
+    )
+    assert list(language.train_texts[:, 0]) == ["It 's good ( and/or", "so so", "bad film"]
+    assert not language.has_classes
     for broken in ("(5 (2 a) (2 b))", "(3 (2 a) (2 b)", "(3 a) (2 b)", "a", "(3 )", "(3 (2 a)))"):
         (tmp_path / "train.txt").write_text(f"{good}\n{broken}\n")
         with pytest.raises(InputError, match=r"train\.txt: line 2: expected a tree"):
@@ -224,6 +229,13 @@ def test_tfds_texts_keep_their_index_and_leave_out_what_has_no_label(tmp_path):
     data = load(chosen)
     assert data.notes[0] == "pairs/1.0.0: train: 9 examples without a label are left out"
     assert data.train_texts.tolist() == [[f"p {i}", f"é {i}"] for i in range(21)]
+    language = load(
+        chosen.model_copy(
+            update={"text": TextSettings(columns=("premise",), label=None), "test_split": "test"}
+        )
+    )
+    assert language.train_texts[:, 0].tolist() == [f"p {i}" for i in range(30)]
+    assert language.train_labels.tolist() == [0] * 30
     with pytest.raises(InputError, match="no example of 'test' has a label"):
         load(chosen.model_copy(update={"test_split": "test"}))
     with pytest.raises(InputError, match=r"dataset\.text: .*received 'sentence'"):

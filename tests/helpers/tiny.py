@@ -22,4 +22,4 @@ TINY = [
     "experiments.brittleness={tests: 2, shares: [0.1, 0.5], repeats: 2}",
 ]
 # Experiments on texts are in test_text_study.py.
-NAMES = [name for name in declared() if name not in ("typicality", "reduction-rate")]
+NAMES = [name for name in declared() if name not in ("texts", "typicality", "reduction-rate")]

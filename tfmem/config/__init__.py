@@ -13,6 +13,7 @@ from tfmem.config.estimates import EstimationSettings, SelectionSettings, Statis
 from tfmem.config.experiments import AuditSettings, ExperimentSettings
 from tfmem.config.models import (
     CnnSettings,
+    DecoderSettings,
     DenseNetSettings,
     DenseSettings,
     ElsewhereSettings,
@@ -36,18 +37,20 @@ from tfmem.config.steps import (
     TableSettings,
     TaskName,
     TaskSettings,
-    TextSettings,
     TrainingSettings,
 )
+from tfmem.config.texts import CanarySettings, TextSettings, TokenSettings
 from tfmem.config.tree import Config
 
 __all__ = [
     "AttributionSettings",
     "AuditSettings",
     "AugmentationSettings",
+    "CanarySettings",
     "CnnSettings",
     "Config",
     "DatasetSettings",
+    "DecoderSettings",
     "DenseNetSettings",
     "DenseSettings",
     "ElsewhereSettings",
@@ -70,6 +73,7 @@ __all__ = [
     "TaskName",
     "TaskSettings",
     "TextSettings",
+    "TokenSettings",
     "TrainingSettings",
     "TransformerSettings",
     "UndeclaredError",

@@ -133,6 +133,27 @@ class TransformerSettings(Settings):
         return self
 
 
+class DecoderSettings(Settings):
+    """A small causal language model that is trained from scratch (see `dataset.text.tokens`).
+
+    Attributes:
+      layers: number of transformer layers.
+      width: width of the vectors; a multiple of `heads`.
+      heads: number of heads of each attention layer.
+    """
+
+    name: Literal["decoder"] = "decoder"
+    layers: Positive = 1
+    width: Positive = 64
+    heads: Positive = 4
+
+    @model_validator(mode="after")
+    def _equal_heads(self) -> DecoderSettings:
+        if self.width % self.heads:
+            raise ValueError("width to be a multiple of heads")
+        return self
+
+
 Network = (
     DenseSettings
     | CnnSettings
@@ -143,6 +164,7 @@ Network = (
     | LinearSettings
     | EncoderSettings
     | TransformerSettings
+    | DecoderSettings
 )
 
 

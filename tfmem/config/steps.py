@@ -7,25 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from tfmem.config.base import ClassList, NotNegative, Positive, Settings, Share
-
-
-class TextSettings(Settings):
-    """Which columns of a table, or of a data set of TFDS, hold sentences and labels.
-
-    Attributes:
-      columns: the column that holds an example's sentence, or the two for two sentences.
-      label: the column that holds an example's class: a name, or a number from 0.
-      class_names: names of the classes, by number; None takes the labels that occur, sorted.
-      test_share: for local files without a file of test examples, the share of the training
-        examples that is held out for testing; 0 expects a file of test examples.
-    """
-
-    columns: Annotated[tuple[str, ...], Field(strict=False, min_length=1, max_length=2)] = (
-        "sentence",
-    )
-    label: str = "label"
-    class_names: Annotated[tuple[str, ...], Field(strict=False, min_length=2)] | None = None
-    test_share: Share = 0.0
+from tfmem.config.texts import TextSettings
 
 
 class TableSettings(Settings):
@@ -60,7 +42,6 @@ _WITHOUT_SENTENCES = (
     "digits",
     "npz",
     "image_folder",
-    "treebank",
     "table",
     "saved",
     "python",
@@ -102,7 +83,8 @@ class DatasetSettings(Settings):
       channels: for an npz file, whether images are `[n, channels, height, width]` (`first`) or
         `[n, height, width, channels]` (`last`); None takes `last` and refuses shapes that look like
         `first`.
-      text: columns of sentences and labels; None means that examples are images or trees.
+      text: columns of sentences and labels, tokens of language models; None means that examples
+        are images or trees.
       table: columns of a table of numbers and categories.
       load: for `python`, the function that returns training and test examples, as
         `package.module:function`, in any form that `tfmem.run` takes: `(x, y), (x_test, y_test)`.
@@ -142,6 +124,8 @@ class DatasetSettings(Settings):
     def _text_or_images(self) -> DatasetSettings:
         if self.text is not None and self.name in _WITHOUT_SENTENCES:
             raise ValueError(f"no key text with name: {self.name}")
+        if self.name == "treebank" and self.text is not None and self.text.label is not None:
+            raise ValueError("text.label: null with name: treebank, whose labels are in its trees")
         for key, names in _OF_SOURCES.items():
             if self.name not in names and getattr(self, key):
                 raise ValueError(f"no key {key} with name: {self.name}")
@@ -161,10 +145,11 @@ class DatasetSettings(Settings):
             if not getattr(self, name):  # which older runs do not have
                 left_out.add(name)
         found = self.model_dump(exclude=left_out)
-        if self.table is not None:
-            for name in ("texts", "ids"):
-                if not getattr(self.table, name):
-                    del found["table"][name]
+        later = {"table": ("texts", "ids"), "text": ("tokens", "most", "canaries")}
+        for key, names in later.items():
+            for name in names if key in found else ():
+                if not found[key][name]:
+                    del found[key][name]
         return found
 
 

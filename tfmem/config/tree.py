@@ -15,6 +15,7 @@ from tfmem.config.base import Settings, UndeclaredError
 from tfmem.config.estimates import EstimationSettings, SelectionSettings
 from tfmem.config.experiments import ExperimentSettings
 from tfmem.config.models import (
+    DecoderSettings,
     DenseSettings,
     ElsewhereSettings,
     EncoderSettings,
@@ -88,7 +89,7 @@ class Config(Settings):
         Raises:
           ValueError: saying what was expected.
         """
-        for check in (_check_crops, _check_augmentation, _check_statistic):
+        for check in (_check_crops, _check_augmentation, _check_tokens, _check_statistic):
             with suppress(UndeclaredError):
                 check(self)
 
@@ -158,9 +159,18 @@ def _check_crops(config: Config) -> None:
 
 def _check_augmentation(config: Config) -> None:
     """Only images are augmented."""
-    of_text = isinstance(config.model, EncoderSettings | TransformerSettings)
+    of_text = isinstance(config.model, EncoderSettings | TransformerSettings | DecoderSettings)
     if of_text and config.training.augmentation != AugmentationSettings():
         raise ValueError(f"no training.augmentation with model.name: {config.model.name}")
+
+
+def _check_tokens(config: Config) -> None:
+    """A decoder predicts tokens; what has no tokens has no classes either, but for own models."""
+    text, name = config.dataset.text, config.model.name
+    if name == "decoder" and (text is None or text.tokens is None):
+        raise ValueError("dataset.text.tokens with model.name: decoder")
+    if name in ("encoder", "transformer") and text is not None and text.label is None:
+        raise ValueError(f"dataset.text.label, a column of classes, with model.name: {name}")
 
 
 def _check_statistic(config: Config) -> None:

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from tfmem.config import DatasetSettings
+from tfmem.config import DatasetSettings, TextSettings
 from tfmem.datasets.arrays import load_npz
+from tfmem.datasets.canaries import plant
 from tfmem.datasets.classes import keep_classes
 from tfmem.datasets.dataset import Dataset
 from tfmem.datasets.embedded import load_digits
@@ -19,6 +20,7 @@ from tfmem.datasets.kept import load_labels
 from tfmem.datasets.noise import add_label_noise
 from tfmem.datasets.official import load_official
 from tfmem.datasets.python import load_python
+from tfmem.datasets.rows import drawn_rows
 from tfmem.datasets.saved import load_saved
 from tfmem.datasets.streamed import (
     AnyDataset,
@@ -31,7 +33,7 @@ from tfmem.datasets.structured import StructuredDataset
 from tfmem.datasets.table import load_table
 from tfmem.datasets.text import TextDataset
 from tfmem.datasets.text_files import load_text_files
-from tfmem.datasets.treebank import load_treebank
+from tfmem.datasets.treebank import load_sentences, load_treebank
 from tfmem.messages.errors import InputError
 from tfmem.messages.quiet import import_tensorflow
 
@@ -62,6 +64,8 @@ def load(settings: DatasetSettings) -> AnyDataset:
       InputError: if a file, a name or a setting is wrong; the error says what to do.
     """
     dataset = _load(settings)
+    if settings.text is not None and isinstance(dataset, TextDataset):
+        dataset = _chosen(dataset, settings.text)
     if settings.classes is not None:
         dataset = keep_classes(dataset, settings.classes)
     if has_classes(dataset) and not np.ptp(dataset.train_labels):
@@ -73,6 +77,16 @@ def load(settings: DatasetSettings) -> AnyDataset:
     if settings.label_noise:
         dataset = add_label_noise(dataset, settings.label_noise, settings.label_noise_seed)
     return dataset
+
+
+def _chosen(dataset: TextDataset, settings: TextSettings) -> TextDataset:
+    """As many texts as `settings` ask for, with canaries among them."""
+    if settings.most is not None:
+        splits = zip(("train", "test"), settings.most, strict=True)
+        dataset = dataset.keep(
+            *(drawn_rows(len(getattr(dataset, f"{name}_texts")), most) for name, most in splits)
+        )
+    return dataset if settings.canaries is None else plant(dataset, settings.canaries)
 
 
 def _load(settings: DatasetSettings) -> AnyDataset:
@@ -99,6 +113,8 @@ def _load(settings: DatasetSettings) -> AnyDataset:
         if settings.name == "table":
             return load_table(path, settings)
         if settings.name == "treebank":
+            if settings.text is not None:
+                return load_sentences(path, settings.test_split, settings.text.tokens)
             return load_treebank(path, settings.test_split)
         if (dataset := load_official(settings.name, path)) is not None:
             _refuse_settings_of_streams(settings)

@@ -39,6 +39,8 @@ class Dataset:
       test_ids: strings `[num_test]`, likewise.
       has_classes: whether labels are classes. Without classes all labels are 0, and the only class
         is called `all examples`.
+      vocabulary: number of tokens of a language, if examples are texts whose tokens models predict;
+        targets of 0 are then not predicted. 0 for all else.
     """
 
     name: str
@@ -56,6 +58,7 @@ class Dataset:
     train_ids: np.ndarray | None = None
     test_ids: np.ndarray | None = None
     has_classes: bool = True
+    vocabulary: int = 0
 
     def __repr__(self) -> str:
         return described(self)

@@ -1,4 +1,4 @@
-"""Near duplicates: examples of one data set that are almost the same picture.
+"""Near duplicates: examples of one data set that are almost the same picture or text.
 
 Two pictures are compared by their thumbnails of 8 x 8 pixels in colour, less the mean and scaled to
 length one. Thumbnails of unrelated pictures share what most pictures share (light sky, white
@@ -6,8 +6,8 @@ background), so the components of thumbnails are first scaled to equal variance.
 unrelated pictures have nothing in common, and the cosine between two thumbnails is their
 similarity.
 
-Texts are alike, with similarity 1, if they have the same words in the same order, whatever their
-case and punctuation.
+Texts are equal, with similarity 1, if they have the same words in the same order, whatever their
+case and punctuation. Other texts are compared by the characters of these words; see `alike_texts`.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from tfmem.datasets import AnyDataset, Dataset, StructuredDataset, TextDataset
+from tfmem.datasets.alike_texts import alike_texts
 from tfmem.messages.errors import InputError
 from tfmem.store import spreadsheets
 from tfmem.store.files import write_atomically
@@ -73,7 +74,9 @@ def find_duplicates(dataset: AnyDataset, threshold: float = THRESHOLD) -> Duplic
     """
     if isinstance(dataset, TextDataset):
         train_names, test_names = _words(dataset.train_texts), _words(dataset.test_texts)
-        near_train = near_test = _NONE
+        near_train = _near_texts(train_names, train_names, threshold)
+        near_train = near_train[near_train["a"] < near_train["b"]]
+        near_test = _near_texts(test_names, train_names, threshold)
     elif isinstance(dataset, Dataset):
         train_names, test_names = _hashes(dataset.train_images), _hashes(dataset.test_images)
         train, test = _features(dataset)
@@ -152,11 +155,7 @@ def _alike(
             parts.append(pair[pair["a"] < pair["b"]] if above else pair)
             found += len(parts[-1])
             if found > _MOST:
-                raise InputError(
-                    "similarity of near duplicates: expected one that few pairs reach, but more "
-                    f"than {_MOST:,} reach {threshold} (--threshold, or "
-                    "experiments.audit.similarity)"
-                )
+                raise _too_many(threshold)
     return pd.concat(parts)
 
 
@@ -179,6 +178,35 @@ def _words(texts: np.ndarray) -> list[str]:
         "\n".join(" ".join(re.findall(r"\w+", part.casefold())) or part for part in sentences)
         for sentences in texts
     ]
+
+
+def _near_texts(queries: list[str], others: list[str], threshold: float) -> pd.DataFrame:
+    """Pairs at least as similar as `threshold`: of all queries, and the first of equal others."""
+    distinct, which = np.unique(np.array(queries, object), return_inverse=True)
+    texts, first = np.unique(np.array(others, object), return_index=True)
+    found, parts = 0, [_NONE]
+    for part in alike_texts(distinct.tolist(), texts.tolist(), threshold):
+        parts.append(part)
+        found += len(part)
+        if found > _MOST:
+            raise _too_many(threshold)
+    near = pd.concat(parts, ignore_index=True)
+    all_queries = pd.DataFrame({"a": which, "query": np.arange(len(queries))})
+    near = near.merge(all_queries, on="a")
+    return pd.DataFrame(
+        {
+            "a": near["query"].to_numpy(np.int64),
+            "b": first[near["b"].to_numpy(np.int64)],
+            "similarity": near["similarity"].to_numpy(),
+        }
+    )
+
+
+def _too_many(threshold: float) -> InputError:
+    return InputError(
+        "similarity of near duplicates: expected one that few pairs reach, but more than "
+        f"{_MOST:,} reach {threshold} (--threshold, or experiments.audit.similarity)"
+    )
 
 
 def _equal(queries: list[str], others: list[str]) -> pd.DataFrame:

@@ -15,6 +15,7 @@ from tfmem.datasets.given import read_ids
 from tfmem.datasets.streamed import AnyDataset
 from tfmem.datasets.structured import StructuredDataset
 from tfmem.datasets.targets import read_targets
+from tfmem.datasets.text import TextDataset
 from tfmem.messages.errors import InputError
 from tfmem.store.labels import Labels
 
@@ -30,6 +31,8 @@ def labels_of(dataset: AnyDataset) -> Labels:
         dataset.fingerprint,
         dataset.clean_train_labels,
     )
+    if isinstance(dataset, TextDataset):
+        return replace(labels, has_classes=dataset.has_classes)
     if not isinstance(dataset, Dataset | StructuredDataset):
         return labels
     labels = replace(

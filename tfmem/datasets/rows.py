@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import re
 from collections.abc import Sequence
@@ -41,8 +42,33 @@ def read_rows(folder: Path, split: str) -> tuple[Path, Rows]:
         if path.suffix == ".parquet":
             return path, _parquet_rows(path)
         return path, _json_rows(path) if path.suffix == ".jsonl" else _table_rows(path)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+    except (OSError, csv.Error) as error:
         raise InputError(f"{path}: cannot be read: {reason(error)}") from None
+
+
+def read_lines(path: Path) -> list[str]:
+    """The lines of a text file in UTF-8 that are not blank.
+
+    Raises:
+      InputError: if the file cannot be read, or has another encoding; the error names the line.
+    """
+    try:
+        return [line for line in _decoded(path).splitlines() if line.strip()]
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {reason(error)}") from None
+
+
+def _decoded(path: Path) -> str:
+    """The text of a file in UTF-8, with the line ends that it has."""
+    contents = path.read_bytes()
+    try:
+        return contents.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = contents.count(b"\n", 0, error.start) + 1
+        raise InputError(
+            f"{path}: line {line}: expected text in UTF-8, received the byte "
+            f"0x{contents[error.start]:02x}"
+        ) from None
 
 
 def check_columns(path: Path, rows: Rows, wanted: Sequence[tuple[str, str]]) -> None:
@@ -67,15 +93,20 @@ def held_out(count: int, share: float, setting: str) -> np.ndarray:
     Raises:
       InputError: if none or all examples would be held out; the error names `setting`.
     """
-    drawn = np.random.PCG64(np.random.SeedSequence(_HELD_OUT)).random_raw(count)
     tests = round(share * count)
     if not 0 < tests < count:
         raise InputError(
             f"{setting}: expected some of the {count} examples and not all, received {share}"
         )
     chosen = np.zeros(count, bool)
-    chosen[np.argsort(drawn, kind="stable")[:tests]] = True
+    chosen[drawn_rows(count, tests)] = True
     return chosen
+
+
+def drawn_rows(count: int, most: int) -> np.ndarray:
+    """Rows drawn at random, but always the same: int64, `most` of `count` or all, ascending."""
+    drawn = np.random.PCG64(np.random.SeedSequence(_HELD_OUT)).random_raw(count)
+    return np.sort(np.argsort(drawn, kind="stable")[:most])
 
 
 def rows_said(records: Sequence[int]) -> str:
@@ -97,7 +128,7 @@ def _table_rows(path: Path) -> Rows:
     separated: dict[str, Any] = {"delimiter": "\t", "quoting": csv.QUOTE_NONE}
     options = separated if path.suffix == ".tsv" else {"strict": True}
     csv.field_size_limit(2**31 - 1)  # texts may have any length
-    with open(path, encoding="utf-8-sig", newline="") as file:
+    with io.StringIO(_decoded(path), newline="") as file:
         header, *rows = [row for row in csv.reader(file, **options) if row] or [[]]
     if not header:
         raise InputError(f"{path}: expected a header and records, received nothing")
@@ -114,7 +145,7 @@ def _table_rows(path: Path) -> Rows:
 
 def _json_rows(path: Path) -> Rows:
     rows = []
-    for number, line in enumerate(path.read_text(encoding="utf-8-sig").split("\n"), 1):
+    for number, line in enumerate(_decoded(path).split("\n"), 1):
         if not line.strip():
             continue
         where = f"{path}: line {number}"

@@ -97,7 +97,7 @@ AnyDataset: TypeAlias = ImageDataset | TextDataset | StructuredDataset
 
 def has_classes(dataset: AnyDataset) -> bool:
     """Whether the labels of a data set are classes, rather than all the same."""
-    return not isinstance(dataset, Dataset | StructuredDataset) or dataset.has_classes
+    return isinstance(dataset, StreamedDataset) or dataset.has_classes
 
 
 def ids_of(dataset: AnyDataset, split: str) -> np.ndarray | None:

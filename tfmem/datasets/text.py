@@ -1,4 +1,4 @@
-"""A data set of sentences in memory, with a stable index, a fingerprint and labels like images."""
+"""A data set of texts in memory, with a stable index and a fingerprint."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from functools import cached_property
 
 import numpy as np
 
+from tfmem.config import TokenSettings
 from tfmem.datasets.dataset import described, rows_or_none
 from tfmem.datasets.rows import rows_said
 from tfmem.messages.errors import InputError
@@ -16,7 +17,7 @@ from tfmem.messages.errors import InputError
 
 @dataclass(frozen=True, repr=False)
 class TextDataset:
-    """Training and test texts of one classification task; an example's index is its row.
+    """Training and test texts, of classes or of a language; an example's index is its row.
 
     Attributes:
       name: the data set's name.
@@ -31,6 +32,11 @@ class TextDataset:
         negative to very positive, in each training sentence; None if the source does not say.
       notes: sentences on how the examples were read, which a run prints at its start: what was left
         out, where and why, and what was changed.
+      has_classes: whether labels are classes. Without classes all labels are 0, and the only class
+        is called `all examples`.
+      tokens: how texts become the tokens that models predict; None if they predict classes.
+      train_copies: int64 `[num_train]`, how many copies of a planted text are among the training
+        texts, 0 for texts that were not planted; None if none were.
     """
 
     name: str
@@ -42,6 +48,9 @@ class TextDataset:
     clean_train_labels: np.ndarray | None = None
     train_phrases: np.ndarray | None = None
     notes: tuple[str, ...] = ()
+    has_classes: bool = True
+    tokens: TokenSettings | None = None
+    train_copies: np.ndarray | None = None
 
     def __repr__(self) -> str:
         return described(self)
@@ -81,7 +90,18 @@ class TextDataset:
             test_labels=self.test_labels[test],
             clean_train_labels=rows_or_none(self.clean_train_labels, train),
             train_phrases=rows_or_none(self.train_phrases, train),
+            train_copies=rows_or_none(self.train_copies, train),
         )
+
+
+def without_classes(
+    name: str, texts: Sequence[np.ndarray], tokens: TokenSettings | None
+) -> TextDataset:
+    """A data set of training and test texts, strings `[examples, sentences]`, without classes."""
+    train, test = (np.zeros(len(split), np.int64) for split in texts)
+    return TextDataset(
+        name, texts[0], train, texts[1], test, ("all examples",), has_classes=False, tokens=tokens
+    )
 
 
 def as_texts(rows: Sequence[Sequence[str]], columns: Sequence[str], source: str) -> np.ndarray:

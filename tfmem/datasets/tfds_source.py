@@ -19,7 +19,7 @@ from tfmem.datasets.order import ORDER_FEATURES, index_order
 from tfmem.datasets.recent import decoded_once
 from tfmem.datasets.record_index import index_records
 from tfmem.datasets.streamed import AnyDataset, StreamedDataset, default_resize
-from tfmem.datasets.text import TextDataset, as_texts, check_classes
+from tfmem.datasets.text import TextDataset, as_texts, check_classes, without_classes
 from tfmem.messages.errors import InputError, reason
 
 _FROM_FILES = ("npz", "image_folder", "text_files", "treebank")  # names that TFDS does not have
@@ -70,16 +70,16 @@ def load_tfds(settings: DatasetSettings) -> AnyDataset:
 def _load_texts(builder: Any, settings: TextSettings, splits: Sequence[str]) -> TextDataset:
     """Reads sentences, and leaves out and counts examples without a label, which TFDS marks -1."""
     name, features = builder.info.full_name, builder.info.features
-    wanted = (*settings.columns, settings.label)
+    label = settings.label
+    wanted = settings.columns if label is None else (*settings.columns, label)
     if missing := [column for column in wanted if column not in features]:
         raise InputError(
             f"dataset.text: {name}: expected columns among {sorted(features)}, received "
             f"{missing[0]!r}"
         )
-    if not hasattr(features[settings.label], "names"):
+    if label is not None and not hasattr(features[label], "names"):
         raise InputError(
-            f"dataset.text.label: {name}: expected a column of classes, found "
-            f"{features[settings.label]}"
+            f"dataset.text.label: {name}: expected a column of classes, found {features[label]}"
         )
     texts, labels, notes = [], [], []
     for split in splits:
@@ -90,7 +90,8 @@ def _load_texts(builder: Any, settings: TextSettings, splits: Sequence[str]) -> 
                     f"dataset.text.columns: {name}: expected texts in {column!r}, found "
                     f"{features[column]}"
                 )
-        known = columns[settings.label] >= 0
+        classes = columns[label] if label is not None else np.zeros(len(columns[wanted[0]]), int)
+        known = classes >= 0
         if not known.any():
             raise InputError(
                 f"dataset.test_split: {name}: no example of {split!r} has a label; choose among "
@@ -101,8 +102,10 @@ def _load_texts(builder: Any, settings: TextSettings, splits: Sequence[str]) -> 
         rows = zip(*(columns[column][known] for column in settings.columns), strict=True)
         decoded = [[text.decode() for text in row] for row in rows]
         texts.append(as_texts(decoded, settings.columns, f"{name}: {split}"))
-        labels.append(columns[settings.label][known].astype(np.int64))
-    names = settings.class_names or tuple(features[settings.label].names)
+        labels.append(classes[known].astype(np.int64))
+    if label is None:
+        return without_classes(name, texts, settings.tokens)
+    names = settings.class_names or tuple(features[label].names)
     dataset = TextDataset(name, texts[0], labels[0], texts[1], labels[1], names)
     return check_classes(replace(dataset, notes=tuple(notes)))
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from tfmem.datasets.text import TextDataset, as_texts, check_classes
+from tfmem.config import TokenSettings
+from tfmem.datasets.text import TextDataset, as_texts, check_classes, without_classes
 from tfmem.messages.errors import InputError
 
 NEUTRAL = 2
@@ -103,6 +104,22 @@ def _parse(line: str) -> list[Phrase] | None:
     return [Phrase(sentence, *span) for span in spans]
 
 
+def load_sentences(folder: Path, test_split: str, tokens: TokenSettings | None) -> TextDataset:
+    """Reads all sentences of `train.txt` and of the test split, without their polarity.
+
+    An example's index is its line, from 0, among those that are not blank.
+
+    Raises:
+      InputError: if a file is missing, or a line is no tree.
+    """
+    texts = []
+    for split in ("train", test_split):
+        path = _file(folder, split)
+        rows = [[tree[-1].text] for tree in read_trees(path)]
+        texts.append(as_texts(rows, ["sentence"], str(path)))
+    return without_classes("treebank", texts, tokens)
+
+
 def load_treebank(folder: Path, test_split: str) -> TextDataset:
     """Reads the positive and negative sentences of `train.txt` and of the test split (SST-2).
 
@@ -115,9 +132,7 @@ def load_treebank(folder: Path, test_split: str) -> TextDataset:
     """
     texts, labels, counts = [], [], []
     for split in ("train", test_split):
-        path = folder / f"{split}.txt"
-        if not path.is_file():
-            raise InputError(f"{folder}: expected a file of trees called {path.name}, found none")
+        path = _file(folder, split)
         trees = [tree for tree in read_trees(path) if tree[-1].polarity != NEUTRAL]
         texts.append(as_texts([[tree[-1].text] for tree in trees], ["sentence"], str(path)))
         labels.append(np.array([tree[-1].polarity > NEUTRAL for tree in trees], np.int64))
@@ -133,6 +148,13 @@ def load_treebank(folder: Path, test_split: str) -> TextDataset:
             train_phrases=counts[0],
         )
     )
+
+
+def _file(folder: Path, split: str) -> Path:
+    path = folder / f"{split}.txt"
+    if not path.is_file():
+        raise InputError(f"{folder}: expected a file of trees called {path.name}, found none")
+    return path
 
 
 def _polarities(tree: list[Phrase]) -> list[int]:

@@ -1,4 +1,4 @@
-"""Texts as the arrays that models take: activations of a frozen encoder, or numbers of words.
+"""Texts as the arrays that models take: activations of a frozen encoder, or numbers of tokens.
 
 This room knows neither subsets nor training.
 """
@@ -9,11 +9,12 @@ import numpy as np
 
 from tfmem.config import Config, EncoderSettings, TransformerSettings
 from tfmem.datasets import AnyDataset, Dataset, ImageDataset, StructuredDataset, TextDataset
+from tfmem.encoders.languages import sequences
 from tfmem.encoders.location import with_encoder_digest
 from tfmem.encoders.tokens import Words, warn_of_cut
 from tfmem.messages.errors import InputError
 
-__all__ = ["as_arrays", "with_encoder_digest"]
+__all__ = ["as_arrays", "sequences", "with_encoder_digest"]
 
 
 def as_arrays(config: Config, dataset: AnyDataset) -> ImageDataset:
@@ -24,8 +25,9 @@ def as_arrays(config: Config, dataset: AnyDataset) -> ImageDataset:
       dataset: the examples; examples that are arrays already are returned unchanged.
 
     Returns:
-      For `model.name` `encoder`, activations; see `activations`. For `transformer`, int32
-      `[examples, length]`, the numbers of words in `Words`, with zeros after the last word.
+      For texts with tokens, what `sequences` returns, whatever the model. For `model.name`
+      `encoder`, activations; see `activations`. For `transformer`, int32 `[examples, length]`, the
+      numbers of words in `Words`, with zeros after the last word.
 
     Raises:
       InputError: if examples are texts and the model takes no texts, or as `activations` does.
@@ -37,6 +39,8 @@ def as_arrays(config: Config, dataset: AnyDataset) -> ImageDataset:
         )
     if not isinstance(dataset, TextDataset):
         return dataset
+    if dataset.tokens is not None:
+        return sequences(dataset)
     match config.model:
         case EncoderSettings():
             from tfmem.encoders.activations import activations

@@ -189,13 +189,13 @@ def _padding(tokenizer: Any) -> tuple[int, str]:
     )
 
 
-def warn_of_cut(cut: int, dataset: TextDataset, length: int) -> None:
-    """Warns of texts that are longer than `length` tokens and lose their end."""
+def warn_of_cut(cut: int, dataset: TextDataset, length: int, setting: str = "model.length") -> None:
+    """Warns of texts that are longer than `length` tokens, by `setting`, and lose their end."""
     if cut:
         total = len(dataset.train_labels) + len(dataset.test_labels)
         logging.getLogger(__name__).warning(
-            "%s: %d of %d texts are longer than model.length, %d tokens, and lose their end",
-            dataset.name, cut, total, length,
+            "%s: %d of %d texts are longer than %s, %d tokens, and lose their end",
+            dataset.name, cut, total, setting, length,
         )  # fmt: skip
 
 
@@ -211,6 +211,11 @@ class Words:
         counts = Counter(word for text in texts.ravel() for word in _split(text))
         ranked = sorted(counts, key=lambda word: (-counts[word], word))
         self._numbers = {word: SEPARATOR + 1 + rank for rank, word in enumerate(ranked[: size - 4])}
+
+    @property
+    def size(self) -> int:
+        """The number of numbers."""
+        return SEPARATOR + 1 + len(self._numbers)
 
     def tokenize(self, texts: np.ndarray, length: int) -> Tokens:
         """The tokens of texts: 2, then sentences, each ended by 3; long texts lose their end."""

@@ -28,6 +28,8 @@ def right_or_wrong(asked: Asked[Any]) -> None:
     config, received = asked.config, asked.config.estimation.statistic
     if received is None and config.task.score not in (None, "correct", "exact_match"):
         received = "score"
+    if received is None and config.dataset.text is not None and config.dataset.text.label is None:
+        received = "score"
     if received is None and isinstance(config.model, PythonSettings):
         targets = getattr(asked.dataset, "train_targets", None)
         several = targets is not None and targets.dtype == np.uint8

@@ -230,11 +230,16 @@ def arrays_in_memory(config: Config, dataset: AnyDataset) -> Dataset:
     """The examples as the model takes them.
 
     Raises:
-      InputError: if the examples are not in memory.
+      InputError: if the examples are not in memory, or are of a language.
     """
     arrays = as_arrays(config, dataset)
     if isinstance(arrays, StreamedDataset):
         raise InputError("dataset.image_size: self-influence needs a data set in memory")
+    if arrays.vocabulary:
+        raise InputError(
+            "dataset.text.tokens: self-influence needs one prediction for each example, models of "
+            "a language make one for each token"
+        )
     return arrays
 
 

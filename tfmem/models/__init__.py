@@ -11,6 +11,7 @@ import keras
 
 from tfmem.config import (
     CnnSettings,
+    DecoderSettings,
     DenseNetSettings,
     DenseSettings,
     EncoderSettings,
@@ -32,7 +33,7 @@ from tfmem.models.inception import build_inception
 from tfmem.models.linear import build_linear
 from tfmem.models.resnet import build_resnet
 from tfmem.models.tails import tail
-from tfmem.models.transformer import build_transformer
+from tfmem.models.transformer import build_decoder, build_transformer
 
 __all__ = ["build"]
 
@@ -46,6 +47,7 @@ _BUILDERS: dict[type, Callable[..., keras.Model]] = {
     LinearSettings: build_linear,
     EncoderSettings: build_encoder,
     TransformerSettings: build_transformer,
+    DecoderSettings: build_decoder,
 }
 
 
@@ -60,11 +62,12 @@ def build(
     Args:
       settings: family and sizes.
       input_shape: shape of one example; settings for the last blocks of a network hold their own.
-      num_classes: number of logits.
+      num_classes: number of logits, of each token for a `decoder`.
       precision: Keras' dtype policy for all layers but the logits, which are float32.
 
     Returns:
-      A functional model that returns logits `[batch, num_classes]` and whose penultimate
+      A functional model that returns logits `[batch, num_classes]`, or `[batch, length,
+      num_classes]` of a `decoder`, and whose penultimate
       representation is the output of the layer `features`; the last block alone has no such layer.
 
     Raises:
@@ -83,7 +86,7 @@ def build(
 
 
 def _check_shape(settings: ModelSettings, shape: tuple[int, ...]) -> None:
-    if isinstance(settings, EncoderSettings | TransformerSettings):
+    if isinstance(settings, EncoderSettings | TransformerSettings | DecoderSettings):
         with_width = isinstance(settings, EncoderSettings) and settings.trained_layers
         if len(shape) != (2 if with_width else 1):
             raise InputError(
@@ -100,7 +103,9 @@ def _check_shape(settings: ModelSettings, shape: tuple[int, ...]) -> None:
 def _smallest_side(settings: ModelSettings) -> int:
     """The least side of an image, in pixels; 0 if examples may have any shape."""
     match settings:
-        case DenseSettings() | LinearSettings() | EncoderSettings() | TransformerSettings():
+        case DenseSettings() | LinearSettings():
+            return 0
+        case EncoderSettings() | TransformerSettings() | DecoderSettings():
             return 0
         case ResNetSettings(variant="imagenet"):
             return 32

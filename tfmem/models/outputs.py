@@ -33,6 +33,16 @@ def output_kind(model: keras.Model) -> OutputKind:
     return "probabilities" if from_logits is False else "logits"
 
 
+def output_shape(model: keras.Model) -> tuple[int | None, ...]:
+    """The shape of what a model returns for one example; empty if it is no array or not known."""
+    try:
+        shape = model.output_shape
+    except (AttributeError, ValueError):  # a subclass that only its `call` knows
+        return ()
+    is_one = isinstance(shape, tuple) and all(isinstance(n, int | None) for n in shape)
+    return shape[1:] if is_one else ()
+
+
 def check_probabilities(outputs: np.ndarray) -> None:
     """Refuses outputs that a loss takes for probabilities and that are none.
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import keras
 
-from tfmem.config import TransformerSettings
+from tfmem.config import DecoderSettings, TransformerSettings
 from tfmem.encoders.pretrained import LayerWeights
 
 _INITIALIZER = {"class_name": "TruncatedNormal", "config": {"stddev": 0.02}}  # BERT's
@@ -19,10 +19,16 @@ class Attention(keras.layers.Layer):
     models and differentiated twice, unlike fused operations.
     """
 
-    def __init__(self, heads: int) -> None:
-        """Takes the number of heads."""
+    def __init__(self, heads: int, causal: bool = False) -> None:
+        """Takes the number of heads.
+
+        Args:
+          heads: the number.
+          causal: whether a query attends to no later place.
+        """
         super().__init__()
         self._heads = heads
+        self._causal = causal
 
     def call(self, query: Any, key: Any, value: Any, real: Any) -> Any:
         """The mean of the values that each query attends to.
@@ -41,6 +47,9 @@ class Attention(keras.layers.Layer):
         scores = ops.matmul(split[0], ops.transpose(split[1], (0, 1, 3, 2)))
         scores = ops.cast(scores, "float32") / float(split[0].shape[-1]) ** 0.5
         scores = ops.where(real[:, None, None, :], scores, -1e9)
+        if self._causal:
+            place = ops.arange(ops.shape(scores)[-1])
+            scores = ops.where(place[:, None] >= place, scores, -1e9)
         read = ops.matmul(ops.cast(ops.softmax(scores), value.dtype), split[2])
         return ops.reshape(ops.transpose(read, (0, 2, 1, 3)), ops.shape(query))
 
@@ -53,7 +62,12 @@ class Attention(keras.layers.Layer):
 
 
 def transformer_layer(
-    x: Any, real: Any, name: str, weights: LayerWeights, first_only: bool = False
+    x: Any,
+    real: Any,
+    name: str,
+    weights: LayerWeights,
+    first_only: bool = False,
+    causal: bool = False,
 ) -> Any:
     """Applies a layer that normalizes after each of its two parts (Vaswani et al. 2017, Sec. 3.1).
 
@@ -64,6 +78,7 @@ def transformer_layer(
       weights: sizes and initial values; missing values are drawn as those of BERT were.
       first_only: whether only the first token's vector is computed, which takes a sixth of the
         work.
+      causal: whether a place sees no later one.
 
     Returns:
       `[batch, length, width]`, or `[batch, 1, width]`.
@@ -94,7 +109,7 @@ def transformer_layer(
 
     width = x.shape[-1]
     wanted = x[:, :1] if first_only else x
-    read = Attention(weights.heads)(
+    read = Attention(weights.heads, causal)(
         dense(wanted, "self_attention_layer/query", width),
         dense(x, "self_attention_layer/key", width),
         dense(x, "self_attention_layer/value", width),
@@ -139,6 +154,36 @@ def build_transformer(
     x = keras.layers.Identity(name="features", dtype="float32")(x)
     logits = keras.layers.Dense(num_classes, name="logits", dtype="float32")(x)
     return keras.Model(inputs, logits, name="transformer")
+
+
+def build_decoder(
+    settings: DecoderSettings, input_shape: tuple[int, ...], num_tokens: int
+) -> keras.Model:
+    """Builds a small causal language model that is trained from scratch.
+
+    Args:
+      settings: sizes.
+      input_shape: `[length]`.
+      num_tokens: number of tokens of the language.
+
+    Returns:
+      A functional model from the token before each place, `[batch, length]`, which end in 0 after
+      the last one, to logits of the token at it, `[batch, length, num_tokens]`; `features` are
+      float32 `[batch, length, width]`.
+    """
+    inputs = keras.Input(input_shape)
+    real = keras.ops.not_equal(inputs, 0)
+    tokens = keras.layers.Embedding(
+        num_tokens, settings.width, embeddings_initializer=_INITIALIZER, name="tokens"
+    )
+    x = Places(name="places")(tokens(inputs))
+    x = keras.layers.LayerNormalization(name="embedded")(x)
+    weights = LayerWeights(settings.heads, 4 * settings.width, keras.activations.gelu, 1e-6, {})
+    for number in range(settings.layers):
+        x = transformer_layer(x, real, f"layer_{number}", weights, causal=True)
+    x = keras.layers.Identity(name="features", dtype="float32")(x)
+    logits = keras.layers.Dense(num_tokens, name="logits", dtype="float32")(x)
+    return keras.Model(inputs, logits, name="decoder")
 
 
 class Places(keras.layers.Layer):

@@ -16,6 +16,7 @@ from tfmem.training.initialization import Initializer
 from tfmem.training.outcome import TrialOutcome, Variable, Watcher
 
 EVALUATION_BATCH = 512
+_MOST_OUTPUTS = 1 << 24  # numbers that models return at once for sequences
 
 
 class Machine(Protocol):
@@ -145,6 +146,19 @@ def _loss(outcome: TrialOutcome, loss: float) -> float:
     """The loss, or NaN if the last step spoilt the weights, which the loss does not show yet."""
     seen = outcome.train.margin if outcome.train.score is None else outcome.train.score
     return float("nan") if seen is not None and np.isnan(seen).all() else loss
+
+
+def evaluation_batch(output_shape: Sequence[int | None], models: int = 1) -> int:
+    """The number of examples that are predicted at once: fewer for long sequences of many classes.
+
+    Args:
+      output_shape: of one example; `[length, ..., classes]` for sequences.
+      models: number of models that predict at once.
+    """
+    if len(output_shape) < 2:
+        return EVALUATION_BATCH
+    numbers = models * int(np.prod([size or 1 for size in output_shape]))
+    return max(1, min(EVALUATION_BATCH, _MOST_OUTPUTS // numbers))
 
 
 def joined(parts: Sequence[Mapping[str, Any]], axis: int = 0) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from tfmem.subsets import Trial
 from tfmem.subsets.drawing import Purpose
 from tfmem.tasks import Scores
 from tfmem.training.builder import Builder, said
-from tfmem.training.epochs import EVALUATION_BATCH, joined
+from tfmem.training.epochs import EVALUATION_BATCH, evaluation_batch, joined
 from tfmem.training.inputs import inputs_of, take, targets_of
 from tfmem.training.outcome import TrialOutcome, Watcher, WatcherOf
 from tfmem.training.scoring import task_for
@@ -83,6 +83,9 @@ class FitTrainer:
         with _failures("the model fails on examples"):
             outputs = self.model.predict(self._first, verbose=0)
         shape = np.shape(outputs)[1:] if isinstance(outputs, np.ndarray) else ()
+        self._batch = evaluation_batch(shape)
+        if self._batch < EVALUATION_BATCH:
+            self._at_once = min(self._at_once, self._batch)
         self._kind = output_kind(self.model)
         self._task = task_for(task, dataset, shape, self._kind)
         self._traces: Traces | None = None
@@ -197,7 +200,7 @@ class FitTrainer:
 
     def _found(self, inputs: Any, labels: np.ndarray, targets: np.ndarray) -> dict[str, np.ndarray]:
         """What the task computes of the model's outputs for some examples, by name."""
-        outputs = self.model.predict(inputs, EVALUATION_BATCH, verbose=0)
+        outputs = self.model.predict(inputs, self._batch, verbose=0)
         if self._kind == "probabilities" and isinstance(outputs, np.ndarray):
             check_probabilities(outputs)
         found = self._task.in_program(labels.astype(np.int32), targets, outputs)

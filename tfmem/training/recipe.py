@@ -9,13 +9,16 @@ from tfmem.training.optimizers import SGD
 from tfmem.training.schedules import Course
 
 
-def compiled(model: keras.Model, settings: TrainingSettings, steps: int = 1) -> keras.Model:
+def compiled(
+    model: keras.Model, settings: TrainingSettings, steps: int = 1, padding: int | None = None
+) -> keras.Model:
     """Compiles a model that returns logits with the optimizer of the settings.
 
     Args:
       model: the model, which is changed. If it computes in float16, its losses are scaled.
       settings: rate, schedule, momentum, L2 penalty, and whether XLA compiles programs.
       steps: number of steps of a trial, for `model.fit`; tfmem's own trainers know it themselves.
+      padding: the target of positions of a sequence that the loss leaves out; None leaves out none.
 
     Returns:
       The same model.
@@ -28,6 +31,6 @@ def compiled(model: keras.Model, settings: TrainingSettings, steps: int = 1) -> 
     )
     if settings.precision == "mixed_float16":
         optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
-    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    loss = keras.losses.SparseCategoricalCrossentropy(ignore_class=padding, from_logits=True)
     model.compile(optimizer, loss, jit_compile=settings.xla, auto_scale_loss=False)
     return model

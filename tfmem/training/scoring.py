@@ -34,6 +34,8 @@ def task_for(
         targets = dataset.train_targets
         classes = known.num_classes if dataset.has_classes else 0
         known = Targets(classes, targets.shape[1:], targets.dtype)
+    if isinstance(dataset, Dataset) and dataset.vocabulary and settings.padding is None:
+        settings = settings.model_copy(update={"padding": 0})
     task = make_task(settings, known, output_shape, outputs)
     if isinstance(task, SequenceTask) and len(output_shape) > 1 and output_shape[-1]:
         for split in ("train", "test"):

@@ -17,11 +17,17 @@ import numpy as np
 import tensorflow as tf
 
 from tfmem.config import TrainingSettings
-from tfmem.models.outputs import output_kind
+from tfmem.models.outputs import output_kind, output_shape
 from tfmem.subsets import Trial
 from tfmem.tasks import OutputKind, Task
 from tfmem.tasks.classes import LOGITS
-from tfmem.training.epochs import EVALUATION_BATCH, joined, run_batches, train_epochs
+from tfmem.training.epochs import (
+    EVALUATION_BATCH,
+    evaluation_batch,
+    joined,
+    run_batches,
+    train_epochs,
+)
 from tfmem.training.hosted import Examples
 from tfmem.training.initialization import Initializer, VariableInitializer
 from tfmem.training.loss_scale import LossScale, all_finite, of_models
@@ -307,11 +313,10 @@ class StackedTrainer:
         self._update.finish()
         count, n = self._examples.count, self._examples.num_train
         indices = np.arange(count)
+        batch = evaluation_batch(output_shape(self._model), self.stack_size)
         parts = [
-            self._run(
-                self._predictions, self._examples.feed(indices[start : start + EVALUATION_BATCH])
-            )
-            for start in range(0, count, EVALUATION_BATCH)
+            self._run(self._predictions, self._examples.feed(indices[start : start + batch]))
+            for start in range(0, count, batch)
         ]
         found = joined(parts, axis=1)
         targets = self._examples.all_targets

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 
 from tfmem.config import Config, PythonSettings
-from tfmem.datasets import AnyDataset, ImageDataset, StreamedDataset
+from tfmem.datasets import AnyDataset, Dataset, ImageDataset, StreamedDataset, TextDataset
 from tfmem.encoders import as_arrays
 from tfmem.messages.errors import InputError
 from tfmem.models import build
@@ -49,7 +49,9 @@ def make_trainers(
     if settings.trainer in ("stacked", "auto"):
         platform().share_cores(settings)
     if isinstance(config.model, PythonSettings):
-        return own_trainers(config, config.model, dataset, subsets)
+        tokens = isinstance(dataset, TextDataset) and dataset.tokens is not None
+        known = as_arrays(config, dataset) if tokens else dataset
+        return own_trainers(config, config.model, known, subsets)
     examples = as_arrays(config, dataset)
     build_model = model_builder(config, examples)
     if settings.trainer == "fit":
@@ -75,7 +77,7 @@ def trainer_of_one(config: Config, examples: ImageDataset) -> OneByOne:
     """
     if isinstance(config.model, PythonSettings):
         return one_by_one_trainer(users_builder(config.model), config, examples)
-    task = task_for(config.task, examples, (len(examples.class_names),), "logits")
+    task = task_for(config.task, examples, _output_shape(examples), "logits")
     build_model = model_builder(config, examples)
     return platform().one_by_one(build_model, examples, config.training, task, None)
 
@@ -85,7 +87,14 @@ def model_in_float32(config: Config, examples: ImageDataset) -> keras.Model:
     if isinstance(config.model, PythonSettings):
         inputs = np.zeros((1, *examples.input_shape), np.float32)
         return Builder(users_builder(config.model), inputs)()
-    return build(config.model, examples.input_shape, len(examples.class_names))
+    return build(config.model, examples.input_shape, _output_shape(examples)[-1])
+
+
+def _output_shape(examples: ImageDataset) -> tuple[int, ...]:
+    """The shape of what tfmem's own models return for one example."""
+    if isinstance(examples, Dataset) and examples.vocabulary:
+        return (*examples.input_shape, examples.vocabulary)
+    return (len(examples.class_names),)
 
 
 def model_builder(config: Config, dataset: ImageDataset) -> Callable[[], keras.Model]:
@@ -96,8 +105,9 @@ def model_builder(config: Config, dataset: ImageDataset) -> Callable[[], keras.M
     steps = settings.epochs * -(-size // settings.batch_size)
 
     def build_model() -> keras.Model:
-        classes = len(dataset.class_names)
-        model = build(config.model, dataset.input_shape, classes, settings.precision)
-        return compiled(fuse_batch_normalization(model), settings, steps)
+        outputs = _output_shape(dataset)
+        model = build(config.model, dataset.input_shape, outputs[-1], settings.precision)
+        padding = 0 if len(outputs) > 1 else None
+        return compiled(fuse_batch_normalization(model), settings, steps, padding)
 
     return build_model

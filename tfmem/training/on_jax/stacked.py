@@ -11,10 +11,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from tfmem.config import TrainingSettings
-from tfmem.models.outputs import output_kind
+from tfmem.models.outputs import output_kind, output_shape
 from tfmem.subsets import Trial
 from tfmem.tasks import Task
-from tfmem.training.epochs import EVALUATION_BATCH, joined, run_batches, train_epochs
+from tfmem.training.epochs import evaluation_batch, joined, run_batches, train_epochs
 from tfmem.training.initialization import Initializer
 from tfmem.training.on_jax.programs import Programs, Values
 from tfmem.training.on_jax.resident import ResidentExamples
@@ -161,10 +161,11 @@ class StackedTrainer:
         All batches have one size, so that there is one program; the last one is cut.
         """
         values, parts = self._values(), []
-        for start in range(0, count, EVALUATION_BATCH):
-            indices = np.arange(start, start + EVALUATION_BATCH, dtype=np.int32)
+        batch = evaluation_batch(output_shape(self._programs.model), self.stack_size)
+        for start in range(0, count, batch):
+            indices = np.arange(start, start + batch, dtype=np.int32)
             placed = jax.device_put(np.minimum(indices, count - 1), self._device)
             found = program(values, self._examples.arrays, placed)
-            left = min(EVALUATION_BATCH, count - start)
+            left = min(batch, count - start)
             parts.append(jax.tree.map(lambda part, end=left: np.asarray(part)[:, :end], found))
         return parts
