@@ -327,5 +327,5 @@ def test_mistakes_are_one_clear_error(float64):
     wide = Objective(linear(np.zeros((5000, 3))), np.zeros((2, 5000)), np.array([0, 1]))
     with pytest.raises(InputError, match=r"at most 12,000 parameters, .* 15,000 and 4 \(hessian"):
         ExactSolver(wide, curvature="hessian")
-    with pytest.raises(InputError, match="curvature_examples: expected some of 0 to 49"):
+    with pytest.raises(InputError, match="curvature_examples: expected numbers from 0 to 49"):
         Objective(model, x, y, curvature_examples=np.array([50]))

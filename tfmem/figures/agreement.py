@@ -132,7 +132,7 @@ def draw_curve(axes: Axes, curve: Curve, measure: str, name: str, colour: str, l
 
 
 def end_of(curve: Curve) -> float:
-    """A threshold a little beyond the last one that an example or pair reaches."""
+    """Returns a threshold a little beyond the last one that an example or pair reaches."""
     reached = curve.threshold[curve.either > 0]
     last = float(curve.threshold[-1])
     return min(last, float(reached[-1]) * 1.05) if len(reached) else last

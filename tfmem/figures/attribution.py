@@ -68,7 +68,7 @@ def highlighted_words(texts: Sequence[Highlighted]) -> Figure:
 
 
 def _lines(words: Sequence[str], sentences: np.ndarray) -> list[list[tuple[int, int]]]:
-    """For each line, the starting column and the number of each of its words."""
+    """Returns, for each line, the starting column and the number of each of its words."""
     lines: list[list[tuple[int, int]]] = [[]]
     column = 0
     for number, word in enumerate(words):

@@ -67,12 +67,12 @@ class _Sheet:
 
 
 def _margin(names: Iterable[str]) -> float:
-    """The width of the names to the left of a sheet's rows."""
+    """Returns the width of the names to the left of a sheet's rows."""
     return 0.35 + 0.11 * max(map(len, names), default=0)
 
 
 def most_memorized_classes(labels: np.ndarray, memorization: np.ndarray) -> list[int]:
-    """All classes, sorted by their number of examples with memorization 0.35 or more."""
+    """Sorts all classes by their number of examples with memorization 0.35 or more."""
     present = np.unique(labels)
     memorized = np.bincount(
         labels[at_least(memorization, 0.35)], minlength=present.max(initial=-1) + 1
@@ -191,7 +191,7 @@ class InfluenceRow:
 
 
 def spread_evenly(count: int, rows: int) -> np.ndarray:
-    """Positions spread evenly over a sorted list, its ends included: int64 `[min(count, rows)]`."""
+    """Returns positions spread evenly over a sorted list with its ends: `[min(count, rows)]`."""
     return np.unique(np.linspace(0, count - 1, min(count, rows)).round().astype(np.int64))
 
 
@@ -214,7 +214,7 @@ def pair_gallery(
       rows: the rows to draw; `spread_evenly` chooses pairs without cherry-picking.
       examples: number of test examples in a row.
       panels: number of columns of rows, which are filled one after the other.
-      named: what the names of rows are.
+      named: what the names of rows are, such as classes.
       units: of memorization and influence.
     """
     if not rows:

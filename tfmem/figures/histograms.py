@@ -64,7 +64,7 @@ def memorization_histogram(
 
 
 def _edges(values: np.ndarray) -> list[float]:
-    """The edges of some thirty bins of round width that hold all values and 0."""
+    """Returns the edges of some thirty bins of round width that hold all values and 0."""
     edges = MaxNLocator(30).tick_values(values.min(initial=0), values.max(initial=0))
     return [float(edge) for edge in edges]
 

@@ -44,7 +44,7 @@ def pair_galleries(
       names: name of each training example, by index; None shows no names.
       most_influenced: returns, for a training example and a number, that many test examples that it
         influences most, and its influences; None shows the test examples in the table.
-      named: what these names are.
+      named: what the names are, such as classes.
       units: of memorization and influence.
     """
     groups = {int(str(index)): rows for index, rows in pairs.groupby("train_index", sort=False)}
@@ -73,9 +73,9 @@ def pair_galleries(
 
 
 def captions(pairs: pd.DataFrame, dataset: AnyDataset) -> dict[int, str]:
-    """Names of the training examples of pairs in galleries, by index.
+    """Returns the names of training examples in galleries of pairs, by index.
 
-    These are their classes, or where there are no classes the user's own names, if there are any.
+    An example is named by its class or, if there are no classes, by the user's own name for it.
     """
     if not has_classes(dataset):
         ids = ids_of(dataset, "train")

@@ -1,4 +1,4 @@
-"""The figure of a plan: what numbers of trials will show, before they are trained."""
+"""The figure of a plan: what each number of trials would show."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The figure of membership attacks: their ROC curves, and whom they find out."""
+"""The figures of membership attacks: ROC curves, and the examples that attacks find out."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def privacy_figure(
         `tpr_high`.
       exposure: a row for each example: `memorization`, and the column `exposed`.
       exposed: name of the column of the share of trainings in which an example is found out.
-      rate: the false-positive rate of these.
+      rate: the false-positive rate at which they are found out.
       unit: the unit of memorization, in brackets; empty if it has none.
     """
     figure = new_figure(10, 4.8)

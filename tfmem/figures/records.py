@@ -15,7 +15,7 @@ from tfmem.figures.style import GREY, literal, new_figure, plain
 
 
 def records_figure(table: pd.DataFrame, threshold: float) -> Figure:
-    """Draws `J` of the examples from a threshold on, and of those in the highest share.
+    """Draws `J` of the examples above a threshold, and of those in the highest share.
 
     Args:
       table: a table of `tfmem.experiments.record_consistency.curves`; if more than seven sides are

@@ -17,7 +17,7 @@ GREY, PALE, FAINT = "#555555", "#8c8c8c", "#c8c8c8"
 
 
 def new_figure(width: float, height: float) -> Figure:
-    """An empty figure of some size in inches, laid out so that nothing is cut off."""
+    """Returns an empty figure, sized in inches, whose layout cuts nothing off."""
     return Figure(figsize=(width, height), layout="constrained")
 
 
@@ -38,7 +38,7 @@ def literal(text: str, most: int = 40) -> str:
 
 
 def plain(axes: Axes) -> Axes:
-    """Removes the lines around a plot that are no axes."""
+    """Removes the lines at the top and right of a plot."""
     axes.spines[["top", "right"]].set_visible(False)
     return axes
 
@@ -49,7 +49,7 @@ def save(figure: Figure, folder: Path, name: str) -> None:
         "png": {"dpi": 300, "metadata": {"Software": None}},
         "pdf": {"metadata": {"CreationDate": None, "Producer": None}},
     }
-    figure.draw_without_rendering()  # arranges the figure, which would else be done for each file
+    figure.draw_without_rendering()  # arrange the figure once, and not for each file
     figure.set_layout_engine("none")
     for kind, how in options.items():
         with complete_file(folder / f"{name}.{kind}") as file:

@@ -38,9 +38,10 @@ class ConjugateGradients:
         Args:
           objective: the objective whose curvature is inverted.
           damping: see `Solver`.
-          curvature: which.
-          tolerance: of the residual, which is computed anew before it is believed.
-          steps: most products a right-hand side may take.
+          curvature: which curvature is inverted.
+          tolerance: largest relative residual of a solution; the residual is computed anew at the
+            end, because the one that the recursion carries drifts.
+          steps: largest number of products for a right-hand side.
         """
         self.objective = objective
         self.damping = damping
@@ -72,10 +73,11 @@ class ConjugateGradients:
     def _descend(
         self, b: np.ndarray, vectors: np.ndarray, steps: int
     ) -> tuple[np.ndarray, np.ndarray, int]:
-        """Solves for `b` until what it believes its residuals to be is small beside `vectors`.
+        """Solves for `b` until the residuals that the recursion carries are small beside `vectors`.
 
         Returns:
-          Solutions; which met no direction of negative curvature; how many steps were taken.
+          The solutions; a mask of those that met no direction of negative curvature; the number of
+          steps.
         """
         x, residual, direction = np.zeros_like(b), b.copy(), b.copy()
         squares = dots(b, b)

@@ -11,9 +11,9 @@ from tfmem.influence_functions.objective import Curvature, Objective, holdable_b
 from tfmem.influence_functions.solver import DAMPING, Solution, relative, vectors_within
 from tfmem.messages.errors import InputError
 
-_LARGEST = 12_000  # two matrices of 1.2 GB
-_RESIDUAL = 1e-6  # what Cholesky leaves of a well-posed problem is far below
-_RESIDUAL_BY_ROWS = 1e-4  # which come from float32
+_LARGEST = 12_000  # side of a matrix, of which two with 1.2 GB each are held
+_RESIDUAL = 1e-6  # far above the residual that Cholesky leaves in a well-posed problem
+_RESIDUAL_BY_ROWS = 1e-4  # rows come from float32
 
 
 class ExactSolver:
@@ -21,8 +21,8 @@ class ExactSolver:
 
     The curvature of `p` parameters is a `p x p` matrix. Where that is too large, its Gauss-Newton
     form `R + D^T D`, with `m` rows `D`, is inverted through the `m x m` matrix
-    `I + D R^-1 D^T` (Woodbury): so many examples, times one less than there are classes, are
-    possible for a network of any size.
+    `I + D R^-1 D^T` (Woodbury): this needs few enough
+    rows, one less than there are classes for each example, but allows a network of any size.
     """
 
     name = "exact"
@@ -33,9 +33,9 @@ class ExactSolver:
         """Assembles the matrix, in float64, and factors it.
 
         Args:
-          objective: whose curvature is inverted.
+          objective: the objective whose curvature is inverted.
           damping: see `Solver`.
-          curvature: which.
+          curvature: which curvature is inverted.
 
         Raises:
           InputError: if there are too many parameters, and rows; or the curvature is not positive
@@ -73,7 +73,7 @@ class ExactSolver:
 
 
 class _Parameters:
-    """`H + damping`, in full."""
+    """Holds the whole matrix `H + damping`."""
 
     def __init__(self, objective: Objective, damping: float, curvature: Curvature) -> None:
         count = objective.num_parameters
@@ -99,7 +99,7 @@ class _Parameters:
 
 
 class _Rows:
-    """`I + D R^-1 D^T`, whose inverse gives `(R + D^T D)^-1 = R^-1 - R^-1 D^T (...)^-1 D R^-1`."""
+    """Holds `I + D R^-1 D^T`; `(R + D^T D)^-1` is `R^-1 - R^-1 D^T (I + D R^-1 D^T)^-1 D R^-1`."""
 
     def __init__(self, objective: Objective, damping: float, count: int) -> None:
         self._objective = objective
@@ -124,7 +124,7 @@ class _Rows:
         self._factor = _factored(matrix, "gauss_newton", damping)
 
     def _pairs(self, count: int) -> Iterator[tuple[int, np.ndarray, Iterator[np.ndarray]]]:
-        """Rows from `start` on, as many as may be held, and all later ones in blocks."""
+        """Yields `start`, the rows from there that fit in memory, and the later ones in blocks."""
         size, dtype = self._objective.num_parameters, self._objective.dtype
         most = max(1, holdable_bytes() // (size * dtype.itemsize))
         for start in range(0, count, most):
@@ -138,7 +138,7 @@ class _Rows:
     def solve(self, vectors: np.ndarray) -> Solution:
         solved, residuals = np.zeros_like(vectors), np.ones(len(vectors))
         left = vectors.copy()
-        for _ in range(2):  # the second time what the first has missed, as rows are float32
+        for _ in range(2):  # the second pass solves for the residual that float32 rows leave
             rows = np.flatnonzero(residuals > _RESIDUAL_BY_ROWS)
             if not len(rows):
                 break

@@ -6,10 +6,11 @@ import numpy as np
 
 
 def covariance_factors(p: np.ndarray) -> np.ndarray:
-    """Vectors whose outer products sum to `diag(p) - p p^T`: `[n, classes - 1, classes]`.
+    """Returns vectors whose outer products sum to `diag(p) - p p^T`: `[n, classes - 1, classes]`.
 
-    They are those of its Cholesky decomposition, in closed form: a label is drawn class by class,
-    each against the rest, and the variances of these decisions add up.
+    They are the columns of its Cholesky factor, in closed form: a label can be drawn by deciding
+    for each class in turn between it and the later ones, and the variances of these decisions add
+    up.
     """
     n, classes = p.shape
     rest = np.cumsum(p[:, ::-1], axis=1)[:, ::-1]  # probability of this class and later ones
@@ -23,7 +24,11 @@ def covariance_factors(p: np.ndarray) -> np.ndarray:
 
 
 def sampled_factors(p: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
-    """`count` vectors an example, whose outer products have that mean: `[n, count, classes]`."""
+    """Draws `count` vectors for each example, whose outer products sum to that matrix on average.
+
+    Returns:
+      `[n, count, classes]`.
+    """
     draws = rng.random((len(p), count, 1))
     drawn = np.minimum((draws > np.cumsum(p, axis=1)[:, None]).sum(axis=2), p.shape[1] - 1)
     return (p[:, None] - np.eye(p.shape[1])[drawn]) / np.sqrt(count)

@@ -30,9 +30,9 @@ from tfmem.influence_functions.objective import Objective
 from tfmem.influence_functions.solver import DAMPING, Solution, vectors_within
 from tfmem.messages.errors import InputError
 
-_ROWS = 9  # of the Gauss-Newton matrix for each example; with more classes labels are drawn
-_PLACES = 4  # sums that each parameter goes into
-_LEAST_KEPT = 0.25  # there values scatter by 4%, and ranks are as good as ever
+_ROWS = 9  # most exact rows of an example; with more than ten classes, labels are drawn
+_PLACES = 4  # number of sums that each parameter is added to
+_LEAST_KEPT = 0.25  # here values scatter by 4%, and ranks have not suffered
 
 
 class FastSolver:
@@ -53,14 +53,14 @@ class FastSolver:
         """Makes one pass over the training examples, and factors.
 
         Args:
-          objective: whose curvature is inverted; always its Gauss-Newton form.
+          objective: the objective whose curvature, in its Gauss-Newton form, is inverted.
           damping: see `Solver`; with parameters that have no weight decay it must be above 0.
           size: numbers `k` in the sketch of a gradient.
-          seed: of the sketch.
+          seed: seed of the sketch.
 
         Raises:
           InputError: if damping and weight decay leave a parameter without either, or so little
-            that more than three quarters of the sketch are taken up.
+            that the sketch would have more than three quarters of its dimensions in use.
         """
         self.objective = objective
         self.damping = damping
@@ -90,7 +90,7 @@ class FastSolver:
             self.curvature += f", sketched to {size} of {count}"
         gram = np.zeros((self._size, self._size))
         sketched = (self.project(rows) for rows in objective.curvature_rows(_ROWS, seed))
-        for rows in _joined(sketched, self._size // 4):  # to add to all of the matrix takes a while
+        for rows in _joined(sketched, self._size // 4):  # each addition goes over the whole matrix
             gram += rows.T @ rows
         eigenvalues = eigvalsh(gram).clip(0)
         kept = 1.0
@@ -106,7 +106,7 @@ class FastSolver:
             ) from None
 
     def _kept(self, eigenvalues: np.ndarray) -> float:
-        """The ridge in the sketch that stands for 1 outside: `1 - effective_dimension / size`."""
+        """Returns the sketch's ridge that acts like 1 outside: `1 - effective_dimension / size`."""
 
         def excess(ridge: float) -> float:
             return float(np.mean(1 / (eigenvalues + ridge))) - 1
@@ -121,7 +121,7 @@ class FastSolver:
         return float(brentq(excess, _LEAST_KEPT, 1.0))
 
     def solve(self, vectors: np.ndarray) -> Solution:
-        """See `Solver.solve`; there are no residuals, as nothing is iterated."""
+        """See `Solver.solve`; residuals are NaN, because nothing is iterated."""
         projected = self.project(vectors)
         paired: np.ndarray = cho_solve(self._factor, projected.T.astype(np.float64)).T
         nothing = np.full(len(vectors), np.nan)
@@ -147,7 +147,7 @@ class FastSolver:
 
 
 def _joined(blocks: Iterable[np.ndarray], least: int) -> Iterator[np.ndarray]:
-    """Blocks `[b, k]` joined to blocks of `least` rows or more, but for the last."""
+    """Joins blocks `[b, k]` to blocks of `least` rows or more; the last one may be smaller."""
     held: list[np.ndarray] = []
     for block in blocks:
         held.append(block)
@@ -160,7 +160,7 @@ def _joined(blocks: Iterable[np.ndarray], least: int) -> Iterator[np.ndarray]:
 
 @partial(compiled, parallel=True)
 def _sketch(vectors: np.ndarray, scales: np.ndarray, places: np.ndarray, out: np.ndarray) -> None:
-    """Adds each scaled number to the sums that `places // 2` names, with the sign of its parity."""
+    """Adds each scaled number to the sums `places // 2`; odd and even places differ in sign."""
     for row in prange(vectors.shape[0]):
         for j in range(vectors.shape[1]):
             value = vectors[row, j] * scales[j]
@@ -171,7 +171,7 @@ def _sketch(vectors: np.ndarray, scales: np.ndarray, places: np.ndarray, out: np
 
 @partial(compiled, parallel=True)
 def _unsketch(sums: np.ndarray, scales: np.ndarray, places: np.ndarray, out: np.ndarray) -> None:
-    """The transpose of `_sketch`: each number is the signed sum of those that it went into."""
+    """Applies the transpose of `_sketch`: a number is the signed sum of those it was added to."""
     for row in prange(out.shape[0]):
         for j in range(out.shape[1]):
             value = np.float32(0)

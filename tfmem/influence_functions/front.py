@@ -49,8 +49,8 @@ def self_influence(
         squares of kernels; 0 if there is none.
       solver: `fast` inverts the curvature in a sketch; `cg`, `exact` and `lissa` are slower.
       damping: number added to the diagonal of the curvature; None is the solver's own.
-      variables: those that were trained; None is all trainable ones. With those of the last layers
-        alone it takes less time and memory.
+      variables: the variables that were trained; None is all trainable ones. Those of the last
+        layers alone take less time and memory.
       examples: int64, the examples to estimate; None is all.
 
     Returns:

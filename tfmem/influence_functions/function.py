@@ -18,7 +18,7 @@ from tfmem.messages.errors import InputError
 from tfmem.models.logits import final_softmax, without_softmax
 from tfmem.models.outputs import output_kind
 
-_LEAST = 1e-37  # probability, below which float32 has no normal numbers
+_LEAST = 1e-37  # least probability: below it, float32 has no normal numbers
 
 
 class LogitFunction:
@@ -27,15 +27,16 @@ class LogitFunction:
     Vectors are in the space of these variables: flattened and concatenated in order, `p` numbers.
 
     Attributes:
-      values: what the trained variables are, tensors.
+      values: the values of the trained variables, tensors.
       num_parameters: `p`.
       num_classes: number of logits.
-      dtype: of vectors.
-      logits: of inputs, `[b, classes]`.
-      rows: of inputs and cotangents `[b, classes]`, the gradient of `cotangents[i] @ logits[i]` for
-        each example, `[b, p]`.
-      products: of inputs, classes `[b]` and vectors `[k, p]`, for each vector the `hessian` of the
-        sum of their cross entropies times it, or that sum's `gauss_newton` matrix: `[k, p]`.
+      dtype: type of vectors.
+      logits: program that returns the logits of inputs, `[b, classes]`.
+      rows: program that takes inputs and cotangents `[b, classes]`, and returns the gradient of
+        `cotangents[i] @ logits[i]` for each example, `[b, p]`.
+      products: programs that take inputs, classes `[b]` and vectors `[k, p]`, and return the
+        `hessian`, or the `gauss_newton` matrix, of the sum of cross entropies times each vector:
+        `[k, p]`.
     """
 
     def __init__(
@@ -46,7 +47,7 @@ class LogitFunction:
         Args:
           model: returns logits `[batch, classes]`, or probabilities if its last layer or the
             `from_logits` of its loss shows that (see `tfmem.models.outputs`); it is left as it is.
-          variables: those that were trained, of one type.
+          variables: the variables that were trained, all of one type.
           examples: a `tf.TensorSpec` for each of its inputs, of any number of examples.
 
         Raises:
@@ -56,14 +57,14 @@ class LogitFunction:
             raise InputError("variables: expected at least one that was trained, received none")
         self._model, self._variables = without_softmax(model), list(variables)
         hidden = final_softmax(model) is None and output_kind(model) == "probabilities"
-        self._of_probabilities = hidden  # whose logarithms are logits, as Keras' losses take them
+        self._of_probabilities = hidden  # logits are the logarithms of these, as in Keras' losses
         self._shapes = [tuple(v.shape) for v in self._variables]
         self._sizes = [int(np.prod(shape)) for shape in self._shapes]
         self.num_parameters = sum(self._sizes)
         self.dtype = np.dtype(self._variables[0].dtype)
         self.values = [tf.convert_to_tensor(v.value) for v in self._variables]
         self.logits = tf.function(self._logits, [examples])
-        # A subclassed model has no shape of outputs.
+        # A subclassed model does not know the shape of its outputs.
         self.num_classes = int(self.logits.get_concrete_function().structured_outputs.shape[-1])
         cotangents = tf.TensorSpec([None, self.num_classes], self.dtype)
         classes = tf.TensorSpec([None], tf.int32)
@@ -75,15 +76,15 @@ class LogitFunction:
         }
 
     def diagonal(self, of_kernels: float) -> np.ndarray:
-        """`[p]`, with this number for variables of two axes or more, and 0 for others."""
+        """Returns `[p]`: `of_kernels` for variables of two axes or more, and 0 for others."""
         numbers = [of_kernels if len(shape) > 1 else 0.0 for shape in self._shapes]
         return np.repeat(numbers, self._sizes).astype(self.dtype)
 
     @contextmanager
     def substituted(self) -> Iterator[None]:
-        """Within it, layers take `values` for their variables, and derivatives by these are right.
+        """Lets layers use `values` in place of their variables, so that derivatives by these exist.
 
-        Whatever is made of the model's layers will do, not only the model itself.
+        That holds for the model and for any other model that is made of its layers.
         """
         mapping = list(zip(self._variables, self.values, strict=True))
         with (
@@ -93,7 +94,7 @@ class LogitFunction:
             yield
 
     def split(self, vector: tf.Tensor) -> list[tf.Tensor]:
-        """A vector `[p]` in the shapes of the trained variables."""
+        """Splits a vector `[p]` into the shapes of the trained variables."""
         parts = tf.split(vector, self._sizes)
         return [tf.reshape(*pair) for pair in zip(parts, self._shapes, strict=True)]
 
@@ -116,7 +117,7 @@ class LogitFunction:
         return tf.vectorized_map(row, (inputs, cotangents))
 
     def _hessian_product(self, inputs: Any, labels: tf.Tensor, vectors: tf.Tensor) -> tf.Tensor:
-        """The Hessian of the sum of losses times each vector."""
+        """Multiplies the Hessian of the sum of losses by each vector."""
 
         def product(vector: tf.Tensor) -> tf.Tensor:
             with tf.GradientTape() as outer:
@@ -134,7 +135,7 @@ class LogitFunction:
     def _gauss_newton_product(
         self, inputs: Any, labels: tf.Tensor, vectors: tf.Tensor
     ) -> tf.Tensor:
-        """The Gauss-Newton matrix of the sum of losses times each vector."""
+        """Multiplies the Gauss-Newton matrix of the sum of losses by each vector."""
         del labels  # the curvature of softmax does not depend on them
 
         def product(vector: tf.Tensor) -> tf.Tensor:
@@ -164,7 +165,7 @@ def _gradient(
     sources: Sequence[tf.Tensor],
     cotangent: tf.Tensor | None = None,
 ) -> list[tf.Tensor]:
-    """Dense gradients, 0 where the target does not depend on a source."""
+    """Returns dense gradients, 0 where the target does not depend on a source."""
     zero = tf.UnconnectedGradients.ZERO
     found = tape.gradient(target, sources, cotangent, unconnected_gradients=zero)
     return [tf.convert_to_tensor(gradient) for gradient in found]

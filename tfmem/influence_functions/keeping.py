@@ -18,7 +18,7 @@ from tfmem.messages.errors import InputError
 from tfmem.store.files import complete_file
 from tfmem.store.npz import NpzFile, write_npz
 
-_AT_ONCE = 512  # examples, or as many as the solver takes at once if those are more
+_AT_ONCE = 512  # most examples that are kept at a time, unless the solver takes more at once
 
 
 @dataclass(frozen=True)
@@ -39,14 +39,14 @@ class Solved:
 def kept_scores(
     solver: Solver, about: bytes, folder: Path, after_each: Callable[[int], None]
 ) -> Solved:
-    """`M_remove` of all training examples, as `remove_scores` has it.
+    """Computes `M_remove` of all training examples, as `remove_scores` does, and keeps each part.
 
     Args:
       solver: a solver that is ready for the objective.
-      about: what tells these data, and how the model was trained, from others.
-      folder: what is known already is taken from there, and what is found is kept there until all
-        is; what is there of another solver, model or code is deleted.
-      after_each: told after some more examples how many they were.
+      about: describes the data and the training of the model; parts of others are not used.
+      folder: keeps the scores of some examples until all are known; scores of another solver, model
+        or version of the code are deleted.
+      after_each: is told the number of examples after each part.
 
     Raises:
       InputError: if no example has converged.
@@ -78,7 +78,7 @@ def _identity(solver: Solver, about: bytes) -> str:
     code = [path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py"))]
     examples = solver.objective.curvature_examples.tobytes()
     found = hashlib.sha256(b"\0".join([said, about, examples, *code]))
-    for value in solver.objective.function.values:  # which differ between layers
+    for value in solver.objective.function.values:  # shapes and types differ between layers
         found.update(str(value.shape).encode() + value.numpy().tobytes())
     return found.hexdigest()[:16]
 
@@ -106,6 +106,6 @@ def _read(path: Path) -> Solved | None:
         with NpzFile(path) as kept:
             scores: dict[str, Any] = {f.name: kept.array(f.name) for f in fields(Scores)}
             took = [float(kept.array(name, "f", ())) for name in ("seconds", "cpu_seconds")]
-    except InputError:  # nothing whole
+    except InputError:  # no complete set is there
         return None
     return Solved(Scores(**{name: a if a.ndim else a.item() for name, a in scores.items()}), *took)

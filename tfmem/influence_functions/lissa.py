@@ -7,8 +7,8 @@ import numpy as np
 from tfmem.influence_functions.objective import Curvature, Objective
 from tfmem.influence_functions.solver import Solution, relative, vectors_within
 
-PAPER_DAMPING = 50.0  # their 5e-3, which is added to the curvature after division by 1e4
-_CHECKED = 512  # examples that the residual is computed on
+PAPER_DAMPING = 50.0  # their 5e-3 is added to the curvature divided by 1e4
+_CHECKED = 512  # number of examples on which residuals are computed
 
 
 class Lissa:
@@ -37,14 +37,16 @@ class Lissa:
         """Sets the recursion.
 
         Args:
-          objective: whose curvature is inverted.
+          objective: the objective whose curvature is inverted.
           damping: see `Solver`.
-          curvature: which.
-          scale: above the largest eigenvalue of the curvature of any batch, or it diverges.
-          steps: how many.
-          batch_size: examples drawn at each.
-          tolerance: of the residual, which is computed at the end on up to 512 examples.
-          seed: of the draws.
+          curvature: which curvature is inverted.
+          scale: a number above the largest eigenvalue of the curvature of any batch; below it, the
+            recursion diverges.
+          steps: number of steps.
+          batch_size: number of examples that a step draws.
+          tolerance: largest relative residual of a solution, which is computed at the end on up to
+            512 examples.
+          seed: seed of the draws.
         """
         self.objective = objective
         self.damping = damping

@@ -23,11 +23,11 @@ from tfmem.messages.errors import InputError
 
 Curvature = Literal["gauss_newton", "hessian"]
 
-_ROW_BYTES = 1 << 28  # per-example gradients held at once
+_ROW_BYTES = 1 << 28  # most bytes of per-example gradients that are held at once
 _MOST_ROWS = 512
-_BATCH = 256  # examples of one product
+_BATCH = 256  # number of examples in a call of a program
 _FEW_CLASSES = 10
-_LOOKED_AT = 32  # examples whose outputs show whether they are probabilities
+_LOOKED_AT = 32  # number of examples whose outputs show whether these are probabilities
 
 
 class Objective:
@@ -69,10 +69,11 @@ class Objective:
           inputs: what the model takes: an array `[n, ...]`, or a tuple, list or dict of them
             (activations and their mask, say).
           labels: classes `[n]`.
-          variables: those that were trained; None is all trainable ones. They must be of one type;
-            with float64 (and layers in float64) all is computed in it.
+          variables: the variables that were trained, all of one type; None is all trainable ones.
+            If they and the layers are float64, everything is computed in float64.
           weight_decay: coefficient of the L2 penalty that is part of the loss.
-          curvature_examples: which examples the curvature is taken over, to save time; None is all.
+          curvature_examples: the training examples over which the curvature is a mean; fewer save
+            time, and None is all.
           padded: whether `inputs` is an array of sequences `[n, length, ...]` that end in zeros
             which the model can do without.
 
@@ -100,18 +101,18 @@ class Objective:
             self.curvature_examples
         ):
             raise InputError(
-                f"curvature_examples: expected some of 0 to {len(everything) - 1}, received "
+                f"curvature_examples: expected numbers from 0 to {len(everything) - 1}, received "
                 f"{self.curvature_examples}"
             )
         self._kept: tuple[np.ndarray, ...] | None = None
         self._check_logits()
 
     def take(self, examples: np.ndarray) -> tuple[Any, np.ndarray]:
-        """Inputs and labels of some training examples."""
+        """Returns the inputs and labels of some training examples."""
         return _take(self._inputs, examples), self.labels[examples]
 
     def by_length(self, examples: np.ndarray) -> np.ndarray:
-        """Positions in `examples` such that those of like length are together, the shortest first.
+        """Returns positions in `examples` by ascending length, so that like lengths are together.
 
         A batch costs what its longest example does. Without padding the order stays as it is.
         """
@@ -136,20 +137,21 @@ class Objective:
     def loss_gradients(
         self, inputs: Any, labels: np.ndarray
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Of each example the probability of its label, and the gradient of its cross entropy.
+        """Computes the probability of each example's label, and the gradient of its cross entropy.
 
-        The gradient of the probability itself is minus their product. The weight decay has no part
-        in it: it stays where it is when an example is removed.
+        The gradient of the probability is minus the product of the two. Weight decay is left out,
+        because it does not change when an example is removed.
 
         Yields:
-          float64 `[block]` and `[block, p]`, in order.
+          For each block, in order, the probabilities, float64 `[block]`, and gradients,
+          `[block, p]`.
         """
         self._check(inputs, np.asarray(labels))
         probabilities = self.probabilities(inputs)
         every = np.arange(len(labels))
         residuals = probabilities.copy()
         residuals[every, labels] = 0
-        residuals[every, labels] = -residuals.sum(axis=1)  # 1 - p would lose small ones
+        residuals[every, labels] = -residuals.sum(axis=1)  # 1 - p would round small residuals to 0
         start = 0
         for rows in self.rows(inputs, every, residuals):
             part = slice(start, start + len(rows))
@@ -159,10 +161,10 @@ class Objective:
     def rows(
         self, inputs: Any, examples: np.ndarray, cotangents: np.ndarray
     ) -> Iterator[np.ndarray]:
-        """Gradients of `cotangents[i] @ logits(inputs[examples[i]])`, in blocks `[b, p]`."""
+        """Yields gradients of `cotangents[i] @ logits(inputs[examples[i]])`, in blocks `[b, p]`."""
         most = _ROW_BYTES // (self.num_parameters * self.dtype.itemsize)
         for block in _batches(len(examples), int(np.clip(most, 1, _MOST_ROWS))):
-            # A loop over a single row is vectorized wrongly (TensorFlow 2.21, reshapes): take two.
+            # TensorFlow 2.21 vectorizes a loop over a single row wrongly (its reshapes): take two.
             taken = block if len(block) > 1 else block.repeat(2)
             u = tf.constant(cotangents[taken], self.dtype)
             found = self.function.rows(self._tensors(inputs, examples[taken]), u)
@@ -171,14 +173,15 @@ class Objective:
     def curvature_rows(
         self, most: int | None = None, seed: int = 0, first: int = 0, last: int | None = None
     ) -> Iterator[np.ndarray]:
-        """Rows `D` with `D.T @ D` the Gauss-Newton matrix of the mean cross entropy.
+        """Yields rows `D`; `D.T @ D` is the Gauss-Newton matrix of the mean cross entropy.
 
-        For each example there are `classes - 1`, from the exact factors of the covariance of its
-        label under the model; or, if those are more than `most`, the gradients for `most` labels
-        drawn from the model, whose mean is the same matrix (the Fisher information).
+        Each example has `classes - 1` rows, from the exact factors of the covariance of its label
+        under the model. If that is more than `most`, it has the gradients for `most` labels drawn
+        from the model, which give the same matrix on average (the Fisher information).
 
         Yields:
-          `[block, p]`, rows `first` up to, and without, `last`, always in the same order.
+          `[block, p]`, the rows from `first` up to but not including `last`; their order is always
+          the same.
         """
         examples = self.curvature_examples
         p = self._believed
@@ -195,15 +198,15 @@ class Objective:
     def product(
         self, vectors: np.ndarray, curvature: Curvature, examples: np.ndarray | None = None
     ) -> np.ndarray:
-        """The curvature (weight decay included, no damping) times each vector.
+        """Multiplies the curvature, with weight decay but without damping, by each vector.
 
         Args:
-          vectors: `[k, p]`.
-          curvature: which.
-          examples: training examples that the mean is over; None is `curvature_examples`.
+          vectors: the vectors, `[k, p]`.
+          curvature: which curvature is multiplied.
+          examples: the training examples of the mean; None is `curvature_examples`.
 
         Returns:
-          `[k, p]`.
+          The products, `[k, p]`.
         """
         vectors = vectors.astype(self.dtype, copy=False)
         out = self.decay * vectors
@@ -222,7 +225,7 @@ class Objective:
         return out
 
     def _kept_rows(self) -> Iterator[np.ndarray]:
-        """The rows of the Gauss-Newton matrix, from memory where they fit into it."""
+        """Yields the rows of the Gauss-Newton matrix, and keeps them if they fit in memory."""
         if self._kept is None:
             count = len(self.curvature_examples) * (self.num_classes - 1)
             if count * self.num_parameters * self.dtype.itemsize > holdable_bytes():
@@ -239,7 +242,9 @@ class Objective:
                 f"{sorted(lengths)}"
             )
         if labels.dtype.kind not in "iu" or not len(labels):
-            raise InputError(f"labels: expected integers [n], received {labels.dtype} of {lengths}")
+            raise InputError(
+                f"labels: expected integers [n], received {labels.dtype} {list(labels.shape)}"
+            )
         if labels.min() < 0 or labels.max() >= self.num_classes:
             raise InputError(
                 f"labels: expected classes from 0 to {self.num_classes - 1}, received "
@@ -257,7 +262,7 @@ class Objective:
             )
 
     def _specification(self, array: Any) -> tf.TensorSpec:
-        """The specification of batches of any size, and of any length where examples are padded."""
+        """Returns the specification of batches of any size and, if `padded`, of any length."""
         shape = list(np.shape(array))
         shape[: 1 + self.padded] = [None] * (1 + self.padded)
         return tf.TensorSpec(shape, np.asarray(array).dtype)
@@ -273,7 +278,7 @@ class Objective:
 
 
 def holdable_bytes() -> int:
-    """What rows of the Gauss-Newton matrix may take: a third of the memory that is free."""
+    """Returns how many bytes of rows may be kept: a third of the free memory."""
     return int(psutil.virtual_memory().available // 3)
 
 

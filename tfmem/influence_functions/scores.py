@@ -5,11 +5,12 @@ solver's damping, `g` the gradient of an example's cross entropy, `P` the probab
 
 - `M_remove(z) = P g^T H^-1 g` (Zheng & Jiang 2022, eq. 2, as `grad P = -P g`): the rate at which
   `P` falls when weight is taken from the example. Never negative for positive definite `H`, which
-  the Gauss-Newton matrix with damping is. The Hessian of a network that is not at a minimum, or
-  whose damping is smaller than its most negative eigenvalue, is indefinite; a solver that reaches
-  its tolerance there gives what the formula says, and that may be negative: along such a direction
-  the loss falls on both sides, and the quadratic model that influence rests on has no minimum. So a
-  negative score is kept, counted apart from those that have not converged, and not memorization.
+  the Gauss-Newton matrix with damping is. The Hessian of a network that is not at a minimum is
+  indefinite unless the damping outweighs its most negative eigenvalue. A solver that reaches its
+  tolerance then returns what the formula says, which may be negative: along a direction of negative
+  curvature the loss falls on both sides, and the quadratic model behind influence has no minimum. A
+  negative score is therefore kept and counted apart from those that have not converged, but it does
+  not estimate memorization.
 - `M_replace(z) = P g^T H^-1 (g - g')` (eq. 4): likewise, when the weight goes to a baseline `z'`.
 - `influence(z, z_test) = P_test g_test^T H^-1 g` (eq. 18 with F = P): positive where the training
   example helps.
@@ -31,7 +32,7 @@ import numpy as np
 from tfmem.influence_functions.solver import Solution, Solver
 from tfmem.messages.errors import InputError
 
-_SOLVED_BYTES = 1 << 29  # solutions for test examples that one pass over the others serves
+_SOLVED_BYTES = 1 << 29  # most bytes of solutions that share a pass over training examples
 
 
 @dataclass(frozen=True)
@@ -40,14 +41,14 @@ class Scores:
 
     Attributes:
       values: float64 `[count]`; NaN where the solver has not converged.
-      probabilities: float64 `[count]`, what the model gives the label.
+      probabilities: float64 `[count]`, the model's probability of the label.
       residuals: float64 `[count]`, see `Solution`.
       converged: bool `[count]`, whether the solver reached its tolerance, whatever the sign.
-      examples: int64 `[count]`, which training examples.
-      num_train: examples in the objective's mean, `n`.
-      solver: its name.
-      curvature: which curvature was inverted, in words.
-      damping: what was added to its diagonal.
+      examples: int64 `[count]`, the indices of the training examples.
+      num_train: number of examples in the objective's mean, `n`.
+      solver: name of the solver.
+      curvature: name of the curvature that was inverted.
+      damping: number that was added to its diagonal.
     """
 
     values: np.ndarray
@@ -62,12 +63,12 @@ class Scores:
 
     @property
     def memorization(self) -> np.ndarray:
-        """How much the probability falls when an example is left out, to first order."""
+        """Float64 `[count]`, how much the probability falls without the example, to first order."""
         return self.values / self.num_train
 
     @property
     def negative(self) -> np.ndarray:
-        """Bool `[count]`, which scores were solved and are negative."""
+        """Bool `[count]`, whether a score has converged and is negative."""
         return self.converged & (self.values < 0)
 
 
@@ -93,12 +94,12 @@ def remove_scores(solver: Solver, examples: np.ndarray | None = None) -> Scores:
 
 
 def some_remove_scores(solver: Solver, examples: np.ndarray) -> Scores:
-    """`M_remove` of some training examples, whether or not any has converged."""
+    """Computes `M_remove` of training examples, and accepts that none has converged."""
     return _scores(solver, None, examples)
 
 
 def joined(solver: Solver, parts: Sequence[Scores]) -> Scores:
-    """Scores of different examples together, in index order.
+    """Joins scores of different examples, in index order.
 
     Warns:
       UserWarning: once, if some have not converged.
@@ -146,10 +147,10 @@ def influence(
     test_labels: np.ndarray,
     examples: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Influence of training on test examples: how fast `P_test` falls as weight is taken.
+    """Computes how fast `P_test` falls as weight is taken from each training example.
 
-    One solution for each test example serves all training examples. Beside the result, and what the
-    solver holds, it takes about 1 GB.
+    One solution for each test example serves all training examples. About 1 GB of memory is needed
+    beside the result and what the solver holds.
 
     Args:
       solver: ready for the objective.
@@ -200,7 +201,7 @@ def solved(solver: Solver, inputs: Any, labels: np.ndarray) -> tuple[Solution, n
 def _solved_tests(
     solver: Solver, inputs: Any, labels: np.ndarray
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yields `P_test g_test^T H^-1` of test examples, and which converged, `at_once` of them."""
+    """Yields `P_test g_test^T H^-1` for `at_once` test examples at a time, and which converged."""
     for tests in _parts(np.arange(len(labels)), solver.at_once):
         some = keras.tree.map_structure(lambda a, rows=tests: np.asarray(a)[rows], inputs)
         solution, weights = solved(solver, some, labels[tests])
@@ -255,7 +256,12 @@ def _scores(solver: Solver, baselines: Any, chosen: np.ndarray) -> Scores:
 
 
 def warn_of_failures(solver: Solver, converged: np.ndarray) -> None:
-    """Says for how many examples a solver has not converged, `[count]`, if there are some."""
+    """Warns of the number of examples for which a solver has not converged, if there are any.
+
+    Args:
+      solver: the solver.
+      converged: bool `[count]`.
+    """
     if failed := int((~converged).sum()):
         message = _failures(solver, failed, len(converged))
         warnings.warn(f"{message} They are NaN.", stacklevel=3)
@@ -273,7 +279,7 @@ def _warn_of_negative(solver: Solver, found: Scores) -> None:
 
 
 def _check_converged(solver: Solver, converged: np.ndarray) -> None:
-    """Warns as `warn_of_failures` does; an error if none has converged."""
+    """Warns as `warn_of_failures` does, and refuses scores of which none has converged."""
     if len(converged) and not converged.any():
         raise InputError(_failures(solver, len(converged), len(converged)))
     warn_of_failures(solver, converged)

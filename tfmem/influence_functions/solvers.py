@@ -1,4 +1,4 @@
-"""Solvers by name, as settings ask for them."""
+"""Makes the solver that settings name."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ SOLVERS: dict[str, Callable[..., Solver]] = {
 
 
 def make_solver(settings: SelfInfluenceSettings, objective: Objective) -> Solver:
-    """The solver that is configured, for an objective.
+    """Makes the configured solver for an objective.
 
     Args:
-      settings: names the solver; damping, curvature and size of the sketch where they are set.
-      objective: whose curvature it inverts.
+      settings: the name of the solver, and what is set of damping, curvature and sketch size.
+      objective: the objective whose curvature it inverts.
 
     Raises:
-      InputError: if the solver does not go with the objective.
+      InputError: if the solver cannot be used with the objective.
     """
     options: dict[str, Any] = {"damping": settings.damping, "size": settings.sketch}
     if settings.solver != "fast":

@@ -13,12 +13,12 @@ _matmul = tf.matmul
 
 @contextmanager
 def safe_derivatives() -> Iterator[None]:
-    """Within it, models are traced so that per-example and second derivatives are right.
+    """Traces models in such a way that per-example and second derivatives are right.
 
-    `tf.nn.moments`, on which Keras' LayerNormalization rests, hides the mean from the gradient of
-    the variance. First derivatives do not change by that, but second ones are wrong, by a fifth
-    where it was noticed. And `tf.matmul` of a batch of one with a plain matrix corrupts memory once
-    it is vectorized (TensorFlow 2.21 with oneDNN, its issue 123109); Keras' attention has it.
+    Keras' LayerNormalization uses `tf.nn.moments`, which hides the mean from the gradient of the
+    variance. First derivatives stay right, but second ones are wrong, by a fifth where it was
+    noticed. Keras' attention multiplies a batch of one by a plain matrix with `tf.matmul`, which
+    corrupts memory when it is vectorized (TensorFlow 2.21 with oneDNN, its issue 123109).
     """
     originals = tf.nn.moments, tf.matmul
     tf.nn.moments, tf.matmul = _full_moments, _folded_matmul
@@ -38,7 +38,7 @@ def _full_moments(
 
 def _folded_matmul(a: Any, b: Any, *args: Any, **options: Any) -> tf.Tensor:
     a, b = tf.convert_to_tensor(a), tf.convert_to_tensor(b)
-    plain = not args and not any(options.values())  # Keras names the type of the result, as None
+    plain = not args and not any(options.values())  # Keras passes the type of the result as None
     if len(a.shape) > 2 and len(b.shape) == 2 and plain:
-        return tf.tensordot(a, b, 1)  # one product of matrices
+        return tf.tensordot(a, b, 1)  # one product of two matrices, without a batch
     return _matmul(a, b, *args, **options)

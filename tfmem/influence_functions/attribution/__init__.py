@@ -1,1 +1,1 @@
-"""Which words or patches the memorization of an example rests on."""
+"""Attributes the memorization of an example to its words or patches."""

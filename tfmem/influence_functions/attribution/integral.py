@@ -1,4 +1,4 @@
-"""Which parts of an example its memorization rests on (Zheng & Jiang 2022, Sec. 2.2).
+"""Attributes the memorization of an example to its parts (Zheng & Jiang 2022, Sec. 2.2).
 
 An example `x` and its baseline `x'` are blended part by part: weight `a_t` puts `x'_t + a_t (x_t -
 x'_t)` in the place of part `t`, a word or a patch. Let `g(a)` be the gradient of the cross entropy
@@ -9,8 +9,8 @@ itself. All weights 1 give `M_remove`, and `M_replace = I(1) - I(0)`, in the con
     M_replace = sum_t (integral of dI / da_t),
 
 and the terms are the attributions. `dI / da_t` is eq. 5's `r` times `X - X'`, summed over what part
-`t` consists of: embedding dimensions, word pieces or pixels. With an embedding that is itself
-trained, its own gradients are in it, which a derivative by `X` would leave out.
+`t` consists of: embedding dimensions, word pieces or pixels. If the
+embedding is trained, too, its gradients are included, which a derivative by `X` would leave out.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from tfmem.messages.errors import InputError
 
 QuadratureRule = Literal["midpoint", "left", "right"]
 
-_AT_ONCE = 1 << 20  # numbers that blends may have in one call of a program
+_AT_ONCE = 1 << 20  # most numbers in the blends of one call of a program
 
 
 @dataclass(frozen=True)
@@ -37,11 +37,11 @@ class Parts:
     """What an example is made of.
 
     Attributes:
-      shape: of its scores: `(words,)`, or `(rows, columns)` of patches.
-      tensors: what `Splitter.logits` needs of it.
-      numbers: how many the model reads of one blend.
-      words: of texts, in order.
-      sentences: of texts, which sentence each word is of.
+      shape: shape of its scores: `(words,)`, or `(rows, columns)` of patches.
+      tensors: the tensors that `Splitter.logits` needs for this example.
+      numbers: how many numbers the model reads of one blend.
+      words: the words of a text, in order.
+      sentences: the sentence of each word of a text.
     """
 
     shape: tuple[int, ...]
@@ -61,30 +61,31 @@ class Splitter(Protocol):
     signature: Any
 
     def parts(self, example: int) -> Parts:
-        """The parts of a training example."""
+        """Returns the parts of a training example."""
 
     def logits(self, weights: tf.Tensor, tensors: Any) -> tf.Tensor:
-        """The logits of blends, `[blends, classes]`.
+        """Returns the logits of blends, `[blends, classes]`.
 
         Args:
           weights: `[blends, parts]`; 1 is the example, 0 the baseline.
-          tensors: of `Parts`.
+          tensors: those of `Parts`.
         """
 
 
 @dataclass(frozen=True)
 class Attribution:
-    """What the memorization of an example rests on.
+    """The memorization of an example, divided among its parts.
 
     Attributes:
-      index: of the training example.
+      index: the index of the training example.
       parts: its words or patches.
-      scores: float64 `[parts]`, they sum to `replace` but for the gap; NaN, as all that follows, if
-        the solver has not converged.
+      scores: float64 `[parts]`, which sum to `replace` but for the gap. If the solver has not
+        converged, they and all that follows are NaN.
       memorization: `M_remove / n`.
       replace: `M_replace`, in the units of `M_remove`.
-      gap: `|sum of scores - replace| / |replace|`, what the sum over steps has missed.
-      steps: of the sum.
+      gap: `|sum of scores - replace| / |replace|`, the error of the sum that stands for the
+        integral.
+      steps: number of terms of that sum.
     """
 
     index: int
@@ -97,11 +98,11 @@ class Attribution:
 
 
 class BlendInfluence:
-    """Influence of blends on the example they are made of, and its derivatives by weights.
+    """Computes the influence of blends on their example, and its derivatives by the weights.
 
-    A product with the gradient is the derivative along one direction of the parameters, which the
-    forward mode carries beside the logits, for any number of blends; the reverse mode then runs
-    once. The layers below the trained ones are passed once each way.
+    The product of a gradient with a direction is a derivative along that direction of the
+    parameters: forward mode computes it beside the logits, for any number of blends. Reverse mode
+    then runs once for the weights. Layers below the trained ones are run once in each mode.
     """
 
     def __init__(self, objective: Objective, splitter: Splitter) -> None:
@@ -121,14 +122,14 @@ class BlendInfluence:
     def values(
         self, weights: np.ndarray, parts: Parts, label: int, direction: np.ndarray
     ) -> np.ndarray:
-        """`direction @ g(weights)`, float64 `[blends]`; see `directions`."""
+        """Returns `direction @ g(weights)`, float64 `[blends]`; see `directions`."""
         found = self._in_blocks(self._value_program, weights, parts, label, direction)
         return np.concatenate(list(found)).astype(np.float64)
 
     def slopes(
         self, weights: np.ndarray, parts: Parts, label: int, direction: np.ndarray
     ) -> np.ndarray:
-        """Its derivatives, float64 `[blends, parts]`."""
+        """Returns the derivatives of `values` by the weights, float64 `[blends, parts]`."""
         found = self._in_blocks(self._slope_program, weights, parts, label, direction)
         return np.concatenate(list(found)).astype(np.float64)
 
@@ -164,10 +165,10 @@ class BlendInfluence:
 def directions(
     solver: Solver, examples: Sequence[int] | np.ndarray
 ) -> Iterator[tuple[int, np.ndarray, float]]:
-    """For each example `P H^-1 g`, whose product with another's `g` is that one's influence on it.
+    """Yields `P H^-1 g` of each example; its product with another's `g` is the other's influence.
 
     Yields:
-      The example, `[p]`, and its `M_remove`, of either sign (see
+      The example, `P H^-1 g`, `[p]`, and its `M_remove`, of either sign (see
       `tfmem.influence_functions.scores`); both NaN if the solver has not converged.
 
     Warns:
@@ -197,15 +198,15 @@ def attributions(
     steps: int = 50,
     rule: QuadratureRule = "midpoint",
 ) -> Iterator[Attribution]:
-    """Attributions of training examples (Zheng & Jiang 2022, eq. 5).
+    """Attributes the memorization of training examples to their parts (Zheng & Jiang 2022, eq. 5).
 
     Args:
-      solver: ready for the objective.
-      splitter: of the same model and examples.
-      examples: which.
-      steps: of the sum that stands for the integral.
+      solver: a solver that is ready for the objective.
+      splitter: the splitter for the same model and examples.
+      examples: the indices of the examples.
+      steps: number of terms of the sum that stands for the integral.
       rule: where in each step the derivative is taken. The released code of the paper says `right`
-        and does `left`; the error of both falls as 1 / steps, that of the middle as its square.
+        and does `left`; their error falls as 1 / steps, that of the middle as 1 / steps^2.
 
     Yields:
       One for each example, in order.
@@ -225,7 +226,7 @@ def attributions(
         parts, label = splitter.parts(example), int(solver.objective.labels[example])
         count = int(np.prod(parts.shape))
         if not count:
-            raise InputError(f"training example {example}: nothing that the model reads of it")
+            raise InputError(f"training example {example}: the model reads nothing of it")
         if np.isnan(removed):
             scores, replace = np.full(count, np.nan), np.nan
         else:

@@ -10,7 +10,7 @@ from tfmem.messages.errors import InputError
 
 
 def check_attribution(config: Config, dataset: AnyDataset) -> None:
-    """Makes sure that examples can be taken apart, and that those that are asked for are there.
+    """Checks that examples can be split into parts, and that the requested examples exist.
 
     Args:
       config: the model, and `attribution`.
@@ -32,14 +32,14 @@ def check_attribution(config: Config, dataset: AnyDataset) -> None:
 
 
 def check_examples(examples: Sequence[int], count: int) -> None:
-    """Makes sure that numbers are those of training examples.
+    """Checks that numbers are indices of training examples.
 
     Args:
       examples: the numbers.
       count: how many training examples there are.
 
     Raises:
-      InputError: naming the first that is none.
+      InputError: naming the first number that is no such index.
     """
     for index in examples:
         if not 0 <= index < count:
@@ -49,7 +49,7 @@ def check_examples(examples: Sequence[int], count: int) -> None:
 
 
 def check_patch(shape: Sequence[int], patch: int) -> None:
-    """Makes sure that examples are images, and larger than a patch.
+    """Checks that examples are images, and larger than a patch.
 
     Args:
       shape: of all examples, `[examples, height, width, channels]` if they are images.

@@ -1,4 +1,4 @@
-"""Images as square patches."""
+"""Splits images into square patches."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ Baseline = Literal["black", "mean"]
 
 
 class Patches:
-    """Takes images apart into patches, in rows from the upper left; see `Splitter`."""
+    """Splits images into patches, row by row from the upper left; see `Splitter`."""
 
     def __init__(
         self, model: keras.Model, images: np.ndarray, patch: int = 2, baseline: Baseline = "black"
     ) -> None:
-        """Lays the grid.
+        """Lays the grid of patches.
 
         Args:
-          model: takes images.
-          images: what it was trained on, as it takes them, `[n, height, width, channels]`.
-          patch: pixels of a patch's side; the last ones of a row or column may be smaller.
-          baseline: an image of zeros, or the mean of all.
+          model: a model of images.
+          images: its training examples, as it takes them, `[n, height, width, channels]`.
+          patch: side of a patch in pixels; the last patches of a row or column may be smaller.
+          baseline: whether the baseline is an image of zeros, or the mean of all images.
 
         Raises:
-          InputError: if examples are no images, or not larger than a patch.
+          InputError: if examples are not images, or not larger than a patch.
         """
         check_patch(images.shape, patch)
         height, width = images.shape[1:3]
@@ -41,7 +41,7 @@ class Patches:
             self._baseline = images.mean(axis=0).astype(images.dtype)
         self._shape = (-(-height // patch), -(-width // patch))
         rows, columns = np.arange(height) // patch, np.arange(width) // patch
-        self._patches = rows[:, None] * self._shape[1] + columns  # of each pixel
+        self._patches = rows[:, None] * self._shape[1] + columns  # the patch of each pixel
 
     def parts(self, example: int) -> Parts:
         """See `Splitter.parts`."""

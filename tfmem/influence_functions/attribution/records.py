@@ -30,18 +30,18 @@ if TYPE_CHECKING:
 
 ATTRIBUTION_NAME = "attribution.json"
 _KIND = "attributions"
-_EXAMPLES = 32  # of a shard
+_EXAMPLES = 32  # number of examples in a shard
 
 
 def top_share(memorization: pd.Series, share: float) -> np.ndarray:
-    """The examples with the highest estimates, int64, highest first.
+    """Returns the examples with the highest estimates, int64, highest first.
 
     Args:
-      memorization: by index; NaN counts among all, but is never among the highest.
-      share: how many, as a share of all, rounded, and at least one.
+      memorization: estimates by index; an example with NaN counts in the share, but is not chosen.
+      share: the share of examples that is chosen: their number is rounded, and at least one.
 
     Raises:
-      InputError: if the share is none, or there are no estimates.
+      InputError: if the share is not from 0 to 1, or there are no estimates.
     """
     if not 0 < share <= 1:
         raise InputError(f"share: expected above 0 and up to 1, received {share:g}")
@@ -54,10 +54,10 @@ def top_share(memorization: pd.Series, share: float) -> np.ndarray:
 def chosen_examples(
     memorization: pd.Series, share: float, examples: Sequence[int] = ()
 ) -> np.ndarray:
-    """Some examples, or the most memorized; see `top_share`.
+    """Returns the examples that settings name, or else the most memorized; see `top_share`.
 
     Raises:
-      InputError: as that does, or if there is no such example.
+      InputError: as `top_share` does, or if there is no such example.
     """
     if not examples:
         return top_share(memorization, share)
@@ -72,17 +72,16 @@ def write_attributions(
     folder: Path,
     after_each: Callable[[int], None],
 ) -> None:
-    """Writes the attributions of examples, a shard of some of them at a time.
+    """Writes the attributions of examples, shard by shard.
 
-    Shards that are there are kept, if they were made of the same examples with the same settings;
-    others are deleted.
+    Shards of the same examples with the same settings are kept; others are deleted.
 
     Args:
-      attribute: makes those of examples `[count]`; it is not called if all shards are there.
-      examples: int64, which.
-      settings: what decides the attributions, as JSON takes it; kept in `attribution.json`.
-      folder: of the records.
-      after_each: told how many examples have been done.
+      attribute: makes the attributions of examples `[count]`; not called if all shards exist.
+      examples: int64, the indices of the examples.
+      settings: the settings that decide the attributions; kept as JSON in `attribution.json`.
+      folder: the folder of the records.
+      after_each: is told how many examples have been done.
     """
     folder.mkdir(parents=True, exist_ok=True)
     noted = json.dumps({**settings, "examples": examples.tolist()}, indent=1).encode() + b"\n"
@@ -99,7 +98,8 @@ def write_attributions(
     found = iter(attribute(examples[there * _EXAMPLES :]))
     for name in names[there:]:
         payloads = []
-        # The last shard waits for the end, where it is said what has not converged.
+        # After the last example, `found` warns of those that have not converged. The last shard
+        # waits for that.
         for attribution in found if name == names[-1] else islice(found, _EXAMPLES):
             payloads.append(_encode(attribution))
             after_each(1)
@@ -127,16 +127,16 @@ def _encode(attribution: Attribution) -> bytes:
 
 
 def is_complete(folder: Path) -> bool:
-    """Whether all shards of attributions are there, and no work on them was stopped."""
+    """Returns whether all shards of attributions exist, and no work on them was stopped."""
     paths = list(folder.glob(f"{_KIND}-*.tfrecord"))
     return {named[2] for path in paths if (named := parse_shard_name(path.name))} == {len(paths)}
 
 
 def read_attributions(folder: str | os.PathLike[str]) -> pd.DataFrame:
-    """Attribution records.
+    """Reads attribution records.
 
     Args:
-      folder: `attribution` of a run.
+      folder: the folder `attribution` of a run.
 
     Returns:
       One row an example, by `index`: `words` (list of strings, empty for images) and `sentences`
@@ -146,7 +146,7 @@ def read_attributions(folder: str | os.PathLike[str]) -> pd.DataFrame:
       solver has not converged.
 
     Raises:
-      InputError: if there are none, some are missing, or a record lacks a feature.
+      InputError: if there are no records, some are missing, or a record lacks a feature.
     """
     paths = sorted(Path(folder).glob(f"{_KIND}-*.tfrecord"))
     shards = {named[2] for path in paths if (named := parse_shard_name(path.name))}
@@ -173,7 +173,7 @@ def _decode(payload: bytes, source: str) -> dict[str, Any]:
     shape, scores = (feature(features, name, np.ndarray, source) for name in ("shape", "scores"))
     words, sentences = _words(features, source)
     axes = [len(words)] if words else shape.tolist()
-    # Of patches there are rows and columns.
+    # Scores of patches have two axes, rows and columns.
     if shape.tolist() != axes or not (words or len(axes) == 2) or math.prod(axes) != len(scores):
         raise InputError(
             f"{source}: expected a score for each of {axes} parts, received {len(scores)} of "
@@ -193,7 +193,7 @@ def _decode(payload: bytes, source: str) -> dict[str, Any]:
 
 
 def _words(features: Mapping[str, Any], source: str) -> tuple[list[str], np.ndarray]:
-    """The words of a text and their sentences; none of an image."""
+    """Returns the words of a text and their sentences, which are empty for an image."""
     if "words" not in features:
         return [], np.zeros(0, np.int64)
     found = features["words"]

@@ -1,4 +1,4 @@
-"""Chooses how the examples of a configuration are taken apart."""
+"""Chooses how the examples of a configuration are split into parts."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from tfmem.messages.errors import InputError
 
 
 def splitter(config: Config, dataset: AnyDataset, objective: Objective) -> Splitter:
-    """The way to take a configuration's examples apart: texts into words, images into patches.
+    """Returns the splitter of a configuration's examples: texts into words, images into patches.
 
     Args:
-      config: names the model, and the patches of images.
+      config: the configuration, with the model and the size of patches.
       dataset: the examples as they are loaded.
-      objective: at the trained model.
+      objective: the objective of the trained model.
 
     Raises:
-      InputError: if examples are neither.
+      InputError: if examples are neither texts nor images.
     """
     if isinstance(dataset, TextDataset):
         if isinstance(config.model, EncoderSettings):

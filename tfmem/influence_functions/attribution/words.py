@@ -1,4 +1,4 @@
-"""Texts as words: blends of their vectors with those of masked words, below the first layer."""
+"""Splits texts into words, whose vectors are blended with those of masked words."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ _SIGNATURE = dict.fromkeys(("ids", "masked", "segments", "places"), _ROW)
 
 
 class EncoderWords:
-    """Takes texts apart that a pretrained encoder reads; see `Splitter`.
+    """Splits texts for a pretrained encoder; see `Splitter`.
 
-    Vectors pass the frozen layers too, which kept activations stand for elsewhere. The baseline has
-    [MASK] in the place of every word piece, and the same special tokens, so that these have no part
-    in anything; nor have places and segments, in which both ends agree.
+    Blended vectors pass through the frozen layers as well, whose activations are kept elsewhere.
+    The baseline has [MASK] in the place of every word piece. Its special tokens, positions and
+    segments are those of the text, so that no memorization is attributed to them.
     """
 
     signature = _SIGNATURE
 
     def __init__(self, settings: EncoderSettings, model: keras.Model, dataset: TextDataset) -> None:
-        """Takes the layers that were trained, as a model of activations, and the texts."""
+        """Takes the trained layers, as a model of activations, and the texts."""
         encoder = load_encoder(settings.preset)
         self._embed, self._frozen, self._others = encoder.above_embedding(settings.trained_layers)
         self._model = model
@@ -60,9 +60,9 @@ class EncoderWords:
 
 
 class TransformerWords:
-    """Takes texts apart that a transformer without pretrained weights reads; see `Splitter`.
+    """Splits texts for a transformer without pretrained weights; see `Splitter`.
 
-    The baseline has the number of words that are not known in the place of every word.
+    The baseline has the number of unknown words in the place of every word.
     """
 
     signature = _SIGNATURE
@@ -102,7 +102,7 @@ def _parts(read: WordTokens, mask: int, width: int) -> Parts:
 
 
 def _blend(weights: tf.Tensor, embed: Any, tensors: Any) -> tf.Tensor:
-    """Vectors `[blends, tokens, width]`; all pieces of a word have its weight."""
+    """Returns blended vectors `[blends, tokens, width]`; all pieces of a word have its weight."""
     words, masked = (embed(tensors[name][None]) for name in ("ids", "masked"))
     shares = tf.gather(weights, tensors["places"], axis=1)[..., None]
     return masked + shares * (words - masked)
