@@ -88,7 +88,7 @@ recorded: .venv/installed
 # docs/measured holds.
 docs: .venv/installed
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[docs]'
-	$(BIN)/python -m tfmem.experiments.documentation docs/experiments.md
+	$(BIN)/python -m tfmem.experiments.documentation docs
 	$(BIN)/python docs/write_reference.py
 	$(BIN)/python -m benchmarks.pages
 	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going docs build/site

@@ -127,10 +127,11 @@ def machine() -> str:
 
 
 def spent() -> dict[str, Any]:
-    """Elapsed seconds of this program, and processor seconds, with those of its programs."""
+    """Seconds of this program, by the clock and of the processor, and the load of the machine."""
     used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     busy = sum(each.ru_utime + each.ru_stime for each in used)
-    return {"seconds": round(time.time() - psutil.Process().create_time()), "CPU": round(busy)}
+    elapsed, load = time.time() - psutil.Process().create_time(), os.getloadavg()[1]
+    return {"seconds": round(elapsed), "CPU": round(busy), "load": round(load, 1)}
 
 
 def dumped(content: Mapping[str, Any]) -> str:

@@ -14,7 +14,7 @@ from tfmem.components.report import REPORT, _experiments
 from tfmem.config import Config, from_yaml
 from tfmem.config.base import UndeclaredError
 from tfmem.experiments import declared, sections
-from tfmem.experiments.documentation import document
+from tfmem.experiments.documentation import documents, recorded
 from tfmem.messages.errors import InputError
 from tfmem.pipelines.cli.running import _experiment_name
 from tfmem.pipelines.experiments import step_of
@@ -47,7 +47,8 @@ def made_up(given):
 
 
 EXPERIMENT = Experiment(
-    name="made-up", question="Is it made up?", source="nobody", settings=MadeUpSettings,
+    name="made-up", question="Is it made up?", source="nobody", trains="nothing",
+    reading="Not at all.", settings=MadeUpSettings,
     needs=(Memorization,), sections=("seed",), conduct=made_up,
     draw=lambda table, given: new_figure(2, 2),
 )
@@ -59,7 +60,7 @@ from typer.testing import CliRunner
 from tfmem.components.experiment import EXPERIMENTS
 from tfmem.config import from_yaml
 from tfmem.experiments import declared, sections
-from tfmem.experiments.documentation import document
+from tfmem.experiments.documentation import documents, recorded
 from tfmem.pipelines.cli import app
 from tfmem.pipelines.experiments import page, step_of
 from tfmem.pipelines.runner import run_chain
@@ -103,8 +104,12 @@ def test_one_file_adds_an_experiment(tmp_path, reference):
 
 
 def test_the_documentation_is_as_declared():
-    text = (ROOT / "docs" / "experiments.md").read_text(encoding="utf-8")
-    assert text == document(declared().values()), "make docs writes it anew"
+    known = recorded(ROOT / "docs" / "measured" / "experiments")
+    pages = documents(declared().values(), known)
+    for name, text in pages.items():
+        assert (ROOT / "docs" / name).read_text(encoding="utf-8") == text, "make docs writes it"
+    assert {f"experiments/{path.name}" for path in ROOT.glob("docs/experiments/*.md")} < set(pages)
+    assert set(known) == set(declared()), "python -m benchmarks.experiments"
 
 
 @pytest.mark.parametrize("each", declared().values(), ids=lambda each: each.name)

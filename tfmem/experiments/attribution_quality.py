@@ -196,6 +196,12 @@ EXPERIMENT = Experiment(
     name="attribution-quality",
     question="How good do attributions become as more models are trained for them?",
     source="the linear datamodeling score of Park et al. (2023), Sec. 2.2",
+    trains="`subsets` x `repeats` models, which judge",
+    reading=(
+        "The higher a curve, the better its attributions predict models that were trained on "
+        "other subsets; nothing can score above the dotted line, which is how well models of one "
+        "subset predict one another. Where a curve is still rising, more trials would help."
+    ),
     settings=QualitySettings,
     needs=(Predictions,),
     sections=("seed", "dataset", "model", "task", "training", "self_influence"),

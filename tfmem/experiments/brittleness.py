@@ -151,6 +151,12 @@ EXPERIMENT = Experiment(
     name="brittleness",
     question="How many of its most helpful training examples must go until a prediction changes?",
     source="Ilyas et al. (2022), Sec. 4.1; Park et al. (2023), Sec. 4.2",
+    trains="`repeats` models for each test example and share, and as many without random examples",
+    reading=(
+        "A curve that rises early means that predictions rest on few training examples. The "
+        "dashed curve shows what removing as many random examples does; where the two are equal, "
+        "the attributions say nothing."
+    ),
     settings=BrittlenessSettings,
     needs=(Predictions,),
     sections=("seed", "dataset", "model", "task", "training"),

@@ -112,6 +112,8 @@ class Experiment(Generic[S]):
       name: name of the experiment in the command line, of its folder and of its component.
       question: the question that it answers, which is also the title of its figure.
       source: the publication that asks the question.
+      trains: the models that it trains besides the run.
+      reading: how to read its figure.
       settings: class of the settings in its section of the configuration, `experiments.<section>`.
       needs: kinds of artifacts that it reads; if it needs only memorization, the memorization of
         one model does as well.
@@ -128,6 +130,8 @@ class Experiment(Generic[S]):
     name: str
     question: str
     source: str
+    trains: str
+    reading: str
     settings: type[S]
     needs: tuple[type[Artifact], ...]
     sections: tuple[str, ...]

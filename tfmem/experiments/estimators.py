@@ -19,7 +19,7 @@ from tfmem.experiments.declaration import Experiment, Given, NoSettings
 from tfmem.experiments.outcome import Outcome
 from tfmem.experiments.ranking import areas
 from tfmem.experiments.summed import Summed, records_in, sum_trials
-from tfmem.figures.style import BLUE, FAINT, VERMILION, new_figure, plain
+from tfmem.figures.style import BLUE, FAINT, VERMILION, WIDE, new_figure, plain
 from tfmem.messages.errors import InputError
 from tfmem.store.artifacts import Predictions, SelfInfluence, TrialTable
 from tfmem.store.json_files import value_of
@@ -169,7 +169,7 @@ def estimators_figure(table: pd.DataFrame, _: object) -> Figure:
       table: the table of `compare`.
     """
     names = [name for name in _NAMES if name in table.columns]
-    figure = new_figure(5 * len(names), 4.6)
+    figure = new_figure(WIDE / 2 * len(names), 4.2)
     most = table["self_influence"].max()
     for axes, name in zip(figure.subplots(1, len(names), squeeze=False)[0], names, strict=True):
         plain(axes).plot([0, most], [0, most], color=FAINT, linewidth=1)
@@ -194,6 +194,12 @@ EXPERIMENT = Experiment(
     name="estimators",
     question="Does self-influence estimate what the subsampled estimator does?",
     source="an assumption of Zheng & Jiang (2022)",
+    trains="one model, for self-influence",
+    reading=(
+        "Each point is a training example; on the line, both estimates are equal. Points that "
+        "rise together in one order, however steeply, mean that self-influence ranks examples as "
+        "the trials do; a cloud means that it does not."
+    ),
     settings=NoSettings,
     needs=(Predictions, TrialTable, SelfInfluence),
     sections=("training", "selection"),

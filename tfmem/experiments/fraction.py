@@ -26,7 +26,7 @@ from tfmem.estimation.units import SHARES, Units, units_of
 from tfmem.experiments.declaration import Experiment, Given
 from tfmem.experiments.outcome import Outcome
 from tfmem.experiments.training import independent, train_alone, with_trials, workplace
-from tfmem.figures.style import BLUE, FAINT, GREY, ORANGE, VERMILION, new_figure, plain
+from tfmem.figures.style import BLUE, FAINT, GREY, ORANGE, VERMILION, WIDE, new_figure, plain
 from tfmem.selection.memorized import memorized
 from tfmem.store.artifacts import Predictions
 from tfmem.store.labels import LABELS_NAME
@@ -254,7 +254,7 @@ def fraction_figure(table: pd.DataFrame, _: object) -> Figure:
       table: the table of `fraction`.
     """
     of = Units(table["unit"].iloc[0], bounded=False).below if "unit" in table else ""
-    figure = new_figure(11, 3.8)
+    figure = new_figure(WIDE, 3.6)
     total, parts, counts = figure.subplots(1, 3)
     shares, reference = table["fraction"], table["reference"].iloc[0]
     columns = [name for name in table if str(name).startswith(ERROR)]
@@ -302,6 +302,13 @@ EXPERIMENT = Experiment(
     name="fraction",
     question="Which subset fraction gives the best estimates?",
     source="Feldman & Zhang (2020), Sec. 2.2, who take 0.7",
+    trains="`trials` models for each fraction",
+    reading=(
+        "Left: the error of memorization with different numbers of trials; circles mark the best "
+        "fraction. Middle: the two parts of the error, of which noise falls with more trials and "
+        "the difference from the definition does not. Right: how many examples count as "
+        "memorized."
+    ),
     settings=FractionSettings,
     needs=(Predictions,),
     sections=("seed", "dataset", "model", "task", "training", "estimation", "selection"),

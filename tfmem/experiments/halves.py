@@ -56,6 +56,13 @@ EXPERIMENT = Experiment(
     name="halves",
     question="Would other trials find the same?",
     source="Feldman & Zhang (2020), App. C.1, Fig. C.2",
+    trains="nothing",
+    reading=(
+        "Left: J is the share of examples (above) or pairs (below) selected by both halves among "
+        "those selected by either, for each threshold. Right: D is the mean difference of their "
+        "estimates. Where J is above 0.7 at the threshold, other trials would select much the "
+        "same; shades are 95% intervals."
+    ),
     settings=NoSettings,
     needs=(Predictions,),
     sections=("selection",),

@@ -122,6 +122,11 @@ EXPERIMENT = Experiment(
     name="instances",
     question="Which examples are memorized most, and which least?",
     source="Zheng & Jiang (2022), Tables 2 and 3",
+    trains="nothing",
+    reading=(
+        "Compare the two sides of a row: memorized examples are usually ones that a person would "
+        "hesitate over, or wrong labels; examples with memorization 0 look like many others."
+    ),
     settings=InstancesSettings,
     needs=(Memorization,),
     sections=("seed", "dataset"),

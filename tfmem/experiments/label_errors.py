@@ -38,6 +38,7 @@ from tfmem.figures.style import (
     PURPLE,
     SKY,
     VERMILION,
+    WIDE,
     new_figure,
     plain,
 )
@@ -290,7 +291,7 @@ def label_errors_figure(table: pd.DataFrame, _: object) -> Figure:
       table: the table of `find_wrong`.
     """
     what = table["of"].iloc[0] if "of" in table else "labels"
-    figure = new_figure(9, 5.6)
+    figure = new_figure(WIDE, 5.4)
     left, right = (plain(axes) for axes in figure.subplots(1, 2))
     for (color, line), (name, rows) in zip(
         _STYLES, table.groupby("ranked_by", sort=False), strict=False
@@ -340,6 +341,13 @@ EXPERIMENT = Experiment(
     name="label-errors",
     question="How well does memorization find wrong labels?",
     source="Feldman & Zhang (2020), Sec. 3.1; Northcutt et al. (2021)",
+    trains="a run, and one model and `folds` models for the baselines",
+    reading=(
+        "Left: the nearer a curve is to the upper left corner, the fewer correct labels one looks "
+        "at in vain. Right: which share of the labels that one has looked at are wrong. If "
+        "memorization lies far below the others, models have not learned the wrong labels: train "
+        "for longer before trusting it."
+    ),
     settings=LabelErrorSettings,
     needs=(Predictions,),
     sections=("seed", "dataset", "model", "task", "training", "estimation"),

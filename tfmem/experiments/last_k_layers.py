@@ -151,6 +151,14 @@ EXPERIMENT = Experiment(
     name="last-k-layers",
     question="In which layers does memorization happen?",
     source="a question of a reviewer of Feldman & Zhang (2020)",
+    trains="one model, and its last blocks in as many trials as the run has, for each depth",
+    reading=(
+        "Above: the share of memorized examples that are also memorized if only the last blocks "
+        "are trained; the last point is what one half of the trials recovers of the other, about "
+        "the most that noise allows. Below: how many are memorized at each depth, and how many of "
+        "these not by the whole network. The deeper training must begin for the curve to rise, "
+        "the deeper memorization happens."
+    ),
     settings=LayersSettings,
     needs=(Predictions,),
     sections=("seed", "dataset", "model", "task", "training", "selection"),

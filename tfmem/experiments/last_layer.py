@@ -76,6 +76,11 @@ EXPERIMENT = Experiment(
     name="last-layer",
     question="Does the last layer memorize?",
     source="Feldman & Zhang (2020), Sec. 3, Fig. C.3",
+    trains="one model, and its last layer in as many trials as the run has",
+    reading=(
+        "As in halves, with the last layer alone on one side. A curve of J near 0 means that the "
+        "last layer finds nothing of what the whole network memorizes."
+    ),
     settings=LayersSettings,
     needs=(Predictions,),
     sections=("seed", "dataset", "model", "task", "training", "selection"),

@@ -310,6 +310,12 @@ EXPERIMENT = Experiment(
     name="leave-one-out",
     question="Do the estimates agree with training again without one example?",
     source="Feldman & Zhang (2020), eq. 1",
+    trains="`repeats` models without each of `examples` examples, and `repeats_with` on all",
+    reading=(
+        "Points on the line agree with the definition. Points to the right of it are "
+        "overestimated: models trained on part of the data have seen fewer examples that resemble "
+        "the one left out. Crosses are standard errors of both sides."
+    ),
     settings=LeaveOneOutSettings,
     needs=(Predictions, Memorization),
     sections=("seed", "dataset", "model", "task", "training"),

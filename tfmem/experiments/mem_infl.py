@@ -19,7 +19,7 @@ from tfmem.experiments.correlation import rank_correlation
 from tfmem.experiments.declaration import Experiment, Given, NoSettings
 from tfmem.experiments.outcome import Outcome
 from tfmem.experiments.run import Run
-from tfmem.figures.style import BLUE, GREY, VERMILION, new_figure, plain
+from tfmem.figures.style import BLUE, GREY, VERMILION, WIDE, new_figure, plain
 from tfmem.selection.memorized import described
 from tfmem.store.artifacts import Influence, Memorization, Predictions, SelectedPairs
 
@@ -126,15 +126,18 @@ def mem_infl_figure(table: pd.DataFrame, given: Given[NoSettings] | None) -> Fig
     """
     units = SHARES if given is None else given.run.units
     train, test = (table[table["split"] == split] for split in ("train", "test"))
-    figure = new_figure(11, 4.2)
-    left, middle, right = (plain(axes) for axes in figure.subplots(1, 3))
-    for chosen, color, name in (
-        (train[train["pairs"] == 0], GREY, "in no selected pair"),
-        (train[train["pairs"] > 0], VERMILION, "in selected pairs"),
+    figure = new_figure(WIDE, 4.2)
+    left, middle, right = (
+        plain(axes) for axes in figure.subplots(1, 3, width_ratios=[1, 1.2, 0.8])
+    )
+    for chosen, color, mark, name in (
+        (train[train["pairs"] == 0], GREY, ".", "in no selected pair"),
+        (train[train["pairs"] > 0], VERMILION, "D", "in selected pairs"),
     ):
         left.plot(
-            chosen["memorization"], chosen["largest_influence"], ".", color=color, alpha=0.6,
-            markeredgewidth=0, label=f"{name} ({len(chosen):,})", rasterized=len(table) > 5000,
+            chosen["memorization"], chosen["largest_influence"], mark, color=color, alpha=0.7,
+            markersize=5, markeredgewidth=0, label=f"{name} ({len(chosen):,})",
+            rasterized=len(table) > 5000,
         )  # fmt: skip
     left.set_xlabel(f"memorization of a training example{units.below}")
     left.set_ylabel("its largest influence on a test example")
@@ -154,6 +157,7 @@ def mem_infl_figure(table: pd.DataFrame, given: Given[NoSettings] | None) -> Fig
     middle.set_xticks(
         range(len(groups)),
         [f"{names[bins.cat.categories.get_loc(each)]}\n({len(of):,})" for each, of in groups],
+        fontsize="small",
     )
     middle.yaxis.set_major_formatter(PercentFormatter(1))
     middle.set_ylim(bottom=0)
@@ -164,7 +168,7 @@ def mem_infl_figure(table: pd.DataFrame, given: Given[NoSettings] | None) -> Fig
     bars = right.bar(influencers.index, influencers, width=0.7, color=BLUE)
     right.bar_label(bars)
     right.locator_params(integer=True)
-    right.set_xlabel("training examples that influence it")
+    right.set_xlabel("training examples\nthat influence it")
     right.set_ylabel("number of test examples")
     return figure
 
@@ -184,6 +188,13 @@ EXPERIMENT = Experiment(
     name="mem-infl",
     question="Do memorized examples have influence, and on how many?",
     source="Feldman & Zhang (2020), Sec. 3, and a question of their reviewers",
+    trains="nothing",
+    reading=(
+        "Left: an example and its largest influence; the largest of many noisy numbers is above 0 "
+        "by chance, so compare it with the threshold of influence. Middle: the share of training "
+        "examples with an influence above the threshold, by memorization. Right: how many "
+        "training examples each influenced test example has."
+    ),
     settings=NoSettings,
     needs=(Predictions, Memorization, Influence, SelectedPairs),
     sections=("selection",),

@@ -113,6 +113,15 @@ EXPERIMENT = Experiment(
     name="onion",
     question="Does removing the most exposed examples expose others?",
     source="Carlini et al. (2022b), The Privacy Onion Effect",
+    trains=(
+        "as many models as the run has without the most exposed examples, and as many without "
+        "random ones"
+    ),
+    reading=(
+        "Compare the dashed curve of a colour, the run's own models on the examples that stay, "
+        "with the solid curve, models trained without the removed ones. If the solid curve of the "
+        "most exposed is above its dashed one, others have taken their place."
+    ),
     settings=OnionSettings,
     needs=(Predictions,),
     sections=("seed", "dataset", "model", "task", "training"),

@@ -22,7 +22,7 @@ from tfmem.experiments.checks import test_examples
 from tfmem.experiments.declaration import Experiment, Given
 from tfmem.experiments.outcome import Outcome
 from tfmem.experiments.training import draw, train_on
-from tfmem.figures.style import BLUE, FAINT, GREY, VERMILION, new_figure, plain
+from tfmem.figures.style import BLUE, FAINT, GREY, VERMILION, WIDE, new_figure, plain
 from tfmem.messages.errors import InputError
 from tfmem.store.artifacts import Memorization, Predictions, SelectedPairs
 
@@ -151,9 +151,9 @@ def _findings(table: pd.DataFrame, units: Units) -> tuple[str, ...]:
 
 
 _WAYS = {
-    "none": (GREY, "all training\nexamples"),
-    "pairs": (VERMILION, "without those\nof the pairs"),
-    "random": (BLUE, "without as\nmany random"),
+    "none": (GREY, "all\ntraining\nexamples"),
+    "pairs": (VERMILION, "without\nthose of\nthe pairs"),
+    "random": (BLUE, "without\nas many\nrandom"),
 }
 _SETS = {"all": "all test examples", "influenced": "influenced", "others": "others"}
 
@@ -168,7 +168,7 @@ def pair_utility_figure(table: pd.DataFrame, given: Given[PairUtilitySettings] |
     scored = "score" in table
     units = given.run.units if scored and given is not None else SHARES
     kind, part = units.kind, 100 if units.bounded else 1
-    figure = new_figure(11, 3.8)
+    figure = new_figure(WIDE, 3.6)
     if table.empty:
         figure.text(0.5, 0.5, "no pair was selected", ha="center", color=GREY)
         return figure
@@ -199,7 +199,8 @@ def pair_utility_figure(table: pd.DataFrame, given: Given[PairUtilitySettings] |
         )
     losses.axhline(0, color=FAINT, linewidth=1)
     losses.margins(y=0.25)
-    losses.set_xticks(places, list(_SETS.values()), fontsize="small")
+    names = [name.replace(" test ", " test\n") for name in _SETS.values()]
+    losses.set_xticks(places, names, fontsize="small")
     losses.set_title(f"{'points' if units.bounded else kind} lost on them", fontsize="medium")
     losses.set_ylabel(f"{'points of ' if units.bounded else ''}{units.test} on all (± 1 SE)")
     losses.legend(frameon=False, fontsize="small")
@@ -211,6 +212,13 @@ EXPERIMENT = Experiment(
     name="pair-utility",
     question="What are the training examples of high-influence pairs worth?",
     source="Feldman & Zhang (2020), App. C",
+    trains="3 x `repeats` models",
+    reading=(
+        "Left and middle: accuracy of models trained on all examples, without those of the pairs, "
+        "and without as many random ones. Right: where the accuracy is lost. If the bar of the "
+        "others is within its error of 0, these training examples are useful only through their "
+        "high influence."
+    ),
     settings=PairUtilitySettings,
     needs=(Predictions, Memorization, SelectedPairs),
     sections=("seed", "dataset", "model", "task", "training"),

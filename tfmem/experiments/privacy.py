@@ -126,6 +126,13 @@ EXPERIMENT = Experiment(
     name="privacy",
     question="Can it be told which examples a model was trained on?",
     source="Carlini et al. (2022), Alg. 1",
+    trains="nothing",
+    reading=(
+        "Left: the curve of an attack above the dotted line tells members from others; read it at "
+        "the left end, where few are accused wrongly. Right: how often each example is found out, "
+        "over its memorization. What an attack finds is a lower bound: a better one may find "
+        "more."
+    ),
     settings=NoSettings,
     needs=(Predictions, Memorization),
     sections=("selection",),

@@ -54,6 +54,7 @@ from tfmem.figures.style import (
     PURPLE,
     SKY,
     VERMILION,
+    WIDE,
     new_figure,
     plain,
 )
@@ -315,7 +316,7 @@ def proxies_figure(table: pd.DataFrame, _: object) -> Figure:
     Args:
       table: the table of `proxies`.
     """
-    figure = new_figure(9.5, 5.6)
+    figure = new_figure(WIDE, 5.4)
     panels = figure.subplots(1, 2, sharex=True)
     for axes, column, label in zip(
         panels,
@@ -356,6 +357,13 @@ EXPERIMENT = Experiment(
     question="How near do cheaper scores come to memorization?",
     source="Toneva et al. (2019); Carlini et al. (2019); Jiang et al. (2021); Paul et al. (2021); "
     "Garg et al. (2024); Ravikumar et al. (2024, 2025, 2026)",
+    trains="`trainings` models on all examples",
+    reading=(
+        "A score that is high and far to the left is a cheap guide to memorization. Left: whether "
+        "it orders all examples as memorization does; where most have none, even the estimator "
+        "itself is low there. Right: how well it finds examples with memorization above the "
+        "threshold."
+    ),
     settings=ProxySettings,
     needs=(Predictions,),
     sections=("seed", "dataset", "model", "task", "training", "estimation", "selection"),

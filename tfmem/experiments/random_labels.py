@@ -23,7 +23,7 @@ from tfmem.experiments.declaration import Experiment, Given
 from tfmem.experiments.outcome import Outcome
 from tfmem.experiments.summed import Means, means_of, means_on
 from tfmem.experiments.training import draw, most_memorized, with_trials
-from tfmem.figures.style import BLUE, GREY, VERMILION, new_figure, plain
+from tfmem.figures.style import BLUE, GREY, VERMILION, WIDE, new_figure, plain
 from tfmem.store.artifacts import Predictions
 
 
@@ -146,7 +146,7 @@ def random_labels_figure(table: pd.DataFrame, _: object) -> Figure:
     units = Units(table["unit"].iloc[0], bounded=False) if scored else SHARES
     line = "\n"  # long numbers take two
     what, happens = ("targets", "exchanged") if scored else ("labels", "replaced")
-    figure = new_figure(9, 5)
+    figure = new_figure(WIDE, 5)
     panels = figure.subplots(1, len(_WAYS), sharex=True, sharey=True)
     for axes, (way, name) in zip(panels, _WAYS.items(), strict=True):
         rows = table[table["replaced"] == way]
@@ -191,6 +191,12 @@ EXPERIMENT = Experiment(
     name="random-labels",
     question="What happens to memorization when labels are replaced at random?",
     source="Feldman & Zhang (2020), Sec. 1",
+    trains="2 x `trials` models",
+    reading=(
+        "Each point is an example; above the line, memorization rose. Examples with new labels "
+        "that stay near the line were not learned; all others should stay on it, unless wrong "
+        "labels hurt their neighbours."
+    ),
     settings=RandomLabelSettings,
     needs=(Predictions,),
     sections=("seed", "dataset", "model", "task", "training", "estimation"),

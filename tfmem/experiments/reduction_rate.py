@@ -239,6 +239,11 @@ EXPERIMENT = Experiment(
     name="reduction-rate",
     question="Do the attributed words carry the self-influence?",
     source="Zheng & Jiang (2022), Sec. 3.4, eq. 6, Fig. 2",
+    trains="nothing; its cost is the attribution",
+    reading=(
+        "The nearer the two curves are to each other, the less the attribution says. A curve of "
+        "attributed words that rises at once means that few words carry the self-influence."
+    ),
     settings=ReductionRateSettings,
     needs=(TrainedModel, SelfInfluence, Attributions),
     sections=("seed", "dataset", "model", "task", "training", "self_influence", "attribution"),

@@ -211,6 +211,14 @@ EXPERIMENT = Experiment(
     name="removal",
     question="What is lost without memorized examples?",
     source="Feldman & Zhang (2020), Sec. 3.2, Fig. 2; Zheng & Jiang (2022), Fig. 1",
+    trains=(
+        "`repeats` models for each threshold or share, as many without random examples, and "
+        "`repeats` on all"
+    ),
+    reading=(
+        "Read it from right to left: where the curve without memorized examples leaves the other "
+        "curve, the removed examples were useful. Below: how much of the training set remains."
+    ),
     settings=RemovalSettings,
     needs=(Memorization,),
     sections=("seed", "dataset", "model", "task", "training"),

@@ -147,6 +147,12 @@ EXPERIMENT = Experiment(
     name="seeds",
     question="Does self-influence depend on the seed?",
     source="Zheng & Jiang (2022), App. C, Table 5",
+    trains="all models but one",
+    reading=(
+        "Each point is an example, by its rank in one model and in another. Points near the line "
+        "mean that one model would do; a band of one colour off the line means that a class as a "
+        "whole has shifted."
+    ),
     settings=SeedsSettings,
     needs=(SelfInfluence,),
     sections=("seed", "dataset", "model", "task", "training", "self_influence"),

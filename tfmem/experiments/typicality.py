@@ -14,7 +14,7 @@ from scipy.stats import bootstrap
 from tfmem.datasets import AnyDataset, TextDataset
 from tfmem.experiments.declaration import Asked, Experiment, Given, NoSettings
 from tfmem.experiments.outcome import Outcome
-from tfmem.figures.style import BLUE, GREY, VERMILION, literal, new_figure, plain
+from tfmem.figures.style import BLUE, GREY, VERMILION, WIDE, literal, new_figure, plain
 from tfmem.messages.errors import InputError
 from tfmem.store.artifacts import Memorization
 
@@ -148,7 +148,7 @@ def typicality_figure(table: pd.DataFrame, _: object) -> Figure:
       table: the table of `typicality`.
     """
     classes = table["class"].unique().tolist()
-    figure = new_figure(4.4 + 3.1 * len(classes), 4)
+    figure = new_figure(WIDE, 4)
     curve, *distributions = figure.subplots(
         1, 1 + len(classes), width_ratios=[1.4] + [1] * len(classes)
     )
@@ -193,6 +193,12 @@ EXPERIMENT = Experiment(
     name="typicality",
     question="Are memorized sentences atypical?",
     source="Zheng & Jiang (2022), Sec. 3.2, Table 1, Fig. 4",
+    trains="nothing",
+    reading=(
+        "The curves of the two classes approach each other to the right, where sentences are "
+        "memorized, if memorized sentences are atypical. Diamonds are the paper's values; "
+        "histograms compare all sentences with the most memorized tenth."
+    ),
     settings=NoSettings,
     needs=(Memorization,),
     sections=("dataset",),

@@ -23,6 +23,7 @@ from tfmem.figures.style import (
     PURPLE,
     SKY,
     VERMILION,
+    WIDE,
     literal,
     new_figure,
     plain,
@@ -88,7 +89,7 @@ def agreement_figure(
       sufficient: the `J` from which a threshold counts as high enough.
       unit: what follows a threshold: ` SD` if estimates are in standard deviations.
     """
-    figure = new_figure(9.5, 7)
+    figure = new_figure(WIDE, 6.4)
     rows = figure.subplots(2, 2)
     estimates = "memorization", "influence"
     styles = list(itertools.islice(itertools.cycle(SERIES), len(compared)))

@@ -18,7 +18,7 @@ def memorization_histogram(
 ) -> Figure:
     """Draws the number of training examples by memorization, and marks those from the threshold on.
 
-    The scale is logarithmic and begins at 1, where a bar of one example is a line.
+    The scale is logarithmic, on which a bar would have no true length, so each bin is a point.
 
     Args:
       memorization: float `[num_train]`; NaN is left out and counted in the legend.
@@ -33,31 +33,30 @@ def memorization_histogram(
         bins = (np.arange(round(20 * low), 21) / 20).tolist()
     else:
         bins = _edges(known)
-    parts, names, colors = [known], [f"{len(known):,} examples"], [BLUE]
+    parts, names = [known], [f"{len(known):,} examples"]
     if threshold is not None:
         memorized = at_least(known, threshold)
-        parts, colors = [known[~memorized], known[memorized]], [BLUE, ORANGE]
+        parts = [known[~memorized], known[memorized]]
         names = [
             f"below: {np.sum(~memorized):,} examples",
             f"memorized: {np.sum(memorized):,} examples ({np.mean(memorized):.1%})",
         ]
-    heights, edges, _ = axes.hist(parts, bins=bins, stacked=True, color=colors, label=names)
-    heights = np.atleast_2d(heights)
-    for counts, color in zip(np.diff(heights, axis=0, prepend=0), colors, strict=True):
-        alone = (counts == 1) & (heights[-1] == 1)
-        axes.hlines(
-            np.ones(alone.sum()), edges[:-1][alone], edges[1:][alone], colors=color, linewidth=3,
-            clip_on=False, zorder=3,
-        )  # fmt: skip
+    centres = np.add(bins[1:], bins[:-1]) / 2
+    for part, name, (color, mark) in zip(parts, names, ((BLUE, "o"), (ORANGE, "s")), strict=False):
+        counts = np.histogram(part, bins)[0]
+        seen = counts > 0
+        axes.plot(
+            centres[seen], counts[seen], mark, color=color, label=name, clip_on=False, zorder=3
+        )
     if threshold is not None:
         axes.axvline(threshold, color=VERMILION, linestyle="--", label=f"threshold {threshold:g}")
     if missing := len(memorization) - len(known):
         axes.plot([], [], " ", label=f"not estimable: {missing:,} examples")
     axes.set_yscale("log")
-    axes.set_ylim(bottom=1)
+    axes.set_ylim(bottom=0.8)
     axes.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     axes.set_xlim(bins[0], bins[-1])
-    axes.set_xlabel(f"memorization{units.of}")
+    axes.set_xlabel(f"memorization{units.of}, in bins of {bins[1] - bins[0]:.2g}")
     axes.set_ylabel("training examples (log scale)")
     axes.legend(frameon=False)
     return figure

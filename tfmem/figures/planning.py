@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
-from tfmem.figures.style import BLUE, GREY, ORANGE, VERMILION, new_figure, plain
+from tfmem.figures.style import BLUE, GREY, ORANGE, VERMILION, WIDE, new_figure, plain
 
 _MARKERS = "osD^v<>P*X"
 _LINES = (BLUE, "-"), (ORANGE, "--"), (VERMILION, "-."), (GREY, ":")
@@ -33,7 +33,7 @@ def plan_figure(
       goal: the influence that the run should find.
       configured: configured trials and subset fraction, and the influence that they find.
     """
-    figure = new_figure(9.5, 4)
+    figure = new_figure(WIDE, 4)
     found, right = figure.subplots(1, 2)
     shades = matplotlib.colormaps["viridis"](np.linspace(0, 0.88, len(detected)))
     for number, (fraction, values) in enumerate(sorted(detected.items())):

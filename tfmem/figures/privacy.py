@@ -10,14 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from tfmem.figures.style import (
-    BLUE,
-    GREY,
-    PALE,
-    VERMILION,
-    new_figure,
-    plain,
-)
+from tfmem.figures.style import BLUE, GREY, PALE, VERMILION, WIDE, new_figure, plain
 
 _ATTACKS = [(VERMILION, "-"), (BLUE, "--"), (PALE, "-.")]
 _REMOVALS = [(GREY, "-"), (VERMILION, "--"), (VERMILION, "-"), (BLUE, "--"), (BLUE, "-")]
@@ -38,7 +31,7 @@ def privacy_figure(
       rate: the false-positive rate at which they are found out.
       unit: the unit of memorization, in brackets; empty if it has none.
     """
-    figure = new_figure(10, 4.8)
+    figure = new_figure(WIDE, 4.3)
     left, right = (plain(axes) for axes in figure.subplots(1, 2))
     _draw_curves(left, curves, _ATTACKS)
 

@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 
 from tfmem.estimation.agreement import Curve
 from tfmem.figures.agreement import NAME, SERIES, draw_curve, end_of
-from tfmem.figures.style import GREY, literal, new_figure, plain
+from tfmem.figures.style import GREY, WIDE, literal, new_figure, plain
 
 
 def records_figure(table: pd.DataFrame, threshold: float) -> Figure:
@@ -22,7 +22,7 @@ def records_figure(table: pd.DataFrame, threshold: float) -> Figure:
         compared with the first, colours repeat.
       threshold: the threshold of selection.
     """
-    figure = new_figure(9.5, 4.4)
+    figure = new_figure(WIDE, 4.2)
     panels = dict(zip(("threshold", "share"), figure.subplots(1, 2), strict=True))
     styles = dict(zip(table["second_name"].unique(), itertools.cycle(SERIES), strict=False))
     end = 0.0

@@ -14,6 +14,9 @@ from tfmem.store.files import complete_file
 BLUE, ORANGE, VERMILION = "#0072B2", "#E69F00", "#D55E00"
 GREEN, PURPLE, SKY = "#009E73", "#CC79A7", "#56B4E9"
 GREY, PALE, FAINT = "#555555", "#8c8c8c", "#c8c8c8"
+WIDE = (
+    8.5  # inches, of figures with several plots: in a column of a page, letters are still legible
+)
 
 
 def new_figure(width: float, height: float) -> Figure:
