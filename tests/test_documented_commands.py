@@ -58,3 +58,14 @@ def test_commands_and_options_in_sentences_exist(page, commands):
             for option in (*each.opts, *each.secondary_opts)
         }
         assert {word for word in own(words) if word.startswith("--")} <= known, line
+
+
+def test_records_are_read_as_the_how_to_says(digits_run):
+    """The snippet needs nothing of tfmem, and finds subsets of the size that was asked for."""
+    page = (ROOT / "docs" / "how-to.md").read_text()
+    (code,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    assert "tfmem" not in code
+    found = {}
+    exec(code.replace("runs/digits", str(digits_run)), found)
+    assert found["in_subset"].sum() == round(0.7 * len(found["in_subset"]))
+    assert found["correct"].sum() > 0.5 * len(found["in_subset"])
