@@ -26,12 +26,14 @@ _TABLE = re.compile(r"(<!-- measured: (\S+) (\S+) -->\n\n?)((?:\|.*\n)*)")
 _CITED = re.compile(r"<!-- measured: (\S+)(?: \S+)? -->|measured/([\w/-]+)\.json")
 _SUPER = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "0123456789-")
 _UNIT = r"(?=\s?(?:%|s\b|ms\b|h\b|GB|MB|KB|kB|min|sec|hour|day|times|points?\b|SE\b|SD\b|CPU))"
+_POWER = "10[⁻⁰¹²³⁴-⁹]+"
 _NUMBER = re.compile(
-    r"(?<![\w.#/])(?<!\d,)(?<![A-Za-z]-)(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:\s?·\s?10[⁻⁰¹²³⁴-⁹]+)?(?![\w/])"
+    r"(?<![\w.#/])(?<!\d,)(?<![A-Za-z]-)"
+    rf"(?:{_POWER}|(?:\d{{1,3}}(?:,\d{{3}})+|\d+)(?:\.\d+)?(?:\s?·\s?{_POWER})?)(?![\w/])"
 )
 # What is a number and no result: code, addresses, comments, citations, years, names of intervals.
 _FREE = re.compile(
-    r"```.*?```|^ {4}[^\n]*$|`[^`]*`|<!--.*?-->|\]\([^)]*\)|https?://\S+|^#[^\n]*$|^---\n.*?^---\n"
+    r"(?:glibc|`ml-metadata`)\s[\d.]+|```.*?```|^ {4}[^\n]*$|`[^`]*`|<!--.*?-->|\]\([^)]*\)|https?://\S+|^#[^\n]*$|^---\n.*?^---\n"
     r"|\b(?:eqs?\.|Figs?\.|Tables?|Secs?\.|App\.|Algs?\.|Lemma|Python|PyTorch|Debian|Ubuntu|version)"
     r"\s[\w.]+(?:(?:,| and| to| or)\s[A-Z]?\d[\w.]*)*"
     r"|\b(?:19|20)\d\d[a-z]?\b(?!,\d)|\b95%(?=\s(?:intervals?|confidence))|[Ii]ntervals of 95%",
@@ -144,7 +146,8 @@ def _shows(text: str, number: float) -> bool:
 
 def read(text: str) -> tuple[float, float]:
     """A number as a page shows it, and the size of its last digit."""
-    plain, _, power = text.replace(",", "").replace(" ", "").partition("·10")
+    parts = text.replace(",", "").replace(" ", "")
+    plain, _, power = (f"1·{parts}" if re.fullmatch(_POWER, parts) else parts).partition("·10")
     scale = 10.0 ** int(power.translate(_SUPER)) if power else 1.0
     _, _, decimals = plain.partition(".")
     return float(plain) * scale, 10.0 ** -len(decimals) * scale

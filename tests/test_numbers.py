@@ -83,6 +83,7 @@ def test_a_table_is_written_from_its_file():
 
 def test_numbers_are_read_as_they_are_shown():
     assert read("1,437") == (1437, 1)
+    assert read("10⁻⁶") == pytest.approx((1e-6, 1e-6))
     assert read("6·10⁻⁸") == pytest.approx((6e-8, 1e-8))
     assert shown(quantity(4, of=48, low=3, high=20, unit="%")) == "4 of 48 (3 to 20%)"
 
