@@ -60,7 +60,7 @@ from typer.testing import CliRunner
 from tfmem.components.experiment import EXPERIMENTS
 from tfmem.config import from_yaml
 from tfmem.experiments import declared, sections
-from tfmem.experiments.documentation import documents, recorded
+from tfmem.experiments.documentation import documents
 from tfmem.pipelines.cli import app
 from tfmem.pipelines.experiments import page, step_of
 from tfmem.pipelines.runner import run_chain
@@ -69,9 +69,9 @@ config = from_yaml("experiments: {made_up: {power: 3}}", experiments=sections)
 assert "made_up:" in config.to_yaml()
 listed = CliRunner().invoke(app, ["experiment", "--help"]).stdout
 assert "made-up" in listed and "Is it made up?" in listed
-assert "`experiments.made_up.power` | `2` | what memorization is raised to." in document(
-    declared().values()
-)
+assert "`experiments.made_up.power` | `2` | what memorization is raised to." in documents(
+    declared().values(), {}
+)["experiments/made-up.md"]
 component = EXPERIMENTS["made-up"]
 assert component.outputs["outcome"].place == "experiments/made-up"
 assert len({each.version for each in EXPERIMENTS.values()}) == len(EXPERIMENTS)
