@@ -23,6 +23,7 @@ import argparse
 
 import numpy as np
 
+from benchmarks.measured import Column, Record, quantity, recording
 from tfmem.config import SelectionSettings
 from tfmem.estimation.estimator import ClassCounts, count_train
 from tfmem.estimation.group_effects import GroupTally, log_group_p_values
@@ -136,12 +137,23 @@ def show(title, row):
 
 def with_error(values):
     """Formats the mean of `values` and its standard error."""
-    error = values.std(ddof=1) / np.sqrt(len(values))
-    return f"{values.mean():.3f} ± {error:.3f}"
+    mean, error = mean_and_error(values)
+    return f"{mean:.3f} ± {error:.3f}"
 
 
-def groups(rng, sets):
-    """Prints how often p-values of groups without influence are below a level."""
+def mean_and_error(values):
+    """The mean of `values` and its standard error."""
+    return float(values.mean()), float(values.std(ddof=1) / np.sqrt(len(values)))
+
+
+def percent(values):
+    """Mean and standard error of shares, as pages show them."""
+    mean, error = mean_and_error(values)
+    return quantity(100 * mean, error=100 * error, unit="%")
+
+
+def groups(rng, sets, record):
+    """Prints and records how often p-values of groups without influence are below a level."""
     print("\np-values of groups: how often they are below a level (no influence, SD 2)")
     show("group of", ["trials", "p <= 0.05", "p <= 0.01"])
     for size, trials in ((1, 400), (2, 400), (3, 400), (5, 2000)):
@@ -153,7 +165,10 @@ def groups(rng, sets):
                 tally.add(mask, train, test)
             p = np.exp(np.concatenate([log_group_p_values(each) for each in tally.counts()]))
             shares.append([(p <= level).mean() for level in (0.05, 0.01)])
-        show(str(size), [f"{trials:,}", *(with_error(column) for column in np.array(shares).T)])
+        below = np.array(shares).T
+        show(str(size), [f"{trials:,}", *(with_error(column) for column in below)])
+        name = f"groups of {size}, {trials:,} trials: p at most 0.05, at most 0.01"
+        record.values[name] = [percent(column) for column in below]
 
 
 def main():
@@ -161,8 +176,11 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--sets", type=int, default=400, help="number of data sets for each row")
     parser.add_argument("--seed", type=int, default=0)
+    recording(parser)
     arguments = parser.parse_args()
-    names = None
+    settings = {"data sets": arguments.sets, "pairs planted": REAL, "influence": INFLUENCE}
+    record = Record("power", arguments.seed, settings)
+    names, rows = None, []
     for trials in (100, 400, 2000):
         for effect, deviation in EFFECTS.items():
             found = discoveries(trials, deviation, arguments.sets, arguments.seed)
@@ -171,13 +189,27 @@ def main():
                 print("Share of data sets with a false discovery at 5%, without any influence")
                 show("trials, effect of quality", names)
             show(f"{trials:,}, {effect}", [with_error(found[name][:, 0]) for name in names])
+            shares = [found[name][:, 0] for name in ("memorized", "p = 1", "halves")]
+            row = [quantity(m, error=e) for m, e in map(mean_and_error, shares)]
+            rows.append([f"{trials:,}, {deviation:g}", *row])
     print(f"\nFalse discovery proportion, then power, with {REAL} influences of {INFLUENCE}")
     for trials in (100, 400, 2000):
         few = max(arguments.sets // 8, 10)
         found = discoveries(trials, 2.0, few, arguments.seed, REAL)
         show(f"{trials:,}, SD 2: false", [with_error(found[name][:, 1]) for name in names])
         show(f"{trials:,}, SD 2: power", [with_error(found[name][:, 2]) for name in names])
-    groups(np.random.default_rng(arguments.seed), max(arguments.sets // 40, 5))
+        for part, column in (("false among discoveries", 1), ("found", 2)):
+            for name in names:
+                record.values[f"{name}, {trials:,} trials: {part}"] = percent(
+                    found[name][:, column]
+                )
+    groups(np.random.default_rng(arguments.seed), max(arguments.sets // 40, 5), record)
+    if arguments.record:
+        heads = "pairs of memorized examples only", "all pairs, as in `tfmem`"
+        split = "memorization from one half of the trials, p-values from the other"
+        columns = [Column(each, "", 3) for each in (*heads, split)]
+        record.table("discoveries", [Column("trials, SD of the effect"), *columns], rows)
+        record.write()
 
 
 if __name__ == "__main__":

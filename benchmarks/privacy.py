@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from scipy.stats import norm
 
+from benchmarks.measured import Record, quantity, recording
 from tfmem.experiments.membership import RATES, attack
 from tfmem.store.bits import pack
 from tfmem.store.confidence import to_bytes
@@ -54,6 +55,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--trials", type=int, default=2000)
     parser.add_argument("--examples", type=int, default=50_000)
+    recording(parser)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         predictions = Path(folder) / "predictions"
@@ -67,6 +69,13 @@ def main():
         f"t = {arguments.trials:,}, n = {arguments.examples:,}: {seconds:.1f} s "
         f"({processor:.1f} CPU seconds), {after.ru_maxrss / 2**20:.2f} GB"
     )
+    settings = {"trials": arguments.trials, "examples": arguments.examples}
+    record = Record("privacy/cost", settings=settings)
+    record.values |= {
+        "time": quantity(seconds, unit="s"),
+        "processor time": quantity(processor, unit="s"),
+        "memory": quantity(after.ru_maxrss / 2**20, unit="GB"),
+    }
     for name, roc in found.rocs.items():
         rates = ", ".join(
             f"{roc.at(rate)[1]:.4%} at {rate:.1%} (known: {norm.cdf(norm.ppf(rate) + EFFECT):.4%})"
@@ -74,6 +83,15 @@ def main():
         )
         area = norm.cdf(EFFECT / np.sqrt(2))
         print(f"{name}: {rates}; area {roc.auc[1]:.4f} (known: {area:.4f})")
+        record.values[f"{name}: area, and the largest possible"] = [roc.auc[1], float(area)]
+        for rate in RATES:
+            best = 100 * norm.cdf(norm.ppf(rate) + EFFECT)
+            record.values[f"{name}: found at {rate:.1%}, and the most possible, %"] = [
+                100 * roc.at(rate)[1],
+                float(best),
+            ]
+    if arguments.record:
+        record.write()
 
 
 if __name__ == "__main__":
