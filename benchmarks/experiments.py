@@ -55,8 +55,10 @@ def command(name: str) -> list[str]:
     """The command that conducts an experiment at its small size, as one would type it."""
     config, run, own = SIZES[name]
     section = _SECTIONS.get(name, name.replace("-", "_"))
-    options = [*run, *(f"experiments.{section}.{each}" for each in own)]
     made = ["tfmem", "experiment", name, config, "--out", f"runs/{config}"]
+    if config.startswith("sst2"):
+        run = (*run, "dataset.data_dir=sst2")
+    options = [*run, *(f"experiments.{section}.{each}" for each in own)]
     return [*made, *(part for option in options for part in ("--set", option))]
 
 
@@ -70,7 +72,7 @@ def conduct(name: str, out: Path, data: Path | None) -> None:
         if data is None:
             print(f"{name}: skipped, --data is not given")
             return
-        words += ["--set", f"dataset.data_dir={data / 'sst2'}"]
+        words[words.index("dataset.data_dir=sst2")] = f"dataset.data_dir={data / 'sst2'}"
     program = Path(sys.executable).with_name(words[0])
     subprocess.run([program, *words[1:], "--quiet"], check=True)
     made = place / "experiments" / name

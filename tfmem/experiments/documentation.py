@@ -71,7 +71,7 @@ def _page(each: Experiment[Any], record: Mapping[str, Any]) -> str:
         "",
         f"*{each.question}* ({each.source}.)",
         "",
-        f"    tfmem experiment {each.name} digits --out runs/digits",
+        f"    tfmem experiment {each.name} {each.example}",
         "",
         f"Besides the run, it trains {each.trains}. It reads {', '.join([*needs, *uses])}, and is "
         f"conducted again when these change, or a setting in {sections}.",

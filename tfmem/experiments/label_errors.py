@@ -354,4 +354,5 @@ EXPERIMENT = Experiment(
     conduct=label_errors,
     draw=label_errors_figure,
     checks=(of_classes(stacked), different_labels),
+    example="digits_label_errors --out runs/digits_label_errors",
 )

@@ -250,4 +250,5 @@ EXPERIMENT = Experiment(
     conduct=reduction_rate,
     draw=reduction_figure,
     checks=(in_memory, attributable),
+    example="sst2_head --out runs/sst2_head --set dataset.data_dir=sst2",
 )

@@ -25,7 +25,7 @@ from tfmem.encoders import sequences
 from tfmem.experiments.correlation import rank_correlation
 from tfmem.experiments.declaration import Asked, Experiment, Given
 from tfmem.experiments.outcome import Outcome
-from tfmem.figures.style import BLUE, GREEN, ORANGE, VERMILION, new_figure, plain
+from tfmem.figures.style import BLUE, GREEN, ORANGE, VERMILION, WIDE, new_figure, plain
 from tfmem.messages.errors import InputError
 from tfmem.store.artifacts import Memorization
 
@@ -158,12 +158,12 @@ def texts_figure(table: pd.DataFrame, given: Given[TextsSettings] | None) -> Fig
       given: its inputs.
     """
     of = "" if given is None else given.run.units.below
-    figure = new_figure(11, 4)
+    figure = new_figure(WIDE, 3.6)
     axes = [plain(each) for each in figure.subplots(1, 3, sharey=True)]
     columns = (
-        ("tokens", "number of tokens"),
-        ("frequency", "occurrences of a token (geometric mean)"),
-        ("duplicates", "number of near duplicates"),
+        ("tokens", "tokens"),
+        ("frequency", "occurrences of a token\n(geometric mean)"),
+        ("duplicates", "near duplicates"),
     )
     planted = table[table["copies"] > 0].groupby("copies")
     kinds: list[tuple[str, str, pd.DataFrame]] = [("texts", BLUE, table[table["copies"] == 0])]
@@ -192,10 +192,18 @@ EXPERIMENT = Experiment(
     name="texts",
     question="Which texts are memorized: long ones, rare ones, or repeated ones?",
     source="Zhang et al. (2021), Counterfactual Memorization in Neural Language Models",
+    trains="nothing",
+    reading=(
+        "Each point is a text, and memorization is on all three axes the same. Left: by length. "
+        "Middle: by how common its tokens are; rare ones are to the left. Right: by how many near "
+        "duplicates it has, without which no single copy need be memorized. Canaries, texts that "
+        "were planted, have colours of their own."
+    ),
     settings=TextsSettings,
     needs=(Memorization,),
     sections=("dataset",),
     conduct=texts,
     draw=texts_figure,
     checks=(_texts,),
+    example="sst2_language --out runs/language --set dataset.data_dir=sst2",
 )

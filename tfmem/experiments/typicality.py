@@ -205,4 +205,5 @@ EXPERIMENT = Experiment(
     conduct=typicality,
     draw=typicality_figure,
     checks=(phrases, ten_of_each_class),
+    example="sst2_head --out runs/sst2_head --set dataset.data_dir=sst2",
 )
