@@ -21,7 +21,6 @@ from benchmarks.measured import FOLDER
 
 ROOT = FOLDER.parents[1]
 GENERATED = {"experiments.md"}
-_LATER = {"data-attribution.md", "measured.md", "own-models.md", "training.md"}
 _TABLE = re.compile(r"(<!-- measured: (\S+) (\S+) -->\n\n?)((?:\|.*\n)*)")
 _CITED = re.compile(r"<!-- measured: (\S+)(?: \S+)? -->|measured/([\w/-]+)\.json")
 _SUPER = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "0123456789-")
@@ -53,7 +52,7 @@ def files() -> dict[str, dict[str, Any]]:
 def pages() -> list[Path]:
     """README and the pages that a person writes."""
     found = [each for each in sorted(ROOT.glob("docs/*.md")) if each.name not in GENERATED]
-    return [ROOT / "README.md", *(each for each in found if each.name not in _LATER)]
+    return [ROOT / "README.md", *found]
 
 
 def with_tables(text: str, known: dict[str, dict[str, Any]]) -> str:
@@ -175,9 +174,33 @@ def check(paths: Iterable[Path], known: dict[str, dict[str, Any]]) -> list[str]:
     ]
 
 
+_OVERVIEW = """\
+# Where the numbers are from
+
+Written from the files in `docs/measured`; `make docs` writes it again. A file that a command has written says with which
+commit. A file that was transcribed names the commits that first wrote most of its numbers on a page; the same commands
+make them again.
+
+"""
+
+
+def overview(known: dict[str, dict[str, Any]]) -> str:
+    """The page that lists all files: their commands or their source, commits, days and machines."""
+    lines = ["| numbers | made by | commit, day | machine |", "|---|---|---|---|"]
+    for name, made in known.items():
+        by = "<br>".join(f"`{each}`" for each in made.get("commands", ())) or made["source"]
+        commits = made.get("commits") or ([made] if "commit" in made else [])
+        when = "<br>".join(f"{each['commit']}, {each['date']}" for each in commits)
+        kind = "transcribed: " if "transcribed" in made else ""
+        link = f"[{name}](../measured/{name}.json)"
+        lines.append(f"| {link} | {by} | {kind}{when} | {made.get('machine', '')} |")
+    return _OVERVIEW + "\n".join(lines) + "\n"
+
+
 def main() -> None:
     """Writes tables into the pages; ends with what no file holds, and an exit code of 1."""
     known = files()
+    (ROOT / "docs" / "reference" / "recorded.md").write_text(overview(known), encoding="utf-8")
     for path in pages():
         text = path.read_text(encoding="utf-8")
         if (written := with_tables(text, known)) != text:
