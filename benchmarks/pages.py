@@ -177,9 +177,9 @@ def check(paths: Iterable[Path], known: dict[str, dict[str, Any]]) -> list[str]:
 _OVERVIEW = """\
 # Where the numbers are from
 
-Written from the files in `docs/measured`; `make docs` writes it again. A file that a command has written says with which
-commit. A file that was transcribed names the commits that first wrote most of its numbers on a page; the same commands
-make them again.
+Written from the files in `docs/measured`; `make docs` writes it again. A file that a command has
+written says with which commit. A file that was transcribed names the commits that first wrote most
+of its numbers on a page; the same commands make them again.
 
 """
 

@@ -208,4 +208,5 @@ EXPERIMENT = Experiment(
     conduct=attribution_quality,
     draw=quality_figure,
     checks=(test_examples, right_or_wrong, in_memory),
+    results="data-attribution.md#what-was-measured",
 )

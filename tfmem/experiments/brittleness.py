@@ -163,4 +163,5 @@ EXPERIMENT = Experiment(
     conduct=brittleness,
     draw=brittleness_figure,
     checks=(test_examples, right_or_wrong),
+    results="data-attribution.md#what-was-measured",
 )

@@ -125,6 +125,7 @@ class Experiment(Generic[S]):
       followed_by: names of experiments that the command conducts next, if there is a run.
       formerly: an earlier name, which the command and the page of an old run still understand.
       section: name of its section of the configuration; by default the name with underscores.
+      results: the page in `docs/`, with its section, that says what larger runs found.
       example: what stands after its name in a command that conducts it, as its page shows it.
     """
 
@@ -143,6 +144,7 @@ class Experiment(Generic[S]):
     followed_by: tuple[str, ...] = ()
     formerly: str | None = None
     section: str = ""
+    results: str = ""
     example: str = "digits --out runs/digits"
 
     def __post_init__(self) -> None:

@@ -87,8 +87,9 @@ def _page(each: Experiment[Any], record: Mapping[str, Any]) -> str:
 def _shown(each: Experiment[Any], record: Mapping[str, Any]) -> list[str]:
     """The figure, how to read it, and what was found where the figure is from."""
     lines = [f"**How to read the figure.** {each.reading}", ""]
+    more = [f"What larger runs found: [results](../{each.results}).", ""] if each.results else []
     if not record:
-        return lines
+        return [*lines, *more]
     (command,) = record["commands"]
     file = f"../measured/experiments/{each.name}.json"
     return [
@@ -106,6 +107,7 @@ def _shown(each: Experiment[Any], record: Mapping[str, Any]) -> list[str]:
         f"It took {record['cost']['CPU']:,} s of processor time "
         f"([recorded]({file}), {record['date']}, {record['machine']}).",
         "",
+        *more,
     ]
 
 

@@ -206,4 +206,5 @@ EXPERIMENT = Experiment(
     conduct=estimators,
     draw=estimators_figure,
     checks=(right_or_wrong, four_trials, in_memory),
+    results="findings.md#estimators",
 )

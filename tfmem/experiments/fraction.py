@@ -315,4 +315,5 @@ EXPERIMENT = Experiment(
     conduct=fraction,
     draw=fraction_figure,
     uses=("leave-one-out",),
+    results="findings.md#fraction",
 )

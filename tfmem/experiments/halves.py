@@ -70,4 +70,5 @@ EXPERIMENT = Experiment(
     draw=agreement_of_table,
     checks=(four_trials, test_examples),
     formerly="consistency",
+    results="estimates.md#consistency",
 )

@@ -132,4 +132,5 @@ EXPERIMENT = Experiment(
     sections=("seed", "dataset"),
     conduct=instances,
     draw=instances_figure,
+    results="findings.md#instances",
 )

@@ -355,4 +355,5 @@ EXPERIMENT = Experiment(
     draw=label_errors_figure,
     checks=(of_classes(stacked), different_labels),
     example="digits_label_errors --out runs/digits_label_errors",
+    results="findings.md#label-errors",
 )

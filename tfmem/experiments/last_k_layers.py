@@ -166,4 +166,5 @@ EXPERIMENT = Experiment(
     draw=last_k_layers_figure,
     checks=(right_or_wrong, whole_network, test_examples, blocks),
     section="layers",
+    results="findings.md#last-layer-last-k-layers",
 )

@@ -88,4 +88,5 @@ EXPERIMENT = Experiment(
     draw=agreement_of_table,
     checks=(right_or_wrong, whole_network, test_examples),
     section="layers",
+    results="findings.md#last-layer-last-k-layers",
 )

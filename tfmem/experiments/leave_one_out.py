@@ -321,4 +321,5 @@ EXPERIMENT = Experiment(
     sections=("seed", "dataset", "model", "task", "training"),
     conduct=leave_one_out,
     draw=leave_one_out_figure,
+    results="findings.md#leave-one-out",
 )

@@ -201,4 +201,5 @@ EXPERIMENT = Experiment(
     conduct=mem_infl,
     draw=mem_infl_figure,
     checks=(test_examples,),
+    results="findings.md#mem-infl",
 )

@@ -128,4 +128,5 @@ EXPERIMENT = Experiment(
     conduct=onion,
     draw=_figure,
     checks=(single_examples,),
+    results="privacy.md#removing-the-most-exposed",
 )

@@ -225,4 +225,5 @@ EXPERIMENT = Experiment(
     conduct=pair_utility,
     draw=pair_utility_figure,
     checks=(test_examples,),
+    results="findings.md#pair-utility",
 )

@@ -138,4 +138,5 @@ EXPERIMENT = Experiment(
     sections=("selection",),
     conduct=privacy,
     draw=_figure,
+    results="privacy.md#what-it-finds",
 )

@@ -370,4 +370,5 @@ EXPERIMENT = Experiment(
     conduct=proxies,
     draw=proxies_figure,
     checks=(enough_trials, of_classes(stacked), in_memory),
+    results="findings.md#proxies",
 )

@@ -203,4 +203,5 @@ EXPERIMENT = Experiment(
     conduct=random_labels,
     draw=random_labels_figure,
     checks=(different_labels,),
+    results="findings.md#random-labels",
 )

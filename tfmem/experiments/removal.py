@@ -226,4 +226,5 @@ EXPERIMENT = Experiment(
     draw=removal_figure,
     checks=(test_examples,),
     followed_by=("pair-utility",),
+    results="findings.md#removal",
 )

@@ -159,4 +159,5 @@ EXPERIMENT = Experiment(
     conduct=seeds,
     draw=seeds_figure,
     checks=(in_memory,),
+    results="findings.md#seeds",
 )

@@ -206,4 +206,5 @@ EXPERIMENT = Experiment(
     draw=texts_figure,
     checks=(_texts,),
     example="sst2_language --out runs/language --set dataset.data_dir=sst2",
+    results="language-models.md",
 )

@@ -206,4 +206,5 @@ EXPERIMENT = Experiment(
     draw=typicality_figure,
     checks=(phrases, ten_of_each_class),
     example="sst2_head --out runs/sst2_head --set dataset.data_dir=sst2",
+    results="findings.md#typicality",
 )
