@@ -7,18 +7,24 @@ import numpy as np
 from tfmem.config import AugmentationSettings
 
 
-def draw_moves(draws: np.ndarray, settings: AugmentationSettings) -> np.ndarray | None:
+def needs_draws(settings: AugmentationSettings) -> bool:
+    """Whether images are changed at random, so that each needs random bits."""
+    return bool(settings.pad or settings.flip or settings.random_resized_crop)
+
+
+def draw_moves(draws: np.ndarray | None, settings: AugmentationSettings) -> np.ndarray | None:
     """Draws where each image is cropped, and whether it is mirrored.
 
     Args:
-      draws: uint64 `[...]` random bits, one number for each image (`Trial.augmentation_draws`).
+      draws: uint64 `[...]` random bits, one number for each image (`Trial.augmentation_draws`);
+        None if no image is changed.
       settings: `pad` and `flip`.
 
     Returns:
       int32 `[..., 3]`: vertical and horizontal offset of the crop, each uniform over `2 * pad + 1`
       values, and 1 for a mirrored image. None if no image is changed.
     """
-    if not settings.pad and not settings.flip:
+    if draws is None or not (settings.pad or settings.flip):
         return None
     offsets = np.uint64(2 * settings.pad + 1)
     down = (draws & np.uint64(0xFFFFFFFF)) * offsets >> np.uint64(32)
@@ -27,13 +33,13 @@ def draw_moves(draws: np.ndarray, settings: AugmentationSettings) -> np.ndarray 
     return np.stack([down, right, mirrored], axis=-1).astype(np.int32)
 
 
-def draw_boxes(draws: np.ndarray, settings: AugmentationSettings) -> np.ndarray | None:
+def draw_boxes(draws: np.ndarray | None, settings: AugmentationSettings) -> np.ndarray | None:
     """Draws four numbers in [0, 1) for the crop of each image, float32 `[count, 4]`.
 
     Without random-resized crops the result is None. The bits are mixed first, so that the numbers
     differ from those of `draw_moves`.
     """
-    if not settings.random_resized_crop:
+    if draws is None or not settings.random_resized_crop:
         return None
     parts = []
     mixed = draws

@@ -11,14 +11,17 @@ round logarithms and sines alike.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 import numpy as np
 
-_WORD = np.uint64(0xFFFFFFFF)
-_HALF = np.uint64(32)
-_MULTIPLIERS = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
-_WEYL = np.uint64(0x9E3779B9), np.uint64(0xBB67AE85)
+Words = tuple[int, int]  # of 32 bits
+
+_WORD = 0xFFFFFFFF
+_HALF = 32
+_MULTIPLIERS = 0xD2511F53, 0xCD9E8D57
+_WEYL = 0x9E3779B9, 0xBB67AE85
 _SCRAMBLER = 0x02461E293EC8F720  # TensorFlow's own key, by which it mixes seeds
 _ROUNDS = 10
 _SEEDS = (1 << 31) - 2  # Keras takes seeds modulo this number
@@ -29,6 +32,15 @@ _RESERVED = 256  # counters that TensorFlow sets aside for 4 numbers of a trunca
 _TWO_SIGMA = np.float32(2)
 # Standard deviation of a normal variable that is cut off at two of its own.
 _TRUNCATED_SD = 0.87962566103423978
+
+
+def has_the_bits_of_tensorflow(initializer: keras.Initializer) -> bool:
+    """Whether `drawn_as_on_tensorflow` gives the same bits as TensorFlow, which is slower."""
+    if not type(initializer).__module__.startswith("keras."):
+        return False
+    if isinstance(initializer, keras.initializers.VarianceScaling):
+        return str(initializer.distribution) == "uniform"
+    return isinstance(initializer, keras.initializers.RandomUniform)
 
 
 def drawn_as_on_tensorflow(
@@ -128,7 +140,7 @@ def truncated_normal(shape: Sequence[int], seed: int, mean: float, sd: float) ->
     return (drawn * np.float32(sd) + np.float32(mean)).reshape(shape)
 
 
-def _truncated(key: np.ndarray, counter: np.ndarray, places: np.ndarray) -> np.ndarray:
+def _truncated(key: Words, counter: Words, places: np.ndarray) -> np.ndarray:
     """The 4 numbers of each group that begins at one of `places`, one group after the other."""
     series: np.ndarray = _box_muller(_philox(key, counter, places).reshape(-1)).reshape(-1, _LANES)
     kept = np.abs(series) < _TWO_SIGMA
@@ -158,27 +170,32 @@ def _words(seed: int, count: int) -> np.ndarray:
     return np.concatenate(parts or [np.zeros(0, np.uint32)])
 
 
-def _key_and_counter(seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Philox' key, uint64 `[2]`, and the upper half of its counter, uint64 `[2]`, for a seed."""
-    key = np.array([_SCRAMBLER & 0xFFFFFFFF, _SCRAMBLER >> 32], np.uint64)
-    mixed = _philox(key, np.zeros(2, np.uint64), np.array([seed % _SEEDS], np.uint64))[0]
-    return mixed[:2].astype(np.uint64), mixed[2:].astype(np.uint64)
+def _key_and_counter(seed: int) -> tuple[Words, Words]:
+    """Philox' key, and the upper half of its counter, for a seed."""
+    key = _SCRAMBLER & _WORD, _SCRAMBLER >> _HALF
+    first, second, third, fourth = _philox_rounds(key, (seed % _SEEDS, 0, 0, 0))
+    return (first, second), (third, fourth)
 
 
-def _philox(key: np.ndarray, counter: np.ndarray, places: np.ndarray) -> np.ndarray:
+def _philox(key: Words, counter: Words, places: np.ndarray) -> np.ndarray:
     """Philox 4x32-10 of some counters.
 
     Args:
-      key: uint64 `[2]`, two words of 32 bits.
-      counter: uint64 `[2]`, the upper two words of all counters.
+      key: two words of 32 bits.
+      counter: the upper two words of all counters.
       places: uint64 `[count]`, the lower two words of each counter.
 
     Returns:
       uint32 `[count, 4]`.
     """
-    a, b = places & _WORD, places >> _HALF
-    c, d = (np.full_like(places, word) for word in counter)
-    first, second = key
+    third, fourth = (np.full_like(places, word) for word in counter)
+    words = _philox_rounds(key, (places & _WORD, places >> _HALF, third, fourth))
+    return np.stack(words, axis=1).astype(np.uint32)
+
+
+def _philox_rounds(key: Words, counter: tuple[Any, Any, Any, Any]) -> tuple[Any, Any, Any, Any]:
+    """The four words into which Philox turns four words, each an integer or an array uint64."""
+    (first, second), (a, b, c, d) = key, counter
     for _ in range(_ROUNDS):
         one, other = a * _MULTIPLIERS[0], c * _MULTIPLIERS[1]
         a, b, c, d = (
@@ -188,7 +205,7 @@ def _philox(key: np.ndarray, counter: np.ndarray, places: np.ndarray) -> np.ndar
             one & _WORD,
         )
         first, second = (first + _WEYL[0]) & _WORD, (second + _WEYL[1]) & _WORD
-    return np.stack([a, b, c, d], axis=1).astype(np.uint32)
+    return a, b, c, d
 
 
 def _unit(words: np.ndarray) -> np.ndarray:

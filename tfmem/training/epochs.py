@@ -11,7 +11,7 @@ import numpy as np
 from tfmem.config import TrainingSettings
 from tfmem.messages.errors import InputError
 from tfmem.subsets import Trial
-from tfmem.training.augmentation import draw_moves
+from tfmem.training.augmentation import draw_moves, needs_draws
 from tfmem.training.initialization import Initializer
 from tfmem.training.outcome import TrialOutcome, Variable, Watcher
 
@@ -36,12 +36,14 @@ class Machine(Protocol):
     def assign(self, values: Sequence[Sequence[np.ndarray]]) -> None:
         """Sets the weights and state of each model to `values`, and resets its optimizer."""
 
-    def run_epoch(self, orders: np.ndarray, draws: np.ndarray, rates: np.ndarray) -> np.ndarray:
+    def run_epoch(
+        self, orders: np.ndarray, draws: np.ndarray | None, rates: np.ndarray
+    ) -> np.ndarray:
         """Trains for one epoch.
 
         Args:
           orders: int64 `[models, m]`, examples in the order of visits.
-          draws: uint64 `[models, m]`, random bits for the augmentation of each.
+          draws: uint64 `[models, m]`, random bits for the augmentation of each; None without it.
           rates: float32 `[steps]`, the learning rate of each step.
 
         Returns:
@@ -85,6 +87,7 @@ def train_epochs(
     """
     size = len(subsets[0])
     steps = -(-size // settings.batch_size)
+    drawn = needs_draws(settings.augmentation)
     rates = machine.rates(settings.epochs * steps)
     first, losses = watcher.resume(machine.variables)
     if losses is None:
@@ -94,7 +97,7 @@ def train_epochs(
         pairs = list(zip(trials, subsets, strict=True))
         losses = machine.run_epoch(
             np.stack([trial.epoch_order(subset, epoch) for trial, subset in pairs]),
-            np.stack([trial.augmentation_draws(epoch, size) for trial in trials]),
+            np.stack([t.augmentation_draws(epoch, size) for t in trials]) if drawn else None,
             rates[epoch * steps : (epoch + 1) * steps],
         )
         watcher.after_epoch(epoch, losses, machine.variables)
@@ -108,7 +111,7 @@ def run_batches(
     run: Steps,
     settings: TrainingSettings,
     orders: np.ndarray,
-    draws: np.ndarray,
+    draws: np.ndarray | None,
     rates: np.ndarray,
 ) -> np.ndarray:
     """Runs the steps of an epoch: those on full batches, then the one on the examples left over.

@@ -17,7 +17,7 @@ from tfmem.messages.backends import backend
 from tfmem.messages.errors import InputError
 from tfmem.subsets import Trial
 from tfmem.subsets.drawing import Purpose
-from tfmem.training.draws import drawn_as_on_tensorflow
+from tfmem.training.draws import drawn_as_on_tensorflow, has_the_bits_of_tensorflow
 from tfmem.training.losses import call
 
 SEED_STATE = "seed_generator_state"  # Keras' name of the state of a generator of random numbers
@@ -49,6 +49,8 @@ class VariableInitializer:
         owners = owners_of(model)
         self._variables = [*model.trainable_variables, *model.non_trainable_variables]
         self._initializers = [self._find(owners[id(v)], v) for v in self._variables]
+        pairs = zip(self._initializers, self._variables, strict=True)
+        self._constants = [_constant(*pair) for pair in pairs]
         if not all(_is_known(layer) for layer in _layers(model) if layer is not model):
             self._check_layers(model)
 
@@ -68,11 +70,10 @@ class VariableInitializer:
 
     def __call__(self, trial: Trial) -> Sequence[np.ndarray]:
         """Draws initial values for a trial, trainable variables first, each with its own seed."""
+        each = zip(self._variables, self._initializers, self._constants, strict=True)
         return [
-            value_of(trial, number, variable, initializer)
-            for number, (variable, initializer) in enumerate(
-                zip(self._variables, self._initializers, strict=True)
-            )
+            value_of(trial, number, variable, initializer) if constant is None else constant
+            for number, (variable, initializer, constant) in enumerate(each)
         ]
 
     def _check_layers(self, model: keras.Model) -> None:
@@ -186,14 +187,24 @@ def _is_known(thing: Any) -> bool:
 
 def _drawn(initializer: Any, variable: keras.Variable, seed: int) -> np.ndarray:
     """What an initializer draws with a seed: Keras' own ones the same on every backend."""
-    if backend() != "tensorflow":
+    dtype = keras.backend.standardize_dtype(variable.dtype)
+    if backend() != "tensorflow" or (
+        dtype == "float32" and has_the_bits_of_tensorflow(initializer)
+    ):
         drawn = drawn_as_on_tensorflow(initializer, variable.shape, seed)
         if drawn is not None:
-            return drawn.astype(np.asarray(variable).dtype)
+            return drawn if dtype == "float32" else drawn.astype(np.asarray(variable).dtype)
     if hasattr(initializer, "seed"):
         settings = {**initializer.get_config(), "seed": seed}
         initializer = type(initializer).from_config(settings)
     return np.asarray(initializer(variable.shape, dtype=variable.dtype))
+
+
+def _constant(initializer: Any, variable: keras.Variable) -> np.ndarray | None:
+    """What one of Keras' initializers gives under any seed; None if it draws."""
+    if not type(initializer).__module__.startswith("keras.") or hasattr(initializer, "seed"):
+        return None
+    return _drawn(initializer, variable, 0)
 
 
 def _check_initializer(initializer: Any, layer: keras.Layer, variable: keras.Variable) -> None:

@@ -133,9 +133,12 @@ class MirroredTrainer:
         if self._loss_scale:
             self._loss_scale.reset()
 
-    def run_epoch(self, orders: np.ndarray, draws: np.ndarray, rates: np.ndarray) -> np.ndarray:
+    def run_epoch(
+        self, orders: np.ndarray, draws: np.ndarray | None, rates: np.ndarray
+    ) -> np.ndarray:
         """One pass over the subset; the last batch may be smaller (see `Machine.run_epoch`)."""
-        (order,), (draw,) = orders, draws
+        (order,) = orders
+        draw = None if draws is None else draws[0]
         moves = draw_moves(draw, self._settings.augmentation)
         boxes = draw_boxes(draw, self._settings.augmentation)
         total, examples = tf.constant(0.0), tf.constant(0.0)

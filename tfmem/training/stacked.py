@@ -114,7 +114,9 @@ class StackedTrainer:
         if self._loss_scale:
             self._loss_scale.reset()
 
-    def run_epoch(self, orders: np.ndarray, draws: np.ndarray, rates: np.ndarray) -> np.ndarray:
+    def run_epoch(
+        self, orders: np.ndarray, draws: np.ndarray | None, rates: np.ndarray
+    ) -> np.ndarray:
         """Makes one pass over the subsets; the last batch may be smaller (see `Machine`)."""
         return run_batches(self._run_steps, self._settings, orders, draws, rates)
 

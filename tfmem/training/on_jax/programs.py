@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import keras
+import numpy as np
 
 from tfmem.tasks import Task
 from tfmem.training.losses import stateless_loss, stateless_outputs
@@ -73,7 +74,7 @@ class Programs:
         self._compiled: dict[Any, Callable[..., Any]] = {}
 
     def steps(
-        self, values: Values, arrays: Arrays, batches: jax.Array, moves: Any, rates: jax.Array
+        self, values: Values, arrays: Arrays, batches: np.ndarray, moves: Any, rates: np.ndarray
     ) -> tuple[Values, jax.Array, jax.Array]:
         """Takes steps.
 
@@ -104,9 +105,9 @@ class Programs:
 
     def _run(self, program: Callable[..., Any], values: Values, *arguments: Any) -> Any:
         """Runs a program, which is compiled when it first receives arguments of these shapes."""
-        leaves, tree = jax.tree.flatten((values, arguments))
         where = values.weights[0].device if values.weights else None
-        key = program.__name__, where, tree, *((leaf.shape, leaf.dtype) for leaf in leaves)
+        shapes = (argument.shape for argument in arguments if hasattr(argument, "shape"))
+        key = program.__name__, where, *shapes
         if key not in self._compiled:
             with _COMPILING:
                 if key not in self._compiled:

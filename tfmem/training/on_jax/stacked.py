@@ -109,7 +109,9 @@ class StackedTrainer:
         for cell, first in zip(self._memory, self._first, strict=True):
             cell.assign(np.broadcast_to(first, cell.shape))
 
-    def run_epoch(self, orders: np.ndarray, draws: np.ndarray, rates: np.ndarray) -> np.ndarray:
+    def run_epoch(
+        self, orders: np.ndarray, draws: np.ndarray | None, rates: np.ndarray
+    ) -> np.ndarray:
         """Makes one pass over the subsets; the last batch may be smaller (see `Machine`)."""
         return run_batches(self._run_steps, self._settings, orders, draws, rates)
 
@@ -119,8 +121,8 @@ class StackedTrainer:
         """Takes steps on batches of one size (see `Steps`); the program has the steps first."""
         by_step = batches.astype(np.int32).swapaxes(0, 1)
         chosen = None if moves is None else moves.swapaxes(0, 1)
-        placed = jax.device_put((by_step, chosen, rates), self._device)
-        values, sums, taken = self._programs.steps(self._values(), self._examples.arrays, *placed)
+        given = self._values(), self._examples.arrays, by_step, chosen, rates
+        values, sums, taken = self._programs.steps(*given)
         self._keep(values)
         yield np.asarray(sums), np.asarray(taken)
 
