@@ -83,12 +83,12 @@ def conduct(name: str, out: Path, data: Path | None) -> None:
 
 
 def keep_picture(source: Path, target: Path) -> None:
-    """A figure at the size at which pages show it, in 128 colours, so that it takes little room."""
+    """A figure at the size at which pages show it, in 256 colours, so that it takes little room."""
     with Image.open(source) as picture:
         height = round(picture.height * _WIDTH / picture.width)
         small = picture.convert("RGB").resize((_WIDTH, height), Image.Resampling.LANCZOS)
     target.parent.mkdir(parents=True, exist_ok=True)
-    small.quantize(128, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE).save(
+    small.quantize(256, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE).save(
         target, optimize=True
     )
 

@@ -13,6 +13,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 from pydantic import Field
+from scipy.stats import binomtest
 
 from tfmem.aggregation.held_outputs import outputs_in
 from tfmem.config.base import Positive, Settings
@@ -123,6 +124,8 @@ def _findings(table: pd.DataFrame, repeats: int) -> tuple[str, ...]:
 def brittleness_figure(table: pd.DataFrame, _: object) -> Figure:
     """Draws the share of predictions that change over the share of examples removed.
 
+    Intervals are Wilson's, over test examples.
+
     Args:
       table: the table of `brittleness`.
     """
@@ -133,8 +136,14 @@ def brittleness_figure(table: pd.DataFrame, _: object) -> Figure:
         ("random", BLUE, "s--", "without as many random examples"),
     ):
         changed = table["changed"] if column == "changed" else table["random_accuracy"] < _CHANGED
-        shares = changed.groupby(table["share"]).mean()
-        axes.plot(shares.index, shares, line, color=color, label=name)
+        groups = changed.groupby(table["share"])
+        found = [binomtest(int(each.sum()), len(each)) for _, each in groups]
+        shares = np.array([each.statistic for each in found])
+        ends = np.array([each.proportion_ci(method="wilson") for each in found])
+        axes.errorbar(
+            list(groups.groups), shares, np.abs(ends.T - shares), fmt=line, color=color,
+            label=name, capsize=3,
+        )  # fmt: skip
     axes.set_xscale("log")
     axes.set_xticks(sorted(table["share"].unique()))
     for axis in (axes.xaxis, axes.yaxis):
@@ -142,7 +151,7 @@ def brittleness_figure(table: pd.DataFrame, _: object) -> Figure:
     axes.minorticks_off()
     axes.set_ylim(-0.02, 1.02)
     axes.set_xlabel("training examples removed")
-    axes.set_ylabel("predictions that change")
+    axes.set_ylabel("predictions that change (95% interval)")
     axes.legend(frameon=False, fontsize=9)
     return figure
 
