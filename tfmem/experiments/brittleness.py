@@ -131,9 +131,9 @@ def brittleness_figure(table: pd.DataFrame, _: object) -> Figure:
     """
     figure = new_figure(5.5, 4)
     axes = plain(figure.subplots())
-    for column, color, line, name in (
-        ("changed", VERMILION, "o-", "without the most helpful examples"),
-        ("random", BLUE, "s--", "without as many random examples"),
+    for column, color, line, side, name in (
+        ("changed", VERMILION, "o-", 0.98, "without the most helpful examples"),
+        ("random", BLUE, "s--", 1.02, "without as many random examples"),
     ):
         changed = table["changed"] if column == "changed" else table["random_accuracy"] < _CHANGED
         groups = changed.groupby(table["share"])
@@ -141,8 +141,8 @@ def brittleness_figure(table: pd.DataFrame, _: object) -> Figure:
         shares = np.array([each.statistic for each in found])
         ends = np.array([each.proportion_ci(method="wilson") for each in found])
         axes.errorbar(
-            list(groups.groups), shares, np.abs(ends.T - shares), fmt=line, color=color,
-            label=name, capsize=3,
+            side * np.array(list(groups.groups)), shares, np.abs(ends.T - shares), fmt=line,
+            color=color, label=name, capsize=3,
         )  # fmt: skip
     axes.set_xscale("log")
     axes.set_xticks(sorted(table["share"].unique()))

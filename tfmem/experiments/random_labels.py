@@ -144,7 +144,6 @@ def random_labels_figure(table: pd.DataFrame, _: object) -> Figure:
     """
     scored = "unit" in table
     units = Units(table["unit"].iloc[0], bounded=False) if scored else SHARES
-    line = "\n"  # long numbers take two
     what, happens = ("targets", "exchanged") if scored else ("labels", "replaced")
     figure = new_figure(WIDE, 5)
     panels = figure.subplots(1, len(_WAYS), sharex=True, sharey=True)
@@ -174,7 +173,7 @@ def random_labels_figure(table: pd.DataFrame, _: object) -> Figure:
             )
         axes.set_title(
             f"{what} of {part['index'].size:,} {name} examples {happens}\n"
-            f"their memorization {means[1]}{', ' if units.bounded else line}"
+            f"their memorization {means[1]}\n"
             f"that of others {means[0]}\n"
             f"test {units.test} {units.mean(first[f'test_{units.kind}_before'], 2)} → "
             f"{units.mean(first[f'test_{units.kind}_after'], 2)}",
