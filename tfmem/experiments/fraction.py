@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from statistics import NormalDist
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import pandas as pd
@@ -245,6 +245,10 @@ def _findings(settings: FractionSettings, table: pd.DataFrame, units: Units) -> 
 
 
 _MARKS = "osD^vPX*"
+_ABOVE: dict[str, Any] = {
+    "frameon": False, "fontsize": "small", "loc": "lower left", "bbox_to_anchor": (0, 1),
+    "borderaxespad": 0,
+}  # fmt: skip
 
 
 def fraction_figure(table: pd.DataFrame, _: object) -> Figure:
@@ -254,7 +258,7 @@ def fraction_figure(table: pd.DataFrame, _: object) -> Figure:
       table: the table of `fraction`.
     """
     of = Units(table["unit"].iloc[0], bounded=False).below if "unit" in table else ""
-    figure = new_figure(WIDE, 3.6)
+    figure = new_figure(WIDE, 4.4)
     total, parts, counts = figure.subplots(1, 3)
     shares, reference = table["fraction"], table["reference"].iloc[0]
     columns = [name for name in table if str(name).startswith(ERROR)]
@@ -267,7 +271,7 @@ def fraction_figure(table: pd.DataFrame, _: object) -> Figure:
             shares[best], table[name][best], "o", color=VERMILION, markersize=10, fillstyle="none"
         )
     total.plot([], [], "o", color=VERMILION, markersize=10, fillstyle="none", label="least")
-    total.legend(title="trials", frameon=False, fontsize="small")
+    total.legend(title="trials", ncols=2, **_ABOVE)
     total.set_ylabel(f"root mean square error of memorization{of}")
     parts.axhline(0, color=FAINT, linewidth=1)
     parts.errorbar(
@@ -287,7 +291,7 @@ def fraction_figure(table: pd.DataFrame, _: object) -> Figure:
         label=f"noise of {table['trials'].max():,} trials",
     )
     parts.set_ylabel(f"difference from {reference} ({table['examples'].iloc[0]:,} examples){of}")
-    parts.legend(frameon=False, fontsize="small")
+    parts.legend(**_ABOVE)
     counts.plot(shares, table["memorized"], "o-", color=VERMILION)
     counts.set_ylabel("memorized training examples")
     for axes in (total, parts, counts):
