@@ -96,7 +96,7 @@ def run(
       arguments: keyword arguments of `build`, of types that JSON has.
       fit_arguments: what else `fit` is called with (callbacks, class weights, sample weights of all
         training examples), or a function that returns it, called anew for each trial.
-      settings: any other settings by dotted name, such as `{"selection.influence": 0.2}`.
+      settings: other settings of a run by dotted name, such as `{"selection.influence": 0.2}`.
       ignore_source: whether a run is continued although the module of `build` has changed.
 
     Returns:
@@ -143,7 +143,9 @@ def run(
             "fit_arguments": None if fit_arguments is None else reference(_anew(fit_arguments)),
         },
     }
-    config = with_digests(_read(tree, settings or {}))
+    config = _read(tree, settings or {})
+    _check_read(config, settings or {}, folder)
+    config = with_digests(config)
     check_directory(folder / "predictions", config)
     if data is not None:
         there = saved_fingerprint(folder / _DATA)
@@ -172,6 +174,17 @@ def _read(tree: Mapping[str, Any], settings: Mapping[str, Any]) -> Config:
     except TypeError as error:
         raise InputError(f"arguments, settings: expected values that JSON has: {error}") from None
     return from_yaml(text, changed, "tfmem.run", sections)
+
+
+def _check_read(config: Config, settings: Mapping[str, Any], folder: Path) -> None:
+    """Refuses settings that no step of a run reads, because the run would not keep them."""
+    sections = {name for step in memorization(config) for name in step.component.sections}
+    for key, value in settings.items():
+        if key.split(".")[0] not in sections:
+            raise InputError(
+                f"settings: expected those of a run, received {key!r}, which commands read: give "
+                f"it to them, as in `tfmem … {folder} --set {key}={json.dumps(value)}`"
+            )
 
 
 def _anew(given: Mapping[str, Any] | Callable[[], Mapping[str, Any]]) -> Callable[[], Any]:

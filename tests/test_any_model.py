@@ -311,6 +311,7 @@ def test_bad_builders_are_refused_before_anything_is_trained(build, words):
     (another_each_time, r"same architecture at each call.*kernel \[6, \d\] and kernel \[6, \d\]"),
     (lambda: one(), "expected a new model at each call"),
     (lambda: ready(keras.Sequential([keras.Input((7,)), layers.Dense(2)])), "model fails on exam"),
+    (unseeded, "same weights whenever it is called under the same seed"),
     (lambda: network(loss=lambda y, p: y @ p), "its fit fails on examples"),
 ])  # fmt: skip
 def test_bad_builders_are_refused_by_fit_as_well(build, words):
@@ -360,6 +361,12 @@ def test_auto_stacks_where_it_can_and_says_so(capsys):
     trainer, _ = trained(lambda: network(layers.Dense(4)), DATA, "training.trainer=auto")
     assert isinstance(trainer, FittingTrainer)
     assert "in stacks" in capsys.readouterr().out
+
+
+def test_mirrored_trains_no_layer_that_all_models_share():
+    common = layers.Dense(4)
+    with pytest.raises(InputError, match=r"/kernel' is made outside of model.build"):
+        trained(lambda: network(common), DATA, "training.trainer=mirrored", "training.stack_size=1")
 
 
 @pytest.mark.parametrize(("make", "reduction"), [

@@ -125,6 +125,7 @@ def test_a_function_is_named_by_its_file(tmp_path, monkeypatch):
         (lambda: keras.Sequential([keras.layers.Dense(2)]), "expected a compiled model"),
         (lambda: "a model", "expected a compiled Keras model, or a model with fit"),
         (lambda width: width, "missing 1 required positional argument"),
+        (lambda: 1 / 0, "model.build: .*lambda.* fails: ZeroDivisionError: division by zero"),
     ],
 )
 def test_bad_builders_get_one_error(tmp_path, build, said):
@@ -132,6 +133,15 @@ def test_bad_builders_get_one_error(tmp_path, build, said):
         tfmem.run(classifier(), (X, Y), out=tmp_path / "bad", **SMALL)
     with pytest.raises(InputError, match=said):
         tfmem.run(build, (X, Y), out=tmp_path / "bad", **SMALL)
+
+
+def test_settings_that_a_run_does_not_read_are_refused(tmp_path):
+    settings, out = {"experiments.removal.repeats": 2}, tmp_path / "mine"
+    with pytest.raises(InputError, match=f"{out} --set experiments.removal.repeats=2"):
+        tfmem.run(classifier, (X, Y), out=out, settings=settings, **SMALL)
+    with pytest.raises(InputError, match=r"experiments.removal.repeat: unknown key"):
+        tfmem.run(classifier, (X, Y), out=out, settings={"experiments.removal.repeat": 2}, **SMALL)
+    assert not out.exists()
 
 
 @pytest.mark.slow

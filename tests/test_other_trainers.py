@@ -123,6 +123,26 @@ def test_what_programs_keep_follows_from_the_trial_alone(name, cancer, capsys):
     assert ("traced anew" in capsys.readouterr().out) == (name != "optimizer")
 
 
+@pytest.mark.parametrize("kept", [False, True])
+def test_a_layer_that_all_models_share_begins_anew_in_each_trial(kept, cancer):
+    shared = keras.Sequential([keras.Input((30,)), keras.layers.Dense(8, "relu")])
+    first_weights = shared.get_weights()[0]
+
+    def build():
+        random = [Random(keras.random.normal)] if kept else []  # is traced anew in each trial
+        model = keras.Sequential([keras.Input((30,)), shared, *random, keras.layers.Dense(2)])
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        model.compile(keras.optimizers.Adam(0.1), loss)
+        return model
+
+    first, trainer = fitted(build, cancer, 0)
+    np.testing.assert_array_equal(shared.get_weights()[0], first_weights)
+    (after,) = trainer.train([Trial(1, 0)], [ALL[:300]], unwatched)
+    (again,) = trainer.train([Trial(0, 0)], [ALL[:300]], unwatched)
+    np.testing.assert_array_equal(again.test.margin, first.test.margin)
+    assert after.loss != first.loss == again.loss
+
+
 def test_probabilities_are_not_put_through_a_softmax_twice(cancer):
     outcome, trainer = fitted(network(last="softmax"), cancer, 0)
     p = trainer.model.predict(cancer.test_images, verbose=0)[np.arange(169), cancer.test_labels]

@@ -11,6 +11,7 @@ from scipy.special import expit
 
 from tests.helpers.trials import TRIALS, probabilities, small, subsets, two_devices, unwatched
 from tfmem.config import from_yaml
+from tfmem.datasets import Dataset
 from tfmem.messages.errors import InputError
 from tfmem.models import build
 from tfmem.models.normalization import BatchNormalization, fuse_batch_normalization
@@ -163,6 +164,29 @@ def test_a_batch_smaller_than_the_replicas_is_trained_on_whole(digits):
     ]
     one, two = map(probabilities, found)
     np.testing.assert_allclose(two, one, atol=ROUNDING)
+
+
+def test_a_masked_loss_is_the_mean_over_the_tokens_of_a_whole_batch():
+    """Also where one device has five times as many of them as the other."""
+    words = np.ones((8, 6), np.int32)
+    words[:4, 1:] = 0  # padding
+    data = Dataset("words", words, np.zeros(8, int), words[:0], np.zeros(0, int), ("a", "b"), 1)
+
+    def build():
+        layers = keras.layers.Embedding(3, 4, mask_zero=True), keras.layers.Dense(2)
+        model = keras.Sequential([keras.Input((6,), dtype="int32"), *layers])
+        layers[1].kernel.regularizer = keras.regularizers.L2(0.1)
+        model.compile(keras.optimizers.SGD(1.0), lambda y, p: (p[..., 0] - 1) ** 2)
+        return model
+
+    config, found = small("training.batch_size=8"), []
+    for strategy in (tf.distribute.MirroredStrategy(["CPU:0"]), two_devices()):
+        trainer = MirroredTrainer(build, data, config.training, strategy)
+        trainer.assign([trainer.initializer(TRIALS[0])])
+        loss = trainer.run_epoch(np.arange(8)[None], np.arange(8)[None].astype(np.uint64), [0.5])
+        found.append([loss, *(v.numpy() for v in trainer.model.trainable_variables)])
+    for one, two in zip(*found, strict=True):
+        np.testing.assert_allclose(two, one, rtol=1e-5, atol=1e-6)
 
 
 def test_what_several_devices_cannot_do_is_refused(digits):

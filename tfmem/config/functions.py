@@ -10,11 +10,14 @@ import functools
 import importlib
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from tfmem.messages.errors import InputError
+
+_LONGEST = 300  # characters of an error's text
 
 _REMEMBERED: dict[str, Callable[..., Any]] = {}
 
@@ -76,18 +79,35 @@ def resolve(name: str, key: str) -> Callable[..., Any]:
     return found
 
 
+@contextmanager
+def users_own(what: str) -> Iterator[None]:
+    """Says in one sentence that a user's own code fails; its error is the cause.
+
+    Args:
+      what: the setting, and the function or module that it names.
+    """
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:
+        said = " ".join(str(error).split())[:_LONGEST]
+        raise InputError(f"{what} fails: {type(error).__name__}: {said}") from error
+
+
 def _of_module(module: str, name: str, key: str) -> Any:
     if (folder := os.getcwd()) not in sys.path:  # a command does not look there by itself
         sys.path.append(folder)
-    try:
-        return importlib.import_module(module)
-    except ModuleNotFoundError as error:
-        if error.name is None or not f"{module}.".startswith(f"{error.name}."):
-            raise  # the module is there, and what it imports is not
-        raise InputError(
-            f"{key}: there is no module {error.name!r} on Python's path (received {name!r}); "
-            "install the package, or add its folder to PYTHONPATH"
-        ) from None
+    with users_own(f"{key}: the module of {name}"):
+        try:
+            return importlib.import_module(module)
+        except ModuleNotFoundError as error:
+            if error.name is None or not f"{module}.".startswith(f"{error.name}."):
+                raise  # the module is there, and what it imports is not
+            raise InputError(
+                f"{key}: there is no module {error.name!r} on Python's path (received {name!r}); "
+                "install the package, or add its folder to PYTHONPATH"
+            ) from None
 
 
 def _of_file(file: Path, key: str) -> Any:
@@ -98,7 +118,8 @@ def _of_file(file: Path, key: str) -> Any:
         raise InputError(f"{key}: {file}: expected a file whose name is that of a Python module")
     if (folder := str(file.resolve().parent)) not in sys.path:
         sys.path.append(folder)
-    module = importlib.import_module(file.stem)
+    with users_own(f"{key}: {file}"):
+        module = importlib.import_module(file.stem)
     if (known := getattr(module, "__file__", None)) is None or not file.samefile(known):
         raise InputError(
             f"{key}: {file}: another module has the name {file.stem!r} ({known}); rename the file"

@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from tfmem.config import DatasetSettings
-from tfmem.config.functions import resolve
+from tfmem.config.functions import resolve, users_own
 from tfmem.datasets.dataset import Dataset
 from tfmem.datasets.given import given_dataset
 from tfmem.datasets.structured import StructuredDataset
 from tfmem.messages.errors import InputError
+
+_KEYS = ("train", "test", "label", "task", "ids", "test_ids", "class_names")
 
 
 def load_python(settings: DatasetSettings) -> Dataset | StructuredDataset:
@@ -25,9 +27,16 @@ def load_python(settings: DatasetSettings) -> Dataset | StructuredDataset:
         raise InputError(
             "dataset.load: expected package.module:function with dataset.name=python, received null"
         )
-    found: Any = resolve(settings.load, "dataset.load")(**settings.arguments)
+    load = resolve(settings.load, "dataset.load")
+    with users_own(f"dataset.load: {settings.load}"):
+        found: Any = load(**settings.arguments)
     name = settings.load.rpartition(":")[2]
     if isinstance(found, dict) and "train" in found:
+        if unknown := found.keys() - _KEYS:
+            raise InputError(
+                f"dataset.load: expected {settings.load} to return {', '.join(_KEYS)}, received "
+                f"{min(unknown, key=str)!r}"
+            )
         return given_dataset(name, **found)
     if isinstance(found, tuple | list) and len(found) == 2:
         return given_dataset(name, *found)

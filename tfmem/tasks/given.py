@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from tfmem.config.functions import users_own
 from tfmem.messages.errors import InputError
 from tfmem.tasks.task import Scores, Task
 
@@ -36,7 +37,8 @@ class GivenTask:
         """See `Task.on_host`."""
         others = {name: values for name, values in found.items() if name != "outputs"}
         known = self.beside.on_host(targets, others) if self.beside else Scores()
-        scores = np.asarray(self.function(targets, found["outputs"]))
+        with users_own(f"task.score: {self.score}"):
+            scores = np.asarray(self.function(targets, found["outputs"]))
         if scores.shape != (len(targets),) or scores.dtype.kind not in "biuf":
             raise InputError(
                 f"task.score: {self.score}: expected a number for each example, "

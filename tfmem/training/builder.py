@@ -106,6 +106,32 @@ class Builder:
             raise InputError(f"model.build: the model fails on examples: {said(error)}") from error
 
 
+def alike(build: Builder) -> tuple[keras.Model, keras.Model]:
+    """Two models that a function builds under one seed.
+
+    Raises:
+      InputError: if their weights differ, so that no trial could be made again.
+    """
+    model, again = build(0), build(0)
+    for one, other in zip(_variables(model), _variables(again), strict=True):
+        if not _equal(one.numpy(), other.numpy()):
+            raise InputError(
+                "model.build: expected the same weights whenever it is called under the same seed "
+                f"(keras.utils.set_random_seed), received others for {one.path!r}: draw them from "
+                "Keras' initializers, from random or from numpy.random"
+            )
+    return model, again
+
+
+def shared(model: keras.Model, other: keras.Model) -> list[keras.Variable]:
+    """The variables that two models have in common, of layers that were made outside the function.
+
+    Training one of the models would train part of the other.
+    """
+    others = {id(variable) for variable in other.variables}
+    return [variable for variable in model.variables if id(variable) in others]
+
+
 def said(error: BaseException) -> str:
     """What an error says, in one line."""
     return " ".join(str(error).split())[:300] or type(error).__name__
@@ -143,18 +169,9 @@ class BuiltInitializer:
             seed decides.
         """
         self._build = build
-        model, again, other = build(0), build(0), build(1)
+        model, other = alike(build)[0], build(1)
         self._variables = _variables(model)
         values = [variable.numpy() for variable in self._variables]
-        for variable, value, repeated in zip(
-            self._variables, values, _variables(again), strict=True
-        ):
-            if variable.name != SEED_STATE and not _equal(value, repeated.numpy()):
-                raise InputError(
-                    "model.build: expected the same weights whenever it is called under the same "
-                    f"seed (keras.utils.set_random_seed), received others for {variable.path!r}: "
-                    "draw them from Keras' initializers, from random or from numpy.random"
-                )
         owners = owners_of(model)
         self._constant: list[np.ndarray | None] = []
         self._initializers: list[Any] = []

@@ -15,6 +15,7 @@ import keras
 import numpy as np
 
 from tfmem.config import TaskSettings, TrainingSettings
+from tfmem.config.functions import users_own
 from tfmem.datasets import AnyDataset, Dataset, StructuredDataset
 from tfmem.messages.backends import backend
 from tfmem.messages.errors import InputError
@@ -23,7 +24,7 @@ from tfmem.models.outputs import check_probabilities, output_kind
 from tfmem.subsets import Trial
 from tfmem.subsets.drawing import Purpose
 from tfmem.tasks import Scores
-from tfmem.training.builder import Builder, said
+from tfmem.training.builder import Builder, alike, said, shared
 from tfmem.training.epochs import EVALUATION_BATCH, evaluation_batch, joined
 from tfmem.training.inputs import inputs_of, take, targets_of
 from tfmem.training.outcome import TrialOutcome, Watcher, WatcherOf
@@ -71,7 +72,7 @@ class FitTrainer:
         self._targets = {test: targets_of(dataset, test) for test in (False, True)}
         self._labels = {False: dataset.train_labels, True: dataset.test_labels}
         self._fit_arguments = fit_arguments or dict
-        self._check_arguments(self._fit_arguments())
+        self._check_arguments(self._given())
         self._first = self._part(False, slice(0, 2))
         self._build = Builder(build, self._first)
         self._in_memory, self._at_once = True, _AT_ONCE
@@ -79,7 +80,8 @@ class FitTrainer:
             self._in_memory = False
             batches = _BYTES_AT_ONCE // (EVALUATION_BATCH * max(1, bytes_of(dataset)))
             self._at_once = EVALUATION_BATCH * min(max(1, batches), _AT_ONCE // EVALUATION_BATCH)
-        self.model = self._built(0)
+        self.model, other = alike(self._build)
+        self._shared = [(each, each.numpy()) for each in shared(self.model, other)]
         with _failures("the model fails on examples"):
             outputs = self.model.predict(self._first, verbose=0)
         shape = np.shape(outputs)[1:] if isinstance(outputs, np.ndarray) else ()
@@ -89,6 +91,10 @@ class FitTrainer:
         self._kind = output_kind(self.model)
         self._task = task_for(task, dataset, shape, self._kind)
         self._traces: Traces | None = None
+
+    def _given(self) -> Mapping[str, Any]:
+        with users_own("training.fit_arguments: the function"):
+            return self._fit_arguments()
 
     def _check_arguments(self, given: Mapping[str, Any]) -> None:
         if wrong := sorted(_OURS & given.keys()):
@@ -126,23 +132,30 @@ class FitTrainer:
     ) -> list[TrialOutcome]:
         """Trains one trial; see `Trainer.train`."""
         (trial,), (subset,) = trials, subsets
+        try:
+            return [self._outcome(trial, subset, watch(trials))]
+        finally:  # an interrupted trial leaves a user's own layers as they were, too
+            for variable, first in self._shared:
+                variable.assign(first)
+
+    def _outcome(self, trial: Trial, subset: np.ndarray, watcher: Watcher) -> TrialOutcome:
         self._begin(trial)
         if self._traces is not None:
             with tracing_unsaid():
-                return [self._trained(trial, subset, watch(trials))]
+                return self._trained(trial, subset, watcher)
         traces = Traces()
         with traces.watched(self.model):
-            outcome = self._trained(trial, subset, watch(trials))
+            outcome = self._trained(trial, subset, watcher)
         self._traces = traces
         if traces.keep_state and not self.model.run_eagerly:
             say(
                 "model: built and traced anew in each trial, because its steps draw random numbers "
                 "without a keras.random.SeedGenerator, or change what Keras does not know"
             )
-        return [outcome]
+        return outcome
 
     def _trained(self, trial: Trial, subset: np.ndarray, watcher: Watcher) -> TrialOutcome:
-        given = dict(self._fit_arguments())
+        given = dict(self._given())
         given |= self._examples(trial, subset, given)
         given |= {"epochs": self._settings.epochs, "verbose": 0}
         given["callbacks"] = [*given.get("callbacks", ()), _Told(watcher)]

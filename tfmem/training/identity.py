@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from tfmem.config import Config, PythonSettings
-from tfmem.config.functions import resolve
+from tfmem.config.functions import resolve, users_own
 from tfmem.messages.backends import import_backend
-from tfmem.messages.errors import InputError
 
 _CHARACTERS = 16  # of a hash, which people compare by eye
 _NAMES = {  # keys of Keras' settings that count how often a program built something, or say where
@@ -37,10 +36,8 @@ def with_own_digests(config: Config) -> Config:
     settings = config.model
     function = resolve(settings.build, "model.build")
     import_backend()
-    try:
+    with users_own(f"model.build: {settings.build}"):
         built = partial(function, **settings.arguments)()
-    except TypeError as error:
-        raise InputError(f"model.build: {settings.build}: {error}") from error
     digest = {"source": _source(function), **model_digests(built)}
     model = settings.model_copy(update={"digest": digest})
     return config.model_copy(update={"model": model})

@@ -17,7 +17,7 @@ from tfmem.messages.terminal import say
 from tfmem.models.outputs import check_probabilities, output_kind
 from tfmem.subsets import Subsets, Trial
 from tfmem.tasks import Task
-from tfmem.training.builder import Build, Builder, BuiltInitializer, said
+from tfmem.training.builder import Build, Builder, BuiltInitializer, said, shared
 from tfmem.training.fit import FitTrainer
 from tfmem.training.initialization import Initializer
 from tfmem.training.losses import reductions, stateless_loss
@@ -130,9 +130,12 @@ def _tried(
         return "only fit reads examples that are too large (training.memory_share) on JAX", None
     builder, task = _built(build, config, examples)
     model = builder()
+    other = builder()
+    if one_by_one and (outside := shared(model, other)):
+        return f"{outside[0].path!r} is made outside of model.build; make all layers within", None
     on = platform()
     why = on.why_not_one_by_one if one_by_one else on.why_not_stacked
-    if reason := _why_fit(model) or _why_not_reset(builder()) or why(model):
+    if reason := _why_fit(model) or _why_not_reset(other) or why(model):
         return reason, None
     try:
         initializer = BuiltInitializer(builder)

@@ -33,11 +33,21 @@ def call(model: keras.Model, inputs: Any, training: bool) -> Any:
 
 def training_loss(model: keras.Model, inputs: Any, targets: Any) -> Any:
     """The loss that `fit` would minimize, with what layers and regularizers add: scalar."""
-    outputs = call(model, inputs, training=True)
+    return loss_of(model, inputs, targets, call(model, inputs, training=True))
+
+
+def loss_of(model: keras.Model, inputs: Any, targets: Any, outputs: Any) -> Any:
+    """The training loss of outputs that a model has just returned for its inputs."""
     given = {"x": inputs, "y": targets, "y_pred": outputs, "sample_weight": None}
     if "training" in inspect.signature(model.compute_loss).parameters:
         given["training"] = True  # a user's own method may lack it
     return keras.ops.cast(model.compute_loss(**given), "float32")
+
+
+def valid_outputs(outputs: Any) -> Any:
+    """The number of outputs that a loss counts, float32; None if no layer has masked any."""
+    mask = getattr(outputs, "_keras_mask", None)
+    return None if mask is None else keras.ops.sum(keras.ops.cast(mask, "float32"))
 
 
 def stateless_loss(

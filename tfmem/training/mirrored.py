@@ -25,7 +25,7 @@ from tfmem.training.epochs import (
 from tfmem.training.hosted import placed_examples
 from tfmem.training.initialization import Initializer, VariableInitializer
 from tfmem.training.loss_scale import LossScale, all_finite
-from tfmem.training.losses import call, training_loss, why_no_replicas
+from tfmem.training.losses import call, loss_of, valid_outputs, why_no_replicas
 from tfmem.training.moving import move
 from tfmem.training.outcome import TrialOutcome, WatcherOf
 from tfmem.training.schedules import rates_of, take_schedule
@@ -239,12 +239,33 @@ class MirroredTrainer:
         # Keras divides the losses of replicas by their number, as if all had equal shares.
         share = self._replicas * tf.cast(tf.shape(labels)[0], tf.float32) / seen
         with tf.GradientTape() as tape:
-            loss = share * training_loss(self.model, self._examples.scaled(inputs), targets)
+            loss = self._loss(self._examples.scaled(inputs), targets, share)
             scaled = self._optimizer.scale_loss(loss) * scale
         weights = [weight.value for weight in self.model.trainable_variables]
         gradients = tape.gradient(scaled, weights)
         self._reached = [gradient is not None for gradient in gradients]
         return loss, [gradient for gradient in gradients if gradient is not None]
+
+    def _loss(self, inputs: Any, targets: Any, share: tf.Tensor) -> tf.Tensor:
+        """The part of a replica's examples in the loss of the batch, times the replicas.
+
+        Args:
+          inputs: the replica's examples.
+          targets: their targets.
+          share: the share of its examples in the batch, times the replicas.
+        """
+        outputs = call(self.model, inputs, training=True)
+        loss = loss_of(self.model, inputs, targets, outputs)
+        valid = valid_outputs(outputs) if self._replicas > 1 else None
+        if valid is None:
+            return share * loss
+        # What layers and regularizers add is no mean over tokens. It is read before replicas meet,
+        # because a model holds only the losses of the replica that has called it last.
+        added = sum(tf.reduce_sum(tf.cast(each, loss.dtype)) for each in self.model.losses)
+        added /= self._replicas  # as Keras does
+        every = tf.distribute.get_replica_context().all_reduce("SUM", valid)
+        of_tokens = tf.math.divide_no_nan(self._replicas * valid, every)
+        return of_tokens * (loss - added) + share * added
 
     def _apply(self, gradients: Sequence[tf.Tensor]) -> None:
         """Moves the model along the sum of all replicas' gradients."""
