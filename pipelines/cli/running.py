@@ -246,6 +246,7 @@ def train(
         raise InputError(
             "--worker and --beam exclude each other; --accelerator and Beam options need --beam"
         )
+    settings.check_trainable("tfmem train")
     number = Worker.parse(worker) if worker else None
     folder = open_folder(out)
     check_directory(folder.path("predictions"), settings)
@@ -278,6 +279,7 @@ def features(
     from tfmem.training.progress import EpochProgress
 
     settings = settings_of(config, set)
+    settings.check_trainable("tfmem features")
     if file.suffix != ".npz" or not file.absolute().parent.is_dir():
         raise InputError(f"--file {file}: expected a name that ends in .npz, in an existing folder")
     dataset = load(settings.dataset)
