@@ -76,7 +76,7 @@ def settings(folder):
     return [
         f"dataset={{name: treebank, data_dir: '{folder}'}}",
         "model={name: transformer, vocabulary: 16, length: 6, layers: 1, width: 8, heads: 2}",
-        "training={trials: 8, epochs: 8, batch_size: 16, learning_rate: 0.3}",
+        "training={trials: 8, epochs: 8, batch_size: 4, learning_rate: 0.1}",
         "training.stack_size=4",
         "training.lanes=1",
         "experiments={estimator: self_influence, removal: {shares: [0.05], repeats: 2}}",
