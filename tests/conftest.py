@@ -18,10 +18,11 @@ os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 
 # The longest modules begin, so that no process works on one of them when the others are done.
 _FIRST = (
-    "test_recipes", "test_kills", "test_text_study", "test_pipelines", "test_any_model",
-    "test_every_experiment", "test_attribution", "test_aggregation", "test_scores",
-    "test_trainers", "test_self_influence", "test_score_selection", "test_comparison",
-    "test_models", "test_farm", "test_encoders", "test_datamodels",
+    "test_every_experiment", "test_recipes", "test_kills", "test_any_model", "test_text_study",
+    "test_attribution", "test_trainers", "test_pipelines", "test_self_influence", "test_language",
+    "test_aggregation", "test_models", "test_farm", "test_scores", "test_comparison",
+    "test_encoders", "test_scored_experiments", "test_datamodels", "test_jax", "test_front",
+    "test_text", "test_experiments", "test_score_selection",
 )  # fmt: skip
 WORDS = [f"w{i}" for i in range(40)]
 SHARED_DATA = Path(__file__).parents[1].parent / "shared" / "data"

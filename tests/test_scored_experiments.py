@@ -3,10 +3,10 @@
 import numpy as np
 import pandas as pd
 import pytest
-from matplotlib.figure import Figure
 from sklearn.linear_model import Ridge
 
 import tfmem
+from tests.helpers.drawing import drawn_coarsely
 from tfmem.config import from_yaml
 from tfmem.experiments import sections
 from tfmem.experiments.outcome import load_outcome
@@ -33,16 +33,6 @@ def ridge():
     return Ridge(alpha=0.1)
 
 
-def drawn_coarsely(savefig):
-    """Draws pictures with few points and no PDF files: these take most of the time."""
-
-    def save(figure, file, **options):
-        if options["format"] == "png":
-            savefig(figure, file, **{**options, "dpi": 80})
-
-    return save
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """A regression run, on which the experiments that take scores were conducted."""
@@ -51,15 +41,13 @@ def folder(tmp_path_factory):
     x = rng.normal(size=(50, 8)).astype(np.float32)
     y = (1000 * (x[:, 0] + rng.normal(size=50))).astype(np.float32)
     ids, test_ids = ([f"{split} <{k}>" for k in range(40)] for split in ("car", "bus"))
-    patch = pytest.MonkeyPatch()
-    patch.setattr(Figure, "savefig", drawn_coarsely(Figure.savefig))
-    tfmem.run(
-        ridge, (x[:40], y[:40]), (x[40:], y[40:]), trials=60, out=folder, ids=ids,
-        test_ids=test_ids[:10], settings={"training.lanes": 1},  # in this process
-    )  # fmt: skip
-    run_chain(experiments(NAMES, settings(folder)), folder, str)
-    run_chain(audit(settings(folder)), folder, str)
-    patch.undo()
+    with drawn_coarsely(["png"]):
+        tfmem.run(
+            ridge, (x[:40], y[:40]), (x[40:], y[40:]), trials=60, out=folder, ids=ids,
+            test_ids=test_ids[:10], settings={"training.lanes": 1},  # in this process
+        )  # fmt: skip
+        run_chain(experiments(NAMES, settings(folder)), folder, str)
+        run_chain(audit(settings(folder)), folder, str)
     return folder
 
 

@@ -4,7 +4,7 @@ from tfmem.experiments import declared
 
 TINY = [
     "dataset={classes: [1, 7], label_noise: 0.1}",
-    "model={name: dense, hidden: [32, 16]}",
+    "model={name: dense, hidden: [20, 12]}",
     "training={trials: 40, epochs: 12, batch_size: 32, learning_rate: 0.1, lanes: 1}",
     "training.stack_size=20",  # none is measured
     "self_influence.layers=[logits]",
