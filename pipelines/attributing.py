@@ -6,13 +6,13 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
 
 from tfmem.aggregation.held_outputs import outputs_in
-from tfmem.config import Statistic
+from tfmem.config import MethodName, Statistic
 from tfmem.datamodels.influence import influence_predictions
 from tfmem.datamodels.lasso import lasso
 from tfmem.datamodels.lds import (
@@ -26,6 +26,7 @@ from tfmem.datamodels.ridge import ridge
 from tfmem.exchange.score_files import Attributions, Order, open_scores
 from tfmem.experiments.run import load_run
 from tfmem.messages.errors import InputError
+from tfmem.pipelines.gradient_attribution import scores_by
 from tfmem.store.artifacts import Predictions, TrainedModel
 from tfmem.store.spreadsheets import to_csv
 from tfmem.store.writing import write_set
@@ -33,6 +34,7 @@ from tfmem.store.writing import write_set
 INFLUENCE, DATAMODEL, SELF_INFLUENCE = "influence", "datamodel", "self-influence"
 SPARSE_DATAMODEL = "sparse-datamodel"
 _FROM_TRIALS = INFLUENCE, DATAMODEL, SPARSE_DATAMODEL
+_BY_GRADIENTS: dict[str, MethodName] = {name: name for name in get_args(MethodName)}
 
 
 @dataclass(frozen=True)
@@ -107,7 +109,8 @@ def judge(
       folder: the run.
       scores: arrays of attributions, paths of files, or names: `influence`, `datamodel` (by
         ridge) and `sparse-datamodel` (by lasso) are made from the trials that are not held out,
-        `self-influence` from one model that is trained on all examples, unless the run has one.
+        `self-influence` from one model that is trained on all examples, unless the run has one,
+        and `trak`, `tracin` and `influence-functions` from models that are trained for them.
       statistic: the outputs that are predicted; None is the score if records hold one, and the
         margin otherwise.
       holdout: share of the subsets that judge. None is 0.2 if attributions are made from trials,
@@ -168,6 +171,9 @@ def _predictions(
     if isinstance(scores, str) and scores == SELF_INFLUENCE:
         array = _of_one_model(folder)
         return summed(Attributions(array, shape, "train-test", scores), wanted), scores, 1
+    if isinstance(scores, str) and scores in _BY_GRADIENTS:
+        path, models = scores_by(_BY_GRADIENTS[scores], load_run(folder).config, folder)
+        return summed(open_scores(path, shape, "train-test"), wanted), scores, models
     if isinstance(scores, str | os.PathLike):
         opened = open_scores(scores, shape, order, name)
         return summed(opened, wanted), str(scores), None

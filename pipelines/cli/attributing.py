@@ -36,6 +36,7 @@ Holdout = Annotated[
 
 @command(
     "tfmem lds influence datamodel self-influence --run runs/digits",
+    "tfmem lds trak tracin influence-functions --run runs/digits",
     "tfmem lds scores.npy --run runs/digits",
     "tfmem lds trak.safetensors --name scores --order test-train --run runs/digits",
 )
@@ -45,8 +46,8 @@ def lds(
         typer.Argument(
             metavar="SCORES",
             help="Attributions [train, test] or [test, train] in a file (.npy, .npz, .parquet, "
-            ".zarr, .safetensors); or influence, datamodel, sparse-datamodel or self-influence of "
-            "the run.",
+            ".zarr, .safetensors); or influence, datamodel, sparse-datamodel, self-influence, "
+            "trak, tracin or influence-functions of the run.",
             show_default=False,
         ),
     ],
