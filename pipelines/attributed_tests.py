@@ -163,14 +163,14 @@ def show(found: TestScores, config: Config, folder: Path, top: int) -> pd.DataFr
     dataset = _dataset(config, folder)
     table = ranked(found, dataset, top)
     rows, said = [], [f"Scores by {found.method}, from {found.made_from}."]
-    for test, of_test in table.groupby("test_index", sort=False):
+    for number, of_test in table.groupby("test_index", sort=False):
         helpful, harmful = (of_test[of_test["effect"] == each] for each in ("helpful", "harmful"))
         half = max(1, top // 2)
         drawn = pd.concat([helpful.head(half), harmful.head(half)])
         name = str(of_test["test_label"].iloc[0])
         rows.append(
             AttributedTest(
-                int(str(test)), name, drawn["train_index"].to_numpy(), drawn["score"].to_numpy(),
+                int(str(number)), name, drawn["train_index"].to_numpy(), drawn["score"].to_numpy(),
                 drawn["train_label"].astype(str).tolist(),
             )
         )  # fmt: skip
@@ -180,12 +180,12 @@ def show(found: TestScores, config: Config, folder: Path, top: int) -> pd.DataFr
             for side, verb in ((helpful, "helps"), (harmful, "harms"))
             if len(side)
         ]
-        said.append(f"Test example {test} ({name}): {'; '.join(parts)}.")
+        said.append(f"Test example {number} ({name}): {'; '.join(parts)}.")
     place = folder / AttributedTests.place
     try:
         place.mkdir(parents=True, exist_ok=True)
-        pictures = (Pictures(dataset, split) for split in ("train", "test"))
-        save(attributed_tests(*pictures, rows, found.method), place, "figure")
+        train, test = Pictures(dataset, "train"), Pictures(dataset, "test")
+        save(attributed_tests(train, test, rows, found.method), place, "figure")
         Outcome(tuple(said), table, QUESTION).save(place)
     except OSError as error:
         raise InputError(f"{place}: cannot be written: {error.strerror}") from None

@@ -34,7 +34,7 @@ class GradientAttributionSettings(Settings):
       projection: length to which gradients are projected for `trak` and `tracin`, which errors fall
         with the square root of; None is 2,048, and for `trak` at most half the training examples.
       ridge: for `trak`, what is added to the diagonal of the projected gradients' Gram matrix, as a
-        share of its mean; 0 inverts the matrix itself, on the directions in which it is not 0.
+        share of its mean; 0, as published, inverts the matrix itself where it is not 0.
       keep: for `trak`, number of training examples whose score for a test example stays other than
         0 when all of its scores move towards 0 by the same amount (soft thresholding); None keeps
         all.
@@ -44,5 +44,5 @@ class GradientAttributionSettings(Settings):
     fraction: Annotated[float, Field(gt=0, le=1)] = 1.0
     checkpoints: Positive = 10
     projection: Positive | None = None
-    ridge: Annotated[float, Field(ge=0)] = 0.0
+    ridge: Annotated[float, Field(ge=0)] = 1.0
     keep: Positive | None = None

@@ -125,6 +125,8 @@ def growing_scores(
     decides = settings.model_copy(update={"models": 1, "keep": None})
     about = f"{name} {config.self_influence!r} {decides!r}".encode()
     sums = Sums(out / _UNFINISHED, shape, config.digest() + dataset.fingerprint + about)
+    if sums.done > counts[0] * (len(members.epochs) if method.checkpoints else 1):
+        sums.restart()
     keep = settings.keep if name == "trak" else None
     place, before = 0, Cost(0, 0, 0.0, 0.0, 0)
     for number in range(max(counts)):

@@ -53,6 +53,7 @@ class Members:
 
     Attributes:
       examples: the examples as the models take them.
+      epochs: the numbers of the epochs after which weights are kept, ascending.
     """
 
     def __init__(
@@ -82,7 +83,7 @@ class Members:
         self._config = config
         last = config.training.epochs
         kept = {max(1, round(last * k / checkpoints)) for k in range(1, checkpoints + 1)}
-        self._epochs = tuple(sorted(kept))
+        self.epochs = tuple(sorted(kept))
         self._folder = open_folder(location)
         self._about = config.digest() + dataset.fingerprint
         self._trainer: OneByOne | FitTrainer | None = None
@@ -127,7 +128,7 @@ class Members:
         unfinished = f"unfinished-{number:05d}.npz"
         checkpoint = Checkpoint(self._folder, unfinished, digest, settings.checkpoint_minutes)
         rate_of = _rates(trainer, settings.epochs, -(-len(subset) // settings.batch_size))
-        keeper = _Keeper(checkpoint, keep, self._epochs, rate_of, lambda: trainer.model, watcher)
+        keeper = _Keeper(checkpoint, keep, self.epochs, rate_of, lambda: trainer.model, watcher)
         key = np.random.SeedSequence(self._config.seed, spawn_key=(_KEY, 0))
         seed = int(key.generate_state(1, np.uint64)[0] >> 1)
         (outcome,) = trainer.train([Trial(number, seed)], [subset], lambda _: keeper)
@@ -151,7 +152,7 @@ class Members:
             self._model = _built(self._config, self.examples)
         weights = _weights(self._model)
         forms = [Form(tuple(v.shape), np.dtype(v.dtype)) for v in weights]
-        for epoch in self._epochs:
+        for epoch in self.epochs:
             name = _name(number, epoch)
             state = read_state(self._folder, name, self._digest(number), forms)
             if state is None:
@@ -162,7 +163,7 @@ class Members:
 
     def _digest(self, number: int) -> bytes:
         fraction = self._config.gradient_attribution.fraction
-        return self._about + f"{number} {fraction!r} {self._epochs}".encode()
+        return self._about + f"{number} {fraction!r} {self.epochs}".encode()
 
     def _has(self, number: int, epoch: int) -> bool:
         try:

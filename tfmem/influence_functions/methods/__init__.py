@@ -5,9 +5,12 @@ One file holds a method and ends with its declaration.
 
 from __future__ import annotations
 
+from tfmem.config import MethodName
 from tfmem.influence_functions.methods.averaged import INFLUENCE_FUNCTIONS
 from tfmem.influence_functions.methods.method import Method
 from tfmem.influence_functions.methods.tracin import TRACIN
 from tfmem.influence_functions.methods.trak import TRAK
 
-METHODS: dict[str, Method] = {each.name: each for each in (TRAK, TRACIN, INFLUENCE_FUNCTIONS)}
+METHODS: dict[MethodName, Method] = {
+    each.name: each for each in (TRAK, TRACIN, INFLUENCE_FUNCTIONS)
+}

@@ -10,7 +10,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from tfmem.config import Config
+from tfmem.config import Config, MethodName
 from tfmem.influence_functions.objective import Objective
 from tfmem.influence_functions.sketch import Sketch
 
@@ -79,7 +79,7 @@ class Method:
       contribution: returns what a model contributes, given settings and a folder to work in.
     """
 
-    name: str
+    name: MethodName
     title: str
     source: str
     checkpoints: bool

@@ -112,10 +112,15 @@ class Sums:
                 values = np.sign(values) * np.maximum(np.abs(values) - limits, 0)
                 file.write(np.ascontiguousarray(values, "<f4").tobytes())
 
-    def clear(self) -> None:
-        """Deletes the sums."""
+    def restart(self) -> None:
+        """Deletes the sums, so that the next model is the first."""
         for path in (self._scores(self.done), self._weights(self.done)):
             path.unlink(missing_ok=True)
+        self.done = 0
+
+    def clear(self) -> None:
+        """Deletes the sums and their folder."""
+        self.restart()
         self._folder.rmdir()
 
 
