@@ -8,7 +8,8 @@ from tfmem.datasets import load
 from tfmem.messages.backends import import_tensorflow_for
 from tfmem.store.artifacts import AttributionCheckpoints, AttributionModels
 
-_SECTIONS = ("seed", "dataset", "model", "task", "training", "gradient_attribution.fraction")
+_SECTIONS = ("seed", "dataset", "model", "task", "training", "gradient_attribution")
+_OF_METHODS = tuple(f"gradient_attribution.{name}" for name in ("projection", "ridge", "keep"))
 
 
 def Do(inputs: Paths, outputs: Paths, parameters: Parameters) -> None:
@@ -27,8 +28,8 @@ TRAIN_MEMBERS = Component(
     inputs={},
     outputs={"models": AttributionModels},
     parameters={},
-    sections=(*_SECTIONS, "gradient_attribution.models"),
-    without=("training.trials",),
+    sections=_SECTIONS,
+    without=("training.trials", "gradient_attribution.checkpoints", *_OF_METHODS),
     Do=Do,
     resumable=True,
 )
@@ -38,8 +39,8 @@ TRAIN_WITH_CHECKPOINTS = Component(
     inputs={},
     outputs={"checkpoints": AttributionCheckpoints},
     parameters={},
-    sections=(*_SECTIONS, "gradient_attribution.checkpoints"),
-    without=("training.trials",),
+    sections=_SECTIONS,
+    without=("training.trials", "gradient_attribution.models", *_OF_METHODS),
     Do=Do,
     resumable=True,
 )
