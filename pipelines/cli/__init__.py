@@ -18,7 +18,6 @@ from tfmem.messages.quiet import own_process
 from tfmem.messages.terminal import is_quiet, is_verbose, printable, tell
 from tfmem.pipelines.cli import (
     attributing,
-    attributing_tests,
     attribution,
     comparing,
     configs,
@@ -37,7 +36,6 @@ from tfmem.pipelines.runner import ComponentError
 __all__ = [
     "app",
     "attributing",
-    "attributing_tests",
     "attribution",
     "comparing",
     "configs",

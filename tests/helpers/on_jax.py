@@ -72,6 +72,18 @@ def small_config(model, *changes):
     return from_yaml(text, ["training.stack_size=3", "training.weight_decay=0.01", *changes])
 
 
+def small_language():
+    """Settings of a decoder, and texts of one to six words."""
+    from tfmem.config import TokenSettings
+    from tfmem.datasets.text import without_classes
+
+    of_texts = "dataset={name: treebank, text: {label: null, tokens: {length: 5}}}"
+    config = small_config("decoder, width: 8, heads: 2", of_texts)
+    said = [" ".join("abcabd"[: 1 + i % 6]) for i in range(20)]
+    texts = np.array(said, np.dtypes.StringDType())[:, None]
+    return config, without_classes("some", [texts, texts[:5]], TokenSettings(length=5))
+
+
 def trained(config, data, *groups):
     """Losses by epoch and model, and margins of the training examples, of groups of trials."""
     from tfmem.training.trainers import make_trainers
@@ -86,7 +98,9 @@ def _trained(trainer, data, trials):
     watcher, numbers = Losses(), [Trial(number, 0) for number in trials]
     subsets = [trial.subset(len(data.train_labels), 14) for trial in numbers]
     outcomes = trainer.train(numbers, subsets, lambda trials: watcher)
-    return watcher.losses, [outcome.train.margin.tolist() for outcome in outcomes]
+    seen = [outcome.train for outcome in outcomes]
+    scores = [each.score if each.margin is None else each.margin for each in seen]
+    return watcher.losses, [each.tolist() for each in scores]
 
 
 def networks_of_the_zoo(folder=None):
@@ -96,6 +110,7 @@ def networks_of_the_zoo(folder=None):
         moved = ["training.augmentation.pad=1", "training.augmentation.flip=true"]
         config = small_config(model, *(moved if len(shape) == 3 else ()))
         ((found[model], _),) = trained(config, pictures(shape), (0, 1, 2))
+    ((found["decoder"], _),) = trained(*small_language(), (0, 1, 2))
     return found
 
 

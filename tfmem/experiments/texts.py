@@ -25,7 +25,7 @@ from tfmem.encoders import sequences
 from tfmem.experiments.correlation import rank_correlation
 from tfmem.experiments.declaration import Asked, Experiment, Given
 from tfmem.experiments.outcome import Outcome
-from tfmem.figures.style import BLUE, GREEN, ORANGE, VERMILION, WIDE, new_figure, plain
+from tfmem.figures.style import BLUE, GREEN, ORANGE, PURPLE, VERMILION, WIDE, new_figure, plain
 from tfmem.messages.errors import InputError
 from tfmem.store.artifacts import Memorization
 
@@ -147,7 +147,7 @@ def _of_canaries(table: pd.DataFrame, dataset: TextDataset, units: Any) -> Itera
         )
 
 
-_CANARIES = (ORANGE, VERMILION, GREEN)
+_CANARIES = (ORANGE, VERMILION, PURPLE, GREEN)
 
 
 def texts_figure(table: pd.DataFrame, given: Given[TextsSettings] | None) -> Figure:
@@ -177,13 +177,16 @@ def texts_figure(table: pd.DataFrame, given: Given[TextsSettings] | None) -> Fig
     axes[1].set_xscale("log")
     axes[2].locator_params(axis="x", integer=True)
     axes[0].set_ylabel(f"memorization{of}")
-    axes[0].legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0, ncols=2)
+    figure.legend(*axes[0].get_legend_handles_labels(), frameon=False, loc="outside upper left",
+                  ncols=2)  # fmt: skip
     return figure
 
 
 def _points(axes: Axes, rows: pd.DataFrame, column: str, color: str, label: str) -> None:
+    planted = color != BLUE
     axes.plot(
-        rows[column], rows["memorization"], ".", color=color, alpha=0.6, markeredgewidth=0,
+        rows[column], rows["memorization"], "D" if planted else ".", color=color,
+        alpha=1 if planted else 0.5, markersize=4 if planted else 6, markeredgewidth=0,
         label=label, rasterized=len(rows) > 5000,
     )  # fmt: skip
 
