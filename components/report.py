@@ -26,6 +26,7 @@ from tfmem.selection.rules import read_rule
 from tfmem.selection.settling import describe_selection
 from tfmem.store.artifacts import (
     Artifact,
+    AttributedTests,
     Attributions,
     Consistency,
     Figures,
@@ -51,6 +52,7 @@ from tfmem.store.results import (
 _EXPERIMENTS: dict[str, type[Artifact]] = {
     "attribution": Attributions,
     "influence-pairs": InfluencePairs,
+    "attributed-tests": AttributedTests,
     "consistency": Consistency,
     "comparison": RunComparison,
     **{name: component.outputs["outcome"] for name, component in EXPERIMENTS.items()},

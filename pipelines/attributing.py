@@ -6,13 +6,13 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
 
 from tfmem.aggregation.held_outputs import outputs_in
-from tfmem.config import Statistic
+from tfmem.config import Config, MethodName, Statistic
 from tfmem.datamodels.influence import influence_predictions
 from tfmem.datamodels.lasso import lasso
 from tfmem.datamodels.lds import (
@@ -26,6 +26,7 @@ from tfmem.datamodels.ridge import ridge
 from tfmem.exchange.score_files import Attributions, Order, open_scores
 from tfmem.experiments.run import load_run
 from tfmem.messages.errors import InputError
+from tfmem.pipelines.gradient_attribution import scores_by
 from tfmem.store.artifacts import Predictions, TrainedModel
 from tfmem.store.spreadsheets import to_csv
 from tfmem.store.writing import write_set
@@ -33,6 +34,7 @@ from tfmem.store.writing import write_set
 INFLUENCE, DATAMODEL, SELF_INFLUENCE = "influence", "datamodel", "self-influence"
 SPARSE_DATAMODEL = "sparse-datamodel"
 _FROM_TRIALS = INFLUENCE, DATAMODEL, SPARSE_DATAMODEL
+_BY_GRADIENTS: dict[str, MethodName] = {name: name for name in get_args(MethodName)}
 
 
 @dataclass(frozen=True)
@@ -100,6 +102,7 @@ def judge(
     holdout: float | None = None,
     order: Order = "auto",
     name: str | None = None,
+    config: Config | None = None,
 ) -> list[Judged]:
     """Computes the linear datamodeling score of attributions by the trials of a run.
 
@@ -107,13 +110,15 @@ def judge(
       folder: the run.
       scores: arrays of attributions, paths of files, or names: `influence`, `datamodel` (by
         ridge) and `sparse-datamodel` (by lasso) are made from the trials that are not held out,
-        `self-influence` from one model that is trained on all examples, unless the run has one.
+        `self-influence` from one model that is trained on all examples, unless the run has one,
+        and `trak`, `tracin` and `influence-functions` from models that are trained for them.
       statistic: the outputs that are predicted; None is the score if records hold one, and the
         margin otherwise.
       holdout: share of the subsets that judge. None is 0.2 if attributions are made from trials,
         and otherwise all of them.
       order: the axes of arrays and files.
       name: name of the array in files that hold several.
+      config: settings with which models are trained for attributions; None is those of the run.
 
     Raises:
       InputError: if the run has no such outputs, if too few subsets are left, or if attributions
@@ -129,7 +134,7 @@ def judge(
     given, wanted = outputs.take(~judges), outputs.take(judges)
     found = []
     for each in scores:
-        predict, label, models = _predictions(folder, each, given, wanted, order, name)
+        predict, label, models = _predictions(folder, each, given, wanted, order, name, config)
         score = linear_datamodeling_score(wanted, predict, held.seed)
         found.append(Judged(label, models, score, str(held.measure)))
     return found
@@ -156,6 +161,7 @@ def _predictions(
     wanted: SubsetOutputs,
     order: Order,
     name: str | None,
+    config: Config | None,
 ) -> tuple[Predict, str, int | None]:
     """What attributions predict, what they are called, and how many models they are made from."""
     shape = given.num_train, given.num_test
@@ -166,8 +172,11 @@ def _predictions(
     if isinstance(scores, str) and scores == SPARSE_DATAMODEL:
         return lasso(given).predictions(wanted), scores, len(given.each)
     if isinstance(scores, str) and scores == SELF_INFLUENCE:
-        array = _of_one_model(folder)
+        array = _of_one_model(folder, config)
         return summed(Attributions(array, shape, "train-test", scores), wanted), scores, 1
+    if isinstance(scores, str) and scores in _BY_GRADIENTS:
+        path, models = scores_by(_BY_GRADIENTS[scores], config or load_run(folder).config, folder)
+        return summed(open_scores(path, shape, "train-test"), wanted), scores, models
     if isinstance(scores, str | os.PathLike):
         opened = open_scores(scores, shape, order, name)
         return summed(opened, wanted), str(scores), None
@@ -180,12 +189,12 @@ def _predictions(
     return summed(Attributions(values, shape, order, "scores"), wanted), "scores", None
 
 
-def _of_one_model(folder: Path) -> np.ndarray:
+def _of_one_model(folder: Path, config: Config | None) -> np.ndarray:
     """Influence of all training on all test examples in a model that is trained on all examples."""
     from tfmem.messages.backends import import_tensorflow_for
 
     run = load_run(folder)
-    config = run.config
+    config = config or run.config
     config.check_trainable(SELF_INFLUENCE)
     dataset = run.dataset
     import_tensorflow_for("self-influences")

@@ -79,7 +79,8 @@ class Run(results.Run):
 
         Args:
           scores: an array `[num_train, num_test]`, the path of a file with one, or `influence`,
-            `datamodel`, `sparse-datamodel` or `self-influence`.
+            `datamodel`, `sparse-datamodel`, `self-influence`, `trak`, `tracin` or
+            `influence-functions`.
           statistic: the output of models that is predicted, as for `datamodels`.
           holdout: share of the subsets that judge. None is 0.2 for attributions that are made from
             trials of this run, and all subsets for others.

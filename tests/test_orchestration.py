@@ -6,16 +6,19 @@ from tfmem.components.attribution import ATTRIBUTION
 from tfmem.components.audit import AUDIT
 from tfmem.components.experiment import EXPERIMENTS
 from tfmem.components.gather import GATHER
+from tfmem.components.gradient_scores import GRADIENT_SCORES
 from tfmem.components.manifests import resolve, write_manifest
 from tfmem.components.parameters import collect, spread
 from tfmem.components.references import reference, referenced
 from tfmem.components.self_influence import SELF_INFLUENCE
+from tfmem.components.train_members import TRAIN_MEMBERS, TRAIN_WITH_CHECKPOINTS
 from tfmem.components.train_on_all import TRAIN_ON_ALL
 from tfmem.components.train_worker import TRAIN_WORKER
 from tfmem.config import from_yaml
 from tfmem.messages.errors import InputError
 from tfmem.pipelines.audit import audit
 from tfmem.pipelines.experiments import step_of
+from tfmem.pipelines.gradient_attribution import gradient_attribution
 from tfmem.pipelines.memorization import memorization
 from tfmem.pipelines.self_influence import self_influence
 
@@ -30,6 +33,9 @@ def test_components_are_found_by_name_and_other_code_is_refused():
         *EXPERIMENTS.values(),
         *SELF_INFLUENCE.values(),
         TRAIN_ON_ALL,
+        TRAIN_MEMBERS,
+        TRAIN_WITH_CHECKPOINTS,
+        *GRADIENT_SCORES.values(),
         AUDIT,
         ATTRIBUTION,
     ]
@@ -45,6 +51,7 @@ def test_parameters_of_all_components_survive_an_orchestrator():
     config = CONFIG.model_copy(update={"seed": 2**63 - 1})
     steps = [*audit(config), *memorization(config), *self_influence(config)]
     steps += [step_of(name, config) for name in EXPERIMENTS]
+    steps += [step for name in GRADIENT_SCORES for step in gradient_attribution(name, config)]
     for step in steps:
         held = spread(step.component, step.parameters)
         assert {type(value) for value in held.values()} <= {int, str}

@@ -18,6 +18,7 @@ from tfmem.messages.quiet import own_process
 from tfmem.messages.terminal import is_quiet, is_verbose, printable, tell
 from tfmem.pipelines.cli import (
     attributing,
+    attributing_tests,
     attribution,
     comparing,
     configs,
@@ -36,6 +37,7 @@ from tfmem.pipelines.runner import ComponentError
 __all__ = [
     "app",
     "attributing",
+    "attributing_tests",
     "attribution",
     "comparing",
     "configs",

@@ -11,7 +11,7 @@ from tfmem.config import Statistic
 from tfmem.messages.numbers import three
 from tfmem.messages.terminal import PlainTable, present, say
 from tfmem.pipelines.cli.commands import command
-from tfmem.pipelines.cli.options import RunFolder, done
+from tfmem.pipelines.cli.options import RunFolder, Set, done, settings_of
 
 OutputOption = Annotated[
     Statistic | None,
@@ -36,6 +36,8 @@ Holdout = Annotated[
 
 @command(
     "tfmem lds influence datamodel self-influence --run runs/digits",
+    "tfmem lds trak tracin influence-functions --run runs/digits",
+    "tfmem lds trak --run runs/digits --set gradient_attribution.models=20",
     "tfmem lds scores.npy --run runs/digits",
     "tfmem lds trak.safetensors --name scores --order test-train --run runs/digits",
 )
@@ -45,8 +47,8 @@ def lds(
         typer.Argument(
             metavar="SCORES",
             help="Attributions [train, test] or [test, train] in a file (.npy, .npz, .parquet, "
-            ".zarr, .safetensors); or influence, datamodel, sparse-datamodel or self-influence of "
-            "the run.",
+            ".zarr, .safetensors); or influence, datamodel, sparse-datamodel, self-influence, "
+            "trak, tracin or influence-functions of the run.",
             show_default=False,
         ),
     ],
@@ -67,6 +69,7 @@ def lds(
         Path | None,
         typer.Option(help="Folder for the tables. By default DIR/lds.", show_default=False),
     ] = None,
+    set: Set = [],  # noqa: B006
 ) -> None:
     """Judge attributions by the linear datamodeling score (Park et al. 2023, TRAK).
 
@@ -78,7 +81,16 @@ def lds(
     """
     from tfmem.pipelines.attributing import judge, write_judged
 
-    found = judge(run, scores, statistic=statistic, holdout=holdout, order=order, name=name)
+    settings = settings_of(run, list(set)) if set else None
+    found = judge(
+        run,
+        scores,
+        statistic=statistic,
+        holdout=holdout,
+        order=order,
+        name=name,
+        config=settings,
+    )
     say(found[0].judges)
     shown = PlainTable("attributions", "LDS", "95% interval", "ceiling", "models", left=1)
     for each in found:

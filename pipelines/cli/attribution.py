@@ -72,7 +72,7 @@ def attribute(
     from tfmem.pipelines.self_influence import attribution, self_influence
     from tfmem.store.artifacts import Attributions
 
-    options = {"share": share, "examples": _numbers(examples), "steps": steps, "patch": patch}
+    options = {"share": share, "examples": numbers(examples), "steps": steps, "patch": patch}
     settings = settings_of(config, [*set, *given("attribution", options)])
     check_in_memory(settings)
     check_attribution(settings, load(settings.dataset))
@@ -92,7 +92,7 @@ def attribute(
     done(folder, "attribution records")
 
 
-def _numbers(text: str | None) -> list[int] | None:
+def numbers(text: str | None) -> list[int] | None:
     """The integers in `text`, which commas separate."""
     if text is None:
         return None

@@ -21,8 +21,8 @@ PANELS = {
     "Start": ("configs", "plan", "run", "train", "estimate"),
     "Look": ("show", "pairs", "report", "figures", "audit"),
     "Go deeper": (
-        "self-influence", "attribute", "datamodels", "lds", "privacy", "experiment", "study",
-        "consistency", "compare", "groups", "duplicates", "features",
+        "self-influence", "attribute", "attribute-test", "datamodels", "lds", "privacy",
+        "experiment", "study", "consistency", "compare", "groups", "duplicates", "features",
     ),
     "Exchange with other programs": ("export", "publish", "import", "matrix"),
 }  # fmt: skip

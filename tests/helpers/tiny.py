@@ -18,7 +18,8 @@ TINY = [
     "experiments.layers.trials=6",
     "experiments.seeds.models=2",
     "experiments.onion.trials=8",
-    "experiments.attribution_quality={subsets: 10, repeats: 2, trials: [20, 4096]}",
+    "experiments.attribution_quality={subsets: 10, repeats: 2, trials: [20, 4096], models: [1, 2]}",
+    "gradient_attribution={checkpoints: 2, projection: 64}",
     "experiments.brittleness={tests: 2, shares: [0.1, 0.5], repeats: 2}",
 ]
 # Experiments on texts are in test_text_study.py.

@@ -11,6 +11,7 @@ from __future__ import annotations
 from tfmem.config.base import Settings, UndeclaredError
 from tfmem.config.estimates import EstimationSettings, SelectionSettings, Statistic
 from tfmem.config.experiments import AuditSettings, ExperimentSettings
+from tfmem.config.gradients import GradientAttributionSettings, MethodName, TestMethod
 from tfmem.config.models import (
     CnnSettings,
     DecoderSettings,
@@ -58,8 +59,10 @@ __all__ = [
     "EstimationSettings",
     "ExperimentSettings",
     "FastSettings",
+    "GradientAttributionSettings",
     "InceptionSettings",
     "LinearSettings",
+    "MethodName",
     "ModelSettings",
     "PythonSettings",
     "ResNetSettings",
@@ -72,6 +75,7 @@ __all__ = [
     "TailSettings",
     "TaskName",
     "TaskSettings",
+    "TestMethod",
     "TextSettings",
     "TokenSettings",
     "TrainingSettings",

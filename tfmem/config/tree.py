@@ -14,6 +14,7 @@ from pydantic import Field, model_validator
 from tfmem.config.base import Settings, UndeclaredError
 from tfmem.config.estimates import EstimationSettings, SelectionSettings
 from tfmem.config.experiments import ExperimentSettings
+from tfmem.config.gradients import GradientAttributionSettings
 from tfmem.config.models import (
     DecoderSettings,
     DenseSettings,
@@ -65,6 +66,7 @@ class Config(Settings):
     selection: SelectionSettings = SelectionSettings()
     self_influence: SelfInfluenceSettings = SelfInfluenceSettings()
     attribution: AttributionSettings = AttributionSettings()
+    gradient_attribution: GradientAttributionSettings = GradientAttributionSettings()
     experiments: ExperimentSettings = ExperimentSettings()
 
     @model_validator(mode="before")

@@ -6,7 +6,9 @@ numbers of the run's trials by the linear datamodeling score (Park et al. 2023).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
@@ -28,11 +30,23 @@ from tfmem.datamodels.outputs import SubsetOutputs
 from tfmem.datamodels.ridge import ridge
 from tfmem.experiments.checks import in_memory, right_or_wrong, test_examples
 from tfmem.experiments.declaration import Experiment, Given
+from tfmem.experiments.measuring import measured
 from tfmem.experiments.outcome import Outcome
 from tfmem.experiments.training import independent, train_alone, with_trials, workplace
-from tfmem.figures.style import BLUE, GREEN, GREY, PURPLE, SKY, VERMILION, new_figure, plain
+from tfmem.figures.style import (
+    BLUE,
+    GREEN,
+    GREY,
+    ORANGE,
+    PURPLE,
+    SKY,
+    VERMILION,
+    new_figure,
+    plain,
+)
 from tfmem.messages.backends import import_tensorflow_for
 from tfmem.store.artifacts import Predictions
+from tfmem.store.npz import map_npy
 
 _LEAST = 10  # subsets that each way needs, the lasso for its five parts
 _KEY = 23  # of the judging models' seed, which no other experiment has
@@ -47,6 +61,7 @@ class QualitySettings(Settings):
       trials: numbers of the run's trials that attributions are made from; those above the number
         that there are stand for all.
       sparse: whether sparse datamodels (lasso) are fitted too, which takes longest.
+      models: numbers of models that are trained for TRAK and influence functions.
     """
 
     subsets: Annotated[int, Field(ge=4)] = 100
@@ -55,26 +70,29 @@ class QualitySettings(Settings):
         32, 64, 128, 256, 512, 1024, 2048, 4096,
     )  # fmt: skip
     sparse: bool = True
+    models: Annotated[tuple[Positive, ...], Field(strict=False, min_length=1)] = (1, 5, 20)
 
 
 def attribution_quality(given: Given[QualitySettings]) -> Outcome:
-    """Judges influence, datamodels and self-influence by models that none of them was made from.
+    """Judges influence, datamodels and gradients by models that none of them was made from.
 
     Args:
       given: the run's trials, and model and recipe for the judging models.
 
     Returns:
       A row for each kind of attributions and number of models: `attributions`, `models`, `lds`,
-      `ci_low`, `ci_high`, `subset_stderr`, and the `ceiling` of the judging models.
+      `ci_low`, `ci_high`, `subset_stderr`, and the `ceiling` of the judging models; and the cost of
+      the attributions without training: `passes` over the training examples, `cpu_seconds`, and
+      `memory` in bytes.
     """
     settings = given.settings
     judges = _judges(given)
     margins = outputs_in(given.run.predictions, "margin").by_subset()
     correct = outputs_in(given.run.predictions, "correctness").by_subset()
     rows = []
-    for kind, models, predict in _ways(given, margins, correct, judges):
-        score = linear_datamodeling_score(judges, predict, given.config.seed)
-        rows.append(_row(kind, models, score))
+    for way in (*_by_gradients(given, judges), *_by_trials(given, margins, correct, judges)):
+        score = linear_datamodeling_score(judges, way.predict, given.config.seed)
+        rows.append(_row(way, score))
     table = pd.DataFrame(rows)
     ceiling = float(table["ceiling"].iloc[0])
     said = [
@@ -86,7 +104,8 @@ def attribution_quality(given: Given[QualitySettings]) -> Outcome:
         trained = f"{best['models']:,.0f} model{'s' if best['models'] > 1 else ''}"
         said.append(
             f"{_NAMES[str(each)][0].capitalize()}, from {trained}: LDS {best['lds']:.3f} "
-            f"({best['ci_low']:.3f} to {best['ci_high']:.3f})."
+            f"({best['ci_low']:.3f} to {best['ci_high']:.3f}), "
+            f"{best['cpu_seconds']:.1f} s of processor time beside training."
         )
     return Outcome(tuple(said), table)
 
@@ -105,59 +124,99 @@ def _judges(given: Given[QualitySettings]) -> SubsetOutputs:
     return outputs_in(out / "predictions", "margin").by_subset()
 
 
-def _ways(
+@dataclass(frozen=True)
+class _Way:
+    """Attributions of a kind, made from some number of trained models, and their cost."""
+
+    kind: str
+    models: int
+    predict: Predict
+    passes: int
+    cpu_seconds: float
+    memory: int
+
+
+def _by_gradients(given: Given[QualitySettings], judges: SubsetOutputs) -> Iterator[_Way]:
+    """Yields attributions by gradients of a few models, which are trained for them."""
+    import_tensorflow_for("attributions by gradients")
+    from tfmem.experiments.gradient_attribution import (
+        SCORES_NAME,
+        growing_scores,
+        train_members,
+    )
+    from tfmem.influence_functions.methods import METHODS
+
+    counts = sorted(set(given.settings.models))
+    own = given.config.gradient_attribution.model_copy(update={"models": counts[-1]})
+    config = given.config.model_copy(update={"gradient_attribution": own})
+    for name, method in METHODS.items():
+        models = given.folder / ("checkpoints" if method.checkpoints else "models")
+        train_members(config, given.dataset, models, method.checkpoints)
+        out = given.folder / name
+        numbers = [1] if method.checkpoints else counts
+        for cost in growing_scores(name, config, given.dataset, models, out, numbers):
+            scores = _Scores(out / SCORES_NAME)
+            made = cost.passes, cost.cpu_seconds, cost.memory
+            yield _Way(name, cost.models, summed(scores, judges), *made)
+
+
+class _Scores:
+    """Attributions in a file (a `ScoreMatrix`)."""
+
+    def __init__(self, path: Path) -> None:
+        self.source = str(path)
+        self._values = map_npy(path, "f")
+
+    def columns(self, tests: slice) -> np.ndarray:
+        """See `ScoreMatrix.columns`."""
+        return self._values[:, tests]
+
+
+def _by_trials(
     given: Given[QualitySettings],
     margins: SubsetOutputs,
     correct: SubsetOutputs,
     judges: SubsetOutputs,
-) -> Iterator[tuple[str, int, Predict]]:
-    """Yields kinds of attributions, the number of models behind them, and their predictions."""
-    import_tensorflow_for("self-influences")
-    from tfmem.experiments.self_influence import influence_matrix
-
-    matrix = influence_matrix(given.config, given.dataset, given.folder / "models")
-    yield "one_model", 1, summed(_Matrix(matrix), judges)
+) -> Iterator[_Way]:
+    """Yields attributions that compare trials of the run."""
     most = len(margins)
+    kinds: dict[str, Callable[[np.ndarray], Predict]] = {
+        "influence_of_correctness": lambda part: influence_predictions(correct.take(part), judges),
+        "influence": lambda part: influence_predictions(margins.take(part), judges),
+        "ridge": lambda part: ridge(margins.take(part)).predictions(judges),
+    }
+    if given.settings.sparse:
+        kinds["lasso"] = lambda part: lasso(margins.take(part)).predictions(judges)
     for subsets in sorted({min(number, most) for number in given.settings.trials}):
         if subsets < _LEAST:
             continue
         part = np.arange(subsets)
-        some = margins.take(part)
-        models = len(some.each)
-        yield "influence_of_correctness", models, influence_predictions(correct.take(part), judges)
-        yield "influence", models, influence_predictions(some, judges)
-        yield "ridge", models, ridge(some).predictions(judges)
-        if given.settings.sparse:
-            yield "lasso", models, lasso(some).predictions(judges)
+        for kind, make in kinds.items():
+            with measured() as took:
+                predict = make(part)
+            models = len(margins.take(part).each)
+            yield _Way(kind, models, predict, 0, took.cpu_seconds, took.memory)
 
 
-class _Matrix:
-    """Attributions in memory (a `ScoreMatrix`)."""
-
-    source = "self-influence"
-
-    def __init__(self, values: np.ndarray) -> None:
-        self._values = values
-
-    def columns(self, tests: slice) -> np.ndarray:
-        """See `ScoreMatrix.columns`; what the solver did not find counts as 0."""
-        return np.nan_to_num(self._values[:, tests])
-
-
-def _row(kind: str, models: int, score: LinearDatamodelingScore) -> dict[str, Any]:
+def _row(way: _Way, score: LinearDatamodelingScore) -> dict[str, Any]:
     return {
-        "attributions": kind,
-        "models": models,
+        "attributions": way.kind,
+        "models": way.models,
         "lds": score.value,
         "ci_low": score.low,
         "ci_high": score.high,
         "subset_stderr": score.subset_error,
         "ceiling": score.ceiling_value,
+        "passes": way.passes,
+        "cpu_seconds": way.cpu_seconds,
+        "memory": way.memory,
     }
 
 
 _NAMES = {
-    "one_model": ("influence functions of one model", PURPLE, "D"),
+    "influence-functions": ("influence functions", PURPLE, "D-"),
+    "trak": ("TRAK", ORANGE, "P-"),
+    "tracin": ("TracIn", GREY, "X"),
     "influence_of_correctness": ("influence of correctness", SKY, "^-"),
     "influence": ("influence of margins", BLUE, "s-"),
     "ridge": ("datamodels (ridge)", VERMILION, "o-"),
@@ -204,7 +263,15 @@ EXPERIMENT = Experiment(
     ),
     settings=QualitySettings,
     needs=(Predictions,),
-    sections=("seed", "dataset", "model", "task", "training", "self_influence"),
+    sections=(
+        "seed",
+        "dataset",
+        "model",
+        "task",
+        "training",
+        "self_influence",
+        "gradient_attribution",
+    ),
     conduct=attribution_quality,
     draw=quality_figure,
     checks=(test_examples, right_or_wrong, in_memory),

@@ -7,8 +7,7 @@ sketch to `k` numbers keeps inner products up to `1/sqrt(k)` of the lengths, wha
 TRAK (Park et al. 2023) with the true Gauss-Newton matrix; LoGra (Choe et al. 2024) sketches layer
 by layer from both sides, for which few directions remain of a gradient of rank one, and EK-FAC
 (George et al. 2018; Grosse et al. 2023) takes layers and their inputs and outputs as independent.
-The sketch here is a sparse one (Kane & Nelson 2014): every parameter goes, with random signs, into
-a few of the `k` sums, which costs less than the gradient itself.
+The sketch is that of `tfmem.influence_functions.sketch`.
 
 Inverting in the sketch is like inverting with a larger ridge: `S^T (S A S^T + t)^-1 S` is close to
 `(A + r)^-1` with `t = r (1 - d / k)`, `d` the trace of `A (A + r)^-1` (LeJeune et al. 2024). As `r`
@@ -17,21 +16,16 @@ is to be 1, `t` is `1 - d / k`; with 1, values would be too small by a share of 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from functools import partial
-
 import numpy as np
-from numba import prange
 from scipy.linalg import LinAlgError, cho_factor, cho_solve, eigvalsh
 from scipy.optimize import brentq
 
-from tfmem.estimation.compiling import compiled
 from tfmem.influence_functions.objective import Objective
+from tfmem.influence_functions.sketch import Sketch, joined_blocks
 from tfmem.influence_functions.solver import DAMPING, Solution, vectors_within
 from tfmem.messages.errors import InputError
 
 _ROWS = 9  # most exact rows of an example; with more than ten classes, labels are drawn
-_PLACES = 4  # number of sums that each parameter is added to
 _LEAST_KEPT = 0.25  # here values scatter by 4%, and ranks have not suffered
 
 
@@ -71,30 +65,22 @@ class FastSolver:
                 f"solver fast: expected a damping above 0 for parameters without weight decay, "
                 f"received {damping:g}"
             )
-        scales = 1 / np.sqrt(ridge)
-        rng = np.random.default_rng(seed)
         count = objective.num_parameters
-        self._scales = scales.astype(np.float32)
-        self._places = None
-        if count > size:
-            self._scales /= np.float32(np.sqrt(_PLACES))
-            places = rng.integers(size, size=(_PLACES, count), dtype=np.int32)
-            signs = rng.integers(2, size=(_PLACES, count), dtype=np.int32)
-            self._places = 2 * places + signs
-        self._size = min(size, count)
+        self._sketch = Sketch(count, size, seed, 1 / np.sqrt(ridge))
+        self._size = self._sketch.size
         sampled = objective.num_classes - 1 > _ROWS
         self.curvature = "gauss_newton"
         if sampled:
             self.curvature += f", {_ROWS} labels drawn an example"
-        if self._places is not None:
+        if self._sketch.is_shorter:
             self.curvature += f", sketched to {size} of {count}"
         gram = np.zeros((self._size, self._size))
         sketched = (self.project(rows) for rows in objective.curvature_rows(_ROWS, seed))
-        for rows in _joined(sketched, self._size // 4):  # each addition goes over the whole matrix
+        for rows in joined_blocks(sketched, self._size // 4):
             gram += rows.T @ rows
         eigenvalues = eigvalsh(gram).clip(0)
         kept = 1.0
-        if self._places is not None:
+        if self._sketch.is_shorter:
             kept = self._kept(eigenvalues)
         self.effective_dimension = float(np.sum(eigenvalues / (eigenvalues + kept)))
         gram[np.diag_indices(self._size)] += kept
@@ -129,53 +115,8 @@ class FastSolver:
 
     def project(self, vectors: np.ndarray) -> np.ndarray:
         """See `Solver.project`."""
-        vectors = np.ascontiguousarray(vectors, np.float32)
-        if self._places is None:
-            return vectors * self._scales
-        out = np.zeros((len(vectors), self._size), np.float32)
-        _sketch(vectors, self._scales, self._places, out)
-        return out
+        return self._sketch.project(vectors)
 
     def lift(self, paired: np.ndarray) -> np.ndarray:
         """See `Solver.lift`."""
-        paired = np.ascontiguousarray(paired, np.float32)
-        if self._places is None:
-            return paired * self._scales
-        out = np.empty((len(paired), self.objective.num_parameters), np.float32)
-        _unsketch(paired, self._scales, self._places, out)
-        return out
-
-
-def _joined(blocks: Iterable[np.ndarray], least: int) -> Iterator[np.ndarray]:
-    """Joins blocks `[b, k]` to blocks of `least` rows or more; the last one may be smaller."""
-    held: list[np.ndarray] = []
-    for block in blocks:
-        held.append(block)
-        if sum(map(len, held)) >= least:
-            yield np.concatenate(held)
-            held = []
-    if held:
-        yield np.concatenate(held)
-
-
-@partial(compiled, parallel=True)
-def _sketch(vectors: np.ndarray, scales: np.ndarray, places: np.ndarray, out: np.ndarray) -> None:
-    """Adds each scaled number to the sums `places // 2`; odd and even places differ in sign."""
-    for row in prange(vectors.shape[0]):
-        for j in range(vectors.shape[1]):
-            value = vectors[row, j] * scales[j]
-            for c in range(places.shape[0]):
-                place = places[c, j]
-                out[row, place >> 1] += value if place & 1 else -value
-
-
-@partial(compiled, parallel=True)
-def _unsketch(sums: np.ndarray, scales: np.ndarray, places: np.ndarray, out: np.ndarray) -> None:
-    """Applies the transpose of `_sketch`: a number is the signed sum of those it was added to."""
-    for row in prange(out.shape[0]):
-        for j in range(out.shape[1]):
-            value = np.float32(0)
-            for c in range(places.shape[0]):
-                place = places[c, j]
-                value += sums[row, place >> 1] if place & 1 else -sums[row, place >> 1]
-            out[row, j] = value * scales[j]
+        return self._sketch.lift(paired)

@@ -46,7 +46,8 @@ class LogitFunction:
 
         Args:
           model: returns logits `[batch, classes]`, or probabilities if its last layer or the
-            `from_logits` of its loss shows that (see `tfmem.models.outputs`); it is left as it is.
+            `from_logits` of its loss shows that (see `tfmem.models.outputs`); or, of two classes,
+            the log odds or the probability of the second; it is left as it is.
           variables: the variables that were trained, all of one type.
           examples: a `tf.TensorSpec` for each of its inputs, of any number of examples.
 
@@ -101,9 +102,18 @@ class LogitFunction:
     def _logits(self, inputs: Any) -> tf.Tensor:
         with self.substituted():
             outputs = self._model(inputs, training=False)
+        if outputs.shape.rank == 1 or outputs.shape[-1] == 1:
+            return self._of_two(tf.reshape(outputs, [-1, 1]))
         if not self._of_probabilities:
             return outputs
         return tf.math.log(tf.maximum(outputs, _LEAST))
+
+    def _of_two(self, outputs: tf.Tensor) -> tf.Tensor:
+        """Logits of two classes, 0 and the log odds, from the one output of a binary classifier."""
+        if self._of_probabilities:
+            p = tf.maximum(outputs, _LEAST), tf.maximum(1 - outputs, _LEAST)
+            outputs = tf.math.log(p[0]) - tf.math.log(p[1])
+        return tf.concat([tf.zeros_like(outputs), outputs], axis=1)
 
     def _rows(self, inputs: Any, cotangents: tf.Tensor) -> tf.Tensor:
         def row(example: tuple[Any, tf.Tensor]) -> tf.Tensor:

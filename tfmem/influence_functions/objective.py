@@ -27,6 +27,7 @@ _ROW_BYTES = 1 << 28  # most bytes of per-example gradients that are held at onc
 _MOST_ROWS = 512
 _BATCH = 256  # number of examples in a call of a program
 _FEW_CLASSES = 10
+_LEAST = 1e-300  # least probability of all other labels together
 _LOOKED_AT = 32  # number of examples whose outputs show whether these are probabilities
 
 
@@ -146,16 +147,42 @@ class Objective:
           For each block, in order, the probabilities, float64 `[block]`, and gradients,
           `[block, p]`.
         """
-        self._check(inputs, np.asarray(labels))
-        probabilities = self.probabilities(inputs)
-        every = np.arange(len(labels))
-        residuals = probabilities.copy()
+        p, every = self._believed_of(inputs, labels)
+        residuals = p.copy()
         residuals[every, labels] = 0
         residuals[every, labels] = -residuals.sum(axis=1)  # 1 - p would round small residuals to 0
+        yield from self._with_rows(p[every, labels], inputs, residuals)
+
+    def margin_gradients(
+        self, inputs: Any, labels: np.ndarray
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Computes `1 - p`, `p` the probability of each example's label, and gradients of margins.
+
+        The margin is `log(p / (1 - p))`; its gradient is minus that of the cross entropy divided by
+        `1 - p`.
+
+        Yields:
+          For each block, in order, `1 - p`, float64 `[block]`, and gradients, `[block, p]`.
+        """
+        p, every = self._believed_of(inputs, labels)
+        others = p.copy()
+        others[every, labels] = 0
+        missing = others.sum(axis=1)
+        cotangents = -others / np.maximum(missing, _LEAST)[:, None]
+        cotangents[every, labels] = 1
+        yield from self._with_rows(missing, inputs, cotangents)
+
+    def _believed_of(self, inputs: Any, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The model's probabilities for examples, and the examples' positions."""
+        self._check(inputs, np.asarray(labels))
+        return self.probabilities(inputs), np.arange(len(labels))
+
+    def _with_rows(
+        self, values: np.ndarray, inputs: Any, cotangents: np.ndarray
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         start = 0
-        for rows in self.rows(inputs, every, residuals):
-            part = slice(start, start + len(rows))
-            yield probabilities[every, labels][part], rows
+        for rows in self.rows(inputs, np.arange(len(values)), cotangents):
+            yield values[start : start + len(rows)], rows
             start += len(rows)
 
     def rows(

@@ -164,9 +164,32 @@ def influence(
     Raises:
       InputError: if no solution has converged.
     """
-    objective, chosen = solver.objective, _chosen(solver, examples)
-    order = objective.by_length(chosen)
+    chosen = _chosen(solver, examples)
     out = np.empty((len(chosen), len(test_labels)))
+    for rows, tests, values in influence_blocks(solver, test_inputs, test_labels, chosen):
+        out[rows, tests] = values
+    return out
+
+
+def influence_blocks(
+    solver: Solver, test_inputs: Any, test_labels: np.ndarray, examples: np.ndarray
+) -> Iterator[tuple[np.ndarray, slice, np.ndarray]]:
+    """Influence of training on test examples, as `influence` returns it, in blocks.
+
+    Args:
+      solver: ready for the objective.
+      test_inputs: in the form of the model's inputs.
+      test_labels: classes `[tests]`.
+      examples: which training examples.
+
+    Yields:
+      Positions in `examples` `[b]`, the test examples, and `[b, tests]`.
+
+    Raises:
+      InputError: if no solution has converged.
+    """
+    objective = solver.objective
+    order = objective.by_length(examples)
     converged: list[np.ndarray] = []
     done = 0
     for solved in _within(_solved_tests(solver, test_inputs, test_labels), _SOLVED_BYTES):
@@ -174,12 +197,11 @@ def influence(
         converged.extend(sound for _, sound in solved)
         tests = slice(done, done + len(paired))
         start = 0
-        for _, rows in objective.loss_gradients(*objective.take(chosen[order])):
-            out[order[start : start + len(rows)], tests] = solver.project(rows) @ paired.T
+        for _, rows in objective.loss_gradients(*objective.take(examples[order])):
+            yield order[start : start + len(rows)], tests, solver.project(rows) @ paired.T
             start += len(rows)
         done += len(paired)
     _check_converged(solver, np.concatenate(converged))
-    return out
 
 
 def solved(solver: Solver, inputs: Any, labels: np.ndarray) -> tuple[Solution, np.ndarray]:

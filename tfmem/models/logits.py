@@ -1,4 +1,7 @@
-"""Finds and removes the final softmax of a classifier, because losses are computed from logits."""
+"""Finds and removes the final softmax of a classifier, because losses are computed from logits.
+
+The sigmoid of a classifier with one output, for two classes, is treated in the same way.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ import keras
 
 
 def final_softmax(model: keras.Model) -> keras.Layer | None:
-    """The last layer of a model if it visibly applies a softmax, else None.
+    """The last layer of a model if it visibly applies a softmax, or a sigmoid to one output.
 
     A softmax is visible in sequential and functional models whose last layer is `Softmax` or has
     the activation `softmax`. It is not visible within layers that a user wrote, nor if the last

@@ -46,6 +46,34 @@ class TrainedModel(Artifact):
     place = "self_influence/models"
 
 
+class AttributionModels(Artifact):
+    """Weights of a few trained models, from whose gradients predictions are attributed."""
+
+    name = "models"
+    place = "gradient_attribution/models"
+
+
+class AttributionCheckpoints(Artifact):
+    """Weights of one model after several epochs, from which predictions are attributed."""
+
+    name = "checkpoints"
+    place = "gradient_attribution/checkpoints"
+
+
+class GradientScores(Artifact):
+    """Scores of training for test examples by a method; those of each have their own place."""
+
+    name = "scores"
+    place = "gradient_attribution"
+
+
+class AttributedTests(Artifact):
+    """Table and figure of the training examples that some test predictions are attributed to."""
+
+    name = "attributed-tests"
+    place = "attributed_tests"
+
+
 class Memorization(Artifact):
     """Memorization records."""
 

@@ -95,6 +95,21 @@ def one_by_one_trainer(build: Build, config: Config, dataset: AnyDataset) -> One
     return platform().one_by_one(builder, dataset, config.training, task, initializer)
 
 
+def trainer_of_any(build: Build, config: Config, dataset: AnyDataset) -> OneByOne | FitTrainer:
+    """Makes a trainer of one Keras model at a time: the model's own `fit` where no other will do.
+
+    Raises:
+      InputError: if the model fails on the examples.
+    """
+    if config.training.trainer == "fit" or isinstance(dataset, TextDataset):
+        return _fit(build, config, dataset)
+    why, found = _tried(build, config, dataset, one_by_one=True)
+    if why or found is None:
+        return _fit(build, config, dataset)
+    builder, task, initializer = found
+    return platform().one_by_one(builder, dataset, config.training, task, initializer)
+
+
 def _fit(build: Build, config: Config, dataset: AnyDataset) -> FitTrainer:
     settings = config.training
     if settings.augmentation != type(settings.augmentation)():

@@ -46,6 +46,9 @@ class OneByOne(Trainer, Protocol):
 
     model: keras.Model
 
+    def rates(self, steps: int) -> np.ndarray:
+        """The learning rate of each of `steps` steps, float32 `[steps]`."""
+
     def activations(self, layer: str, test: bool) -> Iterator[np.ndarray]:
         """Yields the outputs of a layer of the trained model, for a split in index order."""
 

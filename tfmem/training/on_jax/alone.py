@@ -38,6 +38,10 @@ class OneByOne:
             variable.assign(cell.numpy()[0])
         return outcomes
 
+    def rates(self, steps: int) -> np.ndarray:
+        """See `OneByOne.rates`."""
+        return self._trainer.rates(steps)
+
     def activations(self, layer: str, test: bool) -> Iterator[np.ndarray]:
         """See `OneByOne.activations`."""
         cut = keras.Model(self.model.inputs, self.model.get_layer(layer).output)

@@ -1,0 +1,150 @@
+"""Scores by gradients of a run's own models, judged, shown for test examples, and refused."""
+
+import json
+
+import keras
+import numpy as np
+import pandas as pd
+import pytest
+
+import tfmem
+from tests.helpers.commands import tfmem_command
+from tests.helpers.learners import learner
+from tfmem.datamodels.influence import influence_on
+from tfmem.experiments.outcome import load_outcome
+
+FEW = "--set", "gradient_attribution.models=2", "--set", "gradient_attribution.checkpoints=2"
+
+
+def build(end="logit"):
+    """Two named inputs, and one output for two classes, as a logit or behind a sigmoid."""
+    pair = keras.Input((4,), name="left"), keras.Input((3,), name="right")
+    x = keras.layers.Dense(6, "tanh")(keras.layers.Concatenate()(pair))
+    outputs = keras.layers.Dense(1, "sigmoid" if end == "sigmoid" else None)(x)
+    model = keras.Model(dict(zip(("left", "right"), pair, strict=True)), outputs)
+    loss = keras.losses.BinaryCrossentropy(from_logits=end == "logit")
+    model.compile(keras.optimizers.SGD(0.5), loss)
+    return model
+
+
+class Own(keras.Model):
+    """A model with its own training step, which only its `fit` respects."""
+
+    def train_step(self, data):
+        return super().train_step(data)
+
+
+def build_own():
+    model = Own(*(lambda x: (x, keras.layers.Dense(3)(x)))(keras.Input((7,))))
+    model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    return model
+
+
+def examples(classes):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(60, 7)).astype(np.float32)
+    y = (x @ rng.normal(size=(7, classes))).argmax(1)
+    return x, y
+
+
+def run(make, split, folder, **more):
+    x, y = examples(more.pop("classes"))
+    parts = [(split(x[part]), y[part]) for part in (slice(0, 48), slice(48, 60))]
+    return tfmem.run(make, *parts, trials=12, epochs=4, out=folder, **more)
+
+
+@pytest.fixture(scope="module")
+def binary(tmp_path_factory):
+    """A run of a model with two inputs and one output."""
+    folder = tmp_path_factory.mktemp("binary") / "run"
+    run(build, lambda x: {"left": x[:, :4], "right": x[:, 4:]}, folder, classes=2)
+    return folder
+
+
+def test_influence_is_the_difference_of_means_with_and_without():
+    outputs, _ = learner(subsets=30, noise=1.0)
+    value, stderr = influence_on(outputs)
+    bits = outputs.bits().astype(bool)
+    for train in range(3):
+        sides = [outputs.means[bits[:, train]], outputs.means[~bits[:, train]]]
+        expected = sides[0].mean(0) - sides[1].mean(0)
+        np.testing.assert_allclose(value[train], expected)
+        spread = sum(side.var(axis=0, ddof=1) / len(side) for side in sides)
+        np.testing.assert_allclose(stderr[train], np.sqrt(spread))
+
+
+def test_scores_of_an_own_model_are_judged_and_kept(binary):
+    arguments = ["trak", "tracin", "influence-functions", "--run", binary, *FEW]
+    ended = tfmem_command("lds", *arguments)
+    rows = pd.read_csv(binary / "lds" / "scores.csv")
+    assert rows["attributions"].tolist() == arguments[:3]
+    assert rows["models"].tolist() == [2, 1, 2]
+    assert np.isfinite(rows["lds"]).all()
+    assert "scores-trak: done" in ended.stderr + ended.stdout
+    for name in arguments[:3]:
+        scores = np.load(binary / "gradient_attribution" / name / "scores.npy")
+        assert scores.shape == (48, 12)
+        assert np.abs(scores).max() > 0
+    ended = tfmem_command("lds", *arguments)
+    assert "scores-trak: unchanged, skipped" in ended.stderr + ended.stdout
+
+
+@pytest.mark.parametrize("method", ["influence", "datamodel", "trak"])
+def test_the_command_shows_helpful_and_harmful_examples(binary, method, tmp_path):
+    file = tmp_path / "found.json"
+    ended = tfmem_command(
+        "attribute-test", binary, "--test", "5,2", "--method", method, "--top", "3",
+        "--file", file, *FEW,
+    )  # fmt: skip
+    table = pd.DataFrame(json.loads(file.read_text()))
+    assert set(table["test_index"]) <= {5, 2}
+    assert (table["score"] > 0).eq(table["effect"] == "helpful").all()
+    assert table.groupby(["test_index", "effect"]).size().max() <= 3
+    for _, rows in table.groupby(["test_index", "effect"]):
+        assert rows["score"].abs().is_monotonic_decreasing
+    if method == "trak":
+        scores = np.load(binary / "gradient_attribution" / "trak" / "scores.npy")
+        assert table["score"].iloc[0] == pytest.approx(scores[:, 5].max())
+    assert ("stderr" in table) == (method in ("influence", "datamodel"))
+    assert "Test example 5 (" in ended.stdout
+    outcome = load_outcome(binary / "attributed_tests")
+    assert outcome.question in (binary / "report.html").read_text()
+
+
+def test_sigmoid_and_logit_give_the_same_scores(tmp_path):
+    """Of equal weights, an output behind a sigmoid means the same as the logit."""
+    from tfmem.influence_functions.objective import Objective
+
+    x, y = examples(2)
+    inputs = {"left": x[:, :4], "right": x[:, 4:]}
+    one, other = build(), build("sigmoid")
+    other.set_weights(one.get_weights())
+    rows = []
+    for model in (one, other):
+        found = list(Objective(model, inputs, y).margin_gradients(inputs, y))
+        rows.append(np.concatenate([part for _, part in found]))
+    np.testing.assert_allclose(*rows, rtol=1e-4, atol=1e-6)
+
+
+def test_a_model_that_only_fit_trains_has_scores(tmp_path):
+    folder = tmp_path / "run"
+    run(build_own, np.asarray, folder, classes=3)
+    ended = tfmem_command("attribute-test", folder, "--test", "0", "--method", "tracin", *FEW)
+    assert "Test example 0" in ended.stdout
+    kept = sorted(path.name for path in (folder / "gradient_attribution/checkpoints").iterdir())
+    assert kept == ["model-00000-epoch-00002.npz", "model-00000-epoch-00004.npz"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--test", "99"], "expected numbers of test examples from 0 to 11, received 99"),
+        (["--test", ","], "expected numbers such as 5,17"),
+        (["--test", ",".join(map(str, range(40)))], "expected from 1 to 32 numbers"),
+        (["--test", "1", "--file", "x.txt"], "expected .csv, .parquet or .json"),
+    ],
+)
+def test_mistakes_are_named(binary, arguments, said):
+    ended = tfmem_command("attribute-test", binary, *arguments, code=None)
+    assert ended.code != 0
+    assert said in " ".join(ended.stderr.split()) + " ".join(ended.stdout.split())
