@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from tfmem.config import AugmentationSettings
 from tfmem.subsets import Trial
-from tfmem.training.augmentation import draw_boxes, draw_moves
+from tfmem.training.augmentation import draw_boxes, draw_moves, epoch_draws
 from tfmem.training.moving import move
 from tfmem.training.on_jax import moving as on_jax
 
@@ -28,6 +28,25 @@ def test_moves_reach_every_offset_equally_and_do_what_they_say():
     assert draw_moves(draws, AugmentationSettings()) is None
     centre = move(tf.constant(images), tf.constant([[4, 4, 0]] * 50), 4)
     np.testing.assert_array_equal(centre, images)
+
+
+def test_alternating_flips_mirror_every_image_in_every_second_epoch():
+    """Half of the images begin mirrored: within 5 standard errors, false alarm below 1e-6."""
+    settings = AugmentationSettings(pad=2, flip="alternating")
+    trial = Trial(3, 0)
+    subset = trial.subset(5000, 3000)
+    mirrored = np.zeros([4, 5000], int)
+    for epoch in range(4):
+        order = trial.epoch_order(subset, epoch)
+        draws = epoch_draws(trial, epoch, subset, order, settings)
+        moves = draw_moves(draws, settings)
+        mirrored[epoch, order] = moves[:, 2]
+        plain = draw_moves(trial.augmentation_draws(epoch, 3000), AugmentationSettings(pad=2))
+        np.testing.assert_array_equal(moves[:, :2], plain[:, :2])
+    first = mirrored[0, subset]
+    assert abs(first.mean() - 0.5) < 5 * 0.5 / np.sqrt(3000)
+    for epoch in range(1, 4):
+        np.testing.assert_array_equal(mirrored[epoch, subset], first ^ epoch % 2)
 
 
 def test_boxes_are_uniform_and_independent_of_moves():

@@ -5,9 +5,11 @@ import math
 import keras
 import numpy as np
 import pytest
+from scipy import special
 
 from tests.helpers.networks import SMALL, made
 from tfmem.messages.errors import InputError
+from tfmem.models.airbench import Offset
 from tfmem.subsets import Trial
 from tfmem.training.initialization import VariableInitializer
 
@@ -38,6 +40,7 @@ COUNTS = [
     ("resnet, variant: imagenet", IMAGENET, 1000, 25_557_032),
     ("resnet, variant: imagenet, depth: 18", IMAGENET, 1000, 11_689_512),
     ("fast", CIFAR, 10, 6_573_120),
+    ("airbench", CIFAR, 10, 1_971_352),
     ("linear", (2048,), 100, 204_900),
 ]
 
@@ -74,6 +77,7 @@ def test_densenet_has_the_parameters_of_its_paper(model, millions):
         ("densenet", CIFAR, 10, 0.29),
         ("inception", CIFAR, 10, 0.29),
         ("fast", CIFAR, 10, 0.38),
+        ("airbench", CIFAR, 10, 0.12),
     ],
 )
 def test_multiply_adds_are_as_published(model, shape, classes, giga):
@@ -111,8 +115,12 @@ def test_all_variables_are_drawn_for_each_trial(model, shape):
     variables = [*network.trainable_variables, *network.non_trainable_variables]
     for variable, one, other in zip(variables, first, second, strict=True):
         assert one.shape == tuple(variable.shape)
-        starts_at_0 = "logits" in variable.path and model.startswith(("resnet", "linear"))
-        assert (one != other).any() == (variable.name == "kernel" and not starts_at_0)
+        is_drawn = variable.name == "kernel"
+        if "logits" in variable.path:
+            is_drawn &= not model.startswith(("resnet", "linear"))  # which start at 0
+        elif is_drawn and model.startswith("airbench"):
+            is_drawn = one.shape[-1] > one.shape[-2]  # else all filters are identities
+        assert (one != other).any() == is_drawn
 
 
 def test_the_last_scale_of_a_block_starts_at_zero_in_v1_only():
@@ -134,6 +142,7 @@ def test_the_last_scale_of_a_block_starts_at_zero_in_v1_only():
         ("resnet, variant: imagenet", (16, 16, 3), 32),
         ("densenet", (2, 2, 3), 4),
         ("fast", (32, 7, 3), 8),
+        ("airbench", (32, 8, 3), 9),
     ],
 )
 def test_wrong_shapes_are_refused_in_one_line(model, shape, least):
@@ -151,9 +160,10 @@ def test_wrong_shapes_are_refused_in_one_line(model, shape, least):
 
 class Weights:
     def __init__(self, model):
+        self._model = model
         self._layers = {
             kind: iter(sorted(filter(lambda w: isinstance(w, kind), model.layers), key=created))
-            for kind in (keras.layers.Conv2D, keras.layers.BatchNormalization)
+            for kind in (keras.layers.Conv2D, keras.layers.BatchNormalization, Offset)
         }
         self.kernel, *bias = model.get_layer("logits").get_weights()
         self.bias = bias[0] if bias else 0.0
@@ -163,6 +173,18 @@ class Weights:
 
     def norm(self):
         return next(self._layers[keras.layers.BatchNormalization]).get_weights()
+
+    def whitening(self):
+        weights = {
+            v.name: v.numpy().astype(float) for v in self._model.get_layer(index=1).variables
+        }
+        return weights["directions"], weights["shift"], weights["bias"]
+
+    def offset(self, x):
+        """Normalizes without scale, and adds 8 times what the next layer of offsets holds."""
+        mean, variance = self.norm()
+        (offset,) = next(self._layers[Offset]).get_weights()
+        return (x - mean) / np.sqrt(variance + 1e-5) + 8 * offset
 
     def exhausted(self):
         return all(next(layers, None) is None for layers in self._layers.values())
@@ -279,6 +301,20 @@ def fast(w, x):
     return head(w, x, np.max) / 8
 
 
+def airbench(w, x):
+    kernel, *shifts = w.whitening()
+    seen = windows(x, 2, 1, 0)
+    x = gelu(np.tensordot(seen, kernel, [(4, 5, 3), (0, 1, 2)]) + sum(shifts))
+    for _ in range(3):
+        x = gelu(w.offset(max_pool(conv(w, x), 2, 2, 0)))
+        x = gelu(w.offset(conv(w, x)))
+    return head(w, x, np.max) / 9
+
+
+def gelu(x):
+    return x * special.ndtr(x)
+
+
 FORMULAS = {
     "inception": inception,
     "inception, pooling: mean": lambda w, x: inception(w, x, np.mean),
@@ -288,6 +324,7 @@ FORMULAS = {
     "densenet, depth: 16, growth: 3": lambda w, x: densenet(w, x, 2, True),
     "densenet, depth: 10, growth: 3, bottleneck: false": lambda w, x: densenet(w, x, 2, False),
     "fast, width: 2": fast,
+    "airbench, width: 7": airbench,
     "linear": lambda w, x: x.reshape(len(x), -1) @ w.kernel + w.bias,
 }
 SHAPES = {

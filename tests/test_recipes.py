@@ -150,6 +150,7 @@ FAMILIES = {
     "resnet18": "{name: resnet, depth: 18}",
     "densenet": "{name: densenet, depth: 10, growth: 4}",
     "fast": "{name: fast, width: 2}",
+    "airbench": "{name: airbench, width: 2}",
     "linear": "{name: linear}",
     "resnet50": "{name: resnet, depth: 50}",
     "imagenet": "{name: resnet, depth: 50, variant: imagenet}",

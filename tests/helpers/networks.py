@@ -18,6 +18,7 @@ SMALL = [
     ("densenet, depth: 16, growth: 3", (9, 8, 2)),
     ("densenet, depth: 10, growth: 3, bottleneck: false", (8, 9, 1)),
     ("fast, width: 2", (17, 16, 3)),
+    ("airbench, width: 7", (17, 16, 3)),
     ("linear", (3, 4)),
 ]
 DECAY = 0.02

@@ -13,6 +13,7 @@ from tfmem.config.estimates import EstimationSettings, SelectionSettings, Statis
 from tfmem.config.experiments import AuditSettings, ExperimentSettings
 from tfmem.config.gradients import GradientAttributionSettings, MethodName, TestMethod
 from tfmem.config.models import (
+    AirbenchSettings,
     CnnSettings,
     DecoderSettings,
     DenseNetSettings,
@@ -44,6 +45,7 @@ from tfmem.config.texts import CanarySettings, TextSettings, TokenSettings
 from tfmem.config.tree import Config
 
 __all__ = [
+    "AirbenchSettings",
     "AttributionSettings",
     "AuditSettings",
     "AugmentationSettings",

@@ -51,7 +51,13 @@ _EXECUTION = {
     "tensorboard",
 }
 # Keys of `training` that older runs do not have, and what these runs did.
-_LATER = {"exclude_unlearned": False, "fit_arguments": None, "repeats": 1, "backend": None}
+_LATER = {
+    "exclude_unlearned": False,
+    "fit_arguments": None,
+    "repeats": 1,
+    "backend": None,
+    "label_smoothing": 0.0,
+}
 
 
 class Config(Settings):
@@ -171,6 +177,8 @@ def _check_tokens(config: Config) -> None:
     text, name = config.dataset.text, config.model.name
     if name == "decoder" and (text is None or text.tokens is None):
         raise ValueError("dataset.text.tokens with model.name: decoder")
+    if name == "decoder" and config.training.label_smoothing:
+        raise ValueError("no training.label_smoothing with model.name: decoder")
     if name in ("encoder", "transformer") and text is not None and text.label is None:
         raise ValueError(f"dataset.text.label, a column of classes, with model.name: {name}")
 

@@ -10,6 +10,7 @@ from collections.abc import Callable
 import keras
 
 from tfmem.config import (
+    AirbenchSettings,
     CnnSettings,
     DecoderSettings,
     DenseNetSettings,
@@ -24,6 +25,7 @@ from tfmem.config import (
     TransformerSettings,
 )
 from tfmem.messages.errors import InputError
+from tfmem.models.airbench import build_airbench
 from tfmem.models.cnn import build_cnn
 from tfmem.models.dense import build_dense
 from tfmem.models.densenet import build_densenet
@@ -44,6 +46,7 @@ _BUILDERS: dict[type, Callable[..., keras.Model]] = {
     ResNetSettings: build_resnet,
     DenseNetSettings: build_densenet,
     FastSettings: build_fast,
+    AirbenchSettings: build_airbench,
     LinearSettings: build_linear,
     EncoderSettings: build_encoder,
     TransformerSettings: build_transformer,
@@ -109,6 +112,8 @@ def _smallest_side(settings: ModelSettings) -> int:
             return 0
         case ResNetSettings(variant="imagenet"):
             return 32
+        case AirbenchSettings():
+            return 9
         case ResNetSettings() | FastSettings():
             return 8
         case InceptionSettings() | DenseNetSettings():

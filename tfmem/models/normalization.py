@@ -13,7 +13,7 @@ import keras
 
 @keras.saving.register_keras_serializable("tfmem")
 class BatchNormalization(keras.layers.BatchNormalization):
-    """Keras' batch normalization of the last axis of images, with scale and center.
+    """Keras' batch normalization of the last axis of images.
 
     Attributes:
       fused: whether TensorFlow's own operation is used. Results and moving statistics are the same
@@ -29,12 +29,13 @@ class BatchNormalization(keras.layers.BatchNormalization):
         import tensorflow as tf
 
         learning = bool(training and self.trainable)
+        channels = inputs.shape[-1:]
         # In 16 bits the operation is fast only on GPUs; it keeps statistics in float32 everywhere.
         x = inputs if tf.config.list_physical_devices("GPU") else tf.cast(inputs, tf.float32)
         normalized = tf.raw_ops.FusedBatchNormV3(
             x=x,
-            scale=tf.convert_to_tensor(self.gamma),
-            offset=tf.convert_to_tensor(self.beta),
+            scale=tf.convert_to_tensor(self.gamma) if self.scale else tf.ones(channels),
+            offset=tf.convert_to_tensor(self.beta) if self.center else tf.zeros(channels),
             mean=tf.zeros([0]) if learning else tf.convert_to_tensor(self.moving_mean),
             variance=tf.zeros([0]) if learning else tf.convert_to_tensor(self.moving_variance),
             epsilon=self.epsilon,

@@ -5,6 +5,32 @@ from __future__ import annotations
 import numpy as np
 
 from tfmem.config import AugmentationSettings
+from tfmem.subsets import Trial
+
+_FLIP = np.uint64(63)  # bit that decides whether an image is mirrored
+
+
+def epoch_draws(
+    trial: Trial, epoch: int, subset: np.ndarray, order: np.ndarray, settings: AugmentationSettings
+) -> np.ndarray:
+    """Random bits for the images of an epoch, in the order of visits: uint64 `[m]`.
+
+    With `flip: alternating`, whether an image is mirrored is drawn once, for the first epoch, and
+    changes in each epoch that follows.
+
+    Args:
+      trial: the trial.
+      epoch: number of the epoch, from 0.
+      subset: the trial's examples, int64 `[m]`, ascending.
+      order: the same examples in the order of visits.
+      settings: `flip`.
+    """
+    draws = trial.augmentation_draws(epoch, len(order))
+    if settings.flip != "alternating":
+        return draws
+    drawn = trial.augmentation_draws(0, len(order))[np.searchsorted(subset, order)] >> _FLIP
+    mirrored = drawn ^ np.uint64(epoch % 2)
+    return draws & np.uint64(2**63 - 1) | mirrored << _FLIP
 
 
 def needs_draws(settings: AugmentationSettings) -> bool:
@@ -16,8 +42,8 @@ def draw_moves(draws: np.ndarray | None, settings: AugmentationSettings) -> np.n
     """Draws where each image is cropped, and whether it is mirrored.
 
     Args:
-      draws: uint64 `[...]` random bits, one number for each image (`Trial.augmentation_draws`);
-        None if no image is changed.
+      draws: uint64 `[...]` random bits, one number for each image (`epoch_draws`); None if no image
+        is changed.
       settings: `pad` and `flip`.
 
     Returns:
@@ -29,7 +55,7 @@ def draw_moves(draws: np.ndarray | None, settings: AugmentationSettings) -> np.n
     offsets = np.uint64(2 * settings.pad + 1)
     down = (draws & np.uint64(0xFFFFFFFF)) * offsets >> np.uint64(32)
     right = (draws >> np.uint64(32) & np.uint64(0x7FFFFFFF)) * offsets >> np.uint64(31)
-    mirrored = (draws >> np.uint64(63)) * np.uint64(settings.flip)
+    mirrored = (draws >> _FLIP) * np.uint64(bool(settings.flip))
     return np.stack([down, right, mirrored], axis=-1).astype(np.int32)
 
 

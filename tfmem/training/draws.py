@@ -16,6 +16,8 @@ from typing import Any
 import keras
 import numpy as np
 
+from tfmem.models.airbench import PartlyIdentity
+
 Words = tuple[int, int]  # of 32 bits
 
 _WORD = 0xFFFFFFFF
@@ -54,8 +56,10 @@ def drawn_as_on_tensorflow(
       seed: the seed, not negative.
 
     Returns:
-      float32 array of the shape; None if the initializer is not one of Keras' random ones.
+      float32 array of the shape; None if the initializer is none of Keras' random ones or tfmem's.
     """
+    if isinstance(initializer, PartlyIdentity):
+        return initializer.with_identity(_of_variance(initializer, shape, seed))
     if not type(initializer).__module__.startswith("keras."):
         return None
     kinds = keras.initializers

@@ -11,7 +11,7 @@ import numpy as np
 from tfmem.config import TrainingSettings
 from tfmem.messages.errors import InputError
 from tfmem.subsets import Trial
-from tfmem.training.augmentation import draw_moves, needs_draws
+from tfmem.training.augmentation import draw_moves, epoch_draws, needs_draws
 from tfmem.training.initialization import Initializer
 from tfmem.training.outcome import TrialOutcome, Variable, Watcher
 
@@ -94,10 +94,15 @@ def train_epochs(
         machine.assign([machine.initializer(trial) for trial in trials])
         losses = np.full(len(trials), np.inf)
     for epoch in range(first, settings.epochs):
-        pairs = list(zip(trials, subsets, strict=True))
+        orders = [t.epoch_order(subset, epoch) for t, subset in zip(trials, subsets, strict=True)]
+        draws = [
+            epoch_draws(trial, epoch, subset, order, settings.augmentation)
+            for trial, subset, order in zip(trials, subsets, orders, strict=True)
+            if drawn
+        ]
         losses = machine.run_epoch(
-            np.stack([trial.epoch_order(subset, epoch) for trial, subset in pairs]),
-            np.stack([t.augmentation_draws(epoch, size) for t in trials]) if drawn else None,
+            np.stack(orders),
+            np.stack(draws) if draws else None,
             rates[epoch * steps : (epoch + 1) * steps],
         )
         watcher.after_epoch(epoch, losses, machine.variables)

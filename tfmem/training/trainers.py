@@ -14,6 +14,7 @@ from tfmem.messages.errors import InputError
 from tfmem.models import build
 from tfmem.models.normalization import fuse_batch_normalization
 from tfmem.models.outputs import output_kind
+from tfmem.models.whitening import adapt, is_adaptable
 from tfmem.subsets import Subsets
 from tfmem.subsets.drawing import subset_size
 from tfmem.training.builder import Builder
@@ -107,7 +108,20 @@ def model_builder(config: Config, dataset: ImageDataset) -> Callable[[], keras.M
     def build_model() -> keras.Model:
         outputs = _output_shape(dataset)
         model = build(config.model, dataset.input_shape, outputs[-1], settings.precision)
+        _take_statistics(model, dataset)
         padding = 0 if len(outputs) > 1 else None
         return compiled(fuse_batch_normalization(model), settings, steps, padding)
 
     return build_model
+
+
+def _take_statistics(model: keras.Model, dataset: ImageDataset) -> None:
+    """Adapts a model to all training examples of a data set, if it has layers that need it."""
+    if not is_adaptable(model):
+        return
+    if isinstance(dataset, StreamedDataset):
+        raise InputError(
+            f"model.name: {model.name} takes statistics of all training images: expected images "
+            f"that are held in memory, received dataset.image_size {dataset.image_size}"
+        )
+    adapt(model, dataset.train_images, dataset.white)
