@@ -112,5 +112,11 @@ def test_experiments_train_or_say_that_they_need_tensorflow(tmp_path):
     assert (tmp_path / "experiments/removal/table.csv").is_file()
 
 
+@pytest.mark.slow
+def test_data_of_every_source_are_trained_on_without_tensorflow(tmp_path):
+    names = "mnist", "image_folder", "table", "text_files", "treebank", "lines"
+    assert on_jax(tmp_path, "sources_on_jax") == dict.fromkeys(names, 3)
+
+
 def test_models_that_diverge_are_known(jax):
     assert jax["diverging"] == [False, False, False]
