@@ -13,6 +13,7 @@ from tests.helpers.experiments import given
 from tfmem.config import CanarySettings, DatasetSettings, TokenSettings, from_yaml
 from tfmem.datasets import load
 from tfmem.datasets.canaries import plant
+from tfmem.datasets.rows import read_lines
 from tfmem.datasets.text import without_classes
 from tfmem.encoders import sequences
 from tfmem.experiments.texts import TextsSettings, texts, texts_figure
@@ -49,6 +50,11 @@ def lines(tmp_path):
         said = [" ".join(rng.choice(list("abcdefgh"), 6)) for _ in range(count)]
         (tmp_path / f"{split}.txt").write_text("\n".join(said) + "\n\n", encoding="utf-8")
     return tmp_path
+
+
+def test_only_ends_of_lines_end_a_text(tmp_path):
+    (tmp_path / "train.txt").write_bytes("a\u2028b\r\n\nc\x0cd\re".encode())
+    assert read_lines(tmp_path / "train.txt") == ["a\u2028b", "c\x0cd", "e"]
 
 
 def test_words_are_predicted_each_from_those_before_it():

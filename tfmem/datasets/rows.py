@@ -53,7 +53,9 @@ def read_lines(path: Path) -> list[str]:
       InputError: if the file cannot be read, or has another encoding; the error names the line.
     """
     try:
-        return [line for line in _decoded(path).splitlines() if line.strip()]
+        # `str.splitlines` would also end lines at characters that texts hold, such as U+2028.
+        lines = io.StringIO(_decoded(path), newline=None)
+        return [line.rstrip("\n") for line in lines if line.strip()]
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {reason(error)}") from None
 
