@@ -113,7 +113,9 @@ def _of_module(module: str, name: str, key: str) -> Any:
 def _of_file(file: Path, key: str) -> Any:
     """The module in a file; processes that share Python's path can import it by its name."""
     if not file.is_file():
-        raise InputError(f"{key}: there is no file {file}")
+        hint = "; give the command in the folder from which the run was begun"
+        here = "" if file.is_absolute() else f" in the current folder, {Path.cwd()}{hint}"
+        raise InputError(f"{key}: there is no file {file}{here}")
     if not file.stem.isidentifier():
         raise InputError(f"{key}: {file}: expected a file whose name is that of a Python module")
     if (folder := str(file.resolve().parent)) not in sys.path:
