@@ -101,6 +101,7 @@ def test_commands_show_names_as_they_are(folder, tfmem):
     call("export", run, "--format", "csv", "--out", folder / "tables")
     for words in (("datamodels", run), ("lds", "influence", "--run", run), ("privacy", run)):
         call(*words, code=None)  # so few trials are refused
+    call("attribute-test", run, "--test", 0, "--top", 2)
     call("publish", run, "--out", folder / "published")
     call("duplicates", whole[0], "--file", folder / "like.csv")
     call("configs", "copy", "digits", "--to", folder / "[i].yaml")

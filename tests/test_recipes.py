@@ -43,6 +43,28 @@ def cifar(folder):
     (folder / "fine_label_names.txt").write_text("\n".join(names))
 
 
+def cifar10(folder):
+    """CIFAR-10's files with 30 training and 12 test examples."""
+    rng = np.random.default_rng(0)
+    for name, count in (*((f"data_batch_{k}.bin", 6) for k in range(1, 6)), ("test_batch.bin", 12)):
+        records = rng.integers(0, 256, (count, 3073), np.uint8)
+        records[:, 0] = np.arange(count) % 10
+        records.tofile(folder / name)
+    names = [
+        "airplane",
+        "automobile",
+        "bird",
+        "cat",
+        "deer",
+        "dog",
+        "frog",
+        "horse",
+        "ship",
+        "truck",
+    ]
+    (folder / "batches.meta.txt").write_text("\n".join(names))
+
+
 def mnist(folder):
     """MNIST's files with 30 training and 12 test examples."""
     from tests.helpers.mnist import write_mnist
@@ -110,13 +132,13 @@ def prepared(settings, folder):
         return [f"dataset.data_dir={folder}"]
     if name == "npz":
         return [f"dataset.data_dir={features(folder)}"]
-    {"mnist": mnist, "cifar100": cifar}[name](folder)
+    {"mnist": mnist, "cifar10": cifar10, "cifar100": cifar}[name](folder)
     return [f"dataset.data_dir={folder}"]
 
 
 def of_recipes(paths):
     """Recipes; those whose networks take tens of seconds to trace are marked slow."""
-    deep = ("cifar100_densenet100", "cifar100_resnet50", "imagenet_resnet50")
+    deep = ("cifar10_fast", "cifar100_densenet100", "cifar100_resnet50", "imagenet_resnet50")
     return [pytest.param(p, id=p.stem, marks=slow if p.stem in deep else ()) for p in paths]
 
 
