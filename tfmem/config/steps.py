@@ -198,7 +198,8 @@ class TrainingSettings(Settings):
         measurement.
       lanes: number of programs that `stacked` runs side by side; None is one for each GPU, or, on a
         machine without one, one for each core, as far as memory allows. A number also divides the
-        cores among the lanes, which is faster still.
+        cores among the lanes, which takes less processor time; those of dense networks are always
+        divided.
       memory_share: largest part of the free memory that examples may take while models are trained;
         the batches of larger ones are read from where the examples lie. Estimates do not depend on
         it, except with `fit`, which then visits examples in another order.

@@ -6,18 +6,21 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 
 import keras
 import numpy as np
 import psutil
 
-from tfmem.config import TrainingSettings
+from tfmem.config import Config, DenseSettings, TrainingSettings
+from tfmem.datasets import AnyDataset, Dataset
 from tfmem.subsets import Trial
 from tfmem.training.epochs import out_of_memory
 from tfmem.training.platforms import StackTrainer, platform
 
 _WORKING_SET = 96 << 20  # bytes; larger stacks overflow the caches of CPUs and gain nothing
 _LARGEST_STACK = 128
+_ACTIVATIONS_OF_A_UNIT = 3  # at most: of a dense layer, flattened, before and after its ReLU
 _MOST_LANES = 8  # lanes of a machine without GPU; every lane traces its own programs
 
 # Seconds. A longer step of one model spends its time on computation rather than on starting
@@ -33,7 +36,11 @@ def bytes_per_model(model: keras.Model, settings: TrainingSettings) -> int:
     """
     variables = sum(int(np.prod(v.shape)) for v in model.variables)
     activations = sum(_activations(layer) for layer in model.layers)
-    return 4 * (4 * variables + 3 * settings.batch_size * activations)
+    return _bytes(variables, activations, settings.batch_size)
+
+
+def _bytes(variables: int, activations: int, batch: int) -> int:
+    return 4 * (4 * variables + 3 * batch * activations)
 
 
 def _activations(layer: keras.Layer) -> int:
@@ -64,6 +71,25 @@ def choose_devices(model: keras.Model, settings: TrainingSettings) -> list[str]:
         return [gpus[lane % len(gpus)] for lane in range(lanes)]
     fitting = psutil.virtual_memory().available // 2 // bytes_per_model(model, settings)
     return ["CPU:0"] * (settings.lanes or max(1, min(cores(), fitting, _MOST_LANES)))
+
+
+def lanes_known_at_once(config: Config, dataset: AnyDataset) -> int | None:
+    """The number of lanes on a machine without GPU, if it is known before a model is built.
+
+    It is that of the settings; or it is the number of cores, up to eight, for a dense network whose
+    memory, which follows from its sizes, leaves enough.
+    """
+    settings = config.training
+    if settings.lanes:
+        return settings.lanes
+    if not isinstance(config.model, DenseSettings) or not isinstance(dataset, Dataset):
+        return None
+    inputs, classes = int(np.prod(dataset.input_shape)), len(dataset.class_names)
+    units = [inputs, *config.model.hidden, classes]
+    variables = sum((before + 1) * after for before, after in pairwise(units))
+    each = _bytes(variables, _ACTIVATIONS_OF_A_UNIT * sum(units), settings.batch_size)
+    lanes = min(cores(), _MOST_LANES)
+    return lanes if lanes * each <= psutil.virtual_memory().available // 2 else None
 
 
 def largest_stack(model: keras.Model, settings: TrainingSettings, lanes: int) -> int:

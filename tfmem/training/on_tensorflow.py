@@ -30,18 +30,18 @@ class OnTensorFlow:
     name = "TensorFlow"
     largest_on_cpu = 128
 
-    def share_cores(self, settings: TrainingSettings) -> None:
+    def share_cores(self, lanes: int) -> None:
         """See `Platform.share_cores`.
 
         Without a GPU, two lanes of one thread each are faster than two that share two threads.
         TensorFlow must know the number of threads before it does anything, hence before a model can
         be built and its memory estimated. Therefore lanes that are chosen by memory share all
-        threads.
+        threads (see `lanes_known_at_once`).
         """
-        if not settings.lanes or tf.config.list_physical_devices("GPU"):
+        if tf.config.list_physical_devices("GPU"):
             return
         with contextlib.suppress(RuntimeError):  # TensorFlow runs already, on all cores
-            tf.config.threading.set_intra_op_parallelism_threads(max(1, cores() // settings.lanes))
+            tf.config.threading.set_intra_op_parallelism_threads(max(1, cores() // lanes))
 
     def gpus(self) -> Sequence[str]:
         """See `Platform.gpus`."""

@@ -64,8 +64,8 @@ class Platform(Protocol):
     name: str
     largest_on_cpu: int
 
-    def share_cores(self, settings: TrainingSettings) -> None:
-        """Gives each lane its share of the cores, if the settings say how many lanes there are."""
+    def share_cores(self, lanes: int) -> None:
+        """Gives each of several lanes its share of the cores of a machine without GPU."""
 
     def gpus(self) -> Sequence[str]:
         """The names of the machine's GPUs."""

@@ -81,10 +81,12 @@ def time_trials(config: Config, dataset: AnyDataset, trials: int) -> TrialTime:
     check_batch(DrawnSubsets(whole[0], sizes[0], config.seed), training.batch_size)
     import_backend()
     from tfmem.encoders import as_arrays
+    from tfmem.training.choosing import lanes_known_at_once
     from tfmem.training.platforms import platform
     from tfmem.training.trainers import make_trainers
 
-    platform().share_cores(training)
+    if lanes := lanes_known_at_once(config, dataset):
+        platform().share_cores(lanes)
     examples = as_arrays(config, dataset)  # all examples, as a run also keeps all
     if kept != whole:
         examples = examples.keep(*(_spread(*pair) for pair in zip(whole, kept, strict=True)))

@@ -18,6 +18,7 @@ from tfmem.models.whitening import adapt, is_adaptable
 from tfmem.subsets import Subsets
 from tfmem.subsets.drawing import subset_size
 from tfmem.training.builder import Builder
+from tfmem.training.choosing import lanes_known_at_once
 from tfmem.training.elsewhere import check_backend
 from tfmem.training.fit import FitTrainer
 from tfmem.training.keras_models import one_by_one_trainer
@@ -47,8 +48,9 @@ def make_trainers(
     settings = config.training
     if settings.trainer == "mirrored":
         check_mirrored()
-    if settings.trainer in ("stacked", "auto"):
-        platform().share_cores(settings)
+    lanes = lanes_known_at_once(config, dataset)
+    if lanes and settings.trainer in ("stacked", "auto"):
+        platform().share_cores(lanes)
     if isinstance(config.model, PythonSettings):
         tokens = isinstance(dataset, TextDataset) and dataset.tokens is not None
         known = as_arrays(config, dataset) if tokens else dataset
