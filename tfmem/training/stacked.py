@@ -162,7 +162,8 @@ class StackedTrainer:
 
         # Neither threads nor programs inherit a device, so each of them names it.
         with tf.device(self._device):
-            tensors = [tf.constant(a) for a in arrays if a is not None]
+            # Without the Nones, each call would fail in TensorFlow and be made once more.
+            tensors = [None if a is None else tf.constant(a) for a in arrays]
             shapes = [None if a is None else open_shape(a) for a in arrays]
             key = (function.__name__, *shapes)
             if key not in self._programs:
