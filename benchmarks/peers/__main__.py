@@ -14,9 +14,19 @@ import time
 
 import numpy as np
 
+from benchmarks.measured import Column, Record, recording
 from benchmarks.peers.sides import start, turn
 
 TRIALS = 2000  # of the whole processes
+_COLUMNS = (
+    Column("task"),
+    Column("trained by"),
+    Column("CPU time a trial", "ms", 1),
+    Column("ratio to the script"),
+    Column("wall time a trial", "ms", 1),
+    Column("start-up", "s", 1),
+    Column("2,000 trials", "s", 0),
+)
 
 
 def _process(side):
@@ -28,7 +38,11 @@ def _process(side):
 
 
 def compare(task, backends, turns):
-    """Prints what a trial takes on every side, and the median of the ratios to the script's."""
+    """Prints what a trial takes on every side, and the median of the ratios to the script's.
+
+    Returns:
+      A row for each side, in the order of `_COLUMNS`.
+    """
     sides = ["script in JAX", *(f"tfmem on {backend}" for backend in backends)]
     pools, begun, times = {}, {}, {side: [] for side in sides}
     for side in sides:
@@ -43,6 +57,7 @@ def compare(task, backends, turns):
                 begun[side] = begun[side] - seconds
     script = np.array(times[sides[0]])
     print(f"{task}: CPU and wall seconds of a trial, of start-up, and of {TRIALS:,} trials")
+    rows = []
     for side in sides:
         pools[side].terminate()
         each, (cpu, wall) = np.array(times[side]), begun[side]
@@ -54,6 +69,11 @@ def compare(task, backends, turns):
             f"ratios of a trial {ratios[0]:.2f} and {ratios[1]:.2f}",
             flush=True,
         )
+        whole = wall + TRIALS * trial[1]
+        rows.append(
+            [task, side, 1e3 * trial[0], f"{ratios[0]:.2f}", 1e3 * trial[1], float(wall), whole]
+        )
+    return rows
 
 
 def main():
@@ -65,13 +85,18 @@ def main():
     parser.add_argument(
         "--backends", nargs="+", choices=("TensorFlow", "JAX"), default=["TensorFlow"]
     )
-    arguments = parser.parse_args()
+    recording(parser)
+    arguments, rows = parser.parse_args(), []
     os.environ["DATA"] = arguments.data or ""
     for task in arguments.tasks:
         if task == "transformer" and not arguments.data:
             print("transformer: skipped, give the folder of sst2 with --data")
         else:
-            compare(task, arguments.backends, arguments.turns)
+            rows += compare(task, arguments.backends, arguments.turns)
+    if arguments.record:
+        record = Record("peers", settings={"turns": arguments.turns, "trials": TRIALS})
+        record.table("sides", _COLUMNS, rows)
+        record.write()
 
 
 if __name__ == "__main__":
