@@ -6,7 +6,7 @@ the component, and records its outputs. kfp knows only registered types of artif
 records are `system.Dataset`, the page is `system.HTML`, and the rest `system.Artifact`. Their
 metadata hold their kind in tfmem, and a step refuses an input of another kind. What a container
 wrote is lost when it fails, so a resumable step works in the folder that a pipeline's steps share,
-if that is mounted, and copies what it made to its artifacts. The version of a
+unless that is in a bucket, and copies what it made to its artifacts. The version of a
 component's code is a parameter, because a platform that serves earlier results would otherwise not
 notice a change of the code.
 """
@@ -137,8 +137,9 @@ def perform(
       given: Kubeflow's artifacts for the component's inputs.
       made: Kubeflow's artifacts for the component's outputs.
       parameters: the component's parameters, as `spread` returns them.
-      shared: the folder that the steps of a pipeline share; a resumable component works in it, if
-        it is a folder here and not in a bucket, so that a retry of the step continues.
+      shared: the folder that the steps of a pipeline share; a resumable component works in it, so
+        that a retry of the step continues, unless it is in a bucket. Whichever step is the first
+        makes it.
 
     Raises:
       InputError: if the image holds other code, or an input is of another kind.
@@ -160,7 +161,7 @@ def perform(
     inputs = {key: Path(artifact.path) for key, artifact in given.items()}
     outputs = {key: Path(artifact.path) for key, artifact in made.items()}
     values = collect(component, parameters)
-    if not (component.resumable and shared and Path(shared).is_dir()):
+    if not (component.resumable and shared) or "://" in shared:
         component.Do(inputs, outputs, values)
         return
     own = json.dumps(dict(parameters), sort_keys=True).encode()

@@ -187,8 +187,8 @@ def test_a_retried_step_continues_in_the_shared_folder(tmp_path, monkeypatch):
         kubeflow_adapter.perform("", "", {}, made, {}, shared)
 
     with pytest.raises(RuntimeError, match="preempted"):
-        attempt(1, str(tmp_path))
-    attempt(2, str(tmp_path))
+        attempt(1, str(tmp_path / "shared"))  # which no other step has made yet
+    attempt(2, str(tmp_path / "shared"))
     assert (tmp_path / "made-2" / "state").read_text() == "2"
     attempt(3, "gs://bucket/run")
     assert (tmp_path / "made-3" / "state").read_text() == "3"
