@@ -6,10 +6,11 @@ It needs JAX with CUDA, Keras and what `tfmem.config` imports, and neither Tenso
 table is printed as it grows; a measurement for which there is no time left is named as left out.
 `--toy` makes everything small enough for a CPU.
 
-What is measured: the card's own product of large matrices; throughput of the fast network (width
-64) and of ResNet18 on images of CIFAR's size by stack size and precision, as a share of that
-product; memory; accuracy on real images; from the best throughput the hours of 4,000 trials of
-CIFAR-100; and memorization of the digits, from first weights to estimates.
+What is measured: the card's own product of large matrices; throughput of the networks of
+`cifar100_fast.yaml` and `cifar10_fast.yaml` and of ResNet18 on images of CIFAR's size by stack size
+and precision, as a share of that product; memory; accuracy on real images; from the best throughput
+the hours of 4,000 trials of both recipes; and memorization of the digits, from first weights to
+estimates. `--estimate` measures nothing: it says what a card of a given speed would take.
 """
 
 import argparse
@@ -34,19 +35,18 @@ from tfmem.subsets.drawing import subset_size
 from tfmem.training.outcome import Unwatched
 from tfmem.training.trainers import make_trainers
 
-NETWORKS = {
-    "fast": "model: {name: fast, width: 64}",
-    "resnet18": "model: {name: resnet, depth: 18, variant: cifar}",
+CONFIGS = Path(__file__).parents[1] / "configs"
+CLASSES = {"cifar100_fast": 100, "cifar10_fast": 10}  # of the fast recipes
+NETWORKS = {  # the recipe, and what differs from it
+    "cifar100_fast": ("cifar100_fast", []),
+    "cifar10_fast": ("cifar10_fast", []),
+    "resnet18": ("cifar100_fast", ["model={name: resnet, depth: 18}"]),
 }
 PRECISIONS = "mixed_bfloat16", "float32"
 STACKS = 1, 4, 16, 64
-_BATCH = 512
-_STEPS = 12  # of a timed pass
-_RECIPE = """
-training: {epochs: 24, batch_size: 512, learning_rate: 0.4, nesterov: true, weight_decay: 0.0005,
-  warmup: 0.2083, augmentation: {pad: 4, flip: true}}
-"""
-_TRIALS, _CIFAR = 4000, 50_000
+_STEPS = 6  # of a timed pass
+_TRIALS, _TRAIN, _TEST = 4000, 50_000, 10_000  # of CIFAR
+_SHARES = 1, 0.4, 0.1  # of a card's speed, in the estimate
 
 
 class Clock:
@@ -67,7 +67,14 @@ def main():
     parser.add_argument("--json", type=Path, help="file of the results")
     parser.add_argument("--seconds", type=float, default=330, help="time for all measurements")
     parser.add_argument("--toy", action="store_true", help="small enough for a CPU")
+    parser.add_argument(
+        "--estimate", type=float, metavar="SPEED", help="of a card: bfloat16 operations a second"
+    )
+    parser.add_argument("--record", action="store_true", help="write the estimate for the pages")
     given = parser.parse_args()
+    if given.estimate:
+        estimate(given.estimate, given.record)
+        return
     clock, found = Clock(given.seconds), {"card": card(given.toy)}
     show("card", found["card"])
     found["digits"] = digits_run(trials=16 if given.toy else 2000)
@@ -76,9 +83,11 @@ def main():
         found["accuracy"] = accuracy(given.data, given.toy)
         show("accuracy", found["accuracy"])
     found["throughput"] = throughputs(clock, found["card"], given.toy)
-    if best := fastest(found["throughput"]):
-        found["cifar100"] = extrapolated(best)
-        show("4,000 trials of CIFAR-100", found["cifar100"])
+    found["trials"] = [
+        extrapolated(best) for name in CLASSES if (best := fastest(found["throughput"], name))
+    ]
+    for row in found["trials"]:
+        show(f"{_TRIALS:,} trials", row)
     if given.json:
         given.json.write_text(json.dumps(found, indent=1) + "\n")
         print(f"Results: {given.json}")
@@ -124,13 +133,13 @@ def images(count, classes, side=32):
 
 def throughputs(clock, card, toy):
     """A row for each network, precision and stack size, the most useful ones first."""
-    data = images(1024 if toy else 8192, 10 if toy else 100, 8 if toy else 32)
     stacks = (1, 2) if toy else STACKS
     rows = []
-    for name, model in NETWORKS.items():
-        if toy and name != "fast":
+    for name, (recipe, changes) in NETWORKS.items():
+        if toy and name == "resnet18":
             continue
-        model = model.replace("64", "4") if toy else model
+        data = images(1024 if toy else 8192, CLASSES[recipe], 10 if toy else 32)
+        changes = ["model.width=2", "training.batch_size=32"] if toy else changes
         for precision in PRECISIONS:
             for stack in stacks:
                 what = f"{name}, {precision}, stack of {stack}"
@@ -140,7 +149,8 @@ def throughputs(clock, card, toy):
                 settings = [f"training.precision={precision}", f"training.stack_size={stack}"]
                 row = {"network": name, "precision": precision, "stack": stack}
                 try:
-                    row |= throughput(from_yaml(_RECIPE + model, settings), data, card, toy)
+                    config = read(recipe, *changes, *settings)
+                    row |= throughput(config, data, card, toy)
                 except jax.errors.JaxRuntimeError as error:
                     row["failed"] = str(error).splitlines()[0][:200]
                 rows.append(row)
@@ -153,8 +163,8 @@ def throughputs(clock, card, toy):
 
 def throughput(config, data, card, toy):
     """Images a second of a stack, and their share of the card's product of bfloat16."""
-    batch = 32 if toy else _BATCH
-    training = {"trials": config.training.stack_size, "lanes": 1, "batch_size": batch}
+    batch = config.training.batch_size
+    training = {"trials": config.training.stack_size, "lanes": 1}
     config = config.model_copy(update={"training": config.training.model_copy(update=training)})
     trainers: Any = make_trainers(config, data)
     machine = trainers[0].part  # the whole stack fits, or it fails
@@ -194,23 +204,64 @@ def forward_operations(config, data):
     return float(found["flops"])
 
 
-def fastest(rows):
-    """The best row of the fast network, None if none was measured."""
-    known = [row for row in rows if row["network"] == "fast" and "images_a_second" in row]
+def fastest(rows, network):
+    """The best row of a network, None if none was measured."""
+    known = [row for row in rows if row["network"] == network and "images_a_second" in row]
     return max(known, key=lambda row: row["images_a_second"], default=None)
 
 
+def images_of_a_trial(name):
+    """Images that a trial of a recipe on CIFAR trains on; a prediction counts as a third of one."""
+    training = read(name).training
+    seen = training.epochs * subset_size(_TRAIN, training.fraction)
+    return seen + (_TRAIN + _TEST) / 3
+
+
 def extrapolated(row):
-    """Hours of 4,000 trials of CIFAR-100 with the fast recipe, at the speed of a row."""
-    config = from_yaml(_RECIPE)
-    seen = config.training.epochs * subset_size(_CIFAR, config.training.fraction)
-    seconds = seen / row["images_a_second"]
-    return {
-        "stack": row["stack"],
-        "precision": row["precision"],
-        "seconds_a_trial": seconds,
-        "hours": _TRIALS * seconds / 3600,
-    }
+    """Seconds of a trial of a recipe and hours of 4,000, predictions included, by a row's speed."""
+    seconds = images_of_a_trial(row["network"]) / row["images_a_second"]
+    names = ("network", "stack", "precision")
+    hours = _TRIALS * seconds / 3600
+    return {**{name: row[name] for name in names}, "seconds_a_trial": seconds, "hours": hours}
+
+
+def estimate(speed, recorded):
+    """Prints, and records, what trials of the recipes take at shares of a card's speed."""
+    from benchmarks.measured import Column, Record, quantity
+
+    record = Record("gpus", settings={"stack sizes": STACKS, "trials": _TRIALS})
+    record.values["operations a second, bfloat16"] = speed
+    columns, rows = [Column("share of that speed", "%", 0)], [[100 * each] for each in _SHARES]
+    for name, classes in CLASSES.items():
+        config = read(name)
+        one = 3 * forward_operations(config, images(classes, classes))
+        operations = one * images_of_a_trial(name)
+        record.values[f"{name}: operations of a training step"] = quantity(
+            one / 1e9, unit="G an image"
+        )
+        record.values[f"{name}: images of a trial, a prediction as a third"] = images_of_a_trial(
+            name
+        )
+        record.values[f"{name}: operations of a trial, of all trials"] = [
+            operations,
+            _TRIALS * operations,
+        ]
+        columns += [
+            Column(f"{name}: seconds a trial", "", 1),
+            Column("hours for all trials", "", 1),
+        ]
+        for row, share in zip(rows, _SHARES, strict=True):
+            seconds = operations / (share * speed)
+            row += [seconds, _TRIALS * seconds / 3600]
+    record.table("estimate", columns, rows)
+    print(json.dumps({"values": record.values, "rows": rows}, indent=1))
+    if recorded:
+        record.write()
+
+
+def read(name, *settings):
+    """The configuration of a recipe, with changes."""
+    return from_yaml((CONFIGS / f"{name}.yaml").read_text(encoding="utf-8"), settings)
 
 
 def trained(config, data):
@@ -249,7 +300,7 @@ def digits_run(trials):
 
 
 def accuracy(file, toy):
-    """Test accuracy of the fast network on real images, in a stack of one in bfloat16."""
+    """Test accuracy of `cifar10_fast.yaml` on real images, in a stack of one in bfloat16."""
     with np.load(file) as found:
         arrays = [found[name] for name in ("x_train", "y_train", "x_test", "y_test")]
     x, y, x_test, y_test = (each[:256] if toy else each for each in arrays)
@@ -259,10 +310,9 @@ def accuracy(file, toy):
     labels = [each.reshape(-1).astype(np.int64) for each in (y, y_test)]
     names = tuple(map(str, range(int(labels[0].max()) + 1)))
     data = Dataset(file.stem, x, labels[0], x_test, labels[1], names)
-    model = NETWORKS["fast"].replace("64", "4") if toy else NETWORKS["fast"]
-    small = ["training.epochs=1", "training.batch_size=64"] if toy else []
+    small = ["training.epochs=1", "training.batch_size=64", "model.width=4"] if toy else []
     settings = ["training.trials=2", "training.stack_size=1", "training.precision=mixed_bfloat16"]
-    outcomes, _, seconds = trained(from_yaml(_RECIPE + model, [*settings, *small]), data)
+    outcomes, _, seconds = trained(read("cifar10_fast", *settings, *small), data)
     known = [float(outcome.test.correct.mean()) for outcome in outcomes]
     return {"test_accuracy": float(np.mean(known)), "seconds_a_trial": seconds}
 

@@ -28,9 +28,13 @@ def test_it_measures_at_a_toy_size(tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, env=environment)
     assert done.returncode == 0, done.stderr
     found = json.loads((tmp_path / "gpu.json").read_text())
-    assert [(row["precision"], row["stack"]) for row in found["throughput"]] == [
-        ("mixed_bfloat16", 1), ("mixed_bfloat16", 2), ("float32", 1), ("float32", 2)
-    ]  # fmt: skip
+    assert [(row["network"], row["precision"], row["stack"]) for row in found["throughput"]] == [
+        (network, precision, stack)
+        for network in ("cifar100_fast", "cifar10_fast")
+        for precision in ("mixed_bfloat16", "float32")
+        for stack in (1, 2)
+    ]
     assert all(row["images_a_second"] > 0 for row in found["throughput"])
     assert 0.9 < found["digits"]["test_accuracy"] < 1
-    assert found["cifar100"]["hours"] > 0
+    assert [row["network"] for row in found["trials"]] == ["cifar100_fast", "cifar10_fast"]
+    assert all(row["hours"] > 0 for row in found["trials"])

@@ -41,6 +41,7 @@ COUNTS = [
     ("resnet, variant: imagenet, depth: 18", IMAGENET, 1000, 11_689_512),
     ("fast", CIFAR, 10, 6_573_120),
     ("airbench", CIFAR, 10, 1_971_352),
+    ("airbench, width: 128, convolutions: 3", CIFAR, 10, 9_915_416),
     ("linear", (2048,), 100, 204_900),
 ]
 
@@ -78,6 +79,7 @@ def test_densenet_has_the_parameters_of_its_paper(model, millions):
         ("inception", CIFAR, 10, 0.29),
         ("fast", CIFAR, 10, 0.38),
         ("airbench", CIFAR, 10, 0.12),
+        ("airbench, width: 128, convolutions: 3", CIFAR, 10, 0.45),
     ],
 )
 def test_multiply_adds_are_as_published(model, shape, classes, giga):
@@ -301,13 +303,17 @@ def fast(w, x):
     return head(w, x, np.max) / 8
 
 
-def airbench(w, x):
+def airbench(w, x, convolutions=2):
     kernel, *shifts = w.whitening()
     seen = windows(x, 2, 1, 0)
     x = gelu(np.tensordot(seen, kernel, [(4, 5, 3), (0, 1, 2)]) + sum(shifts))
     for _ in range(3):
-        x = gelu(w.offset(max_pool(conv(w, x), 2, 2, 0)))
-        x = gelu(w.offset(conv(w, x)))
+        x = before = gelu(w.offset(max_pool(conv(w, x), 2, 2, 0)))
+        if convolutions == 3:
+            x = gelu(w.offset(conv(w, x)))
+            x = gelu(w.offset(conv(w, x)) + before)
+        else:
+            x = gelu(w.offset(conv(w, x)))
     return head(w, x, np.max) / 9
 
 
@@ -325,6 +331,7 @@ FORMULAS = {
     "densenet, depth: 10, growth: 3, bottleneck: false": lambda w, x: densenet(w, x, 2, False),
     "fast, width: 2": fast,
     "airbench, width: 7": airbench,
+    "airbench, width: 5, convolutions: 3": lambda w, x: airbench(w, x, 3),
     "linear": lambda w, x: x.reshape(len(x), -1) @ w.kernel + w.bias,
 }
 SHAPES = {

@@ -19,6 +19,7 @@ SMALL = [
     ("densenet, depth: 10, growth: 3, bottleneck: false", (8, 9, 1)),
     ("fast, width: 2", (17, 16, 3)),
     ("airbench, width: 7", (17, 16, 3)),
+    ("airbench, width: 5, convolutions: 3", (17, 16, 3)),
     ("linear", (3, 4)),
 ]
 DECAY = 0.02

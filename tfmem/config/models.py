@@ -81,10 +81,17 @@ class FastSettings(Settings):
 
 
 class AirbenchSettings(Settings):
-    """The network that trains fastest on CIFAR; `width` is that of its first group."""
+    """The networks that train fastest on CIFAR.
+
+    Attributes:
+      width: number of channels of the first group.
+      convolutions: number of convolutions in each of the three groups: 2, as in airbench94, or 3,
+        two of them with a shortcut, as in airbench96.
+    """
 
     name: Literal["airbench"] = "airbench"
     width: Positive = 64
+    convolutions: Literal[2, 3] = 2
 
 
 class LinearSettings(Settings):
