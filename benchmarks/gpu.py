@@ -211,15 +211,20 @@ def fastest(rows, network):
 
 
 def images_of_a_trial(name):
-    """Images that a trial of a recipe on CIFAR trains on; a prediction counts as a third of one."""
+    """How many images a trial of a recipe on CIFAR trains on, and how many it predicts."""
     training = read(name).training
-    seen = training.epochs * subset_size(_TRAIN, training.fraction)
-    return seen + (_TRAIN + _TEST) / 3
+    return training.epochs * subset_size(_TRAIN, training.fraction), _TRAIN + _TEST
+
+
+def steps_of_a_trial(name):
+    """The same work in training steps of one image; a prediction takes a third of one."""
+    trained_on, predicted = images_of_a_trial(name)
+    return trained_on + predicted / 3
 
 
 def extrapolated(row):
     """Seconds of a trial of a recipe and hours of 4,000, predictions included, by a row's speed."""
-    seconds = images_of_a_trial(row["network"]) / row["images_a_second"]
+    seconds = steps_of_a_trial(row["network"]) / row["images_a_second"]
     names = ("network", "stack", "precision")
     hours = _TRIALS * seconds / 3600
     return {**{name: row[name] for name in names}, "seconds_a_trial": seconds, "hours": hours}
@@ -235,7 +240,7 @@ def estimate(speed, recorded):
     for name, classes in CLASSES.items():
         config = read(name)
         one = 3 * forward_operations(config, images(classes, classes))
-        operations = one * images_of_a_trial(name)
+        operations = one * steps_of_a_trial(name)
         record.values[f"{name}: operations of a training step"] = quantity(
             one / 1e9, unit="G an image"
         )
