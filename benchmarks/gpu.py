@@ -244,9 +244,7 @@ def estimate(speed, recorded):
         record.values[f"{name}: operations of a training step"] = quantity(
             one / 1e9, unit="G an image"
         )
-        record.values[f"{name}: images of a trial, a prediction as a third"] = images_of_a_trial(
-            name
-        )
+        record.values[f"{name}: images trained on, and predicted"] = images_of_a_trial(name)
         record.values[f"{name}: operations of a trial, of all trials"] = [
             operations,
             _TRIALS * operations,
