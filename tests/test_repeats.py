@@ -1,13 +1,25 @@
 """Several models, each with seeds of its own, are trained on each subset."""
 
+from dataclasses import replace
+
 import numpy as np
+import pandas as pd
 import pytest
+from scipy.stats import binom, chi2
 
 from tests.helpers.farms import Counted, run_farm
-from tests.helpers.runs import aggregate
+from tests.helpers.oracle import FINGERPRINT, record
+from tests.helpers.runs import SELECTION, aggregate, random_run, write_run
+from tfmem.aggregation.holding import hold, train_counts
+from tfmem.aggregation.jobs import search_pairs
+from tfmem.aggregation.matrices import write_matrix
 from tfmem.config import from_yaml
+from tfmem.estimation.estimator import Measure, memorization
+from tfmem.experiments.run import load_run
 from tfmem.messages.errors import InputError
 from tfmem.store.folders import open_folder
+from tfmem.store.labels import Labels
+from tfmem.store.results import read_memorization, read_pairs
 from tfmem.store.shards import read_shard, shards_in
 from tfmem.subsets import subsets_of, with_subset_digests
 from tfmem.subsets.given import GivenSubsets
@@ -22,7 +34,7 @@ def test_one_model_a_subset_is_what_runs_always_had():
     assert once.digest().hex() == FORMER
 
 
-def test_successive_trials_share_a_subset(tmp_path, digits, capsys):
+def test_successive_trials_share_a_subset(tmp_path, digits):
     config = from_yaml("", ["training.trials=5", "training.repeats=2"])
     trainer = Counted(digits, 3)
     run_farm(config, digits, tmp_path, trainers=[trainer])
@@ -35,7 +47,8 @@ def test_successive_trials_share_a_subset(tmp_path, digits, capsys):
         bits = np.unpackbits(np.frombuffer(mask, np.uint8), bitorder="little")
         assert np.array_equal(np.flatnonzero(bits), apart.subset(number))
     aggregate(tmp_path)
-    assert "2 trials share each subset" in capsys.readouterr().err
+    table = load_run(tmp_path).memorization
+    assert (table["n_in"] + table["n_out"] == 3).all()
 
 
 def test_given_subsets_are_repeated(tmp_path):
@@ -48,3 +61,88 @@ def test_given_subsets_are_repeated(tmp_path):
     assert [len(subsets.subset(k)) for k in range(6)] == [3, 3, 5, 5, 5, 5]
     with pytest.raises(InputError, match=r"expected 3 subsets for 5 trials .* received 2"):
         with_subset_digests(from_yaml("", [*sets, "training.trials=5"]))
+
+
+def run_of(folder, records, labels, repeats):
+    """The estimates of a run of which `repeats` successive records have the same subset."""
+    sets = [f"training.trials={len(records)}", f"training.repeats={repeats}"]
+    predictions = write_run(folder, records, labels, shards=3)
+    settings = from_yaml("", [*sets, "training.stack_size=1"])
+    (predictions / "config.yaml").write_text(settings.to_yaml())
+    aggregate(folder)
+    return load_run(folder)
+
+
+def again(records, repeats):
+    """Each record several times in succession, as other trials."""
+    copies = (each for each in records for _ in range(repeats))
+    return [replace(each, trial_id=number) for number, each in enumerate(copies)]
+
+
+def test_models_that_agree_count_as_one(tmp_path):
+    """With copies of each model nothing is known that one of each does not say."""
+    records, labels = random_run(60)
+    write_run(tmp_path / "one", records, labels)
+    aggregate(tmp_path / "one")
+    one = load_run(tmp_path / "one")
+    three = run_of(tmp_path / "three", again(records, 3), labels, 3)
+    assert three.measure == Measure(models=3)
+    names = ["n_in", "n_out", "memorization", "stderr", "ci_low", "ci_high"]
+    np.testing.assert_allclose(three.memorization[names], one.memorization[names], atol=1e-8)
+    for found, expected in zip(three.influence_blocks(), one.influence_blocks(), strict=True):
+        for name in ("value", "stderr", "low", "high"):
+            values = (getattr(each.errors, name) for each in (found, expected))
+            np.testing.assert_allclose(*values, atol=1e-8)
+    held = memorization(train_counts(hold(tmp_path / "three" / "predictions"), labels))
+    np.testing.assert_allclose(held.stderr, one.memorization["stderr"], atol=1e-8)
+
+
+def of_noisy_subsets(rng, subsets, repeats, examples):
+    """Trials whose models are right for reasons that lie in the subset, but in none of its members.
+
+    Example `j` is its own test example. Models of one subset share the probability of being right
+    on it, 0.1 or 0.9, so that their results correlate by 0.64.
+    """
+    labels = Labels(np.zeros(examples, int), np.zeros(examples, int), ("a",), FINGERPRINT)
+    found = []
+    for _ in range(subsets):
+        mask = rng.permutation(examples) < examples // 2
+        chance = np.where(rng.random((2, examples)) < 0.5, 0.1, 0.9)
+        for _ in range(repeats):
+            found.append(record(len(found), mask, *(rng.random((2, examples)) < chance)))
+    return found, labels
+
+
+def test_errors_are_those_of_subsets(tmp_path):
+    """Without any effect, estimates over their errors have variance 1.
+
+    Counting models as independent would make the variance 1 + 4 * 0.64 = 3.6, and leave 0
+    outside of 0.30 of the intervals of 95%. Chance of a false alarm: 10^-4 for each of two.
+    """
+    rng, examples = np.random.default_rng(0), 40
+    records, labels = of_noisy_subsets(rng, 100, 5, examples)
+    run = run_of(tmp_path, records, labels, 5)
+    (block,) = run.influence_blocks()
+    z = np.diag(block.influence / block.errors.stderr)
+    z = np.concatenate([z, run.memorization["memorization"] / run.memorization["stderr"]])
+    low, high = chi2(len(z)).ppf([5e-5, 1 - 5e-5])
+    assert 0.8 * low < (z**2).sum() < high  # errors are cautious
+    outside = np.abs(z) > 1.96
+    assert outside.sum() <= binom(len(z), 0.05).ppf(1 - 1e-4)
+
+
+def test_all_pairs_are_searched_by_subsets(tmp_path):
+    """The search of all pairs finds what is in the pairs by class, with the same errors."""
+    rng = np.random.default_rng(1)
+    records, labels = of_noisy_subsets(rng, 40, 2, 24)
+    run = run_of(tmp_path / "run", records, labels, 2)
+    folders = {"memorization": str(tmp_path / "m"), "pairs": str(tmp_path / "p")}
+    predictions = tmp_path / "run" / "predictions"
+    shards, known = shards_in(predictions), str(predictions / "labels.npz")
+    search_pairs(shards[::-1], known, folders, SELECTION, statistic="correctness")
+    pd.testing.assert_frame_equal(read_memorization(tmp_path / "m"), run.memorization)
+    pd.testing.assert_frame_equal(read_pairs(tmp_path / "p"), run.pairs)
+    assert len(run.pairs)
+    write_matrix(shards, known, str(tmp_path / "i.npy"), statistic="correctness")
+    (block,) = run.influence_blocks()
+    np.testing.assert_allclose(np.load(tmp_path / "i.npy"), block.influence, atol=1e-6)

@@ -3,7 +3,9 @@
 Files depend on the data set alone, never on runner, sharding or order: records of memorization are
 divided into files by index, records of influence by class, and pairs are in one file. Records of
 memorization and influence hold a feature named after the statistic, such as `probability` = 1,
-unless that is correctness. Records of influence hold `score_name`, too, if it is `score`.
+unless that is correctness. Records of influence hold `score_name`, too, if it is `score`. Where
+several models were trained on each subset, `models_per_subset` says how many; trials are then means
+over these models, and counts of trials are counts of subsets.
 """
 
 from __future__ import annotations
@@ -32,6 +34,7 @@ KINDS = ("predictions", "memorization", "influence", "pairs")  # folders of a ru
 _NAMES = "train_index", "test_index", "num_in"
 _ROUNDING = 1e-9
 _COUNT_NAMES = "train_correct", "train_correct_in", "test_correct"
+_MODELS = "models_per_subset"
 
 
 def memorization_table(counts: TrainCounts) -> dict[str, np.ndarray]:
@@ -54,6 +57,7 @@ def memorization_table(counts: TrainCounts) -> dict[str, np.ndarray]:
         "accuracy_in": mean(counts.correct_in, counts.num_in, counts.scale),
         "accuracy_out": mean(correct_out, counts.num_out, counts.scale),
         **({} if statistic == "correctness" else {statistic: ones}),
+        **({} if counts.measure.models == 1 else {_MODELS: counts.measure.models * ones}),
     }
 
 
@@ -61,16 +65,20 @@ def measure_in(features: Mapping[str, Any], source: str) -> Measure:
     """What means were taken of, as the features of a record of estimates say.
 
     Raises:
-      InputError: naming `source`, if the name of the score is no text.
+      InputError: naming `source`, if the name of the score is no text, or the number of models
+        of a subset is none.
     """
+    models = feature(features, _MODELS, int, source) if _MODELS in features else 1
+    if models < 1:
+        raise InputError(f"{source}: {_MODELS}: expected at least 1, received {models}")
     for statistic in get_args(Statistic):
         if statistic not in features:
             continue
         if statistic != "score" or "score_name" not in features:
-            return Measure(statistic)
+            return Measure(statistic, models=models)
         name = feature(features, "score_name", bytes, source)
-        return Measure(statistic, name.decode(errors="replace"))
-    return Measure()
+        return Measure(statistic, name.decode(errors="replace"), models)
+    return Measure(models=models)
 
 
 def influence_record(counts: ClassCounts) -> tuple[int, bytes]:
@@ -96,7 +104,9 @@ def influence_record(counts: ClassCounts) -> tuple[int, bytes]:
         "num_in": train.num_in,
         "test_index": counts.test_index,
     }
-    if counts.statistic != "correctness":
+    if counts.measure.models > 1:
+        features[_MODELS] = counts.measure.models
+    if not counts.measure.counted:
         features |= {
             counts.statistic: 1,
             "train_sums": _bytes(
@@ -134,7 +144,7 @@ def parse_influence(payload: bytes, source: str) -> ClassCounts:
     """
     features = decode_example(payload, source)
     measure = measure_in(features, source)
-    of_bits = measure.statistic == "correctness"
+    of_bits = measure.counted
     names = (*_NAMES, *_COUNT_NAMES) if of_bits else _NAMES
     arrays = {name: feature(features, name, np.ndarray, source) for name in names}
     train, test = len(arrays["train_index"]), len(arrays["test_index"])

@@ -38,7 +38,7 @@ def tally_groups(
 
     def counted() -> Generator[tuple[TrialRecord, str], None, None]:
         checked = yield from each_trial(predictions, labels)
-        made.update(checked._asdict())
+        made.update(checked.facts)
 
     for record, source in counted():
         mask = unpack(record.subset_mask, record.num_train)

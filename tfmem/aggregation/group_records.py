@@ -11,6 +11,7 @@ from tfmem.aggregation.group_counts import tally_groups
 from tfmem.aggregation.held_scores import HeldScores, hold_scores
 from tfmem.aggregation.identities import made_from
 from tfmem.aggregation.reading import load_labels, matching_files
+from tfmem.aggregation.repeats import models_of
 from tfmem.aggregation.values import measure_of
 from tfmem.estimation.differences import Difference
 from tfmem.estimation.group_effects import (
@@ -59,11 +60,12 @@ def read_groups_of(predictions: str | Sequence[str], labels: str, groups: Groups
       InputError: if there is nothing to read, or naming the file and record that cannot be used.
     """
     measure = measure_of(matching_files(predictions, "prediction shards"), None)
-    if measure.statistic == "correctness":
+    measure = measure._replace(models=models_of(predictions, labels))
+    if measure.counted:
         tally, made = tally_groups(predictions, labels, groups)
         return GroupSource(_by_counts(tally), tally.fraction, made)
     held, known = hold_scores(predictions, labels, measure), load_labels(labels)
-    made = made_from(known, measure) | held.checked._asdict() | {"groups": groups_digest(groups)}
+    made = made_from(known, measure) | held.checked.facts | {"groups": groups_digest(groups)}
     size = len(known.train_labels)
     fraction = float(np.bitwise_count(held.masks).sum() / (len(held) * size))
     return GroupSource(_by_scores(held, size, groups), fraction, made)

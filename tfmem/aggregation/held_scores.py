@@ -10,19 +10,20 @@ import numpy as np
 from tfmem.aggregation.bits import Group
 from tfmem.aggregation.held import Counter
 from tfmem.aggregation.identities import Checked
-from tfmem.aggregation.one_by_one import each_trial
-from tfmem.aggregation.values import Ranges, scales_of, values_of
+from tfmem.aggregation.repeats import each_subset
+from tfmem.aggregation.values import OneTrial, Ranges, scales_of, values_of
 from tfmem.estimation.estimator import ClassCounts, Measure
 from tfmem.estimation.kernels import transpose_bits
 from tfmem.estimation.scales import UNSCALED, fixed_point, range_of
 from tfmem.estimation.sums import Batch, Scales, sum_class
 from tfmem.store.labels import Labels
-from tfmem.store.predictions import TrialRecord
 
 
 @dataclass(frozen=True)
 class HeldScores:
     """Some trials with their scores, which take 32 or 64 bits for each example.
+
+    Where several models were trained on each subset, a trial is the mean of these models.
 
     Attributes:
       trial_ids: int64 `[trials]`, ascending.
@@ -86,15 +87,15 @@ def hold_scores(predictions: str | Sequence[str], labels: str, measure: Measure)
     Args:
       predictions: a glob of prediction shards, on any Beam filesystem, or their paths.
       labels: path of the `labels.npz` that belongs to them.
-      measure: the values to hold; those of margins, losses or scores.
+      measure: the values to hold: margins, losses or scores, or means of the models of each subset.
 
     Raises:
       InputError: if there is nothing to read, or naming the file and record that cannot be used.
     """
     checked: list[Checked] = []
 
-    def trials() -> Generator[tuple[TrialRecord, str], None, None]:
-        checked.append((yield from each_trial(predictions, labels)))
+    def trials() -> Generator[tuple[OneTrial, str], None, None]:
+        checked.append((yield from each_subset(predictions, labels, measure)))
 
     rows = {
         record.trial_id: (

@@ -9,6 +9,7 @@ import numpy as np
 from tfmem.aggregation.bits import Group
 from tfmem.aggregation.held import HeldTrials, hold_trials
 from tfmem.aggregation.held_scores import HeldScores, hold_scores
+from tfmem.aggregation.repeats import models_of
 from tfmem.aggregation.values import measure_of
 from tfmem.config import Statistic
 from tfmem.estimation.estimator import Measure, TrainCounts
@@ -31,18 +32,21 @@ def held_measure(predictions: Path, statistic: Statistic | None = None) -> Measu
     shards = [str(path) for path in shards_in(predictions)]
     if not shards:
         raise InputError(f"{predictions}: no prediction shards")
-    return measure_of(shards, "correctness" if statistic == "probability" else statistic)
+    measure = measure_of(shards, "correctness" if statistic == "probability" else statistic)
+    return measure._replace(models=models_of(shards, str(predictions / LABELS_NAME)))
 
 
 def hold(predictions: Path, statistic: Statistic | None = None) -> HeldTrials | HeldScores:
     """Reads each trial that did not diverge once; arguments as for `held_measure`.
+
+    The models of one subset are held as one trial, which is their mean.
 
     Raises:
       InputError: if there is nothing to read, or naming the file and record that cannot be used.
     """
     measure, path = held_measure(predictions, statistic), str(predictions / LABELS_NAME)
     shards = [str(path) for path in shards_in(predictions)]
-    if measure.statistic == "correctness":
+    if measure.counted:
         return hold_trials(shards, path)
     return hold_scores(shards, path, measure)
 

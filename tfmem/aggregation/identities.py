@@ -38,10 +38,21 @@ class Checked(NamedTuple):
     Attributes:
       trials: the number of different trials that did not diverge.
       predictions: hash of the contents of all trials' records, whatever files they lie in.
+      subsets: the number of subsets that these trials were trained on: fewer where several models
+        are trained on each (`training.repeats`).
     """
 
     trials: int
     predictions: str
+    subsets: int
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What a manifest says of the records."""
+        found = self._asdict()
+        if self.subsets == self.trials:
+            del found["subsets"]
+        return found
 
 
 class Planned(NamedTuple):
@@ -154,13 +165,17 @@ def check_identities(identities: Iterable[Identity], planned: Planned | None = N
     if planned:
         _check_planned(by_trial.keys(), planned)
     _check_scores([identity for identity in ordered if not identity.diverged])
-    learned = sum(not identity.diverged for identity in by_trial.values())
-    if learned < 2:
-        raise InputError(f"expected at least 2 trials that did not diverge, received {learned}")
+    learned = [trial for trial, identity in by_trial.items() if not identity.diverged]
+    if len(learned) < 2:
+        raise InputError(
+            f"expected at least 2 trials that did not diverge, received {len(learned)}"
+        )
     digest = hashlib.sha256()
     for trial, identity in sorted(by_trial.items()):
         digest.update(struct.pack("<q", trial) + identity.content)
-    return Checked(learned, digest.hexdigest())
+    repeats = planned.repeats if planned else 1
+    subsets = {trial // repeats for trial in learned}
+    return Checked(len(learned), digest.hexdigest(), len(subsets))
 
 
 def _check_scores(identities: Sequence[Identity]) -> None:

@@ -300,7 +300,7 @@ def _ClassesOfFiles(
 ) -> beam.PCollection[ClassCounts]:
     """Counts trials for the classes of some influence files, and writes these files."""
     classes = range(files.start * influence.per_file, files.stop * influence.per_file)
-    if measure.statistic == "correctness":
+    if measure.counted:
         count = CountClasses(classes, num_trials, labels_path, threads)
     else:
         count = SumClasses(classes, num_trials, labels_path, measure, scales)
@@ -325,7 +325,7 @@ def _SearchTilesOf(
     measure: Measure,
 ) -> beam.PCollection[TileCounts]:
     """Counts, and candidates among all pairs, for some tiles of training examples."""
-    if measure.statistic == "correctness":
+    if measure.counted:
         search = SearchTiles(tiles, num_trials, labels_path, room, settings)
     else:
         search = SearchNumbers(tiles, num_trials, scales, labels_path, room, settings, measure)

@@ -145,7 +145,7 @@ def _RowsOf(
     threads: int | None,
 ) -> beam.PCollection[int]:
     """Numbers of rows that were written, of some tiles of training examples."""
-    if measure.statistic == "correctness":
+    if measure.counted:
         write = functools.partial(_WriteTile, target=target, threads=threads)
         rows = WithTiles(tiles, num_trials, labels_path, tile, write)
     else:

@@ -19,10 +19,10 @@ from tfmem.aggregation.identities import (
 )
 from tfmem.aggregation.memory import divide, row_bytes
 from tfmem.aggregation.reading import ReadTrials, load_labels, matching_files
+from tfmem.aggregation.repeats import MeansOfSubsets
 from tfmem.aggregation.values import SCALED, FindScales, bits_of, measure_of
 from tfmem.config import Statistic
 from tfmem.estimation.estimator import Measure
-from tfmem.messages.terminal import warn
 from tfmem.store.labels import Labels
 
 # Bytes of a pair of one class: its influence with its count, or with two sums.
@@ -130,13 +130,9 @@ def find_source(
     known = load_labels(labels)
     shards = matching_files(predictions, "prediction shards")
     planned = planned_trials(labels, shards)
-    if planned and planned.repeats > 1:
-        warn(
-            f"{planned.repeats} trials share each subset (training.repeats), and estimates count "
-            "all trials as independent: standard errors and intervals may be too small by a factor "
-            f"of up to {planned.repeats**0.5:.1f}, and p-values and q-values too low"
-        )
-    return Source(shards, labels, planned, measure_of(shards, statistic)), known
+    models = planned.repeats if planned else 1
+    measure = measure_of(shards, statistic)._replace(models=models)
+    return Source(shards, labels, planned, measure), known
 
 
 Side = Sequence[beam.pvalue.AsSingleton]
@@ -159,9 +155,10 @@ def in_parts(
       pipeline: receives the steps.
       source: the inputs.
       parts: the units of each part, which are counted together.
-      count: makes the step from records to counts, given the part; the number of trials, which is
-        there once all records are known to belong together; and the scales of all examples, if the
-        measure has scales, which takes a reading of all trials before the others.
+      count: makes the step from records to counts, given the part; the number of trials, or of
+        subsets if several models were trained on each, which is there once all records are known
+        to belong together; and the scales of all examples, if the measure has scales, which takes
+        a reading of all trials before the others.
       note: is told which `trials` these are.
 
     Returns:
@@ -173,6 +170,7 @@ def in_parts(
     if source.measure.statistic in SCALED:
         read = ReadTrials(source.shards, source.labels)
         records, identities = pipeline | "ReadToScale" >> read
+        records = records | "MeansToScale" >> MeansOfSubsets(source.measure)
         of_all = records | "FindScales" >> FindScales(source.measure)
         scales = [beam.pvalue.AsSingleton(of_all)]
         after = [beam.pvalue.AsIter(of_all | "Scaled" >> beam.Map(_nothing))]
@@ -182,6 +180,7 @@ def in_parts(
         if not found:
             known = identities if scales else read_again
             num_trials = _checked(known, source.planned, note)
+        records = records | f"Means{number}" >> MeansOfSubsets(source.measure)
         found.append(records | f"Part{number}" >> count(part, num_trials, scales))
         after = [beam.pvalue.AsIter(found[-1] | f"Done{number}" >> beam.Map(_nothing))]
     return found
@@ -202,7 +201,7 @@ def from_parts(
 def _checked(
     identities: beam.PCollection[Identity], planned: Planned | None, note: Note | None
 ) -> beam.pvalue.AsSingleton:
-    """The number of trials, once all records are known to belong together."""
+    """The number of trials that count, once all records are known to belong together."""
     check = functools.partial(check_identities, planned=planned)
     checked = identities | "CheckTrials" >> Collect(check)
     if note:
@@ -211,11 +210,11 @@ def _checked(
 
 
 def _note(checked: Checked, note: Note) -> None:
-    note("trials", checked._asdict())
+    note("trials", checked.facts)
 
 
 def _trials(checked: Checked) -> int:
-    return checked.trials
+    return checked.subsets
 
 
 @beam.ptransform_fn

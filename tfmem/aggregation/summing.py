@@ -10,7 +10,7 @@ import numpy as np
 from apache_beam.metrics import Metrics
 
 from tfmem.aggregation.bits import BATCH, Grouping, WithGroups, by_class, turned, within
-from tfmem.aggregation.values import SCALED, confidence, values_of
+from tfmem.aggregation.values import SCALED, OneTrial, confidence, values_of
 from tfmem.estimation.estimator import ClassCounts, Measure
 from tfmem.estimation.scales import UNSCALED, fixed_point
 from tfmem.estimation.sums import Batch, Numbers, Scales, sum_class
@@ -26,7 +26,7 @@ class _Cut(WithGroups):
         self._measure = measure
 
     def process(
-        self, batch: list[tuple[TrialRecord, str]], scales: Scales | None = None
+        self, batch: list[tuple[OneTrial, str]], scales: Scales | None = None
     ) -> Iterator[tuple[int, Batch]]:
         trial_ids = np.array([record.trial_id for record, _ in batch], np.int64)
         size = len(self._labels.train_labels)
@@ -44,15 +44,21 @@ class _Cut(WithGroups):
 
 
 def _stack(
-    batch: list[tuple[TrialRecord, str]],
+    batch: list[tuple[OneTrial, str]],
     split: Split,
     measure: Measure,
     scales: Scales | None,
     needed: bool,
 ) -> Numbers:
     """Collects the numbers of all examples in a batch of trials, or none if none are needed."""
-    if measure.statistic not in SCALED:
-        return Confidence.of([confidence(*each, split, measure.statistic) for each in batch])
+    if measure.statistic not in SCALED and measure.models == 1:
+        return Confidence.of(
+            [
+                confidence(record, source, split, measure.statistic)
+                for record, source in batch
+                if isinstance(record, TrialRecord)
+            ]
+        )
     if not needed:
         return np.zeros((len(batch), 0), np.uint32)
     scale = getattr(scales, split) if scales else UNSCALED
@@ -86,7 +92,7 @@ class _SumClass(WithGroups):
 
 @beam.ptransform_fn
 def GatherNumbers(
-    records: beam.PCollection[tuple[TrialRecord, str]],
+    records: beam.PCollection[tuple[OneTrial, str]],
     labels_path: str,
     groups: Grouping,
     measure: Measure,
@@ -112,7 +118,7 @@ def GatherNumbers(
 
 @beam.ptransform_fn
 def SumClasses(
-    records: beam.PCollection[tuple[TrialRecord, str]],
+    records: beam.PCollection[tuple[OneTrial, str]],
     part: range,
     num_trials: beam.pvalue.AsSingleton,
     labels_path: str,

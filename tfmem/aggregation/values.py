@@ -10,6 +10,7 @@ import numpy as np
 from apache_beam.io.filesystems import FileSystems
 
 from tfmem.config import Statistic
+from tfmem.config.estimates import BOUNDED
 from tfmem.estimation.estimator import Measure
 from tfmem.estimation.scales import Range, joined, range_of, scale_of
 from tfmem.estimation.sums import Scales
@@ -23,9 +24,28 @@ SCALED = "margin", "loss", "score"  # statistics whose values may be any
 _BITS = {"correctness": 1, "probability": 16, "margin": 32, "loss": 32, "score": 32}
 
 
+class SubsetMeans(NamedTuple):
+    """The mean values of the models that were trained on one subset, which count as one trial.
+
+    Attributes:
+      trial_id: number of the subset.
+      subset_mask: the subset, packed as in records.
+      train: float64 `[num_train]`.
+      test: float64 `[num_test]`.
+    """
+
+    trial_id: int
+    subset_mask: bytes
+    train: np.ndarray
+    test: np.ndarray
+
+
+OneTrial = TrialRecord | SubsetMeans
+
+
 def bits_of(measure: Measure) -> int:
     """How many bits a number takes while it is gathered."""
-    return _BITS[measure.statistic]
+    return _BITS[measure.statistic] if measure.models == 1 else 32
 
 
 def measure_of(shards: Sequence[str], statistic: Statistic | None) -> Measure:
@@ -87,12 +107,16 @@ def confidence(record: TrialRecord, source: str, split: Split, statistic: Statis
     return found
 
 
-def values_of(record: TrialRecord, source: str, split: Split, measure: Measure) -> np.ndarray:
-    """The numbers of one trial `[examples]`, of a statistic that is not correctness.
+def values_of(record: OneTrial, source: str, split: Split, measure: Measure) -> np.ndarray:
+    """The numbers of one trial `[examples]`.
 
     Raises:
       InputError: if the record does not hold them, or holds those of another score.
     """
+    if isinstance(record, SubsetMeans):
+        return record.train if split == "train" else record.test
+    if measure.statistic == "correctness":
+        return record.correctness(split, source)
     if measure.statistic != "score":
         found = confidence(record, source, split, measure.statistic)
         check_finite(found.values[0], f"{source}: trial {record.trial_id}: {split}_margin")
@@ -128,9 +152,7 @@ class _JoinRanges(beam.CombineFn):
     def create_accumulator(self) -> list[Ranges]:
         return []
 
-    def add_input(
-        self, accumulator: list[Ranges], element: tuple[TrialRecord, str]
-    ) -> list[Ranges]:
+    def add_input(self, accumulator: list[Ranges], element: tuple[OneTrial, str]) -> list[Ranges]:
         return self.merge_accumulators([accumulator, [ranges_of([element], self._measure)]])
 
     def merge_accumulators(self, accumulators: Iterable[list[Ranges]]) -> list[Ranges]:
@@ -141,7 +163,7 @@ class _JoinRanges(beam.CombineFn):
         return scales_of(accumulator[0], self._measure) if accumulator else None
 
 
-def ranges_of(records: Sequence[tuple[TrialRecord, str]], measure: Measure) -> Ranges:
+def ranges_of(records: Sequence[tuple[OneTrial, str]], measure: Measure) -> Ranges:
     """The ranges of values in some records, at least one."""
     train, test = (
         range_of(np.stack([values_of(*record, split, measure) for record in records]))
@@ -151,10 +173,12 @@ def ranges_of(records: Sequence[tuple[TrialRecord, str]], measure: Measure) -> R
 
 
 def scales_of(ranges: Ranges, measure: Measure) -> Scales | None:
-    """The scales of all examples; None for a score all of whose values are from 0 to 1.
+    """The scales of all examples; None where all values are from 0 to 1, as of shares.
 
-    Such a score has the errors of a probability, which it may well be.
+    A score of such values has the errors of a probability, which it may well be.
     """
+    if measure.statistic in BOUNDED:
+        return None
     within = all((found.least >= 0).all() and (found.greatest <= 1).all() for found in ranges)
     if measure.statistic == "score" and within:
         return None
@@ -163,7 +187,7 @@ def scales_of(ranges: Ranges, measure: Measure) -> Scales | None:
 
 @beam.ptransform_fn
 def FindScales(
-    records: beam.PCollection[tuple[TrialRecord, str]], measure: Measure
+    records: beam.PCollection[tuple[OneTrial, str]], measure: Measure
 ) -> beam.PCollection[Scales | None]:
     """The scales of all examples, from the records of all trials (see `scales_of`)."""
     return records | "JoinRanges" >> beam.CombineGlobally(_JoinRanges(measure))

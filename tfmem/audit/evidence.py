@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from tfmem.aggregation.holding import hold, train_counts
+from tfmem.aggregation.holding import held_measure, hold, train_counts
 from tfmem.audit.effects import effects, large, ranked
 from tfmem.audit.scored import far_off, score_effects
 from tfmem.config import AuditSettings, Config
@@ -90,7 +90,13 @@ def of_trials(run: Run, config: Config) -> Evidence:
     count, share = trials.counts.num_trials, config.training.fraction
 
     def on_tests(chosen: np.ndarray) -> tuple[pd.DataFrame, np.ndarray]:
-        return effects(run.predictions, chosen, config.selection.least_influence, settings.fdr)
+        least = config.selection.least_influence
+        if held_measure(run.predictions, "correctness").counted:
+            return effects(run.predictions, chosen, least, settings.fdr)
+        held, data = hold(run.predictions, "correctness"), run.dataset
+        labels = data.train_labels, data.test_labels
+        found, means = score_effects(held, chosen, *labels, least, settings.fdr)
+        return ranked(found), means
 
     return Evidence(
         memorization=known,

@@ -186,7 +186,8 @@ class TrainingSettings(Settings):
       repeats: number of models, each with seeds of its own, that are trained on each subset: trial
         `k` has subset `k // repeats`. More than 1 tells the noise of training from the effect of
         the subset, as the linear datamodeling score needs; memorization and influence are most
-        exact with 1.
+        exact with 1. The models of one subset are not independent: their mean counts as one trial,
+        and `n_in` and `n_out` of estimates are numbers of subsets.
       trainer: `stacked` trains many models in one program on each device, or one model if that is
         faster; `mirrored` trains one model over all devices; `fit` calls the model's own `fit`, one
         model at a time; `auto` is `stacked` where that gives the results of `fit`, else `fit`.

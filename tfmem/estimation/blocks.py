@@ -29,7 +29,7 @@ class InfluenceBlock:
     def __init__(self, counts: ClassCounts) -> None:
         """Estimates from counts."""
         self.label = counts.label
-        self.statistic, self.score = counts.measure
+        self.statistic, self.score = counts.measure.statistic, counts.measure.score
         self.train_index = counts.train.index
         self.test_index = counts.test_index
         self.n_in = counts.train.num_in

@@ -5,7 +5,9 @@ often an example is predicted correctly by models that were trained on example `
 by models that were not. With other statistics, a number `z` from 0 to 1 takes the place of
 correctness, 0 or 1, and float64 sums that of counts: the probability of the true label, or what is
 made of a score by the example's own scale (see `tfmem.estimation.scales`). Errors need sums of
-`z (1 - z)` too, which for correctness are 0 and left out.
+`z (1 - z)` too, which for correctness are 0 and left out. Where several models are trained on each
+subset, their mean is the number `z` of one trial: what they share with the subset would otherwise
+count several times, and errors would be too small.
 """
 
 from __future__ import annotations
@@ -28,13 +30,22 @@ class Measure(NamedTuple):
     Attributes:
       statistic: the setting `estimation.statistic`.
       score: the name of the records' score, where the statistic is that.
+      models: number of models that were trained on each subset (`training.repeats`). They are not
+        independent, so their mean counts as one trial.
     """
 
     statistic: Statistic = "correctness"
     score: str = ""
+    models: int = 1
+
+    @property
+    def counted(self) -> bool:
+        """Whether trials are right or wrong, so that sums over them are counts."""
+        return self.statistic == "correctness" and self.models == 1
 
     def __str__(self) -> str:
-        return f"{self.statistic} ({self.score})" if self.score else self.statistic
+        said = f"{self.statistic} ({self.score})" if self.score else self.statistic
+        return said if self.models == 1 else f"{said}, mean of {self.models} models"
 
 
 CORRECTNESS, PROBABILITY = Measure("correctness"), Measure("probability")

@@ -177,9 +177,10 @@ def consistency(
 ) -> list[Comparison]:
     """Compares the first run with each other run, or, if there is only one, its two halves.
 
-    A half takes every second trial. Two runs at a time are in memory, twice `t (2 n + n') / 8`
-    bytes each, or 32 to 64 times as much if records hold scores, which are then compared in place
-    of correctness; influence is compared class by class and never held as a whole.
+    A half takes every second trial, or every second subset if several models share each. Two runs
+    at a time are in memory, twice `t (2 n + n') / 8` bytes each, or 32 to 64 times as much if
+    records hold scores, which are then compared in place of correctness; influence is compared
+    class by class and never held as a whole.
 
     Args:
       predictions: for each run, the folder with its prediction shards and labels.
@@ -207,7 +208,7 @@ def consistency(
         comparisons = []
         for other, name in zip(others, names[1:], strict=True):
             beside = hold(other)
-            if beside.measure != held.measure:
+            if beside.measure._replace(models=held.measure.models) != held.measure:
                 raise InputError(
                     f"{other}: expected predictions with {held.measure} as in {first}, received "
                     f"{beside.measure}"

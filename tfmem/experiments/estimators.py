@@ -5,8 +5,7 @@ Zheng & Jiang (2022) use self-influence as memorization without this comparison.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from itertools import islice
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 import pandas as pd
@@ -56,7 +55,9 @@ def estimators(given: Given[NoSettings]) -> Outcome:
         f"all examples and {seconds:,.1f} s of processor time for the solver ({solver})."
     )
     threshold, labels = given.config.selection.least_memorization, run.labels.train_labels
-    return compare(threshold, labels, lambda: records_in(run.predictions), found, cost)
+    return compare(
+        threshold, labels, lambda: records_in(run.predictions), found, cost, run.measure.models
+    )
 
 
 def compare(
@@ -65,6 +66,7 @@ def compare(
     records: Callable[[], Iterator[TrialRecord]],
     self_influence: np.ndarray,
     cost: str,
+    models: int = 1,
 ) -> Outcome:
     """Compares the ranks of examples by self-influence with those by trials on random subsets.
 
@@ -74,6 +76,7 @@ def compare(
       records: returns an iterator over the run's trials.
       self_influence: float `[num_train]`; NaN if it is not known.
       cost: a sentence on the cost of both estimators.
+      models: number of models that were trained on each subset, all of which are in one half.
 
     Returns:
       One row for each example: `index`, `label`, `self_influence`, `memorization` by the trials,
@@ -83,7 +86,7 @@ def compare(
     Raises:
       InputError: if there are fewer than four trials.
     """
-    halves = [sum_trials(islice(records(), start, None, 2), labels) for start in (0, 1)]
+    halves = [sum_trials(_half(records(), half, models), labels) for half in (0, 1)]
     if min(half.counts.num_trials for half in halves) < 2:
         raise InputError("estimators: expected at least 4 trials that did not diverge")
     references = _of(sum_trials(records(), labels))
@@ -103,6 +106,14 @@ def compare(
         }
     )
     return Outcome((*said, cost), table)
+
+
+def _half(records: Iterable[TrialRecord], half: int, models: int) -> Iterator[TrialRecord]:
+    """The trials of every second subset, from the first or the second on."""
+    places: dict[int, int] = {}
+    for record in records:
+        if places.setdefault(record.trial_id // models, len(places)) % 2 == half:
+            yield record
 
 
 def _of(trials: Summed) -> dict[str, np.ndarray]:

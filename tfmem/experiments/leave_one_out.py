@@ -8,7 +8,6 @@ over the range of memorization.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Annotated, Any
 
 import numpy as np
@@ -16,23 +15,22 @@ import pandas as pd
 from matplotlib.figure import Figure
 from pydantic import Field
 
-from tfmem.aggregation.one_by_one import each_trial
+from tfmem.aggregation.repeats import each_subset
+from tfmem.aggregation.values import values_of
 from tfmem.config import Config
 from tfmem.config.base import Settings
 from tfmem.estimation.differences import Samples, difference, variance
-from tfmem.estimation.estimator import CORRECTNESS, Measure
+from tfmem.estimation.estimator import Measure
 from tfmem.estimation.noisy import NoisyComparison, compare_noisy
 from tfmem.experiments.declaration import Experiment, Given
 from tfmem.experiments.outcome import Outcome
 from tfmem.experiments.run import Run
-from tfmem.experiments.summed import records_in
-from tfmem.experiments.training import draw, independent, outcome_of, train_on
+from tfmem.experiments.training import draw, independent, train_on
 from tfmem.figures.style import BLUE, FAINT, GREEN, GREY, ORANGE, VERMILION, new_figure, plain
 from tfmem.messages.errors import InputError
 from tfmem.store.artifacts import Memorization, Predictions
 from tfmem.store.bits import unpack
 from tfmem.store.labels import LABELS_NAME
-from tfmem.store.predictions import TrialRecord
 from tfmem.store.shards import shards_in
 
 
@@ -89,9 +87,9 @@ def leave_one_out(given: Given[LeaveOneOutSettings]) -> Outcome:
     whole = [np.ones(len(estimates), bool)] * settings.repeats_with
     other = independent(config, _WITH)
     with_all = train_on(other, dataset, whole, folder / "with", measure).train[:, index]
-    masks_of, values = _samples(_records(given.run, measure), index, measure)
+    masks_of, values = _samples(given.run, index, measure)
     columns: dict[str, Any] = {"index": index, "choice": list(chosen.values())}
-    if measure != CORRECTNESS:
+    if not measure.counted:
         columns |= _named("estimate", *_by_scores(values, masks_of))
         both = np.concatenate([with_all, without])
         trained_on = np.arange(len(both)) < len(with_all)
@@ -148,21 +146,11 @@ def _by_scores(values: np.ndarray, inside: np.ndarray) -> tuple[np.ndarray, np.n
     return means[0] - means[1], np.sqrt(noise), noise
 
 
-def _records(run: Run, measure: Measure) -> Iterable[TrialRecord]:
-    """The trials of a run that did not diverge."""
-    if measure == CORRECTNESS:
-        return records_in(run.predictions)
-    labels = str(run.predictions / LABELS_NAME)
-    return (record for record, _ in each_trial(shards_in(run.predictions), labels))
-
-
-def _samples(
-    records: Iterable[TrialRecord], index: np.ndarray, measure: Measure
-) -> tuple[np.ndarray, np.ndarray]:
+def _samples(run: Run, index: np.ndarray, measure: Measure) -> tuple[np.ndarray, np.ndarray]:
     """Which of some examples each trial was trained on, and how well it does on them.
 
     Args:
-      records: the records of all trials.
+      run: its trials that did not diverge count; the models of one subset as one.
       index: int64 `[chosen]`, the examples.
       measure: what is taken of records.
 
@@ -170,9 +158,11 @@ def _samples(
       bool and float64, both `[trials, chosen]`.
     """
     masks, values = [], []
-    for record in records:
-        masks.append(unpack(record.subset_mask, record.num_train)[index])
-        values.append(outcome_of(record, "train", measure)[index])
+    labels = str(run.predictions / LABELS_NAME)
+    for record, source in each_subset(shards_in(run.predictions), labels, measure):
+        of_all = values_of(record, source, "train", measure)
+        masks.append(unpack(record.subset_mask, len(of_all))[index])
+        values.append(of_all[index])
     return np.array(masks, bool), np.array(values, float)
 
 

@@ -16,7 +16,7 @@ from tfmem.aggregation.holding import held_measure
 from tfmem.config import Config
 from tfmem.config.base import Positive, Settings
 from tfmem.datasets import has_classes
-from tfmem.estimation.estimator import CORRECTNESS, Measure
+from tfmem.estimation.estimator import Measure
 from tfmem.estimation.thresholds import at_least
 from tfmem.experiments.checks import in_memory, of_classes, stacked
 from tfmem.experiments.correlation import rank_correlation
@@ -138,7 +138,7 @@ def proxies(given: Given[ProxySettings]) -> Outcome:
     settings, config, dataset = given.settings, given.config, given.dataset
     labels, numbers = dataset.train_labels, _numbers_of_trials(settings, config)
     measure = held_measure(given.run.predictions, config.estimation.statistic)
-    if measure != CORRECTNESS or not has_classes(dataset):
+    if measure.statistic != "correctness" or not has_classes(dataset):
         return _by_score(given, measure, numbers)
 
     def records() -> Iterator[TrialRecord]:

@@ -223,7 +223,7 @@ def independent(config: Config, *key: int) -> Config:
 def outcome_of(record: TrialRecord, split: Split, measure: Measure) -> np.ndarray:
     """Which examples the model of a record is right on, or float64 values of a statistic."""
     source = f"trial {record.trial_id}"
-    if measure == CORRECTNESS:
+    if measure.statistic == "correctness":
         return record.correctness(split, source)
     return values_of(record, source, split, measure).astype(np.float64)
 
