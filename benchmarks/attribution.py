@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.measured import Record, percent, recording, seconds
 from benchmarks.peers.stacks import read_config
 from tfmem.datasets import Dataset, load
 from tfmem.encoders import as_arrays, with_encoder_digest
@@ -33,6 +34,7 @@ def main():
     parser.add_argument("--curvature", type=int, default=200, help="examples for the curvature")
     parser.add_argument("--steps", type=int, nargs="+", default=[50])
     parser.add_argument("--rules", nargs="+", default=["midpoint", "left"])
+    recording(parser)
     options = parser.parse_args()
     config = read_config(
         "configs/sst2.yaml",
@@ -57,6 +59,8 @@ def main():
     )
     solver, parts = FastSolver(objective), splitter(config, dataset, objective)
     next(attributions(solver, parts, chosen[:1], 2))  # traces the programs
+    sizes = {"examples": options.examples, "examples of the curvature": options.curvature}
+    record = Record(f"attribution/{options.layers}", settings=sizes)
     for steps in options.steps:
         for rule in options.rules:
             clock, work = time.perf_counter(), time.process_time()
@@ -64,14 +68,18 @@ def main():
             each = [(now() - was) / len(chosen) for now, was in
                     ((time.perf_counter, clock), (time.process_time, work))]  # fmt: skip
             gaps = [a.gap for a in found]
-            print(
-                f"{steps} steps, {rule}: gap median {np.median(gaps):.2%}, largest "
-                f"{np.max(gaps):.2%}; {each[0]:.2f} s an example, {each[1]:.2f} CPU s",
-                flush=True,
+            record.say(
+                f"{steps} steps, {rule}",
+                median_gap=percent(np.median(gaps)),
+                largest_gap=percent(np.max(gaps)),
+                an_example=seconds(each[0]),
+                processor_time=seconds(each[1]),
             )
     for a in sorted(found, key=lambda a: -a.memorization)[:5]:
         top = [f"{a.parts.words[n]} {a.scores[n] / a.replace:.2f}" for n in np.argsort(-a.scores)]
         print(f"{a.index}: {dataset.class_names[labels[a.index]]}: {', '.join(top[:6])}")
+    if options.record:
+        record.write()
 
 
 if __name__ == "__main__":

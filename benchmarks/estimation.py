@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.measured import Record, quantity, recording, seconds
 from tfmem.store.labels import Labels
 from tfmem.store.predictions import TrialRecord
 from tfmem.store.records import shard_name
@@ -66,6 +67,12 @@ def make(folder, trials, num_train, num_test, classes):
         write_shard(folder / shard_name("predictions", shard, shards), records)
 
 
+def settings_of(size):
+    """The numbers of a size, by name."""
+    names = "trials", "training examples", "test examples", "classes"
+    return dict(zip(names, SIZES[size], strict=True)) | {"memorized, %": 100 * MEMORIZED}
+
+
 def run(predictions, out, options):
     """Runs one job; returns wall seconds, peak memory in GB, CPU seconds, and what it printed."""
     code = "from tfmem.pipelines.cli import main; main()"
@@ -79,20 +86,22 @@ def run(predictions, out, options):
         " r.returncode, r.stdout + r.stderr]))"
     )
     done = subprocess.run([sys.executable, "-c", watch, *command], capture_output=True, check=True)
-    seconds, memory, busy, code, said = json.loads(done.stdout)
+    took, memory, busy, code, said = json.loads(done.stdout)
     if code:
         raise SystemExit(said)
-    return seconds, memory, busy, said
+    return took, memory, busy, said
 
 
 def main():
-    """Prints one line for each job."""
+    """Prints one line for each job; a size has a file of its own."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("sizes", nargs="*", default=list(SIZES), choices=[*SIZES, []])
     parser.add_argument("--keep", type=Path, help="folder for the predictions, to use again")
+    recording(parser)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         for size in arguments.sizes:
+            record = Record(f"estimation/{size}", settings=settings_of(size))
             predictions = (arguments.keep or Path(temporary)) / size
             if not predictions.exists():
                 make(predictions, *SIZES[size])
@@ -102,9 +111,16 @@ def main():
                 "all pairs": ["--pairs", "all", "--memorization", "-1"],
             }.items():
                 out = Path(temporary) / "out"
-                seconds, memory, busy, said = run(predictions, out, options)
-                print(f"{size}, {title}: {seconds:.1f} s ({busy:.0f} s of CPU), {memory:.2f} GB")
+                took, memory, busy, said = run(predictions, out, options)
+                record.say(
+                    f"{size}, {title}",
+                    time=seconds(took),
+                    processor_time=seconds(busy),
+                    memory=quantity(memory, unit="GB"),
+                )
                 print("  " + ", ".join(said.strip().splitlines()), flush=True)
+            if arguments.record:
+                record.write([f"python -m benchmarks.estimation {size}"])
 
 
 if __name__ == "__main__":

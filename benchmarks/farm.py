@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
+from benchmarks.measured import Record, percent, recording, seconds
 from benchmarks.peers.stacks import read_config
 from tfmem import training
 from tfmem.datasets import load
@@ -23,7 +24,7 @@ from tfmem.training.resident import ResidentExamples
 from tfmem.training.stacked import StackedTrainer
 
 
-def overhead(config, data):
+def overhead(config, data, record):
     """Prints the share of a run's time in which no lane takes training steps, and where it goes."""
     spent = {"run_epoch": 0.0, "predict": 0.0}
     lock = threading.Lock()
@@ -49,15 +50,16 @@ def overhead(config, data):
         setattr(StackedTrainer, name, method)
     lanes = config.training.lanes
     steps, predictions = (spent[name] / lanes for name in ("run_epoch", "predict"))
-    print(
-        f"{summary.trials} trials on {lanes} lanes: {wall:.1f} s, "
-        f"{wall * lanes / summary.trials:.1f} s a trial; predictions on all examples take "
-        f"{predictions / wall:.1%}, everything else except training steps "
-        f"{1 - (steps + predictions) / wall:.1%}"
+    record.say(
+        f"{summary.trials} trials on {lanes} lanes",
+        time=seconds(wall),
+        a_trial=seconds(wall * lanes / summary.trials),
+        predictions_on_all_examples=percent(predictions / wall),
+        everything_else_except_training_steps=percent(1 - (steps + predictions) / wall),
     )
 
 
-def feeding(config, data):
+def feeding(config, data, record):
     """Prints how many images a second are gathered, cropped and flipped, and how many trained."""
     settings = config.training
     examples = ResidentExamples(data)
@@ -87,9 +89,11 @@ def feeding(config, data):
         trainer.run_epoch(orders, draws[None, : 20 * batch], np.zeros(20, np.float32))
         best = np.minimum(best, (middle - start, time.perf_counter() - middle))
     rates = batch * steps / best[0], batch * 20 / best[1]
-    print(
-        f"input: {rates[0]:,.0f} images/s gathered, cropped and flipped; the network trains on "
-        f"{rates[1]:,.0f}: ratio {rates[0] / rates[1]:.1f}"
+    record.say(
+        "images a second",
+        gathered_cropped_and_flipped=rates[0],
+        trained_on=rates[1],
+        ratio=rates[0] / rates[1],
     )
 
 
@@ -98,6 +102,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data", type=Path, help="folder with cifar-100-binary/")
     parser.add_argument("--trials", type=int, default=8)
+    recording(parser)
     arguments = parser.parse_args()
     path = arguments.data / "cifar-100-binary"
     if not path.is_dir():
@@ -112,8 +117,11 @@ def main():
         "training.augmentation={pad: 4, flip: true}",
     )
     data = load(config.dataset)
-    feeding(config, data)
-    overhead(config, data)
+    record = Record("farm", settings={"trials": arguments.trials})
+    feeding(config, data, record)
+    overhead(config, data, record)
+    if arguments.record:
+        record.write()
 
 
 if __name__ == "__main__":

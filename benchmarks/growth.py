@@ -7,13 +7,13 @@ not depend on the number: masks, for example, are read whatever the number of te
 """
 
 import argparse
-import os
 import tempfile
 from pathlib import Path
 
 import numpy as np
 
 from benchmarks.estimation import make, run
+from benchmarks.measured import Record, recording, seconds
 
 MIDDLE, FACTORS = (2000, 200_000, 20_000), (1 / 4, 1 / 2, 1, 2)
 QUICK, QUICK_FACTORS = (2000, 100_000, 20_000), (1 / 4, 1, 2)
@@ -33,11 +33,10 @@ def measure(folder, size, repeats):
     return min(job[0] for job in jobs), min(job[2] for job in jobs)
 
 
-def line(sizes, seconds):
-    """Returns, in words, the line fitted to `seconds`, and how far they are from it at most."""
-    rate, height = np.polyfit(sizes, seconds, 1)
-    off = np.abs(height + rate * np.array(sizes) - seconds).max()
-    return f"{height:.1f} s + {1000 * rate:.3f} s a thousand, off by at most {off:.1f} s"
+def line(sizes, times):
+    """Returns height and slope of the line fitted to `times`, and how far they are from it."""
+    rate, height = np.polyfit(sizes, times, 1)
+    return height, rate, np.abs(height + rate * np.array(sizes) - times).max()
 
 
 def main():
@@ -45,12 +44,15 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="fewer and smaller: three minutes")
     parser.add_argument("--repeats", type=int, default=1, help="runs of each size; the best counts")
+    recording(parser)
     arguments = parser.parse_args()
     middle, factors = (QUICK, QUICK_FACTORS) if arguments.quick else (MIDDLE, FACTORS)
+    settings = dict(zip(NAMES, middle, strict=True)) | {"factors": factors}
+    record = Record("growth", settings=settings)
     with tempfile.TemporaryDirectory() as temporary:
         folder, found = Path(temporary), {}
         start = measure(folder, (100, 1000, 500), arguments.repeats)
-        print(f"start: {start[0]:.1f} s, {start[1]:.1f} s of CPU; load {os.getloadavg()[0]:.1f}")
+        record.say("a tiny job", time=seconds(start[0]), processor_time=seconds(start[1]))
         for axis, name in enumerate(NAMES):
             print(f"{name:>18} {'s':>7} {'CPU s':>7}")
             sizes = [int(middle[axis] * factor) for factor in factors]
@@ -60,7 +62,14 @@ def main():
                     found[size] = measure(folder, size, arguments.repeats)
                 print(f"{number:>18,} {found[size][0]:7.1f} {found[size][1]:7.1f}", flush=True)
             busy = [found[(*middle[:axis], n, *middle[axis + 1 :])][1] for n in sizes]
-            print(f"{'CPU seconds:':>18} {line(sizes, busy)}", flush=True)
+            height, rate, off = (seconds(each) for each in line(sizes, busy))
+            a_thousand = seconds(1000 * rate["value"])
+            record.say(
+                f"processor time by {name}", at_0=height, a_thousand_more=a_thousand, off=off
+            )
+        record.values["processor time of the middle size"] = seconds(found[middle][1])
+    if arguments.record:
+        record.write()
 
 
 if __name__ == "__main__":

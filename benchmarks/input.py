@@ -16,6 +16,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from benchmarks.measured import Record, recording
+from benchmarks.measured import seconds as in_seconds
+
 SIDES = (500, 375)
 
 
@@ -81,6 +84,7 @@ def main():
         "--rounds", type=int, default=11, help="rounds, in which the ways take turns"
     )
     parser.add_argument("--batch", type=int, default=64, help="images a batch")
+    recording(parser)
     arguments = parser.parse_args()
     count, rng = arguments.images, np.random.default_rng(0)
 
@@ -106,12 +110,17 @@ def main():
                 if turn:  # the first round is slower and does not count
                     times[name].append(took)
     peer = times["decoding only"]
+    record = Record("input", settings={"images": count, "rounds": arguments.rounds})
     for name, taken in times.items():
         ratios = [a / b for a, b in zip(taken, peer, strict=True)]
-        print(
-            f"{name}: {count / statistics.median(taken):.0f} images/s, {min(taken):.2f} to "
-            f"{max(taken):.2f} s for {count}; time {statistics.median(ratios):.2f} of decoding only"
+        record.say(
+            name,
+            images_a_second=count / statistics.median(taken),
+            least_and_most=[in_seconds(min(taken)), in_seconds(max(taken))],
+            time_over_decoding_only=statistics.median(ratios),
         )
+    if arguments.record:
+        record.write()
 
 
 if __name__ == "__main__":

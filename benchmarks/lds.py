@@ -10,7 +10,6 @@ the scores in the file are these coefficients with some noise.
 from __future__ import annotations
 
 import argparse
-import os
 import resource
 import tempfile
 import time
@@ -21,6 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.measured import Record, quantity, recording, seconds
 from tfmem.aggregation.held_outputs import outputs_in
 from tfmem.datamodels.influence import influence_predictions
 from tfmem.datamodels.lasso import lasso
@@ -40,15 +40,19 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=1000)
     parser.add_argument("--lasso", type=Path, help="folder of a run with margins")
     parser.add_argument("--targets", type=int, default=3, help="of LassoCV")
+    recording(parser)
     arguments = parser.parse_args()
+    record = Record("lds/lasso" if arguments.lasso else "lds/cost")
     if arguments.lasso:
-        beside_sklearn(arguments.lasso, arguments.targets)
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        at_size(arguments.train, arguments.test, arguments.trials, Path(folder))
+        beside_sklearn(arguments.lasso, arguments.targets, record)
+    else:
+        with tempfile.TemporaryDirectory() as folder:
+            at_size(arguments.train, arguments.test, arguments.trials, Path(folder), record)
+    if arguments.record:
+        record.write()
 
 
-def at_size(train: int, test: int, trials: int, folder: Path) -> None:
+def at_size(train: int, test: int, trials: int, folder: Path, record: Record) -> None:
     """Measures the scores of a file and of the trials' own attributions."""
     rng = np.random.default_rng(0)
     masks = np.stack([rng.permutation(train) < train * 7 // 10 for _ in range(trials)])
@@ -67,7 +71,7 @@ def at_size(train: int, test: int, trials: int, folder: Path) -> None:
     whole = by_subset(packed, outputs, train)
     judges = held_out(trials, 0.2, 0)
     given, wanted = whole.take(~judges), whole.take(judges)
-    print(f"{train:,} x {test:,} examples, {trials:,} trials; {len(os.sched_getaffinity(0))} cores")
+    record.settings |= {"training examples": train, "test examples": test, "trials": trials}
 
     def of_file() -> float:
         opened = open_scores(path, (train, test))
@@ -79,21 +83,21 @@ def at_size(train: int, test: int, trials: int, folder: Path) -> None:
     def of_datamodels() -> float:
         return linear_datamodeling_score(wanted, ridge(given).predictions(wanted)).value
 
-    measure("scores in a file, judged by all trials", of_file)
-    measure("influence, from 80% and judged by 20%", of_influence)
-    measure("datamodels by ridge, likewise", of_datamodels)
+    measure(record, "scores in a file, judged by all trials", of_file)
+    measure(record, "influence, from 80% and judged by 20%", of_influence)
+    measure(record, "datamodels by ridge, likewise", of_datamodels)
 
 
-def measure(what: str, work: Callable[[], float]) -> None:
+def measure(record: Record, what: str, work: Callable[[], float]) -> None:
     """Prints the score that `work` returns, its wall and CPU seconds, and peak memory so far."""
     wall, cpu = time.perf_counter(), time.process_time()
     value = work()
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
-    print(f"{what}: LDS {value:.3f}, {wall:.1f} s, CPU {cpu:.1f} s, peak {peak:.1f} GB", flush=True)
+    peak = quantity(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6, unit="GB")
+    record.say(what, LDS=value, time=seconds(wall), processor_time=seconds(cpu), peak_memory=peak)
 
 
-def beside_sklearn(folder: Path, targets: int) -> None:
+def beside_sklearn(folder: Path, targets: int, record: Record) -> None:
     """Prints CPU seconds a test example of the lasso here and of `LassoCV`, and the difference."""
     from sklearn.linear_model import Lasso, LassoCV
 
@@ -104,7 +108,8 @@ def beside_sklearn(folder: Path, targets: int) -> None:
     start = time.process_time()
     found = lasso(some)
     own = (time.process_time() - start) / some.num_test
-    print(f"{len(outputs):,} subsets of {outputs.num_train:,} examples: {own:.3f} CPU s a target")
+    record.settings |= {"subsets": len(outputs), "training examples": outputs.num_train}
+    record.say("lasso of tfmem", processor_time_a_target=seconds(own))
     bits = outputs.bits()
     for test in range(targets):
         start = time.process_time()
@@ -113,11 +118,12 @@ def beside_sklearn(folder: Path, targets: int) -> None:
         exact = Lasso(alpha=found.penalty[test], tol=1e-12, max_iter=100_000)
         exact.fit(bits, outputs.means[:, test])
         gap = np.abs(exact.coef_ - found.weights[:, test]).max()
-        print(
-            f"test example {test}: LassoCV {took:.1f} CPU s, {took / own:.0f} times; penalties "
-            f"{other.alpha_:.6g} and {found.penalty[test]:.6g}; largest difference of weights "
-            f"from Lasso(tol=1e-12) {gap:.1e}",
-            flush=True,
+        record.say(
+            f"LassoCV, test example {test}",
+            processor_time=seconds(took),
+            times_as_long=took / own,
+            penalties_of_LassoCV_and_tfmem=[float(other.alpha_), float(found.penalty[test])],
+            largest_difference_of_weights_from_Lasso=float(gap),
         )
 
 

@@ -21,6 +21,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import psutil
 
 FOLDER = Path(__file__).parents[1] / "docs" / "measured"
@@ -53,6 +54,18 @@ class Record:
     settings: dict[str, Any] = field(default_factory=dict)
     values: dict[str, Any] = field(default_factory=dict)
     tables: dict[str, Any] = field(default_factory=dict)
+
+    def say(self, what: str, **numbers: Any) -> None:
+        """Prints a line of numbers, and keeps each as a value under `what` and its own name.
+
+        Args:
+          what: what was measured.
+          **numbers: numbers or quantities, or lists of these, by name; `_` stands for a space.
+        """
+        named = {name.replace("_", " "): number for name, number in numbers.items()}
+        said = ", ".join(f"{name} {spoken(number)}" for name, number in named.items())
+        print(f"{what}: {said}", flush=True)
+        self.values |= {f"{what}: {name}": number for name, number in named.items()}
 
     def table(self, name: str, columns: Sequence[Column], rows: Sequence[Sequence[Any]]) -> None:
         """Adds a table; a cell is a text, a number, None, or what `quantity` returns."""
@@ -96,6 +109,35 @@ def quantity(
     """A number with its standard error, its 95% interval, what it is part `of`, and its unit."""
     given = {"value": value, "error": error, "low": low, "high": high, "of": of, "unit": unit}
     return {name: each for name, each in given.items() if each is not None}
+
+
+def seconds(value: float) -> dict[str, Any]:
+    """A duration in seconds."""
+    return quantity(value, unit="s")
+
+
+def percent(value: float, error: float | None = None) -> dict[str, Any]:
+    """A share, with its standard error, in percent."""
+    return quantity(100 * value, error=None if error is None else 100 * error, unit="%")
+
+
+def spoken(number: Any) -> str:
+    """A number, a quantity or a list of these with four digits, as a command prints it."""
+    if isinstance(number, list | tuple):
+        return " and ".join(spoken(each) for each in number)
+    if not isinstance(number, Mapping):
+        whole = isinstance(number, str | int) or abs(number) >= 10_000
+        return f"{number:,.0f}" if whole and not isinstance(number, str) else _short(number)
+    parts = [spoken(number["value"])]
+    parts += [f"± {_short(number['error'])}"] if "error" in number else []
+    parts += [f"({_short(number['low'])} to {_short(number['high'])})"] if "low" in number else []
+    parts += [f"of {number['of']:,}"] if "of" in number else []
+    parts += [number["unit"]] if "unit" in number else []
+    return " ".join(parts).replace(" %", "%")
+
+
+def _short(number: Any) -> str:
+    return number if isinstance(number, str) else f"{number:.4g}"
 
 
 def recording(parser: argparse.ArgumentParser) -> None:
@@ -162,6 +204,8 @@ def _line(part: Any) -> str:
 
 def _rounded(part: Any) -> Any:
     """Numbers with six digits, which is more than any page shows."""
+    if isinstance(part, np.generic):
+        part = part.item()
     if isinstance(part, float):
         return float(f"{part:.6g}")
     if isinstance(part, Mapping):

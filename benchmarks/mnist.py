@@ -5,7 +5,7 @@ feeds batch by batch, and then predicts all training and test examples. The loop
 JAX compiles once, before the time is measured.
 """
 
-import sys
+import argparse
 import time
 from itertools import pairwise
 from pathlib import Path
@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from benchmarks.measured import Record, percent, recording, seconds
 from benchmarks.peers.stacks import read_config, train_one_each
 from tfmem.datasets import load
 from tfmem.training.trainers import make_trainers
@@ -74,25 +75,37 @@ def _loss(weights, x, y):
 
 def main():
     """Prints the seconds that a trial takes on each side, which take turns, and their ratio."""
-    if len(sys.argv) != 2 or not Path(sys.argv[1]).is_dir():
-        print("skipped: give the folder with MNIST's official files")
-        return
-    config = read_config(CONFIG, f"dataset.data_dir={sys.argv[1]}")
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("data", type=Path, help="folder with MNIST's official files")
+    parser.add_argument("--set", action="append", default=[], help="a setting of tfmem's side")
+    recording(parser)
+    arguments = parser.parse_args()
+    config = read_config(CONFIG, f"dataset.data_dir={arguments.data}", *arguments.set)
     data = load(config.dataset)
     trainers = make_trainers(config, data)
     lanes, size = len(trainers), trainers[0].stack_size
     loop = JaxLoop(config, data)
     loop.trial(seed=0, epochs=1)
+    times, accuracies = [], []
     for turn in range(3):
         ours, outcomes = train_one_each(trainers, turn * lanes * size, config, data)
         middle = time.perf_counter()
         theirs = [loop.trial(turn * 2 + i, config.training.epochs) for i in range(2)]
-        seconds = ours / len(outcomes), (time.perf_counter() - middle) / 2
-        print(
-            f"{size} at once on each of {lanes} lanes, {seconds[0]:.1f} s a trial, test accuracy "
-            f"{np.mean([o.test.correct for o in outcomes.values()]):.2%}; JAX {seconds[1]:.1f} s, "
-            f"{np.mean(theirs):.2%}; ratio {seconds[0] / seconds[1]:.2f}"
-        )
+        times.append((ours / len(outcomes), (time.perf_counter() - middle) / 2))
+        right = [o.test.correct.mean() for o in outcomes.values()]
+        accuracies.append((np.mean(right), np.mean(theirs)))
+        print(f"turn {turn + 1} of 3: {times[-1][0]:.1f} s a trial, JAX {times[-1][1]:.1f} s")
+    times, accuracies = np.median(times, axis=0), np.mean(accuracies, axis=0)
+    record = Record("mnist")
+    record.say("tfmem", models_at_once=size, lanes=lanes, precision=config.training.precision)
+    record.say(
+        "a trial by tfmem and by the loop in JAX",
+        time=[seconds(each) for each in times],
+        ratio=times[1] / times[0],
+        test_accuracy=[percent(each) for each in accuracies],
+    )
+    if arguments.record:
+        record.write()
 
 
 if __name__ == "__main__":

@@ -2,21 +2,17 @@
 
     python -m benchmarks.own cancer --out runs/own
 
-A command prints what it found, and its seconds: wall time since the process began, and those of all
-processors. Data ship with scikit-learn; `kerashub` needs the extra `text`, `torch` needs PyTorch.
+Data ship with scikit-learn; `kerashub` needs the extra `text`, `torch` needs PyTorch.
 """
 
 import argparse
-import os
-import resource
+import json
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import keras
 import numpy as np
-import psutil
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits
 from sklearn.kernel_ridge import KernelRidge
 from sklearn.linear_model import LogisticRegression
@@ -24,6 +20,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import tfmem
+from benchmarks.measured import Record, percent, recording, spent
 from tfmem.config import from_yaml
 from tfmem.experiments import sections
 from tfmem.pipelines.experiments import experiment
@@ -55,26 +52,27 @@ def logistic_regression():
     return make_pipeline(StandardScaler(), LogisticRegression())
 
 
-def cancer(out):
+def cancer(out, record):
     """The ten lines on the tumours."""
     run = tfmem.run(
         network, *breast_cancer(), trials=500, epochs=20, batch_size=32, out=out / "cancer"
     )
-    _tell(run)
+    _tell(run, record)
     return run
 
 
-def logistic(out):
+def logistic(out, record):
     """Logistic regression on the tumours, compared with the network's run if that is there."""
     run = tfmem.run(logistic_regression, *breast_cancer(), trials=500, out=out / "logistic")
-    _tell(run)
+    _tell(run, record)
     if (out / "cancer" / "memorization").is_dir():
         runs = run, tfmem.load_run(out / "cancer")
         found = [each.memorization["memorization"].to_numpy() for each in runs]
         top = [set(np.argsort(-values)[:10]) for values in found]
-        print(
-            f"memorization by both: correlation {np.corrcoef(found)[0, 1]:.3f}, "
-            f"{len(top[0] & top[1])} of the 10 most memorized are the same"
+        record.say(
+            "memorization by both",
+            correlation=np.corrcoef(found)[0, 1],
+            the_same_among_the_10_most_memorized=len(top[0] & top[1]),
         )
     return run
 
@@ -91,24 +89,26 @@ def kernel_ridge():
     return KernelRidge(kernel="rbf", alpha=0.1, gamma=0.03)
 
 
-def diabetes(out):
+def diabetes(out, record):
     """A regression: progression of a disease after a year, and 40 patients left out one by one."""
     x, y = load_diabetes(return_X_y=True)
     x, apart = x / x.std(axis=0), (y - y.mean()) / y.std()
     parts = (x[:300], apart[:300]), (x[300:], apart[300:])
-    _tell(tfmem.run(linear, *parts, trials=500, epochs=20, out=out / "diabetes"))
+    _tell(tfmem.run(linear, *parts, trials=500, epochs=20, out=out / "diabetes"), record)
     order = np.random.default_rng(0).permutation(len(y))
     x, y = x[order], y[order]
     parts, folder = ((x[:342], y[:342]), (x[342:], y[342:])), out / "diabetes_ridge"
-    _tell(tfmem.run(kernel_ridge, *parts, trials=1000, out=folder))
-    _leave_out(folder, "{examples: 40, repeats: 2, repeats_with: 2}")
+    _tell(tfmem.run(kernel_ridge, *parts, trials=1000, out=folder), record)
+    _leave_out(folder, "{examples: 40, repeats: 2, repeats_with: 2}", record)
 
 
-def _leave_out(folder, how):
-    """Compares the estimates of a run with leave-one-out, which prints what it finds."""
+def _leave_out(folder, how, record):
+    """Compares the estimates of a run with leave-one-out, and records what it finds."""
     text, changed = (folder / "config.yaml").read_text(), [f"experiments.leave_one_out={how}"]
     settings = from_yaml(text, changed, experiments=sections)
     run_chain(experiment("leave-one-out", settings, folder), folder)
+    found = json.loads((folder / "experiments" / "leave-one-out" / "findings.json").read_text())
+    record.values["leave-one-out"] = found["findings"]
 
 
 def several_outputs():
@@ -120,13 +120,13 @@ def several_outputs():
     return model
 
 
-def multilabel(out):
+def multilabel(out, record):
     """Several labels of each example: an example is right if all of them are."""
     x, y = load_digits(return_X_y=True)
     labels = np.stack([y % 2 == 0, np.isin(y, _PRIME), np.isin(y, _CLOSED)], axis=1)
     parts = (x[:900] / 16, labels[:900]), (x[900:] / 16, labels[900:])
     run = tfmem.run(several_outputs, *parts, trials=200, epochs=20, out=out / "multilabel")
-    _tell(run)
+    _tell(run, record)
     return run
 
 
@@ -139,12 +139,12 @@ def one_output():
     return model
 
 
-def binary(out):
+def binary(out, record):
     """Two classes and one output, scored by log p/(1-p) of the true class."""
     run = tfmem.run(
         one_output, *breast_cancer(), trials=500, epochs=20, score="margin", out=out / "binary"
     )
-    _tell(run)
+    _tell(run, record)
     return run
 
 
@@ -194,10 +194,10 @@ def with_own_step():
     return model
 
 
-def own_step(out):
+def own_step(out, record):
     """A subclass of `keras.Model` with its own `train_step`: trained by its `fit`."""
     run = tfmem.run(with_own_step, *breast_cancer(), trials=20, epochs=20, out=out / "own_step")
-    _tell(run)
+    _tell(run, record)
     return run
 
 
@@ -213,15 +213,15 @@ def of_two():
     return model
 
 
-def two_inputs(out):
+def two_inputs(out, record):
     """Two inputs, by `fit` and stacked; the models of both have the same accuracy."""
     parts = [({"mean": x[:, :10], "worst": x[:, 10:]}, y) for x, y in breast_cancer()]
     by_fit = tfmem.run(
         of_two, *parts, trials=20, epochs=20, trainer="fit", out=out / "two_inputs_fit"
     )
-    _tell(by_fit)
+    _tell(by_fit, record)
     stacked = tfmem.run(of_two, *parts, trials=500, epochs=20, out=out / "two_inputs_auto")
-    _tell(stacked)
+    _tell(stacked, record)
 
 
 def sentences():
@@ -257,26 +257,31 @@ def bert():
     return model
 
 
-def kerashub(out):
+def kerashub(out, record):
     """A classifier of KerasHub that takes texts: trained by its `fit`."""
     texts, labels = sentences()
     train, test = (texts[:-80], labels[:-80]), (texts[-80:], labels[-80:])
     run = tfmem.run(bert, train, test, trials=20, epochs=10, out=out / "kerashub")
-    _tell(run)
+    _tell(run, record)
     return run
 
 
-def adamw(out):
-    """AdamW with a cosine schedule on digits, stacked, against a loop of `model.fit`."""
-    del out
+def adamw(out, record):
+    """AdamW with a cosine schedule on digits, stacked, against a loop of `model.fit`.
+
+    `benchmarks.training` records it.
+    """
+    del out, record
     command = [sys.executable, "-m", "benchmarks.training", "--only", "adamw"]
     subprocess.run([*command, "--fits", "20", "--turns", "2"], check=True)
 
 
-def torch(out):
+def torch(out, record):
     """A loop of PyTorch's, written through `PredictionWriter`, against its arrays."""
     command = [sys.executable, "-m", "benchmarks.own_loop", str(out / "torch")]
-    subprocess.run(command, check=True)
+    said = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+    print(said)
+    record.values["found"] = said.splitlines()
 
 
 COMMANDS = {
@@ -287,17 +292,21 @@ COMMANDS = {
 }  # fmt: skip
 
 
-def _tell(run):
-    """Prints how models did, what they memorized most, and which pairs are influential."""
+def _tell(run, record):
+    """Prints and records how models did, what they memorized most, and how many pairs there are."""
     values, trials, units = run.memorization["memorization"], run.trials, run.units
     top = np.argsort(-values.to_numpy())[:5]
     listed = ", ".join(f"{k} ({units.short(values[k])})" for k in top)
     kind = "score" if trials.attrs["score"] else "accuracy"
-    print(
-        f"{len(trials)} trials, test {trials[f'test_{kind}'].mean():.4g}; memorization "
-        f"({units.name}) {np.mean(values):.4g} on average, {np.mean(run.memorized):.1%} with "
-        f"{run.said_of_memorized}; highest: {listed}; {len(run.pairs)} pairs"
+    record.say(
+        run.predictions.parent.name,
+        trials=len(trials),
+        **{f"test_{kind}": trials[f"test_{kind}"].mean()},
+        memorization=np.mean(values),
+        **{f"examples with {run.said_of_memorized}": percent(np.mean(run.memorized))},
+        pairs=len(run.pairs),
     )
+    print(f"highest memorization ({units.name}): {listed}")
 
 
 def main():
@@ -305,13 +314,14 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("command", choices=COMMANDS)
     parser.add_argument("--out", type=Path, default=Path("runs/own"), help="folder for runs")
+    recording(parser)
     arguments = parser.parse_args()
-    COMMANDS[arguments.command](arguments.out)
-    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    wall = time.time() - psutil.Process().create_time()
-    busy = sum(each.ru_utime + each.ru_stime for each in used)
-    cores = len(os.sched_getaffinity(0))
-    print(f"{arguments.command}: {wall:.0f} s, {busy:.0f} CPU seconds, on {cores} cores")
+    record = Record(f"own/{arguments.command}")
+    COMMANDS[arguments.command](arguments.out, record)
+    cost = spent()
+    print(f"{arguments.command}: {cost['seconds']} s, {cost['CPU']} CPU seconds")
+    if arguments.record and record.values:
+        record.write()
 
 
 if __name__ == "__main__":

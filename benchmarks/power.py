@@ -178,7 +178,15 @@ def main():
     parser.add_argument("--seed", type=int, default=0)
     recording(parser)
     arguments = parser.parse_args()
-    settings = {"data sets": arguments.sets, "pairs planted": REAL, "influence": INFLUENCE}
+    few = max(arguments.sets // 8, 10)
+    settings = {
+        "data sets": arguments.sets,
+        "training examples": TRAIN,
+        "test examples": TEST,
+        "data sets with planted pairs": few,
+        "pairs planted": REAL,
+        "influence": INFLUENCE,
+    }
     record = Record("power", arguments.seed, settings)
     names, rows = None, []
     for trials in (100, 400, 2000):
@@ -190,11 +198,10 @@ def main():
                 show("trials, effect of quality", names)
             show(f"{trials:,}, {effect}", [with_error(found[name][:, 0]) for name in names])
             shares = [found[name][:, 0] for name in ("memorized", "p = 1", "halves")]
-            row = [quantity(m, error=e) for m, e in map(mean_and_error, shares)]
+            row = [quantity(m, error=e or None) for m, e in map(mean_and_error, shares)]
             rows.append([f"{trials:,}, {deviation:g}", *row])
     print(f"\nFalse discovery proportion, then power, with {REAL} influences of {INFLUENCE}")
     for trials in (100, 400, 2000):
-        few = max(arguments.sets // 8, 10)
         found = discoveries(trials, 2.0, few, arguments.seed, REAL)
         show(f"{trials:,}, SD 2: false", [with_error(found[name][:, 1]) for name in names])
         show(f"{trials:,}, SD 2: power", [with_error(found[name][:, 2]) for name in names])

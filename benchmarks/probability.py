@@ -19,6 +19,7 @@ import numpy as np
 from scipy.special import logit
 
 from benchmarks.estimation import SIZES, make, run
+from benchmarks.measured import Record, quantity, recording, seconds
 from tfmem.estimation.significance import log_mean_p_values
 from tfmem.store.bits import unpack
 from tfmem.store.labels import LABELS_NAME, Labels
@@ -86,7 +87,7 @@ def split(masks, values, size, same):
     return found / (len(parts) // 2), parts[:2]
 
 
-def chance(masks, test_values):
+def chance(masks, test_values, record):
     """Prints the shares of p-values below levels, divided by the levels, without any influence.
 
     Masks are those of one half of the trials, test predictions those of the other half.
@@ -99,11 +100,11 @@ def chance(masks, test_values):
     levels = [1e-2, 1e-3, 1e-4, 1e-5]
     for sign in ("positive", "negative"):
         p = np.exp(log_mean_p_values(covariance.ravel(), deviation.ravel(), sign))
-        ratios = ", ".join(f"{np.mean(p <= level) / level:.2f}" for level in levels)
-        print(f"p-values below 1e-2, 1e-3, 1e-4, 1e-5 by chance, {sign}, over nominal: {ratios}")
+        ratios = [float(np.mean(p <= level) / level) for level in levels]
+        record.say(f"p-values below 1e-2, 1e-3, 1e-4, 1e-5 by chance, {sign}", over_nominal=ratios)
 
 
-def cost(folder):
+def cost(folder, record):
     """Prints the time and memory of a whole estimation at CIFAR-100's size, by each statistic."""
     make(folder, *SIZES["cifar"])
     rng = np.random.default_rng(1)
@@ -120,8 +121,13 @@ def cost(folder):
         write_shard(path, records)
     for statistic in STATISTICS:
         out = folder.with_name("out")
-        seconds, memory, busy, _ = run(folder, out, ["--statistic", statistic])
-        print(f"cifar, {statistic}: {seconds:.1f} s ({busy:.0f} s of CPU), {memory:.2f} GB")
+        took, memory, busy, _ = run(folder, out, ["--statistic", statistic])
+        record.say(
+            f"cifar, {statistic}",
+            time=seconds(took),
+            processor_time=seconds(busy),
+            memory=quantity(memory, unit="GB"),
+        )
 
 
 def main():
@@ -129,6 +135,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--trials", type=int, default=2048, help="a power of 2")
     parser.add_argument("--keep", type=Path, help="folder in which the trials are kept")
+    recording(parser)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         folder = arguments.keep or Path(temporary)
@@ -137,8 +144,7 @@ def main():
         labels = folder / "predictions" / LABELS_NAME
         known = Labels.from_npz(labels.read_bytes(), str(labels))
     same = known.train_labels[:, None] == known.test_labels
-    print(" " * 20 + f"{'noise variance':^25}{'ratio':>7}{'signal/noise (SD)':>20}{'trials':>9}")
-    print(f"{'t':>20}{'correctness  probability':>25}{'corr.':>18}{'prob.':>8}{'ratio':>10}")
+    record = Record("probability", settings={"trials": arguments.trials})
     sizes = [arguments.trials // 2**k for k in range(5, 0, -1)]
     for size in sizes:
         found, parts = zip(
@@ -147,19 +153,23 @@ def main():
         for row, what in enumerate(("memorization", "influence")):
             noise, signal = np.array(found)[:, row].T
             power = signal / noise
-            print(
-                f"{what:14}{size:>6}{noise[0]:>12.3g}{noise[1]:>13.3g}{noise[0] / noise[1]:>7.2f}"
-                f"{np.sqrt(power[0]):>11.2f}{np.sqrt(power[1]):>8.2f}{power[1] / power[0]:>10.2f}"
+            record.say(
+                f"{what}, t = {size}, by correctness and by probability",
+                noise_variance=list(noise),
+                signal_over_noise=list(np.sqrt(power)),
+                times_fewer_trials=power[1] / power[0],
             )
     for row, what in enumerate(("memorization", "influence")):
         (a, b), (c, d) = ([part[row] for part in pair] for pair in parts)
         whole = np.corrcoef(a + b, c + d)[0, 1]
         cross = (np.corrcoef(a, d)[0, 1] + np.corrcoef(b, c)[0, 1]) / 2
         truth = cross / np.sqrt(np.corrcoef(a, b)[0, 1] * np.corrcoef(c, d)[0, 1])
-        print(f"{what}: correlation of the two statistics {whole:.3f}; without noise {truth:.3f}")
-    chance(masks, values["probability"][1])
+        record.say(f"{what}: correlation of the two statistics", found=whole, without_noise=truth)
+    chance(masks, values["probability"][1], record)
     with tempfile.TemporaryDirectory() as temporary:
-        cost(Path(temporary) / "cifar")
+        cost(Path(temporary) / "cifar", record)
+    if arguments.record:
+        record.write()
 
 
 if __name__ == "__main__":

@@ -7,11 +7,11 @@ which the script's five matrices, and tfmem's result, fit into 10 GB.
 """
 
 import argparse
-import os
 import time
 
 import numpy as np
 
+from benchmarks.measured import Record, recording, seconds
 from tfmem.estimation.dense import DenseInfluence
 from tfmem.estimation.kernels import transpose_bits
 
@@ -40,16 +40,12 @@ def now():
     return np.array([time.perf_counter(), time.process_time()])
 
 
-def shown(seconds):
-    """Formats wall and CPU seconds."""
-    return "{:.2f} and {:.2f}".format(*seconds)
-
-
 def main():
     """Prints the seconds of both sides, which take turns, and those of tfmem's steps."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="only a fifth of the block")
     parser.add_argument("--repeats", type=int, default=3)
+    recording(parser)
     arguments = parser.parse_args()
     trials, train, test = QUICK if arguments.quick else SIZE
     rng = np.random.default_rng(0)
@@ -76,13 +72,17 @@ def main():
         del ours, theirs
         time.sleep(0.2)  # threads of the product spin for a while when it is done
     turning, estimating, products = np.min(times, axis=0)
-    ratio = products / (turning + estimating)
-    print(
-        f"t={trials} {train}x{test}, best of {arguments.repeats}, wall and CPU seconds: "
-        f"{shown(turning + estimating)} (transposing {shown(turning)}, counting and dividing "
-        f"{shown(estimating)}), two products {shown(products)}: ratio {ratio[0]:.1f} and "
-        f"{ratio[1]:.1f}; largest difference {worst:.1e}; load {os.getloadavg()[0]:.1f}"
-    )
+    sizes = {"trials": trials, "training examples": train, "test examples": test}
+    record = Record("products", settings=sizes | {"best of": arguments.repeats})
+    whole = turning + estimating
+    parts = {"tfmem": whole, "of it, transposing": turning, "two products": products}
+    for name, (wall, busy) in parts.items():
+        record.say(name, time=seconds(wall), processor_time=seconds(busy))
+    wall, busy = products / whole
+    record.say("the two products over tfmem", time=wall, processor_time=busy)
+    record.say("influence", largest_difference=float(worst))
+    if arguments.record:
+        record.write()
 
 
 if __name__ == "__main__":

@@ -12,6 +12,8 @@ from pathlib import Path
 import pandas as pd
 
 import tfmem
+from benchmarks.measured import Column, Record, quantity, recording
+from benchmarks.pages import markdown
 from tfmem.aggregation.jobs import select_pairs
 from tfmem.config import SelectionSettings
 from tfmem.store.records import read_records
@@ -22,14 +24,15 @@ RUNS = {
 }
 
 HEAD = (
-    "",
-    "trials",
-    "test accuracy (SD)",
-    "memorization ≥ 0.25",
-    "pairs with influence ≥ 0.15, on test examples",
-    "expected by chance",
-    "pairs at a false discovery rate of 5%",
-    "a trial, on its lane",
+    Column(""),
+    Column("trials", "", 0),
+    Column("test accuracy (SD)", "%", 2),
+    Column("memorization ≥ 0.25", "", 0),
+    Column("pairs with influence ≥ 0.15", "", 0),
+    Column("their test examples", "", 0),
+    Column("of these pairs, expected by chance", "", 0),
+    Column("pairs at a false discovery rate of 5%", "", 0),
+    Column("a trial, on its lane", "s", 1),
 )
 
 
@@ -50,17 +53,17 @@ def row(title, folder):
     memorization = run.memorization["memorization"]
     accuracy = run.trials["test_accuracy"]
     notes = pd.read_csv(folder / "trials.csv")
-    cells = (
+    return [
         title,
-        f"{len(accuracy):,}",
-        f"{accuracy.mean():.2%} ± {accuracy.std():.2%}",
-        f"{(memorization >= 0.25).sum():,} of {len(memorization):,}",
-        f"{len(run.pairs):,} on {run.pairs['test_index'].nunique():,}",
-        f"{run.selection['expected_by_chance']:,.0f}",
-        f"{discoveries(folder):,}",
-        f"{notes['seconds'].median():.1f} s",
-    )
-    return "| " + " | ".join(cells) + " |"
+        len(accuracy),
+        quantity(100 * accuracy.mean(), error=100 * accuracy.std()),
+        quantity(int((memorization >= 0.25).sum()), of=len(memorization)),
+        len(run.pairs),
+        run.pairs["test_index"].nunique(),
+        run.selection["expected_by_chance"],
+        discoveries(folder),
+        notes["seconds"].median(),
+    ]
 
 
 def main():
@@ -68,6 +71,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data", type=Path, help="folder with mnist/ and cifar-100-binary/")
     parser.add_argument("--out", type=Path, default=Path("runs"), help="folder of the runs")
+    recording(parser)
     arguments = parser.parse_args()
     program = Path(sys.executable).with_name("tfmem")
     rows = []
@@ -77,8 +81,11 @@ def main():
         options = f"dataset.data_dir={arguments.data / files}", f"training.trials={trials}"
         subprocess.run([*command, *(f"--set={option}" for option in options)], check=True)
         rows.append(row(title, folder))
-    print("| " + " | ".join(HEAD) + " |\n" + "|---" * len(HEAD) + "|")
-    print("\n".join(rows))
+    record = Record("recorded")
+    record.table("runs", HEAD, rows)
+    print(markdown(record.tables["runs"]))
+    if arguments.record:
+        record.write()
 
 
 if __name__ == "__main__":

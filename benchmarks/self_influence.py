@@ -12,6 +12,7 @@ batches of one, one example at a time.
 """
 
 import argparse
+import re
 import tempfile
 import time
 from pathlib import Path
@@ -19,6 +20,8 @@ from pathlib import Path
 import numpy as np
 from scipy.stats import spearmanr
 
+from benchmarks.measured import Record, quantity, recording
+from benchmarks.measured import seconds as in_seconds
 from benchmarks.peers.stacks import read_config
 from tfmem.datasets import load
 from tfmem.encoders import as_arrays, with_encoder_digest
@@ -97,28 +100,31 @@ def timed(function):
 
 
 def compare(name, objectives, damping, size, count, drawn, tests):
-    """Measures one case and prints what it finds."""
+    """Measures one case, prints what it finds, and returns it as a record."""
     objective = objectives()
     everything = len(objective.labels)
     fast, before = timed(lambda: FastSolver(objective, damping, size))
     scores, seconds = timed(lambda: remove_scores(fast))
     order = np.random.default_rng(0).permutation(everything)
     chosen, each = np.sort(order[:count]), (before + seconds) / everything
-    print(
-        f"{name}: {objective.num_parameters:,} parameters, damping {damping:g}; fast "
-        f"{before + seconds:.1f} s for {everything:,} examples ({1000 * each:.2f} ms each), "
-        f"effective dimension {fast.effective_dimension:.0f}",
-        flush=True,
+    sizes = {"parameters": objective.num_parameters, "examples": everything, "sketch": size}
+    record = Record("", settings=sizes | {"damping": damping, "examples compared": count})
+    record.say(
+        f"{name}, fast",
+        all_examples=in_seconds(before + seconds),
+        each=quantity(1000 * each, unit="ms"),
+        effective_dimension=fast.effective_dimension,
     )
     gradients = next(objective.loss_gradients(*objective.take(chosen[:LISSA])))[1]
     Lissa(objective, steps=1).solve(gradients[:1])  # traces the program
     lissa = Lissa(objective)
     solutions, lissa_seconds = timed(lambda: [lissa.solve(row[None]) for row in gradients])
     lissa_each = lissa_seconds / LISSA
-    print(
-        f"  LiSSA {lissa_each:.2f} s each, {sum(s.converged.all() for s in solutions)} of {LISSA} "
-        f"converged, ratio {lissa_each / each:,.0f}",
-        flush=True,
+    record.say(
+        f"{name}, LiSSA",
+        each=in_seconds(lissa_each),
+        converged=quantity(sum(int(s.converged.all()) for s in solutions), of=LISSA),
+        times_as_long=lissa_each / each,
     )
     some = objective
     if drawn is not None and drawn < everything:
@@ -130,14 +136,14 @@ def compare(name, objectives, damping, size, count, drawn, tests):
     if some is not objective:
         same = remove_scores(FastSolver(some, damping, size), chosen).values
         ranks = {" with the same curvature": same, " with that of all": scores.values[chosen]}
-    found = ", ".join(
-        f"Spearman of fast{which} {spearmanr(values, expected.values, nan_policy='omit')[0]:.4f}"
-        for which, values in ranks.items()
-    )
-    print(
-        f"  {solver.name}, curvature of {len(some.curvature_examples):,}: {made + solved:.1f} s, "
-        f"{expected.converged.sum()} of {count} converged, {found}",
-        flush=True,
+    record.say(
+        f"{name}, {solver.name}, curvature of {len(some.curvature_examples):,}",
+        time=in_seconds(made + solved),
+        converged=quantity(int(expected.converged.sum()), of=count),
+        **{
+            f"Spearman of fast{which}": _spearman(values, expected.values)
+            for which, values in ranks.items()
+        },
     )
     if tests:
         held = GRADIENTS_OF_CG // (objective.num_parameters * objective.dtype.itemsize)
@@ -145,22 +151,27 @@ def compare(name, objectives, damping, size, count, drawn, tests):
         by_cg, seconds = timed(lambda: remove_scores(ConjugateGradients(small, damping), chosen))
         by_exact = remove_scores(ExactSolver(small, damping), chosen).values
         same = remove_scores(FastSolver(small, damping, size), chosen).values
-        rank = spearmanr(same, by_cg.values, nan_policy="omit")[0]
-        print(
-            f"  cg, curvature of {held}: {seconds / count:.1f} s each, "
-            f"{by_cg.converged.sum()} of {count} converged, largest relative difference from exact "
-            f"{np.nanmax(np.abs(by_cg.values / by_exact - 1)):.1e}, Spearman of fast {rank:.4f}",
-            flush=True,
+        record.say(
+            f"{name}, cg, curvature of {held}",
+            each=in_seconds(seconds / count),
+            converged=quantity(int(by_cg.converged.sum()), of=count),
+            largest_relative_difference_from_exact=np.nanmax(np.abs(by_cg.values / by_exact - 1)),
+            Spearman_of_fast=_spearman(same, by_cg.values),
         )
         _, seconds = timed(lambda: influence(fast, *tests))
-        print(
-            f"  influence on all of {len(tests[1]):,} test examples, fast: {seconds:.1f} s",
-            flush=True,
+        record.say(
+            f"{name}, influence on all of {len(tests[1]):,} test examples, fast",
+            time=in_seconds(seconds),
         )
+    return record
+
+
+def _spearman(values, others):
+    return spearmanr(values, others, nan_policy="omit")[0]
 
 
 def main():
-    """Measures each case."""
+    """Measures each case; a case has a file of its own."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, help="folder with mnist and sst2")
     parser.add_argument("--only", default="", help="measure only cases whose name contains this")
@@ -170,12 +181,16 @@ def main():
     parser.add_argument(
         "--curvature-examples", type=int, help="examples for the reference's curvature, on SST-2"
     )
+    recording(parser)
     options = parser.parse_args()
     for name, train, size, drawn, tests in cases(
         options.data, options.models, options.curvature_examples
     ):
         if options.only in name:
-            compare(name, train(), options.damping, size, options.reference, drawn, tests)
+            found = compare(name, train(), options.damping, size, options.reference, drawn, tests)
+            found.name = f"self_influence/{re.sub('[^a-z0-9]+', '-', name.lower())}"
+            if options.record:
+                found.write()
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ import keras_hub
 import numpy as np
 import tensorflow as tf
 
+from benchmarks.measured import Record, quantity, recording, seconds
 from tfmem.config import EncoderSettings, from_yaml
 from tfmem.datasets import TextDataset, load
 from tfmem.encoders import as_arrays, with_encoder_digest
@@ -92,7 +93,7 @@ def keras_hubs(config, examples, tokens):
     return run
 
 
-def compare(data, layers, turns):
+def compare(data, layers, turns, record):
     """Prints the seconds of a step with the given number of trained layers, and ratios."""
     text = Path("configs/sst2.yaml").read_text(encoding="utf-8")
     settings = f"dataset.data_dir={data / 'sst2'}", f"model.trained_layers={layers}"
@@ -103,7 +104,7 @@ def compare(data, layers, turns):
     start = time.perf_counter()
     examples = as_arrays(config, dataset)
     spent = time.perf_counter() - start
-    print(f"trained layers: {layers}; activations: {spent:.1f} s (less if they were stored before)")
+    record.say(f"{layers} trained layers: activations, less if stored before", time=seconds(spent))
     encoder = load_encoder(model.preset)
     tokens = encode(encoder, dataset.train_texts, model)
     sides = {
@@ -120,10 +121,14 @@ def compare(data, layers, turns):
             run(order[turn * count : (turn + 1) * count])
             times[name].append((time.perf_counter() - start) / 20)
     # The first turn traces the programs and does not count.
-    medians = {name: np.median(found[1:]) for name, found in times.items()}
-    for name, seconds in medians.items():
-        ratio = np.median(np.array(times[name][1:]) / np.array(times["stored activations"][1:]))
-        print(f"  {name}: {1000 * seconds:.0f} ms a step, ratio {ratio:.2f}", flush=True)
+    for name, found in times.items():
+        record.say(
+            f"{layers} trained layers, {name}",
+            a_step=quantity(1000 * np.median(found[1:]), unit="ms"),
+            over_stored_activations=np.median(
+                np.array(found[1:]) / np.array(times["stored activations"][1:])
+            ),
+        )
 
 
 def main():
@@ -131,9 +136,13 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data", type=Path, help="folder with sst2")
     parser.add_argument("--turns", type=int, default=7)
+    recording(parser)
     options = parser.parse_args()
+    record = Record("text", settings={"turns": options.turns})
     for layers in (1, 2):
-        compare(options.data, layers, options.turns)
+        compare(options.data, layers, options.turns, record)
+    if options.record:
+        record.write()
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from benchmarks.measured import Record, percent, recording, seconds
 from benchmarks.peers.fit_loop import batches, compiled, fit_one
 from benchmarks.peers.stacks import read_config, train_one_each
 from tfmem.config import Config, from_yaml
@@ -60,8 +61,19 @@ def _their_trial(settings, seed):
     return time.perf_counter() - start, fitted
 
 
-def compare(config, title, fits, turns):
-    """Measures one configuration on both sides, which take turns in a process each."""
+def compare(config, title, fits, turns, record):
+    """Measures one configuration on both sides, which take turns in a process each.
+
+    Args:
+      config: configuration of both sides.
+      title: what is trained, as lines and the record name it.
+      fits: trials by `model.fit` in each turn.
+      turns: how often the sides take turns.
+      record: keeps what is found.
+
+    Returns:
+      Outcomes by trial of tfmem, and those of `model.fit`.
+    """
     settings = config.model_dump_json()
     spawn = multiprocessing.get_context("spawn")
     with spawn.Pool(1) as us, spawn.Pool(1) as them:
@@ -84,20 +96,20 @@ def compare(config, title, fits, turns):
                     print(f"{title}: model.fit {len(fitted)} of {fits * turns}", flush=True)
     ours, theirs = our_time / len(outcomes), fit_time / len(fitted)
     accuracies = [[o.test.correct.mean() for o in outcomes.values()], [f[2].mean() for f in fitted]]
-    said = " and ".join(
-        f"{np.mean(a):.2%} ± {np.std(a, ddof=1) / len(a) ** 0.5:.2%} (SE, {len(a)} trials)"
-        for a in accuracies
-    )
-    print(
-        f"{title}: {stack} at once on each of {lanes} lanes, {ours:.3f} s a trial; "
-        f"model.fit {theirs:.2f} s: ratio {theirs / ours:.1f}\n  test accuracy {said}",
-        flush=True,
+    record.say(title, models_at_once=stack, lanes=lanes, trials=[len(each) for each in accuracies])
+    record.say(
+        f"{title}, tfmem and model.fit",
+        a_trial=[seconds(ours), seconds(theirs)],
+        ratio=theirs / ours,
+        test_accuracy=[
+            percent(np.mean(each), np.std(each, ddof=1) / len(each) ** 0.5) for each in accuracies
+        ],
     )
     return outcomes, fitted
 
 
-def agreement(config, outcomes, fitted):
-    """Prints how far the memorization estimates of both sides differ."""
+def agreement(config, title, record, outcomes, fitted):
+    """Prints and records how far the memorization estimates of both sides differ."""
     data = load(config.dataset)
     n = len(data.train_labels)
     masks = np.zeros((len(outcomes), n), bool)
@@ -107,12 +119,17 @@ def agreement(config, outcomes, fitted):
     theirs = memorization(np.stack([f[0] for f in fitted]), np.stack([f[1] for f in fitted]))
     z = (ours.value - theirs.value) / np.hypot(ours.stderr, theirs.stderr)
     high = ours.value >= 0.25
-    means = [f"{x.value.mean():.4f} and {x.value[high].mean():.3f}" for x in (ours, theirs)]
-    print(
-        f"  memorization differs by more than 3 joint standard errors in {np.mean(abs(z) > 3):.2%} "
-        f"of {n} examples, correlation {np.corrcoef(ours.value, theirs.value)[0, 1]:.3f}\n"
-        f"  memorization on average, of all examples and of the {high.sum()} that the stack "
-        f"memorized (0.25): {means[0]}; model.fit {means[1]}"
+    record.say(
+        f"{title}, memorization by tfmem and by model.fit",
+        examples=n,
+        beyond_3_joint_standard_errors=percent(np.mean(abs(z) > 3)),
+        correlation=np.corrcoef(ours.value, theirs.value)[0, 1],
+        mean=[x.value.mean() for x in (ours, theirs)],
+    )
+    record.say(
+        f"{title}, examples that tfmem's models memorized (0.25)",
+        number=int(high.sum()),
+        mean_by_tfmem_and_by_model_fit=[x.value[high].mean() for x in (ours, theirs)],
     )
 
 
@@ -129,8 +146,8 @@ ZOO = {
 }
 
 
-def zoo():
-    """Prints the images a second in training steps of every model, for both sides."""
+def zoo(record):
+    """Prints and records the images a second in training steps of every model, for both sides."""
     rng = np.random.default_rng(0)
     for name, (model, batch, steps) in ZOO.items():
         count = batch * steps
@@ -152,9 +169,12 @@ def zoo():
             if turn:
                 best = np.minimum(best, times)
         rates = count / np.array(best)
-        print(
-            f"{name}: {trainers[0].stack_size} at once on each of {len(trainers)} lanes, "
-            f"{rates[0]:,.0f} images/s; model.fit {rates[1]:,.0f}: ratio {rates[0] / rates[1]:.2f}"
+        record.say(
+            name,
+            models_at_once=trainers[0].stack_size,
+            lanes=len(trainers),
+            images_a_second_by_tfmem_and_by_model_fit=list(rates),
+            ratio=rates[0] / rates[1],
         )
         keras.backend.clear_session()
 
@@ -173,46 +193,72 @@ def _together(trainers, settings, steps):
         return time.perf_counter() - start
 
 
+def digits(arguments, record):
+    """Compares both sides on digits, by a dense and by a convolutional network."""
+    for name, fits in (("digits", arguments.fits), ("digits_cnn", arguments.fits // 3)):
+        config = read_config(f"configs/{name}.yaml")
+        found = compare(config, name, max(2, fits), arguments.turns, record)
+        agreement(config, name, record, *found)
+
+
+def adamw(arguments, record):
+    """Compares both sides on digits, with an optimizer and a schedule of Keras."""
+    model = "model={name: python, build: 'benchmarks.adamw:build'}"
+    config = read_config("configs/digits.yaml", model, "training.trainer=stacked")
+    title, fits = "digits, AdamW with a cosine", max(2, arguments.fits)
+    agreement(config, title, record, *compare(config, title, fits, arguments.turns, record))
+
+
+def mnist(arguments, record):
+    """Compares both sides on MNIST."""
+    if options := _given(arguments, "mnist"):
+        compare(read_config("configs/mnist_cnn.yaml", *options), "small CNN on MNIST", 1, 2, record)
+
+
+def cifar(arguments, record):
+    """Compares both sides on ten classes of CIFAR-100, with two widths."""
+    if options := _given(arguments, "cifar-100-binary"):
+        for width, turns in ((4, 2), (8, arguments.turns)):
+            wide = *options, f"model.width={width}"
+            config = read_config("configs/cifar100_ten_classes.yaml", *wide)
+            title = f"fast network, width {width}, ten classes of CIFAR-100"
+            compare(config, title, 2, turns, record)
+
+
+def _given(arguments, name):
+    """Settings that name a folder of the data, and a lane for each core; or none."""
+    if arguments.data is None or not arguments.data.is_dir():
+        print(f"{name} skipped: give its folder with --data")
+        return ()
+    cores = len(os.sched_getaffinity(0))
+    return f"dataset.data_dir={arguments.data / name}", f"training.lanes={cores}"
+
+
+def models_of_zoo(arguments, record):
+    """Compares training steps of every model of the zoo."""
+    del arguments
+    zoo(record)
+
+
 def main():
-    """Compares both sides on digits, on MNIST and CIFAR-100 if they are given, and for the zoo."""
+    """Compares both sides on digits, on MNIST and CIFAR-100 if they are given, and for the zoo.
+
+    Each of these parts has a file of its own, `fit/PART.json`.
+    """
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, help="folder with mnist/ and cifar-100-binary/")
     parser.add_argument("--fits", type=int, default=25, help="model.fit trials a turn, on digits")
     parser.add_argument("--turns", type=int, default=4)
     parser.add_argument("--only", choices=("digits", "adamw", "mnist", "cifar", "zoo"))
+    recording(parser)
     arguments = parser.parse_args()
-
-    lanes = f"training.lanes={len(os.sched_getaffinity(0))}"
-
-    def wanted(name):
-        return arguments.only in (None, name)
-
-    if wanted("digits"):
-        for name, fits in (("digits", arguments.fits), ("digits_cnn", arguments.fits // 3)):
-            config = read_config(f"configs/{name}.yaml")
-            agreement(config, *compare(config, name, max(2, fits), arguments.turns))
-    if wanted("adamw"):
-        model = "model={name: python, build: 'benchmarks.adamw:build'}"
-        config = read_config("configs/digits.yaml", model, "training.trainer=stacked")
-        fits = max(2, arguments.fits)
-        agreement(config, *compare(config, "digits, AdamW with a cosine", fits, arguments.turns))
-    folder = arguments.data
-    if folder is None or not folder.is_dir():
-        if wanted("mnist") or wanted("cifar"):
-            print("MNIST and CIFAR-100 skipped: give their folder with --data")
-    else:
-        if wanted("mnist"):
-            path = f"dataset.data_dir={folder / 'mnist'}"
-            config = read_config("configs/mnist_cnn.yaml", path, lanes)
-            compare(config, "small CNN on MNIST", 1, 2)
-        if wanted("cifar"):
-            path = f"dataset.data_dir={folder / 'cifar-100-binary'}"
-            for width, turns in ((4, 2), (8, arguments.turns)):
-                options = path, lanes, f"model.width={width}"
-                config = read_config("configs/cifar100_ten_classes.yaml", *options)
-                compare(config, f"fast network, width {width}, ten classes of CIFAR-100", 2, turns)
-    if wanted("zoo"):
-        zoo()
+    parts = {"digits": digits, "adamw": adamw, "mnist": mnist, "cifar": cifar, "zoo": models_of_zoo}
+    for name in [arguments.only] if arguments.only else parts:
+        record = Record(f"fit/{name}", settings={"turns": arguments.turns})
+        parts[name](arguments, record)
+        if arguments.record and record.values:
+            given = " --data FOLDER" if name in ("mnist", "cifar") else ""
+            record.write([f"python -m benchmarks.training --only {name}{given}"])
 
 
 if __name__ == "__main__":

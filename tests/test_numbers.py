@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from benchmarks.measured import Column, Record, dumped, quantity
+from benchmarks.measured import Column, Record, dumped, percent, quantity, seconds
 from benchmarks.pages import check, files, markdown, pages, read, shown, unheld, with_tables
 from tfmem.config import DatasetSettings, SelectionSettings
 from tfmem.config.steps import TrainingSettings
@@ -79,6 +79,18 @@ def test_a_table_is_written_from_its_file():
     assert with_tables(page, {"one": {"tables": {"all": table}}}) == page.replace(
         "| old |\n|---|\n| 1 |\n", expected
     )
+
+
+def test_a_line_says_what_the_file_keeps(capsys):
+    record = Record("one")
+    record.say("digits", a_trial=[seconds(0.02812), seconds(1.51)], right=percent(0.98, 0.001))
+    record.say("pairs", of_all=quantity(1015, of=500_000_000), trials=12_345, by="counts")
+    assert capsys.readouterr().out == (
+        "digits: a trial 0.02812 s and 1.51 s, right 98 ± 0.1%\n"
+        "pairs: of all 1,015 of 500,000,000, trials 12,345, by counts\n"
+    )
+    assert record.values["digits: a trial"] == [quantity(0.02812, unit="s"), seconds(1.51)]
+    assert record.values["pairs: trials"] == 12_345
 
 
 def test_numbers_are_read_as_they_are_shown():
