@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import get_args
 
 import numpy as np
 import pandas as pd
 
 from tfmem.aggregation.held_outputs import outputs_in
 from tfmem.components.train_on_all import TRAIN_ON_ALL
-from tfmem.config import Config, MethodName, Statistic, TestMethod
+from tfmem.config import Config, Statistic, TestMethod
 from tfmem.datamodels.influence import influence_on
 from tfmem.datamodels.lasso import lasso
 from tfmem.datamodels.outputs import SubsetOutputs
@@ -26,15 +25,15 @@ from tfmem.figures import save
 from tfmem.figures.attributed_tests import AttributedTest, attributed_tests
 from tfmem.messages.errors import InputError
 from tfmem.messages.numbers import four
+from tfmem.pipelines.attributing import FROM_TRIALS
 from tfmem.pipelines.experiments import page
-from tfmem.pipelines.gradient_attribution import scores_by
+from tfmem.pipelines.gradient_attribution import BY_GRADIENTS, check_same_data, scores_by
 from tfmem.pipelines.runner import configured, run_chain
 from tfmem.store.artifacts import AttributedTests, Figures, Predictions, TrainedModel
 
-MOST_TESTS = 32  # which a figure has a row for each of
+MOST_TESTS = 32  # a figure has a row for each
+_MOST_DRAWN = 4  # training examples on either side of a row of the figure
 QUESTION = "Which training examples do these test predictions come from?"
-_FROM_TRIALS = "influence", "datamodel", "sparse-datamodel"
-_BY_GRADIENTS: dict[str, MethodName] = {name: name for name in get_args(MethodName)}
 
 
 @dataclass(frozen=True)
@@ -78,27 +77,33 @@ def scores_for(
       InputError: if there are no such test examples, or no trials, or a method cannot attribute the
         predictions of such models.
     """
-    chosen = np.array(list(dict.fromkeys(tests)), np.int64)
-    if not 0 < len(chosen) <= MOST_TESTS:
-        raise InputError(f"--test: expected from 1 to {MOST_TESTS} numbers, received {len(chosen)}")
-    if method in _FROM_TRIALS:
+    asked = list(dict.fromkeys(tests))
+    if not 0 < len(asked) <= MOST_TESTS:
+        raise InputError(f"--test: expected from 1 to {MOST_TESTS} numbers, received {len(asked)}")
+    check_same_data(config, folder)
+    if method in FROM_TRIALS:
         if not (folder / Predictions.place).is_dir():
             raise InputError(
                 f"{folder}: method {method} compares the trials of a run, and there are none: make "
                 "them with `tfmem train`, or choose self-influence, trak or tracin"
             )
         held = outputs_in(folder / Predictions.place, statistic)
-        _check(chosen, held.test.shape[1])
+        chosen = _chosen(asked, held.test.shape[1])
         given = replace(held, test=held.test[:, chosen]).by_subset()
         said = f"the {held.measure} of {len(given.each):,} models on {len(given):,} subsets"
         return TestScores(method, chosen, *_by_trials(method, given), said)
-    dataset = _dataset(config, folder)
-    _check(chosen, len(dataset.test_labels))
+    if statistic is not None:
+        raise InputError(
+            f"--statistic {statistic}: expected none with method {method}, which attributes what "
+            "its own models say"
+        )
     config.check_trainable(method)
+    dataset = _dataset(config, folder)
+    chosen = _chosen(asked, len(dataset.test_labels))
     if method == "self-influence":
         values = _of_one_model(config, dataset, folder, chosen)
         return TestScores(method, chosen, values, None, "one model that was trained on all")
-    path, models = scores_by(_BY_GRADIENTS[method], config, folder)
+    path, models = scores_by(BY_GRADIENTS[method], config, folder)
     shape = len(dataset.train_labels), len(dataset.test_labels)
     opened = open_scores(path, shape, "train-test")
     columns = [opened.columns(slice(test, test + 1)) for test in chosen.tolist()]
@@ -165,8 +170,7 @@ def show(found: TestScores, config: Config, folder: Path, top: int) -> pd.DataFr
     rows, said = [], [f"Scores by {found.method}, from {found.made_from}."]
     for number, of_test in table.groupby("test_index", sort=False):
         helpful, harmful = (of_test[of_test["effect"] == each] for each in ("helpful", "harmful"))
-        half = max(1, top // 2)
-        drawn = pd.concat([helpful.head(half), harmful.head(half)])
+        drawn = pd.concat([side.head(_MOST_DRAWN) for side in (helpful, harmful)])
         name = str(of_test["test_label"].iloc[0])
         rows.append(
             AttributedTest(
@@ -181,6 +185,8 @@ def show(found: TestScores, config: Config, folder: Path, top: int) -> pd.DataFr
             if len(side)
         ]
         said.append(f"Test example {number} ({name}): {'; '.join(parts)}.")
+    if unknown := [str(test) for test in found.tests if test not in set(table["test_index"])]:
+        said.append(f"All scores are 0 or unknown for test example {', '.join(unknown)}.")
     place = folder / AttributedTests.place
     try:
         place.mkdir(parents=True, exist_ok=True)
@@ -222,12 +228,16 @@ def _dataset(config: Config, folder: Path) -> AnyDataset:
     return load_run(folder).dataset if there else load(config.dataset)
 
 
-def _check(tests: np.ndarray, count: int) -> None:
-    wrong = tests[(tests < 0) | (tests >= count)]
-    if len(wrong):
-        raise InputError(
-            f"--test: expected numbers of test examples from 0 to {count - 1}, received {wrong[0]}"
-        )
+def _chosen(tests: Sequence[int], count: int) -> np.ndarray:
+    """The numbers of test examples, int64, if there are such examples."""
+    if not count:
+        raise InputError("--test: expected a data set with test examples, it has none")
+    for test in tests:
+        if not 0 <= test < count:
+            raise InputError(
+                f"--test: expected numbers of test examples from 0 to {count - 1}, received {test}"
+            )
+    return np.array(tests, np.int64)
 
 
 def _label(dataset: AnyDataset, split: str, index: int) -> str:

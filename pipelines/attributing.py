@@ -6,13 +6,13 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from tfmem.aggregation.held_outputs import outputs_in
-from tfmem.config import Config, MethodName, Statistic
+from tfmem.config import Config, Statistic
 from tfmem.datamodels.influence import influence_predictions
 from tfmem.datamodels.lasso import lasso
 from tfmem.datamodels.lds import (
@@ -26,15 +26,14 @@ from tfmem.datamodels.ridge import ridge
 from tfmem.exchange.score_files import Attributions, Order, open_scores
 from tfmem.experiments.run import load_run
 from tfmem.messages.errors import InputError
-from tfmem.pipelines.gradient_attribution import scores_by
+from tfmem.pipelines.gradient_attribution import BY_GRADIENTS, check_same_data, scores_by
 from tfmem.store.artifacts import Predictions, TrainedModel
 from tfmem.store.spreadsheets import to_csv
 from tfmem.store.writing import write_set
 
 INFLUENCE, DATAMODEL, SELF_INFLUENCE = "influence", "datamodel", "self-influence"
 SPARSE_DATAMODEL = "sparse-datamodel"
-_FROM_TRIALS = INFLUENCE, DATAMODEL, SPARSE_DATAMODEL
-_BY_GRADIENTS: dict[str, MethodName] = {name: name for name in get_args(MethodName)}
+FROM_TRIALS = INFLUENCE, DATAMODEL, SPARSE_DATAMODEL
 
 
 @dataclass(frozen=True)
@@ -121,12 +120,14 @@ def judge(
       config: settings with which models are trained for attributions; None is those of the run.
 
     Raises:
-      InputError: if the run has no such outputs, if too few subsets are left, or if attributions
-        cannot be read or are of other examples.
+      InputError: if the run has no such outputs, if too few subsets are left, if settings are of
+        other data than the run, or if attributions cannot be read or are of other examples.
     """
+    if config is not None:
+        check_same_data(config, folder)
     held = outputs_in(folder / Predictions.place, statistic)
     outputs = held.by_subset()
-    if holdout is None and any(isinstance(s, str) and s in _FROM_TRIALS for s in scores):
+    if holdout is None and any(isinstance(s, str) and s in FROM_TRIALS for s in scores):
         holdout = HOLDOUT
     judges = np.ones(len(outputs), bool)
     if holdout is not None:
@@ -174,8 +175,8 @@ def _predictions(
     if isinstance(scores, str) and scores == SELF_INFLUENCE:
         array = _of_one_model(folder, config)
         return summed(Attributions(array, shape, "train-test", scores), wanted), scores, 1
-    if isinstance(scores, str) and scores in _BY_GRADIENTS:
-        path, models = scores_by(_BY_GRADIENTS[scores], config or load_run(folder).config, folder)
+    if isinstance(scores, str) and scores in BY_GRADIENTS:
+        path, models = scores_by(BY_GRADIENTS[scores], config or load_run(folder).config, folder)
         return summed(open_scores(path, shape, "train-test"), wanted), scores, models
     if isinstance(scores, str | os.PathLike):
         opened = open_scores(scores, shape, order, name)

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import get_args
 
 from tfmem.components.gradient_scores import COST_NAME, GRADIENT_SCORES, TRAINED_BY
-from tfmem.config import Config, MethodName
+from tfmem.config import Config, MethodName, differences
+from tfmem.experiments.run import load_run
+from tfmem.messages.errors import InputError
 from tfmem.pipelines.runner import Step, configured, run_chain
+from tfmem.store.artifacts import Predictions
 
 SCORES_NAME = "scores.npy"
+BY_GRADIENTS: dict[str, MethodName] = {name: name for name in get_args(MethodName)}
 
 
 def gradient_attribution(method: MethodName, config: Config) -> list[Step]:
@@ -40,3 +45,22 @@ def scores_by(method: MethodName, config: Config, folder: Path) -> tuple[Path, i
     run_chain(gradient_attribution(method, config), folder)
     place = folder / GRADIENT_SCORES[method].outputs["scores"].place
     return place / SCORES_NAME, int(json.loads((place / COST_NAME).read_text())["models"])
+
+
+def check_same_data(config: Config, folder: Path) -> None:
+    """Refuses settings of other data than those of the trials in a folder, if it has some.
+
+    Scores of other examples, or of other labels, would be shown and judged as if they were those
+    of the run.
+    """
+    if not (folder / Predictions.place).is_dir():
+        return
+    known = load_run(folder).config
+    if known.model.name == "elsewhere":  # its settings do not say what the data are
+        return
+    theirs, ours = known.dataset.identity(), config.dataset.identity()
+    if changed := differences(theirs, ours, "dataset."):
+        raise InputError(
+            f"{folder}: its trials were trained on other data than these settings name "
+            f"({'; '.join(changed)}): choose another folder, or the data of the run"
+        )

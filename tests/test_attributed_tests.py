@@ -12,6 +12,9 @@ from tests.helpers.commands import tfmem_command
 from tests.helpers.learners import learner
 from tfmem.datamodels.influence import influence_on
 from tfmem.experiments.outcome import load_outcome
+from tfmem.experiments.run import load_run
+from tfmem.pipelines import attributed_tests
+from tfmem.pipelines.cli.attributing_tests import contents
 
 FEW = "--set", "gradient_attribution.models=2", "--set", "gradient_attribution.checkpoints=2"
 
@@ -141,10 +144,42 @@ def test_a_model_that_only_fit_trains_has_scores(tmp_path):
         (["--test", "99"], "expected numbers of test examples from 0 to 11, received 99"),
         (["--test", ","], "expected numbers such as 5,17"),
         (["--test", ",".join(map(str, range(40)))], "expected from 1 to 32 numbers"),
+        (
+            ["--test", "9" * 30],
+            f"expected numbers of test examples from 0 to 11, received {'9' * 30}",
+        ),
         (["--test", "1", "--file", "x.txt"], "expected .csv, .parquet or .json"),
+        (["--test", "1", "--file", "no/x.csv"], "--file no/x.csv: expected an existing folder"),
+        (
+            ["--test", "1", "--method", "trak", "--statistic", "loss"],
+            "expected none with method trak",
+        ),
+        (["--test", "1", "--set", "dataset.label_noise=0.5"], "trained on other data than these"),
     ],
 )
 def test_mistakes_are_named(binary, arguments, said):
     ended = tfmem_command("attribute-test", binary, *arguments, code=None)
     assert ended.code != 0
     assert said in " ".join(ended.stderr.split()) + " ".join(ended.stdout.split())
+
+
+def test_attributions_of_other_data_than_the_runs_are_not_judged(binary):
+    ended = tfmem_command(
+        "lds", "trak", "--run", binary, "--set", "dataset.label_noise=0.5", code=1
+    )
+    assert "dataset.label_noise: 0.0 -> 0.5" in ended.stderr
+
+
+def test_what_is_not_known_is_null_in_json_and_named(binary, tmp_path):
+    """Errors are not known where one subset alone lacks an example; scores where all are 0."""
+    values = np.zeros((48, 2))
+    values[[3, 5], 0] = 0.5, -1
+    stderr = np.full((48, 2), np.nan)
+    found = attributed_tests.TestScores("influence", np.array([4, 7]), values, stderr, "trials")
+    file = tmp_path / "found.json"
+    table = attributed_tests.show(found, load_run(binary).config, binary, 99)
+    file.write_bytes(contents(table, ".json"))
+    rows = json.loads(file.read_text(), parse_constant=pytest.fail)
+    assert [(row["train_index"], row["stderr"]) for row in rows] == [(3, None), (5, None)]
+    said = load_outcome(binary / "attributed_tests").findings
+    assert said[-1] == "All scores are 0 or unknown for test example 7."

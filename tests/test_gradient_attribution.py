@@ -169,6 +169,13 @@ def test_sketches_keep_inner_products():
     np.testing.assert_array_equal(Sketch(3000, 3000).project(u), u)
 
 
+def test_sketches_that_memory_cannot_hold_are_refused():
+    """Of the length that a setting asks for, unless vectors are shorter and stay as they are."""
+    with pytest.raises(InputError, match=r"a\.projection: .* of 9,000,000 numbers need"):
+        Sketch(9_000_001, 9_000_000).check_memory("a.projection", 1, square=True)
+    Sketch(5, 10**12).check_memory("a.projection", 1, square=True)
+
+
 def test_soft_thresholds_by_hand(tmp_path):
     values = np.array([[5.0, 1], [-3, 0], [2, 0], [-1, 4]])
     np.testing.assert_array_equal(soft_thresholds(values, 2), [2, 0])

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from dataclasses import replace
 
 import keras
 import numpy as np
@@ -166,17 +167,24 @@ def test_a_batch_smaller_than_the_replicas_is_trained_on_whole(digits):
     np.testing.assert_allclose(two, one, atol=ROUNDING)
 
 
-def test_a_masked_loss_is_the_mean_over_the_tokens_of_a_whole_batch():
-    """Also where one device has five times as many of them as the other."""
+@pytest.mark.parametrize("masked", [True, False])
+def test_a_loss_of_tokens_is_the_mean_over_those_of_a_whole_batch(masked):
+    """Also where one device has five times as many of them, by a mask or by `ignore_class`."""
     words = np.ones((8, 6), np.int32)
     words[:4, 1:] = 0  # padding
     data = Dataset("words", words, np.zeros(8, int), words[:0], np.zeros(0, int), ("a", "b"), 1)
+    if not masked:
+        targets = words * np.arange(1, 9)[:, None] % 3
+        data = replace(data, train_targets=targets, test_targets=words[:0])
 
     def build():
-        layers = keras.layers.Embedding(3, 4, mask_zero=True), keras.layers.Dense(2)
-        model = keras.Sequential([keras.Input((6,), dtype="int32"), *layers])
-        layers[1].kernel.regularizer = keras.regularizers.L2(0.1)
-        model.compile(keras.optimizers.SGD(1.0), lambda y, p: (p[..., 0] - 1) ** 2)
+        embedding, dense = keras.layers.Embedding(3, 4, mask_zero=masked), keras.layers.Dense(3)
+        model = keras.Sequential([keras.Input((6,), dtype="int32"), embedding, dense])
+        dense.kernel.regularizer = keras.regularizers.L2(0.1)
+        loss = lambda y, p: (p[..., 0] - 1) ** 2  # noqa: E731
+        if not masked:
+            loss = keras.losses.SparseCategoricalCrossentropy(True, ignore_class=0)
+        model.compile(keras.optimizers.SGD(1.0), loss)
         return model
 
     config, found = small("training.batch_size=8"), []

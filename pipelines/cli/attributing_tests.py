@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -17,6 +17,9 @@ from tfmem.pipelines.cli.attribution import numbers
 from tfmem.pipelines.cli.commands import command
 from tfmem.pipelines.cli.options import OWN_FOLDER, ConfigFile, RunOut, Set, done, settings_of
 from tfmem.pipelines.cli.stopping import resumable
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @command(
@@ -53,21 +56,25 @@ def attribute_test(
     """Show the training examples that help and that harm a test example most.
 
     Scores are positive where the training example helps. Those of trials have standard errors. The
-    figure, the table and a section of the page show the test examples that were asked for last.
+    figure, the table and a section of the page show the test examples that were asked for last; the
+    figure has up to four training examples on either side.
     """
-    if file is not None and file.suffix not in (".csv", ".parquet", ".json"):
-        raise InputError(f"--file: expected .csv, .parquet or .json, received {file}")
+    if file is not None:
+        _check_file(file)
     chosen = numbers(test) or []
     settings = settings_of(config, list(set))
     from tfmem.pipelines.attributed_tests import scores_for, show
     from tfmem.store.artifacts import AttributedTests
     from tfmem.store.files import write_atomically
-    from tfmem.store.spreadsheets import to_csv
 
     with resumable():
         found = scores_for(method, settings, out, chosen, statistic)
         table = show(found, settings, out, top)
-    for index, rows in table.groupby("test_index", sort=False):
+    for index in found.tests.tolist():
+        rows = table[table["test_index"] == index]
+        if rows.empty:
+            present(f"Test example {index}: all scores are 0 or unknown")
+            continue
         with_error, with_id = "stderr" in rows, "train_id" in rows
         heads = ["effect", "index", *(["id"] if with_id else []), "label", "score"]
         listed = PlainTable(*heads, *(["error"] if with_error else []), left=1)
@@ -81,14 +88,28 @@ def attribute_test(
         present(listed)
     say(f"scores by {found.method}, from {found.made_from}")
     if file is not None:
-        if file.suffix == ".csv":
-            content = to_csv(table)
-        elif file.suffix == ".json":
-            content = json.dumps(table.to_dict("records"), indent=1).encode() + b"\n"
-        else:
-            content = table.to_parquet(index=False)
         try:
-            write_atomically(file, content)
+            write_atomically(file, contents(table, file.suffix))
         except OSError as error:
             raise InputError(f"{file}: cannot be written: {error.strerror}") from None
     done(out / AttributedTests.place, "table.csv, figure.png, figure.pdf; also in the page")
+
+
+def _check_file(file: Path) -> None:
+    """Refuses a file for the table that could not be written, before any work."""
+    if file.suffix not in (".csv", ".parquet", ".json"):
+        raise InputError(f"--file: expected .csv, .parquet or .json, received {file}")
+    if not file.absolute().parent.is_dir():
+        raise InputError(f"--file {file}: expected an existing folder, there is none")
+
+
+def contents(table: pd.DataFrame, suffix: str) -> bytes:
+    """The table in the form that the suffix of its file names."""
+    from tfmem.store.spreadsheets import to_csv
+
+    if suffix == ".csv":
+        return to_csv(table)
+    if suffix == ".parquet":
+        return table.to_parquet(index=False)
+    known = table.astype(object).where(table.notna(), None)  # JSON has no NaN
+    return json.dumps(known.to_dict("records"), indent=1, allow_nan=False).encode() + b"\n"

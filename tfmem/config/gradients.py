@@ -31,8 +31,9 @@ class GradientAttributionSettings(Settings):
       fraction: share of the training examples that each of these models is trained on, a random
         subset of its own; 1 trains all of them on all examples.
       checkpoints: number of epochs, evenly spread over the training, whose gradients `tracin` sums.
-      projection: length to which gradients are projected for `trak` and `tracin`, which errors fall
-        with the square root of; None is 2,048, and for `trak` at most half the training examples.
+      projection: length to which gradients are projected for `trak` and `tracin`. The error
+        falls with its square root; the time that `trak` takes grows with its cube. None is 2,048,
+        and for `trak` at most half the training examples.
       ridge: for `trak`, what is added to the diagonal of the projected gradients' Gram matrix, as a
         share of its mean; 0, as published, inverts the matrix itself where it is not 0.
       keep: for `trak`, number of training examples whose score for a test example stays other than

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -90,7 +91,8 @@ def attribution_quality(given: Given[QualitySettings]) -> Outcome:
     margins = outputs_in(given.run.predictions, "margin").by_subset()
     correct = outputs_in(given.run.predictions, "correctness").by_subset()
     rows = []
-    for way in (*_by_gradients(given, judges), *_by_trials(given, margins, correct, judges)):
+    ways = chain(_by_gradients(given, judges), _by_trials(given, margins, correct, judges))
+    for way in ways:  # one after the other, because each holds what it was made from
         score = linear_datamodeling_score(judges, way.predict, given.config.seed)
         rows.append(_row(way, score))
     table = pd.DataFrame(rows)

@@ -54,7 +54,8 @@ class FastSolver:
 
         Raises:
           InputError: if damping and weight decay leave a parameter without either, or so little
-            that the sketch would have more than three quarters of its dimensions in use.
+            that the sketch would have more than three quarters of its dimensions in use; or if
+            memory does not suffice for the sketch.
         """
         self.objective = objective
         self.damping = damping
@@ -67,6 +68,7 @@ class FastSolver:
             )
         count = objective.num_parameters
         self._sketch = Sketch(count, size, seed, 1 / np.sqrt(ridge))
+        self._sketch.check_memory("self_influence.sketch", self.at_once, square=True)
         self._size = self._sketch.size
         sampled = objective.num_classes - 1 > _ROWS
         self.curvature = "gauss_newton"

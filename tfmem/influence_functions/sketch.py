@@ -12,11 +12,14 @@ from collections.abc import Iterable, Iterator
 from functools import partial
 
 import numpy as np
+import psutil
 from numba import prange
 
 from tfmem.estimation.compiling import compiled
+from tfmem.messages.errors import InputError
 
 _PLACES = 4  # sums that each number goes into
+_COPIES = 4  # of a matrix, while it is decomposed
 
 
 class Sketch:
@@ -48,6 +51,25 @@ class Sketch:
             places = rng.integers(size, size=(_PLACES, count), dtype=np.int32)
             signs = rng.integers(2, size=(_PLACES, count), dtype=np.int32)
             self._places = 2 * places + signs
+
+    def check_memory(self, setting: str, vectors: int, square: bool) -> None:
+        """Refuses sketches that cannot be worked with in the free memory, before any are made.
+
+        Args:
+          setting: the setting that decides their length.
+          vectors: number of sketches that are held at once.
+          square: whether a matrix `[size, size]` is decomposed.
+
+        Raises:
+          InputError: saying how much memory is needed.
+        """
+        needed = 4 * vectors * self.size + square * _COPIES * 8 * self.size**2
+        free = psutil.virtual_memory().available
+        if needed > free:
+            raise InputError(
+                f"{setting}: expected sketches that fit in the free memory, {free / 2**30:.1f} GiB, "
+                f"those of {self.size:,} numbers need {needed / 2**30:.1f} GiB"
+            )
 
     def project(self, vectors: np.ndarray) -> np.ndarray:
         """Sketches of vectors `[k, count]`, float32 `[k, size]`."""

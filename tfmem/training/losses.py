@@ -44,10 +44,18 @@ def loss_of(model: keras.Model, inputs: Any, targets: Any, outputs: Any) -> Any:
     return keras.ops.cast(model.compute_loss(**given), "float32")
 
 
-def valid_outputs(outputs: Any) -> Any:
-    """The number of outputs that a loss counts, float32; None if no layer has masked any."""
-    mask = getattr(outputs, "_keras_mask", None)
-    return None if mask is None else keras.ops.sum(keras.ops.cast(mask, "float32"))
+def counted_outputs(model: keras.Model, targets: Any, outputs: Any) -> Any:
+    """The number of outputs that a model's loss counts, float32; None if it counts all of them.
+
+    It leaves out those that a layer has masked, and those whose target is its `ignore_class`.
+    """
+    kept = getattr(outputs, "_keras_mask", None)
+    ignored = getattr(model.loss, "ignore_class", None)
+    if ignored is not None:
+        targets = keras.ops.reshape(targets, keras.ops.shape(outputs)[:-1])
+        known = keras.ops.not_equal(targets, ignored)
+        kept = known if kept is None else keras.ops.logical_and(known, kept)
+    return None if kept is None else keras.ops.sum(keras.ops.cast(kept, "float32"))
 
 
 def stateless_loss(

@@ -25,7 +25,7 @@ from tfmem.training.epochs import (
 from tfmem.training.hosted import placed_examples
 from tfmem.training.initialization import Initializer, VariableInitializer
 from tfmem.training.loss_scale import LossScale, all_finite
-from tfmem.training.losses import call, loss_of, valid_outputs, why_no_replicas
+from tfmem.training.losses import call, counted_outputs, loss_of, why_no_replicas
 from tfmem.training.moving import move
 from tfmem.training.outcome import TrialOutcome, WatcherOf
 from tfmem.training.schedules import rates_of, take_schedule
@@ -256,15 +256,17 @@ class MirroredTrainer:
         """
         outputs = call(self.model, inputs, training=True)
         loss = loss_of(self.model, inputs, targets, outputs)
-        valid = valid_outputs(outputs) if self._replicas > 1 else None
-        if valid is None:
+        counted = None
+        if self._replicas > 1:
+            counted = counted_outputs(self.model, targets, outputs)
+        if counted is None:
             return share * loss
         # What layers and regularizers add is no mean over tokens. It is read before replicas meet,
         # because a model holds only the losses of the replica that has called it last.
         added = sum(tf.reduce_sum(tf.cast(each, loss.dtype)) for each in self.model.losses)
         added /= self._replicas  # as Keras does
-        every = tf.distribute.get_replica_context().all_reduce("SUM", valid)
-        of_tokens = tf.math.divide_no_nan(self._replicas * valid, every)
+        every = tf.distribute.get_replica_context().all_reduce("SUM", counted)
+        of_tokens = tf.math.divide_no_nan(self._replicas * counted, every)
         return of_tokens * (loss - added) + share * added
 
     def _apply(self, gradients: Sequence[tf.Tensor]) -> None:

@@ -39,9 +39,13 @@ def tracin(state: TrainedState, config: Config, _: Path) -> Contribution:
       state: the model at the checkpoint.
       config: its section `gradient_attribution`; gradients with fewer numbers than `projection`
         are kept whole, and the result is exact.
+
+    Raises:
+      InputError: if memory does not suffice.
     """
     objective = state.objective
     sketch = sketch_of(state, config.gradient_attribution.projection or _PROJECTION)
+    sketch.check_memory("gradient_attribution.projection", len(state.test_labels), square=False)
     tests = np.empty((len(state.test_labels), sketch.size), np.float32)
     for part, inputs, labels in blocks_of_tests(state):
         found = [sketch.project(rows) for _, rows in objective.loss_gradients(inputs, labels)]

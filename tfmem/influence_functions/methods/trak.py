@@ -47,12 +47,13 @@ def trak(state: TrainedState, config: Config, folder: Path) -> Contribution:
         the contribution has been read.
 
     Raises:
-      InputError: if gradients are not finite, or are all 0.
+      InputError: if gradients are not finite, or are all 0, or if memory does not suffice.
     """
     objective, settings = state.objective, config.gradient_attribution
     count = len(objective.labels)
     size = settings.projection or max(1, min(_PROJECTION, count // 2))
     sketch = sketch_of(state, size)
+    sketch.check_memory("gradient_attribution.projection", len(state.test_labels), square=True)
     path = folder / "features.npy"
     shape = count, sketch.size
     features = np.lib.format.open_memmap(path, "w+", np.float32, shape)
