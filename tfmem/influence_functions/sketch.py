@@ -67,8 +67,8 @@ class Sketch:
         free = psutil.virtual_memory().available
         if needed > free:
             raise InputError(
-                f"{setting}: expected sketches that fit in the free memory, {free / 2**30:.1f} GiB, "
-                f"those of {self.size:,} numbers need {needed / 2**30:.1f} GiB"
+                f"{setting}: sketches of {self.size:,} numbers need {needed / 2**30:.1f} GiB of "
+                f"memory, {free / 2**30:.1f} GiB are free: choose a smaller one"
             )
 
     def project(self, vectors: np.ndarray) -> np.ndarray:
