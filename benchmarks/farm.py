@@ -79,7 +79,7 @@ def feeding(config, data, record):
     from tfmem.training.trainers import model_builder
 
     trainer = StackedTrainer(model_builder(config, data)(), examples, settings, 1)
-    trainer.assign([trainer.initializer(Trial(0, 0))])
+    trainer.assign(trainer.initializer.of_stack([Trial(0, 0)]))
     orders = order.numpy().reshape(1, -1)[:, : 20 * batch]
     best = np.full(2, np.inf)
     for _ in range(5):

@@ -169,7 +169,7 @@ def throughput(config, data, card, toy):
     trainers: Any = make_trainers(config, data)
     machine = trainers[0].part  # the whole stack fits, or it fails
     stack, steps = config.training.stack_size, 2 if toy else _STEPS
-    machine.assign([machine.initializer(Trial(k, 0)) for k in range(stack)])
+    machine.assign(machine.initializer.of_stack([Trial(k, 0) for k in range(stack)]))
     orders = np.tile(np.arange(steps * batch) % len(data.train_labels), (stack, 1))
     draws = np.random.default_rng(0).integers(0, 2**63, orders.shape, np.uint64)
     rates = np.full(steps, 1e-3, np.float32)

@@ -29,7 +29,7 @@ from tfmem.training.trainers import model_builder
 def ours(config, examples):
     """Returns a function that trains on the stored activations of given examples."""
     trainer = MirroredTrainer(model_builder(config, examples), examples, config.training)
-    trainer.assign([trainer.initializer(Trial(0, 0))])
+    trainer.assign(trainer.initializer.of_stack([Trial(0, 0)]))
     steps = np.full(len(examples.train_labels), config.training.learning_rate, np.float32)
 
     def run(rows):

@@ -71,7 +71,7 @@ def check_stack(build, data=DATA, x=X, y=Y, rounding=1e-6, plain=False):
     draw = VariableInitializer(stacked) if plain else BuiltInitializer(builder)
     stack = StackedTrainer(stacked, ResidentExamples(data), SETTINGS, 3, initializer=draw)
     values = [draw(trial) for trial in TRIALS]
-    stack.assign(values)
+    stack.assign(draw.of_stack(TRIALS))
     orders = np.stack([trial.subset(50, BATCH * STEPS) for trial in TRIALS])
     losses = stack.run_epoch(orders, orders.astype(np.uint64), stack.rates(STEPS))
     for number in (0, 2):

@@ -73,6 +73,16 @@ def test_initializers_of_a_user_are_drawn_from_the_trial():
     assert (VariableInitializer(model_of(constant))(Trial(1, 0))[0] == 0.25).all()
 
 
+@pytest.mark.parametrize("initializer", [Seeded(3), "glorot_uniform", "he_normal", "orthogonal"])
+def test_a_stack_begins_with_the_values_of_its_trials(initializer):
+    draw = VariableInitializer(model_of(initializer, keras.layers.Dropout(0.5)))
+    trials = [Trial(k, 0) for k in (2, 0, 5)]
+    each = zip(*(draw(trial) for trial in trials), strict=True)
+    for values, expected in zip(draw.of_stack(trials), each, strict=True):
+        np.testing.assert_array_equal(values, np.stack(expected))
+        assert values.dtype == expected[0].dtype
+
+
 class Noise(keras.layers.Layer):
     def __init__(self, draw):
         super().__init__()

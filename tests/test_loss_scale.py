@@ -98,7 +98,7 @@ def test_a_step_that_overflows_is_skipped_and_training_recovers(overflowing, kin
 def test_a_skipped_step_changes_nothing_but_the_scale(digits, kind):
     trainer = trainer_of(kind, digits)
     models = trainer.stack_size
-    trainer.assign([trainer.initializer(trial) for trial in TRIALS[:models]])
+    trainer.assign(trainer.initializer.of_stack(TRIALS[:models]))
     lost = models - 1
     scales, good = trainer.variables[-2:]
     scales.assign([INITIAL] * lost + [2.0**127])
@@ -137,7 +137,7 @@ def test_scales_go_on_from_a_checkpoint(overflowing, tmp_path):
     trainer = trainer_of("stacked", overflowing)
     with pytest.raises(KeyboardInterrupt):
         trainer.train(TRIALS[:3], subsets(TRIALS[:3]), lambda _: Stopped(checkpoint, 1))
-    trainer.assign([trainer.initializer(trial) for trial in TRIALS[:3]])
+    trainer.assign(trainer.initializer.of_stack(TRIALS[:3]))
     again = trainer.train(TRIALS[:3], subsets(TRIALS[:3]), lambda _: Stopped(checkpoint, EPOCHS))
     for one, other in zip(ended, trainer.variables, strict=True):
         np.testing.assert_array_equal(one, other.numpy())

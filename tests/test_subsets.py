@@ -5,7 +5,9 @@ import pytest
 
 from tfmem.messages.errors import InputError
 from tfmem.subsets import Trial
-from tfmem.subsets.drawing import Purpose, subset_size
+from tfmem.subsets.drawing import Purpose, order_of, subset_size
+from tfmem.subsets.orders import Orders
+from tfmem.subsets.seeding import raw_numbers, seed_words
 
 
 def test_subsets_have_exactly_the_size_and_are_the_trials_own():
@@ -63,3 +65,35 @@ def test_subset_size_is_rounded_and_leaves_examples_in_and_out(fraction, size):
     else:
         with pytest.raises(InputError, match=r"training\.fraction"):
             subset_size(1437, fraction)
+
+
+@pytest.mark.parametrize("run_seed", [0, 5, 2**32, 2**127, 2**200 + 1])
+def test_seeds_of_many_streams_are_those_of_numpy(run_seed):
+    rng = np.random.default_rng(0)
+    for length in (1, 3, 5):
+        keys = rng.integers(0, 2**32, (4, length))
+        keys[0] = 0
+        numpys = [np.random.SeedSequence(run_seed, spawn_key=map(int, key)) for key in keys]
+        words = seed_words(run_seed, keys, 8)
+        np.testing.assert_array_equal(words, [seed.generate_state(8) for seed in numpys])
+        raw = [np.random.PCG64(seed).random_raw(3) for seed in numpys]
+        np.testing.assert_array_equal(raw_numbers(words, 3), raw)
+
+
+def test_orders_of_a_stack_are_those_of_its_trials():
+    trials = [Trial(k, 7) for k in (4, 0, 4)]
+    subsets = [trial.subset(50, 35) for trial in trials]
+    orders = Orders(trials, subsets, range(2, 4))
+    for epoch in (3, 2):
+        each = [trial.epoch_order(s, epoch) for trial, s in zip(trials, subsets, strict=True)]
+        np.testing.assert_array_equal(orders(epoch), each)
+    Orders(trials, subsets, range(4, 4))  # a run that goes on after its last epoch
+
+
+@pytest.mark.parametrize("count", [1, 2, 5, 8, 1000])
+def test_orders_sort_whole_numbers(count):
+    """Also those that differ in the lowest bits alone, which carry places while they are sorted."""
+    rng = np.random.default_rng(count)
+    for most in (2**64 - 1, 4, 2 * count):
+        raw = rng.integers(0, most, (3, count), np.uint64, endpoint=True)
+        np.testing.assert_array_equal(order_of(raw), np.argsort(raw, axis=1, kind="stable"))

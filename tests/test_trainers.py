@@ -190,7 +190,7 @@ def test_a_loss_of_tokens_is_the_mean_over_those_of_a_whole_batch(masked):
     config, found = small("training.batch_size=8"), []
     for strategy in (tf.distribute.MirroredStrategy(["CPU:0"]), two_devices()):
         trainer = MirroredTrainer(build, data, config.training, strategy)
-        trainer.assign([trainer.initializer(TRIALS[0])])
+        trainer.assign(trainer.initializer.of_stack(TRIALS[:1]))
         loss = trainer.run_epoch(np.arange(8)[None], np.arange(8)[None].astype(np.uint64), [0.5])
         found.append([loss, *(v.numpy() for v in trainer.model.trainable_variables)])
     for one, two in zip(*found, strict=True):
@@ -368,7 +368,7 @@ def test_a_stack_that_was_measured_trains_as_a_new_one(digits):
         StackedTrainer(model, ResidentExamples(digits), config.training, 2) for _ in range(2)
     )
     orders = np.zeros((2, 2 * config.training.batch_size), np.int64)
-    used.assign([used.initializer(TRIALS[0])] * 2)
+    used.assign(used.initializer.of_stack(TRIALS[:1] * 2))
     used.run_epoch(orders, orders.astype(np.uint64), np.full(2, 0.1, np.float32))
     found, expected = (
         probabilities(trainer.train(TRIALS[:2], subsets(TRIALS[:2]), unwatched))

@@ -14,6 +14,7 @@ from enum import IntEnum
 import numpy as np
 
 from tfmem.messages.errors import InputError
+from tfmem.subsets.seeding import seed_words
 
 _DRAWS = 1_000_000  # of groups, for one subset
 
@@ -112,9 +113,48 @@ class DrawnSubsets:
         return np.array([self.size])
 
 
+def seeds_of_trials(
+    trials: Sequence[Trial], purpose: Purpose, keys: Sequence[int], count: int
+) -> np.ndarray:
+    """`trial.seed_sequence(purpose, key).generate_state(count)` of each trial and key.
+
+    Args:
+      trials: trials of one run.
+      purpose: what the streams are for.
+      keys: epochs, or numbers of variables.
+      count: number of words.
+
+    Returns:
+      uint32 `[keys, trials, count]`.
+    """
+    every = [(trial.trial_id, purpose, key) for key in keys for trial in trials]
+    words = seed_words(trials[0].run_seed, np.array(every, np.int64).reshape(-1, 3), count)
+    return words.reshape(len(keys), len(trials), count)
+
+
 def random_order(seed: np.random.SeedSequence, count: int) -> np.ndarray:
     """A uniformly random permutation of `range(count)`: int64 `[count]`."""
-    return np.argsort(np.random.PCG64(seed).random_raw(count), kind="stable")
+    return order_of(np.random.PCG64(seed).random_raw(count))
+
+
+def order_of(raw: np.ndarray) -> np.ndarray:
+    """`np.argsort(raw, axis=-1, kind="stable")` in a third of the time: int64 `[..., count]`.
+
+    Numbers that carry their own places in their lowest bits are sorted. Where others differ in
+    these bits alone, which random ones almost never do, all are sorted by the whole numbers.
+
+    Args:
+      raw: uint64 `[..., count]`.
+    """
+    count = raw.shape[-1]
+    places = np.uint64((1 << (count - 1).bit_length()) - 1)
+    keys = raw & ~places
+    keys |= np.arange(count, dtype=np.uint64)
+    keys.sort(axis=-1)
+    if count > 1 and (keys[..., 1:] ^ keys[..., :-1]).min() <= places:
+        return np.argsort(raw, axis=-1, kind="stable")
+    keys &= places
+    return keys.view(np.int64)
 
 
 def subset_size(num_examples: int, fraction: float) -> int:

@@ -26,7 +26,7 @@ from tfmem.training.initialization import (
     has_own_layers,
     initializer_of,
     owners_of,
-    value_of,
+    values_of,
 )
 from tfmem.training.losses import call
 
@@ -193,21 +193,26 @@ class BuiltInitializer:
 
     def __call__(self, trial: Trial) -> Sequence[np.ndarray]:
         """See `Initializer`."""
-        built: Sequence[keras.Variable] = ()
-        if self.builds_anew:
-            seed = trial.seed_sequence(Purpose.INITIALIZATION).generate_state(1)[0]
-            model = self._build(int(seed))
-            built = _variables(model)
-        values = []
+        return [values[0] for values in self.of_stack([trial])]
+
+    def of_stack(self, trials: Sequence[Trial]) -> Sequence[np.ndarray]:
+        """See `Initializer`."""
+        built = [self._built(trial) for trial in trials if self.builds_anew]
+        stacks = []
         for number, variable in enumerate(self._variables):
             constant = self._constant[number]
             if constant is not None:
-                values.append(constant)
+                stacks.append(np.broadcast_to(constant, (len(trials), *constant.shape)))
             elif built and variable.name != SEED_STATE:
-                values.append(built[number].numpy())
+                stacks.append(np.stack([values[number] for values in built]))
             else:
-                values.append(value_of(trial, number, variable, self._initializers[number]))
-        return values
+                stacks.append(values_of(trials, number, variable, self._initializers[number]))
+        return stacks
+
+    def _built(self, trial: Trial) -> list[np.ndarray]:
+        """The variables of a model that is built for a trial."""
+        seed = trial.seed_sequence(Purpose.INITIALIZATION).generate_state(1)[0]
+        return [variable.numpy() for variable in _variables(self._build(int(seed)))]
 
 
 def _variables(model: keras.Model) -> list[keras.Variable]:

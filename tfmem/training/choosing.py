@@ -156,7 +156,8 @@ def _seconds_per_model_step(trainers: Sequence[StackTrainer], settings: Training
         trainer.run_epoch(orders, orders.astype(np.uint64), np.zeros(steps, np.float32))
 
     for trainer in trainers:
-        trainer.assign([trainer.initializer(Trial(0, 0))] * size)
+        first = trainer.initializer(Trial(0, 0))
+        trainer.assign([np.broadcast_to(value, (size, *value.shape)) for value in first])
         run(trainer)  # traces
     best = np.inf
     with ThreadPoolExecutor(len(trainers)) as lanes:

@@ -10,15 +10,13 @@ round logarithms and sines alike.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
 import numpy as np
 
 from tfmem.models.airbench import PartlyIdentity
-
-Words = tuple[int, int]  # of 32 bits
 
 _WORD = 0xFFFFFFFF
 _HALF = 32
@@ -46,50 +44,50 @@ def has_the_bits_of_tensorflow(initializer: keras.Initializer) -> bool:
 
 
 def drawn_as_on_tensorflow(
-    initializer: keras.Initializer, shape: Sequence[int], seed: int
+    initializer: keras.Initializer, shape: Sequence[int], seeds: Sequence[int]
 ) -> np.ndarray | None:
-    """What one of Keras' own random initializers draws on TensorFlow with a seed.
+    """What one of Keras' own random initializers draws on TensorFlow with each of some seeds.
 
     Args:
       initializer: an initializer, whose own seed does not count.
       shape: shape of the variable.
-      seed: the seed, not negative.
+      seeds: the seeds, not negative.
 
     Returns:
-      float32 array of the shape; None if the initializer is none of Keras' random ones or tfmem's.
+      float32 `[seeds, *shape]`; None if the initializer is none of Keras' random ones or tfmem's.
     """
     if isinstance(initializer, PartlyIdentity):
-        return initializer.with_identity(_of_variance(initializer, shape, seed))
+        return initializer.with_identity(_of_variance(initializer, shape, seeds))
     if not type(initializer).__module__.startswith("keras."):
         return None
     kinds = keras.initializers
     match initializer:
         case kinds.RandomUniform():
-            return uniform(shape, seed, initializer.minval, initializer.maxval)
+            return uniform(shape, seeds, initializer.minval, initializer.maxval)
         case kinds.RandomNormal():
-            return normal(shape, seed, initializer.mean, initializer.stddev)
+            return normal(shape, seeds, initializer.mean, initializer.stddev)
         case kinds.TruncatedNormal():
-            return truncated_normal(shape, seed, initializer.mean, initializer.stddev)
+            return truncated_normal(shape, seeds, initializer.mean, initializer.stddev)
         case kinds.VarianceScaling():
-            return _of_variance(initializer, shape, seed)
+            return _of_variance(initializer, shape, seeds)
         case kinds.Orthogonal():
-            return _orthogonal(shape, seed, initializer.gain)
+            return _orthogonal(shape, seeds, initializer.gain)
     return None
 
 
 def _of_variance(
-    initializer: keras.initializers.VarianceScaling, shape: Sequence[int], seed: int
+    initializer: keras.initializers.VarianceScaling, shape: Sequence[int], seeds: Sequence[int]
 ) -> np.ndarray:
     axes = (getattr(initializer, f"{side}_axes", None) for side in ("input", "output"))
     fan_in, fan_out = _fans(shape, *axes)
     fans = {"fan_in": fan_in, "fan_out": fan_out, "fan_avg": (fan_in + fan_out) / 2}
     variance = initializer.scale / max(1.0, fans[initializer.mode])
     if initializer.distribution == "truncated_normal":
-        return truncated_normal(shape, seed, 0.0, variance**0.5 / _TRUNCATED_SD)
+        return truncated_normal(shape, seeds, 0.0, variance**0.5 / _TRUNCATED_SD)
     if initializer.distribution == "untruncated_normal":
-        return normal(shape, seed, 0.0, variance**0.5)
+        return normal(shape, seeds, 0.0, variance**0.5)
     limit = (3.0 * variance) ** 0.5
-    return uniform(shape, seed, -limit, limit)
+    return uniform(shape, seeds, -limit, limit)
 
 
 def _fans(
@@ -107,54 +105,79 @@ def _fans(
     return field * shape[-2], field * shape[-1]
 
 
-def _orthogonal(shape: Sequence[int], seed: int, gain: float) -> np.ndarray:
+def _orthogonal(shape: Sequence[int], seeds: Sequence[int], gain: float) -> np.ndarray:
     rows, columns = int(np.prod(shape[:-1])), shape[-1]
-    gaussian = normal((max(rows, columns), min(rows, columns)), seed, 0.0, 1.0)
-    q, r = np.linalg.qr(gaussian)
-    q *= np.sign(np.diag(r))
-    return np.float32(gain) * (q.T if rows < columns else q).reshape(shape)
+    drawn = []
+    for gaussian in normal((max(rows, columns), min(rows, columns)), seeds, 0.0, 1.0):
+        q, r = np.linalg.qr(gaussian)
+        q *= np.sign(np.diag(r))
+        drawn.append(np.float32(gain) * (q.T if rows < columns else q).reshape(shape))
+    return np.stack(drawn)
 
 
-def uniform(shape: Sequence[int], seed: int, low: float, high: float) -> np.ndarray:
-    """`tf.random.stateless_uniform` with Keras' integer seed: float32 of `shape`."""
+def uniform(shape: Sequence[int], seeds: Sequence[int], low: float, high: float) -> np.ndarray:
+    """`tf.random.stateless_uniform` with Keras' integer seeds: float32 `[seeds, *shape]`."""
     low32, high32 = np.float32(low), np.float32(high)
-    count = int(np.prod(shape))
-    drawn = _unit(_words(seed, count))[:count]
-    return (drawn * (high32 - low32) + low32).reshape(shape)
+    drawn = _drawn(lambda *where: _unit(_philox(*where)), shape, seeds)
+    return drawn * (high32 - low32) + low32
 
 
-def normal(shape: Sequence[int], seed: int, mean: float, sd: float) -> np.ndarray:
-    """`tf.random.stateless_normal` with Keras' integer seed: float32 of `shape`."""
-    count = int(np.prod(shape))
-    drawn = _box_muller(_words(seed, count))[:count]
-    return (drawn * np.float32(sd) + np.float32(mean)).reshape(shape)
+def normal(shape: Sequence[int], seeds: Sequence[int], mean: float, sd: float) -> np.ndarray:
+    """`tf.random.stateless_normal` with Keras' integer seeds: float32 `[seeds, *shape]`."""
+    drawn = _drawn(lambda *where: _box_muller(_philox(*where)), shape, seeds)
+    return drawn * np.float32(sd) + np.float32(mean)
 
 
-def truncated_normal(shape: Sequence[int], seed: int, mean: float, sd: float) -> np.ndarray:
-    """`tf.random.stateless_truncated_normal` with Keras' integer seed: float32 of `shape`.
+def truncated_normal(
+    shape: Sequence[int], seeds: Sequence[int], mean: float, sd: float
+) -> np.ndarray:
+    """`tf.random.stateless_truncated_normal` with Keras' integer seeds: `[seeds, *shape]`.
 
     Every 4 numbers are the first of a series of their own that lie within 2 standard deviations.
     """
+    drawn = _drawn(_truncated, shape, seeds, apart=_RESERVED)
+    return drawn * np.float32(sd) + np.float32(mean)
+
+
+def _drawn(
+    draw: Callable[[np.ndarray, np.ndarray], np.ndarray],
+    shape: Sequence[int],
+    seeds: Sequence[int],
+    apart: int = 1,
+) -> np.ndarray:
+    """Draws numbers, as many counters at a time as fit in a cache.
+
+    Args:
+      draw: returns float32 `[seeds, counters, 4]` for streams and places as `_philox` takes them.
+      shape: shape of what each seed gives.
+      seeds: the seeds.
+      apart: distance between successive counters.
+
+    Returns:
+      float32 `[seeds, *shape]`.
+    """
     count = int(np.prod(shape))
-    key, counter = _key_and_counter(seed)
-    groups = np.arange(-(-count // _LANES), dtype=np.uint64) * np.uint64(_RESERVED)
-    parts = [_truncated(key, counter, groups[i : i + _BLOCK])
-             for i in range(0, len(groups), _BLOCK)]  # fmt: skip
-    drawn = np.concatenate(parts or [np.zeros(0, np.float32)])[:count]
-    return (drawn * np.float32(sd) + np.float32(mean)).reshape(shape)
+    streams = _streams(seeds)[:, :, None]
+    places = np.arange(-(-count // _LANES), dtype=np.uint64) * np.uint64(apart)
+    drawn = np.empty((len(seeds), len(places), _LANES), np.float32)
+    rows = max(1, _BLOCK // max(1, len(places)))
+    for first in range(0, len(seeds), rows):
+        for start in range(0, len(places), _BLOCK):
+            some, part = slice(first, first + rows), slice(start, start + _BLOCK)
+            drawn[some, part] = draw(streams[:, some], places[part])
+    return drawn.reshape(len(seeds), -1)[:, :count].reshape(-1, *shape)
 
 
-def _truncated(key: Words, counter: Words, places: np.ndarray) -> np.ndarray:
-    """The 4 numbers of each group that begins at one of `places`, one group after the other."""
-    series: np.ndarray = _box_muller(_philox(key, counter, places).reshape(-1)).reshape(-1, _LANES)
-    kept = np.abs(series) < _TWO_SIGMA
+def _truncated(streams: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """The 4 numbers of each group that begins at one of `places`: `[seeds, places, 4]`."""
+    drawn = _box_muller(_philox(streams, places))
+    result: np.ndarray = drawn.reshape(-1, _LANES)
+    kept = np.abs(result) < _TWO_SIGMA
     short = np.flatnonzero(~kept.all(axis=1))
-    result: np.ndarray = series.copy()
-    tried = 1
-    series, kept = series[short], kept[short]
+    series, kept, tried = result[short], kept[short], 1
+    where = np.stack(np.broadcast_arrays(*streams, places)).reshape(5, -1)
     while len(short):
-        words = _philox(key, counter, places[short] + np.uint64(tried))
-        more = _box_muller(words.reshape(-1)).reshape(-1, _LANES)
+        more = _box_muller(_philox(where[:4, short], where[4, short] + np.uint64(tried)))
         tried += 1
         series = np.concatenate([series, more], axis=1)
         kept = np.concatenate([kept, np.abs(more) < _TWO_SIGMA], axis=1)
@@ -162,42 +185,38 @@ def _truncated(key: Words, counter: Words, places: np.ndarray) -> np.ndarray:
         first = np.argsort(~kept[done], axis=1, kind="stable")[:, :_LANES]
         result[short[done]] = np.take_along_axis(series[done], first, axis=1)
         short, series, kept = short[~done], series[~done], kept[~done]
-    return result.reshape(-1)
+    return result.reshape(drawn.shape)
 
 
-def _words(seed: int, count: int) -> np.ndarray:
-    """At least `count` random numbers, uint32, a multiple of 4."""
-    key, counter = _key_and_counter(seed)
-    places = np.arange(-(-count // _LANES), dtype=np.uint64)
-    parts = [_philox(key, counter, places[i : i + _BLOCK]).reshape(-1)
-             for i in range(0, len(places), _BLOCK)]  # fmt: skip
-    return np.concatenate(parts or [np.zeros(0, np.uint32)])
+def _streams(seeds: Sequence[int]) -> np.ndarray:
+    """What Philox makes numbers of for each seed: its key, and the upper half of its counter.
 
-
-def _key_and_counter(seed: int) -> tuple[Words, Words]:
-    """Philox' key, and the upper half of its counter, for a seed."""
+    Returns:
+      uint64 `[4, seeds]`: words of 32 bits, two of the key and two of the counter.
+    """
     key = _SCRAMBLER & _WORD, _SCRAMBLER >> _HALF
-    first, second, third, fourth = _philox_rounds(key, (seed % _SEEDS, 0, 0, 0))
-    return (first, second), (third, fourth)
+    each = np.asarray(seeds, np.uint64) % np.uint64(_SEEDS)
+    return np.stack(_philox_rounds(key, (each, 0, 0, 0)))
 
 
-def _philox(key: Words, counter: Words, places: np.ndarray) -> np.ndarray:
+def _philox(streams: np.ndarray, places: np.ndarray) -> np.ndarray:
     """Philox 4x32-10 of some counters.
 
     Args:
-      key: two words of 32 bits.
-      counter: the upper two words of all counters.
-      places: uint64 `[count]`, the lower two words of each counter.
+      streams: uint64 `[4, ...]`, from `_streams`.
+      places: uint64, the lower two words of each counter, in a shape that goes with theirs.
 
     Returns:
-      uint32 `[count, 4]`.
+      uint32 `[..., 4]`.
     """
-    third, fourth = (np.full_like(places, word) for word in counter)
-    words = _philox_rounds(key, (places & _WORD, places >> _HALF, third, fourth))
-    return np.stack(words, axis=1).astype(np.uint32)
+    first, second, third, fourth = streams
+    words = _philox_rounds((first, second), (places & _WORD, places >> _HALF, third, fourth))
+    return np.stack(words, axis=-1).astype(np.uint32)
 
 
-def _philox_rounds(key: Words, counter: tuple[Any, Any, Any, Any]) -> tuple[Any, Any, Any, Any]:
+def _philox_rounds(
+    key: tuple[Any, Any], counter: tuple[Any, Any, Any, Any]
+) -> tuple[Any, Any, Any, Any]:
     """The four words into which Philox turns four words, each an integer or an array uint64."""
     (first, second), (a, b, c, d) = key, counter
     for _ in range(_ROUNDS):
@@ -219,10 +238,10 @@ def _unit(words: np.ndarray) -> np.ndarray:
 
 
 def _box_muller(words: np.ndarray) -> np.ndarray:
-    """Normal numbers from pairs of random words (Box & Muller 1958): float32, as many as words."""
+    """Normal numbers from pairs of random words (Box & Muller 1958): float32 of their shape."""
     drawn = _unit(words).reshape(-1, 2)
     logarithm = np.log(np.maximum(drawn[:, 0], _LEAST).astype(np.float64)).astype(np.float32)
     radius = np.sqrt(np.float32(-2) * logarithm)
     angle = (2 * np.pi * drawn[:, 1].astype(np.float64)).astype(np.float32).astype(np.float64)
     both = np.stack([np.sin(angle), np.cos(angle)], axis=1).astype(np.float32)
-    return (both * radius[:, None]).reshape(-1)
+    return (both * radius[:, None]).reshape(words.shape)

@@ -11,6 +11,7 @@ import numpy as np
 from tfmem.config import TrainingSettings
 from tfmem.messages.errors import InputError
 from tfmem.subsets import Trial
+from tfmem.subsets.orders import Orders
 from tfmem.training.augmentation import draw_moves, epoch_draws, needs_draws
 from tfmem.training.initialization import Initializer
 from tfmem.training.outcome import TrialOutcome, Variable, Watcher
@@ -33,8 +34,8 @@ class Machine(Protocol):
     def rates(self, steps: int) -> np.ndarray:
         """The learning rate of each of `steps` steps, float32 `[steps]`."""
 
-    def assign(self, values: Sequence[Sequence[np.ndarray]]) -> None:
-        """Sets the weights and state of each model to `values`, and resets its optimizer."""
+    def assign(self, values: Sequence[np.ndarray]) -> None:
+        """Sets weights and state to `values`, `[models, ...]` each, and resets optimizers."""
 
     def run_epoch(
         self, orders: np.ndarray, draws: np.ndarray | None, rates: np.ndarray
@@ -91,17 +92,19 @@ def train_epochs(
     rates = machine.rates(settings.epochs * steps)
     first, losses = watcher.resume(machine.variables)
     if losses is None:
-        machine.assign([machine.initializer(trial) for trial in trials])
+        machine.assign(machine.initializer.of_stack(trials))
         losses = np.full(len(trials), np.inf)
-    for epoch in range(first, settings.epochs):
-        orders = [t.epoch_order(subset, epoch) for t, subset in zip(trials, subsets, strict=True)]
+    epochs = range(first, settings.epochs)
+    orders_of = Orders(trials, subsets, epochs)
+    for epoch in epochs:
+        orders = orders_of(epoch)
         draws = [
             epoch_draws(trial, epoch, subset, order, settings.augmentation)
             for trial, subset, order in zip(trials, subsets, orders, strict=True)
             if drawn
         ]
         losses = machine.run_epoch(
-            np.stack(orders),
+            orders,
             np.stack(draws) if draws else None,
             rates[epoch * steps : (epoch + 1) * steps],
         )

@@ -16,7 +16,7 @@ import numpy as np
 from tfmem.messages.backends import backend
 from tfmem.messages.errors import InputError
 from tfmem.subsets import Trial
-from tfmem.subsets.drawing import Purpose
+from tfmem.subsets.drawing import Purpose, seeds_of_trials
 from tfmem.training.draws import drawn_as_on_tensorflow, has_the_bits_of_tensorflow
 from tfmem.training.losses import call
 
@@ -31,6 +31,9 @@ class Initializer(Protocol):
 
     def __call__(self, trial: Trial) -> Sequence[np.ndarray]:
         """The initial values for a trial, those of trainable variables first."""
+
+    def of_stack(self, trials: Sequence[Trial]) -> Sequence[np.ndarray]:
+        """The initial values for trials of one run, `[trials, ...]` for each variable."""
 
 
 class VariableInitializer:
@@ -70,9 +73,15 @@ class VariableInitializer:
 
     def __call__(self, trial: Trial) -> Sequence[np.ndarray]:
         """Draws initial values for a trial, trainable variables first, each with its own seed."""
+        return [values[0] for values in self.of_stack([trial])]
+
+    def of_stack(self, trials: Sequence[Trial]) -> Sequence[np.ndarray]:
+        """See `Initializer`."""
         each = zip(self._variables, self._initializers, self._constants, strict=True)
         return [
-            value_of(trial, number, variable, initializer) if constant is None else constant
+            values_of(trials, number, variable, initializer)
+            if constant is None
+            else np.broadcast_to(constant, (len(trials), *constant.shape))
             for number, (variable, initializer, constant) in enumerate(each)
         ]
 
@@ -84,21 +93,24 @@ class VariableInitializer:
         check_repeats(model, self, examples if len(examples) > 1 else examples[0])
 
 
-def value_of(
-    trial: Trial, number: int, variable: keras.Variable, initializer: Any | None
+def values_of(
+    trials: Sequence[Trial], number: int, variable: keras.Variable, initializer: Any | None
 ) -> np.ndarray:
-    """The initial value of a variable in a trial, drawn with a seed of its own.
+    """The initial values of a variable in some trials, each drawn with a seed of its own.
 
     Args:
-      trial: the trial.
+      trials: trials of one run.
       number: the variable's number among those of its model.
       variable: the variable.
       initializer: draws it; None if it is the state of a generator of random numbers.
+
+    Returns:
+      `[trials, ...]`.
     """
-    seed = trial.seed_sequence(Purpose.INITIALIZATION, number).generate_state(2)
+    (seeds,) = seeds_of_trials(trials, Purpose.INITIALIZATION, [number], 2)
     if initializer is None:
-        return np.asarray(seed, variable.dtype)
-    return _drawn(initializer, variable, int(seed[0] >> 1))
+        return seeds.astype(variable.dtype)
+    return _drawn(initializer, variable, (seeds[:, 0] >> 1).tolist())
 
 
 def initializer_of(layer: keras.Layer, variable: keras.Variable) -> Any | None:
@@ -185,26 +197,30 @@ def _is_known(thing: Any) -> bool:
     return type(thing).__module__.startswith(_KNOWN)
 
 
-def _drawn(initializer: Any, variable: keras.Variable, seed: int) -> np.ndarray:
-    """What an initializer draws with a seed: Keras' own ones the same on every backend."""
+def _drawn(initializer: Any, variable: keras.Variable, seeds: Sequence[int]) -> np.ndarray:
+    """What an initializer draws with each seed: Keras' own ones the same on every backend."""
     dtype = keras.backend.standardize_dtype(variable.dtype)
     if backend() != "tensorflow" or (
         dtype == "float32" and has_the_bits_of_tensorflow(initializer)
     ):
-        drawn = drawn_as_on_tensorflow(initializer, variable.shape, seed)
+        drawn = drawn_as_on_tensorflow(initializer, variable.shape, seeds)
         if drawn is not None:
             return drawn if dtype == "float32" else drawn.astype(np.asarray(variable).dtype)
-    if hasattr(initializer, "seed"):
-        settings = {**initializer.get_config(), "seed": seed}
-        initializer = type(initializer).from_config(settings)
-    return np.asarray(initializer(variable.shape, dtype=variable.dtype))
+
+    def with_seed(seed: int) -> Any:
+        if not hasattr(initializer, "seed"):
+            return initializer
+        return type(initializer).from_config({**initializer.get_config(), "seed": seed})
+
+    each = (with_seed(seed)(variable.shape, dtype=variable.dtype) for seed in seeds)
+    return np.stack([np.asarray(values) for values in each])
 
 
 def _constant(initializer: Any, variable: keras.Variable) -> np.ndarray | None:
     """What one of Keras' initializers gives under any seed; None if it draws."""
     if not type(initializer).__module__.startswith("keras.") or hasattr(initializer, "seed"):
         return None
-    return _drawn(initializer, variable, 0)
+    return _drawn(initializer, variable, [0])[0]
 
 
 def _check_initializer(initializer: Any, layer: keras.Layer, variable: keras.Variable) -> None:
@@ -212,7 +228,7 @@ def _check_initializer(initializer: Any, layer: keras.Layer, variable: keras.Var
     name = getattr(initializer, "__name__", type(initializer).__name__)
     what = f"model: layer {layer.name!r}: the initializer {name!r} of {variable.path!r}"
     try:
-        one, other = (_drawn(initializer, variable, 1) for _ in range(2))
+        one, other = (_drawn(initializer, variable, [1]) for _ in range(2))
     except (AttributeError, NotImplementedError, TypeError) as error:
         raise InputError(
             f"{what}: expected one that takes (shape, dtype) and, if it has an attribute 'seed', "

@@ -236,9 +236,9 @@ def _why_no_stack(
     settings = config.training.model_copy(
         update={"augmentation": type(config.training.augmentation)()}
     )
-    values = [draw(Trial(number, config.seed)) for number in range(2)]
+    values = draw.of_stack([Trial(number, config.seed) for number in range(2)])
     try:
-        expected = [_loss(model, some, each) for each in values]
+        expected = [_loss(model, some, each) for each in zip(*values, strict=True)]
     except Exception as error:
         raise InputError(f"model.build: the loss fails on examples: {said(error)}") from error
     if any(np.ndim(loss) for loss in expected):

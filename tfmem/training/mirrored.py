@@ -123,10 +123,10 @@ class MirroredTrainer:
         except tf.errors.ResourceExhaustedError:
             raise out_of_memory(self._settings) from None
 
-    def assign(self, values: Sequence[Sequence[np.ndarray]]) -> None:
+    def assign(self, values: Sequence[np.ndarray]) -> None:
         """See `Machine.assign`."""
-        for variable, value in zip(self.variables, values[0], strict=False):
-            variable.assign(value)
+        for variable, value in zip(self.variables, values, strict=False):
+            variable.assign(value[0])
         slots = self.variables[self._num_weights : self._num_moved]
         for variable, first in zip(slots, self._first, strict=True):
             variable.assign(first)

@@ -106,10 +106,10 @@ class StackedTrainer:
         """Trains one stack; see `Trainer.train`."""
         return train_epochs(self, self._settings, trials, subsets, watch(trials))
 
-    def assign(self, values: Sequence[Sequence[np.ndarray]]) -> None:
+    def assign(self, values: Sequence[np.ndarray]) -> None:
         """See `Machine.assign`."""
-        for variable, drawn in zip(self.variables, zip(*values, strict=True), strict=False):
-            variable.assign(np.stack(drawn))
+        for variable, drawn in zip(self.variables, values, strict=False):
+            variable.assign(drawn)
         self._update.reset()
         if self._loss_scale:
             self._loss_scale.reset()

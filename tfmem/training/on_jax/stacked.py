@@ -101,11 +101,10 @@ class StackedTrainer:
         """Trains one stack; see `Trainer.train`."""
         return train_epochs(self, self._settings, trials, subsets, watch(trials))
 
-    def assign(self, values: Sequence[Sequence[np.ndarray]]) -> None:
+    def assign(self, values: Sequence[np.ndarray]) -> None:
         """See `Machine.assign`."""
-        drawn = list(zip(*values, strict=True))
-        for cell, each in zip((*self._weights, *self._state), drawn, strict=True):
-            cell.assign(np.stack(each))
+        for cell, drawn in zip((*self._weights, *self._state), values, strict=True):
+            cell.assign(drawn)
         for cell, first in zip(self._memory, self._first, strict=True):
             cell.assign(np.broadcast_to(first, cell.shape))
 
