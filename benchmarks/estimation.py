@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.measured import Record, quantity, recording, seconds
+from benchmarks.measured import Column, Record, part_command, quantity, recording, seconds
 from tfmem.store.labels import Labels
 from tfmem.store.predictions import TrialRecord
 from tfmem.store.records import shard_name
@@ -26,6 +26,12 @@ SIZES = {  # trials, training examples, test examples, classes
 }
 MEMORIZED = 0.3  # of the training examples (Feldman & Zhang 2020, Sec. 3.1, of ImageNet)
 TRIALS_A_SHARD = 50
+JOB = (
+    Column("pairs that are searched"),
+    Column("time", "s", 1),
+    Column("processor time", "s", 0),
+    Column("memory", "GB", 2),
+)
 
 
 def make(folder, trials, num_train, num_test, classes):
@@ -106,21 +112,22 @@ def main():
             if not predictions.exists():
                 make(predictions, *SIZES[size])
             for title, options in {
-                "same class": [],
-                "all pairs of memorized examples": ["--pairs", "all"],
-                "all pairs": ["--pairs", "all", "--memorization", "-1"],
+                "of one class": [],
+                "memorized examples with all tests": ["--pairs", "all"],
+                "all": ["--pairs", "all", "--memorization", "-1"],
             }.items():
                 out = Path(temporary) / "out"
                 took, memory, busy, said = run(predictions, out, options)
                 record.say(
-                    f"{size}, {title}",
+                    f"{size}, pairs searched: {title}",
                     time=seconds(took),
                     processor_time=seconds(busy),
                     memory=quantity(memory, unit="GB"),
                 )
+                record.row("jobs", JOB, [title, took, busy, memory])
                 print("  " + ", ".join(said.strip().splitlines()), flush=True)
             if arguments.record:
-                record.write([f"python -m benchmarks.estimation {size}"])
+                record.write(part_command(size, len(arguments.sizes) == 1))
 
 
 if __name__ == "__main__":

@@ -74,6 +74,12 @@ class Record:
         ]
         self.tables[name] = {"columns": heads, "rows": [list(row) for row in rows]}
 
+    def row(self, name: str, columns: Sequence[Column], cells: Sequence[Any]) -> None:
+        """Adds a row to a table, which it begins if there is none of that name."""
+        if name not in self.tables:
+            self.table(name, columns, [])
+        self.tables[name]["rows"].append([*cells])
+
     def write(self, commands: Sequence[str] = (), folder: Path = FOLDER) -> Path:
         """Writes the file and returns its path.
 
@@ -155,6 +161,17 @@ def command(arguments: Sequence[str]) -> str:
     words = ["FOLDER" if os.path.isabs(each) else each for each in arguments[1:]]
     kept = [each for each in words if each != "--record"]
     return " ".join(["python", "-m", name.removesuffix(".__main__") or module.stem, *kept])
+
+
+def part_command(part: str, alone: bool) -> list[str]:
+    """The command that makes the file of one part of what this program measures.
+
+    Args:
+      part: the arguments that choose the part.
+      alone: whether this program's own arguments chose it.
+    """
+    words = command(sys.argv).split(" ")
+    return [" ".join(words if alone else [*words[:3], part, *words[3:]])]
 
 
 def machine() -> str:

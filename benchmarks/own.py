@@ -20,7 +20,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import tfmem
-from benchmarks.measured import Record, percent, recording, spent
+from benchmarks.measured import Column, Record, percent, quantity, recording, spent
 from tfmem.config import from_yaml
 from tfmem.experiments import sections
 from tfmem.pipelines.experiments import experiment
@@ -292,6 +292,16 @@ COMMANDS = {
 }  # fmt: skip
 
 
+_RUNS = (
+    Column("command"),
+    Column("trials", "", 0),
+    Column("test accuracy, or score", "", 3),
+    Column("memorization, mean", "", 4),
+    Column("examples memorized", "%", 1),
+    Column("processor time", "s", 0),
+)
+
+
 def _tell(run, record):
     """Prints and records how models did, what they memorized most, and how many pairs there are."""
     values, trials, units = run.memorization["memorization"], run.trials, run.units
@@ -306,6 +316,11 @@ def _tell(run, record):
         **{f"examples with {run.said_of_memorized}": percent(np.mean(run.memorized))},
         pairs=len(run.pairs),
     )
+    rows = record.tables["runs"]["rows"] if record.tables else []
+    busy = quantity(spent()["CPU"] - sum(row[-1]["value"] for row in rows), unit="s")
+    cells = trials[f"test_{kind}"].mean(), np.mean(values), 100 * np.mean(run.memorized)
+    name = record.name.split("/")[-1]
+    record.row("runs", _RUNS, [f"`{name}`", len(trials), *cells, busy])
     print(f"highest memorization ({units.name}): {listed}")
 
 

@@ -2,10 +2,11 @@
 
     python -m benchmarks.pages
 
-A line `<!-- measured: FILE TABLE -->` stands above a table, which is written again from the file. A
-section is held to the files that it names, in such a line or by a link to `measured/FILE.json`, and
-to those that the sections above it in the hierarchy name: each number in its text must be in one of
-them, rounded as the text shows it. Code, citations and numbers below ten without a unit are free.
+A line `<!-- measured: FILE TABLE -->` stands above a table, which is written again from the file;
+if FILE is a folder, the table has the rows of all its files that hold such a table. A section is
+held to the files that it names, in such a line or by a link to `measured/FILE.json`, and to those
+that the sections above it in the hierarchy name: each number in its text must be in one of them,
+rounded as the text shows it. Code, citations and numbers below ten without a unit are free.
 """
 
 from __future__ import annotations
@@ -55,12 +56,20 @@ def pages() -> list[Path]:
     return [ROOT / "README.md", *found]
 
 
+def named(name: str, known: dict[str, dict[str, Any]]) -> list[str]:
+    """The file of a name, or all files of a folder, in the order of their names."""
+    return [name] if name in known else [each for each in known if each.startswith(f"{name}/")]
+
+
 def with_tables(text: str, known: dict[str, dict[str, Any]]) -> str:
     """The text of a page in which each announced table is that of its file."""
 
     def table(match: re.Match[str]) -> str:
         head, file, name, _ = match.groups()
-        return head + markdown(known[file]["tables"][name]) if file in known else match[0]
+        held = [known[each].get("tables", {}) for each in named(file, known)]
+        parts = [tables[name] for tables in held if name in tables or file in known]
+        rows = [row for part in parts for row in part["rows"]]
+        return head + markdown({**parts[0], "rows": rows}) if parts else match[0]
 
     return _TABLE.sub(table, text)
 
@@ -110,9 +119,10 @@ def unheld(text: str, known: dict[str, dict[str, Any]]) -> Iterator[tuple[int, s
     above: list[tuple[int, list[float]]] = []
     for line, level, section in _sections(text):
         cited = {first or second for first, second in _CITED.findall(section)} | {"given"}
-        yield from ((line, f"{each}.json") for each in sorted(cited - set(known)))
+        yield from ((line, f"{each}.json") for each in sorted(cited) if not named(each, known))
         above = [each for each in above if each[0] < level]
-        above.append((level, [number for name in cited & set(known) for number in numbers[name]]))
+        files = [each for name in cited for each in named(name, known)]
+        above.append((level, [number for name in files for number in numbers[name]]))
         held = [number for _, part in above for number in part]
         plain = _FREE.sub(lambda match: re.sub(r"[^\n]", " ", match[0]), section)
         for match in _NUMBER.finditer(plain):

@@ -16,7 +16,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from benchmarks.measured import Record, percent, recording, seconds
+from benchmarks.measured import Column, Record, part_command, percent, recording, seconds
 from benchmarks.peers.fit_loop import batches, compiled, fit_one
 from benchmarks.peers.stacks import read_config, train_one_each
 from tfmem.config import Config, from_yaml
@@ -35,6 +35,21 @@ def memorization(masks, correct):
     return difference(right_in, num_in, right_out, len(masks) - num_in)
 
 
+SIDES = (
+    Column("a trial of"),
+    Column("models at once"),
+    Column("tfmem", "s", 3),
+    Column("`model.fit` in a loop", "s", 2),
+    Column("ratio", "", 1),
+    Column("test accuracy by tfmem (SE)", "%", 2),
+    Column("by `model.fit` (SE)", "%", 2),
+)
+STEPS = (
+    Column("training steps of"),
+    Column("tfmem, images/s", "", 0),
+    Column("`model.fit`, images/s", "", 0),
+    Column("ratio", "", 1),
+)
 _MADE = {}  # data and trainers by configuration, in the process of tfmem's side
 
 
@@ -96,15 +111,16 @@ def compare(config, title, fits, turns, record):
                     print(f"{title}: model.fit {len(fitted)} of {fits * turns}", flush=True)
     ours, theirs = our_time / len(outcomes), fit_time / len(fitted)
     accuracies = [[o.test.correct.mean() for o in outcomes.values()], [f[2].mean() for f in fitted]]
+    right = [percent(np.mean(each), np.std(each, ddof=1) / len(each) ** 0.5) for each in accuracies]
     record.say(title, models_at_once=stack, lanes=lanes, trials=[len(each) for each in accuracies])
     record.say(
         f"{title}, tfmem and model.fit",
         a_trial=[seconds(ours), seconds(theirs)],
         ratio=theirs / ours,
-        test_accuracy=[
-            percent(np.mean(each), np.std(each, ddof=1) / len(each) ** 0.5) for each in accuracies
-        ],
+        test_accuracy=right,
     )
+    at_once = f"{stack} on {lanes} lanes" if lanes > 1 else f"{stack}"
+    record.row("trials", SIDES, [title, at_once, ours, theirs, theirs / ours, *right])
     return outcomes, fitted
 
 
@@ -176,6 +192,7 @@ def zoo(record):
             images_a_second_by_tfmem_and_by_model_fit=list(rates),
             ratio=rates[0] / rates[1],
         )
+        record.row("steps", STEPS, [name, *rates, rates[0] / rates[1]])
         keras.backend.clear_session()
 
 
@@ -257,8 +274,7 @@ def main():
         record = Record(f"fit/{name}", settings={"turns": arguments.turns})
         parts[name](arguments, record)
         if arguments.record and record.values:
-            given = " --data FOLDER" if name in ("mnist", "cifar") else ""
-            record.write([f"python -m benchmarks.training --only {name}{given}"])
+            record.write(part_command(f"--only {name}", bool(arguments.only)))
 
 
 if __name__ == "__main__":

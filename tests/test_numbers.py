@@ -81,6 +81,19 @@ def test_a_table_is_written_from_its_file():
     )
 
 
+def test_a_folder_gives_the_rows_of_its_files():
+    first, second, other = Record("set/a"), Record("set/b"), Record("set/c")
+    for record, number in ((first, 1), (second, 2)):
+        record.row("all", [Column("number")], [number])
+    other.row("some", [Column("number")], [12])
+    known = {each.name: {"tables": each.tables} for each in (first, second, other)} | {"given": {}}
+    page = "# Top\n\n<!-- measured: set all -->\n"
+    written = with_tables(page, known)
+    assert written == page + "| number |\n|---|\n| 1 |\n| 2 |\n"
+    assert list(unheld(written + "\n12 s, 13 s\n", known)) == [(9, "13")]
+    assert list(unheld("# Top\n\n<!-- measured: sets all -->\n", known)) == [(1, "sets.json")]
+
+
 def test_a_line_says_what_the_file_keeps(capsys):
     record = Record("one")
     record.say("digits", a_trial=[seconds(0.02812), seconds(1.51)], right=percent(0.98, 0.001))
