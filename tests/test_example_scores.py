@@ -276,7 +276,11 @@ def test_the_estimator_is_its_own_best_proxy(tmp_path, monkeypatch):
     assert passes.loc[("input curvature", 1)].tolist() == [4 + 2 * 11, 4 + 2 * 11]
     assert np.isnan(passes.loc[("self-influence", 1), "forward"])
     assert table.loc[("memorization", all_subsets), "cost"] == all_subsets
-    proxies_figure(outcome.table, None)
+    figure = proxies_figure(outcome.table, None)
+    figure.draw_without_rendering()
+    edges = figure.legends[0].get_window_extent()
+    assert figure.bbox.x0 < edges.x0
+    assert edges.x1 < figure.bbox.x1
     known.probed["self_influence"][:] = np.nan
     outcome = conducted(config)
     assert "self-influence" not in set(outcome.table["score"])

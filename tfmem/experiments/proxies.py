@@ -316,7 +316,7 @@ def proxies_figure(table: pd.DataFrame, _: object) -> Figure:
     Args:
       table: the table of `proxies`.
     """
-    figure = new_figure(WIDE, 5.4)
+    figure = new_figure(WIDE, 5.6)
     panels = figure.subplots(1, 2, sharex=True)
     for axes, column, label in zip(
         panels,
@@ -346,7 +346,8 @@ def proxies_figure(table: pd.DataFrame, _: object) -> Figure:
         *panels[0].get_legend_handles_labels(),
         frameon=False,
         loc="outside lower center",
-        ncols=5,
+        ncols=4,
+        columnspacing=1.2,
         fontsize=9,
     )
     return figure

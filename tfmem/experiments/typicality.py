@@ -8,6 +8,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 from matplotlib.ticker import PercentFormatter
 from scipy.stats import bootstrap
 
@@ -148,9 +150,9 @@ def typicality_figure(table: pd.DataFrame, _: object) -> Figure:
       table: the table of `typicality`.
     """
     classes = table["class"].unique().tolist()
-    figure = new_figure(WIDE, 4)
+    figure = new_figure(WIDE, 4.2)
     curve, *distributions = figure.subplots(
-        1, 1 + len(classes), width_ratios=[1.4] + [1] * len(classes)
+        1, 1 + len(classes), width_ratios=[1.6] + [1] * len(classes)
     )
     plain(curve)
     shown = [literal(str(name)) for name in classes]
@@ -159,11 +161,10 @@ def typicality_figure(table: pd.DataFrame, _: object) -> Figure:
         tenths = rows.drop("all")
         place = tenths.index.astype(int)
         curve.fill_between(place, tenths["low"], tenths["high"], color=color, alpha=0.2, lw=0)
-        curve.plot(place, tenths["fraction"], "o-", color=color, label=f"{called}, tenths")
-        curve.axhline(
-            rows.loc["all", "fraction"], color=color, lw=1, ls=":", label=f"{called}, all"
-        )
+        curve.plot(place, tenths["fraction"], "o-", color=color, label=f"{called}, a tenth")
+        curve.axhline(rows.loc["all", "fraction"], color=color, lw=1, ls=":")
         curve.plot(place, tenths["paper"], "D", color=color, mfc="none", ms=8)
+    curve.plot([], [], ":", color=GREY, label="all of a class")
     if table["paper"].notna().any():
         curve.plot([], [], "D", color=GREY, mfc="none", ms=8, label="Zheng & Jiang (2022)")
     curve.set_xticks(range(1, 11))
@@ -171,21 +172,21 @@ def typicality_figure(table: pd.DataFrame, _: object) -> Figure:
     curve.set_ylabel("positive phrases, mean (95% interval)")
     curve.set_ylim(0, 1)
     curve.yaxis.set_major_formatter(PercentFormatter(1))
-    curve.legend(frameon=False, fontsize=8, loc="lower center", bbox_to_anchor=(0.5, 1), ncols=3)
     edges = np.linspace(0, 1, 11)
     bins = [column for column in table.columns if column.startswith("from_")]
     for axes, name, called, color in zip(distributions, classes, shown, _COLORS, strict=False):
         rows = table[table["class"] == name].set_index("group")
-        plain(axes).stairs(
-            rows.loc["all", bins], edges, fill=True, color=color, alpha=0.3, label="all"
-        )
-        axes.stairs(rows.loc["10", bins], edges, color=color, lw=2, label="most memorized tenth")
+        plain(axes).stairs(rows.loc["all", bins], edges, fill=True, color=color, alpha=0.3)
+        axes.stairs(rows.loc["10", bins], edges, color=color, lw=2)
         axes.set_title(f"{called} sentences", fontsize=10)
         axes.set_xlabel("positive phrases")
-        axes.set_ylabel("share of the sentences")
         for axis in (axes.xaxis, axes.yaxis):
             axis.set_major_formatter(PercentFormatter(1, decimals=0))
-        axes.legend(frameon=False, fontsize=8)
+    distributions[0].set_ylabel("share of the sentences")
+    handles, said = curve.get_legend_handles_labels()
+    handles += [Patch(color=GREY, alpha=0.3), Line2D([], [], color=GREY, lw=2)]
+    said += ["distribution of all", "of the most memorized tenth"]
+    figure.legend(handles, said, frameon=False, fontsize=9, loc="outside lower center", ncols=3)
     return figure
 
 
