@@ -10,6 +10,7 @@ import pytest
 import tfmem
 from tests.helpers.commands import tfmem_command
 from tests.helpers.learners import learner
+from tfmem.config import from_yaml
 from tfmem.datamodels.influence import influence_on
 from tfmem.experiments.outcome import load_outcome
 from tfmem.experiments.run import load_run
@@ -183,3 +184,11 @@ def test_what_is_not_known_is_null_in_json_and_named(binary, tmp_path):
     assert [(row["train_index"], row["stderr"]) for row in rows] == [(3, None), (5, None)]
     said = load_outcome(binary / "attributed_tests").findings
     assert said[-1] == "All scores are 0 or unknown for test example 7."
+
+
+def test_settings_come_from_the_file_that_a_run_was_made_with(binary, tmp_path):
+    path = tmp_path / "my.yaml"
+    few = ["gradient_attribution={models: 1, projection: 8}"]
+    path.write_text(from_yaml(tfmem.load_run(binary).config.to_yaml(), few).to_yaml())
+    tfmem_command("lds", "trak", "--run", binary, "--config", path, "--out", tmp_path / "lds")
+    assert pd.read_csv(tmp_path / "lds" / "scores.csv")["models"].tolist() == [1]

@@ -1,6 +1,7 @@
 """Language models: tokens, losses, canaries, and a whole small run."""
 
 import json
+from dataclasses import replace
 from types import SimpleNamespace
 
 import keras
@@ -21,6 +22,7 @@ from tfmem.messages.errors import InputError
 from tfmem.store.shards import read_shard
 from tfmem.subsets.drawing import DrawnSubsets
 from tfmem.training import train
+from tfmem.training.packing import Packing
 from tfmem.training.scoring import task_for
 from tfmem.training.trainers import model_builder
 
@@ -267,3 +269,63 @@ def test_a_causal_model_of_kerashub_is_trained_by_fit_on_the_same_tokens(lines):
     score = record.outcome("train")
     assert score.shape == (48,)
     assert 0 <= score.min() <= score.max() <= 1
+
+
+def test_texts_of_a_batch_share_windows():
+    """Each token of each text comes once, and texts lie whole side by side, in few windows."""
+    rng = np.random.default_rng(0)
+    length, count = 12, 50
+    lengths = rng.integers(1, length + 1, count)
+    packing = Packing(lengths, length, 40)
+    batches = np.stack([[rng.permutation(40)[:16] for _ in range(3)] for _ in range(2)])
+    places = packing.places(batches)
+    assert places.shape[:2] == (2, 3)
+    assert places.shape[2] < 16
+    assert packing.places(batches[:1, :1]).shape[2:] == places.shape[2:]
+    for batch, windows in zip(batches.reshape(-1, 16), places.reshape(6, -1, length), strict=True):
+        flat = windows.ravel()
+        there = flat[flat < count * length]
+        expected = [text * length + np.arange(lengths[text]) for text in np.sort(batch)]
+        np.testing.assert_array_equal(np.sort(there), np.concatenate(expected))
+        starts = {int(place): at for at, place in enumerate(flat)}
+        for text in batch:
+            at = starts[text * length]
+            window = windows.ravel()[at : at + lengths[text]]
+            np.testing.assert_array_equal(window, text * length + np.arange(lengths[text]))
+            assert at % length + lengths[text] <= length
+
+
+def test_no_text_sees_another_in_its_window():
+    data = sequences(language(["b a", "c", "a b"], vocabulary=8, length=9, packed=True))
+    model = model_builder(from_yaml(TREE.format("x"), ["training.fraction=0.5"]), data)()
+    for number, variable in enumerate(model.trainable_variables):
+        variable.assign(keras.random.normal(variable.shape, seed=number))
+    alone = np.asarray(model(data.train_images))
+    texts = zip(data.train_images, (3, 2, 3), strict=True)  # without the ends, 3
+    together = np.zeros((1, 9), np.int32)
+    together[0, :8] = np.concatenate([row[:length] for row, length in texts])
+    logits = np.asarray(model(together))[0]
+    np.testing.assert_allclose(logits[:3], alone[0, :3], atol=1e-5)
+    np.testing.assert_allclose(logits[3:5], alone[1, :2], atol=1e-5)
+    np.testing.assert_allclose(logits[5:8], alone[2, :3], atol=1e-5)
+    plain = model_builder(from_yaml(TREE.format("x"), ["training.fraction=0.5"]),
+                          replace(data, packed=False))()  # fmt: skip
+    plain.set_weights(model.get_weights())
+    read = data.train_images > 0
+    np.testing.assert_allclose(np.asarray(plain(data.train_images))[read], alone[read], atol=1e-5)
+
+
+def test_trials_are_the_same_in_shared_windows(lines):
+    """Scores are shares of 7 tokens, so that rounding changes few; losses are alike."""
+    found = {}
+    for packed in (False, True):
+        config = from_yaml(
+            TREE.format(lines),
+            [f"dataset.text.tokens={{vocabulary: 40, length: 16, packed: {str(packed).lower()}}}",
+             "task.score=loss", "training.trials=2"],
+        )  # fmt: skip
+        train(config, load(config.dataset), lines / f"{packed}")
+        shards = sorted((lines / f"{packed}" / "predictions").glob("*.tfrecord"))
+        records = [record for shard in shards for record in read_shard(shard)]
+        found[packed] = np.stack([record.outcome("train") for record in records])
+    np.testing.assert_allclose(found[True], found[False], atol=2e-4)

@@ -38,6 +38,7 @@ Holdout = Annotated[
     "tfmem lds influence datamodel self-influence --run runs/digits",
     "tfmem lds trak tracin influence-functions --run runs/digits",
     "tfmem lds trak --run runs/digits --set gradient_attribution.models=20",
+    "tfmem lds trak self-influence --run runs/digits --config my.yaml",
     "tfmem lds scores.npy --run runs/digits",
     "tfmem lds trak.safetensors --name scores --order test-train --run runs/digits",
 )
@@ -69,6 +70,17 @@ def lds(
         Path | None,
         typer.Option(help="Folder for the tables. By default DIR/lds.", show_default=False),
     ] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            "--config",
+            metavar="CONFIG",
+            help="Settings of the models that are trained for attributions, and of their methods: "
+            "the file that the run was made with, whose sections self_influence and "
+            "gradient_attribution the run does not keep. By default those of the run.",
+            show_default=False,
+        ),
+    ] = None,
     set: Set = [],  # noqa: B006
 ) -> None:
     """Judge attributions by the linear datamodeling score (Park et al. 2023, TRAK).
@@ -81,7 +93,7 @@ def lds(
     """
     from tfmem.pipelines.attributing import judge, write_judged
 
-    settings = settings_of(run, list(set)) if set else None
+    settings = settings_of(config or run, list(set)) if config or set else None
     found = judge(
         run,
         scores,

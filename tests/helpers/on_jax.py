@@ -72,16 +72,19 @@ def small_config(model, *changes):
     return from_yaml(text, ["training.stack_size=3", "training.weight_decay=0.01", *changes])
 
 
-def small_language():
-    """Settings of a decoder, and texts of one to six words."""
+def small_language(packed=False):
+    """Settings of a decoder, and texts of one to six words, which may share windows."""
     from tfmem.config import TokenSettings
     from tfmem.datasets.text import without_classes
 
-    of_texts = "dataset={name: treebank, text: {label: null, tokens: {length: 5}}}"
+    length = 12 if packed else 5
+    of_texts = f"dataset={{name: treebank, text: {{label: null, tokens: {{length: {length}}}}}}}"
     config = small_config("decoder, width: 8, heads: 2", of_texts)
     said = [" ".join("abcabd"[: 1 + i % 6]) for i in range(20)]
     texts = np.array(said, np.dtypes.StringDType())[:, None]
-    return config, without_classes("some", [texts, texts[:5]], TokenSettings(length=5))
+    return config, without_classes(
+        "some", [texts, texts[:5]], TokenSettings(length=length, packed=packed)
+    )
 
 
 def trained(config, data, *groups):
@@ -110,7 +113,8 @@ def networks_of_the_zoo(folder=None):
         moved = ["training.augmentation.pad=1", "training.augmentation.flip=true"]
         config = small_config(model, *(moved if len(shape) == 3 else ()))
         ((found[model], _),) = trained(config, pictures(shape), (0, 1, 2))
-    ((found["decoder"], _),) = trained(*small_language(), (0, 1, 2))
+    for name, packed in (("decoder", False), ("packed decoder", True)):
+        ((found[name], _),) = trained(*small_language(packed), (0, 1, 2))
     return found
 
 

@@ -67,6 +67,28 @@ def each_subset(
     """
     if measure.models == 1:
         return (yield from each_trial(predictions, labels))
+    subsets = trials_of_subsets(predictions, labels, measure.models)
+    while True:
+        try:
+            yield mean_of(next(subsets), measure)
+        except StopIteration as end:
+            checked: Checked = end.value
+            return checked
+
+
+def trials_of_subsets(
+    predictions: str | Sequence[str], labels: str, models: int
+) -> Generator[list[_Record], None, Checked]:
+    """Yields the trials of each subset that did not diverge, together; otherwise as `each_trial`.
+
+    Args:
+      predictions: as for `each_trial`.
+      labels: as there.
+      models: number of models that were trained on each subset.
+
+    Returns:
+      What the records have in common.
+    """
     waiting: dict[int, list[_Record]] = {}
     trials = each_trial(predictions, labels)
     while True:
@@ -75,12 +97,11 @@ def each_subset(
         except StopIteration as end:
             checked: Checked = end.value
             break
-        together = waiting.setdefault(record.trial_id // measure.models, [])
+        together = waiting.setdefault(record.trial_id // models, [])
         together.append((record, source))
-        if len(together) == measure.models:
-            yield mean_of(waiting.pop(record.trial_id // measure.models), measure)
-    for together in waiting.values():  # of which some trials diverged
-        yield mean_of(together, measure)
+        if len(together) == models:
+            yield waiting.pop(record.trial_id // models)
+    yield from waiting.values()  # of which some trials diverged
     return checked
 
 

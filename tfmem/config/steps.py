@@ -150,6 +150,8 @@ class DatasetSettings(Settings):
             for name in names if key in found else ():
                 if not found[key][name]:
                     del found[key][name]
+        if (tokens := found.get("text", {}).get("tokens")) and not tokens["packed"]:
+            del tokens["packed"]
         return found
 
 

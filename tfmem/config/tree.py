@@ -177,6 +177,11 @@ def _check_tokens(config: Config) -> None:
     text, name = config.dataset.text, config.model.name
     if name == "decoder" and (text is None or text.tokens is None):
         raise ValueError("dataset.text.tokens with model.name: decoder")
+    if text is not None and text.tokens is not None and text.tokens.packed:
+        if name != "decoder":
+            raise ValueError(f"no dataset.text.tokens.packed with model.name: {name}")
+        if config.training.trainer in ("fit", "mirrored"):
+            raise ValueError("training.trainer: stacked with dataset.text.tokens.packed")
     if name == "decoder" and config.training.label_smoothing:
         raise ValueError("no training.label_smoothing with model.name: decoder")
     if name in ("encoder", "transformer") and text is not None and text.label is None:

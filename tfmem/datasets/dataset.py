@@ -41,6 +41,7 @@ class Dataset:
         is called `all examples`.
       vocabulary: number of tokens of a language, if examples are texts whose tokens models predict;
         targets of 0 are then not predicted. 0 for all else.
+      packed: whether the texts of a batch share windows in training (see `TokenSettings`).
     """
 
     name: str
@@ -59,6 +60,7 @@ class Dataset:
     test_ids: np.ndarray | None = None
     has_classes: bool = True
     vocabulary: int = 0
+    packed: bool = False
 
     def __repr__(self) -> str:
         return described(self)

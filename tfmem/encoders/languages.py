@@ -47,6 +47,7 @@ def sequences(dataset: TextDataset) -> Dataset:
         test_targets=targets[1],
         has_classes=False,
         vocabulary=_FIRST_BYTE + 256 if words is None else words.size,
+        packed=settings.packed,
     )
 
 

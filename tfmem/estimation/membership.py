@@ -5,7 +5,8 @@ says whether the model was trained on the example. The signals of models that we
 and of models that were not, are taken for two normal distributions, and the statistic is the
 logarithm of the ratio of their densities (Carlini et al. 2022, "Membership Inference Attacks From
 First Principles", Alg. 1, online). Their means and variances come from all trials but the attacked
-one, by sums: t trials of n examples take O(t n) operations and O(n) memory.
+one and those with its subset, by sums: t trials of n examples take O(t n) operations and O(n)
+memory. An adversary has no other model with the very subset of the attacked one.
 """
 
 from __future__ import annotations
@@ -48,17 +49,19 @@ class Normal:
 
 
 class Shadows:
-    """Sums of the signals of examples over trials, from which any one trial can be left out."""
+    """Sums of the signals of examples over trials, from which those of a subset can be left out."""
 
-    def __init__(self, examples: int, resolution: float = 2.0**-10) -> None:
+    def __init__(self, examples: int, resolution: float = 2.0**-10, models: int = 1) -> None:
         """Begins without trials.
 
         Args:
           examples: number of training examples.
           resolution: distance of neighbouring signals as a share of their size; the variance of
             rounding follows from it. That of float16 is the default.
+          models: number of trials that have the same subset.
         """
         self._resolution = resolution
+        self._models = models
         self.trials = 0
         self.num_in = np.zeros(examples, np.int64)
         self._sums = np.zeros((2, 2, examples))  # of signals and squares; of all trials and inside
@@ -79,22 +82,23 @@ class Shadows:
     @property
     def attackable(self) -> np.ndarray:
         """Examples with enough trials on both sides for the attack, bool `[examples]`."""
-        return np.minimum(self.num_in, self.trials - self.num_in) >= FEWEST
+        return np.minimum(self.num_in, self.trials - self.num_in) >= FEWEST * self._models
 
     def both(self) -> tuple[Normal, Normal]:
         """The signals of models that were trained on each example, and of those that were not."""
         return self._normals(self.trials, self.num_in, self._sums)
 
-    def without(self, mask: np.ndarray, signal: np.ndarray) -> tuple[Normal, Normal]:
-        """Both distributions without one of the trials that were added.
+    def without(self, mask: np.ndarray, signals: np.ndarray) -> tuple[Normal, Normal]:
+        """Both distributions without the trials of one subset, which were added.
 
         Args:
-          mask: bool `[examples]`, the subset of that trial.
-          signal: float64 `[examples]`, its signals.
+          mask: bool `[examples]`, the subset.
+          signals: float64 `[trials, examples]`, the signals of its trials.
         """
-        powers = self._powers(signal)
+        powers = sum(map(self._powers, signals), np.zeros_like(self._sums[:, 0]))
         left = self._sums - np.stack([powers, np.where(mask, powers, 0)], axis=1)
-        return self._normals(self.trials - 1, self.num_in - mask, left)
+        count = len(signals)
+        return self._normals(self.trials - count, self.num_in - count * mask, left)
 
     def _powers(self, signal: np.ndarray) -> np.ndarray:
         squares = np.rint(np.square(signal) / _SQUARES) * _SQUARES
@@ -112,25 +116,25 @@ class Shadows:
         return Normal(count, mean, np.where(count > 1, np.maximum(variance, least), np.nan))
 
 
-def log_ratios(shadows: Shadows, mask: np.ndarray, signal: np.ndarray) -> dict[str, np.ndarray]:
-    """The statistics of one trial, by the attack; high where membership is likely.
+def log_ratios(shadows: Shadows, mask: np.ndarray, signals: np.ndarray) -> dict[str, np.ndarray]:
+    """The statistics of the trials of one subset, by the attack; high where membership is likely.
 
     Args:
-      shadows: sums over all trials, this one included.
-      mask: bool `[examples]`, the trial's subset.
-      signal: float64 `[examples]`, its signals.
+      shadows: sums over all trials, these included.
+      mask: bool `[examples]`, the subset.
+      signals: float64 `[trials, examples]`, the signals of its trials, mostly one.
 
     Returns:
-      Float64 `[examples]` each. `LiRA` is the logarithm of the likelihood ratio, `LiRA, fixed
-      variance` the same with one variance of all examples on either side, which is better with
-      few shadow models (Carlini et al. 2022); `global threshold` is the signal itself, the attack
-      without shadow models (Yeom et al. 2018). NaN where an example has too few trials.
+      Float64 `[trials, examples]` each. `LiRA` is the logarithm of the likelihood ratio, `LiRA,
+      fixed variance` the same with one variance of all examples on either side, which is better
+      with few shadow models (Carlini et al. 2022); `global threshold` is the signal itself, the
+      attack without shadow models (Yeom et al. 2018). NaN where an example has too few trials.
     """
-    inside, outside = shadows.without(mask, signal)
+    inside, outside = shadows.without(mask, signals)
     known = shadows.attackable
     statistics = {
-        LIRA: inside.log_density(signal) - outside.log_density(signal),
-        FIXED: inside.pooled().log_density(signal) - outside.pooled().log_density(signal),
-        THRESHOLD: signal,
+        LIRA: inside.log_density(signals) - outside.log_density(signals),
+        FIXED: inside.pooled().log_density(signals) - outside.pooled().log_density(signals),
+        THRESHOLD: signals,
     }
     return {name: np.where(known, values, np.nan) for name, values in statistics.items()}

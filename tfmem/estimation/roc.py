@@ -50,13 +50,14 @@ class RocCounts:
         self._trials: list[np.ndarray] = []
 
     def add(self, mask: np.ndarray, statistic: np.ndarray) -> None:
-        """Adds a trial.
+        """Adds a trial, or those of one subset, which count as one in errors.
 
         Args:
-          mask: bool `[examples]`, its subset.
-          statistic: float `[examples]`, high where membership is likely; NaN is left out.
+          mask: bool `[examples]`, the subset.
+          statistic: float `[examples]`, or `[trials, examples]`, high where membership is likely;
+            NaN is left out.
         """
-        codes = codes_of(statistic)
+        codes, mask = codes_of(statistic), np.broadcast_to(mask, statistic.shape)
         known = ~np.isnan(statistic)
         of_trial = np.stack(
             [np.bincount(codes[known & kind], minlength=_CODES) for kind in (~mask, mask)]

@@ -11,6 +11,7 @@ import pandas as pd
 from scipy.stats import binomtest
 
 from tfmem.aggregation.one_by_one import each_trial
+from tfmem.aggregation.repeats import models_of, trials_of_subsets
 from tfmem.estimation.membership import (
     ATTACKS,
     FEWEST,
@@ -63,6 +64,10 @@ class Attacked:
 def attack(predictions: Path, among: np.ndarray | None = None) -> Attacked:
     """Attacks every trial, with all others as its shadow models.
 
+    Where several models were trained on each subset (`training.repeats`), those of the attacked
+    model's own subset are no shadow models, and curves have the errors of as many subsets.
+    Intervals of single examples count models as independent all the same.
+
     Records are read three times, one at a time: for sums, for the ROC curves, and for the examples
     that are found out at the thresholds which the curves give.
 
@@ -105,8 +110,9 @@ def attack(predictions: Path, among: np.ndarray | None = None) -> Attacked:
     for mask, statistics in _statistics(predictions, kind, shadows, attacked):
         codes = codes_of(np.nan_to_num(statistics[chosen], nan=-np.inf))
         for place, least in enumerate(thresholds):
-            found[place, 0] += ~mask & (codes >= least)
-            found[place, 1] += mask & (codes >= least)
+            reached = (codes >= least).sum(axis=0)
+            found[place, 0] += np.where(mask, 0, reached)
+            found[place, 1] += np.where(mask, reached, 0)
     exposure = _exposure(shadows, attacked, found)
     return Attacked(kind or _MARGIN, rocs, chosen, exposure, shadows.trials)
 
@@ -114,10 +120,12 @@ def attack(predictions: Path, among: np.ndarray | None = None) -> Attacked:
 def _sums(predictions: Path) -> tuple[str, Shadows]:
     """Sums over all trials, and the name of the score that they are of; empty for margins."""
     kind, shadows = None, None
-    for record, source in _records(predictions):
+    shards, labels = shards_in(predictions), str(predictions / LABELS_NAME)
+    for record, source in each_trial(shards, labels):
         if shadows is None:
             kind = "" if record.confidence("train", source) is not None else record.score_name
-            shadows = Shadows(record.num_train, 2.0**-20 if kind else 2.0**-10)
+            resolution = 2.0**-20 if kind else 2.0**-10
+            shadows = Shadows(record.num_train, resolution, models_of(shards, labels))
         shadows.add(*_observed(record, source, kind or ""))
     if shadows is None or kind is None:
         raise InputError(f"{predictions}: expected predictions of trials, received none")
@@ -127,15 +135,13 @@ def _sums(predictions: Path) -> tuple[str, Shadows]:
 def _statistics(
     predictions: Path, kind: str, shadows: Shadows, attacked: np.ndarray
 ) -> Iterator[tuple[np.ndarray, dict[str, np.ndarray]]]:
-    """The subset of each trial, and the statistics of the attacked examples."""
-    for record, source in _records(predictions):
-        mask, signal = _observed(record, source, kind)
-        found = log_ratios(shadows, mask, signal)
+    """Each subset, and the statistics of the attacked examples, `[trials, examples]` by attack."""
+    shards, labels = shards_in(predictions), str(predictions / LABELS_NAME)
+    for together in trials_of_subsets(shards, labels, models_of(shards, labels)):
+        observed = [_observed(*each, kind) for each in together]
+        mask = observed[0][0]
+        found = log_ratios(shadows, mask, np.stack([signal for _, signal in observed]))
         yield mask, {name: np.where(attacked, values, np.nan) for name, values in found.items()}
-
-
-def _records(predictions: Path) -> Iterator[tuple[TrialRecord, str]]:
-    return each_trial(shards_in(predictions), str(predictions / LABELS_NAME))
 
 
 def _observed(record: TrialRecord, source: str, kind: str) -> tuple[np.ndarray, np.ndarray]:

@@ -50,7 +50,6 @@ _BUILDERS: dict[type, Callable[..., keras.Model]] = {
     LinearSettings: build_linear,
     EncoderSettings: build_encoder,
     TransformerSettings: build_transformer,
-    DecoderSettings: build_decoder,
 }
 
 
@@ -59,6 +58,7 @@ def build(
     input_shape: tuple[int, ...],
     num_classes: int,
     precision: str = "float32",
+    packed: bool = False,
 ) -> keras.Model:
     """Builds the model that `settings` names.
 
@@ -67,6 +67,7 @@ def build(
       input_shape: shape of one example; settings for the last blocks of a network hold their own.
       num_classes: number of logits, of each token for a `decoder`.
       precision: Keras' dtype policy for all layers but the logits, which are float32.
+      packed: whether a `decoder` reads windows of several texts.
 
     Returns:
       A functional model that returns logits `[batch, num_classes]`, or `[batch, length,
@@ -83,6 +84,8 @@ def build(
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(precision)
     try:
+        if isinstance(settings, DecoderSettings):
+            return build_decoder(settings, input_shape, num_classes, packed)
         return _BUILDERS[type(settings)](settings, input_shape, num_classes)
     finally:
         keras.config.set_dtype_policy(before)

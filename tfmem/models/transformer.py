@@ -8,6 +8,7 @@ import keras
 
 from tfmem.config import DecoderSettings, TransformerSettings
 from tfmem.encoders.pretrained import LayerWeights
+from tfmem.encoders.tokens import FIRST
 
 _INITIALIZER = {"class_name": "TruncatedNormal", "config": {"stddev": 0.02}}  # BERT's
 
@@ -30,14 +31,15 @@ class Attention(keras.layers.Layer):
         self._heads = heads
         self._causal = causal
 
-    def call(self, query: Any, key: Any, value: Any, real: Any) -> Any:
+    def call(self, query: Any, key: Any, value: Any, seen: Any) -> Any:
         """The mean of the values that each query attends to.
 
         Args:
           query: `[batch, queries, width]`.
           key: `[batch, length, width]`.
           value: `[batch, length, width]`.
-          real: bool `[batch, length]`, False where there is no token.
+          seen: bool `[batch, length]`, False where there is no token; or `[batch, queries,
+            length]`, what each query attends to.
 
         Returns:
           `[batch, queries, width]`.
@@ -46,7 +48,8 @@ class Attention(keras.layers.Layer):
         split = [self._split(x) for x in (query, key, value)]
         scores = ops.matmul(split[0], ops.transpose(split[1], (0, 1, 3, 2)))
         scores = ops.cast(scores, "float32") / float(split[0].shape[-1]) ** 0.5
-        scores = ops.where(real[:, None, None, :], scores, -1e9)
+        seen = seen[:, None, None, :] if len(seen.shape) == 2 else seen[:, None]
+        scores = ops.where(seen, scores, -1e9)
         if self._causal:
             place = ops.arange(ops.shape(scores)[-1])
             scores = ops.where(place[:, None] >= place, scores, -1e9)
@@ -63,7 +66,7 @@ class Attention(keras.layers.Layer):
 
 def transformer_layer(
     x: Any,
-    real: Any,
+    seen: Any,
     name: str,
     weights: LayerWeights,
     first_only: bool = False,
@@ -73,7 +76,7 @@ def transformer_layer(
 
     Args:
       x: `[batch, length, width]`.
-      real: bool `[batch, length]`, False where there is no token.
+      seen: what queries attend to, as `Attention` takes it.
       name: prefix of the names of its dense layers.
       weights: sizes and initial values; missing values are drawn as those of BERT were.
       first_only: whether only the first token's vector is computed, which takes a sixth of the
@@ -113,7 +116,7 @@ def transformer_layer(
         dense(wanted, "self_attention_layer/query", width),
         dense(x, "self_attention_layer/key", width),
         dense(x, "self_attention_layer/value", width),
-        real,
+        seen,
     )
     read = dense(read, "self_attention_layer/attention_output", width)
     x = normalize(wanted + read, "self_attention_layer_norm")
@@ -157,7 +160,10 @@ def build_transformer(
 
 
 def build_decoder(
-    settings: DecoderSettings, input_shape: tuple[int, ...], num_tokens: int
+    settings: DecoderSettings,
+    input_shape: tuple[int, ...],
+    num_tokens: int,
+    packed: bool = False,
 ) -> keras.Model:
     """Builds a small causal language model that is trained from scratch.
 
@@ -165,6 +171,8 @@ def build_decoder(
       settings: sizes.
       input_shape: `[length]`.
       num_tokens: number of tokens of the language.
+      packed: whether a window holds several texts, each of which begins with token 2. Places are
+        then counted in each text, and no place sees another text.
 
     Returns:
       A functional model from the token before each place, `[batch, length]`, which end in 0 after
@@ -172,18 +180,39 @@ def build_decoder(
       float32 `[batch, length, width]`.
     """
     inputs = keras.Input(input_shape)
-    real = keras.ops.not_equal(inputs, 0)
+    seen, places = keras.ops.not_equal(inputs, 0), None
+    if packed:
+        seen, places = _of_the_same_text(inputs)
     tokens = keras.layers.Embedding(
         num_tokens, settings.width, embeddings_initializer=_INITIALIZER, name="tokens"
     )
-    x = Places(name="places")(tokens(inputs))
+    x = Places(name="places")(tokens(inputs), places)
     x = keras.layers.LayerNormalization(name="embedded")(x)
     weights = LayerWeights(settings.heads, 4 * settings.width, keras.activations.gelu, 1e-6, {})
     for number in range(settings.layers):
-        x = transformer_layer(x, real, f"layer_{number}", weights, causal=True)
+        x = transformer_layer(x, seen, f"layer_{number}", weights, causal=True)
     x = keras.layers.Identity(name="features", dtype="float32")(x)
     logits = keras.layers.Dense(num_tokens, name="logits", dtype="float32")(x)
     return keras.Model(inputs, logits, name="decoder")
+
+
+def _of_the_same_text(tokens: Any) -> tuple[Any, Any]:
+    """Which earlier places of a window are of the same text, and how many these are.
+
+    Args:
+      tokens: `[batch, length]`; a text begins with `FIRST`.
+
+    Returns:
+      bool `[batch, length, length]`, true where the third axis names the place itself or an earlier
+      one of the same text; and int32 `[batch, length]`, the place in the text.
+    """
+    ops = keras.ops
+    length = tokens.shape[1]
+    until = ops.arange(length)[:, None] >= ops.arange(length)
+    begun = ops.cast(ops.equal(tokens, FIRST), "float32")
+    text = ops.matmul(begun, ops.cast(ops.transpose(until), "float32"))  # the number of the text
+    same = ops.logical_and(ops.equal(text[:, :, None], text[:, None, :]), until)
+    return same, ops.sum(ops.cast(same, "int32"), axis=-1) - 1
 
 
 class Places(keras.layers.Layer):
@@ -196,6 +225,13 @@ class Places(keras.layers.Layer):
             shape=input_shape[1:], initializer=self.places_initializer, name="places"
         )
 
-    def call(self, x: Any) -> Any:
-        """Adds them to `[batch, length, width]`, of which the end may be missing."""
+    def call(self, x: Any, places: Any = None) -> Any:
+        """Adds them to `[batch, length, width]`, of which the end may be missing.
+
+        Args:
+          x: the vectors.
+          places: int32 `[batch, length]`, their places; None counts from the first.
+        """
+        if places is not None:
+            return x + keras.ops.cast(keras.ops.take(self.places, places, axis=0), x.dtype)
         return x + keras.ops.cast(self.places[: keras.ops.shape(x)[1]], x.dtype)

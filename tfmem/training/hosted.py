@@ -135,6 +135,7 @@ def placed_examples(
       settings: the share of free memory that they may take.
       fixed_shape: whether all batches have the same shape (see `ResidentExamples`).
     """
-    if getattr(dataset, "padded", False) or not are_too_large(dataset, settings):
+    of_texts = isinstance(dataset, Dataset) and (dataset.padded or dataset.packed)
+    if of_texts or not are_too_large(dataset, settings):
         return ResidentExamples(dataset, fixed_shape)
     return HostExamples(dataset)

@@ -12,6 +12,7 @@ from tfmem.datasets import Dataset, StructuredDataset
 from tfmem.datasets.padding import lengths
 from tfmem.datasets.structured import arranged
 from tfmem.training.inputs import SCALED_AT_ONCE, numbers_of
+from tfmem.training.packing import packing_of, with_padding
 
 
 class _Kept(NamedTuple):
@@ -61,17 +62,21 @@ class ResidentExamples:
           fixed_shape: whether all batches have the same shape, as XLA needs; otherwise a batch
             leaves out padding that none of its examples needs.
 
+        Of texts that are packed, programs receive batches as places of tokens (see `Packing`).
+
         Raises:
           InputError: if an input holds no numbers.
         """
         self._lengths = None
+        self._packing = None
         if isinstance(dataset, StructuredDataset):
             self._inputs: Any = {
                 name: _keep(values) for name, values in numbers_of(dataset).items()
             }
         else:
             images = np.concatenate([dataset.train_images, dataset.test_images])
-            self._inputs = _keep(images, dataset.white)
+            self._packing = packing_of(dataset)
+            self._inputs = _keep(with_padding(images, dataset), dataset.white)
             if dataset.padded and not fixed_shape:
                 self._lengths = tf.Variable(lengths(images), trainable=False)
         self._label_array = np.concatenate([dataset.train_labels, dataset.test_labels])
@@ -79,7 +84,7 @@ class ResidentExamples:
         self._targets = None
         if dataset.train_targets is not None and dataset.test_targets is not None:
             self.all_targets = np.concatenate([dataset.train_targets, dataset.test_targets])
-            self._targets = _keep(self.all_targets)
+            self._targets = _keep(with_padding(self.all_targets, dataset))
         # GPUs have no variables of int32.
         self._labels = tf.Variable(self._label_array.astype(np.int64), trainable=False)
         self.num_train = len(dataset.train_labels)
@@ -90,14 +95,19 @@ class ResidentExamples:
         return count
 
     def feed(self, indices: np.ndarray) -> np.ndarray:
-        """Examples as programs receive them: their indices, int32."""
+        """Examples as programs receive them: their indices, int32.
+
+        Of batches of texts that are packed, int32 `[..., windows, length]`, places of tokens.
+        """
+        if self._packing is not None and indices.ndim > 1:
+            return self._packing.places(indices)
         return indices.astype(np.int32)
 
     def images(self, indices: tf.Tensor) -> Any:
         """Inputs in the form in which they are kept, `[len(indices), ...]`, or such by name."""
         if isinstance(self._inputs, dict):
             return {name: tf.gather(kept.values, indices) for name, kept in self._inputs.items()}
-        images = tf.gather(self._inputs.values, indices)
+        images = self._taken(self._inputs, indices)
         if self._lengths is None:
             return images
         return images[:, : tf.reduce_max(tf.gather(self._lengths, indices))]
@@ -110,7 +120,13 @@ class ResidentExamples:
         """What models are trained to predict, `[len(indices), ...]`; or labels."""
         if self._targets is None:
             return self.labels(indices) if labels is None else labels
-        return _scaled(tf.gather(self._targets.values, indices), self._targets)
+        return _scaled(self._taken(self._targets, indices), self._targets)
+
+    def _taken(self, kept: _Kept, indices: tf.Tensor) -> tf.Tensor:
+        """Some examples, or windows of the tokens at some places."""
+        if self._packing is not None and len(indices.shape) > 1:
+            return tf.gather(tf.reshape(kept.values, [-1]), indices)
+        return tf.gather(kept.values, indices)
 
     def scaled(self, images: Any) -> Any:
         """Inputs as models see them: float32, or integers that are no intensities.

@@ -109,7 +109,8 @@ def model_builder(config: Config, dataset: ImageDataset) -> Callable[[], keras.M
 
     def build_model() -> keras.Model:
         outputs = _output_shape(dataset)
-        model = build(config.model, dataset.input_shape, outputs[-1], settings.precision)
+        packed = isinstance(dataset, Dataset) and dataset.packed
+        model = build(config.model, dataset.input_shape, outputs[-1], settings.precision, packed)
         _take_statistics(model, dataset)
         padding = 0 if len(outputs) > 1 else None
         return compiled(fuse_batch_normalization(model), settings, steps, padding)

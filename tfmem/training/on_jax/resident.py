@@ -13,6 +13,7 @@ from tfmem.datasets.structured import arranged
 from tfmem.messages.errors import InputError
 from tfmem.training.inputs import SCALED_AT_ONCE, numbers_of
 from tfmem.training.on_jax.moving import move
+from tfmem.training.packing import packing_of, with_padding
 
 Arrays = dict[str, Any]
 
@@ -34,6 +35,7 @@ class ResidentExamples:
           InputError: if an input holds no numbers, or integers that JAX cannot hold.
         """
         self._white = 1.0
+        self._packing = None
         if isinstance(dataset, StructuredDataset):
             inputs: Any = {name: _kept(v, name) for name, v in numbers_of(dataset).items()}
         else:
@@ -42,7 +44,8 @@ class ResidentExamples:
                 self._white = float(dataset.white)
             elif dataset.white != 1 or images.dtype.kind == "f":
                 images = images.astype(np.float32) / np.float32(dataset.white)
-            inputs = _kept(images, "images")
+            self._packing = packing_of(dataset)
+            inputs = _kept(with_padding(images, dataset), "images")
         labels = np.concatenate([dataset.train_labels, dataset.test_labels])
         self.all_targets = labels
         if dataset.train_targets is not None and dataset.test_targets is not None:
@@ -52,16 +55,20 @@ class ResidentExamples:
         arrays = {
             "inputs": inputs,
             "labels": labels.astype(np.int32),
-            "targets": _kept(self.all_targets, "targets"),
+            "targets": _kept(with_padding(self.all_targets, dataset), "targets"),
         }
         self.arrays: Arrays = jax.device_put(arrays, device)
+
+    def feed(self, indices: np.ndarray) -> np.ndarray:
+        """Batches as programs receive them: indices, or places of tokens (see `Packing`), int32."""
+        return indices.astype(np.int32) if self._packing is None else self._packing.places(indices)
 
     def inputs(self, arrays: Arrays, indices: Any, moves: Any = None, pad: int = 0) -> Any:
         """Inputs as models see them, `[len(indices), ...]`, or such by name.
 
         Args:
           arrays: the attribute of this name, which programs receive as an argument.
-          indices: int32 `[batch]`.
+          indices: int32 `[batch]`, or `[windows, length]` if texts are packed.
           moves: int32 `[batch, 3]`, how images are cropped and mirrored; None leaves them.
           pad: number of zeros around an image before it is cropped.
         """
@@ -82,6 +89,7 @@ class ResidentExamples:
 
 
 def _take(values: jax.Array, indices: Any) -> jax.Array:
+    values = values.reshape(-1) if indices.ndim > 1 else values
     return values.at[indices].get(mode="promise_in_bounds")
 
 

@@ -118,7 +118,7 @@ class StackedTrainer:
         self, batches: np.ndarray, moves: np.ndarray | None, rates: np.ndarray
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Takes steps on batches of one size (see `Steps`); the program has the steps first."""
-        by_step = batches.astype(np.int32).swapaxes(0, 1)
+        by_step = self._examples.feed(batches).swapaxes(0, 1)
         chosen = None if moves is None else moves.swapaxes(0, 1)
         given = self._values(), self._examples.arrays, by_step, chosen, rates
         values, sums, taken = self._programs.steps(*given)
