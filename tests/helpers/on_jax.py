@@ -11,8 +11,12 @@ from pathlib import Path
 
 import numpy as np
 
-# Two devices; and programs so small need no optimization, which takes most of the time.
-FLAGS = "--xla_force_host_platform_device_count=2 --xla_backend_optimization_level=0"
+# Two devices; and programs so small need neither optimization nor fused loops, whose compilation
+# takes most of the time.
+FLAGS = (
+    "--xla_force_host_platform_device_count=2 --xla_backend_optimization_level=0 "
+    "--xla_cpu_use_fusion_emitters=false"
+)
 ROOT = Path(__file__).parents[2]
 NETWORKS = {"dense": (5,), "linear": (3, 4), "cnn, filters: [2], hidden: 3": (6, 6, 1)}
 

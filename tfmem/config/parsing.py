@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import functools
 import reprlib
 from typing import Any
 
@@ -38,10 +40,7 @@ def parse_yaml(text: str, source: str) -> Any:
     if len(text) > LONGEST:
         raise InputError(f"{source}: expected at most {LONGEST:,} characters, found {len(text):,}")
     try:
-        _check(text)
-        yaml = ruamel.yaml.YAML(typ="safe", pure=True)
-        yaml.Constructor = _Constructor
-        return yaml.load(text)
+        return copy.deepcopy(_parsed(text))
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = source if mark is None else f"{source}: line {mark.line + 1}"
@@ -77,6 +76,15 @@ class _Short(reprlib.Repr):
 
 
 _SHORT = _Short()
+
+
+@functools.lru_cache(maxsize=64)  # a run's settings are read by most of its steps
+def _parsed(text: str) -> Any:
+    """The contents of a document, which all who read it share."""
+    _check(text)
+    yaml = ruamel.yaml.YAML(typ="safe", pure=True)
+    yaml.Constructor = _Constructor
+    return yaml.load(text)
 
 
 class _Constructor(SafeConstructor):

@@ -285,4 +285,5 @@ def follow(
                 against, least,
             )  # fmt: skip
             before = penalty
-    out[:] = weights
+    for feature in range(len(out)):
+        out[feature] = weights[feature]
