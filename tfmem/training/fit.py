@@ -131,9 +131,20 @@ class FitTrainer:
         self, trials: Sequence[Trial], subsets: Sequence[np.ndarray], watch: WatcherOf
     ) -> list[TrialOutcome]:
         """Trains one trial; see `Trainer.train`."""
+        with self.trained(trials, subsets, watch) as outcome:
+            return [outcome]
+
+    @contextmanager
+    def trained(
+        self, trials: Sequence[Trial], subsets: Sequence[np.ndarray], watch: WatcherOf
+    ) -> Iterator[TrialOutcome]:
+        """Trains one trial as `train` does; within the context, `model` has the trained weights.
+
+        After it, layers that were made outside of the function that builds models are as they were.
+        """
         (trial,), (subset,) = trials, subsets
         try:
-            return [self._outcome(trial, subset, watch(trials))]
+            yield self._outcome(trial, subset, watch(trials))
         finally:  # an interrupted trial leaves a user's own layers as they were, too
             for variable, first in self._shared:
                 variable.assign(first)

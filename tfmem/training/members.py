@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -28,7 +29,7 @@ from tfmem.training.fit import FitTrainer
 from tfmem.training.inputs import Inputs, inputs_of, take
 from tfmem.training.keras_models import trainer_of_any
 from tfmem.training.learning import check_learned
-from tfmem.training.outcome import Variable, Watcher
+from tfmem.training.outcome import TrialOutcome, Variable, Watcher, WatcherOf
 from tfmem.training.own import users_builder
 from tfmem.training.platforms import OneByOne
 from tfmem.training.trainers import trainer_of_one
@@ -40,7 +41,7 @@ class Snapshot(NamedTuple):
     """A model as it was after an epoch.
 
     Attributes:
-      model: the model, which the next snapshot of these members changes.
+      model: the model, whose weights change when the next snapshot is taken, and after the last.
       rate: mean learning rate of the epochs since the snapshot before.
     """
 
@@ -131,9 +132,10 @@ class Members:
         keeper = _Keeper(checkpoint, keep, self.epochs, rate_of, lambda: trainer.model, watcher)
         key = np.random.SeedSequence(self._config.seed, spawn_key=(_KEY, 0))
         seed = int(key.generate_state(1, np.uint64)[0] >> 1)
-        (outcome,) = trainer.train([Trial(number, seed)], [subset], lambda _: keeper)
-        check_learned(outcome.loss, settings)
-        keeper.finish(settings.epochs)
+        given = [Trial(number, seed)], [subset], lambda _: keeper
+        with _trained(trainer, *given) as outcome:
+            check_learned(outcome.loss, settings)
+            keeper.finish(settings.epochs)
 
     def snapshots(self, number: int) -> Iterator[Snapshot]:
         """Yields a trained model as it was after each epoch whose weights are kept.
@@ -151,15 +153,18 @@ class Members:
         if self._model is None:
             self._model = _built(self._config, self.examples)
         weights = _weights(self._model)
+        first = [keras.ops.convert_to_numpy(v.value) for v in weights]
         forms = [Form(tuple(v.shape), np.dtype(v.dtype)) for v in weights]
-        for epoch in self.epochs:
-            name = _name(number, epoch)
-            state = read_state(self._folder, name, self._digest(number), forms)
-            if state is None:
-                continue
-            for variable, value in zip(weights, state.values, strict=True):
-                variable.assign(value)
-            yield Snapshot(self._model, float(state.losses[0]))
+        try:
+            for epoch in self.epochs:
+                name = _name(number, epoch)
+                state = read_state(self._folder, name, self._digest(number), forms)
+                if state is None:
+                    continue
+                _assign(weights, state.values)
+                yield Snapshot(self._model, float(state.losses[0]))
+        finally:  # layers that a user made outside of `model.build` are as they were
+            _assign(weights, first)
 
     def _digest(self, number: int) -> bytes:
         fraction = self._config.gradient_attribution.fraction
@@ -218,6 +223,23 @@ class _Keeper:
 
 def _name(number: int, epoch: int) -> str:
     return f"model-{number:05d}-epoch-{epoch:05d}.npz"
+
+
+@contextmanager
+def _trained(
+    trainer: OneByOne | FitTrainer, trials: list[Trial], subsets: list[np.ndarray], watch: WatcherOf
+) -> Iterator[TrialOutcome]:
+    """Trains a model; within the context, the trainer's `model` has the trained weights."""
+    if isinstance(trainer, FitTrainer):
+        with trainer.trained(trials, subsets, watch) as outcome:
+            yield outcome
+    else:
+        yield trainer.train(trials, subsets, watch)[0]
+
+
+def _assign(variables: Sequence[keras.Variable], values: Sequence[np.ndarray]) -> None:
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)
 
 
 def _weights(model: keras.Model) -> list[keras.Variable]:
