@@ -178,6 +178,17 @@ def test_memorization_of_canaries_has_the_order_of_their_copies(as_one):
     )
 
 
+def test_canaries_whose_memorization_is_not_known_are_named():
+    """As where no subset held one."""
+    data = plant(language(["one two", "two three"]), CanarySettings(copies=(1, 2), count=1))
+    values = {"memorization": [0.1, 0.2, np.nan, 0.5, np.nan], "stderr": np.zeros(5)}
+    table = pd.DataFrame(values)
+    outcome = texts(given(from_yaml(""), TextsSettings(), dataset=data, memorization=table))
+    once, twice = outcome.findings[-2:]
+    assert once == "Canaries planted once: the memorization of none is known."
+    assert twice.startswith("Canaries planted 2 times: mean memorization of 1 canaries, 0.500 ±")
+
+
 def test_a_language_is_trained_estimated_and_shown(lines):
     """One command from a file of lines to the page, and one to what is memorized."""
     config, out = lines / "config.yaml", lines / "out"
@@ -223,6 +234,12 @@ def test_bad_texts_and_settings_are_named(lines, tmp_path_factory):
     (folder / "train.csv").write_text("sentence\nfine\n")
     with pytest.raises(InputError, match=r"test\.csv: record 0: sentence: expected a text"):
         load(settings)
+
+
+def test_models_without_tokens_are_refused_for_texts_with_tokens():
+    config = from_yaml(TREE.format("x"), ["model={name: dense}"])
+    with pytest.raises(InputError, match=r"model.name: expected decoder or python.*dense"):
+        model_builder(config, sequences(language(["a b"])))
 
 
 def test_texts_longer_than_the_window_are_counted(caplog):

@@ -26,6 +26,7 @@ from tfmem.tasks.numbers import RegressionTask
 from tfmem.training import estimators
 from tfmem.training.estimators import EstimatorTrainer
 from tfmem.training.fit import FitTrainer
+from tfmem.training.keras_models import trainer_of_any
 
 SETTINGS = from_yaml("", ["training.epochs=2", "training.batch_size=32"]).training
 ALL = np.arange(400)
@@ -141,6 +142,22 @@ def test_a_layer_that_all_models_share_begins_anew_in_each_trial(kept, cancer):
     (again,) = trainer.train([Trial(0, 0)], [ALL[:300]], unwatched)
     np.testing.assert_array_equal(again.test.margin, first.test.margin)
     assert after.loss != first.loss == again.loss
+
+
+@pytest.mark.parametrize("trainer", ["fit", "auto"])
+def test_a_model_that_returns_several_arrays_is_refused(trainer, cancer):
+    def build():
+        inputs = keras.Input((30,))
+        ends = {name: keras.layers.Dense(2, name=name)(inputs) for name in "ab"}
+        model = keras.Model(inputs, ends)
+        model.compile("sgd", dict.fromkeys("ab", keras.losses.SparseCategoricalCrossentropy(True)))
+        return model
+
+    with pytest.raises(InputError, match="expected a model that returns one array, .* dict of 2"):
+        if trainer == "fit":
+            FitTrainer(build, cancer, SETTINGS, TaskSettings())
+        else:
+            trainer_of_any(build, from_yaml(""), cancer)
 
 
 def test_probabilities_are_not_put_through_a_softmax_twice(cancer):

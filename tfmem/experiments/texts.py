@@ -135,11 +135,15 @@ def _of_canaries(table: pd.DataFrame, dataset: TextDataset, units: Any) -> Itera
     if planted.empty:
         return
     rank = table["memorization"].rank(ascending=False, method="max")
-    for copies, rows in planted.groupby("copies"):
+    for copies, every in planted.groupby("copies"):
+        times = "once" if copies == 1 else f"{copies} times"
+        rows = every.dropna(subset="memorization")
+        if rows.empty:
+            yield f"Canaries planted {times}: the memorization of none is known."
+            continue
         of_text = dataset.train_texts[rows["index"].to_numpy(), 0].astype(object)
         each = rows.groupby(of_text)
         means, lowest = each["memorization"].mean(), int(rank[rows.index].max())
-        times = "once" if copies == 1 else f"{copies} times"
         yield (
             f"Canaries planted {times}: mean memorization of {len(means)} canaries, "
             f"{units.difference(means.mean())} ± {_error(means)}; the least memorized of these "

@@ -33,6 +33,7 @@ from tfmem.influence_functions.solver import Solution, Solver
 from tfmem.messages.errors import InputError
 
 _SOLVED_BYTES = 1 << 29  # most bytes of solutions that share a pass over training examples
+_NOT_KNOWN = "They are NaN."
 
 
 @dataclass(frozen=True)
@@ -172,7 +173,11 @@ def influence(
 
 
 def influence_blocks(
-    solver: Solver, test_inputs: Any, test_labels: np.ndarray, examples: np.ndarray
+    solver: Solver,
+    test_inputs: Any,
+    test_labels: np.ndarray,
+    examples: np.ndarray,
+    failures: str = _NOT_KNOWN,
 ) -> Iterator[tuple[np.ndarray, slice, np.ndarray]]:
     """Influence of training on test examples, as `influence` returns it, in blocks.
 
@@ -181,6 +186,7 @@ def influence_blocks(
       test_inputs: in the form of the model's inputs.
       test_labels: classes `[tests]`.
       examples: which training examples.
+      failures: what the warning says of test examples whose solution has not converged.
 
     Yields:
       Positions in `examples` `[b]`, the test examples, and `[b, tests]`.
@@ -201,7 +207,7 @@ def influence_blocks(
             yield order[start : start + len(rows)], tests, solver.project(rows) @ paired.T
             start += len(rows)
         done += len(paired)
-    _check_converged(solver, np.concatenate(converged))
+    _check_converged(solver, np.concatenate(converged), failures)
 
 
 def solved(solver: Solver, inputs: Any, labels: np.ndarray) -> tuple[Solution, np.ndarray]:
@@ -277,16 +283,17 @@ def _scores(solver: Solver, baselines: Any, chosen: np.ndarray) -> Scores:
     )
 
 
-def warn_of_failures(solver: Solver, converged: np.ndarray) -> None:
+def warn_of_failures(solver: Solver, converged: np.ndarray, then: str = _NOT_KNOWN) -> None:
     """Warns of the number of examples for which a solver has not converged, if there are any.
 
     Args:
       solver: the solver.
       converged: bool `[count]`.
+      then: what becomes of these examples, in a sentence.
     """
     if failed := int((~converged).sum()):
         message = _failures(solver, failed, len(converged))
-        warnings.warn(f"{message} They are NaN.", stacklevel=3)
+        warnings.warn(f"{message} {then}", stacklevel=3)
 
 
 def _warn_of_negative(solver: Solver, found: Scores) -> None:
@@ -300,11 +307,11 @@ def _warn_of_negative(solver: Solver, found: Scores) -> None:
         warnings.warn(message, stacklevel=3)
 
 
-def _check_converged(solver: Solver, converged: np.ndarray) -> None:
+def _check_converged(solver: Solver, converged: np.ndarray, then: str = _NOT_KNOWN) -> None:
     """Warns as `warn_of_failures` does, and refuses scores of which none has converged."""
     if len(converged) and not converged.any():
         raise InputError(_failures(solver, len(converged), len(converged)))
-    warn_of_failures(solver, converged)
+    warn_of_failures(solver, converged, then)
 
 
 def _failures(solver: Solver, failed: int, count: int) -> str:

@@ -28,7 +28,7 @@ from tfmem.training.builder import Builder, alike, said, shared
 from tfmem.training.epochs import EVALUATION_BATCH, evaluation_batch, joined
 from tfmem.training.inputs import inputs_of, take, targets_of
 from tfmem.training.outcome import TrialOutcome, Watcher, WatcherOf
-from tfmem.training.scoring import task_for
+from tfmem.training.scoring import check_outputs, task_for
 from tfmem.training.sizes import are_too_large, bytes_of
 from tfmem.training.traces import Traces, tracing_unsaid
 
@@ -90,6 +90,7 @@ class FitTrainer:
             self._at_once = min(self._at_once, self._batch)
         self._kind = output_kind(self.model)
         self._task = task_for(task, dataset, shape, self._kind)
+        check_outputs(outputs, self._task)
         self._traces: Traces | None = None
 
     def _given(self) -> Mapping[str, Any]:

@@ -23,7 +23,7 @@ from tfmem.training.initialization import Initializer
 from tfmem.training.losses import reductions, stateless_loss
 from tfmem.training.outcome import Trainer
 from tfmem.training.platforms import InMemory, OneByOne, platform
-from tfmem.training.scoring import task_for
+from tfmem.training.scoring import check_outputs, task_for
 from tfmem.training.sizes import are_too_large
 from tfmem.training.stacks import stacked_trainers
 
@@ -197,7 +197,9 @@ def _built(
         shape = tuple(outputs.shape[1:])
         if kind == "probabilities":
             check_probabilities(np.asarray(outputs))
-    return builder, task_for(config.task, dataset, shape, kind)
+    task = task_for(config.task, dataset, shape, kind)
+    check_outputs(outputs, task)
+    return builder, task
 
 
 def _why_fit(model: keras.Model) -> str:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 
 from tfmem.config import TaskSettings
@@ -9,6 +12,7 @@ from tfmem.datasets import AnyDataset, Dataset, StructuredDataset
 from tfmem.messages.errors import InputError
 from tfmem.tasks import OutputKind, Task
 from tfmem.tasks.choosing import Targets, make_task
+from tfmem.tasks.given import GivenTask
 from tfmem.tasks.several import SequenceTask
 
 
@@ -41,6 +45,25 @@ def task_for(
         for split in ("train", "test"):
             _check_positions(getattr(dataset, f"{split}_targets"), task, output_shape[-1], split)
     return task
+
+
+def check_outputs(outputs: Any, task: Task) -> None:
+    """Refuses outputs that are several arrays, unless a function of the user's alone scores them.
+
+    Args:
+      outputs: what a model returned for some examples.
+      task: the task of the model.
+
+    Raises:
+      InputError: saying what was returned.
+    """
+    alone = isinstance(task, GivenTask) and task.beside is None
+    if isinstance(outputs, Mapping | list | tuple) and not alone:
+        raise InputError(
+            "model.build: expected a model that returns one array, received a "
+            f"{type(outputs).__name__} of {len(outputs)}: return the array by which examples are "
+            "scored"
+        )
 
 
 def _check_positions(targets: np.ndarray, task: SequenceTask, classes: int, split: str) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import keras
 import numpy as np
 
-from tfmem.config import Config, PythonSettings
+from tfmem.config import Config, DecoderSettings, PythonSettings
 from tfmem.datasets import AnyDataset, Dataset, ImageDataset, StreamedDataset, TextDataset
 from tfmem.encoders import as_arrays
 from tfmem.messages.errors import InputError
@@ -103,6 +103,12 @@ def _output_shape(examples: ImageDataset) -> tuple[int, ...]:
 def model_builder(config: Config, dataset: ImageDataset) -> Callable[[], keras.Model]:
     """Returns a function that builds and compiles the model of a configuration."""
     config.check_trainable("tfmem")
+    of_tokens = isinstance(dataset, Dataset) and dataset.vocabulary
+    if of_tokens and not isinstance(config.model, DecoderSettings):
+        raise InputError(
+            "model.name: expected decoder or python, whose models predict tokens "
+            f"(dataset.text.tokens), received {config.model.name}"
+        )
     settings = config.training
     size = subset_size(len(dataset.train_labels), settings.fraction)
     steps = settings.epochs * -(-size // settings.batch_size)

@@ -22,6 +22,8 @@ from tfmem.influence_functions.methods.method import (
 from tfmem.influence_functions.scores import influence_blocks
 from tfmem.influence_functions.solvers import make_solver
 
+_FAILURES = "Their scores in this model count as 0 in the mean over models."
+
 
 def influence_functions(state: TrainedState, config: Config, _: Path) -> Contribution:
     """What one model contributes to mean influence functions.
@@ -39,7 +41,7 @@ def influence_functions(state: TrainedState, config: Config, _: Path) -> Contrib
 
     def blocks() -> Iterator[Block]:
         for train, tests, values in influence_blocks(
-            solver, state.tests, state.test_labels, everything
+            solver, state.tests, state.test_labels, everything, _FAILURES
         ):
             yield Block(train, tests, np.nan_to_num(values) / seen)
 
