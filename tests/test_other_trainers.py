@@ -153,11 +153,9 @@ def test_a_model_that_returns_several_arrays_is_refused(trainer, cancer):
         model.compile("sgd", dict.fromkeys("ab", keras.losses.SparseCategoricalCrossentropy(True)))
         return model
 
-    with pytest.raises(InputError, match="expected a model that returns one array, .* dict of 2"):
-        if trainer == "fit":
-            FitTrainer(build, cancer, SETTINGS, TaskSettings())
-        else:
-            trainer_of_any(build, from_yaml(""), cancer)
+    config = from_yaml("", [f"training.trainer={trainer}"])
+    with pytest.raises(InputError, match=r"expected a model that returns one array, .* dict of 2"):
+        trainer_of_any(build, config, cancer)
 
 
 def test_probabilities_are_not_put_through_a_softmax_twice(cancer):
