@@ -17,6 +17,7 @@ from tfmem.config import from_yaml
 from tfmem.estimation.estimator import Measure, memorization
 from tfmem.experiments.run import load_run
 from tfmem.messages.errors import InputError
+from tfmem.pages.report import _summary
 from tfmem.store.folders import open_folder
 from tfmem.store.labels import Labels
 from tfmem.store.results import read_memorization, read_pairs
@@ -87,6 +88,8 @@ def test_models_that_agree_count_as_one(tmp_path):
     one = load_run(tmp_path / "one")
     three = run_of(tmp_path / "three", again(records, 3), labels, 3)
     assert three.measure == Measure(models=3)
+    assert repr(three).split(": ")[1].startswith("60 subsets")
+    assert _summary(three)["trials"] == 180
     names = ["n_in", "n_out", "memorization", "stderr", "ci_low", "ci_high"]
     np.testing.assert_allclose(three.memorization[names], one.memorization[names], atol=1e-8)
     for found, expected in zip(three.influence_blocks(), one.influence_blocks(), strict=True):

@@ -9,7 +9,7 @@ from PIL import Image
 from tfmem.config import SelectionSettings, from_yaml
 from tfmem.datasets.dataset import Dataset
 from tfmem.estimation.blocks import InfluenceBlock
-from tfmem.estimation.estimator import ClassCounts, TrainCounts
+from tfmem.estimation.estimator import CORRECTNESS, ClassCounts, TrainCounts
 from tfmem.estimation.units import SHARES
 from tfmem.store.pairs import PairStatistics
 
@@ -57,6 +57,7 @@ def run_of_known_answers():
     accuracies = dict.fromkeys(["test_accuracy", "subset_accuracy", "held_out_accuracy"], 0.5)
     return SimpleNamespace(
         memorization=table, influence=blocks, pairs=pairs, dataset=data, units=SHARES,
+        measure=CORRECTNESS,
         least_memorization=0.5, memorized=np.arange(40) / 40 >= 0.5,
         said_of_memorized="memorization of at least 0.5",
         config=from_yaml("selection: {memorization: 0.5}"), labels=data,

@@ -84,7 +84,7 @@ def estimate_groups(
     def records() -> Iterator[bytes]:
         for found, payload in source.estimates:
             needed = trials_for_group(found, len(known.train_labels), source.fraction, least)
-            rows.append({**_group_row(found), "trials_needed": needed})
+            rows.append({**_group_row(found), "trials_needed": source.models * needed})
             members.append(_member_rows(found, known.train_labels))
             p_values.add(np.exp(found.log_p))
             influence.append(_influence_rows(found, known.test_labels, top))

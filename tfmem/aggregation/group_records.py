@@ -41,11 +41,13 @@ class GroupSource(NamedTuple):
       estimates: of each group, with its record.
       fraction: mean share of the training examples in the trials' subsets.
       made: what they are made from (see `tfmem.store.manifests.Manifest`).
+      models: number of models that were trained on each subset, which count as one trial.
     """
 
     estimates: Iterable[tuple[GroupEstimates, bytes]]
     fraction: float
     made: Mapping[str, Any]
+    models: int = 1
 
 
 def read_groups_of(predictions: str | Sequence[str], labels: str, groups: Groups) -> GroupSource:
@@ -68,7 +70,7 @@ def read_groups_of(predictions: str | Sequence[str], labels: str, groups: Groups
     made = made_from(known, measure) | held.checked.facts | {"groups": groups_digest(groups)}
     size = len(known.train_labels)
     fraction = float(np.bitwise_count(held.masks).sum() / (len(held) * size))
-    return GroupSource(_by_scores(held, size, groups), fraction, made)
+    return GroupSource(_by_scores(held, size, groups), fraction, made, measure.models)
 
 
 def _by_counts(tally: GroupTally) -> Iterator[tuple[GroupEstimates, bytes]]:

@@ -8,6 +8,7 @@ over the range of memorization.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import Annotated, Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from matplotlib.figure import Figure
 from pydantic import Field
 
 from tfmem.aggregation.repeats import each_subset
-from tfmem.aggregation.values import values_of
+from tfmem.aggregation.values import OneTrial, values_of
 from tfmem.config import Config
 from tfmem.config.base import Settings
 from tfmem.estimation.differences import Samples, difference, variance
@@ -87,7 +88,7 @@ def leave_one_out(given: Given[LeaveOneOutSettings]) -> Outcome:
     whole = [np.ones(len(estimates), bool)] * settings.repeats_with
     other = independent(config, _WITH)
     with_all = train_on(other, dataset, whole, folder / "with", measure).train[:, index]
-    masks_of, values = _samples(given.run, index, measure)
+    masks_of, values = _samples(_records(given.run, measure), index, measure)
     columns: dict[str, Any] = {"index": index, "choice": list(chosen.values())}
     if not measure.counted:
         columns |= _named("estimate", *_by_scores(values, masks_of))
@@ -146,11 +147,20 @@ def _by_scores(values: np.ndarray, inside: np.ndarray) -> tuple[np.ndarray, np.n
     return means[0] - means[1], np.sqrt(noise), noise
 
 
-def _samples(run: Run, index: np.ndarray, measure: Measure) -> tuple[np.ndarray, np.ndarray]:
+def _records(run: Run, measure: Measure) -> Iterator[OneTrial]:
+    """The trials of a run that did not diverge; the models of one subset are one trial."""
+    labels = str(run.predictions / LABELS_NAME)
+    for record, _ in each_subset(shards_in(run.predictions), labels, measure):
+        yield record
+
+
+def _samples(
+    records: Iterable[OneTrial], index: np.ndarray, measure: Measure
+) -> tuple[np.ndarray, np.ndarray]:
     """Which of some examples each trial was trained on, and how well it does on them.
 
     Args:
-      run: its trials that did not diverge count; the models of one subset as one.
+      records: the trials.
       index: int64 `[chosen]`, the examples.
       measure: what is taken of records.
 
@@ -158,9 +168,8 @@ def _samples(run: Run, index: np.ndarray, measure: Measure) -> tuple[np.ndarray,
       bool and float64, both `[trials, chosen]`.
     """
     masks, values = [], []
-    labels = str(run.predictions / LABELS_NAME)
-    for record, source in each_subset(shards_in(run.predictions), labels, measure):
-        of_all = values_of(record, source, "train", measure)
+    for record in records:
+        of_all = values_of(record, f"trial {record.trial_id}", "train", measure)
         masks.append(unpack(record.subset_mask, len(of_all))[index])
         values.append(of_all[index])
     return np.array(masks, bool), np.array(values, float)

@@ -61,7 +61,8 @@ class Run:
             folder = self._folders["memorization"].absolute().parent.name
             name = settings.dataset.name if settings is not None and named else folder
             table, rule = self.memorization, self.rule
-            said = [_counted(int(table[["n_in", "n_out"]].iloc[0].sum()), "trial")]
+            what = "trial" if self.measure.models == 1 else "subset"
+            said = [_counted(int(table[["n_in", "n_out"]].iloc[0].sum()), what)]
             if self.statistic in BOUNDED and rule.unit == "score":
                 said.append(f"{at_least(table['memorization'], rule.least_memorization).sum():,} "
                             "memorized")  # fmt: skip

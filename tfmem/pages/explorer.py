@@ -114,6 +114,8 @@ def explore(run: Run, limit: int = EXAMPLES, also: Sequence[int] = ()) -> Explor
         test = test.loc[np.sort(kept)]
         said += f"; {len(test):,} test examples that they influence"
     links = links[links["test_index"].isin(test.index)]
+    models = run.measure.models  # of each subset; the page counts models
+    train = train.assign(**{name: models * train[name] for name in ("n_in", "n_out")})
     return Explorer(train, test, links, said, least)
 
 

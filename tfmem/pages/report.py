@@ -177,11 +177,13 @@ def _summary(run: Run) -> dict[str, Any]:
     accuracy, score = trials.query("not diverged"), trials.attrs.get("score", "")
     kind = "score" if score else "accuracy"
     memorization = run.memorization["memorization"]
-    estimated = int(run.memorization[["n_in", "n_out"]].iloc[0].sum())
-    if estimated != len(accuracy):
+    estimated, models = int(run.memorization[["n_in", "n_out"]].iloc[0].sum()), run.measure.models
+    there = len({int(trial) // models for trial in accuracy.index})
+    if estimated != there:
+        what = "trials" if models == 1 else "subsets"
         raise InputError(
-            f"the estimates are of {estimated} trials, but there are predictions of "
-            f"{len(accuracy)} that did not diverge: estimate again with `tfmem run`"
+            f"the estimates are of {estimated} {what}, but there are predictions of {there} that "
+            "did not diverge: estimate again with `tfmem run`"
         )
     return {
         "trials": len(accuracy),
