@@ -10,6 +10,7 @@ import pytest
 from matplotlib import rc_context
 
 from tests.helpers.commands import tfmem_command
+from tests.helpers.drawing import drawn_coarsely
 from tfmem import figures
 from tfmem.experiments.outcome import Outcome, load_outcome
 from tfmem.figures.style import literal, new_figure
@@ -63,7 +64,8 @@ def tfmem(monkeypatch):
         assert "\x1b" not in ended.stdout + ended.stderr
         return ended.stdout
 
-    return call
+    with drawn_coarsely():
+        yield call
 
 
 SLOW = {"compare", "audit", "features", "self-influence", "attribute", "experiment"}

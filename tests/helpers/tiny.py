@@ -11,6 +11,7 @@ TINY = [
     "selection.influence=0.02",
     "experiments.removal={thresholds: [0.5], repeats: 2}",
     "experiments.pair_utility.repeats=2",
+    "experiments.label_errors.folds=2",
     "experiments.leave_one_out={examples: 6, repeats: 2, repeats_with: 2}",
     "experiments.fraction={fractions: [0.5, 0.8], trials: 20, planned_trials: [100]}",
     "experiments.random_labels.trials=6",
