@@ -20,7 +20,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import tfmem
-from benchmarks.measured import Column, Record, percent, quantity, recording, spent
+from benchmarks.measured import Column, Record, percent, quantity, recording, spent, spoken
 from tfmem.config import from_yaml
 from tfmem.experiments import sections
 from tfmem.pipelines.experiments import experiment
@@ -295,8 +295,8 @@ COMMANDS = {
 _RUNS = (
     Column("command"),
     Column("trials", "", 0),
-    Column("test accuracy, or score", "", 3),
-    Column("memorization, mean", "", 4),
+    Column("test accuracy, or score"),
+    Column("memorization, mean"),
     Column("examples memorized", "%", 1),
     Column("processor time", "s", 0),
 )
@@ -318,9 +318,11 @@ def _tell(run, record):
     )
     rows = record.tables["runs"]["rows"] if record.tables else []
     busy = quantity(spent()["CPU"] - sum(row[-1]["value"] for row in rows), unit="s")
-    cells = trials[f"test_{kind}"].mean(), np.mean(values), 100 * np.mean(run.memorized)
+    means = [spoken(each) for each in (trials[f"test_{kind}"].mean(), np.mean(values))]
     name = record.name.split("/")[-1]
-    record.row("runs", _RUNS, [f"`{name}`", len(trials), *cells, busy])
+    record.row(
+        "runs", _RUNS, [f"`{name}`", len(trials), *means, 100 * np.mean(run.memorized), busy]
+    )
     print(f"highest memorization ({units.name}): {listed}")
 
 
