@@ -187,24 +187,37 @@ def check(paths: Iterable[Path], known: dict[str, dict[str, Any]]) -> list[str]:
 _OVERVIEW = """\
 # Where the numbers are from
 
-Written from the files in `docs/measured`; `make docs` writes it again. A file that a command has
-written says with which commit. A file that was transcribed names the commits that first wrote most
-of its numbers on a page; the same commands make them again.
-
+Written from the files in `docs/measured`, which hold the values, seeds, settings and versions;
+`make docs` writes this page again.
 """
+_KINDS = {
+    "Written by their commands": """\
+A command of `benchmarks`, with `--record`, writes its file again; `python -m benchmarks.experiments
+NAME` writes those in `experiments`.""",
+    "Transcribed": """\
+Measured before there were files, and copied from the pages that first showed the numbers, at these
+commits. The same commands make the numbers again.""",
+    "From elsewhere": "Given by the code, or published by others.",
+}
 
 
 def overview(known: dict[str, dict[str, Any]]) -> str:
-    """The page that lists all files: their commands or their source, commits, days and machines."""
-    lines = ["| numbers | made by | commit, day | machine |", "|---|---|---|---|"]
+    """The page that lists all files: their commands or their source, commits, days and cost."""
+    parts = dict.fromkeys(
+        _KINDS, "| numbers | made by | commit, day | machine |\n|---|---|---|---|\n"
+    )
     for name, made in known.items():
+        kind = "Transcribed" if "transcribed" in made else "Written by their commands"
+        kind = "From elsewhere" if "source" in made else kind
         by = "<br>".join(f"`{each}`" for each in made.get("commands", ())) or made["source"]
         commits = made.get("commits") or ([made] if "commit" in made else [])
         when = "<br>".join(f"{each['commit']}, {each['date']}" for each in commits)
-        kind = "transcribed: " if "transcribed" in made else ""
-        link = f"[{name}](../measured/{name}.json)"
-        lines.append(f"| {link} | {by} | {kind}{when} | {made.get('machine', '')} |")
-    return _OVERVIEW + "\n".join(lines) + "\n"
+        where = made.get("machine", "")
+        if "cost" in made:
+            where += f"; {made['cost']['CPU']:,} s of processor time"
+        parts[kind] += f"| [{name}](../measured/{name}.json) | {by} | {when} | {where} |\n"
+    sections = [f"\n## {kind}\n\n{_KINDS[kind]}\n\n{table}" for kind, table in parts.items()]
+    return _OVERVIEW + "".join(sections)
 
 
 def main() -> None:
