@@ -187,8 +187,8 @@ def check(paths: Iterable[Path], known: dict[str, dict[str, Any]]) -> list[str]:
 _OVERVIEW = """\
 # Where the numbers are from
 
-Written from the files in `docs/measured`, which hold the values, seeds, settings and versions;
-`make docs` writes this page again.
+Written from the files in `docs/measured`, which hold values, machine, seeds, settings and
+versions; `make docs` writes this page again.
 """
 _KINDS = {
     "Written by their commands": """\
@@ -204,7 +204,7 @@ commits. The same commands make the numbers again.""",
 def overview(known: dict[str, dict[str, Any]]) -> str:
     """The page that lists all files: their commands or their source, commits, days and cost."""
     parts = dict.fromkeys(
-        _KINDS, "| numbers | made by | commit, day | machine |\n|---|---|---|---|\n"
+        _KINDS, "| numbers | made by | commit, day | processor time |\n|---|---|---|---|\n"
     )
     for name, made in known.items():
         kind = "Transcribed" if "transcribed" in made else "Written by their commands"
@@ -212,10 +212,8 @@ def overview(known: dict[str, dict[str, Any]]) -> str:
         by = "<br>".join(f"`{each}`" for each in made.get("commands", ())) or made["source"]
         commits = made.get("commits") or ([made] if "commit" in made else [])
         when = "<br>".join(f"{each['commit']}, {each['date']}" for each in commits)
-        where = made.get("machine", "")
-        if "cost" in made:
-            where += f"; {made['cost']['CPU']:,} s of processor time"
-        parts[kind] += f"| [{name}](../measured/{name}.json) | {by} | {when} | {where} |\n"
+        cost = f"{made['cost']['CPU']:,} s" if "cost" in made else ""
+        parts[kind] += f"| [{name}](../measured/{name}.json) | {by} | {when} | {cost} |\n"
     sections = [f"\n## {kind}\n\n{_KINDS[kind]}\n\n{table}" for kind, table in parts.items()]
     return _OVERVIEW + "".join(sections)
 
