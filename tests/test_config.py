@@ -115,6 +115,12 @@ def test_yaml_made_to_do_harm_is_one_short_line_and_takes_no_memory(text):
         tracemalloc.stop()
 
 
+def test_what_overrides_change_is_not_seen_by_the_next_reader():
+    text = "training: {trials: 7}"
+    assert from_yaml(text, ["training.trials=9"]).training.trials == 9
+    assert from_yaml(text).training.trials == 7
+
+
 def test_aliases_that_stay_small_are_taken_and_many_mistakes_are_counted():
     config = from_yaml("training: {epochs: &n 7}\nexperiments: {layers: {epochs: *n}}")
     assert config.experiments.section("layers") == {"epochs": 7}
