@@ -41,7 +41,7 @@ class TestScores:
     """Scores of all training examples for some test examples.
 
     Attributes:
-      method: how they were made.
+      method: the name of the method.
       tests: int64 `[tests]`, the test examples.
       values: float64 `[num_train, tests]`, positive where the training example helps; NaN where
         nothing is known.

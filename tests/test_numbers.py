@@ -24,6 +24,9 @@ def test_each_number_is_in_a_file_that_its_section_names(page):
 def test_tables_are_those_of_the_files(page):
     text = page.read_text()
     assert with_tables(text, FILES) == text
+    assert not re.search(r"^\|.*\n[^|\n]", text, re.M), (
+        "a line that would be a row of the table above"
+    )
 
 
 @pytest.mark.parametrize("name", FILES)

@@ -23,7 +23,8 @@ TestMethod = Literal[
 class GradientAttributionSettings(Settings):
     """How test predictions are attributed to training examples, from gradients of a few models.
 
-    `layers` and solver of the section `self_influence` hold here, too.
+    The section `self_influence` names the layers, and the solver with its damping, curvature and
+    sketch; its `curvature_examples` and `trial` have no part in this.
 
     Attributes:
       models: number of models that are trained for `trak` and `influence-functions`, and over which

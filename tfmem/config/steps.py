@@ -214,7 +214,7 @@ class TrainingSettings(Settings):
       weight_decay: L2 penalty of kernels; its gradient `weight_decay * w` is added to that of the
         loss.
       label_smoothing: share of an example's target that is spread evenly over all classes.
-        Self-influence is that of the loss without it.
+        Self-influence, and scores by gradients, are those of the loss without it.
       schedule: the course of the learning rate. `warmup_linear` rises linearly from 0 over the
         share `warmup` of all steps and then falls linearly to 0; `warmup_steps` rises in the same
         way and is multiplied by `decay_factor` at each of `decay_epochs` (both Feldman & Zhang

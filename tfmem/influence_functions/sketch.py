@@ -72,7 +72,7 @@ class Sketch:
             )
 
     def project(self, vectors: np.ndarray) -> np.ndarray:
-        """Sketches of vectors `[k, count]`, float32 `[k, size]`."""
+        """Returns the sketches of vectors `[k, count]`, float32 `[k, size]`."""
         vectors = np.ascontiguousarray(vectors, np.float32)
         if self._places is None:
             return vectors * self._scales
@@ -81,7 +81,7 @@ class Sketch:
         return out
 
     def lift(self, sketches: np.ndarray) -> np.ndarray:
-        """The transpose of `project`: of `[k, size]`, float32 `[k, count]`."""
+        """Applies the transpose of `project` to `[k, size]`; returns float32 `[k, count]`."""
         sketches = np.ascontiguousarray(sketches, np.float32)
         if self._places is None:
             return sketches * self._scales
@@ -91,7 +91,7 @@ class Sketch:
 
 
 def joined_blocks(blocks: Iterable[np.ndarray], least: int) -> Iterator[np.ndarray]:
-    """Blocks `[b, k]` joined to blocks of `least` rows or more, but for the last."""
+    """Joins blocks `[b, k]` to blocks of `least` rows or more; the last may have fewer."""
     held: list[np.ndarray] = []
     for block in blocks:
         held.append(block)

@@ -179,7 +179,7 @@ class Members:
 
 
 class _Keeper:
-    """Saves the state now and then, keeps weights after some epochs (see `Watcher`)."""
+    """Saves the state now and then, and keeps weights after some epochs (see `Watcher`)."""
 
     def __init__(
         self,

@@ -1,8 +1,8 @@
 """Influence functions, averaged over models that differ in their seeds.
 
 In one model the score is how much the probability of the test label falls, to first order, when the
-training example is left out (`tfmem.influence_functions.scores`). A mean over models leaves out
-what only one of them has.
+training example is left out (`tfmem.influence_functions.scores`). The mean over models
+removes what is peculiar to one of them.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _FAILURES = "Their scores in this model count as 0 in the mean over models."
 
 
 def influence_functions(state: TrainedState, config: Config, _: Path) -> Contribution:
-    """What one model contributes to mean influence functions.
+    """Returns what one model contributes to mean influence functions.
 
     Args:
       state: the trained model.
@@ -50,7 +50,6 @@ def influence_functions(state: TrainedState, config: Config, _: Path) -> Contrib
 
 INFLUENCE_FUNCTIONS = Method(
     name="influence-functions",
-    title="influence functions",
     source="Koh & Liang (2017), averaged over models",
     checkpoints=False,
     passes=2,

@@ -1,4 +1,4 @@
-"""What every method is: the contribution of one trained model, or checkpoint, to the scores."""
+"""The parts of a method: the contribution of one trained model, or checkpoint, to the scores."""
 
 from __future__ import annotations
 
@@ -57,8 +57,8 @@ class Contribution:
 
     Attributes:
       blocks: all scores, each once, in any order.
-      weights: float64 `[num_train]`, factors of the training examples that are averaged over models
-        for themselves; None if there are none.
+      weights: float64 `[num_train]`, factors of the training examples, whose mean over models is
+        taken apart from that of the scores; None if the method has none.
     """
 
     blocks: Iterable[Block]
@@ -71,7 +71,6 @@ class Method:
 
     Attributes:
       name: the method's name.
-      title: what figures and pages call it.
       source: the publication that describes it.
       checkpoints: whether it sums over checkpoints of one training, rather than averaging over
         models.
@@ -80,7 +79,6 @@ class Method:
     """
 
     name: MethodName
-    title: str
     source: str
     checkpoints: bool
     passes: int
@@ -88,13 +86,13 @@ class Method:
 
 
 def sketch_of(state: TrainedState, size: int) -> Sketch:
-    """The projection of a model's gradients; those of other models are independent of it."""
+    """Returns the projection of a model's gradients, which is independent of other models'."""
     seed = np.random.SeedSequence(0, spawn_key=(state.number,)).generate_state(1)[0]
     return Sketch(state.objective.num_parameters, size, int(seed))
 
 
 def training_blocks(objective: Objective) -> Iterator[tuple[np.ndarray, Any, np.ndarray]]:
-    """Yields indices, inputs and labels of training examples; those of like length are together."""
+    """Yields indices, inputs and labels of training examples, sorted by their length."""
     order = objective.by_length(np.arange(len(objective.labels)))
     for start in range(0, len(order), ROWS):
         chosen = order[start : start + ROWS]

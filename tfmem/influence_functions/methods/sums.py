@@ -125,10 +125,10 @@ class Sums:
 
 
 def soft_thresholds(values: np.ndarray, keep: int) -> np.ndarray:
-    """What the size of scores is lowered by, so that `keep` of each test example's are not 0.
+    """Returns how far scores must move towards 0, so that `keep` of each test example are left.
 
-    That is the size of the largest score that becomes 0 (Park et al. 2023, Sec. 3.2, step 5);
-    with ties fewer stay.
+    That is the size of the largest score that becomes 0 (Park et al. 2023, Sec. 3.2, step 5). If
+    several scores have this size, all of them become 0.
 
     Args:
       values: `[num_train, tests]`, with more than `keep` rows.

@@ -8,7 +8,7 @@ the sum over checkpoints of one training,
 
 TracInCP in Sec. 3.3 of the paper, which takes the rate to be constant between checkpoints; here it
 is the mean since the checkpoint before. With other optimizers than gradient descent the rate is the
-optimizer's, and what it makes of gradients is left out, as in the paper.
+optimizer's; momentum and the scaling of gradients are left out, as in the paper.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _PROJECTION = 2048
 
 
 def tracin(state: TrainedState, config: Config, _: Path) -> Contribution:
-    """What one checkpoint contributes to the scores of TracIn.
+    """Returns what one checkpoint contributes to the scores of TracIn.
 
     Args:
       state: the model at the checkpoint.
@@ -65,7 +65,6 @@ def tracin(state: TrainedState, config: Config, _: Path) -> Contribution:
 
 TRACIN = Method(
     name="tracin",
-    title="TracIn",
     source="Pruthi et al. (2020), Sec. 3.3",
     checkpoints=True,
     passes=1,

@@ -38,7 +38,7 @@ _NOTHING = 1e-9  # share of the largest eigenvalue, below which float32 gradient
 
 
 def trak(state: TrainedState, config: Config, folder: Path) -> Contribution:
-    """What one model contributes to the scores of TRAK.
+    """Returns what one model contributes to the scores of TRAK.
 
     Args:
       state: the trained model.
@@ -93,7 +93,7 @@ def trak(state: TrainedState, config: Config, folder: Path) -> Contribution:
 
 
 def inverse_root(gram: np.ndarray, ridge: float) -> np.ndarray:
-    """A matrix `R` with `R R^T` the inverse of a Gram matrix.
+    """Returns a matrix `R`, for which `R R^T` is the inverse of a Gram matrix.
 
     Args:
       gram: float64 `[k, k]`.
@@ -112,7 +112,6 @@ def inverse_root(gram: np.ndarray, ridge: float) -> np.ndarray:
 
 TRAK = Method(
     name="trak",
-    title="TRAK",
     source="Park et al. (2023), Sec. 3",
     checkpoints=False,
     passes=1,
