@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -134,22 +134,61 @@ def run_batches(
     Returns:
       Mean losses, as in `Machine.run_epoch`.
     """
+    parts = batches_of_epoch(settings, orders, draws, rates)
+    return mean_losses([(part.length, *done) for part in parts for done in run(*part)])
+
+
+class Batches(NamedTuple):
+    """The steps of an epoch that have batches of one size; see `Steps`."""
+
+    examples: np.ndarray
+    moves: np.ndarray | None
+    rates: np.ndarray
+
+    @property
+    def length(self) -> int:
+        """The number of examples in a batch."""
+        return self.examples.shape[2]
+
+
+def batches_of_epoch(
+    settings: TrainingSettings, orders: np.ndarray, draws: np.ndarray | None, rates: np.ndarray
+) -> list[Batches]:
+    """The steps of an epoch: those on full batches, then the one on the examples left over.
+
+    Args:
+      settings: batch size, augmentation.
+      orders: as in `Machine.run_epoch`.
+      draws: as there.
+      rates: as there.
+    """
     models, size = orders.shape
-    batch = settings.batch_size
-    full = size // batch * batch
     moves = draw_moves(draws, settings.augmentation)
-    losses, examples = np.zeros(models), np.zeros(models)
-    for part, length in ((slice(0, full), batch), (slice(full, size), size - full)):
-        count = (part.stop - part.start) // length if length else 0
+    whole, left = divmod(size, settings.batch_size)
+    parts = []
+    for first, count, length in ((0, whole, settings.batch_size), (whole, min(left, 1), left)):
         if not count:
             continue
-        shape = (models, count, length)
-        part_moves = None if moves is None else moves[:, part].reshape(*shape, 3)
-        first = part.start // batch
-        part_rates = rates[first : first + count]
-        for sums, taken in run(orders[:, part].reshape(shape), part_moves, part_rates):
-            losses += length * sums
-            examples += length * taken
+        start = first * settings.batch_size
+        part, shape = slice(start, start + count * length), (models, count, length)
+        chosen = None if moves is None else moves[:, part].reshape(*shape, 3)
+        batches = orders[:, part].reshape(shape)
+        parts.append(Batches(batches, chosen, rates[first : first + count]))
+    return parts
+
+
+def mean_losses(done: Sequence[tuple[int, np.ndarray, np.ndarray]]) -> np.ndarray:
+    """Mean losses of models over an epoch, as `Machine.run_epoch` returns them.
+
+    Args:
+      done: for some steps the size of their batches, the sum of the losses of those that each model
+        took, `[models]`, and the number of these.
+    """
+    models = len(done[0][1])
+    losses, examples = np.zeros(models), np.zeros(models)
+    for length, sums, taken in done:
+        losses += length * sums
+        examples += length * taken
     return np.divide(losses, examples, out=np.full(models, np.nan), where=examples > 0)
 
 

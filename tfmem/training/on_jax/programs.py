@@ -7,15 +7,15 @@ a convolution that is mapped over models becomes a grouped one, which is slow.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import keras
-import numpy as np
 
 from tfmem.tasks import Task
+from tfmem.training.epochs import Batches
 from tfmem.training.losses import stateless_loss, stateless_outputs
 from tfmem.training.on_jax.resident import Arrays, ResidentExamples
 from tfmem.training.on_jax.rules import Rule
@@ -73,23 +73,22 @@ class Programs:
         self._pad = pad
         self._compiled: dict[Any, Callable[..., Any]] = {}
 
-    def steps(
-        self, values: Values, arrays: Arrays, batches: np.ndarray, moves: Any, rates: np.ndarray
-    ) -> tuple[Values, jax.Array, jax.Array]:
-        """Takes steps.
+    def epoch(
+        self, values: Values, arrays: Arrays, parts: Sequence[Batches]
+    ) -> tuple[Values, jax.Array]:
+        """Makes one pass over the subsets.
 
         Args:
           values: variables of the stack, whose memory is used for the result.
           arrays: those of the examples.
-          batches: int32 `[steps, stack, batch]`, the examples of each step.
-          moves: int32 `[steps, stack, batch, 3]`; None leaves images as they are.
-          rates: float32 `[steps]`.
+          parts: the steps, with examples as `feed` returns them, and steps before models:
+            `[steps, stack, batch, ...]`.
 
         Returns:
-          The new variables; for each model the sum of the losses of the steps that it took, and
-          their number, float32 `[stack]`.
+          The new variables; and, for each part and each model, the sum of the losses of the steps
+          that it took, and their number: float32 `[parts, 2, stack]`.
         """
-        return self._run(self._steps, values, arrays, batches, moves, rates)
+        return self._run(self._epoch, values, arrays, parts)
 
     def scores(self, values: Values, arrays: Arrays, indices: jax.Array) -> dict[str, jax.Array]:
         """What the task computes of examples, `[stack, len(indices), ...]` by name."""
@@ -106,12 +105,12 @@ class Programs:
     def _run(self, program: Callable[..., Any], values: Values, *arguments: Any) -> Any:
         """Runs a program, which is compiled when it first receives arguments of these shapes."""
         where = values.weights[0].device if values.weights else None
-        shapes = (argument.shape for argument in arguments if hasattr(argument, "shape"))
+        shapes = (array.shape for array in jax.tree.leaves(arguments[1:]))
         key = program.__name__, where, *shapes
         if key not in self._compiled:
             with _COMPILING:
                 if key not in self._compiled:
-                    changed = (0,) if program in (self._steps, self._finish) else ()
+                    changed = (0,) if program in (self._epoch, self._finish) else ()
                     lowered = jax.jit(program, donate_argnums=changed).lower(values, *arguments)
                     self._compiled[key] = lowered.compile()
         return self._compiled[key](values, *arguments)
@@ -130,9 +129,19 @@ class Programs:
 
         return alone
 
+    def _epoch(
+        self, values: Values, arrays: Arrays, parts: Sequence[Batches]
+    ) -> tuple[Values, jax.Array]:
+        done = []
+        for part in parts:
+            values, *losses = self._steps(values, arrays, part)
+            done.append(jnp.stack(losses))
+        return values, jnp.stack(done)
+
     def _steps(
-        self, values: Values, arrays: Arrays, batches: jax.Array, moves: Any, rates: jax.Array
+        self, values: Values, arrays: Arrays, batches: Batches
     ) -> tuple[Values, jax.Array, jax.Array]:
+        """Takes steps; sums the losses of each model, and the number of steps that it took."""
         step = self._mapped(self._step, 0, None, 0, 0, None)
 
         def body(carried: Any, each: Any) -> tuple[Any, None]:
@@ -142,7 +151,7 @@ class Programs:
             return (values, losses + loss, taken + finite), None
 
         none = jnp.zeros([self.size], jnp.float32)
-        done, _ = jax.lax.scan(body, (values, none, none), (batches, moves, rates))
+        done, _ = jax.lax.scan(body, (values, none, none), tuple(batches))
         return done
 
     def _step(

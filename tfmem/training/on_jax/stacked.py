@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from itertools import chain
 from typing import Any
 
@@ -14,11 +14,20 @@ from tfmem.config import TrainingSettings
 from tfmem.models.outputs import output_kind, output_shape
 from tfmem.subsets import Trial
 from tfmem.tasks import Task
-from tfmem.training.epochs import evaluation_batch, joined, run_batches, train_epochs
+from tfmem.training.epochs import (
+    Batches,
+    batches_of_epoch,
+    evaluation_batch,
+    joined,
+    mean_losses,
+    train_epochs,
+)
 from tfmem.training.initialization import Initializer
 from tfmem.training.on_jax.programs import Programs, Values
 from tfmem.training.on_jax.resident import ResidentExamples
 from tfmem.training.outcome import TrialOutcome, WatcherOf
+
+_MULTIPLE = 32  # of which batches of predictions are, for the sake of GPUs
 
 
 class Cell:
@@ -103,27 +112,28 @@ class StackedTrainer:
 
     def assign(self, values: Sequence[np.ndarray]) -> None:
         """See `Machine.assign`."""
-        for cell, drawn in zip((*self._weights, *self._state), values, strict=True):
-            cell.assign(drawn)
-        for cell, first in zip(self._memory, self._first, strict=True):
-            cell.assign(np.broadcast_to(first, cell.shape))
+        firsts = (np.broadcast_to(first, (self.stack_size, *first.shape)) for first in self._first)
+        given = zip(self.variables, (*values, *firsts), strict=True)
+        copies = [np.array(value, cell.dtype) for cell, value in given]
+        for cell, placed in zip(self.variables, jax.device_put(copies, self._device), strict=True):
+            cell.value = placed
 
     def run_epoch(
         self, orders: np.ndarray, draws: np.ndarray | None, rates: np.ndarray
     ) -> np.ndarray:
         """Makes one pass over the subsets; the last batch may be smaller (see `Machine`)."""
-        return run_batches(self._run_steps, self._settings, orders, draws, rates)
-
-    def _run_steps(
-        self, batches: np.ndarray, moves: np.ndarray | None, rates: np.ndarray
-    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Takes steps on batches of one size (see `Steps`); the program has the steps first."""
-        by_step = self._examples.feed(batches).swapaxes(0, 1)
-        chosen = None if moves is None else moves.swapaxes(0, 1)
-        given = self._values(), self._examples.arrays, by_step, chosen, rates
-        values, sums, taken = self._programs.steps(*given)
+        parts = batches_of_epoch(self._settings, orders, draws, rates)
+        values, done = self._programs.epoch(
+            self._values(), self._examples.arrays, [self._by_step(part) for part in parts]
+        )
         self._keep(values)
-        yield np.asarray(sums), np.asarray(taken)
+        each = zip(parts, np.asarray(done), strict=True)
+        return mean_losses([(part.length, *losses) for part, losses in each])
+
+    def _by_step(self, part: Batches) -> Batches:
+        """Batches as programs receive them, steps before models."""
+        moves = None if part.moves is None else part.moves.swapaxes(0, 1)
+        return Batches(self._examples.feed(part.examples).swapaxes(0, 1), moves, part.rates)
 
     def _values(self) -> Values:
         groups = self._weights, self._state, self._memory
@@ -159,14 +169,16 @@ class StackedTrainer:
     def _in_parts(self, program: Callable[..., Any], count: int) -> list[Any]:
         """What a program returns for `count` examples, `[stack, batch, ...]` for each batch.
 
-        All batches have one size, so that there is one program; the last one is cut.
+        All batches have one size, so that there is one program; the last one is cut. Therefore as
+        few as possible are predicted in vain.
         """
         values, parts = self._values(), []
-        batch = evaluation_batch(output_shape(self._programs.model), self.stack_size)
+        most = evaluation_batch(output_shape(self._programs.model), self.stack_size)
+        even = -(-count // -(-count // most))
+        batch = min(most, -(-even // _MULTIPLE) * _MULTIPLE)
         for start in range(0, count, batch):
             indices = np.arange(start, start + batch, dtype=np.int32)
-            placed = jax.device_put(np.minimum(indices, count - 1), self._device)
-            found = program(values, self._examples.arrays, placed)
+            found = program(values, self._examples.arrays, np.minimum(indices, count - 1))
             left = min(batch, count - start)
             parts.append(jax.tree.map(lambda part, end=left: np.asarray(part)[:, :end], found))
         return parts
