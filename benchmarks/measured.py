@@ -89,7 +89,7 @@ class Record:
         """
         made = {
             "commands": [*commands] or [command(sys.argv)],
-            "commit": _git("describe", "--always", "--dirty", "--exclude=*"),
+            "commit": commit(),
             "date": datetime.date.today().isoformat(),
             "machine": machine(),
             "versions": _versions(),
@@ -240,7 +240,18 @@ def _versions() -> dict[str, str]:
     return found
 
 
-def _git(*arguments: str) -> str:
-    return subprocess.run(
-        ["git", *arguments], capture_output=True, text=True, check=True, cwd=FOLDER.parents[1]
-    ).stdout.strip()
+def commit(root: Path = FOLDER.parents[1]) -> str:
+    """The commit of the checkout, with `-dirty` if what decides numbers has changed since then.
+
+    Documentation does not decide any, and commands that record one after the other change it.
+    """
+
+    def git(*arguments: str) -> str:
+        done = subprocess.run(
+            ["git", *arguments], capture_output=True, text=True, check=True, cwd=root
+        )
+        return done.stdout.strip()
+
+    others = ":(top,exclude)docs", ":(top,exclude)*.md"
+    changed = git("status", "--porcelain", "--untracked-files=no", "--", ":/", *others)
+    return git("rev-parse", "--short", "HEAD") + ("-dirty" if changed else "")

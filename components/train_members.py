@@ -8,7 +8,15 @@ from tfmem.datasets import load
 from tfmem.messages.backends import import_tensorflow_for
 from tfmem.store.artifacts import AttributionCheckpoints, AttributionModels
 
-_SECTIONS = ("seed", "dataset", "model", "task", "training", "gradient_attribution")
+_SECTIONS = (
+    "seed",
+    "dataset",
+    "model",
+    "task",
+    "training",
+    "gradient_attribution",
+    "self_influence.layers",
+)
 _OF_METHODS = tuple(f"gradient_attribution.{name}" for name in ("projection", "ridge", "keep"))
 
 

@@ -145,6 +145,7 @@ def run(
     }
     config = _read(tree, settings or {})
     _check_read(config, settings or {}, folder)
+    config.check_trainable("tfmem.run")
     config = with_digests(config)
     check_directory(folder / "predictions", config)
     if data is not None:

@@ -145,6 +145,17 @@ def test_settings_that_a_run_does_not_read_are_refused(tmp_path):
 
 
 @pytest.mark.slow
+def test_a_setting_that_a_compiled_model_brings_itself_is_refused_or_named(tmp_path, capsys):
+    out = tmp_path / "mine"
+    with pytest.raises(InputError, match=r"label_smoothing: expected 0 .* own loss"):
+        tfmem.run(classifier, (X, Y), out=out, settings={"training.label_smoothing": 0.1}, **SMALL)
+    assert not out.exists()
+    rate = {"training.learning_rate": 0.3}
+    tfmem.run(classifier, (X, Y), out=out, settings=rate, **SMALL)
+    said = "warning: training.learning_rate: without effect, because the model of model.build"
+    assert capsys.readouterr().err.count(said) == 1
+
+
 def test_a_script_without_a_main_guard_works_and_is_told_what_workers_need(tmp_path):
     """Models of scikit-learn train in processes, which must not run the script again."""
     (tmp_path / "script.py").write_text(

@@ -8,6 +8,8 @@ from tests.helpers.trials import unwatched
 from tfmem.config import from_yaml
 from tfmem.config.functions import reference
 from tfmem.datasets import Dataset
+from tfmem.experiments.gradient_attribution import train_members
+from tfmem.messages.errors import InputError
 from tfmem.training.members import Members
 
 OUTSIDE = keras.layers.Dense(4, "tanh", kernel_initializer="ones")
@@ -53,3 +55,10 @@ def test_weights_of_a_layer_that_models_share_are_kept_as_trained(data, tmp_path
     for number in (0, 1):
         for one, other in zip(found[0][number], found[1][number], strict=True):
             np.testing.assert_array_equal(one, other)
+
+
+def test_an_unknown_layer_is_refused_before_any_model_is_trained(data, tmp_path):
+    config = from_yaml("", ["training.epochs=1", "self_influence.layers=[last]"])
+    with pytest.raises(InputError, match=r"layers: expected some of .*logits, received 'last'"):
+        train_members(config, data, tmp_path / "models")
+    assert not [*tmp_path.rglob("*.npz")]

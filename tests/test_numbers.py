@@ -2,10 +2,11 @@
 
 import json
 import re
+import subprocess
 
 import pytest
 
-from benchmarks.measured import Column, Record, dumped, percent, quantity, seconds
+from benchmarks.measured import Column, Record, commit, dumped, percent, quantity, seconds
 from benchmarks.pages import check, files, markdown, pages, read, shown, unheld, with_tables
 from tfmem.config import DatasetSettings, SelectionSettings
 from tfmem.config.steps import TrainingSettings
@@ -124,3 +125,24 @@ def test_given_numbers_are_those_of_the_code():
     assert values["threshold of memorization"] == SelectionSettings().least_memorization
     assert values["threshold of influence"] == SelectionSettings().least_influence
     assert values["subset fraction"] == TrainingSettings.model_fields["fraction"].default
+
+
+def test_a_record_says_whether_code_has_changed_since_its_commit(tmp_path):
+    """What another command has recorded before, and pages with its numbers, are no such change."""
+
+    def git(*words):
+        who = ("-c", "user.name=x", "-c", "user.email=x@example.org")
+        subprocess.run(["git", *who, *words], check=True, cwd=tmp_path, capture_output=True)
+
+    for name in ("docs/measured/one.json", "README.md", "tfmem/code.py"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("before")
+    git("init")
+    git("add", ".")
+    git("commit", "--message=first")
+    for name in ("docs/measured/one.json", "docs/measured/new.json", "README.md"):
+        (tmp_path / name).write_text("after")
+    clean = commit(tmp_path)
+    assert re.fullmatch(r"[0-9a-f]{7,}", clean)
+    (tmp_path / "tfmem/code.py").write_text("after")
+    assert commit(tmp_path) == f"{clean}-dirty"

@@ -148,7 +148,8 @@ def test_the_command_keeps_its_model_and_takes_it_again(tmp_path):
     assert read_memorization(folder)["memorization"].idxmax() == most
     wrong = from_yaml("", [*settings, "self_influence.layers=[last]"])
     with pytest.raises(InputError, match=r"layers: expected some of .*logits, received 'last'"):
-        run_chain(self_influence(wrong), tmp_path)
+        run_chain(self_influence(wrong), tmp_path / "untrained")
+    assert not [*(tmp_path / "untrained").rglob("whole-*.npz")]
     for wrong, said in (("curvature=hessian", "curvature gauss_newton with solver: fast"),
                         ("solver=exact,sketch=4096", "sketch only with solver: fast")):  # fmt: skip
         with pytest.raises(InputError, match=said):

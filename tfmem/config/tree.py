@@ -102,18 +102,25 @@ class Config(Settings):
                 check(self)
 
     def check_trainable(self, what: str) -> None:
-        """Refuses models that another program has trained.
+        """Refuses models that another program has trained, and a loss that no model would have.
 
         Args:
           what: that which would train such models.
 
         Raises:
-          InputError: saying so, if tfmem cannot train them.
+          InputError: if tfmem cannot train them as the settings say.
         """
         if isinstance(self.model, ElsewhereSettings):
             raise InputError(
                 f"{what} trains models, but those of this run were trained by another program "
                 "(model.name: elsewhere)"
+            )
+        smoothing = self.training.label_smoothing
+        if isinstance(self.model, PythonSettings) and smoothing:
+            raise InputError(
+                "training.label_smoothing: expected 0 with model.name: python, because such a "
+                "model brings its own loss, which may smooth labels itself; received "
+                f"{smoothing:g}"
             )
 
     def trial_settings(self) -> dict[str, Any]:

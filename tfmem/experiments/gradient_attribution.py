@@ -17,6 +17,7 @@ import numpy as np
 from tfmem.config import Config, MethodName
 from tfmem.datasets import AnyDataset, has_classes
 from tfmem.experiments.measuring import measured
+from tfmem.influence_functions.layers import variables_in
 from tfmem.influence_functions.methods import METHODS
 from tfmem.influence_functions.methods.method import TrainedState
 from tfmem.influence_functions.methods.sums import Sums
@@ -54,17 +55,20 @@ def train_members(
     """Trains the models of `gradient_attribution`, unless a folder has their weights.
 
     Args:
-      config: model and recipe.
+      config: model and recipe, and `self_influence.layers`.
       dataset: the examples.
       folder: receives the weights; an interrupted call continues there.
       checkpoints: whether weights of one model are kept in the course of its training, as `tracin`
         takes them, rather than those of several at its end.
 
     Raises:
-      InputError: if the methods cannot attribute predictions of such models.
+      InputError: if the methods cannot attribute predictions of such models, or these lack a layer
+        that the settings name.
     """
     check_gradients(dataset)
     members = Members(config, dataset, folder, _kept(config, checkpoints))
+    if layers := config.self_influence.layers:
+        variables_in(members.model, layers)
     for number in range(_count(config, checkpoints)):
         with EpochProgress(config.training.epochs) as progress:
             members.train(number, progress)
@@ -177,17 +181,11 @@ def _kept(config: Config, checkpoints: bool) -> int:
 
 def _state(config: Config, members: Members, snapshot: Snapshot, number: int) -> TrainedState:
     examples, model = members.examples, snapshot.model
-    layers = config.self_influence.layers
-    names = [layer.name for layer in model.layers if layer.trainable_variables]
-    if unknown := [name for name in layers if name not in names]:
-        raise InputError(
-            f"self_influence.layers: expected some of {', '.join(names)}, received {unknown[0]!r}"
-        )
     objective = Objective(
         model,
         _numbers(members.inputs[0]),
         examples.train_labels,
-        [v for name in layers for v in model.get_layer(name).trainable_variables] or None,
+        variables_in(model, config.self_influence.layers),
         config.training.weight_decay,
         members.subset(number),
         getattr(examples, "padded", False),

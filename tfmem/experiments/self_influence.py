@@ -22,6 +22,7 @@ from tfmem.influence_functions.attribution.splitting import splitter
 from tfmem.influence_functions.effects import test_effects
 from tfmem.influence_functions.fast import FastSolver
 from tfmem.influence_functions.keeping import kept_scores
+from tfmem.influence_functions.layers import variables_in
 from tfmem.influence_functions.objective import Objective
 from tfmem.influence_functions.scores import Scores
 from tfmem.influence_functions.solver import Solver
@@ -31,6 +32,7 @@ from tfmem.store.pairs import ModelInfluence
 from tfmem.subsets.drawing import random_order
 from tfmem.tasks.task import accuracy
 from tfmem.training.progress import EpochProgress, ExampleProgress
+from tfmem.training.trainers import model_in_float32
 from tfmem.training.whole import load_trained, train_on_all
 
 _CURVATURE = 2**32 - 2  # first part of the spawn key of the curvature's examples, no trial's number
@@ -59,16 +61,19 @@ def train_model(config: Config, dataset: AnyDataset, trial_id: int, models: Path
     """Trains a model on all examples for `self_influence`, and returns its test accuracy.
 
     Args:
-      config: model and recipe.
+      config: model and recipe, and `self_influence.layers`.
       dataset: the examples.
       trial_id: the trial whose seeds the model has.
       models: folder for the weights; a model that it holds is not trained again, and a model whose
         training was interrupted is trained further.
 
     Raises:
-      InputError: if the data are not in memory, or the model diverged.
+      InputError: if the data are not in memory, or the model diverged, or, before it is trained,
+        if it lacks a layer that the settings name.
     """
     arrays = arrays_in_memory(config, dataset)
+    if layers := config.self_influence.layers:
+        variables_in(model_in_float32(config, arrays), layers)
     with EpochProgress(config.training.epochs) as progress:
         _, outcome = train_on_all(config, arrays, trial_id, models, progress)
     return accuracy(outcome.test)
@@ -206,19 +211,13 @@ def trained_objective(
       InputError: if the folder does not hold the model, or the model lacks a layer that the
         settings name.
     """
-    settings = config.self_influence
     with EpochProgress(config.training.epochs) as progress:
         model, outcome = load_trained(config, arrays, trial_id, models, progress)
-    names = [layer.name for layer in model.layers if layer.trainable_variables]
-    if unknown := [name for name in settings.layers if name not in names]:
-        raise InputError(
-            f"self_influence.layers: expected some of {', '.join(names)}, received {unknown[0]!r}"
-        )
     objective = Objective(
         model,
         arrays.train_images.astype(np.float32) / arrays.white,
         arrays.train_labels,
-        [v for name in settings.layers for v in model.get_layer(name).trainable_variables] or None,
+        variables_in(model, config.self_influence.layers),
         config.training.weight_decay,
         _curvature_examples(config, len(arrays.train_labels)),
         arrays.padded,

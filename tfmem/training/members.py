@@ -88,12 +88,16 @@ class Members:
         self._folder = open_folder(location)
         self._about = config.digest() + dataset.fingerprint
         self._trainer: OneByOne | FitTrainer | None = None
-        self._model: keras.Model | None = None
 
     @cached_property
     def inputs(self) -> tuple[Inputs, Inputs]:
         """The inputs of the training and of the test examples, as the models take them."""
         return inputs_of(self.examples, test=False), inputs_of(self.examples, test=True)
+
+    @cached_property
+    def model(self) -> keras.Model:
+        """The model of all snapshots, whose weights are those of the last that was taken."""
+        return _built(self._config, self.examples)
 
     def subset(self, number: int) -> np.ndarray:
         """The training examples that a model is trained on, int64, ascending."""
@@ -150,9 +154,7 @@ class Members:
                 f"{self._folder}: expected the weights of model {number} with these settings and "
                 "data, found none: train it again"
             )
-        if self._model is None:
-            self._model = _built(self._config, self.examples)
-        weights = _weights(self._model)
+        weights = _weights(self.model)
         first = [keras.ops.convert_to_numpy(v.value) for v in weights]
         forms = [Form(tuple(v.shape), np.dtype(v.dtype)) for v in weights]
         try:
@@ -162,7 +164,7 @@ class Members:
                 if state is None:
                     continue
                 _assign(weights, state.values)
-                yield Snapshot(self._model, float(state.losses[0]))
+                yield Snapshot(self.model, float(state.losses[0]))
         finally:  # layers that a user made outside of `model.build` are as they were
             _assign(weights, first)
 

@@ -7,16 +7,30 @@ from functools import partial
 
 import keras
 
-from tfmem.config import Config, PythonSettings
+from tfmem.config import Config, PythonSettings, TrainingSettings
 from tfmem.config.functions import resolve
 from tfmem.datasets import AnyDataset, has_classes
 from tfmem.messages.errors import InputError
+from tfmem.messages.terminal import warn
 from tfmem.subsets import Subsets
 from tfmem.training.estimators import Build, EstimatorTrainer, check_estimator
 from tfmem.training.inputs import targets_of
 from tfmem.training.keras_models import keras_trainers
 from tfmem.training.outcome import Trainer
 from tfmem.training.scoring import task_for
+
+# Settings of the recipe for tfmem's own networks, which a user's model brings along.
+_RECIPE = (
+    "learning_rate",
+    "momentum",
+    "nesterov",
+    "schedule",
+    "warmup",
+    "decay_epochs",
+    "decay_factor",
+    "precision",
+    "xla",
+)
 
 
 def own_trainers(
@@ -33,6 +47,7 @@ def own_trainers(
     Raises:
       InputError: if the function returns no model, or one that does not fit the data.
     """
+    _warn_of_recipe(config.training)
     build = users_builder(settings)
     model = build()
     if isinstance(model, keras.Model):
@@ -43,6 +58,14 @@ def own_trainers(
 def users_builder(settings: PythonSettings) -> Build:
     """The function that a user wrote, with its arguments."""
     return partial(resolve(settings.build, "model.build"), **settings.arguments)
+
+
+def _warn_of_recipe(settings: TrainingSettings) -> None:
+    fields = type(settings).model_fields
+    given = [name for name in _RECIPE if getattr(settings, name) != fields[name].default]
+    if given:
+        names = ", ".join(f"training.{name}" for name in given)
+        warn(f"{names}: without effect, because the model of model.build brings its own")
 
 
 def _by_estimators(build: Build, model: object, config: Config, dataset: AnyDataset) -> Trainer:
