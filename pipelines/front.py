@@ -21,6 +21,7 @@ from tfmem.pipelines.memorization import memorization
 from tfmem.pipelines.opened import Run, load_run
 from tfmem.pipelines.runner import run_chain
 from tfmem.training import check_directory
+from tfmem.training.backend_choice import with_chosen_backend
 from tfmem.training.digests import with_digests
 
 _DATA = "data"  # folder of the examples in that of the run
@@ -146,7 +147,7 @@ def run(
     config = _read(tree, settings or {})
     _check_read(config, settings or {}, folder)
     config.check_trainable("tfmem.run")
-    config = with_digests(config)
+    config = with_digests(with_chosen_backend(config, folder, in_this_program=True))
     check_directory(folder / "predictions", config)
     if data is not None:
         there = saved_fingerprint(folder / _DATA)

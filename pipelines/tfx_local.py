@@ -26,6 +26,7 @@ from tfmem.pipelines.cli.options import (
     Experiments,
     Out,
     Set,
+    by_tensorflow,
     done,
     settings_of,
 )
@@ -153,7 +154,7 @@ def command(
     from tfmem.aggregation.runners import beam_options
     from tfmem.store.artifacts import Page
 
-    settings = settings_of(config, set)
+    settings = settings_of(config, set, out, by_tensorflow(*experiment))
     beam_options(beam or [])
     folders: dict[str, Path] = {}
     for step in run_under_tfx(settings, out, beam or [], experiment, module_file):

@@ -93,7 +93,7 @@ def lds(
     """
     from tfmem.pipelines.attributing import judge, write_judged
 
-    settings = settings_of(config or run, list(set)) if config or set else None
+    settings = settings_of(config or run, list(set), run) if config or set else None
     found = judge(
         run,
         scores,

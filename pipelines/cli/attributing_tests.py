@@ -62,7 +62,7 @@ def attribute_test(
     if file is not None:
         _check_file(file)
     chosen = numbers(test) or []
-    settings = settings_of(config, list(set))
+    settings = settings_of(config, list(set), out, lambda config: "gradients of models")
     from tfmem.pipelines.attributed_tests import scores_for, show
     from tfmem.store.artifacts import AttributedTests
     from tfmem.store.files import write_atomically

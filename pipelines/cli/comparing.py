@@ -176,7 +176,7 @@ def compare(
     """
     from tfmem.pipelines.comparison import comparison
 
-    settings = {path.stem: settings_of(path, set) for path in configs}
+    settings = {path.stem: settings_of(path, set, out / path.stem) for path in configs}
     if len(settings) < len(configs):
         raise InputError("CONFIG…: expected files with different names, as folders are named alike")
     with resumable():

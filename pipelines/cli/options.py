@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -16,6 +16,7 @@ from tfmem.config.parsing import LONGEST, parse_yaml
 from tfmem.config.shipped import shipped_names, shipped_text
 from tfmem.messages.errors import InputError
 from tfmem.messages.terminal import say
+from tfmem.pipelines.cli.stopping import resumable
 
 Place = TypeVar("Place", str, Path)
 
@@ -108,8 +109,21 @@ DataDir = Annotated[
 ]
 
 
-def settings_of(place: Path, overrides: list[str]) -> Config:
-    """The settings in the YAML file or shipped configuration `place`, changed by `--set`."""
+def settings_of(
+    place: Path,
+    overrides: list[str],
+    out: str | Path | None = None,
+    why_tensorflow: Callable[[Config], str] = lambda config: "",
+) -> Config:
+    """The settings in the YAML file or shipped configuration `place`, changed by `--set`.
+
+    Args:
+      place: the file, the name, or the folder of a run.
+      overrides: words of `--set`.
+      out: the run's folder, which keeps the backend that `training.backend: auto` stands for; None
+        if the command has none. Then it is the backend on which Keras runs in any case.
+      why_tensorflow: returns what else the command computes, if that needs TensorFlow.
+    """
     text = _text_of(place)
     if parse_yaml(text, str(place)) is None:
         raise InputError(
@@ -118,7 +132,26 @@ def settings_of(place: Path, overrides: list[str]) -> Config:
     from tfmem.experiments import sections
     from tfmem.training.digests import with_digests  # takes seconds, so mistakes are found first
 
-    return with_digests(from_yaml(text, overrides, str(place), sections))
+    config = from_yaml(text, overrides, str(place), sections)
+    if out is not None and config.training.backend == "auto":
+        from tfmem.training.backend_choice import with_chosen_backend
+
+        with resumable():
+            config = with_chosen_backend(config, out, why_tensorflow=why_tensorflow(config))
+    return with_digests(config)
+
+
+def by_tensorflow(*names: str) -> Callable[[Config], str]:
+    """Returns the function `why_tensorflow` of `settings_of` for some experiments on estimates."""
+
+    def why(config: Config) -> str:
+        from tfmem.experiments import declared
+
+        if any(declared()[name].gradients for name in names if name in declared()):
+            return "gradients of models"
+        return "self-influences" if config.experiments.estimator == "self_influence" else ""
+
+    return why
 
 
 def _is_run(place: Path) -> bool:

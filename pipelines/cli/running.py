@@ -20,6 +20,7 @@ from tfmem.pipelines.cli.options import (
     RunFolder,
     RunOut,
     Set,
+    by_tensorflow,
     done,
     named_as_config,
     settings_of,
@@ -73,7 +74,7 @@ def run(
     from tfmem.pipelines.memorization import memorization
     from tfmem.pipelines.runner import run_chain
 
-    settings = settings_of(config, set)
+    settings = settings_of(config, set, out)
     if goes_to_dataflow(beam_options(beam or [])):
         raise InputError(
             f"--out {out}: `tfmem run` works in a folder of this machine, which workers of "
@@ -120,7 +121,7 @@ def experiment(
     from tfmem.pipelines.runner import run_chain
     from tfmem.store.artifacts import outcome_of
 
-    settings = on_a_run(settings_of(config, set), out, set)
+    settings = on_a_run(settings_of(config, set, out, by_tensorflow(name)), out, set)
     _begin(settings, out)
     with resumable():
         run_chain(chain(name, settings, out, beam or []), out)
@@ -157,7 +158,8 @@ def study(
     from tfmem.pipelines.runner import run_chain
     from tfmem.pipelines.text import study as chain
 
-    settings = on_a_run(settings_of(config, set), out, set)
+    found = settings_of(config, set, out, lambda config: "self-influences")
+    settings = on_a_run(found, out, set)
     _begin(settings, out)
     with resumable():
         run_chain(chain(settings, out, subsampled, beam or []), out)
@@ -188,7 +190,7 @@ def audit(
     from tfmem.pipelines.audit import audit as chain
     from tfmem.pipelines.runner import run_chain
 
-    settings = on_a_run(settings_of(config, set), out, set)
+    settings = on_a_run(settings_of(config, set, out, by_tensorflow()), out, set)
     _begin(settings, out)
     with resumable():
         run_chain(chain(settings, beam or []), out)
@@ -241,7 +243,7 @@ def train(
     from tfmem.store.folders import open_folder
     from tfmem.training import Worker, check_directory, train
 
-    settings = settings_of(config, set)
+    settings = settings_of(config, set, out)
     if (worker and farm) or ((accelerator or beam) and not farm):
         raise InputError(
             "--worker and --beam exclude each other; --accelerator and Beam options need --beam"

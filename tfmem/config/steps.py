@@ -194,8 +194,9 @@ class TrainingSettings(Settings):
         faster; `mirrored` trains one model over all devices; `fit` calls the model's own `fit`, one
         model at a time; `auto` is `stacked` where that gives the results of `fit`, else `fit`.
       backend: the backend of Keras that trains; None takes the one that Keras runs on in this
-        program. Trials are the same on both up to rounding, so a run stays with one of them, which
-        is recorded when it begins.
+        program; `auto` takes the one that, by a short measurement, trains all trials sooner, if JAX
+        is installed. Trials are the same on both up to rounding, so a run stays with one of them,
+        which is recorded when it begins.
       stack_size: number of models that `stacked` trains together, which is also the number of
         trials in a prediction shard; None lets the trainer choose by memory and a short
         measurement.
@@ -249,7 +250,7 @@ class TrainingSettings(Settings):
     subsets_digest: str | None = None
     repeats: Positive = 1
     trainer: Literal["auto", "stacked", "mirrored", "fit"] = "stacked"
-    backend: Literal["tensorflow", "jax"] | None = None
+    backend: Literal["auto", "tensorflow", "jax"] | None = None
     stack_size: Positive | None = None
     lanes: Positive | None = None
     memory_share: Annotated[float, Field(ge=0, le=1)] = 0.25

@@ -278,4 +278,5 @@ EXPERIMENT = Experiment(
     draw=quality_figure,
     checks=(test_examples, right_or_wrong, in_memory),
     results="data-attribution.md#what-was-measured",
+    gradients=True,
 )

@@ -122,6 +122,7 @@ class Experiment(Generic[S]):
       draw: the function that draws the figure of its table.
       checks: checks of settings and data before anything is trained.
       uses: names of experiments whose outcomes it reads if they exist.
+      gradients: whether it computes gradients of models, which only TensorFlow does here.
       followed_by: names of experiments that the command conducts next, if there is a run.
       formerly: an earlier name, which the command and the page of an old run still understand.
       section: name of its section of the configuration; by default the name with underscores.
@@ -141,6 +142,7 @@ class Experiment(Generic[S]):
     draw: Callable[[pd.DataFrame, Given[S]], Figure]
     checks: tuple[Callable[[Asked[S]], object], ...] = ()
     uses: tuple[str, ...] = ()
+    gradients: bool = False
     followed_by: tuple[str, ...] = ()
     formerly: str | None = None
     section: str = ""

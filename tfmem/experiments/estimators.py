@@ -218,4 +218,5 @@ EXPERIMENT = Experiment(
     draw=estimators_figure,
     checks=(right_or_wrong, four_trials, in_memory),
     results="findings.md#estimators",
+    gradients=True,
 )

@@ -372,4 +372,5 @@ EXPERIMENT = Experiment(
     draw=proxies_figure,
     checks=(enough_trials, of_classes(stacked), in_memory),
     results="findings.md#proxies",
+    gradients=True,
 )

@@ -252,4 +252,5 @@ EXPERIMENT = Experiment(
     checks=(in_memory, attributable),
     example="sst2_head --out runs/sst2_head --set dataset.data_dir=sst2",
     results="findings.md#reduction-rate",
+    gradients=True,
 )

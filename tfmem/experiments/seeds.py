@@ -160,4 +160,5 @@ EXPERIMENT = Experiment(
     draw=seeds_figure,
     checks=(in_memory,),
     results="findings.md#seeds",
+    gradients=True,
 )

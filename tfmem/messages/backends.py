@@ -13,7 +13,7 @@ from tfmem.messages.errors import InputError
 from tfmem.messages.quiet import import_tensorflow
 
 Backend = Literal["tensorflow", "jax"]
-_KNOWN: tuple[Backend, ...] = ("tensorflow", "jax")
+NAMES: dict[Backend, str] = {"tensorflow": "TensorFlow", "jax": "JAX"}
 
 
 def backend() -> Backend:
@@ -25,11 +25,11 @@ def backend() -> Backend:
       InputError: if it is neither TensorFlow nor JAX.
     """
     name = _of_keras() if "keras" in sys.modules else _asked_for()
-    for known in _KNOWN:
+    for known in NAMES:
         if name == known:
             return known
     raise InputError(
-        f"Keras' backend: expected {' or '.join(_KNOWN)}, received {name!r} (from the environment "
+        f"Keras' backend: expected {' or '.join(NAMES)}, received {name!r} (from the environment "
         "variable KERAS_BACKEND or Keras' settings)"
     )
 

@@ -36,12 +36,12 @@ class PartlyIdentity(keras.initializers.VarianceScaling):
 
     @staticmethod
     def with_identity(kernel: np.ndarray) -> np.ndarray:
-        """A drawn kernel with identities in place of its first filters."""
-        height, width, channels, filters = kernel.shape
+        """Drawn kernels, `[..., height, width, channels, filters]`, whose first are identities."""
+        height, width, channels, filters = kernel.shape[-4:]
         changed = kernel.copy()
         passed = np.arange(min(channels, filters))
         changed[..., passed] = 0
-        changed[height // 2, width // 2, passed, passed] = 1
+        changed[..., height // 2, width // 2, passed, passed] = 1
         return changed
 
     def get_config(self) -> dict[str, Any]:

@@ -98,11 +98,14 @@ class TrialTime:
       training: seconds of a trial in epochs over its subset.
       rest: other seconds of a trial, mostly for predictions on all examples.
       fraction: the subset fraction of the trials that were timed.
+      start: seconds before the first trial, in which programs are imported and traced and the size
+        of stacks is chosen; 0 if it was not measured.
     """
 
     training: float
     rest: float
     fraction: float
+    start: float = 0.0
 
     def seconds(self, fraction: float) -> float:
         """Seconds a trial on another subset fraction: epochs take as long as they have examples."""

@@ -18,6 +18,7 @@ from tfmem.store.claims import Worker
 from tfmem.store.folders import open_folder
 from tfmem.store.labels import LABELS_NAME, Labels
 from tfmem.subsets import Subsets, subsets_of
+from tfmem.training.backend_choice import with_chosen_backend
 from tfmem.training.digests import with_digests
 from tfmem.training.directory import check_directory, open_directory, with_stack_size
 from tfmem.training.elsewhere import train_elsewhere, trains_here, with_backend
@@ -47,7 +48,7 @@ def train(
     Raises:
       InputError: if the folder holds other trials or a damaged shard, or if every trial diverges.
     """
-    config = with_backend(config)
+    config = with_backend(with_chosen_backend(config, out))
     if not trains_here(config):
         before = _known(config, out)
         train_elsewhere(config, out, worker)
@@ -78,7 +79,7 @@ def open_farm(config: Config, dataset: AnyDataset, out: str | os.PathLike[str]) 
       out: the run's folder.
     """
     folder = open_folder(out).child("predictions")
-    config = with_digests(config)
+    config = with_digests(with_chosen_backend(config, out))
     config, subsets, trainers = open_directory(folder, config, dataset, _make_trainers)
 
     def make() -> Sequence[Trainer]:
@@ -98,7 +99,7 @@ def open_trained(config: Config, out: str | os.PathLike[str]) -> Farm:
       InputError: if no worker has begun there, or the folder holds another run.
     """
     folder = open_folder(out).child("predictions")
-    config = with_digests(config)
+    config = with_digests(with_chosen_backend(config, out))
     begun = check_directory(folder.location, config)
     if begun is None or not folder.exists(LABELS_NAME):
         raise InputError(f"{open_folder(out)}: no worker has begun here")

@@ -18,7 +18,8 @@ def with_backend(config: Config) -> Config:
     """The settings with the backend that trains; None stands for TensorFlow.
 
     The backend that the settings name is chosen for this program, unless Keras runs on another one
-    here already (see `trains_here`).
+    here already (see `trains_here`). `auto` is None here: what trains a run has chosen a backend
+    for its folder by now (see `with_chosen_backend`).
 
     Raises:
       InputError: if the backend is not installed.
@@ -26,12 +27,11 @@ def with_backend(config: Config) -> Config:
     if not config.has("training") or not config.training.has("backend"):
         return config
     wanted = config.training.backend
-    if wanted:
+    if wanted is not None and wanted != "auto":
         use_backend(wanted)
         return config
-    if backend() == "tensorflow":
-        return config
-    training = config.training.model_copy(update={"backend": backend()})
+    running = None if backend() == "tensorflow" else backend()
+    training = config.training.model_copy(update={"backend": running})
     return config.model_copy(update={"training": training})
 
 

@@ -79,6 +79,7 @@ def time_trials(config: Config, dataset: AnyDataset, trials: int) -> TrialTime:
     kept = min(whole[0], enough), min(whole[1], _TEST)
     sizes = [subset_size(number, training.fraction) for number in (whole[0], kept[0])]
     check_batch(DrawnSubsets(whole[0], sizes[0], config.seed), training.batch_size)
+    start = time.monotonic()
     import_backend()
     from tfmem.encoders import as_arrays
     from tfmem.training.choosing import lanes_known_at_once
@@ -95,6 +96,7 @@ def time_trials(config: Config, dataset: AnyDataset, trials: int) -> TrialTime:
     times: list[tuple[float, float]] = []
     subsets = DrawnSubsets(kept[0], sizes[1], config.seed)
     _train_all(config, trainers, subsets, 0, 1)  # traces
+    start = time.monotonic() - start
     for group in range(1, 1 + -(-trials // at_once)):
         epochs = min(_EPOCHS, training.epochs)
         times += _train_all(config, trainers, subsets, group, epochs)
@@ -103,6 +105,7 @@ def time_trials(config: Config, dataset: AnyDataset, trials: int) -> TrialTime:
         training=epoch * training.epochs * sizes[0] / sizes[1],
         rest=rest * sum(whole) / sum(kept),
         fraction=training.fraction,
+        start=start,
     )
 
 
