@@ -96,9 +96,10 @@ recorded: .venv/installed
 	$(BIN)/python -m benchmarks.recorded $(DATA)
 
 # The documentation as a site, in build/site; a broken link fails, and so does a number that no file in
-# docs/measured holds.
+# docs/measured holds. With TORCH=REQUIREMENT, such as torch==2.13.0+cpu, the tutorial from PyTorch is
+# executed, too; PyPI's torch for Linux takes gigabytes of CUDA libraries, so it is not installed unasked.
 docs: .venv/installed
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[docs]'
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[docs]' $(TORCH)
 	$(BIN)/python -m tfmem.experiments.documentation docs
 	$(BIN)/python docs/write_reference.py
 	$(BIN)/python -m benchmarks.pages

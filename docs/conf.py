@@ -25,7 +25,8 @@ nb_execution_mode = "force"
 nb_execution_in_temp = True
 nb_execution_raise_on_error = True
 nb_execution_timeout = 300
-# PyTorch takes gigabytes, and nothing else here needs it: its tutorial is executed where it is.
+# PyTorch takes gigabytes, and nothing else here needs it: its tutorial is executed where it is
+# installed, as by `make docs TORCH=REQUIREMENT`.
 nb_execution_excludepatterns = [] if find_spec("torch") else ["tutorials/from-pytorch.md"]
 nb_merge_streams = True
 nb_output_stderr = "remove"  # progress
