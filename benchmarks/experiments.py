@@ -5,6 +5,12 @@
 FOLDER holds sst2, for the experiments on sentences. Figures go to docs/images/experiments, and
 findings to docs/measured/experiments. It takes about half an hour on 2 cores; what is complete in
 `--out` is not made again. `python -m benchmarks.experiments removal` makes one page's only.
+
+    python -m benchmarks.experiments --full removal
+
+conducts an experiment at the size that docs/findings.md shows, and writes what it finds to
+docs/measured/findings/full. Those that have a full size take 20 minutes of the processor together,
+of which the run of 4,000 trials that all but one begin with takes three.
 """
 
 from __future__ import annotations
@@ -15,8 +21,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 from PIL import Image
 
+from benchmarks.found import TABLES
 from benchmarks.measured import FOLDER, Record
 
 PICTURES = FOLDER.parent / "images" / "experiments"
@@ -48,27 +56,46 @@ SIZES = {
     "texts": ("sst2_language", ("training.trials=200",), ()),
     "typicality": (*_SENTENCES, ()),
 }
+_FULL = ("digits", ("training.trials=4000",))
+# The same at full size.
+FULL = {
+    "fraction": (*_FULL, ("trials=400",)),
+    "last-k-layers": (*_FULL, ("depths=[1,2,3]",)),
+    "last-layer": (*_FULL, ()),
+    "leave-one-out": (*_FULL, ()),
+    "mem-infl": (*_FULL, ()),
+    "pair-utility": (*_FULL, ()),
+    "proxies": (*_FULL, ()),
+    "random-labels": ("digits", ("training.trials=600",), ("trials=300",)),
+    "removal": (*_FULL, ("repeats=40",)),
+}
 _SECTIONS = {"last-layer": "layers", "last-k-layers": "layers"}
 
 
-def command(name: str) -> list[str]:
-    """The command that conducts an experiment at its small size, as one would type it."""
-    config, run, own = SIZES[name]
+def command(name: str, full: bool = False) -> list[str]:
+    """The command that conducts an experiment at its small or full size, as one would type it."""
+    config, run, own = (FULL if full else SIZES)[name]
     section = _SECTIONS.get(name, name.replace("-", "_"))
-    made = ["tfmem", "experiment", name, config, "--out", f"runs/{config}"]
+    made = ["tfmem", "experiment", name, config, "--out", f"runs/{_folder(name, full)}"]
     if config.startswith("sst2"):
         run = (*run, "dataset.data_dir=sst2")
     options = [*run, *(f"experiments.{section}.{each}" for each in own)]
     return [*made, *(part for option in options for part in ("--set", option))]
 
 
-def conduct(name: str, out: Path, data: Path | None) -> None:
-    """Runs the command, and keeps its figure and its findings for the page."""
-    words = command(name)
-    config = SIZES[name][0]
-    place = out / config
-    words[words.index(f"runs/{config}")] = str(place)
-    if config.startswith("sst2"):
+def _folder(name: str, full: bool) -> str:
+    """The folder of the run, which experiments share that begin with the same trials."""
+    config, run, _ = (FULL if full else SIZES)[name]
+    return f"{config}-{run[0].rpartition('=')[2]}" if full else config
+
+
+def conduct(name: str, out: Path, data: Path | None, full: bool = False) -> None:
+    """Runs the command, and keeps its figure and its findings for the pages."""
+    words = command(name, full)
+    folder = _folder(name, full)
+    place = out / folder
+    words[words.index(f"runs/{folder}")] = str(place)
+    if folder.startswith("sst2"):
         if data is None:
             print(f"{name}: skipped, --data is not given")
             return
@@ -76,10 +103,14 @@ def conduct(name: str, out: Path, data: Path | None) -> None:
     program = Path(sys.executable).with_name(words[0])
     subprocess.run([program, *words[1:], "--quiet"], check=True)
     made = place / "experiments" / name
-    keep_picture(made / "figure.png", PICTURES / f"{name}.png")
     found = json.loads((made / "findings.json").read_text())["findings"]
-    record = Record(f"experiments/{name}", values={"findings": found})
-    record.write(commands=[" ".join(command(name))])
+    record = Record(f"{'findings/full' if full else 'experiments'}/{name}")
+    record.values["findings"] = found
+    if full and name in TABLES:
+        TABLES[name](record, pd.read_csv(made / "table.csv"))
+    if not full:
+        keep_picture(made / "figure.png", PICTURES / f"{name}.png")
+    record.write(commands=[" ".join(command(name, full))])
 
 
 def keep_picture(source: Path, target: Path) -> None:
@@ -99,9 +130,11 @@ def main() -> None:
     parser.add_argument("names", nargs="*", choices=[*SIZES, []], default=list(SIZES))
     parser.add_argument("--out", type=Path, default=Path("runs"), help="folder of the runs")
     parser.add_argument("--data", type=Path, help="folder with sst2")
+    parser.add_argument("--full", action="store_true", help="at the size of docs/findings.md")
     arguments = parser.parse_args()
     for name in arguments.names:
-        conduct(name, arguments.out, arguments.data)
+        if not arguments.full or name in FULL:
+            conduct(name, arguments.out, arguments.data, arguments.full)
 
 
 if __name__ == "__main__":

@@ -3,15 +3,22 @@
 import json
 import re
 import subprocess
+from itertools import pairwise
+from pathlib import Path
 
+import pandas as pd
 import pytest
 
+from benchmarks.experiments import FULL, command
+from benchmarks.found import TABLES
 from benchmarks.measured import Column, Record, commit, dumped, percent, quantity, seconds
 from benchmarks.pages import check, files, markdown, pages, read, shown, unheld, with_tables
-from tfmem.config import DatasetSettings, SelectionSettings
+from tfmem.config import DatasetSettings, SelectionSettings, from_yaml
 from tfmem.config.steps import TrainingSettings
 from tfmem.datasets import load
+from tfmem.experiments import declared, sections
 
+CONFIGS = Path(__file__).parents[1] / "configs"
 FILES = files()
 PAGES = [pytest.param(page, id=page.name) for page in pages()]
 
@@ -146,3 +153,24 @@ def test_a_record_says_whether_code_has_changed_since_its_commit(tmp_path):
     assert re.fullmatch(r"[0-9a-f]{7,}", clean)
     (tmp_path / "tfmem/code.py").write_text("after")
     assert commit(tmp_path) == f"{clean}-dirty"
+
+
+@pytest.mark.parametrize("name", FULL)
+def test_a_command_at_full_size_can_be_conducted(name):
+    words = command(name, full=True)
+    changes = [after for word, after in pairwise(words) if word == "--set"]
+    settings = from_yaml((CONFIGS / f"{words[3]}.yaml").read_text(), changes, "", sections)
+    declared()[name].settings_in(settings)
+    assert words[:3] == ["tfmem", "experiment", name]
+
+
+def test_the_table_of_removal_has_the_difference_of_accuracies_and_its_error():
+    rows = [(None, "none", 0, 0.99, 0.001), (0.5, "memorized", 7, 0.95, 0.003),
+            (0.5, "random", 7, 0.97, 0.004)]  # fmt: skip
+    names = ["threshold", "removal", "removed", "accuracy", "accuracy_stderr"]
+    record = Record("some")
+    TABLES["removal"](record, pd.DataFrame(rows, columns=names))
+    (row,) = record.tables["digits"]["rows"]
+    assert row[:2] == [0.5, 7]
+    assert row[2:4] == pytest.approx([95, 97])
+    assert row[4] == pytest.approx({"value": 2, "error": 0.5})

@@ -1,0 +1,113 @@
+"""Tables of docs/findings.md, from the tables that experiments write (`table.csv`)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pandas as pd
+
+from benchmarks.measured import Column, Record, percent, quantity
+
+
+def _removal(record: Record, frame: pd.DataFrame) -> None:
+    columns = (
+        Column("without memorization ≥", "", 1),
+        Column("number removed", "", 0),
+        Column("accuracy", "%", 2),
+        Column("accuracy without as many random ones", "%", 2),
+        Column("difference in points (SE)", "", 2),
+    )
+    for threshold, pair in frame.dropna(subset="threshold").groupby("threshold"):
+        by = pair.set_index("removal")
+        one, other = by.loc["memorized"], by.loc["random"]
+        error = (one["accuracy_stderr"] ** 2 + other["accuracy_stderr"] ** 2) ** 0.5
+        lost = quantity(100 * (other["accuracy"] - one["accuracy"]), error=100 * error)
+        shares = [100 * each["accuracy"] for each in (one, other)]
+        record.row("digits", columns, [threshold, int(one["removed"]), *shares, lost])
+
+
+def _pair_utility(record: Record, frame: pd.DataFrame) -> None:
+    sizes = frame.drop_duplicates("examples").set_index("examples")["size"]
+    columns = (
+        Column("models (± SD)"),
+        Column(f"accuracy on all {sizes['all']} test examples", "%", 2),
+        Column(f"on the {sizes['influenced']} test examples of the pairs", "%", 1),
+    )
+    for removal, rows in frame.groupby("removal", sort=False):
+        by, removed = rows.set_index("examples"), int(rows["removed"].max())
+        said = {
+            "none": "with all training examples",
+            "pairs": f"without the {removed} training examples of the pairs",
+            "random": f"without {removed} random ones",
+        }
+        shares = [
+            percent(by.loc[each, "accuracy"], by.loc[each, "accuracy_sd"])
+            for each in ("all", "influenced")
+        ]
+        record.row("digits", columns, [said[str(removal)], *shares])
+
+
+def _fraction(record: Record, frame: pd.DataFrame) -> None:
+    trials = [name for name in frame if name.startswith("rmse_")]
+    numbers = [int(name.removeprefix("rmse_")) for name in trials]
+    columns = (
+        Column("m/n"),
+        Column("memorized (≥ 0.25)", "", 0),
+        Column("median standard error of these", "", 3),
+        Column("mean difference from leave-one-out (SE)", "", 3),
+        Column("root mean square difference beyond noise (95%)", "", 3),
+        *(Column(f"root mean square error with {each:,} trials", "", 3) for each in numbers),
+    )
+    for _, row in frame.iterrows():
+        beyond = quantity(row["distance"], low=row["distance_low"], high=row["distance_high"])
+        cells = [row["fraction"], int(row["memorized"]), row["stderr_memorized"]]
+        cells += [quantity(row["bias"], error=row["bias_stderr"]), beyond]
+        record.row("digits", columns, [*cells, *row[trials]])
+
+
+def _last_k_layers(record: Record, frame: pd.DataFrame) -> None:
+    columns = (
+        Column("trained"),
+        Column("memorized examples (≥ 0.25) recovered, 95% interval", "%", 0),
+        Column("test accuracy (SD)", "%", 2),
+    )
+    for _, row in frame.iterrows():
+        depth = row["depth"]
+        name = "the whole network, half of the trials" if pd.isna(depth) else f"last {depth:.0f}"
+        found = quantity(
+            int(row["recovered"]),
+            of=int(row["expected"]),
+            low=100 * row["low"],
+            high=100 * row["high"],
+        )
+        record.row("digits", columns, [name, found, percent(row["accuracy"], row["accuracy_sd"])])
+
+
+def _proxies(record: Record, frame: pd.DataFrame) -> None:
+    columns = (
+        Column("score"),
+        Column("models", "", 0),
+        Column("area under the ROC curve", "", 3),
+        Column("Spearman", "", 2),
+        Column("cost", "", 1),
+        Column("forward, backward passes"),
+    )
+    for _, row in frame[frame["trainings"].isin((1, 10, 20, 500))].iterrows():
+        each: list[Any] = [
+            quantity(row[name], low=row[f"{name}_low"], high=row[f"{name}_high"])
+            for name in ("auc", "spearman")
+        ]
+        passes = [row[name] for name in ("forward", "backward")]
+        said = "" if pd.isna(passes).any() else ", ".join(f"{number:,.0f}" for number in passes)
+        cells = [row["score"], int(row["trainings"]), *each, row["cost"], said]
+        record.row("digits", columns, cells)
+
+
+TABLES: dict[str, Callable[[Record, pd.DataFrame], None]] = {
+    "fraction": _fraction,
+    "last-k-layers": _last_k_layers,
+    "pair-utility": _pair_utility,
+    "proxies": _proxies,
+    "removal": _removal,
+}
