@@ -15,6 +15,7 @@ from typing import Annotated, Any
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.ticker import StrMethodFormatter
 from pydantic import Field
 
 from tfmem.aggregation.held_outputs import outputs_in
@@ -141,11 +142,7 @@ class _Way:
 def _by_gradients(given: Given[QualitySettings], judges: SubsetOutputs) -> Iterator[_Way]:
     """Yields attributions by gradients of a few models, which are trained for them."""
     import_tensorflow_for("attributions by gradients")
-    from tfmem.experiments.gradient_attribution import (
-        SCORES_NAME,
-        growing_scores,
-        train_members,
-    )
+    from tfmem.experiments.gradient_attribution import growing_scores, train_members
     from tfmem.influence_functions.methods import METHODS
 
     counts = sorted(set(given.settings.models))
@@ -156,10 +153,10 @@ def _by_gradients(given: Given[QualitySettings], judges: SubsetOutputs) -> Itera
         train_members(config, given.dataset, models, method.checkpoints)
         out = given.folder / name
         numbers = [1] if method.checkpoints else counts
-        for cost in growing_scores(name, config, given.dataset, models, out, numbers):
-            scores = _Scores(out / SCORES_NAME)
+        for grown in growing_scores(name, config, given.dataset, models, out, numbers):
+            cost = grown.cost
             made = cost.passes, cost.cpu_seconds, cost.memory
-            yield _Way(name, cost.models, summed(scores, judges), *made)
+            yield _Way(name, cost.models, summed(_Scores(grown.path), judges), *made)
 
 
 class _Scores:
@@ -232,7 +229,7 @@ def quality_figure(table: pd.DataFrame, _: object) -> Figure:
     Args:
       table: the table of `attribution_quality`.
     """
-    figure = new_figure(6.5, 4.2)
+    figure = new_figure(7.5, 4.2)
     axes = plain(figure.subplots())
     for kind, (name, color, line) in _NAMES.items():
         rows = table[table["attributions"] == kind].sort_values("models")
@@ -247,9 +244,10 @@ def quality_figure(table: pd.DataFrame, _: object) -> Figure:
     if np.isfinite(ceiling):
         axes.axhline(ceiling, color=GREY, linewidth=0.8, linestyle=":", label="ceiling of noise")
     axes.set_xscale("log")
+    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     axes.set_xlabel("models trained for the attributions")
     axes.set_ylabel("linear datamodeling score (95% interval)")
-    axes.legend(frameon=False, fontsize=8)
+    figure.legend(frameon=False, fontsize=8, loc="outside right center")
     return figure
 
 

@@ -16,6 +16,7 @@ import numpy as np
 
 from tfmem.config import Config, MethodName
 from tfmem.datasets import AnyDataset, has_classes
+from tfmem.experiments.gradient_costs import Cost, Costs
 from tfmem.experiments.measuring import measured
 from tfmem.influence_functions.layers import variables_in
 from tfmem.influence_functions.methods import METHODS
@@ -27,26 +28,21 @@ from tfmem.training.members import Members, Snapshot
 from tfmem.training.progress import EpochProgress
 
 _UNFINISHED = "unfinished"  # folder of sums until all models are in them
+_COSTS = "costs.json"
 SCORES_NAME = "scores.npy"
 
 
 @dataclass(frozen=True)
-class Cost:
-    """What scores cost, beside the training of the models.
+class Grown:
+    """Scores from some number of models.
 
     Attributes:
-      models: number of models that were trained.
-      passes: passes over the training examples.
-      seconds: elapsed seconds.
-      cpu_seconds: processor seconds of all cores.
-      memory: bytes by which the memory of the process grew at most.
+      path: a `.npy` file, float32 `[num_train, num_test]`.
+      cost: what they cost since the beginning, in earlier calls too.
     """
 
-    models: int
-    passes: int
-    seconds: float
-    cpu_seconds: float
-    memory: int
+    path: Path
+    cost: Cost
 
 
 def train_members(
@@ -88,14 +84,16 @@ def write_scores(
         example helps; an interrupted call continues there at the model that it was at.
 
     Returns:
-      What this call cost.
+      What they cost, in earlier calls too.
 
     Raises:
       InputError: if models are not there, or the method cannot attribute their predictions.
     """
     count = _count(config, METHODS[name].checkpoints)
-    (cost,) = growing_scores(name, config, dataset, models, out, (count,))
-    return cost
+    (grown,) = growing_scores(name, config, dataset, models, out, (count,))
+    grown.path.rename(out / SCORES_NAME)
+    (out / _COSTS).unlink()
+    return grown.cost
 
 
 def growing_scores(
@@ -105,7 +103,7 @@ def growing_scores(
     models: Path,
     out: Path,
     counts: Sequence[int],
-) -> Iterator[Cost]:
+) -> Iterator[Grown]:
     """Writes scores from growing numbers of models, one after the other; see `write_scores`.
 
     Args:
@@ -113,11 +111,12 @@ def growing_scores(
       config: as for `write_scores`.
       dataset: the examples.
       models: folder of the weights.
-      out: receives `scores.npy`.
+      out: receives a file of scores for each number; a later call neither makes these again nor
+        adds models to the sums that are in them.
       counts: numbers of models, ascending; for a method that takes the checkpoints of one, 1.
 
     Yields:
-      When `scores.npy` has been written for a number, what that took since the beginning.
+      The scores of each number.
 
     Raises:
       InputError: as `write_scores` does.
@@ -127,30 +126,33 @@ def growing_scores(
     members = Members(config, dataset, models, _kept(config, method.checkpoints))
     shape = len(dataset.train_labels), len(dataset.test_labels)
     decides = settings.model_copy(update={"models": 1, "keep": None})
-    about = f"{name} {config.self_influence!r} {decides!r}".encode()
-    sums = Sums(out / _UNFINISHED, shape, config.digest() + dataset.fingerprint + about)
-    if sums.done > counts[0] * (len(members.epochs) if method.checkpoints else 1):
-        sums.restart()
+    about = config.digest() + dataset.fingerprint
+    about += f"{name} {config.self_influence!r} {decides!r}".encode()
+    sums = Sums(out / _UNFINISHED, shape, about)
     keep = settings.keep if name == "trak" else None
-    place, before = 0, Cost(0, 0, 0.0, 0.0, 0)
-    for number in range(max(counts)):
-        with measured() as took:
-            for snapshot in members.snapshots(number):
-                if place >= sums.done:
-                    state = _state(config, members, snapshot, number)
-                    sums.add(method.contribution(state, config, out / _UNFINISHED))
-                place += 1
-            if number + 1 in counts:
-                sums.write(out / SCORES_NAME, keep, not method.checkpoints)
-        before = Cost(
-            number + 1,
-            method.passes * place,
-            before.seconds + took.seconds,
-            before.cpu_seconds + took.cpu_seconds,
-            max(before.memory, took.memory),
-        )
-        if number + 1 in counts:
-            yield before
+    costs = Costs(out / _COSTS, about + repr((shape, keep)).encode())
+    paths = {number: out / f"scores-{number:05d}.npy" for number in counts}
+    if not costs.continued:
+        for path in out.glob("scores-*.npy"):
+            path.unlink()
+    missing = [n for n in counts if n not in costs.finished or not paths[n].exists()]
+    each = len(members.epochs) if method.checkpoints else 1
+    if missing and sums.done > missing[0] * each:
+        sums.restart()
+    for number in counts:
+        if number in missing:
+            for member in range(sums.done // each, number):
+                for place, snapshot in enumerate(members.snapshots(member), member * each):
+                    if place < sums.done:
+                        continue
+                    with measured() as took:
+                        state = _state(config, members, snapshot, member)
+                        sums.add(method.contribution(state, config, out / _UNFINISHED))
+                    costs.add(sums.done, took, member + 1, method.passes)
+            with measured() as took:
+                sums.write(paths[number], keep, not method.checkpoints)
+            costs.finish(number, sums.done, took)
+        yield Grown(paths[number], costs.finished[number])
     sums.clear()
 
 
