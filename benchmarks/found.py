@@ -19,8 +19,8 @@ def _removal(record: Record, frame: pd.DataFrame) -> None:
         Column("difference in points (SE)", "", 2),
     )
     for threshold, pair in frame.dropna(subset="threshold").groupby("threshold"):
-        by = pair.set_index("removal")
-        one, other = by.loc["memorized"], by.loc["random"]
+        by = {row["removal"]: row for row in pair.to_dict("records")}
+        one, other = by["memorized"], by["random"]
         error = (one["accuracy_stderr"] ** 2 + other["accuracy_stderr"] ** 2) ** 0.5
         lost = quantity(100 * (other["accuracy"] - one["accuracy"]), error=100 * error)
         shares = [100 * each["accuracy"] for each in (one, other)]
@@ -35,21 +35,21 @@ def _pair_utility(record: Record, frame: pd.DataFrame) -> None:
         Column(f"on the {sizes['influenced']} test examples of the pairs", "%", 1),
     )
     for removal, rows in frame.groupby("removal", sort=False):
-        by, removed = rows.set_index("examples"), int(rows["removed"].max())
+        by = {row["examples"]: row for row in rows.to_dict("records")}
+        removed = by["influenced"]["removed"]
         said = {
             "none": "with all training examples",
             "pairs": f"without the {removed} training examples of the pairs",
             "random": f"without {removed} random ones",
         }
         shares = [
-            percent(by.loc[each, "accuracy"], by.loc[each, "accuracy_sd"])
-            for each in ("all", "influenced")
+            percent(by[each]["accuracy"], by[each]["accuracy_sd"]) for each in ("all", "influenced")
         ]
         record.row("digits", columns, [said[str(removal)], *shares])
 
 
 def _fraction(record: Record, frame: pd.DataFrame) -> None:
-    trials = [name for name in frame if name.startswith("rmse_")]
+    trials = [name for name in map(str, frame) if name.startswith("rmse_")]
     numbers = [int(name.removeprefix("rmse_")) for name in trials]
     columns = (
         Column("m/n"),
@@ -59,11 +59,11 @@ def _fraction(record: Record, frame: pd.DataFrame) -> None:
         Column("root mean square difference beyond noise (95%)", "", 3),
         *(Column(f"root mean square error with {each:,} trials", "", 3) for each in numbers),
     )
-    for _, row in frame.iterrows():
+    for row in frame.to_dict("records"):
         beyond = quantity(row["distance"], low=row["distance_low"], high=row["distance_high"])
         cells = [row["fraction"], int(row["memorized"]), row["stderr_memorized"]]
         cells += [quantity(row["bias"], error=row["bias_stderr"]), beyond]
-        record.row("digits", columns, [*cells, *row[trials]])
+        record.row("digits", columns, [*cells, *(row[name] for name in trials)])
 
 
 def _last_k_layers(record: Record, frame: pd.DataFrame) -> None:
@@ -72,9 +72,10 @@ def _last_k_layers(record: Record, frame: pd.DataFrame) -> None:
         Column("memorized examples (≥ 0.25) recovered, 95% interval", "%", 0),
         Column("test accuracy (SD)", "%", 2),
     )
-    for _, row in frame.iterrows():
+    for row in frame.to_dict("records"):
         depth = row["depth"]
-        name = "the whole network, half of the trials" if pd.isna(depth) else f"last {depth:.0f}"
+        name = "last layer" if depth == 1 else f"last {depth:.0f} blocks"
+        name = "one half of the run by the other" if pd.isna(depth) else name
         found = quantity(
             int(row["recovered"]),
             of=int(row["expected"]),
@@ -93,7 +94,7 @@ def _proxies(record: Record, frame: pd.DataFrame) -> None:
         Column("cost", "", 1),
         Column("forward, backward passes"),
     )
-    for _, row in frame[frame["trainings"].isin((1, 10, 20, 500))].iterrows():
+    for row in frame[frame["trainings"].isin((1, 10, 20, 500))].to_dict("records"):
         each: list[Any] = [
             quantity(row[name], low=row[f"{name}_low"], high=row[f"{name}_high"])
             for name in ("auc", "spearman")
