@@ -70,30 +70,31 @@ lint: .venv/installed
 	$(BIN)/mypy
 
 # Ratios against what one would use instead. With DATA=FOLDER (of mnist/ and cifar-100-binary/) also
-# those on real images.
+# those on real images. With RECORD=1 they are written to docs/measured, for the pages.
+benchmark: RECORDED = $(if $(RECORD), --record)
 benchmark: .venv/installed
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev,benchmark]'
-	$(BIN)/python -m benchmarks.kernel
-	$(BIN)/python -m benchmarks.products
-	$(BIN)/python -m benchmarks.estimation
-	$(BIN)/python -m benchmarks.growth
-	$(BIN)/python -m benchmarks.power
-	$(BIN)/python -m benchmarks.probability
-	$(BIN)/python -m benchmarks.privacy
-	$(BIN)/python -m benchmarks.training $(if $(DATA),--data $(DATA))
-	$(if $(DATA),$(BIN)/python -m benchmarks.mnist $(DATA)/mnist,@echo "benchmarks.mnist: skipped, DATA is not set")
-	$(BIN)/python -m benchmarks.peers digits cancer transformer $(if $(DATA),--data $(DATA))
-	$(BIN)/python -m benchmarks.input
-	$(if $(DATA),$(BIN)/python -m benchmarks.farm $(DATA),@echo "benchmarks.farm: skipped, DATA is not set")
-	$(if $(DATA),$(BIN)/python -m benchmarks.text $(DATA),@echo "benchmarks.text: skipped, DATA is not set")
-	$(if $(DATA),$(BIN)/python -m benchmarks.attribution $(DATA),@echo "benchmarks.attribution: skipped, DATA is not set")
-	$(BIN)/python -m benchmarks.self_influence $(if $(DATA),--data $(DATA))
-	$(BIN)/python -m benchmarks.digits
+	$(BIN)/python -m benchmarks.kernel$(RECORDED)
+	$(BIN)/python -m benchmarks.products$(RECORDED)
+	$(BIN)/python -m benchmarks.estimation$(RECORDED)
+	$(BIN)/python -m benchmarks.growth$(RECORDED)
+	$(BIN)/python -m benchmarks.power$(RECORDED)
+	$(BIN)/python -m benchmarks.probability$(RECORDED)
+	$(BIN)/python -m benchmarks.privacy$(RECORDED)
+	$(BIN)/python -m benchmarks.training $(if $(DATA),--data $(DATA))$(RECORDED)
+	$(if $(DATA),$(BIN)/python -m benchmarks.mnist $(DATA)/mnist$(RECORDED),@echo "benchmarks.mnist: skipped, DATA is not set")
+	$(BIN)/python -m benchmarks.peers digits cancer transformer $(if $(DATA),--data $(DATA))$(RECORDED)
+	$(BIN)/python -m benchmarks.input$(RECORDED)
+	$(if $(DATA),$(BIN)/python -m benchmarks.farm $(DATA)$(RECORDED),@echo "benchmarks.farm: skipped, DATA is not set")
+	$(if $(DATA),$(BIN)/python -m benchmarks.text $(DATA)$(RECORDED),@echo "benchmarks.text: skipped, DATA is not set")
+	$(if $(DATA),$(BIN)/python -m benchmarks.attribution $(DATA)$(RECORDED),@echo "benchmarks.attribution: skipped, DATA is not set")
+	$(BIN)/python -m benchmarks.self_influence $(if $(DATA),--data $(DATA))$(RECORDED)
+	$(BIN)/python -m benchmarks.digits$(RECORDED)
 
 # Two runs on the real data in DATA, and the table of what they find (two hours; resumable).
 recorded: .venv/installed
 	$(if $(DATA),,$(error set DATA to a folder with mnist/ and cifar-100-binary/))
-	$(BIN)/python -m benchmarks.recorded $(DATA)
+	$(BIN)/python -m benchmarks.recorded $(DATA) --record
 
 # The documentation as a site, in build/site; a broken link fails, and so does a number that no file in
 # docs/measured holds. With TORCH=REQUIREMENT, such as torch==2.13.0+cpu, the tutorial from PyTorch is
