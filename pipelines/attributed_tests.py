@@ -27,7 +27,7 @@ from tfmem.messages.errors import InputError
 from tfmem.messages.numbers import four
 from tfmem.pipelines.attributing import FROM_TRIALS
 from tfmem.pipelines.experiments import page
-from tfmem.pipelines.gradient_attribution import BY_GRADIENTS, check_same_data, scores_by
+from tfmem.pipelines.gradient_attribution import BY_GRADIENTS, check_same_data, load_same, scores_by
 from tfmem.pipelines.runner import configured, run_chain
 from tfmem.store.artifacts import AttributedTests, Figures, Predictions, TrainedModel
 
@@ -98,7 +98,7 @@ def scores_for(
             "its own models say"
         )
     config.check_trainable(method)
-    dataset = _dataset(config, folder)
+    dataset = load_same(config, folder)
     chosen = _chosen(asked, len(dataset.test_labels))
     if method == "self-influence":
         values = _of_one_model(config, dataset, folder, chosen)

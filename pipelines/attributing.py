@@ -26,7 +26,7 @@ from tfmem.datamodels.ridge import ridge
 from tfmem.exchange.score_files import Attributions, Order, open_scores
 from tfmem.experiments.run import load_run
 from tfmem.messages.errors import InputError
-from tfmem.pipelines.gradient_attribution import BY_GRADIENTS, check_same_data, scores_by
+from tfmem.pipelines.gradient_attribution import BY_GRADIENTS, check_same_data, load_same, scores_by
 from tfmem.store.artifacts import Predictions, TrainedModel
 from tfmem.store.spreadsheets import to_csv
 from tfmem.store.writing import write_set
@@ -176,7 +176,10 @@ def _predictions(
         array = _of_one_model(folder, config)
         return summed(Attributions(array, shape, "train-test", scores), wanted), scores, 1
     if isinstance(scores, str) and scores in BY_GRADIENTS:
-        path, models = scores_by(BY_GRADIENTS[scores], config or load_run(folder).config, folder)
+        config = config or load_run(folder).config
+        config.check_trainable(scores)
+        load_same(config, folder)
+        path, models = scores_by(BY_GRADIENTS[scores], config, folder)
         return summed(open_scores(path, shape, "train-test"), wanted), scores, models
     if isinstance(scores, str | os.PathLike):
         opened = open_scores(scores, shape, order, name)
@@ -194,10 +197,9 @@ def _of_one_model(folder: Path, config: Config | None) -> np.ndarray:
     """Influence of all training on all test examples in a model that is trained on all examples."""
     from tfmem.messages.backends import import_tensorflow_for
 
-    run = load_run(folder)
-    config = config or run.config
+    config = config or load_run(folder).config
     config.check_trainable(SELF_INFLUENCE)
-    dataset = run.dataset
+    dataset = load_same(config, folder)
     import_tensorflow_for("self-influences")
     from tfmem.experiments.self_influence import influence_matrix
 

@@ -8,6 +8,7 @@ from typing import get_args
 
 from tfmem.components.gradient_scores import COST_NAME, GRADIENT_SCORES, TRAINED_BY
 from tfmem.config import Config, MethodName, differences
+from tfmem.datasets import AnyDataset, load
 from tfmem.experiments.run import load_run
 from tfmem.messages.errors import InputError
 from tfmem.pipelines.runner import Step, configured, run_chain
@@ -47,11 +48,24 @@ def scores_by(method: MethodName, config: Config, folder: Path) -> tuple[Path, i
     return place / SCORES_NAME, int(json.loads((place / COST_NAME).read_text())["models"])
 
 
+def load_same(config: Config, folder: Path) -> AnyDataset:
+    """Loads the data that settings name, if they are those of the trials in a folder.
+
+    Raises:
+      InputError: if the folder has trials, and they were trained on other data.
+    """
+    check_same_data(config, folder)
+    dataset = load(config.dataset)
+    if (folder / Predictions.place).is_dir() and (run := load_run(folder)).has_labels:
+        run.check_dataset(dataset)
+    return dataset
+
+
 def check_same_data(config: Config, folder: Path) -> None:
     """Refuses settings of other data than those of the trials in a folder, if it has some.
 
     Scores of other examples, or of other labels, would be shown and judged as if they were those
-    of the run.
+    of the run. What the settings name may have changed all the same; see `load_same`.
     """
     if not (folder / Predictions.place).is_dir():
         return

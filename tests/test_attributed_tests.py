@@ -1,6 +1,7 @@
 """Scores by gradients of a run's own models, judged, shown for test examples, and refused."""
 
 import json
+from dataclasses import replace
 
 import keras
 import numpy as np
@@ -12,6 +13,7 @@ from tests.helpers.commands import tfmem_command
 from tests.helpers.learners import learner
 from tfmem.config import from_yaml
 from tfmem.datamodels.influence import influence_on
+from tfmem.datasets.saved import save_dataset
 from tfmem.experiments.outcome import load_outcome
 from tfmem.experiments.run import load_run
 from tfmem.pipelines import attributed_tests
@@ -169,6 +171,17 @@ def test_attributions_of_other_data_than_the_runs_are_not_judged(binary):
         "lds", "trak", "--run", binary, "--set", "dataset.label_noise=0.5", code=1
     )
     assert "dataset.label_noise: 0.0 -> 0.5" in ended.stderr
+
+
+@pytest.mark.parametrize("method", ["trak", "self-influence"])
+def test_data_that_settings_name_but_that_have_changed_are_refused(binary, method, tmp_path):
+    """Settings do not say what a file holds."""
+    data = tfmem.load_run(binary).dataset
+    save_dataset(replace(data, train_labels=1 - data.train_labels), tmp_path)
+    other = "--set", f"dataset.data_dir={tmp_path}"
+    for arguments in (["lds", method, "--run"], ["attribute-test", "--test=1", "--method", method]):
+        ended = tfmem_command(*arguments, binary, *other, code=1)
+        assert "predictions: made with other data than" in ended.stderr
 
 
 def test_what_is_not_known_is_null_in_json_and_named(binary, tmp_path):
