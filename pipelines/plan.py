@@ -66,6 +66,7 @@ def plan_run(
         trials,
         fractions,
         training.probabilities,
+        training.repeats,
     )
     if trial_hours is not None:
         return plan.timed(TrialTime(3600 * trial_hours, 0, training.fraction), machines)
@@ -143,13 +144,19 @@ def details(plan: Plan) -> str:
     took = (
         f" A trial takes {seconds:,.0f} s." if seconds >= 10 else f" A trial takes {seconds:.2g} s."
     )
+    shared = (
+        f" {plan.repeats} models share each subset (training.repeats) and count as one trial, so "
+        f"errors are at most these."
+    )
     finds = f"find {row.detected_90:.2f}" if row.detected_90 == row.detected_90 else "find none"
     return (
         f"At a false-discovery rate of {question.fdr:g} over {plan.candidates:,} pairs "
         f"({question.pairs}; p ≤ {plan.p_value:.1e}), influence {question.influence:g} is found "
         f"with probability 0.9 from {needed} on. The configured {row.trials:,} of "
         f"{row.fraction:g} n {finds}; at most {_short(row.chance_pairs)} pairs without influence "
-        f"reach {question.influence:g} in them." + (took if plan.time else "")
+        f"reach {question.influence:g} in them."
+        + (shared if plan.repeats > 1 else "")
+        + (took if plan.time else "")
     )
 
 

@@ -172,6 +172,27 @@ def test_a_plan_without_data_says_what_is_needed(tmp_path):
     assert set(plan["needed"]) == {"0.5", "0.7"}
 
 
+def test_models_of_one_subset_count_as_one_trial(tmp_path):
+    """Errors are those of as many trials as there are subsets; disk and needs are of models."""
+    found = []
+    for repeats, trials in ((1, "200,400"), (4, "800,1600")):
+        sets = f"training.repeats={repeats}", "--set", f"training.trials={400 * repeats}"
+        ended = command(
+            "digits", "--out", tmp_path, "--sizes", "100,50,2", "--fractions", "0.5",
+            "--trials", trials, "--set", *sets,
+        )  # fmt: skip
+        assert ended.exit_code == 0, ended.output
+        assert ("4 models share each subset" in ended.output) == (repeats == 4)
+        found.append(json.loads((tmp_path / "plan.json").read_text()))
+    one, four = found
+    for row, other in zip(one["rows"], four["rows"], strict=True):
+        times = dict.fromkeys(("trials", "disk_bytes"), 4)
+        assert {name: value * times.get(name, 1) for name, value in row.items() if value} == {
+            name: value for name, value in other.items() if value
+        }
+    assert four["needed"] == {name: 4 * value for name, value in one["needed"].items()}
+
+
 def test_the_table_fits_in_80_columns_and_says_where_nothing_is_found():
     sizes = Sizes.of_equal_classes(1_281_167, 50_000, 1000)
     plan = make_plan(sizes, Question(), (20, 0.7), [8000], [0.9]).timed(TrialTime(1e6, 0, 0.7))

@@ -93,6 +93,7 @@ class Plan:
         None where that is more than 100,000.
       time: time of a trial, if any was timed.
       machines: number of machines, like the one that was timed, that train at the same time.
+      repeats: number of models on each subset, which count as one trial in errors.
     """
 
     sizes: Sizes
@@ -103,6 +104,7 @@ class Plan:
     needed: dict[float, int | None]
     time: TrialTime | None = None
     machines: int = 1
+    repeats: int = 1
 
     @property
     def configured(self) -> Row:
@@ -143,8 +145,13 @@ def make_plan(
     trials: Sequence[int],
     fractions: Sequence[float],
     probabilities: bool = True,
+    repeats: int = 1,
 ) -> Plan:
     """Computes a plan.
+
+    Of several models on each subset, estimates take the mean as one trial. Its variance is at most
+    that of one model, which is what it is if the models of a subset agree, so errors are at most
+    those of as many trials as there are subsets.
 
     Args:
       sizes: sizes of the data.
@@ -154,6 +161,7 @@ def make_plan(
       fractions: subset fractions to compare with; every number of trials is combined with every
         fraction.
       probabilities: whether records also hold probabilities.
+      repeats: number of models that are trained on each subset.
 
     Raises:
       InputError: if a number is out of its range.
@@ -164,25 +172,30 @@ def make_plan(
     fractions = sorted({configured[1], *fractions})
     for fraction in fractions:
         for count in trials:
-            num_in(count, fraction)
+            num_in(-(-count // repeats), fraction)
         subset_size(sizes.num_train, fraction)
 
     def row(trials: int, fraction: float) -> Row:
-        half, most = detectable(trials, fraction, p_value)
+        subsets = -(-trials // repeats)
+        half, most = detectable(subsets, fraction, p_value)
         return Row(
             trials=trials,
             fraction=fraction,
-            stderr_worst=stderr(trials, fraction, 0.5, 0.5),
-            stderr_typical=stderr(trials, fraction, TYPICAL_RATE, TYPICAL_RATE),
-            stderr_memorization=stderr(trials, fraction, 1.0, 0.5),
-            lemma_bound=lemma_bound(trials, fraction),
+            stderr_worst=stderr(subsets, fraction, 0.5, 0.5),
+            stderr_typical=stderr(subsets, fraction, TYPICAL_RATE, TYPICAL_RATE),
+            stderr_memorization=stderr(subsets, fraction, 1.0, 0.5),
+            lemma_bound=lemma_bound(subsets, fraction),
             detected_half=half,
             detected_90=most,
-            chance_pairs=pairs * chance(trials, fraction, question.influence),
+            chance_pairs=pairs * chance(subsets, fraction, question.influence),
             disk_bytes=trials * record_bytes(sizes, probabilities),
-            memory_bytes=counting_bytes(sizes, trials, question.pairs),
+            memory_bytes=counting_bytes(sizes, subsets, question.pairs),
             configured=(trials, fraction) == configured,
         )
+
+    def needed(fraction: float) -> int | None:
+        subsets = trials_needed(question.influence, fraction, p_value)
+        return None if subsets is None else repeats * subsets
 
     return Plan(
         sizes=sizes,
@@ -190,9 +203,8 @@ def make_plan(
         candidates=pairs,
         p_value=p_value,
         rows=tuple(row(count, fraction) for count in trials for fraction in fractions),
-        needed={
-            fraction: trials_needed(question.influence, fraction, p_value) for fraction in fractions
-        },
+        needed={fraction: needed(fraction) for fraction in fractions},
+        repeats=repeats,
     )
 
 
