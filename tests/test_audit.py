@@ -18,6 +18,7 @@ from tfmem.audit.evidence import of_one_model, of_trials, refused
 from tfmem.audit.findings import against_truth, examine
 from tfmem.config import AuditSettings, from_yaml
 from tfmem.datasets import Dataset, TextDataset
+from tfmem.estimation.estimator import CORRECTNESS
 from tfmem.estimation.units import SHARES
 from tfmem.experiments.summed import sum_trials
 from tfmem.pages.audit import render
@@ -49,7 +50,8 @@ def run_of(learner, folder, data):
     )  # fmt: skip
     return SimpleNamespace(
         predictions=folder / "predictions", memorization=table, dataset=data,
-        statistic="correctness", units=SHARES, memorized_by=lambda _: value >= 0.25,
+        statistic="correctness", measure=CORRECTNESS, units=SHARES,
+        memorized_by=lambda _: value >= 0.25,
     )  # fmt: skip
 
 

@@ -312,6 +312,11 @@ def test_texts_of_a_batch_share_windows():
             assert at % length + lengths[text] <= length
 
 
+def test_places_that_cannot_be_numbered_are_refused():
+    with pytest.raises(InputError, match=r"tokens.packed: expected at most 2,147,483,647 places"):
+        Packing(np.ones(2**11), 2**20, 2**11)
+
+
 def test_no_text_sees_another_in_its_window():
     data = sequences(language(["b a", "c", "a b"], vocabulary=8, length=9, packed=True))
     model = model_builder(from_yaml(TREE.format("x"), ["training.fraction=0.5"]), data)()

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from scipy.stats import binom, chi2
 
+from tests.helpers.commands import tfmem_command
 from tests.helpers.farms import Counted, run_farm
 from tests.helpers.oracle import FINGERPRINT, record
 from tests.helpers.runs import SELECTION, aggregate, random_run, write_run
@@ -15,6 +16,7 @@ from tfmem.aggregation.jobs import search_pairs
 from tfmem.aggregation.matrices import write_matrix
 from tfmem.config import from_yaml
 from tfmem.estimation.estimator import Measure, memorization
+from tfmem.exchange.publication import publish
 from tfmem.experiments.run import load_run
 from tfmem.messages.errors import InputError
 from tfmem.pages.report import _summary
@@ -50,6 +52,8 @@ def test_successive_trials_share_a_subset(tmp_path, digits):
     aggregate(tmp_path)
     table = load_run(tmp_path).memorization
     assert (table["n_in"] + table["n_out"] == 3).all()
+    publish(tmp_path, tmp_path / "published")
+    assert "mean of the 2 models of a subset" in (tmp_path / "published/README.md").read_text()
 
 
 def test_given_subsets_are_repeated(tmp_path):
@@ -90,6 +94,9 @@ def test_models_that_agree_count_as_one(tmp_path):
     assert three.measure == Measure(models=3)
     assert repr(three).split(": ")[1].startswith("60 subsets")
     assert _summary(three)["trials"] == 180
+    most = one.memorization["memorization"].idxmax()
+    shown = tfmem_command("show", tmp_path / "three", "--top", "1").stdout
+    assert f"of {3 * one.memorization['n_out'][most]}\n" in shown
     names = ["n_in", "n_out", "memorization", "stderr", "ci_low", "ci_high"]
     np.testing.assert_allclose(three.memorization[names], one.memorization[names], atol=1e-8)
     for found, expected in zip(three.influence_blocks(), one.influence_blocks(), strict=True):

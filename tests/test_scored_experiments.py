@@ -1,5 +1,7 @@
 """Every experiment on the score of a regression, and its page in a browser."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,7 +10,9 @@ from sklearn.linear_model import Ridge
 import tfmem
 from tests.helpers.drawing import drawn_coarsely
 from tfmem.config import from_yaml
+from tfmem.estimation.estimator import CORRECTNESS, Measure
 from tfmem.experiments import sections
+from tfmem.experiments.leave_one_out import known_with_errors
 from tfmem.experiments.outcome import load_outcome
 from tfmem.pipelines.audit import audit
 from tfmem.pipelines.experiments import experiments
@@ -68,6 +72,15 @@ def test_leave_one_out_follows_the_estimates(folder):
     assert table["estimate"].max() > 1000
     assert np.corrcoef(table["estimate"], table["leave_one_out"])[0, 1] > 0.9
     assert (table["leave_one_out_variance"] == 0).all()  # equal models of equal examples
+
+
+def test_examples_without_errors_are_not_left_out_one_by_one():
+    """As with a single trial on either side, whose score has no variance."""
+    columns = {"memorization": [0.1, 0.2, 0.3], "n_in": [5, 1, 2], "n_out": [1, 5, 4]}
+    table = pd.DataFrame(columns)
+    for measure, known in ((CORRECTNESS, [True] * 3), (Measure(models=2), [False, False, True])):
+        run = SimpleNamespace(memorization=table, measure=measure)
+        np.testing.assert_array_equal(np.isfinite(known_with_errors(run)), known)
 
 
 def test_the_audit_names_targets_that_models_without_them_are_far_off(folder, open_page):

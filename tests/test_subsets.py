@@ -65,6 +65,8 @@ def test_subset_size_is_rounded_and_leaves_examples_in_and_out(fraction, size):
     else:
         with pytest.raises(InputError, match=r"training\.fraction"):
             subset_size(1437, fraction)
+        with pytest.raises(InputError, match=r"^gradient_attribution\.fraction: expected"):
+            subset_size(1437, fraction, "gradient_attribution.fraction")
 
 
 @pytest.mark.parametrize("run_seed", [0, 5, 2**32, 2**127, 2**200 + 1])

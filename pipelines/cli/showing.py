@@ -73,7 +73,8 @@ def show(
         ],
     }
     for side in ("in", "out"):
-        means, counts = ranked[f"{units.kind}_{side}"], ranked[f"n_{side}"]
+        means = ranked[f"{units.kind}_{side}"]
+        counts = run.measure.models * ranked[f"n_{side}"]
         columns[f"{side}: {units.name}" if units.bounded else side] = [
             f"{units.mean(mean)} of {count}" for mean, count in zip(means, counts, strict=True)
         ]

@@ -21,7 +21,7 @@ from tfmem.experiments.summed import records_in, sum_trials
 from tfmem.selection.memorized import described, memorized
 from tfmem.store.pairs import ModelInfluence
 
-LEAST_TRIALS = 10  # trials without an example; with fewer, their accuracy on it says little
+LEAST_TRIALS = 10  # subsets without an example; with fewer, accuracy on it says little
 Effects = Callable[[np.ndarray], tuple[pd.DataFrame, np.ndarray]]
 
 
@@ -48,7 +48,7 @@ class Evidence:
     Attributes:
       memorization: one row for each example, by `index`: `label`, `memorization`, `ci_low`,
         `ci_high`, `accuracy_in`, `accuracy_out` (of a score `score_in` and `score_out`) and
-        `n_out`. Unknown values are NaN; an unknown `n_out` is 0.
+        `n_out`, the number of models without it. Unknown values are NaN; an unknown `n_out` is 0.
       memorized: bool `[num_train]`, which examples count as memorized.
       refused: bool `[num_train]`, whether models without an example hardly ever predict its label,
         or are far off its target.
@@ -99,7 +99,7 @@ def of_trials(run: Run, config: Config) -> Evidence:
         return ranked(found), means
 
     return Evidence(
-        memorization=known,
+        memorization=_with_models(known, run),
         memorized=run.memorized_by(config.selection),
         refused=refused(known, settings),
         confidence=trials.held_out_confidence,
@@ -109,7 +109,7 @@ def of_trials(run: Run, config: Config) -> Evidence:
             described(config.selection, run.statistic),
             f"{config.selection.least_influence:.0%}",
             f"predict its label in at most {settings.held_out:.0%} of the cases (of at least "
-            f"{LEAST_TRIALS} networks)",
+            f"{run.measure.models * LEAST_TRIALS} networks)",
         ),
         source=(
             f"{count:,} networks ({config.model.name}) were trained on random {share:.0%} of the "
@@ -128,7 +128,7 @@ def _of_scores(run: Run, config: Config) -> Evidence:
     enough = (known["n_out"] >= LEAST_TRIALS).to_numpy()
     if units.bounded:
         suspicious, limit = refused(known, settings), f"in at most {settings.held_out:.0%} of cases"
-        said = f"get it right {limit} (of at least {LEAST_TRIALS} models)"
+        said = f"get it right {limit} (of at least {run.measure.models * LEAST_TRIALS} models)"
     else:
         far, fence = far_off(np.where(enough, known[mean_out].to_numpy(float), np.nan))
         suspicious = far & enough
@@ -145,7 +145,7 @@ def _of_scores(run: Run, config: Config) -> Evidence:
 
     counts = train_counts(held, run.labels)
     return Evidence(
-        memorization=known,
+        memorization=_with_models(known, run),
         memorized=memorized(counts, config.selection),
         refused=suspicious,
         confidence=None,
@@ -157,12 +157,18 @@ def _of_scores(run: Run, config: Config) -> Evidence:
             said,
         ),
         source=(
-            f"{len(held):,} models were trained on random {config.training.fraction:.0%} of the "
-            f"{len(known):,} training examples. For each example, models that were trained on it "
+            f"{run.measure.models * len(held):,} models were trained on random "
+            f"{config.training.fraction:.0%} of the {len(known):,} training examples. For each "
+            "example, models that were trained on it "
             f"are compared with models that were not: {_compared(units)}"
         ),
         trials=len(held),
     )
+
+
+def _with_models(memorization: pd.DataFrame, run: Run) -> pd.DataFrame:
+    """Memorization with the number of models without each example, rather than of subsets."""
+    return memorization.assign(n_out=run.measure.models * memorization["n_out"])
 
 
 def _compared(units: Units) -> str:

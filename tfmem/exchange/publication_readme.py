@@ -87,7 +87,13 @@ def readme(
         "",
         "**Error.** Every estimate has its own standard error and 95% interval, over the choice of "
         "subsets and the randomness of training. They describe *this* architecture and recipe; "
-        "another one memorizes other examples.",
+        "another one memorizes other examples."
+        + (
+            f" The mean of the {models} models of a subset counts as one model, here and in `n_in` "
+            "and `n_out`."
+            if (models := metadata["models_of_a_subset"]) > 1
+            else ""
+        ),
         "",
         "**Order.** `index` counts the examples of a split in the run's own order"
         + (

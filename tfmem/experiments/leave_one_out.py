@@ -70,11 +70,10 @@ def leave_one_out(given: Given[LeaveOneOutSettings]) -> Outcome:
       these examples, which share their models.
 
     Raises:
-      InputError: if there are fewer than three examples with an estimate.
+      InputError: if there are fewer than three examples with an estimate and its error.
     """
     settings, config = given.settings, given.config
-    memorization = given.run.memorization
-    estimates = memorization["memorization"].to_numpy(float)
+    memorization, estimates = given.run.memorization, known_with_errors(given.run)
     chosen = _choose(config, estimates, settings.examples)
     if len(chosen) < 3:
         raise InputError(f"leave-one-out: {len(chosen)} examples have an estimate, expected 3")
@@ -108,6 +107,16 @@ def leave_one_out(given: Given[LeaveOneOutSettings]) -> Outcome:
     columns["mean_variance"] = np.full(len(index), shared + alone.sum() / len(index) ** 2)
     table = pd.DataFrame(columns)
     return Outcome(_findings(given, table), table)
+
+
+def known_with_errors(run: Run) -> np.ndarray:
+    """Memorization, float64 `[num_train]`; NaN where it or its error is not known.
+
+    One score has no variance, so scores take two trials with an example and two without it.
+    """
+    table = run.memorization
+    least = table[["n_in", "n_out"]].min(axis=1)
+    return table["memorization"].where(run.measure.counted | (least > 1)).to_numpy(float)
 
 
 def comparison(table: pd.DataFrame) -> NoisyComparison:

@@ -157,8 +157,8 @@ def order_of(raw: np.ndarray) -> np.ndarray:
     return keys.view(np.int64)
 
 
-def subset_size(num_examples: int, fraction: float) -> int:
-    """`m = round(fraction * n)`.
+def subset_size(num_examples: int, fraction: float, setting: str = "training.fraction") -> int:
+    """`m = round(fraction * n)`; errors name the `setting` that gives the fraction.
 
     Raises:
       InputError: if that leaves no example in, or none out.
@@ -166,7 +166,7 @@ def subset_size(num_examples: int, fraction: float) -> int:
     size = round(fraction * num_examples)
     if not 0 < size < num_examples:
         raise InputError(
-            f"training.fraction: expected a subset with examples in and out of it, received "
+            f"{setting}: expected a subset with examples in and out of it, received "
             f"{fraction} of {num_examples} examples, which is {size}"
         )
     return size

@@ -11,8 +11,18 @@ import keras
 
 def reductions(model: keras.Model) -> set[str]:
     """How the losses of a compiled model become one number for a batch; `none` if they do not."""
-    losses = [loss for loss in keras.tree.flatten(model.loss) if loss is not None]
-    return {str(getattr(loss, "reduction", "sum_over_batch_size")).lower() for loss in losses}
+    known = {getattr(loss, "reduction", "sum_over_batch_size") for loss in _losses(model)}
+    return {str(reduction).lower() for reduction in known}
+
+
+def _losses(model: keras.Model) -> list[Any]:
+    """The losses that a model was compiled with, which may be in a list or a dictionary."""
+    return [loss for loss in keras.tree.flatten(model.loss) if loss is not None]
+
+
+def _ignored(loss: Any) -> int | None:
+    """The target that a loss leaves out; None if it has no such target."""
+    return getattr(loss, "ignore_class", None)
 
 
 def why_no_replicas(model: keras.Model) -> str:
@@ -21,6 +31,9 @@ def why_no_replicas(model: keras.Model) -> str:
         return f"{type(model).__name__} has its own compute_loss"
     for reduction in sorted(reductions(model) - {"sum_over_batch_size", "mean"}):
         return f"the reduction of its loss is {reduction!r}; expected a mean over examples"
+    losses = _losses(model)
+    if len(losses) > 1 and any(_ignored(loss) is not None for loss in losses):
+        return "one of several losses has ignore_class"
     return ""
 
 
@@ -50,7 +63,8 @@ def counted_outputs(model: keras.Model, targets: Any, outputs: Any) -> Any:
     It leaves out those that a layer has masked, and those whose target is its `ignore_class`.
     """
     kept = getattr(outputs, "_keras_mask", None)
-    ignored = getattr(model.loss, "ignore_class", None)
+    losses = _losses(model)
+    ignored = _ignored(losses[0]) if len(losses) == 1 else None
     if ignored is not None:
         targets = keras.ops.reshape(targets, keras.ops.shape(outputs)[:-1])
         known = keras.ops.not_equal(targets, ignored)

@@ -106,7 +106,8 @@ class Members:
         if fraction == 1:
             return np.arange(count)
         seed = np.random.SeedSequence(self._config.seed, spawn_key=(_KEY, 1, number))
-        return np.sort(random_order(seed, count)[: subset_size(count, fraction)])
+        size = subset_size(count, fraction, "gradient_attribution.fraction")
+        return np.sort(random_order(seed, count)[:size])
 
     def train(self, number: int, watcher: Watcher) -> None:
         """Trains a model, unless the folder has its weights; interrupted training continues.

@@ -10,7 +10,9 @@ import numpy as np
 
 from tfmem.datasets import Dataset, StructuredDataset
 from tfmem.datasets.padding import lengths
+from tfmem.messages.errors import InputError
 
+_MOST = 2**31 - 1
 _DRAWS = 64  # random batches that say how many windows a batch takes
 
 
@@ -25,7 +27,15 @@ class Packing:
             predicted, training texts first.
           width: number of tokens of a window, into which every text fits.
           num_train: number of training texts.
+
+        Raises:
+          InputError: if there are more places than can be numbered.
         """
+        if len(lengths) * width > _MOST:
+            raise InputError(
+                f"dataset.text.tokens.packed: expected at most {_MOST:,} places for tokens, received "
+                f"{len(lengths):,} texts of {width:,}: choose false"
+            )
         self._lengths = lengths
         self._width = width
         self._num_train = num_train
