@@ -33,8 +33,8 @@ class Packing:
         """
         if len(lengths) * width > _MOST:
             raise InputError(
-                f"dataset.text.tokens.packed: expected at most {_MOST:,} places for tokens, received "
-                f"{len(lengths):,} texts of {width:,}: choose false"
+                f"dataset.text.tokens.packed: expected at most {_MOST:,} places for tokens, "
+                f"received {len(lengths):,} texts of {width:,}: choose false"
             )
         self._lengths = lengths
         self._width = width
