@@ -57,8 +57,10 @@ def test_weights_of_a_layer_that_models_share_are_kept_as_trained(data, tmp_path
             np.testing.assert_array_equal(one, other)
 
 
-def test_an_unknown_layer_is_refused_before_any_model_is_trained(data, tmp_path):
-    config = from_yaml("", ["training.epochs=1", "self_influence.layers=[last]"])
-    with pytest.raises(InputError, match=r"layers: expected some of .*logits, received 'last'"):
+@pytest.mark.parametrize("layer", ["last", "dense"])
+def test_an_unknown_layer_is_refused_before_any_model_is_trained(data, tmp_path, layer):
+    """So is one that Keras names by counting the layers of the program."""
+    config = from_yaml("", ["training.epochs=1", f"self_influence.layers=[{layer}]"])
+    with pytest.raises(InputError, match=rf"expected some of features, logits, .* '{layer}'"):
         train_members(config, data, tmp_path / "models")
     assert not [*tmp_path.rglob("*.npz")]

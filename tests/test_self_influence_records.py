@@ -147,7 +147,7 @@ def test_the_command_keeps_its_model_and_takes_it_again(tmp_path):
             steps[1].component.Do({"weights": kept.parent}, {"memorization": folder}, own)
     assert read_memorization(folder)["memorization"].idxmax() == most
     wrong = from_yaml("", [*settings, "self_influence.layers=[last]"])
-    with pytest.raises(InputError, match=r"layers: expected some of .*logits, received 'last'"):
+    with pytest.raises(InputError, match=r"expected some of features, logits, .* received 'last'"):
         run_chain(self_influence(wrong), tmp_path / "untrained")
     assert not [*(tmp_path / "untrained").rglob("whole-*.npz")]
     for wrong, said in (("curvature=hessian", "curvature gauss_newton with solver: fast"),

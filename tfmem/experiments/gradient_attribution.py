@@ -18,7 +18,7 @@ from tfmem.config import Config, MethodName
 from tfmem.datasets import AnyDataset, has_classes
 from tfmem.experiments.gradient_costs import Cost, Costs
 from tfmem.experiments.measuring import measured
-from tfmem.influence_functions.layers import variables_in
+from tfmem.influence_functions.layers import check_layers, variables_in
 from tfmem.influence_functions.methods import METHODS
 from tfmem.influence_functions.methods.method import TrainedState
 from tfmem.influence_functions.methods.sums import Sums
@@ -63,8 +63,7 @@ def train_members(
     """
     check_gradients(dataset)
     members = Members(config, dataset, folder, _kept(config, checkpoints))
-    if layers := config.self_influence.layers:
-        variables_in(members.model, layers)
+    check_layers(members.build, config.self_influence.layers)
     for number in range(_count(config, checkpoints)):
         with EpochProgress(config.training.epochs) as progress:
             members.train(number, progress)

@@ -22,7 +22,7 @@ from tfmem.influence_functions.attribution.splitting import splitter
 from tfmem.influence_functions.effects import test_effects
 from tfmem.influence_functions.fast import FastSolver
 from tfmem.influence_functions.keeping import kept_scores
-from tfmem.influence_functions.layers import variables_in
+from tfmem.influence_functions.layers import check_layers, variables_in
 from tfmem.influence_functions.objective import Objective
 from tfmem.influence_functions.scores import Scores
 from tfmem.influence_functions.solver import Solver
@@ -72,8 +72,7 @@ def train_model(config: Config, dataset: AnyDataset, trial_id: int, models: Path
         if it lacks a layer that the settings name.
     """
     arrays = arrays_in_memory(config, dataset)
-    if layers := config.self_influence.layers:
-        variables_in(model_in_float32(config, arrays), layers)
+    check_layers(lambda: model_in_float32(config, arrays), config.self_influence.layers)
     with EpochProgress(config.training.epochs) as progress:
         _, outcome = train_on_all(config, arrays, trial_id, models, progress)
     return accuracy(outcome.test)

@@ -88,15 +88,15 @@ class Members:
         self._folder = open_folder(location)
         self._about = config.digest() + dataset.fingerprint
         self._trainer: OneByOne | FitTrainer | None = None
+        self._model: keras.Model | None = None
 
     @cached_property
     def inputs(self) -> tuple[Inputs, Inputs]:
         """The inputs of the training and of the test examples, as the models take them."""
         return inputs_of(self.examples, test=False), inputs_of(self.examples, test=True)
 
-    @cached_property
-    def model(self) -> keras.Model:
-        """The model of all snapshots, whose weights are those of the last that was taken."""
+    def build(self) -> keras.Model:
+        """A model that is not trained, with all of its variables."""
         return _built(self._config, self.examples)
 
     def subset(self, number: int) -> np.ndarray:
@@ -155,7 +155,9 @@ class Members:
                 f"{self._folder}: expected the weights of model {number} with these settings and "
                 "data, found none: train it again"
             )
-        weights = _weights(self.model)
+        if self._model is None:
+            self._model = self.build()
+        weights = _weights(self._model)
         first = [keras.ops.convert_to_numpy(v.value) for v in weights]
         forms = [Form(tuple(v.shape), np.dtype(v.dtype)) for v in weights]
         try:
@@ -165,7 +167,7 @@ class Members:
                 if state is None:
                     continue
                 _assign(weights, state.values)
-                yield Snapshot(self.model, float(state.losses[0]))
+                yield Snapshot(self._model, float(state.losses[0]))
         finally:  # layers that a user made outside of `model.build` are as they were
             _assign(weights, first)
 
