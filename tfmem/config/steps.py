@@ -326,8 +326,8 @@ class SelfInfluenceSettings(Settings):
       damping: number added to the diagonal of the curvature; None is the solver's own.
       curvature: the curvature that is inverted; None is `hessian` for `lissa`, and `gauss_newton`
         for the other solvers.
-      layers: names of the layers whose variables are used; an empty list uses all that were
-        trained.
+      layers: names of the layers whose variables are used, names that the model gives them; an
+        empty list uses all that were trained.
       curvature_examples: number of training examples, drawn at random, over which the curvature is
         averaged; None takes all.
       sketch: length of the sketch of a gradient, for `fast`; None is 2,048. The error falls with
