@@ -8,6 +8,7 @@ from typing import Any
 
 import keras
 import tensorflow as tf
+from tensorflow.python.eager import context
 
 from tfmem.config import TrainingSettings
 from tfmem.datasets import StreamedDataset
@@ -30,15 +31,19 @@ class OnTensorFlow:
     name = "TensorFlow"
     largest_on_cpu = 128
 
-    def share_cores(self, lanes: int) -> None:
+    def share_cores(self, lanes: int | None) -> None:
         """See `Platform.share_cores`.
 
         Without a GPU, two lanes of one thread each are faster than two that share two threads.
         TensorFlow must know the number of threads before it does anything, hence before a model can
         be built and its memory estimated. Therefore lanes that are chosen by memory share all
-        threads (see `lanes_known_at_once`).
+        threads (see `lanes_known_at_once`), which at least do not spin while they wait for work:
+        they would take the cores from other lanes.
         """
         if tf.config.list_physical_devices("GPU"):
+            return
+        _keep_threads_from_spinning()
+        if lanes is None:
             return
         with contextlib.suppress(RuntimeError):  # TensorFlow runs already, on all cores
             tf.config.threading.set_intra_op_parallelism_threads(max(1, cores() // lanes))
@@ -103,3 +108,14 @@ class OnTensorFlow:
     ) -> MirroredTrainer:
         """See `Platform.one_by_one`."""
         return MirroredTrainer(build, examples, settings, task=task, initializer=initializer)
+
+
+def _keep_threads_from_spinning() -> None:
+    """Has threads sleep while they wait for work, unless TensorFlow runs already.
+
+    No function of `tf.config` sets this.
+    """
+    coming = context.context()
+    if not coming._initialized and coming._config is None:
+        quiet = {"disable_thread_spinning": True}
+        coming._config = tf.compat.v1.ConfigProto(experimental=quiet)

@@ -64,8 +64,12 @@ class Platform(Protocol):
     name: str
     largest_on_cpu: int
 
-    def share_cores(self, lanes: int) -> None:
-        """Gives each of several lanes its share of the cores of a machine without GPU."""
+    def share_cores(self, lanes: int | None) -> None:
+        """Gives each lane its share of the cores of a machine without GPU.
+
+        Args:
+          lanes: number of lanes; None if it is not known yet.
+        """
 
     def gpus(self) -> Sequence[str]:
         """The names of the machine's GPUs."""

@@ -240,7 +240,9 @@ class StackedTrainer:
     ) -> None:
         """Moves all models along their gradients."""
         each = iter(gradients)
-        self._update([next(each) if reached else None for reached in self._reached], rate)
+        # A variable that some operation still reads would be copied before it is changed.
+        with tf.control_dependencies(gradients):
+            self._update([next(each) if reached else None for reached in self._reached], rate)
         for variable, value in zip(self._state, state, strict=True):
             variable.assign(value)
 

@@ -86,8 +86,7 @@ def time_trials(config: Config, dataset: AnyDataset, trials: int) -> TrialTime:
     from tfmem.training.platforms import platform
     from tfmem.training.trainers import make_trainers
 
-    if lanes := lanes_known_at_once(config, dataset):
-        platform().share_cores(lanes)
+    platform().share_cores(lanes_known_at_once(config, dataset))
     examples = as_arrays(config, dataset)  # all examples, as a run also keeps all
     if kept != whole:
         examples = examples.keep(*(_spread(*pair) for pair in zip(whole, kept, strict=True)))

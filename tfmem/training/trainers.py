@@ -48,9 +48,8 @@ def make_trainers(
     settings = config.training
     if settings.trainer == "mirrored":
         check_mirrored()
-    lanes = lanes_known_at_once(config, dataset)
-    if lanes and settings.trainer in ("stacked", "auto"):
-        platform().share_cores(lanes)
+    if settings.trainer in ("stacked", "auto"):
+        platform().share_cores(lanes_known_at_once(config, dataset))
     if isinstance(config.model, PythonSettings):
         tokens = isinstance(dataset, TextDataset) and dataset.tokens is not None
         known = as_arrays(config, dataset) if tokens else dataset

@@ -31,7 +31,7 @@ class OnJax:
     name = "JAX"
     largest_on_cpu = 16  # XLA runs through all weights in each step, which must lie in a cache
 
-    def share_cores(self, lanes: int) -> None:
+    def share_cores(self, lanes: int | None) -> None:
         """See `Platform.share_cores`; XLA's programs share all cores."""
 
     def gpus(self) -> Sequence[str]:
