@@ -14,7 +14,7 @@ from tests.helpers.oracle import FINGERPRINT
 from tests.helpers.runs import aggregate, random_run, write_run
 from tests.helpers.scores import NAME, run_of_scores
 from tests.helpers.scores import aggregate as aggregate_scores
-from tfmem.config import DatasetSettings
+from tfmem.config import DatasetSettings, from_yaml
 from tfmem.datasets import load
 from tfmem.datasets.other_orders import other_orders, tfds_positions
 from tfmem.exchange.publication import publish
@@ -72,6 +72,18 @@ def test_numpy_pandas_and_sums_are_enough_to_read_it(folder, tmp_path):
         content = (out / name).read_bytes()
         assert hashlib.sha256(content).hexdigest() == digest
         assert str(tmp_path).encode() not in content  # no place of this machine
+
+
+def test_settings_that_name_other_data_cost_only_the_official_order(tmp_path):
+    records, labels = random_run(10)
+    settings = from_yaml("", ["training.trials=10", "training.stack_size=10"])  # of digits
+    predictions = write_run(tmp_path, records, labels)
+    (predictions / "config.yaml").write_text(settings.to_yaml())
+    aggregate(tmp_path)
+    said = []
+    publish(tmp_path, tmp_path / "out", warn=said.append)
+    assert said == ["indices in the official order are left out: digits: the run's class 'a' is "
+                    "none of its classes"]  # fmt: skip
 
 
 def test_equal_runs_give_equal_bytes(folder, tmp_path):

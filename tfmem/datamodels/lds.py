@@ -95,7 +95,8 @@ def linear_datamodeling_score(
     if subsets < 3 or not tests:
         raise InputError(
             f"expected at least 3 different subsets and a test example to judge attributions by, "
-            f"received {subsets} and {tests}"
+            f"received {subsets} and {tests} (where attributions are made from trials, only the "
+            "share --holdout of the subsets judges)"
         )
     draws = np.random.default_rng(np.random.SeedSequence(seed))
     weights = draws.multinomial(subsets, np.full(subsets, 1 / subsets), resamples)

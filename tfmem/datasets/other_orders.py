@@ -100,7 +100,13 @@ def _source(settings: DatasetSettings) -> tuple[AnyDataset, bool]:
 
 
 def _kept(of_split: np.ndarray, whole: AnyDataset, labels: Labels) -> np.ndarray:
-    """The rows of the examples of a run's classes."""
+    """The rows of the examples of a run's classes.
+
+    Raises:
+      InputError: if a class is none of the data set's.
+    """
+    if unknown := [name for name in labels.class_names if name not in whole.class_names]:
+        raise InputError(f"{whole.name}: the run's class {unknown[0]!r} is none of its classes")
     classes = [whole.class_names.index(name) for name in labels.class_names]
     return np.flatnonzero(np.isin(of_split, classes))
 
