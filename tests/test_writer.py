@@ -214,3 +214,22 @@ def test_folders_and_labels_that_cannot_be_used_get_one_error(tmp_path):
     assert not (tmp_path / "bad").exists()
     with pytest.raises(InputError, match="cannot be made"):
         tfmem.PredictionWriter(tmp_path / "mine" / "predictions" / "labels.npz", Y)
+
+
+def test_models_of_one_subset_are_not_taken_for_independent_ones_in_silence(tmp_path, capsys):
+    rng = np.random.default_rng(0)
+    y = np.arange(40) % 2
+    masks = np.repeat(rng.random((6, 40)) < 0.5, 2, axis=0)
+    correct = rng.random((12, 40)) < 0.5
+    said = "warning: 12 models were trained on 6 different subsets"
+    with tfmem.PredictionWriter(tmp_path, y) as out:
+        for trial, each in enumerate(masks):
+            out.write(trial, each, train_correct=correct[trial])
+    tfmem.estimate(tmp_path)
+    assert capsys.readouterr().err.count(said) == 1
+    for call in (tfmem.memorization, tfmem.influence):
+        call(masks, correct)
+        assert capsys.readouterr().err.count(said) == 1
+    tfmem.memorization(masks[::2], correct[::2])
+    tfmem.memorization(masks[:, :8], correct[:, :8])  # equal by chance
+    assert not capsys.readouterr().err

@@ -30,6 +30,7 @@ class Identity(NamedTuple):
     source: str
     diverged: bool
     score: str
+    subset: bytes
 
 
 class Checked(NamedTuple):
@@ -40,11 +41,13 @@ class Checked(NamedTuple):
       predictions: hash of the contents of all trials' records, whatever files they lie in.
       subsets: the number of subsets that these trials were trained on: fewer where several models
         are trained on each (`training.repeats`).
+      different_subsets: how many of these are not equal to another.
     """
 
     trials: int
     predictions: str
     subsets: int
+    different_subsets: int
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -52,6 +55,8 @@ class Checked(NamedTuple):
         found = self._asdict()
         if self.subsets == self.trials:
             del found["subsets"]
+        if self.different_subsets == self.subsets:
+            del found["different_subsets"]
         return found
 
 
@@ -125,6 +130,7 @@ def identify(record: TrialRecord, source: str) -> Identity:
         source,
         bool(record.diverged),
         record.score_name,
+        hashlib.sha256(record.subset_mask).digest()[:16],
     )
 
 
@@ -175,7 +181,10 @@ def check_identities(identities: Iterable[Identity], planned: Planned | None = N
         digest.update(struct.pack("<q", trial) + identity.content)
     repeats = planned.repeats if planned else 1
     subsets = {trial // repeats for trial in learned}
-    return Checked(len(learned), digest.hexdigest(), len(subsets))
+    different = {by_trial[trial].subset for trial in learned}
+    return Checked(
+        len(learned), digest.hexdigest(), len(subsets), min(len(different), len(subsets))
+    )
 
 
 def _check_scores(identities: Sequence[Identity]) -> None:

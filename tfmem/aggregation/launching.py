@@ -27,8 +27,9 @@ from google.protobuf.json_format import MessageToJson
 from tfmem.aggregation.failures import cause
 from tfmem.aggregation.globs import delete, literally, matching
 from tfmem.aggregation.runners import goes_to_dataflow
+from tfmem.estimation.independence import shared_subsets
 from tfmem.messages.errors import DryRun, InputError
-from tfmem.messages.terminal import tell
+from tfmem.messages.terminal import tell, warn
 from tfmem.store.folders import open_folder
 from tfmem.store.manifests import FileFacts, Manifest
 from tfmem.store.owners import is_abandoned, new_owner
@@ -189,6 +190,11 @@ def _as_in_programs() -> Iterator[None]:
 def _publish(outputs: Sequence[Output], noted: Sequence[str]) -> None:
     """Makes all files valid at once, and records what the job found that they are made from."""
     known = {key: value for name in noted for key, value in outputs[0].noted(name).items()}
+    if "different_subsets" in known:
+        models = known.get("subsets", known["trials"])
+        num_train = outputs[0].made_from["num_train"]
+        if said := shared_subsets(models, known["different_subsets"], num_train):
+            warn(said)
     members: dict[str, Member] = {}
     for output in outputs:
         files = {name: FileFacts(**output.noted(name)) for name in output.names}

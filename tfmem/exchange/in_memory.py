@@ -12,8 +12,10 @@ import psutil
 
 from tfmem.aggregation.estimates import memorization_table
 from tfmem.estimation.blocks import InfluenceBlock
+from tfmem.estimation.independence import shared_subsets
 from tfmem.estimation.outcomes import Outcomes, Subsets, check_masks, check_outcomes
 from tfmem.messages.errors import InputError
+from tfmem.messages.terminal import warn
 from tfmem.store.results import named_by_score
 
 _PAIRS = 1 << 22  # how many are estimated at a time
@@ -55,7 +57,7 @@ def memorization(masks: Any, correct: Any) -> pd.DataFrame:
       InputError: if there are fewer than two trials, or shapes do not fit. For a value that is
         neither 0 nor 1, or a score that is not finite, the error names trial and example.
     """
-    bits = check_masks(masks)
+    bits = _masks(masks)
     subsets, outcomes = Subsets(bits), check_outcomes(correct, bits, "correct", "num_train")
     step = max(1, _PAIRS // subsets.trials)
     starts = range(0, outcomes.count, step)
@@ -100,7 +102,7 @@ def influence(
       InputError: if there are fewer than two trials, or shapes do not fit. For a value that is
         neither 0 nor 1, or a score that is not finite, the error names trial and example.
     """
-    bits = check_masks(masks)
+    bits = _masks(masks)
     outcomes = check_outcomes(correct_test, bits, "correct_test", "num_test")
     shape = bits.shape[1], outcomes.count
     if train_labels is None and test_labels is None:
@@ -207,6 +209,15 @@ class Influence:
             for start in range(0, len(train), step):
                 some = train[start : start + step]
                 yield InfluenceBlock(self._outcomes.of_pairs(self._subsets, label, some, test))
+
+
+def _masks(masks: Any) -> np.ndarray:
+    """The subsets, checked; warns if some are equal."""
+    bits = check_masks(masks)
+    different = len({row.tobytes() for row in np.packbits(bits, axis=1)})
+    if said := shared_subsets(len(bits), different, bits.shape[1]):
+        warn(said)
+    return bits
 
 
 def _by_class(train: Any, test: Any, shape: tuple[int, int]) -> list[_Group]:
