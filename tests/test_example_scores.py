@@ -249,7 +249,10 @@ def test_the_estimator_is_its_own_best_proxy(tmp_path, monkeypatch):
         ],
     )
     settings = ProxySettings(trials=(all_subsets, all_subsets + 1), trainings=(1, 2))
-    monkeypatch.setattr(proxies_module, "records_in", lambda _: iter(learner.records() * 2))
+    records = learner.records() * 2
+    monkeypatch.setattr(
+        proxies_module, "records_between", lambda _, first, end: iter(records[first:end])
+    )
     monkeypatch.setattr(proxies_module, "held_measure", lambda *_: CORRECTNESS)
     data = SimpleNamespace(train_labels=labels, test_labels=labels[:4], has_classes=True)
 

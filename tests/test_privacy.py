@@ -151,14 +151,23 @@ def test_models_of_the_same_subset_are_no_shadow_models(tmp_path):
     noise = 0.01 * np.random.default_rng(4).standard_normal((4, *margins.shape))
     every = np.repeat(masks, 4, axis=0)
     signals = np.swapaxes(margins + noise, 0, 1).reshape(every.shape).astype(np.float16)
-    areas = []
+    areas, intervals = [], []
     for repeats in (4, 1):
         predictions = folder_of(tmp_path / str(repeats), every, signals.astype(float))
         sets = [f"training.trials={len(every)}", f"training.repeats={repeats}"]
         (predictions / "config.yaml").write_text(from_yaml("", sets).to_yaml())
-        areas.append(attack(predictions).rocs[LIRA].auc[1])
+        found = attack(predictions)
+        areas.append(found.rocs[LIRA].auc[1])
+        intervals.append(found.exposure)
     assert abs(areas[0] - 0.5) < 0.07
     assert areas[1] > 0.6
+    for models, table in zip((4, 1), intervals, strict=True):  # Wilson's, of as many subsets
+        share, count = table["tpr_0.01"], table["n_in"] / models
+        spread = 1.959964 * np.sqrt(share * (1 - share) / count + (1.959964 / count / 2) ** 2)
+        middle, scale = share + 1.959964**2 / count / 2, 1 + 1.959964**2 / count
+        for side, sign in (("low", -1), ("high", 1)):
+            expected = (middle + sign * spread) / scale
+            np.testing.assert_allclose(table[f"tpr_0.01_{side}"], expected, atol=1e-6)
 
 
 def test_codes_keep_the_order_and_thresholds_keep_the_rate():

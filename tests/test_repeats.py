@@ -17,7 +17,9 @@ from tfmem.aggregation.matrices import write_matrix
 from tfmem.config import from_yaml
 from tfmem.estimation.estimator import Measure, memorization
 from tfmem.exchange.publication import publish
+from tfmem.experiments.proxies import ProxySettings, _numbers_of_trials
 from tfmem.experiments.run import load_run
+from tfmem.experiments.summed import records_between
 from tfmem.messages.errors import InputError
 from tfmem.pages.report import _summary
 from tfmem.store.folders import open_folder
@@ -156,3 +158,18 @@ def test_all_pairs_are_searched_by_subsets(tmp_path):
     write_matrix(shards, known, str(tmp_path / "i.npy"), statistic="correctness")
     (block,) = run.influence_blocks()
     np.testing.assert_allclose(np.load(tmp_path / "i.npy"), block.influence, atol=1e-6)
+
+
+def test_proxies_and_their_truth_share_no_subset(tmp_path):
+    records, labels = random_run(8)
+    run = run_of(tmp_path, again(records, 3), labels, 3)
+    settings = from_yaml("", ["training.trials=24", "training.repeats=3"])
+    numbers = _numbers_of_trials(ProxySettings(trials=(2, 3, 4, 10, 11, 13)), settings)
+    assert numbers == [3, 6, 12]
+    for number in numbers:
+        made, truth = (
+            {each.trial_id // 3 for each in records_between(run.predictions, *ends)}
+            for ends in ((0, number), (number, None))
+        )
+        assert (len(made), len(truth)) == (number // 3, 8 - number // 3)
+        assert not made & truth

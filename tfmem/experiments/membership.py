@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from scipy.stats import binomtest
 
 from tfmem.aggregation.one_by_one import each_trial
 from tfmem.aggregation.repeats import models_of, trials_of_subsets
@@ -65,8 +64,8 @@ def attack(predictions: Path, among: np.ndarray | None = None) -> Attacked:
     """Attacks every trial, with all others as its shadow models.
 
     Where several models were trained on each subset (`training.repeats`), those of the attacked
-    model's own subset are no shadow models, and curves have the errors of as many subsets.
-    Intervals of single examples count models as independent all the same.
+    model's own subset are no shadow models, and curves and the intervals of single examples have
+    the errors of as many subsets.
 
     Records are read three times, one at a time: for sums, for the ROC curves, and for the examples
     that are found out at the thresholds which the curves give.
@@ -113,8 +112,13 @@ def attack(predictions: Path, among: np.ndarray | None = None) -> Attacked:
             reached = (codes >= least).sum(axis=0)
             found[place, 0] += np.where(mask, 0, reached)
             found[place, 1] += np.where(mask, reached, 0)
-    exposure = _exposure(shadows, attacked, found)
+    exposure = _exposure(shadows, attacked, found, _models(predictions))
     return Attacked(kind or _MARGIN, rocs, chosen, exposure, shadows.trials)
+
+
+def _models(predictions: Path) -> int:
+    """How many models were trained on each subset."""
+    return models_of(shards_in(predictions), str(predictions / LABELS_NAME))
 
 
 def _sums(predictions: Path) -> tuple[str, Shadows]:
@@ -164,7 +168,9 @@ def _observed(record: TrialRecord, source: str, kind: str) -> tuple[np.ndarray, 
     return mask, np.log(probability / (1 - probability))
 
 
-def _exposure(shadows: Shadows, attacked: np.ndarray, found: np.ndarray) -> pd.DataFrame:
+def _exposure(
+    shadows: Shadows, attacked: np.ndarray, found: np.ndarray, models: int
+) -> pd.DataFrame:
     inside, outside = shadows.both()
     with np.errstate(divide="ignore", invalid="ignore"):
         both = np.sqrt((inside.variance + outside.variance) / 2)
@@ -177,7 +183,7 @@ def _exposure(shadows: Shadows, attacked: np.ndarray, found: np.ndarray) -> pd.D
         "separation": separation,
     }
     for rate, (wrong, right) in zip(RATES, found, strict=True):
-        low, high = _wilson(right, inside.count)
+        low, high = _wilson(right / models, inside.count / models)
         columns |= {
             f"tpr_{rate:g}": right / np.maximum(inside.count, 1),
             f"tpr_{rate:g}_low": low,
@@ -194,14 +200,12 @@ def _moments(normal: Normal, side: str) -> dict[str, np.ndarray]:
 
 
 def _wilson(found: np.ndarray, of: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Wilson's 95% interval of each share, computed once for each pair of counts."""
-    pairs, which = np.unique(np.stack([found, of]), axis=1, return_inverse=True)
-    ends = [
-        binomtest(int(count), int(number)).proportion_ci(method="wilson") if number else (0.0, 1.0)
-        for count, number in pairs.T
-    ]
-    low, high = np.array(ends)[which.reshape(-1)].T
-    return low, high
+    """Wilson's 95% interval of each share, also of parts of subsets whose models differ."""
+    from statsmodels.stats.proportion import proportion_confint
+
+    with np.errstate(invalid="ignore"):
+        low, high = proportion_confint(found, of, 0.05, method="wilson")
+    return np.where(of > 0, np.maximum(low, 0), 0.0), np.where(of > 0, np.minimum(high, 1), 1.0)
 
 
 def curves(rocs: Mapping[str, Roc]) -> pd.DataFrame:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from itertools import islice
+from collections.abc import Sequence
 from typing import Annotated
 
 import numpy as np
@@ -45,7 +44,7 @@ from tfmem.experiments.score_proxies import (
     memorized_or_top,
     scored_proxies,
 )
-from tfmem.experiments.summed import Summed, records_in, sum_trials
+from tfmem.experiments.summed import Summed, records_between, sum_trials
 from tfmem.figures.style import (
     BLUE,
     GREEN,
@@ -60,7 +59,6 @@ from tfmem.figures.style import (
 )
 from tfmem.messages.errors import InputError
 from tfmem.store.artifacts import Predictions
-from tfmem.store.predictions import TrialRecord
 from tfmem.training.dynamics import Dynamics, follow
 
 
@@ -70,7 +68,8 @@ class ProxySettings(Settings):
     Attributes:
       trainings: numbers of models trained on all examples over which a score is averaged.
       trials: numbers of trials, the first of the run, from which a score that needs subsets is
-        made; the other trials give the truth. Numbers above half of the run's trials are left out.
+        made; the other trials give the truth. Where several were trained on each subset, numbers
+        are rounded up to whole subsets. Numbers above half of the run's trials are left out.
       early: share of the epochs after which EL2N is read (Paul et al. 2021 read it at 20 of 200).
     """
 
@@ -88,7 +87,9 @@ def enough_trials(asked: Asked[ProxySettings]) -> None:
 
 def _numbers_of_trials(settings: ProxySettings, config: Config) -> list[int]:
     """The numbers in `experiments.proxies.trials` that leave at least as many for the truth."""
-    numbers = [number for number in settings.trials if 2 * number <= config.training.trials]
+    models = config.training.repeats
+    whole = dict.fromkeys(-(-number // models) * models for number in settings.trials)
+    numbers = [number for number in whole if 2 * number <= config.training.trials]
     if not numbers:
         raise InputError(
             "experiments.proxies.trials: expected some of at most half of the "
@@ -141,10 +142,10 @@ def proxies(given: Given[ProxySettings]) -> Outcome:
     if measure.statistic != "correctness" or not has_classes(dataset):
         return _by_score(given, measure, numbers)
 
-    def records() -> Iterator[TrialRecord]:
-        return records_in(given.run.predictions)
+    def sums(first: int, end: int | None) -> Summed:
+        return sum_trials(records_between(given.run.predictions, first, end), labels)
 
-    truth = sum_trials(islice(records(), max(numbers), None), labels)
+    truth = sums(max(numbers), None)
     known = ~np.isnan(truth.memorization)
     memorized = at_least(truth.memorization[known], config.selection.least_memorization)
     if not 2 <= memorized.sum() <= len(memorized) - 2:
@@ -167,7 +168,7 @@ def proxies(given: Given[ProxySettings]) -> Outcome:
         *(
             (name, number, float(number), score)
             for number in numbers
-            for name, score in _of_trials(sum_trials(islice(records(), number), labels)).items()
+            for name, score in _of_trials(sums(0, number)).items()
         ),
     ]
     table = _table(scores, truth.memorization, known, memorized)

@@ -34,7 +34,7 @@ def scored_proxies(
       given: the run's predictions, and the settings.
       measure: the statistic of the run.
       trainings: numbers of models trained on all examples.
-      trials: numbers of trials from which a score is made.
+      trials: numbers of trials from which a score is made, those of whole subsets.
     """
     labels = given.run.labels
     held = hold(given.run.predictions, measure.statistic)
@@ -45,12 +45,12 @@ def scored_proxies(
         (AFTER, number, float(number), -after[:number].mean(axis=0)) for number in trainings
     ]
     for number in trials:
-        means = means_of(held.part(slice(number)), labels)
+        means = means_of(held.part(slice(number // measure.models)), labels)
         found += [
             (MEMORIZATION, number, float(number), means.memorization),
             (LEFT_OUT, number, float(number), -means.mean_out),
         ]
-    return found, means_of(held.part(slice(max(trials), None)), labels)
+    return found, means_of(held.part(slice(max(trials) // measure.models, None)), labels)
 
 
 def memorized_or_top(counts: TrainCounts, selection: SelectionSettings) -> tuple[np.ndarray, str]:

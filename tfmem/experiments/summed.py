@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from tfmem.aggregation.held_scores import HeldScores
 from tfmem.aggregation.holding import hold, train_counts
 from tfmem.aggregation.one_by_one import each_trial
 from tfmem.aggregation.reading import load_labels
+from tfmem.aggregation.repeats import models_of, trials_of_subsets
 from tfmem.config import Config, Statistic
 from tfmem.datasets import AnyDataset
 from tfmem.estimation.estimator import TrainCounts, mean, memorization
@@ -162,6 +164,26 @@ def records_in(predictions: Path) -> Iterator[TrialRecord]:
     for record, source in each_trial(shards_in(predictions), str(predictions / LABELS_NAME)):
         record.check_correctness(source)
         yield record
+
+
+def records_between(predictions: Path, first: int, end: int | None) -> Iterator[TrialRecord]:
+    """Yields the trials of some subsets, those that did not diverge, each once.
+
+    Args:
+      predictions: folder of the run's predictions.
+      first: number of trials before them; the models of a subset stay together.
+      end: number of trials up to the last of them; None is all.
+
+    Raises:
+      InputError: as `records_in` does.
+    """
+    shards, labels = shards_in(predictions), str(predictions / LABELS_NAME)
+    models = models_of(shards, labels)
+    subsets = trials_of_subsets(shards, labels, models)
+    for together in islice(subsets, first // models, None if end is None else end // models):
+        for record, source in together:
+            record.check_correctness(source)
+            yield record
 
 
 def sum_trials(records: Iterable[TrialRecord], labels: np.ndarray) -> Summed:
