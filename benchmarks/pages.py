@@ -193,7 +193,7 @@ versions; `make docs` writes this page again.
 _KINDS = {
     "Written by their commands": """\
 A command of `benchmarks`, with `--record`, writes its file again; `python -m benchmarks.experiments
-NAME` writes those in `experiments`.""",
+NAME` writes those in `experiments`, and with `--full` those in `findings/full`.""",
     "Transcribed": """\
 Measured before there were files, and copied from the pages that first showed the numbers, at these
 commits. The same commands make the numbers again.""",
