@@ -60,7 +60,7 @@ _FULL = ("digits", ("training.trials=4000",))
 # The same at full size.
 FULL = {
     "fraction": (*_FULL, ("trials=400",)),
-    "last-k-layers": (*_FULL, ("depths=[1,2,3]",)),
+    "last-k-layers": (*_FULL, ("depths=[1,2]",)),
     "last-layer": (*_FULL, ()),
     "leave-one-out": (*_FULL, ()),
     "mem-infl": (*_FULL, ()),

@@ -160,7 +160,7 @@ def test_a_command_at_full_size_can_be_conducted(name):
     words = command(name, full=True)
     changes = [after for word, after in pairwise(words) if word == "--set"]
     settings = from_yaml((CONFIGS / f"{words[3]}.yaml").read_text(), changes, "", sections)
-    declared()[name].settings_in(settings)
+    declared()[name].check(settings, lambda: load(settings.dataset))
     assert words[:3] == ["tfmem", "experiment", name]
 
 
