@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from tests.helpers.on_jax import half_precision, networks_of_the_zoo, on_jax
+from tests.helpers.on_jax import half_precision, networks_of_the_zoo, on_jax, streamed
 from tfmem.experiments import declared
 from tfmem.models.airbench import PartlyIdentity
 from tfmem.training.draws import drawn_as_on_tensorflow
@@ -73,6 +73,12 @@ def test_losses_are_those_of_tensorflow(jax):
         )
 
 
+def test_streamed_images_are_cropped_alike_and_read_without_tensorflow(jax, tmp_path):
+    for name, expected in streamed(tmp_path).items():
+        found = np.array(jax["streamed"][name])
+        np.testing.assert_allclose(found, expected, rtol=2e-3, atol=2e-3, err_msg=name)
+
+
 def test_trials_repeat_and_differ_with_dropout_and_averaged_weights(jax):
     first, again, others = jax["own_models"]
     assert first == again
@@ -118,7 +124,7 @@ def test_experiments_train_or_say_that_they_need_tensorflow(tmp_path):
 
 @pytest.mark.slow
 def test_data_of_every_source_are_trained_on_without_tensorflow(tmp_path):
-    names = "mnist", "image_folder", "table", "text_files", "treebank", "lines"
+    names = "mnist", "image_folder", "streamed", "table", "text_files", "treebank", "lines"
     assert on_jax(tmp_path, "sources_on_jax") == dict.fromkeys(names, 3)
 
 

@@ -8,7 +8,7 @@ from PIL import Image
 
 from tests.helpers.photographs import CLASSES, SIZE, decoded, photo_paths, settings
 from tfmem.config import DatasetSettings
-from tfmem.datasets import cache, load, record_index
+from tfmem.datasets import cache, load, reading, record_index
 from tfmem.messages.errors import InputError
 from tfmem.store.records import read_records, write_records
 
@@ -176,6 +176,17 @@ def test_batches_come_in_the_order_asked_for(photos):
         np.testing.assert_array_equal(np.concatenate(batches), again)
 
 
+def test_photographs_have_the_same_bytes_without_tensorflow(photos):
+    data = load(settings("image_folder", photos))
+    order = np.random.default_rng(1).permutation(np.repeat(np.arange(26), 9))
+    boxes = np.random.default_rng(2).random((len(order), 4), np.float32)
+    for given in (None, boxes):
+        batches = list(reading.read_batches(data, "train", order, 10, given))
+        assert [len(batch) for batch in batches] == [10] * 23 + [4]
+        expected = np.concatenate(decoded(data, "train", order, 10, given))
+        np.testing.assert_array_equal(np.concatenate(batches), expected)
+
+
 def test_sets_of_one_size_are_streamed_too(monkeypatch):
     memory = load(DatasetSettings())
     stream = load(DatasetSettings(image_size=8, resize=8))
@@ -229,6 +240,10 @@ def test_files_that_cannot_be_decoded_or_read_are_named(photos, tmp_path):
         InputError, match=rf"train example 17: {bad}: an image that cannot be decoded"
     ):
         next(batches)
+    with pytest.raises(
+        InputError, match=rf"train example 17: {bad}: an image that cannot be decoded"
+    ):
+        list(reading.read_batches(data, "train", np.arange(26), 4))
     bad.write_bytes(bad.read_bytes()[:100])
     with pytest.raises(InputError, match=f"{bad}: changed since it was indexed"):
         decoded(data, "train", [3, 17])

@@ -122,6 +122,26 @@ def networks_of_the_zoo(folder=None):
     return found
 
 
+def streamed(folder):
+    """Losses, margins and features of a trial on random parts of photographs, read meanwhile."""
+    from tests.helpers.photographs import RESIZE, SIZE, write_photos
+    from tfmem.datasets import load
+    from tfmem.training.trainers import make_trainers
+
+    write_photos(folder / "photos")
+    size = f"image_size: {SIZE}, resize: {RESIZE}"
+    config = small_config(
+        "cnn, filters: [4], hidden: 6", "training.trainer=auto", "training.stack_size=1",
+        f"dataset={{name: image_folder, data_dir: {folder / 'photos'}, {size}}}",
+        "training.augmentation={pad: 2, flip: true, random_resized_crop: true}",
+    )  # fmt: skip
+    data = load(config.dataset)
+    (trainer,) = make_trainers(config, data)
+    losses, margins = _trained(trainer, data, [1])
+    features = [each.tolist() for each in trainer.activations("features", True)]
+    return {"losses": losses, "margins": margins, "features": features}
+
+
 def own_model():
     """A model with random layers, another optimizer and an initializer that a user wrote."""
     import keras
@@ -256,7 +276,8 @@ def diverging(folder):
 
 
 WORK = (
-    networks_of_the_zoo, own_models, half_precision, skipped, fits, refused, interrupted, diverging,
+    networks_of_the_zoo, streamed, own_models, half_precision, skipped, fits, refused, interrupted,
+    diverging,
 )  # fmt: skip
 
 if __name__ == "__main__":

@@ -12,11 +12,10 @@ import numpy as np
 import tensorflow as tf
 
 from tfmem.datasets.decoding import DECODED, decode_window
-from tfmem.datasets.encoded import EncodedImages
 from tfmem.datasets.pixels import Trait
 from tfmem.datasets.squares import part
 from tfmem.datasets.streamed import StreamedDataset
-from tfmem.datasets.windows import RATIOS, box_windows, center_windows, in_blocks, widened
+from tfmem.datasets.windows import RATIOS, widened, windows_in_blocks
 from tfmem.messages.errors import InputError
 from tfmem.store.predictions import Split
 
@@ -97,7 +96,7 @@ def find_failure(dataset: StreamedDataset, split: Split, indices: np.ndarray) ->
     Raises:
       InputError: naming split, index and file of the first image that cannot be read or decoded.
     """
-    images = _images(dataset, split)
+    images = dataset.images(split)
     for index in indices.tolist():
         (contents,), (which,), (whole,), (window,) = _read(dataset, split, np.array([index]), None)
         try:
@@ -111,21 +110,13 @@ def find_failure(dataset: StreamedDataset, split: Split, indices: np.ndarray) ->
             ) from None
 
 
-def _images(dataset: StreamedDataset, split: Split) -> EncodedImages:
-    return dataset.train_images if split == "train" else dataset.test_images
-
-
 def _read(
     dataset: StreamedDataset, split: Split, indices: np.ndarray, boxes: np.ndarray | None
 ) -> Told:
     """Reads some images, and returns the arguments of `decode_window`, `[len(indices)]` each."""
-    images = _images(dataset, split)
+    images = dataset.images(split)
     sizes = images.sizes[indices]
-    if boxes is None:
-        windows = center_windows(sizes, dataset.image_size, dataset.resize)
-    else:
-        windows = box_windows(sizes, boxes)
-    which, windows = in_blocks(windows, sizes, dataset.image_size)
+    which, windows = windows_in_blocks(sizes, dataset.image_size, dataset.resize, boxes)
     ratios = RATIOS[which]
     parts, inner = widened(windows, -(-sizes // ratios[:, None]))
     contents = np.empty(len(indices), object)

@@ -6,7 +6,7 @@ import numpy as np
 
 from tfmem.datasets.encoded import EncodedImages
 from tfmem.datasets.pixels import decode
-from tfmem.datasets.windows import RATIOS, center_windows, in_blocks
+from tfmem.datasets.windows import RATIOS, windows_in_blocks
 from tfmem.messages.errors import InputError
 
 
@@ -26,7 +26,7 @@ def center_square(images: EncodedImages, index: int, image_size: int, resize: in
       InputError: if the file cannot be read or decoded; the error names it.
     """
     sizes = images.sizes[[index]]
-    which, windows = in_blocks(center_windows(sizes, image_size, resize), sizes, image_size)
+    which, windows = windows_in_blocks(sizes, image_size, resize)
     return scaled(part(images, index, int(RATIOS[which[0]]), windows[0]), image_size)
 
 

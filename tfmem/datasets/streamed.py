@@ -13,6 +13,7 @@ from tfmem.datasets.dataset import Dataset, described, rows_or_none
 from tfmem.datasets.encoded import EncodedImages
 from tfmem.datasets.structured import StructuredDataset
 from tfmem.datasets.text import TextDataset
+from tfmem.store.predictions import Split
 
 
 @dataclass(frozen=True, repr=False)
@@ -55,6 +56,14 @@ class StreamedDataset:
     def input_shape(self) -> tuple[int, ...]:
         """The shape of one example, as models see it."""
         return (self.image_size, self.image_size, 3)
+
+    def images(self, split: Split) -> EncodedImages:
+        """The encoded images of a split."""
+        return self.train_images if split == "train" else self.test_images
+
+    def labels(self, split: Split) -> np.ndarray:
+        """The labels of a split, int64."""
+        return self.train_labels if split == "train" else self.test_labels
 
     @cached_property
     def fingerprint(self) -> bytes:

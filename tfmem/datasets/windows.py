@@ -12,6 +12,26 @@ _MIN_AREA = 0.08  # least area of a random box, as a fraction of the image
 _MAX_LOG_ASPECT = np.log(4 / 3)
 
 
+def windows_in_blocks(
+    sizes: np.ndarray, image_size: int, resize: int, boxes: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Windows of images as `in_blocks` returns them: of their centres, or of random boxes.
+
+    They follow from integers and from `boxes` alone, whatever decodes the images.
+
+    Args:
+      sizes: int `[count, 2]`, heights and widths of the images.
+      image_size: side of the square that models see.
+      resize: length to which the shorter side is scaled before the centre is cut.
+      boxes: as in `box_windows`; None takes the centres.
+    """
+    if boxes is None:
+        windows = center_windows(sizes, image_size, resize)
+    else:
+        windows = box_windows(sizes, boxes)
+    return in_blocks(windows, sizes, image_size)
+
+
 def center_windows(sizes: np.ndarray, image_size: int, resize: int) -> np.ndarray:
     """Windows of the centre square of images whose shorter side is scaled to `resize`.
 

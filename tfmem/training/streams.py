@@ -27,13 +27,12 @@ class StreamedExamples:
     def in_order(self, test: bool, batch_size: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Yields all images and labels of a split, in index order."""
         split: Split = "test" if test else "train"
-        labels = self._dataset.test_labels if test else self._dataset.train_labels
-        return self._read(split, np.arange(len(labels)), batch_size, None)
+        return self._read(split, np.arange(len(self._dataset.labels(split))), batch_size, None)
 
     def _read(
         self, split: Split, order: np.ndarray, batch_size: int, boxes: np.ndarray | None
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        labels = self._dataset.train_labels if split == "train" else self._dataset.test_labels
+        labels = self._dataset.labels(split)
         start = 0
         for images in read_batches(self._dataset, split, order, batch_size, boxes):
             chosen = order[start : start + len(images)]

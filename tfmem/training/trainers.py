@@ -63,8 +63,8 @@ def make_trainers(
         return [trainer_of_one(config, examples)]
     if isinstance(examples, StreamedDataset):
         raise InputError(
-            "training.trainer: expected 'mirrored' with dataset.image_size, which is read while "
-            f"training; received {settings.trainer!r}"
+            "training.trainer: expected 'auto' or 'mirrored' with dataset.image_size, whose images "
+            f"are read while training; received {settings.trainer!r}"
         )
     model = build_model()
     task = task_for(config.task, examples, tuple(model.output_shape[1:]), output_kind(model))

@@ -7,12 +7,14 @@ from collections.abc import Iterator, Sequence
 import keras
 import numpy as np
 
-from tfmem.datasets import Dataset, StructuredDataset
+from tfmem.datasets import StreamedDataset
+from tfmem.datasets.reading import read_batches
+from tfmem.store.predictions import Split
 from tfmem.subsets import Trial
 from tfmem.training.epochs import EVALUATION_BATCH
-from tfmem.training.inputs import inputs_of, take
+from tfmem.training.inputs import Inputs, inputs_of, take
 from tfmem.training.outcome import TrialOutcome, WatcherOf
-from tfmem.training.platforms import StackTrainer
+from tfmem.training.platforms import InMemory, StackTrainer
 
 
 class OneByOne:
@@ -21,7 +23,7 @@ class OneByOne:
     stack_size = 1
 
     def __init__(
-        self, model: keras.Model, trainer: StackTrainer, examples: Dataset | StructuredDataset
+        self, model: keras.Model, trainer: StackTrainer, examples: InMemory | StreamedDataset
     ) -> None:
         """Takes the model, and the trainer of its stack."""
         self.model = model
@@ -45,8 +47,18 @@ class OneByOne:
     def activations(self, layer: str, test: bool) -> Iterator[np.ndarray]:
         """See `OneByOne.activations`."""
         cut = keras.Model(self.model.inputs, self.model.get_layer(layer).output)
-        inputs = inputs_of(self._examples, test)
-        count = len(self._examples.test_labels if test else self._examples.train_labels)
-        for start in range(0, count, EVALUATION_BATCH):
-            part = take(inputs, slice(start, start + EVALUATION_BATCH))
+        for part in self._batches(test):
             yield np.asarray(cut.predict(part, EVALUATION_BATCH, verbose=0), np.float32)
+
+    def _batches(self, test: bool) -> Iterator[Inputs]:
+        """Yields the inputs of a split in index order, as models see them."""
+        examples = self._examples
+        count = len(examples.test_labels if test else examples.train_labels)
+        if isinstance(examples, StreamedDataset):
+            split: Split = "test" if test else "train"
+            for images in read_batches(examples, split, np.arange(count), EVALUATION_BATCH):
+                yield images.astype(np.float32) / examples.white
+            return
+        inputs = inputs_of(examples, test)
+        for start in range(0, count, EVALUATION_BATCH):
+            yield take(inputs, slice(start, start + EVALUATION_BATCH))

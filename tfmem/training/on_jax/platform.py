@@ -11,7 +11,6 @@ import numpy as np
 
 from tfmem.config import TrainingSettings
 from tfmem.datasets import StreamedDataset
-from tfmem.messages.errors import InputError
 from tfmem.tasks import Task
 from tfmem.training.initialization import Initializer, VariableInitializer
 from tfmem.training.on_jax.alone import OneByOne
@@ -19,6 +18,7 @@ from tfmem.training.on_jax.programs import Programs
 from tfmem.training.on_jax.resident import ResidentExamples
 from tfmem.training.on_jax.rules import Rule
 from tfmem.training.on_jax.stacked import StackedTrainer
+from tfmem.training.on_jax.streams import StreamedExamples, StreamedTrainer
 from tfmem.training.platforms import InMemory, Make
 
 _OF_MEMORY = 2  # stacks may take this part of a GPU's memory
@@ -103,12 +103,14 @@ class OnJax:
         initializer: Initializer | None,
     ) -> OneByOne:
         """See `Platform.one_by_one`; the model lies on the first device."""
-        if isinstance(examples, StreamedDataset):
-            raise InputError(
-                "dataset.image_size: images are read while training by TensorFlow alone: expected "
-                "Keras' backend 'tensorflow' (training.backend), it is 'jax'"
-            )
         model = build()
+        if isinstance(examples, StreamedDataset):
+            there = _device(None)
+            streamed, rule = StreamedExamples(examples, there), Rule(model)
+            programs = Programs(model, rule, streamed, task, 1, settings.augmentation.pad)
+            draw = initializer or VariableInitializer(model)
+            alone = StreamedTrainer(programs, streamed, settings, there, task, draw)
+            return OneByOne(model, alone, examples)
         trainer = self.maker(build, model, examples, settings, task, initializer)(None, 1)
         return OneByOne(model, trainer, examples)
 

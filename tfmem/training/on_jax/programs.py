@@ -17,7 +17,7 @@ import keras
 from tfmem.tasks import Task
 from tfmem.training.epochs import Batches
 from tfmem.training.losses import stateless_loss, stateless_outputs
-from tfmem.training.on_jax.resident import Arrays, ResidentExamples
+from tfmem.training.on_jax.resident import Arrays, Examples
 from tfmem.training.on_jax.rules import Rule
 
 _COMPILING = threading.Lock()  # two threads must not trace Keras' layers at the same time
@@ -50,7 +50,7 @@ class Programs:
         self,
         model: keras.Model,
         rule: Rule,
-        examples: ResidentExamples,
+        examples: Examples,
         task: Task,
         size: int,
         pad: int,

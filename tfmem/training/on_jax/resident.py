@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -18,14 +18,49 @@ from tfmem.training.packing import packing_of, with_padding
 Arrays = dict[str, Any]
 
 
-class ResidentExamples:
-    """All inputs and targets of a data set, the training examples first.
+class Examples(Protocol):
+    """A data set, the training examples first, as programs take examples from it.
 
     Attributes:
       num_train: number of training examples.
       count: number of all examples.
       all_targets: what models are trained to predict, `[count, ...]`.
-      arrays: `inputs`, `labels` and `targets` of all examples, on one device.
+      arrays: what programs receive as the argument of this name, on one device.
+    """
+
+    num_train: int
+    count: int
+    all_targets: np.ndarray
+    arrays: Arrays
+
+    def feed(self, indices: np.ndarray) -> np.ndarray:
+        """Batches as programs receive them: indices, or places of tokens (see `Packing`), int32."""
+
+    def inputs(self, arrays: Arrays, indices: Any, moves: Any = None, pad: int = 0) -> Any:
+        """Inputs as models see them, `[len(indices), ...]`, or such by name.
+
+        Args:
+          arrays: the attribute of this name, which programs receive as an argument.
+          indices: int32 `[batch]`, or `[windows, length]` if texts are packed.
+          moves: int32 `[batch, 3]`, how images are cropped and mirrored; None leaves them.
+          pad: number of zeros around an image before it is cropped.
+        """
+
+    def labels(self, arrays: Arrays, indices: Any) -> jax.Array:
+        """Labels, int32 `[len(indices)]`."""
+
+    def targets(self, arrays: Arrays, indices: Any) -> jax.Array:
+        """What models are trained to predict, `[len(indices), ...]`."""
+
+
+class ResidentExamples:
+    """All inputs and targets of a data set in the memory of a device (see `Examples`).
+
+    Attributes:
+      num_train: number of training examples.
+      count: number of all examples.
+      all_targets: what models are trained to predict, `[count, ...]`.
+      arrays: `inputs`, `labels` and `targets` of all examples.
     """
 
     def __init__(self, dataset: Dataset | StructuredDataset, device: Any = None) -> None:
@@ -60,18 +95,11 @@ class ResidentExamples:
         self.arrays: Arrays = jax.device_put(arrays, device)
 
     def feed(self, indices: np.ndarray) -> np.ndarray:
-        """Batches as programs receive them: indices, or places of tokens (see `Packing`), int32."""
+        """See `Examples.feed`."""
         return indices.astype(np.int32) if self._packing is None else self._packing.places(indices)
 
     def inputs(self, arrays: Arrays, indices: Any, moves: Any = None, pad: int = 0) -> Any:
-        """Inputs as models see them, `[len(indices), ...]`, or such by name.
-
-        Args:
-          arrays: the attribute of this name, which programs receive as an argument.
-          indices: int32 `[batch]`, or `[windows, length]` if texts are packed.
-          moves: int32 `[batch, 3]`, how images are cropped and mirrored; None leaves them.
-          pad: number of zeros around an image before it is cropped.
-        """
+        """See `Examples.inputs`."""
         taken = jax.tree.map(lambda values: _take(values, indices), arrays["inputs"])
         if moves is not None:
             taken = move(taken, moves, pad)
@@ -80,11 +108,11 @@ class ResidentExamples:
         return taken.astype(jnp.float32) / self._white if self._white != 1 else taken
 
     def labels(self, arrays: Arrays, indices: Any) -> jax.Array:
-        """Labels, int32 `[len(indices)]`."""
+        """See `Examples.labels`."""
         return _take(arrays["labels"], indices)
 
     def targets(self, arrays: Arrays, indices: Any) -> jax.Array:
-        """What models are trained to predict, `[len(indices), ...]`."""
+        """See `Examples.targets`."""
         return _take(arrays["targets"], indices)
 
 

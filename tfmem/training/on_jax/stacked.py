@@ -24,7 +24,7 @@ from tfmem.training.epochs import (
 )
 from tfmem.training.initialization import Initializer
 from tfmem.training.on_jax.programs import Programs, Values
-from tfmem.training.on_jax.resident import ResidentExamples
+from tfmem.training.on_jax.resident import Examples
 from tfmem.training.outcome import TrialOutcome, WatcherOf
 
 _MULTIPLE = 32  # of which batches of predictions are, for the sake of GPUs
@@ -68,7 +68,7 @@ class StackedTrainer:
     def __init__(
         self,
         programs: Programs,
-        examples: ResidentExamples,
+        examples: Examples,
         settings: TrainingSettings,
         device: Any,
         task: Task,
