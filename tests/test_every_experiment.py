@@ -3,7 +3,6 @@
 import pytest
 
 from tests.helpers.commands import tfmem_command
-from tests.helpers.drawing import drawn_coarsely
 from tests.helpers.tiny import NAMES, TINY
 from tfmem.config import from_yaml
 from tfmem.experiments import declared, sections
@@ -17,8 +16,7 @@ from tfmem.pipelines.runner import run_chain
 def folder(tmp_path_factory):
     """A run on which all experiments were conducted, with their page."""
     folder = tmp_path_factory.mktemp("experiments")
-    with drawn_coarsely():
-        run_chain(experiments(NAMES, from_yaml("", TINY, experiments=sections)), folder, str)
+    run_chain(experiments(NAMES, from_yaml("", TINY, experiments=sections)), folder, str)
     return folder
 
 

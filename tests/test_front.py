@@ -156,6 +156,7 @@ def test_a_setting_that_a_compiled_model_brings_itself_is_refused_or_named(tmp_p
     assert capsys.readouterr().err.count(said) == 1
 
 
+@pytest.mark.slow
 def test_a_script_without_a_main_guard_works_and_is_told_what_workers_need(tmp_path):
     """Models of scikit-learn train in processes, which must not run the script again."""
     (tmp_path / "script.py").write_text(

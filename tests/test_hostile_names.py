@@ -10,7 +10,6 @@ import pytest
 from matplotlib import rc_context
 
 from tests.helpers.commands import tfmem_command
-from tests.helpers.drawing import drawn_coarsely
 from tfmem import figures
 from tfmem.experiments.outcome import Outcome, load_outcome
 from tfmem.figures.style import literal, new_figure
@@ -64,8 +63,7 @@ def tfmem(monkeypatch):
         assert "\x1b" not in ended.stdout + ended.stderr
         return ended.stdout
 
-    with drawn_coarsely():
-        yield call
+    return call
 
 
 SLOW = {"compare", "audit", "features", "self-influence", "attribute", "experiment"}

@@ -73,6 +73,7 @@ def written(outputs):
     return "".join(f"{text}\n" for text in texts)
 
 
+@pytest.mark.slow
 def test_a_notebook_shows_progress_keeps_what_is_done_and_shows_the_run(notebook):
     _, (defined, stopped, done, shown) = notebook
     assert written(defined) == ""

@@ -203,7 +203,7 @@ def test_features_of_one_model_are_what_a_last_layer_is_trained_on(tmp_path):
 
 
 @pytest.mark.parametrize(("mode", "workers", "size"), [
-    ("in_memory", 2, 8), ("multi_processing", 1, 10),
+    ("in_memory", 2, 8), pytest.param("multi_processing", 1, 10, marks=pytest.mark.slow),
     pytest.param("multi_processing", 2, 8, marks=pytest.mark.slow)])  # fmt: skip
 def test_a_beam_job_trains_what_workers_would(tmp_path, mode, workers, size):
     """It also works if some shards exist already, or all of them."""

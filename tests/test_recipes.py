@@ -177,7 +177,7 @@ FAMILIES = {
     "resnet50": "{name: resnet, depth: 50}",
     "imagenet": "{name: resnet, depth: 50, variant: imagenet}",
 }
-SLOW = ("inception", "resnet18", "resnet50", "imagenet")
+SLOW = ("inception", "resnet18", "resnet50", "imagenet", "fast", "airbench")
 
 
 @pytest.mark.parametrize(

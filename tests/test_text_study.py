@@ -10,7 +10,6 @@ import pandas as pd
 import pytest
 
 from tests.helpers.commands import tfmem_command
-from tests.helpers.drawing import drawn_coarsely
 from tests.helpers.experiments import given
 from tests.helpers.oracle import example_learner
 from tfmem.config import from_yaml
@@ -191,8 +190,7 @@ def conducted_study(toy, tmp_path_factory):
     folder = tmp_path_factory.mktemp("study")
     (folder / "config.yaml").write_text("seed: 0\n")
     options = [word for each in settings(toy) for word in ("--set", each)]
-    with drawn_coarsely():
-        return folder, tfmem_command("study", folder / "config.yaml", "--out", folder, *options)
+    return folder, tfmem_command("study", folder / "config.yaml", "--out", folder, *options)
 
 
 def test_removal_takes_what_self_influence_says(conducted_study):
