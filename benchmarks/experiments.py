@@ -59,6 +59,7 @@ SIZES = {
 _FULL = ("digits", ("training.trials=4000",))
 # The same at full size.
 FULL = {
+    "attribution-quality": ("digits", ("training.trials=2048",), ()),
     "fraction": (*_FULL, ("trials=400",)),
     "last-k-layers": (*_FULL, ("depths=[1,2]",)),
     "last-layer": (*_FULL, ()),

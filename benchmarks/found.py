@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from benchmarks.measured import Column, Record, percent, quantity
+from tfmem.experiments.attribution_quality import NAMES
 
 
 def _removal(record: Record, frame: pd.DataFrame) -> None:
@@ -46,6 +47,23 @@ def _pair_utility(record: Record, frame: pd.DataFrame) -> None:
             percent(by[each]["accuracy"], by[each]["accuracy_sd"]) for each in ("all", "influenced")
         ]
         record.row("digits", columns, [said[str(removal)], *shares])
+
+
+def attribution_quality(record: Record, frame: pd.DataFrame) -> None:
+    """Adds the score of each kind of attributions with its interval, and what it cost."""
+    columns = (
+        Column("models trained", "", 0),
+        Column("attributions"),
+        Column("LDS (95% interval)", "", 3),
+        Column("passes over the training examples", "", 0),
+        Column("processor time", "s", 1),
+    )
+    for row in frame.to_dict("records"):
+        score = quantity(row["lds"], low=row["ci_low"], high=row["ci_high"])
+        name, passes = NAMES[row["attributions"]][0], int(row["passes"]) or None
+        cells = [int(row["models"]), name, score, passes, row["cpu_seconds"]]
+        record.row("attributions", columns, cells)
+    record.values["ceiling"] = float(frame["ceiling"].iloc[0])
 
 
 def _fraction(record: Record, frame: pd.DataFrame) -> None:
@@ -106,6 +124,7 @@ def _proxies(record: Record, frame: pd.DataFrame) -> None:
 
 
 TABLES: dict[str, Callable[[Record, pd.DataFrame], None]] = {
+    "attribution-quality": attribution_quality,
     "fraction": _fraction,
     "last-k-layers": _last_k_layers,
     "pair-utility": _pair_utility,

@@ -106,7 +106,7 @@ def attribution_quality(given: Given[QualitySettings]) -> Outcome:
         best = of_kind.iloc[-1]
         trained = f"{best['models']:,.0f} model{'s' if best['models'] > 1 else ''}"
         said.append(
-            f"{_NAMES[str(each)][0].capitalize()}, from {trained}: LDS {best['lds']:.3f} "
+            f"{NAMES[str(each)][0].capitalize()}, from {trained}: LDS {best['lds']:.3f} "
             f"({best['ci_low']:.3f} to {best['ci_high']:.3f}), "
             f"{best['cpu_seconds']:.1f} s of processor time beside training."
         )
@@ -212,7 +212,7 @@ def _row(way: _Way, score: LinearDatamodelingScore) -> dict[str, Any]:
     }
 
 
-_NAMES = {
+NAMES = {
     "influence-functions": ("influence functions", PURPLE, "D-"),
     "trak": ("TRAK", ORANGE, "P-"),
     "tracin": ("TracIn", GREY, "X"),
@@ -231,7 +231,7 @@ def quality_figure(table: pd.DataFrame, _: object) -> Figure:
     """
     figure = new_figure(7.5, 4.2)
     axes = plain(figure.subplots())
-    for kind, (name, color, line) in _NAMES.items():
+    for kind, (name, color, line) in NAMES.items():
         rows = table[table["attributions"] == kind].sort_values("models")
         if not len(rows):
             continue
