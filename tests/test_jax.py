@@ -112,6 +112,14 @@ def test_a_killed_run_continues_to_the_same_bytes(jax):
     assert found["accuracy"] > 0.5
 
 
+def test_epochs_that_are_one_program_give_the_same_bits(jax):
+    assert jax["several_epochs"] == {
+        "3": [True, [3, 3]],  # the seventh epoch is alone
+        "7": [True, [7]],
+        "None": [True, [7]],
+    }
+
+
 @pytest.mark.slow
 def test_experiments_train_or_say_that_they_need_tensorflow(tmp_path):
     said = on_jax(tmp_path, "experiments_on_jax")

@@ -99,10 +99,10 @@ def trained(config, data, *groups):
     return [_trained(trainer, data, group) for group in groups]
 
 
-def _trained(trainer, data, trials):
+def _trained(trainer, data, trials, watcher=None):
     from tfmem.subsets import Trial
 
-    watcher, numbers = Losses(), [Trial(number, 0) for number in trials]
+    watcher, numbers = watcher or Losses(), [Trial(number, 0) for number in trials]
     subsets = [trial.subset(len(data.train_labels), 14) for trial in numbers]
     outcomes = trainer.train(numbers, subsets, lambda trials: watcher)
     seen = [outcome.train for outcome in outcomes]
@@ -268,6 +268,38 @@ def interrupted(folder):
     }
 
 
+class Patient(Losses):
+    """Keeps the losses of all epochs, and the sizes of groups in which they come."""
+
+    def __init__(self):
+        super().__init__()
+        self.groups = []
+
+    def after_epochs(self, first, losses, variables):
+        assert first == len(self.losses)
+        self.losses += losses.tolist()
+        self.groups.append(len(losses))
+
+
+def several_epochs(folder):
+    """Losses and margins of seven epochs that are trained one by one, in groups, and at once."""
+    from tfmem.training.trainers import make_trainers
+
+    config, data = small_config("dense", "training.epochs=7"), pictures((5,))
+    trainer = make_trainers(config, data)[0]
+    alone = _trained(trainer, data, (0, 1, 2))
+    found = {}
+    for most in (3, 7, None):
+        if most is not None:
+            trainer.part.epochs_at_once = lambda size, most=most: most
+        else:
+            del trainer.part.epochs_at_once
+        watcher = Patient()
+        same = _trained(trainer, data, (0, 1, 2), watcher) == alone
+        found[str(most)] = [same, watcher.groups]
+    return found
+
+
 def diverging(folder):
     """Losses at a rate that is far too high."""
     config = small_config("dense", "training.learning_rate=1e30")
@@ -277,7 +309,7 @@ def diverging(folder):
 
 WORK = (
     networks_of_the_zoo, streamed, own_models, half_precision, skipped, fits, refused, interrupted,
-    diverging,
+    diverging, several_epochs,
 )  # fmt: skip
 
 if __name__ == "__main__":

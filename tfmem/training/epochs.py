@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from tfmem.subsets import Trial
 from tfmem.subsets.orders import Orders
 from tfmem.training.augmentation import draw_moves, epoch_draws, needs_draws
 from tfmem.training.initialization import Initializer
-from tfmem.training.outcome import TrialOutcome, Variable, Watcher
+from tfmem.training.outcome import PatientWatcher, TrialOutcome, Variable, Watcher
 
 EVALUATION_BATCH = 512
 _MOST_OUTPUTS = 1 << 24  # numbers that models return at once for sequences
@@ -56,6 +56,25 @@ class Machine(Protocol):
         """The predictions of each model, without its loss."""
 
 
+@runtime_checkable
+class QuickMachine(Machine, Protocol):
+    """A machine that can run several epochs in one program."""
+
+    def epochs_at_once(self, size: int) -> int:
+        """The number of epochs over `size` examples that together take well below a second."""
+
+    def run_epochs(self, orders: np.ndarray, rates: np.ndarray) -> np.ndarray:
+        """Trains for several epochs without augmentation.
+
+        Args:
+          orders: int64 `[epochs, models, m]`.
+          rates: float32 `[epochs, steps]`.
+
+        Returns:
+          Mean losses `[epochs, models]` (see `Machine.run_epoch`).
+        """
+
+
 class Steps(Protocol):
     """Takes the steps of a machine on batches of one size."""
 
@@ -90,25 +109,33 @@ def train_epochs(
     steps = -(-size // settings.batch_size)
     drawn = needs_draws(settings.augmentation)
     rates = machine.rates(settings.epochs * steps)
+
+    def draws_of(epoch: int, orders: np.ndarray) -> np.ndarray | None:
+        each = zip(trials, subsets, orders, strict=True)
+        kind = settings.augmentation
+        return np.stack([epoch_draws(t, epoch, s, o, kind) for t, s, o in each]) if drawn else None
+
     first, losses = watcher.resume(machine.variables)
     if losses is None:
         machine.assign(machine.initializer.of_stack(trials))
         losses = np.full(len(trials), np.inf)
-    epochs = range(first, settings.epochs)
-    orders_of = Orders(trials, subsets, epochs)
-    for epoch in epochs:
-        orders = orders_of(epoch)
-        draws = [
-            epoch_draws(trial, epoch, subset, order, settings.augmentation)
-            for trial, subset, order in zip(trials, subsets, orders, strict=True)
-            if drawn
-        ]
-        losses = machine.run_epoch(
-            orders,
-            np.stack(draws) if draws else None,
-            rates[epoch * steps : (epoch + 1) * steps],
-        )
-        watcher.after_epoch(epoch, losses, machine.variables)
+    orders_of = Orders(trials, subsets, range(first, settings.epochs))
+    quick = machine if isinstance(machine, QuickMachine) and not drawn else None
+    patient = watcher if isinstance(watcher, PatientWatcher) else None
+    at_once = quick.epochs_at_once(size) if quick and patient else 1
+    for epoch in range(first, settings.epochs, at_once):
+        several = range(epoch, min(epoch + at_once, settings.epochs))
+        orders = [orders_of(each) for each in several]
+        chosen = rates[epoch * steps : several.stop * steps]
+        if quick and patient and len(several) > 1:
+            every = quick.run_epochs(np.stack(orders), chosen.reshape(-1, steps))
+            finite = np.isfinite(every).any(axis=1)
+            every = every[: len(every) if finite.all() else int(finite.argmin()) + 1]
+            losses = every[-1]
+            patient.after_epochs(epoch, every, machine.variables)
+        else:
+            losses = machine.run_epoch(orders[0], draws_of(epoch, orders[0]), chosen)
+            watcher.after_epoch(epoch, losses, machine.variables)
         if not np.isfinite(losses).any():
             break
     predicted = zip(machine.predict(), losses, strict=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -62,6 +62,20 @@ class Watcher(Protocol):
         """
 
 
+@runtime_checkable
+class PatientWatcher(Watcher, Protocol):
+    """A watcher that can do without the variables of some epochs."""
+
+    def after_epochs(self, first: int, losses: np.ndarray, variables: Sequence[Variable]) -> None:
+        """Receives the losses of several finished epochs at once.
+
+        Args:
+          first: the first of these epochs.
+          losses: mean training losses, `[epochs, trials]`.
+          variables: those after the last of these epochs.
+        """
+
+
 class Unwatched:
     """A watcher that saves and tells nothing."""
 
@@ -70,6 +84,9 @@ class Unwatched:
         return 0, None
 
     def after_epoch(self, epoch: int, losses: np.ndarray, variables: Sequence[Variable]) -> None:
+        """Nothing is told."""
+
+    def after_epochs(self, first: int, losses: np.ndarray, variables: Sequence[Variable]) -> None:
         """Nothing is told."""
 
 

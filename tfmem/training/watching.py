@@ -61,6 +61,16 @@ class TrialWatcher:
             self._checkpoint.save_if_due(epoch, losses, variables, force=keep or stopped)
         if stopped:
             raise KeyboardInterrupt
+        self._tell(epoch, losses)
+
+    def after_epochs(self, first: int, losses: np.ndarray, variables: Sequence[Variable]) -> None:
+        """See `PatientWatcher.after_epochs`; raises as `after_epoch` does."""
+        last = len(losses) - 1
+        for number in range(last):
+            self._tell(first + number, losses[number])
+        self.after_epoch(first + last, losses[last], variables)
+
+    def _tell(self, epoch: int, losses: np.ndarray) -> None:
         self._show(len(self._trials) * (epoch + 1) / (self._epochs + 1))
         if self._scalars:
             for trial, loss in zip(self._trials, losses, strict=True):

@@ -90,6 +90,21 @@ class Programs:
         """
         return self._run(self._epoch, values, arrays, parts)
 
+    def epochs(
+        self, values: Values, arrays: Arrays, parts: Sequence[Batches]
+    ) -> tuple[Values, jax.Array]:
+        """Makes several passes over the subsets, in one program.
+
+        Args:
+          values: as in `epoch`.
+          arrays: as there.
+          parts: as there, with a first axis for epochs.
+
+        Returns:
+          The new variables, and what `epoch` returns of each epoch: `[epochs, parts, 2, stack]`.
+        """
+        return self._run(self._epochs, values, arrays, parts)
+
     def scores(self, values: Values, arrays: Arrays, indices: jax.Array) -> dict[str, jax.Array]:
         """What the task computes of examples, `[stack, len(indices), ...]` by name."""
         return self._run(self._scores, values, arrays, indices)
@@ -110,7 +125,7 @@ class Programs:
         if key not in self._compiled:
             with _COMPILING:
                 if key not in self._compiled:
-                    changed = (0,) if program in (self._epoch, self._finish) else ()
+                    changed = (0,) if program in (self._epoch, self._epochs, self._finish) else ()
                     lowered = jax.jit(program, donate_argnums=changed).lower(values, *arguments)
                     self._compiled[key] = lowered.compile()
         return self._compiled[key](values, *arguments)
@@ -137,6 +152,14 @@ class Programs:
             values, *losses = self._steps(values, arrays, part)
             done.append(jnp.stack(losses))
         return values, jnp.stack(done)
+
+    def _epochs(
+        self, values: Values, arrays: Arrays, parts: Sequence[Batches]
+    ) -> tuple[Values, jax.Array]:
+        def body(values: Values, parts: Sequence[Batches]) -> tuple[Values, jax.Array]:
+            return self._epoch(values, arrays, parts)
+
+        return jax.lax.scan(body, values, parts)
 
     def _steps(
         self, values: Values, arrays: Arrays, batches: Batches

@@ -8,6 +8,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import keras
 import numpy as np
 
 from tfmem.config import TrainingSettings
@@ -27,6 +28,7 @@ from tfmem.training.on_jax.programs import Programs, Values
 from tfmem.training.on_jax.resident import Examples
 from tfmem.training.outcome import TrialOutcome, WatcherOf
 
+_PRODUCTS = 1 << 30  # of one number with another in a program, which takes about 0.2 s on a core
 _MULTIPLE = 32  # of which batches of predictions are, for the sake of GPUs
 
 
@@ -130,6 +132,26 @@ class StackedTrainer:
         each = zip(parts, np.asarray(done), strict=True)
         return mean_losses([(part.length, *losses) for part, losses in each])
 
+    def epochs_at_once(self, size: int) -> int:
+        """See `QuickMachine.epochs_at_once`; by the products of weights with inputs."""
+        positions = _positions(self._programs.model)
+        weights = sum(int(np.prod(cell.shape)) for cell in self._weights)
+        return max(1, _PRODUCTS // max(1, size * weights * positions)) if positions else 1
+
+    def run_epochs(self, orders: np.ndarray, rates: np.ndarray) -> np.ndarray:
+        """See `QuickMachine.run_epochs`."""
+        each = zip(orders, rates, strict=True)
+        epochs = [batches_of_epoch(self._settings, order, None, rate) for order, rate in each]
+        by_step = [[self._by_step(part) for part in parts] for parts in epochs]
+        stacked = jax.tree.map(lambda *arrays: np.stack(arrays), *by_step)
+        values, done = self._programs.epochs(self._values(), self._examples.arrays, stacked)
+        self._keep(values)
+        lengths = [part.length for part in epochs[0]]
+        return np.stack([
+            mean_losses([(n, *losses) for n, losses in zip(lengths, epoch, strict=True)])
+            for epoch in np.asarray(done)
+        ])  # fmt: skip
+
     def _by_step(self, part: Batches) -> Batches:
         """Batches as programs receive them, steps before models."""
         moves = None if part.moves is None else part.moves.swapaxes(0, 1)
@@ -182,3 +204,15 @@ class StackedTrainer:
             left = min(batch, count - start)
             parts.append(jax.tree.map(lambda part, end=left: np.asarray(part)[:, :end], found))
         return parts
+
+
+def _positions(model: keras.Model) -> int | None:
+    """The most places of one example at which a layer applies its weights; None if not known."""
+    try:
+        outputs = keras.tree.flatten([layer.output for layer in model.layers])
+    except (AttributeError, ValueError):  # the layer is called by a subclass, or several times
+        return None
+    sizes = [size for output in outputs for size in output.shape[1:-1]]
+    if None in sizes:
+        return None
+    return max(int(np.prod(output.shape[1:-1])) for output in outputs)

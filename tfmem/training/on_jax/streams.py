@@ -83,6 +83,11 @@ class StreamedTrainer(StackedTrainer):
 
     _examples: StreamedExamples
 
+    def epochs_at_once(self, size: int) -> int:
+        """See `QuickMachine.epochs_at_once`; images are read for one epoch at a time."""
+        del size
+        return 1
+
     def run_epoch(
         self, orders: np.ndarray, draws: np.ndarray | None, rates: np.ndarray
     ) -> np.ndarray:
