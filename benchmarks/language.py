@@ -1,11 +1,12 @@
 """Counterfactual memorization of a small language model among canaries, for its page.
 
     python -m benchmarks.language FOLDER --record
+    python -m benchmarks.language FOLDER --texts yahoo --record
 
-FOLDER holds sst2, the Stanford treebank. 200 models are trained on subsets of examples, 200 on
-subsets that hold near duplicates as wholes, and 100 of the latter for fewer epochs: 25 minutes of
-one core. What is complete in
-`--out` is not made again.
+FOLDER holds sst2, the Stanford treebank, and yahoo, whose train.csv has a column `sentence`. Of
+SST-2, 200 models are trained on subsets of examples, 200 on subsets that hold near duplicates as
+wholes, and 100 of the latter for fewer epochs: 25 minutes of one core. Of Yahoo! Answers, 200
+models are trained on subsets of examples. What is complete in `--out` is not made again.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ import argparse
 import json
 import subprocess
 import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,27 +28,54 @@ from benchmarks.measured import Column, Record, quantity, recording
 from tfmem.experiments.correlation import RankCorrelation, rank_correlation
 from tfmem.store.spreadsheets import read_csv
 
-CONFIG = "sst2_language"
-# What the table calls them, and settings of the run.
-WAYS = {
-    "alone": ("each copy alone", ("training.trials=200",)),
-    "groups": ("copies as one", ("training.trials=200",)),
-    "short": ("copies as one, 5 epochs", ("training.trials=100", "training.epochs=5")),
+
+@dataclass(frozen=True)
+class Texts:
+    """Texts that are measured, and how.
+
+    Attributes:
+      config: the shipped configuration.
+      record: name of the file of numbers.
+      picture: name of the figure.
+      ways: by name, what the table calls an estimation, and settings of its run.
+    """
+
+    config: str
+    record: str
+    picture: str
+    ways: Mapping[str, tuple[str, tuple[str, ...]]]
+
+
+_ALONE = {"alone": ("each copy alone", ("training.trials=200",))}
+TEXTS = {
+    "sst2": Texts(
+        "sst2_language",
+        "language-models",
+        "texts",
+        {
+            **_ALONE,
+            "groups": ("copies as one", ("training.trials=200",)),
+            "short": ("copies as one, 5 epochs", ("training.trials=100", "training.epochs=5")),
+        },
+    ),
+    "yahoo": Texts("yahoo_language", "language-models-yahoo", "texts-yahoo", _ALONE),
 }
 
 
-def conduct(out: Path, data: Path) -> None:
-    """Runs both estimations, and the experiment on each."""
+def conduct(texts: str, out: Path, data: Path) -> None:
+    """Runs all estimations, and the experiment on each."""
+    config, ways = TEXTS[texts].config, TEXTS[texts].ways
     groups = out / "groups.csv"
-    where = ["--set", f"dataset.data_dir={data / 'sst2'}"]
-    _tfmem("duplicates", CONFIG, "--file", groups, *where)
-    for way, (_, settings) in WAYS.items():
+    where = ["--set", f"dataset.data_dir={data / texts}"]
+    if "groups" in ways:
+        _tfmem("duplicates", config, "--file", groups, *where)
+    for way, (_, settings) in ways.items():
         more = [*where, "--set", "training.stack_size=10"]
         more += [word for each in settings for word in ("--set", each)]
         if way != "alone":
             more += ["--set", f"training.groups={groups}"]
-        _tfmem("run", CONFIG, "--out", out / way, *more)
-        _tfmem("experiment", "texts", CONFIG, "--out", out / way, *more)
+        _tfmem("run", config, "--out", out / way, *more)
+        _tfmem("experiment", "texts", config, "--out", out / way, *more)
 
 
 def _tfmem(*words) -> None:
@@ -53,12 +83,13 @@ def _tfmem(*words) -> None:
     subprocess.run([program, *map(str, words), "--quiet"], check=True)
 
 
-def recorded(out: Path) -> Record:
-    """The numbers of both estimations."""
-    record = Record("language-models")
+def recorded(texts: str, out: Path) -> Record:
+    """The numbers of all estimations."""
+    ways = TEXTS[texts].ways
+    record = Record(TEXTS[texts].record)
     tables = {
         way: read_csv(out / way / "experiments" / "texts" / "table.csv", ["memorization"])
-        for way in WAYS
+        for way in ways
     }
     rows = []
     for copies in sorted(set(tables["alone"]["copies"]) - {0}):
@@ -73,15 +104,18 @@ def recorded(out: Path) -> Record:
         rows.append(row)
     real = {way: table[table["copies"] == 0] for way, table in tables.items()}
     rows.append(
-        ["sentences", *(cell for of in real.values() for cell in (_mean(of["memorization"]), None))]
+        [
+            "texts" if texts == "yahoo" else "sentences",
+            *(cell for of in real.values() for cell in (_mean(of["memorization"]), None)),
+        ]
     )
     heads = [
         Column(f"{what}, {said}", digits=digits)
-        for said, _ in WAYS.values()
+        for said, _ in ways.values()
         for what, digits in (("memorization", 3), ("rank of the last", 0))
     ]
     record.table("canaries", [Column("texts"), *heads], rows)
-    for way, (said, _) in WAYS.items():
+    for way, (said, _) in ways.items():
         run = tfmem.load_run(out / way)
         scores = {
             name: run.trials[f"{name}_score"].agg(["mean", "std"])
@@ -111,7 +145,10 @@ def recorded(out: Path) -> Record:
         }
         findings = json.loads((out / way / "experiments" / "texts" / "findings.json").read_text())
         record.values[f"{said}: findings"] = findings["findings"]
-    record.settings = {"sentences": [len(real["alone"]), 400], "subset fraction": 0.25}
+    record.settings = {
+        "texts": [len(real["alone"]), len(run.labels.test_labels)],
+        "subset fraction": 0.25,
+    }
     return record
 
 
@@ -127,19 +164,20 @@ def _said(found: RankCorrelation) -> dict[str, Any]:
 def main() -> None:
     """Conducts both, and prints or records the numbers."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("data", type=Path, help="folder with sst2")
-    parser.add_argument(
-        "--out", type=Path, default=Path("runs/language"), help="folder of the runs"
-    )
+    parser.add_argument("data", type=Path, help="folder with sst2 or yahoo")
+    parser.add_argument("--texts", choices=TEXTS, default="sst2")
+    parser.add_argument("--out", type=Path, help="folder of the runs")
     recording(parser)
     arguments = parser.parse_args()
-    arguments.out.mkdir(parents=True, exist_ok=True)
-    conduct(arguments.out, arguments.data)
-    record = recorded(arguments.out)
+    texts = TEXTS[arguments.texts]
+    out = arguments.out or Path("runs") / texts.record
+    out.mkdir(parents=True, exist_ok=True)
+    conduct(arguments.texts, out, arguments.data)
+    record = recorded(arguments.texts, out)
     print(json.dumps({"values": record.values, "tables": record.tables}, indent=1))
     if arguments.record:
-        picture = arguments.out / "alone" / "experiments" / "texts" / "figure.png"
-        keep_picture(picture, PICTURES / "texts.png")
+        picture = out / "alone" / "experiments" / "texts" / "figure.png"
+        keep_picture(picture, PICTURES / f"{texts.picture}.png")
         record.write()
 
 
