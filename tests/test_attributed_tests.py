@@ -132,6 +132,7 @@ def test_sigmoid_and_logit_give_the_same_scores(tmp_path):
     np.testing.assert_allclose(*rows, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_model_that_only_fit_trains_has_scores(tmp_path):
     folder = tmp_path / "run"
     run(build_own, np.asarray, folder, classes=3)

@@ -118,7 +118,13 @@ def test_where_an_encoder_lies_does_not_matter_but_what_it_is_does(preset, tmp_p
     assert digests[0] == digests[1] != digests[2]
 
 
-def test_a_stack_trains_the_models_that_are_trained_alone(preset, texts):
+SMALL = TransformerSettings(vocabulary=30, length=12, layers=1, width=8, heads=2)
+
+
+@pytest.mark.parametrize(
+    "network", [None, pytest.param(SMALL, marks=pytest.mark.slow)], ids=["encoder", "transformer"]
+)
+def test_a_stack_trains_the_models_that_are_trained_alone(preset, texts, network):
     from tfmem.training.mirrored import MirroredTrainer
     from tfmem.training.outcome import Unwatched
     from tfmem.training.resident import ResidentExamples
@@ -126,22 +132,18 @@ def test_a_stack_trains_the_models_that_are_trained_alone(preset, texts):
     from tfmem.training.trainers import model_builder
 
     chosen = config(preset, layers=1, weight_decay=5e-3)
+    chosen = chosen.model_copy(update={"model": network or chosen.model})
     subsets = [Trial(k, 0).subset(60, 42) for k in range(3)]
-    for model in (chosen.model, SMALL):
-        chosen = chosen.model_copy(update={"model": model})
-        examples = as_arrays(chosen, texts)
-        builder = model_builder(chosen, examples)
-        alone = MirroredTrainer(builder, examples, chosen.training)
-        stack = StackedTrainer(builder(), ResidentExamples(examples), chosen.training, 3)
-        together = stack.train(list(map(trial, range(3))), subsets, lambda trials: Unwatched())
-        for k in range(3):
-            (one,) = alone.train([trial(k)], [subsets[k]], lambda trials: Unwatched())
-            seen = (expit(outcome.test.margin) for outcome in (together[k], one))
-            np.testing.assert_allclose(*seen, atol=2e-3)
-        assert np.ptp([expit(outcome.test.margin[0]) for outcome in together]) > 5e-3
-
-
-SMALL = TransformerSettings(vocabulary=30, length=12, layers=1, width=8, heads=2)
+    examples = as_arrays(chosen, texts)
+    builder = model_builder(chosen, examples)
+    alone = MirroredTrainer(builder, examples, chosen.training)
+    stack = StackedTrainer(builder(), ResidentExamples(examples), chosen.training, 3)
+    together = stack.train(list(map(trial, range(3))), subsets, lambda trials: Unwatched())
+    for k in range(3):
+        (one,) = alone.train([trial(k)], [subsets[k]], lambda trials: Unwatched())
+        seen = (expit(outcome.test.margin) for outcome in (together[k], one))
+        np.testing.assert_allclose(*seen, atol=2e-3)
+    assert np.ptp([expit(outcome.test.margin[0]) for outcome in together]) > 5e-3
 
 
 def trial(k):

@@ -73,6 +73,7 @@ def options():
     return [word for each in SETTINGS for word in ("--set", each)]
 
 
+@pytest.mark.slow
 def test_commands_show_names_as_they_are(folder, tfmem):
     ran = set()
 

@@ -91,7 +91,8 @@ def everything(folder):
     return {str(p.relative_to(folder)): p.read_bytes() for p in paths if p.suffix not in timed}
 
 
-@pytest.mark.parametrize(("early", "late"), [(1, 0), pytest.param(3, 2, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize(("early", "late"), [(1, 0), (3, 2)])
 def test_a_whole_run_killed_at_random_moments_ends_with_the_same_bytes(
     early, late, tmp_path, digits_run
 ):

@@ -337,6 +337,7 @@ def test_no_text_sees_another_in_its_window():
     np.testing.assert_allclose(np.asarray(plain(data.train_images))[read], alone[read], atol=1e-5)
 
 
+@pytest.mark.slow
 def test_trials_are_the_same_in_shared_windows(lines):
     """Scores are shares of 7 tokens, so that rounding changes few; losses are alike."""
     found = {}

@@ -23,6 +23,7 @@ def test_the_first_example_of_the_page_runs(tmp_path, monkeypatch):
     assert (tmp_path / "runs" / "mine" / "report.html").is_file()
 
 
+@pytest.mark.slow
 def test_a_script_hears_no_libraries_but_what_keras_itself_imports():
     script = """
 import sys, keras, tfmem

@@ -110,10 +110,10 @@ def sentences(folder, settings):
             ]
             (folder / f"{split}.txt").write_text("\n".join(lines))
         else:
-            columns = settings.text.columns
-            lines = [",".join([settings.text.label, *columns])]
-            lines += [",".join([str(label), *(str(words)[1:-1],) * len(columns)])
-                      for words, label in rows]  # fmt: skip
+            label, columns = settings.text.label, settings.text.columns
+            lines = [",".join([label or "unread", *columns])]
+            lines += [",".join([str(side), *(str(words)[1:-1],) * len(columns)])
+                      for words, side in rows]  # fmt: skip
             (folder / f"{split}.csv").write_text("\n".join(lines))
 
 
@@ -177,7 +177,7 @@ FAMILIES = {
     "resnet50": "{name: resnet, depth: 50}",
     "imagenet": "{name: resnet, depth: 50, variant: imagenet}",
 }
-SLOW = ("inception", "resnet18", "resnet50", "imagenet", "fast", "airbench")
+SLOW = ("inception", "densenet", "resnet18", "resnet50", "imagenet", "fast", "airbench")
 
 
 @pytest.mark.parametrize(

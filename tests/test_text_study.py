@@ -193,6 +193,7 @@ def conducted_study(toy, tmp_path_factory):
     return folder, tfmem_command("study", folder / "config.yaml", "--out", folder, *options)
 
 
+@pytest.mark.slow
 def test_removal_takes_what_self_influence_says(conducted_study):
     """The command removes the examples with the highest self-influence."""
     folder = conducted_study[0]
@@ -213,6 +214,7 @@ def test_removal_takes_what_self_influence_says(conducted_study):
     assert "damping 0.005, 0 examples not converged" in said[-1]
 
 
+@pytest.mark.slow
 def test_records_are_those_of_each_example(toy, conducted_study):
     config = with_digests(from_yaml("", settings(toy)))
     folder = conducted_study[0] / "self_influence"
@@ -224,6 +226,7 @@ def test_records_are_those_of_each_example(toy, conducted_study):
     np.testing.assert_allclose(found["memorization"][some], known.memorization, rtol=1e-3)
 
 
+@pytest.mark.slow
 def test_steps_share_a_solver_while_the_weights_stay(toy, conducted_study, tmp_path, monkeypatch):
     config, data = (
         with_digests(from_yaml("", settings(toy))),
@@ -246,6 +249,7 @@ def test_steps_share_a_solver_while_the_weights_stay(toy, conducted_study, tmp_p
         kept_solver(config, data, models)
 
 
+@pytest.mark.slow
 def test_one_model_is_audited(toy, conducted_study, tmp_path):
     """Of the four sentences with the words of the other class, three or four are to be checked."""
     folder = shutil.copytree(conducted_study[0], tmp_path / "copy")
@@ -261,6 +265,7 @@ def test_one_model_is_audited(toy, conducted_study, tmp_path):
     assert "One network (transformer)" in (folder / "audit.html").read_text()
 
 
+@pytest.mark.slow
 def test_pairs_of_one_model_are_its_influences(toy, conducted_study):
     config = with_digests(from_yaml("", settings(toy)))
     data, folder = load(config.dataset), conducted_study[0] / "self_influence"
@@ -275,6 +280,7 @@ def test_pairs_of_one_model_are_its_influences(toy, conducted_study):
     np.testing.assert_allclose(pairs["influence"], expected, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_the_study_compares_both_estimators_on_one_page(conducted_study):
     folder, done = conducted_study
     assert done.stdout.splitlines()[-1].startswith(f"Results: {folder / 'report.html'}")
@@ -286,6 +292,7 @@ def test_the_study_compares_both_estimators_on_one_page(conducted_study):
         assert f'<figure id="{name}">' in page
 
 
+@pytest.mark.slow
 def test_without_trials_nothing_needs_a_run(toy, conducted_study, tmp_path):
     """Steps that were done are skipped, and the page shows only the experiments."""
     folder = shutil.copytree(conducted_study[0], tmp_path / "copy")
