@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import ruamel.yaml
 
+from tests.helpers.drawing import drawn_finely
 from tfmem.components.component import Component
 from tfmem.config import from_yaml
 from tfmem.experiments import declared
@@ -96,7 +97,8 @@ def test_the_specification_read_back_runs_and_gives_the_bytes_of_our_own_runner(
     loaded = components.load_component_from_file(str(compiled))
     loaded(folder=str(tmp_path / "shared"))
     config = from_yaml((ROOT / "configs/digits.yaml").read_text(), SETTINGS)
-    run_chain(memorization(config), tmp_path / "own", str)
+    with drawn_finely():  # as the steps, which are programs of their own, draw
+        run_chain(memorization(config), tmp_path / "own", str)
     (root,) = (tmp_path / "root").iterdir()
     for step in ("estimate/memorization", "estimate/influence", "select/pairs"):
         own = list((tmp_path / "own" / Path(step).name).iterdir())
@@ -125,7 +127,8 @@ def test_experiments_of_three_kinds_run_as_under_our_own_runner(tmp_path):
     loaded = components.load_component_from_file(str(tmp_path / "pipeline.yaml"))
     loaded(folder=str(tmp_path / "shared"))
     config = settings_of(Path("digits"), tiny)
-    run_chain(experiments(names, config), tmp_path / "own", str)
+    with drawn_finely():
+        run_chain(experiments(names, config), tmp_path / "own", str)
     (root,) = (tmp_path / "root").iterdir()
     for name in names:
         own = tmp_path / "own" / "experiments" / name / "table.csv"
