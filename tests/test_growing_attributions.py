@@ -62,6 +62,17 @@ def test_finished_numbers_of_models_are_kept(grow, monkeypatch):
     assert method.models[4:] == [0, 1]
 
 
+def test_a_call_that_stopped_before_it_noted_a_cost_is_continued(grow, monkeypatch):
+    method = Counted(monkeypatch)
+    with monkeypatch.context() as patch:
+        patch.setattr(gradient_attribution.Costs, "add", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            list(grow())
+    found = list(grow())
+    assert method.models == [0, 1, 2, 3]
+    assert [(each.cost.models, each.cost.passes) for each in found] == [(1, 2), (3, 6), (4, 8)]
+
+
 def test_scores_with_other_settings_are_made_anew(grow, monkeypatch):
     method = Counted(monkeypatch)
     list(grow())

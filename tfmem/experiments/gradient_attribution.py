@@ -150,7 +150,7 @@ def growing_scores(
                     costs.add(sums.done, took, member + 1, method.passes)
             with measured() as took:
                 sums.write(paths[number], keep, not method.checkpoints)
-            costs.finish(number, sums.done, took)
+            costs.finish(number, sums.done, took, method.passes)
         yield Grown(paths[number], costs.finished[number])
     sums.clear()
 

@@ -82,15 +82,20 @@ class Costs:
         self._parts[done] = replace(cost, models=models, passes=passes * done)
         self._write()
 
-    def finish(self, number: int, done: int, took: Measured) -> None:
+    def finish(self, number: int, done: int, took: Measured, passes: int) -> None:
         """Notes that scores have been written, and what that took.
 
         Args:
           number: number of models that they are from.
           done: how many models, or checkpoints, are in the sums.
           took: what writing them cost, which is among the costs of all later scores.
+          passes: passes over the training examples that each of these took.
         """
-        self._parts[done] = self.finished[number] = self._parts[done].plus(took)
+        part = self._parts.get(done)
+        if part is None:  # a call was stopped when the last of them was in the sums, and not here
+            before = self._parts.get(done - 1, Cost())
+            part = replace(before, models=number, passes=passes * done)
+        self._parts[done] = self.finished[number] = part.plus(took)
         self._write()
 
     def _write(self) -> None:
