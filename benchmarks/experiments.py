@@ -8,10 +8,9 @@ findings to docs/measured/experiments. It takes about half an hour on 2 cores; w
 
     python -m benchmarks.experiments --full removal
 
-conducts an experiment at the size that pages show, and writes what it finds to
-docs/measured/findings/full. Those that have a full size take 25 minutes of the processor together,
-of which the runs of 4,000 and of 2,000 trials that most begin with take five; attribution-quality,
-which trains 2,568 models and has gradients of 20 of them, is not among these.
+conducts an experiment at the sizes that pages show, and writes what it finds to
+docs/measured/findings/full; `--full removal/cnn` conducts it at one of them. What is complete in
+`--out` is not made again. Together they take more than an hour of the processor.
 """
 
 from __future__ import annotations
@@ -58,20 +57,37 @@ SIZES = {
     "typicality": (*_SENTENCES, ()),
 }
 _FULL = ("digits", ("training.trials=4000",))
-# The same at full size.
+_ATTACKED = ("digits", ("training.trials=2000",))
+_ATTRIBUTED = ("digits", ("training.trials=2048",))
+_NOISY = ("digits_label_errors", ("training.trials=400",))
+_CNN = ("digits_cnn", ("training.trials=400",))
+_HEAD = ("sst2_head", ("training.trials=2000",))
+# The same at full size, by the name of the file that holds what was found.
 FULL = {
-    "attribution-quality": ("digits", ("training.trials=2048",), ()),
+    "attribution-quality": (*_ATTRIBUTED, ()),
+    "brittleness": (*_ATTRIBUTED, ()),
+    "estimators": (*_ATTACKED, ()),
+    "estimators/sst2_head": (*_HEAD, ()),
     "fraction": (*_FULL, ("trials=400",)),
+    "label-errors": (*_NOISY, ()),
+    "label-errors/20-epochs": (_NOISY[0], (*_NOISY[1], "training.epochs=20"), ()),
     "last-k-layers": (*_FULL, ("depths=[1,2]",)),
+    "last-k-layers/cnn": (*_CNN, ("depths=[1,2,3]", "trials=200")),
     "last-layer": (*_FULL, ()),
     "leave-one-out": (*_FULL, ()),
     "mem-infl": (*_FULL, ()),
-    "onion": ("digits", ("training.trials=2000",), ()),
+    "mem-infl/cnn": (*_CNN, ()),
+    "onion": (*_ATTACKED, ()),
     "pair-utility": (*_FULL, ()),
-    "privacy": ("digits", ("training.trials=2000",), ()),
+    "pair-utility/cnn": (*_CNN, ("repeats=20",)),
+    "privacy": (*_ATTACKED, ()),
     "proxies": (*_FULL, ()),
+    "proxies/wrong-labels": (*_NOISY, ()),
     "random-labels": ("digits", ("training.trials=600",), ("trials=300",)),
+    "reduction-rate/sst2_head": (_HEAD[0], (*_HEAD[1], "attribution.share=0.015"), ()),
     "removal": (*_FULL, ("repeats=40",)),
+    "removal/cnn": (*_CNN, ("thresholds=[0.1,0.3,0.5]",)),
+    "seeds/sst2_head": (*_HEAD, ()),
 }
 _SECTIONS = {"last-layer": "layers", "last-k-layers": "layers"}
 
@@ -79,8 +95,9 @@ _SECTIONS = {"last-layer": "layers", "last-k-layers": "layers"}
 def command(name: str, full: bool = False) -> list[str]:
     """The command that conducts an experiment at its small or full size, as one would type it."""
     config, run, own = (FULL if full else SIZES)[name]
-    section = _SECTIONS.get(name, name.replace("-", "_"))
-    made = ["tfmem", "experiment", name, config, "--out", f"runs/{_folder(name, full)}"]
+    experiment = name.partition("/")[0]
+    section = _SECTIONS.get(experiment, experiment.replace("-", "_"))
+    made = ["tfmem", "experiment", experiment, config, "--out", f"runs/{_folder(name, full)}"]
     if config.startswith("sst2"):
         run = (*run, "dataset.data_dir=sst2")
     options = [*run, *(f"experiments.{section}.{each}" for each in own)]
@@ -90,7 +107,8 @@ def command(name: str, full: bool = False) -> list[str]:
 def _folder(name: str, full: bool) -> str:
     """The folder of the run, which experiments share that begin with the same trials."""
     config, run, _ = (FULL if full else SIZES)[name]
-    return f"{config}-{run[0].rpartition('=')[2]}" if full else config
+    trained = [each.rpartition("=")[2] for each in run if each.startswith("training.")]
+    return "-".join([config, *trained]) if full else config
 
 
 def conduct(name: str, out: Path, data: Path | None, full: bool = False) -> None:
@@ -106,12 +124,13 @@ def conduct(name: str, out: Path, data: Path | None, full: bool = False) -> None
         words[words.index("dataset.data_dir=sst2")] = f"dataset.data_dir={data / 'sst2'}"
     program = Path(sys.executable).with_name(words[0])
     subprocess.run([program, *words[1:], "--quiet"], check=True)
-    made = place / "experiments" / name
+    experiment = name.partition("/")[0]
+    made = place / "experiments" / experiment
     found = json.loads((made / "findings.json").read_text())["findings"]
     record = Record(f"{'findings/full' if full else 'experiments'}/{name}")
     record.values["findings"] = found
-    if full and name in TABLES:
-        TABLES[name](record, pd.read_csv(made / "table.csv"))
+    if full and experiment in TABLES:
+        TABLES[experiment](record, pd.read_csv(made / "table.csv"))
     if not full:
         keep_picture(made / "figure.png", PICTURES / f"{name}.png")
     record.write(commands=[" ".join(command(name, full))])
@@ -131,14 +150,15 @@ def keep_picture(source: Path, target: Path) -> None:
 def main() -> None:
     """Makes the pages' figures and findings, all or those that are named."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("names", nargs="*", choices=[*SIZES, []], default=list(SIZES))
+    parser.add_argument("names", nargs="*", choices=[*SIZES, *FULL, []], default=list(SIZES))
     parser.add_argument("--out", type=Path, default=Path("runs"), help="folder of the runs")
     parser.add_argument("--data", type=Path, help="folder with sst2")
     parser.add_argument("--full", action="store_true", help="at the size that pages show")
     arguments = parser.parse_args()
     for name in arguments.names:
-        if not arguments.full or name in FULL:
-            conduct(name, arguments.out, arguments.data, arguments.full)
+        sizes = [each for each in FULL if name in (each, each.partition("/")[0])]
+        for each in sizes if arguments.full else [name]:
+            conduct(each, arguments.out, arguments.data, arguments.full)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ import pandas as pd
 
 from benchmarks.measured import Column, Record, percent, quantity
 from tfmem.experiments.attribution_quality import NAMES
+from tfmem.experiments.score_proxies import MEMORIZATION
 
 
 def _removal(record: Record, frame: pd.DataFrame) -> None:
@@ -84,6 +85,32 @@ def _fraction(record: Record, frame: pd.DataFrame) -> None:
         record.row("digits", columns, [*cells, *(row[name] for name in trials)])
 
 
+def _label_errors(record: Record, frame: pd.DataFrame) -> None:
+    wrong = round(frame["found"].max())
+    columns = (
+        Column("ranked by"),
+        Column("models trained", "", 0),
+        Column("area under the ROC curve (95%)", "", 4),
+        Column("memorization's area minus this one (95%)", "", 4),
+        Column(f"wrong labels among the first {wrong}", "%", 0),
+    )
+    for name, rows in frame.groupby("ranked_by", sort=False):
+        first = rows.iloc[0]
+        share = 100 * rows.set_index("looked_at")["precision"][wrong]
+        behind = quantity(first["behind"], low=first["behind_low"], high=first["behind_high"])
+        record.row(
+            "digits",
+            columns,
+            [
+                str(name),
+                int(first["trainings"]),
+                quantity(first["auc"], low=first["auc_low"], high=first["auc_high"]),
+                None if name == MEMORIZATION else behind,
+                share,
+            ],
+        )
+
+
 def _last_k_layers(record: Record, frame: pd.DataFrame) -> None:
     columns = (
         Column("trained"),
@@ -126,6 +153,7 @@ def _proxies(record: Record, frame: pd.DataFrame) -> None:
 TABLES: dict[str, Callable[[Record, pd.DataFrame], None]] = {
     "attribution-quality": attribution_quality,
     "fraction": _fraction,
+    "label-errors": _label_errors,
     "last-k-layers": _last_k_layers,
     "pair-utility": _pair_utility,
     "proxies": _proxies,
