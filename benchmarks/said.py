@@ -3,12 +3,13 @@
     python -m benchmarks.said training/power --record
 
 conducts the commands of one file in `docs/measured`, in folders below `--out`, and keeps the lines
-that they print. What is complete in these folders is not made again.
+that they print. What is complete in these folders is not made again; `--data` has the images.
 """
 
 from __future__ import annotations
 
 import argparse
+import re
 import shlex
 import subprocess
 import sys
@@ -17,7 +18,60 @@ from pathlib import Path
 
 from benchmarks.measured import Record, quantity, recording, spent
 
+_NOISE = "--set dataset.label_noise=0.1"
 COMMANDS = {
+    "audit": (
+        "tfmem audit digits_audit --out runs/digits_audit",
+        f"tfmem audit digits_audit --out runs/digits_noise {_NOISE}",
+        f"tfmem audit digits_audit --out runs/digits_early {_NOISE} --set training.epochs=20",
+    ),
+    "estimates/comparison": (
+        "tfmem compare digits digits_cnn --out runs/comparison --set training.trials=200",
+    ),
+    "estimates/consistency": (
+        "tfmem run digits --out runs/digits-512 --set training.trials=512",
+        "tfmem consistency runs/digits-512",
+        "tfmem run digits --out runs/digits-4000 --set training.trials=4000",
+        "tfmem consistency runs/digits-4000",
+        "tfmem run digits --out runs/digits-1 --set training.trials=4000 --set seed=1",
+        "tfmem consistency runs/digits-4000 runs/digits-1",
+    ),
+    "estimates/duplicates": (
+        "tfmem duplicates cifar100_fast --file runs/cifar100.csv "
+        "--set dataset.data_dir=data/cifar-100-binary",
+        "tfmem duplicates mnist_demo --file runs/mnist.csv --threshold 0.99 "
+        "--set dataset.data_dir=data/mnist",
+    ),
+    "estimates/groups": (
+        "tfmem duplicates digits --file runs/like.csv",
+        "tfmem run digits --out runs/digits-600 --set training.trials=600",
+        "tfmem groups runs/digits-600 --groups runs/like.csv",
+        "tfmem run digits --out runs/like --set training.trials=600 "
+        "--set training.groups=runs/like.csv",
+        "tfmem groups runs/like",
+    ),
+    "privacy/sixteen": (
+        "tfmem run cifar100_ten_classes --out runs/sixteen --set training.trials=16 "
+        "--set training.fraction=0.5 --set dataset.data_dir=data/cifar-100-binary",
+        "tfmem privacy runs/sixteen",
+    ),
+    "self-influence/digits": (
+        "tfmem run digits --out runs/digits-2000 --set training.trials=2000",
+        "tfmem self-influence digits --out runs/digits-2000",
+        "tfmem consistency runs/digits-2000/memorization "
+        "runs/digits-2000/self_influence/fast --out runs/estimators",
+        f"tfmem audit digits_audit --out runs/audit_one {_NOISE} "
+        "--set experiments.estimator=self_influence",
+    ),
+    "training/jax": (
+        "tfmem run digits --out runs/tensorflow --set training.trials=500",
+        "tfmem run digits --out runs/jax --set training.trials=500 --set training.backend=jax",
+        "tfmem consistency runs/tensorflow runs/jax",
+    ),
+    "training/planning": (
+        "tfmem plan digits --time-trials 100 --set training.trials=500",
+        "tfmem run digits --out runs/planned --set training.trials=500",
+    ),
     "training/power": (
         "tfmem plan imagenet_resnet50 --sizes 1281167,50000,1000 --pairs all --trial-hours 50 "
         "--machines 64",
@@ -25,12 +79,12 @@ COMMANDS = {
 }
 
 
-def conduct(line: str, out: Path) -> list[str]:
-    """Runs a command, whose runs get folders in another, and returns the lines that it prints."""
-    words = [
-        str(out / each.removeprefix("runs/")) if each.startswith("runs/") else each
-        for each in shlex.split(line)
-    ]
+def conduct(line: str, out: Path, data: Path | None = None) -> list[str]:
+    """Runs a command, whose runs and data are below two folders, and returns what it prints."""
+    for name, place in (("runs", out), ("data", data)):
+        if place is not None:
+            line = re.sub(rf"(?<=[ =]){name}/", f"{place.as_posix()}/", line)
+    words = shlex.split(line)
     program = Path(sys.executable).with_name(words[0])
     done = subprocess.run([program, *words[1:]], check=True, stdout=subprocess.PIPE, text=True)
     return [each.replace(f"{out}/", "runs/") for each in done.stdout.splitlines() if each.strip()]
@@ -41,13 +95,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="*", choices=[*COMMANDS, []], default=list(COMMANDS))
     parser.add_argument("--out", type=Path, default=Path("runs"), help="folder of the runs")
+    parser.add_argument("--data", type=Path, help="folder with cifar-100-binary and mnist")
     recording(parser)
     arguments = parser.parse_args()
     for name in arguments.names:
         record = Record(name)
         for line in COMMANDS[name]:
             clock, busy = time.perf_counter(), spent()["CPU"]
-            said = conduct(line, arguments.out)
+            said = conduct(line, arguments.out, arguments.data)
             print("\n".join([line, *said]), flush=True)
             record.values[line] = said
             took = quantity(time.perf_counter() - clock, unit="s")
