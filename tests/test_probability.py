@@ -5,18 +5,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from scipy.special import expit, logit
-from scipy.stats import t as student
 
+from benchmarks.intervals import SIDES, sampled_coverage
 from tests.helpers import runs
 from tests.helpers.counts import packed
 from tests.helpers.oracle import example_learner
 from tests.helpers.runs import MULTI_PROCESS, SELECTION, contents, random_run, write_run
 from tfmem.aggregation.jobs import select_pairs
 from tfmem.config import SelectionSettings
-from tfmem.estimation.differences import difference
 from tfmem.estimation.estimator import influence, memorization
 from tfmem.estimation.significance import log_mean_p_values
-from tfmem.estimation.sums import Batch, sum_class, uncertainty
+from tfmem.estimation.sums import Batch, sum_class
 from tfmem.experiments.run import load_run
 from tfmem.messages.errors import InputError
 from tfmem.selection.finding import in_class
@@ -198,53 +197,16 @@ def test_pairs_are_those_that_estimates_select(tmp_path, reference):
     assert (tmp_path / "again" / name).read_bytes() == reference[f"pairs/{name}"]
 
 
-def draw(rng, kind, shape):
-    """Draws probabilities; returns them and their mean."""
-    if kind == "rarely wrong":
-        return np.where(rng.random(shape) < 0.001, 0.05, 1.0), 1 - 0.001 * 0.95
-    if kind == "either":
-        return rng.beta(0.05, 0.05, shape), 0.5
-    return (np.full(shape, 0.7), 0.7) if kind == "always" else (rng.beta(8, 2, shape), 0.8)
-
-
-def ours(a, b):
-    sums = [x for p in (a, b) for x in (p.sum(0), np.int64(len(p)))]
-    found = difference(*sums, uncertainty(a).sum(0), uncertainty(b).sum(0))
-    return found.low, found.high
-
-
-def welch(a, b):
-    parts = [p.var(0, ddof=1) / len(p) for p in (a, b)]
-    total = np.maximum(sum(parts), 1e-30)
-    freedom = total**2 / sum(
-        np.maximum(v, 1e-30) ** 2 / (len(p) - 1) for v, p in zip(parts, (a, b), strict=True)
-    )
-    half = student.ppf(0.975, freedom) * np.sqrt(total)
-    middle = a.mean(0) - b.mean(0)
-    return middle - half, middle + half
-
-
-@pytest.mark.parametrize(("n1", "n0"), [(14, 6), (35, 15), (140, 60)])
+@pytest.mark.parametrize(("n1", "n0"), SIDES)
 def test_the_interval_covers_where_welch_s_does_not(n1, n0):
     """The least of 16 coverages, each from 2,000 samples.
 
     True coverage is at least 94% (from 50,000 samples each); 0.90 is 7 standard errors below (false
     alarm below 1e-9).
     """
-    rng = np.random.default_rng(0)
-    kinds = ("rarely wrong", "either", "always", "mostly")
-    covered = {ours: [], welch: []}
-    for first in kinds:
-        for second in kinds:
-            (a, mean_a), (b, mean_b) = (
-                draw(rng, kind, (n, 2000)) for kind, n in ((first, n1), (second, n0))
-            )
-            for interval, found in covered.items():
-                low, high = interval(a, b)
-                truth = mean_a - mean_b
-                found.append(np.mean((low <= truth + 1e-9) & (truth - 1e-9 <= high)))
-    assert min(covered[ours]) >= 0.90
-    assert min(covered[welch]) < 0.1
+    own, other = sampled_coverage(n1, n0, samples=2000)
+    assert own >= 0.90
+    assert other < 0.1
 
 
 def test_p_values_are_as_frequent_as_they_say_and_selection_keeps_its_rate():
