@@ -31,10 +31,10 @@ COMMANDS = {
     "estimates/consistency": (
         "tfmem run digits --out runs/digits-512 --set training.trials=512",
         "tfmem consistency runs/digits-512",
-        "tfmem run digits --out runs/digits-4000 --set training.trials=4000",
-        "tfmem consistency runs/digits-4000",
-        "tfmem run digits --out runs/digits-1 --set training.trials=4000 --set seed=1",
-        "tfmem consistency runs/digits-4000 runs/digits-1",
+        "tfmem run digits --out runs/digits-2000 --set training.trials=2000",
+        "tfmem consistency runs/digits-2000",
+        "tfmem run digits --out runs/digits-1 --set training.trials=2000 --set seed=1",
+        "tfmem consistency runs/digits-2000 runs/digits-1",
     ),
     "estimates/duplicates": (
         "tfmem duplicates cifar100_fast --file runs/cifar100.csv "
