@@ -60,7 +60,7 @@ _FULL = ("digits", ("training.trials=4000",))
 _ATTACKED = ("digits", ("training.trials=2000",))
 _ATTRIBUTED = ("digits", ("training.trials=2048",))
 _NOISY = ("digits_label_errors", ("training.trials=400",))
-_CNN = ("digits_cnn", ("training.trials=200", "experiments.pair_utility.repeats=10"))
+_CNN = ("digits_cnn", ("training.trials=200", "seed=1", "experiments.pair_utility.repeats=10"))
 _HEAD = ("sst2_head", ("training.trials=2000",))
 # The same at full size, by the name of the file that holds what was found.
 FULL = {
@@ -88,6 +88,7 @@ FULL = {
     "removal": (*_FULL, ("repeats=40",)),
     "removal/cnn": (*_CNN, ("thresholds=[0.1,0.3,0.5]", "repeats=10")),
     "seeds/sst2_head": (*_HEAD, ()),
+    "typicality/sst2_head": (*_HEAD, ()),
 }
 _SECTIONS = {"last-layer": "layers", "last-k-layers": "layers"}
 

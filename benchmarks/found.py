@@ -139,7 +139,9 @@ def _proxies(record: Record, frame: pd.DataFrame) -> None:
         Column("cost", "", 1),
         Column("forward, backward passes"),
     )
-    for row in frame[frame["trainings"].isin((1, 10, 20, 500))].to_dict("records"):
+    left_out = frame["score"].str.startswith("consistency") | frame["score"].str.contains(" of ")
+    chosen = frame["trainings"].isin((1, 10, 20, 500)) & ~left_out
+    for row in frame[chosen].to_dict("records"):
         each: list[Any] = [
             quantity(row[name], low=row[f"{name}_low"], high=row[f"{name}_high"])
             for name in ("auc", "spearman")
@@ -150,6 +152,22 @@ def _proxies(record: Record, frame: pd.DataFrame) -> None:
         record.row("digits", columns, cells)
 
 
+def _typicality(record: Record, frame: pd.DataFrame) -> None:
+    shown = {"10": "most memorized 10%", "all": "all", "1": "least memorized 10%"}
+    columns = (
+        Column("sentences"),
+        Column("by memorization"),
+        Column("share of positive phrases (95%)", "%", 2),
+        Column("in the paper", "%", 2),
+    )
+    for name, rows in frame.groupby("class", sort=False):
+        by = {str(row["group"]): row for row in rows.to_dict("records")}
+        for group, said in shown.items():
+            shares = {key: 100 * by[group][key] for key in ("fraction", "low", "high", "paper")}
+            here = quantity(shares["fraction"], low=shares["low"], high=shares["high"])
+            record.row("sentences", columns, [str(name), said, here, shares["paper"]])
+
+
 TABLES: dict[str, Callable[[Record, pd.DataFrame], None]] = {
     "attribution-quality": attribution_quality,
     "fraction": _fraction,
@@ -158,4 +176,5 @@ TABLES: dict[str, Callable[[Record, pd.DataFrame], None]] = {
     "pair-utility": _pair_utility,
     "proxies": _proxies,
     "removal": _removal,
+    "typicality": _typicality,
 }
