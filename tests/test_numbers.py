@@ -163,7 +163,7 @@ def test_a_command_at_full_size_can_be_conducted(name, tmp_path):
     changes = [after for word, after in pairwise(words) if word == "--set"]
     if words[3].startswith("sst2"):
         for split in ("train", "test"):
-            (tmp_path / f"{split}.txt").write_text(TREE * 3)
+            (tmp_path / f"{split}.txt").write_text(TREE * 10)
         changes.append(f"dataset.data_dir={tmp_path}")
     settings = from_yaml((CONFIGS / f"{words[3]}.yaml").read_text(), changes, "", sections)
     declared()[experiment].check(settings, lambda: load(settings.dataset))
