@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from benchmarks.measured import Column, Record, percent, quantity
@@ -152,6 +153,35 @@ def _proxies(record: Record, frame: pd.DataFrame) -> None:
         record.row("digits", columns, cells)
 
 
+def _privacy(record: Record, frame: pd.DataFrame) -> None:
+    columns = (
+        Column("attack"),
+        Column("true-positive rate at 0.1% false positives", "%", 2),
+        Column("at 1%", "%", 2),
+    )
+    for name in frame["attack"].unique():
+        record.row(
+            "attacks", columns, [name, *(_found_out(frame, name, at) for at in (0.001, 0.01))]
+        )
+
+
+def _onion(record: Record, frame: pd.DataFrame) -> None:
+    columns = (
+        Column("removed"),
+        Column("found out at 0.1% in the run's own models", "%", 2),
+        Column("in models that were trained without the removed", "%", 2),
+    )
+    for way, said in (("exposed", "the most exposed tenth"), ("random", "a random tenth")):
+        rates = [_found_out(frame, f"{way}, {models}", 0.001) for models in ("run", "trained")]
+        record.row("left", columns, [said, *rates])
+
+
+def _found_out(frame: pd.DataFrame, attack: str, rate: float) -> dict[str, Any]:
+    """The true-positive rate of an attack at a false-positive rate, in percent."""
+    (row,) = frame[(frame["attack"] == attack) & np.isclose(frame["fpr"], rate)].to_dict("records")
+    return quantity(100 * row["tpr"], low=100 * row["tpr_low"], high=100 * row["tpr_high"])
+
+
 def _typicality(record: Record, frame: pd.DataFrame) -> None:
     shown = {"10": "most memorized 10%", "all": "all", "1": "least memorized 10%"}
     columns = (
@@ -173,7 +203,9 @@ TABLES: dict[str, Callable[[Record, pd.DataFrame], None]] = {
     "fraction": _fraction,
     "label-errors": _label_errors,
     "last-k-layers": _last_k_layers,
+    "onion": _onion,
     "pair-utility": _pair_utility,
+    "privacy": _privacy,
     "proxies": _proxies,
     "removal": _removal,
     "typicality": _typicality,
