@@ -87,6 +87,7 @@ FULL = {
     "reduction-rate/sst2_head": (_HEAD[0], (*_HEAD[1], "attribution.share=0.015"), ()),
     "removal": (*_FULL, ("repeats=40",)),
     "removal/cnn": (*_CNN, ("thresholds=[0.1,0.3,0.5]", "repeats=10")),
+    "removal/sst2_head": (*_HEAD, ()),
     "seeds/sst2_head": (*_HEAD, ()),
     "typicality/sst2_head": (*_HEAD, ()),
 }

@@ -14,20 +14,24 @@ from tfmem.experiments.score_proxies import MEMORIZATION
 
 
 def _removal(record: Record, frame: pd.DataFrame) -> None:
+    first = Column("without memorization ≥", "", 1)
+    if "share" in frame:
+        first = Column("without the most memorized", "%", 0)
+        frame = frame.assign(threshold=100 * frame["share"])
     columns = (
-        Column("without memorization ≥", "", 1),
+        first,
         Column("number removed", "", 0),
         Column("accuracy", "%", 2),
         Column("accuracy without as many random ones", "%", 2),
         Column("difference in points (SE)", "", 2),
     )
-    for threshold, pair in frame.dropna(subset="threshold").groupby("threshold"):
+    for level, pair in frame.dropna(subset="threshold").groupby("threshold"):
         by = {row["removal"]: row for row in pair.to_dict("records")}
         one, other = by["memorized"], by["random"]
         error = (one["accuracy_stderr"] ** 2 + other["accuracy_stderr"] ** 2) ** 0.5
         lost = quantity(100 * (other["accuracy"] - one["accuracy"]), error=100 * error)
         shares = [100 * each["accuracy"] for each in (one, other)]
-        record.row("digits", columns, [threshold, int(one["removed"]), *shares, lost])
+        record.row("digits", columns, [level, int(one["removed"]), *shares, lost])
 
 
 def _pair_utility(record: Record, frame: pd.DataFrame) -> None:

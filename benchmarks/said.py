@@ -25,6 +25,12 @@ COMMANDS = {
         f"tfmem audit digits_audit --out runs/digits_noise {_NOISE}",
         f"tfmem audit digits_audit --out runs/digits_early {_NOISE} --set training.epochs=20",
     ),
+    "data/features": (
+        "tfmem features cifar100_ten_classes --file runs/features.npz "
+        "--set dataset.data_dir=data/cifar-100-binary",
+        "tfmem experiment removal cifar10_features_mlp --out runs/features_mlp "
+        "--set dataset.data_dir=runs/features.npz",
+    ),
     "estimates/comparison": (
         "tfmem compare digits digits_cnn --out runs/comparison --set training.trials=200",
     ),
