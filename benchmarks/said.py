@@ -3,7 +3,7 @@
     python -m benchmarks.said training/power --record
 
 conducts the commands of one file in `docs/measured`, in folders below `--out`, and keeps the lines
-that they print. What is complete in these folders is not made again; `--data` has the images.
+that they print. What is complete in these folders is not made again; `--data` has the data sets.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from pathlib import Path
 from benchmarks.measured import Record, quantity, recording, spent
 
 _NOISE = "--set dataset.label_noise=0.1"
+_SENTENCES = "--set training.trials=2000 --set dataset.data_dir=data/sst2"
 COMMANDS = {
     "audit": (
         "tfmem audit digits_audit --out runs/digits_audit",
@@ -67,7 +68,18 @@ COMMANDS = {
         "tfmem consistency runs/digits-2000/memorization "
         "runs/digits-2000/self_influence/fast --out runs/estimators",
         f"tfmem audit digits_audit --out runs/audit_one {_NOISE} "
-        "--set experiments.estimator=self_influence",
+        "--set experiments.estimator=self_influence --set selection.memorization=0.02 "
+        "--set selection.influence=0.02",
+        "tfmem attribute digits --out runs/digits-2000 --patch 2 --share 0.005",
+        "tfmem attribute digits --out runs/digits-2000 --patch 2 --share 0.005 "
+        "--set self_influence.layers=[logits]",
+    ),
+    "self-influence/sst2_head": (
+        f"tfmem self-influence sst2_head --out runs/sst2_head-2000 {_SENTENCES} --pairs "
+        "--set selection.memorization=0.03 --set selection.influence=0.01",
+        f"tfmem attribute sst2_head --out runs/sst2_head-2000 {_SENTENCES} --share 0.015",
+        f"tfmem run sst2_head --out runs/sst2_head-2000 {_SENTENCES} "
+        "--set selection.memorization=0.1 --set selection.fdr=0.05",
     ),
     "training/jax": (
         "tfmem run digits --out runs/tensorflow --set training.trials=500",
@@ -101,7 +113,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="*", choices=[*COMMANDS, []], default=list(COMMANDS))
     parser.add_argument("--out", type=Path, default=Path("runs"), help="folder of the runs")
-    parser.add_argument("--data", type=Path, help="folder with cifar-100-binary and mnist")
+    parser.add_argument("--data", type=Path, help="folder with cifar-100-binary, mnist and sst2")
     recording(parser)
     arguments = parser.parse_args()
     for name in arguments.names:
