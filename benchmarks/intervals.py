@@ -118,7 +118,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     recording(parser)
     arguments = parser.parse_args()
-    record = Record("estimates/intervals", settings={"samples of a pair": _SAMPLES})
+    record = Record("estimates/intervals", settings={"samples": _SAMPLES, "trials": SIDES})
     for n1, n0 in SIDES:
         for what, interval in (
             ("Agresti & Caffo", of_counts),
