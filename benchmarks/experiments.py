@@ -9,8 +9,8 @@ findings to docs/measured/experiments. It takes about half an hour on 2 cores; w
     python -m benchmarks.experiments --full removal
 
 conducts an experiment at the sizes that pages show, and writes what it finds to
-docs/measured/findings/full; `--full removal/cnn` conducts it at one of them. What is complete in
-`--out` is not made again. Together they take more than an hour of the processor.
+docs/measured/findings/full; `--full removal/sst2_head` conducts it at one of them. What is complete
+in `--out` is not made again. Together they take about an hour of the processor.
 """
 
 from __future__ import annotations

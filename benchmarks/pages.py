@@ -196,7 +196,7 @@ A command of `benchmarks`, with `--record`, writes its file again; `python -m be
 NAME` writes those in `experiments`, and with `--full` those in `findings/full`.""",
     "Transcribed": """\
 Measured before there were files, and copied from the pages that first showed the numbers, at these
-commits. The same commands make the numbers again.""",
+commits. The same commands make the numbers again; nothing new is kept in this way.""",
     "From elsewhere": "Given by the code, or published by others.",
 }
 
@@ -214,8 +214,12 @@ def overview(known: dict[str, dict[str, Any]]) -> str:
         when = "<br>".join(f"{each['commit']}, {each['date']}" for each in commits)
         cost = f"{made['cost']['CPU']:,} s" if "cost" in made else ""
         parts[kind] += f"| [{name}](../measured/{name}.json) | {by} | {when} | {cost} |\n"
-    sections = [f"\n## {kind}\n\n{_KINDS[kind]}\n\n{table}" for kind, table in parts.items()]
-    return _OVERVIEW + "".join(sections)
+    shown = [
+        f"\n## {kind}\n\n{_KINDS[kind]}\n\n{table}"
+        for kind, table in parts.items()
+        if "](" in table
+    ]
+    return _OVERVIEW + "".join(shown)
 
 
 def main() -> None:

@@ -188,7 +188,7 @@ def main():
     ):
         if options.only in name:
             found = compare(name, train(), options.damping, size, options.reference, drawn, tests)
-            found.name = f"self_influence/{re.sub('[^a-z0-9]+', '-', name.lower())}"
+            found.name = f"self-influence/{re.sub('[^a-z0-9]+', '-', name.lower())}"
             if options.record:
                 found.write()
 
