@@ -60,6 +60,7 @@ _FULL = ("digits", ("training.trials=4000",))
 _ATTACKED = ("digits", ("training.trials=2000",))
 _ATTRIBUTED = ("digits", ("training.trials=2048",))
 _NOISY = ("digits_label_errors", ("training.trials=200",))
+_CNN = ("digits_cnn", ("training.trials=200", "seed=1", "experiments.pair_utility.repeats=10"))
 _HEAD = ("sst2_head", ("training.trials=2000",))
 # The same at full size, by the name of the file that holds what was found.
 FULL = {
@@ -71,17 +72,21 @@ FULL = {
     "label-errors": (*_NOISY, ()),
     "label-errors/20-epochs": (_NOISY[0], (*_NOISY[1], "training.epochs=20"), ()),
     "last-k-layers": (*_FULL, ("depths=[1,2]",)),
+    "last-k-layers/cnn": (*_CNN, ("depths=[1,2,3]",)),
     "last-layer": (*_FULL, ()),
     "leave-one-out": (*_FULL, ()),
     "mem-infl": (*_FULL, ()),
+    "mem-infl/cnn": (*_CNN, ()),
     "onion": (*_ATTACKED, ()),
     "pair-utility": (*_FULL, ()),
+    "pair-utility/cnn": (*_CNN, ()),
     "privacy": (*_ATTACKED, ()),
     "proxies": (*_FULL, ()),
     "proxies/wrong-labels": (*_NOISY, ()),
     "random-labels": ("digits", ("training.trials=600",), ("trials=300",)),
     "reduction-rate/sst2_head": (_HEAD[0], (*_HEAD[1], "attribution.share=0.015"), ()),
     "removal": (*_FULL, ("repeats=40",)),
+    "removal/cnn": (*_CNN, ("thresholds=[0.1,0.3,0.5]", "repeats=10")),
     "removal/sst2_head": (*_HEAD, ()),
     "seeds/sst2_head": (*_HEAD, ()),
     "typicality/sst2_head": (*_HEAD, ()),
