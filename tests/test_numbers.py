@@ -3,6 +3,7 @@
 import json
 import re
 import subprocess
+from inspect import signature
 from itertools import pairwise
 from pathlib import Path
 
@@ -15,9 +16,12 @@ from benchmarks.measured import Column, Record, commit, dumped, percent, quantit
 from benchmarks.pages import check, files, markdown, pages, read, shown, unheld, with_tables
 from tests.helpers.readers_of_input import TREE
 from tfmem.config import DatasetSettings, SelectionSettings, from_yaml
-from tfmem.config.steps import TrainingSettings
+from tfmem.config.steps import AttributionSettings, TrainingSettings
 from tfmem.datasets import load
 from tfmem.experiments import declared, sections
+from tfmem.influence_functions.cg import ConjugateGradients
+from tfmem.influence_functions.fast import FastSolver
+from tfmem.influence_functions.lissa import Lissa
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 FILES = files()
@@ -53,6 +57,16 @@ def test_a_file_says_where_its_numbers_come_from(name):
     assert "cores" in made["machine"]
     assert "seeds" in made
     assert not any(re.search(r"(^|[\s='\"])[/~]", each) for each in made["commands"]), "a path"
+
+
+def test_no_more_numbers_are_copied_from_pages():
+    """Each file is written by its command, but for some that are to be measured again."""
+    copied = {name for name, made in FILES.items() if "transcribed" in made}
+    assert copied <= {
+        "audit", "data-attribution", "data-attribution/gradients", "estimates/comparison",
+        "estimates/consistency", "estimates/groups", "estimates/probability",
+        "measured", "own-models", "self-influence/attribution", "self-influence/scores",
+    }  # fmt: skip
 
 
 TEXT = "# Found\n\n[n](measured/one.json) says 12.5 ± 0.3% of 1,437 in 3 s; `77` is code (2024).\n"
@@ -133,6 +147,24 @@ def test_given_numbers_are_those_of_the_code():
     assert values["threshold of memorization"] == SelectionSettings().least_memorization
     assert values["threshold of influence"] == SelectionSettings().least_influence
     assert values["subset fraction"] == TrainingSettings.model_fields["fraction"].default
+    fast, cg, lissa = (
+        {name: each.default for name, each in signature(solver).parameters.items()}
+        for solver in (FastSolver, ConjugateGradients, Lissa)
+    )
+    assert values["self-influence: numbers in the sketch"] == fast["size"]
+    assert values["self-influence: residual of cg"] == cg["tolerance"]
+    dampings = [
+        fast["damping"],
+        lissa["damping"],
+        lissa["damping"] / lissa["scale"],
+        lissa["scale"],
+    ]
+    assert (
+        values["self-influence: damping, that of lissa, and the paper's with its scale"] == dampings
+    )
+    attributed = AttributionSettings()
+    shares = [attributed.share, attributed.steps]
+    assert values["attribution: share of the most memorized examples, and steps"] == shares
 
 
 def test_a_record_says_whether_code_has_changed_since_its_commit(tmp_path):
