@@ -14,14 +14,20 @@ TESTS = $(BIN)/python -m pytest --numprocesses=2 --dist=loadscope --no-loadscope
 ONE_THREAD = OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1
 
 # `$(call install,ENVIRONMENT,PACKAGES)`: uv takes a third of pip's time; where uv fails, pip does it,
-# because uv reads none of pip's settings, such as a private registry. Byte code is written at once: where
-# Python may not write it, every process would compile it anew.
-install = $(1)/bin/uv pip install --quiet --compile-bytecode --python $(1) $(2) \
-  || $(1)/bin/pip install --quiet $(2)
+# because uv reads none of pip's settings, such as a private registry.
+install = $(1)/bin/uv pip install --quiet --python $(1) $(2) || $(1)/bin/pip install --quiet $(2)
+# Byte code is written at once for the large packages that commands and tests import, but not for their
+# tests: all files would take three times as long. Python writes the rest when it first imports it.
+IMPORTED = IPython PIL _pytest absl apache_beam beartype google grpc hypothesis jax jinja2 joblib kagglesdk \
+  keras keras_hub matplotlib narwhals numba numpy pandas playwright pydantic pymongo pyparsing rich ruamel \
+  scipy sklearn tensorflow typer zarr
+OTHERS = site-packages/(?!($(subst $() ,|,$(strip $(IMPORTED))))/)
+compile = $(1)/bin/python -m compileall -qq -j 0 -x '$(OTHERS)|/tests/|_test\.py$$' $(1)/lib
 define environment
 	$(PYTHON) -m venv $(1)
 	-$(1)/bin/pip install --quiet --constraint constraints.txt uv
 	$(call install,$(1),$(2))
+	-$(call compile,$(1))
 endef
 
 .PHONY: digits test test-fast test-slow test-dataflow test-tfx test-numba test-wheel lint benchmark recorded docs constraints clean
