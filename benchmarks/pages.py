@@ -99,9 +99,11 @@ def shown(cell: Any, unit: str = "", digits: int | None = None) -> str:
 
     def number(key: str) -> str:
         value = cell[key]
-        return f"{value:,}" if digits is None else f"{value:,.{digits}f}"
+        # Adding 0 makes a zero of what is rounded to minus zero.
+        plain = f"{value:,}" if digits is None else f"{round(value, digits) + 0.0:,.{digits}f}"
+        return plain.replace("-", "\N{MINUS SIGN}")
 
-    said = number("value").replace("-", "\N{MINUS SIGN}")
+    said = number("value")
     if "error" in cell:
         said += f" ± {number('error')}"
     said += f" of {cell['of']:,}" if "of" in cell else after
