@@ -136,7 +136,9 @@ def test_numbers_are_read_as_they_are_shown():
     assert read("1,437") == (1437, 1)
     assert read("10⁻⁶") == pytest.approx((1e-6, 1e-6))
     assert read("6·10⁻⁸") == pytest.approx((6e-8, 1e-8))
-    assert shown(quantity(-0.004, low=-0.019, high=0), digits=2) == "0.00 (−0.02 to 0.00)"
+    assert (
+        shown(quantity(-0.004, low=-0.019, high=0), digits=2) == "0.00 (\N{MINUS SIGN}0.02 to 0.00)"
+    )
     assert shown(quantity(4, of=48, low=3, high=20, unit="%")) == "4 of 48 (3 to 20%)"
 
 
