@@ -91,6 +91,7 @@ FULL = {
     "seeds/sst2_head": (*_HEAD, ()),
     "typicality/sst2_head": (*_HEAD, ()),
 }
+_PICTURED = {"attribution-quality"}  # at full size, for docs/images
 _SECTIONS = {"last-layer": "layers", "last-k-layers": "layers"}
 
 
@@ -133,8 +134,9 @@ def conduct(name: str, out: Path, data: Path | None, full: bool = False) -> None
     record.values["findings"] = found
     if full and experiment in TABLES:
         TABLES[experiment](record, pd.read_csv(made / "table.csv"))
-    if not full:
-        keep_picture(made / "figure.png", PICTURES / f"{name}.png")
+    if not full or name in _PICTURED:
+        place = PICTURES.parent if full else PICTURES
+        keep_picture(made / "figure.png", place / f"{name}.png")
     record.write(commands=[" ".join(command(name, full))])
 
 
