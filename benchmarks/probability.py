@@ -144,7 +144,7 @@ def main():
         labels = folder / "predictions" / LABELS_NAME
         known = Labels.from_npz(labels.read_bytes(), str(labels))
     same = known.train_labels[:, None] == known.test_labels
-    record = Record("probability", settings={"trials": arguments.trials})
+    record = Record("estimates/probability", settings={"trials": arguments.trials})
     sizes = [arguments.trials // 2**k for k in range(5, 0, -1)]
     for size in sizes:
         found, parts = zip(
