@@ -106,6 +106,10 @@ def test_what_jax_cannot_do_is_refused_in_a_sentence(jax):
 def test_a_killed_run_continues_to_the_same_bytes(jax):
     found = jax["interrupted"]
     assert found["saved"]
+    assert len(found["saved"]) <= 2
+    assert sorted(set(found["begun"])) == [0, 2, 4]
+    assert found["begun"].count(4) == 4  # two stacks, each trained in two runs
+    assert found["begun"].count(0) == 4 - len(found["saved"])  # the others continue
     assert found["trained"] == [6, 6]
     assert found["same"]
     assert found["estimated"]

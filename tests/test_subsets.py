@@ -86,9 +86,12 @@ def test_orders_of_a_stack_are_those_of_its_trials():
     trials = [Trial(k, 7) for k in (4, 0, 4)]
     subsets = [trial.subset(50, 35) for trial in trials]
     orders = Orders(trials, subsets, range(2, 4))
-    for epoch in (3, 2):
-        each = [trial.epoch_order(s, epoch) for trial, s in zip(trials, subsets, strict=True)]
-        np.testing.assert_array_equal(orders(epoch), each)
+    for epochs in (range(2, 4), range(3, 4)):
+        each = [
+            [trial.epoch_order(s, epoch) for trial, s in zip(trials, subsets, strict=True)]
+            for epoch in epochs
+        ]
+        np.testing.assert_array_equal(orders(epochs), each)
     Orders(trials, subsets, range(4, 4))  # a run that goes on after its last epoch
 
 

@@ -229,38 +229,45 @@ def refused(folder):
 
 
 def interrupted(folder):
-    """Trains a run that is killed within a trial, continues it, and trains it once more."""
+    """Trains a run that is killed within a trial, continues it, and trains it once more.
+
+    A program holds two of the six epochs, and the run is killed after the second program.
+    """
     from tfmem.aggregation.jobs import estimate
     from tfmem.datasets import load
     from tfmem.store.labels import LABELS_NAME
     from tfmem.store.shards import shards_in
     from tfmem.training import train, watching
+    from tfmem.training.on_jax.stacked import StackedTrainer
 
-    config = small_config("dense", "training.checkpoint_minutes=0", "training.epochs=3",
+    config = small_config("dense", "training.checkpoint_minutes=0", "training.epochs=6",
                           "training.trials=6", "training.lanes=2")  # fmt: skip
-    data = load(config.dataset)
-    real = watching.TrialWatcher.after_epoch
+    data, saved, begun = load(config.dataset), [], []
+    real = watching.TrialWatcher.after_epochs, StackedTrainer.epochs_at_once
 
-    def killed(self, epoch, losses, variables):
-        real(self, epoch, losses, variables)
-        if epoch == 1:
+    def killed(self, first, losses, variables):
+        real[0](self, first, losses, variables)
+        if not saved and first == 2:
             raise ConnectionError("killed")
+        begun.extend([first] * bool(saved))
 
-    watching.TrialWatcher.after_epoch = killed
+    watching.TrialWatcher.after_epochs = killed
+    StackedTrainer.epochs_at_once = lambda self, size: 2
     try:
         train(config, data, folder / "one")
     except ConnectionError:
-        saved = sorted(each.name for each in (folder / "one/predictions/checkpoints").iterdir())
-    watching.TrialWatcher.after_epoch = real
+        saved += sorted(each.name for each in (folder / "one/predictions/checkpoints").iterdir())
     summaries = [train(config, data, folder / name) for name in ("one", "two")]
     shards = [[(each.name, Path(each).read_bytes().hex()) for each in
                sorted((folder / name / "predictions").glob("*.tfrecord"))]
               for name in ("one", "two")]  # fmt: skip
+    watching.TrialWatcher.after_epochs, StackedTrainer.epochs_at_once = real
     predictions = folder / "one/predictions"
     kinds = {"memorization": str(folder / "mem"), "influence": str(folder / "infl")}
     estimate(shards_in(predictions), str(predictions / LABELS_NAME), kinds)
     return {
         "saved": saved,
+        "begun": sorted(begun),
         "trained": [each.trained for each in summaries],
         "same": shards[0] == shards[1],
         "accuracy": summaries[0].accuracy,

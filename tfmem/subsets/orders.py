@@ -24,10 +24,16 @@ class Orders:
           epochs: the epochs.
         """
         self._subsets = np.stack(subsets)
+        count, size = self._subsets.shape
+        self._starts = np.arange(count)[:, None] * size  # of each subset, if they lie in a row
         self._first = epochs.start
         self._seeds = seeds_of_trials(trials, Purpose.ORDER, epochs, SEED_OF_PCG64)
 
-    def __call__(self, epoch: int) -> np.ndarray:
-        """The examples of each trial in the order of an epoch: int64 `[trials, m]`."""
-        raw = raw_numbers(self._seeds[epoch - self._first], self._subsets.shape[1])
-        return np.take_along_axis(self._subsets, order_of(raw), axis=1)
+    def __call__(self, epochs: range) -> np.ndarray:
+        """The examples of each trial in the orders of some epochs: int64 `[epochs, trials, m]`."""
+        orders = np.empty((len(epochs), *self._subsets.shape), self._subsets.dtype)
+        for order, epoch in zip(orders, epochs, strict=True):
+            raw = raw_numbers(self._seeds[epoch - self._first], self._subsets.shape[1])
+            places = order_of(raw) + self._starts
+            self._subsets.take(places, out=order, mode="clip")  # other modes copy once more
+        return orders

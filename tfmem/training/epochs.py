@@ -125,10 +125,10 @@ def train_epochs(
     at_once = quick.epochs_at_once(size) if quick and patient else 1
     for epoch in range(first, settings.epochs, at_once):
         several = range(epoch, min(epoch + at_once, settings.epochs))
-        orders = [orders_of(each) for each in several]
+        orders = orders_of(several)
         chosen = rates[epoch * steps : several.stop * steps]
         if quick and patient and len(several) > 1:
-            every = quick.run_epochs(np.stack(orders), chosen.reshape(-1, steps))
+            every = quick.run_epochs(orders, chosen.reshape(-1, steps))
             finite = np.isfinite(every).any(axis=1)
             every = every[: len(every) if finite.all() else int(finite.argmin()) + 1]
             losses = every[-1]
@@ -175,7 +175,7 @@ class Batches(NamedTuple):
     @property
     def length(self) -> int:
         """The number of examples in a batch."""
-        return self.examples.shape[2]
+        return self.examples.shape[-1]
 
 
 def batches_of_epoch(
@@ -185,22 +185,22 @@ def batches_of_epoch(
 
     Args:
       settings: batch size, augmentation.
-      orders: as in `Machine.run_epoch`.
+      orders: as in `Machine.run_epoch`; or with a first axis for epochs, which all arrays of the
+        result have then.
       draws: as there.
-      rates: as there.
+      rates: as there, and with the same first axis.
     """
-    models, size = orders.shape
     moves = draw_moves(draws, settings.augmentation)
-    whole, left = divmod(size, settings.batch_size)
+    whole, left = divmod(orders.shape[-1], settings.batch_size)
     parts = []
     for first, count, length in ((0, whole, settings.batch_size), (whole, min(left, 1), left)):
         if not count:
             continue
         start = first * settings.batch_size
-        part, shape = slice(start, start + count * length), (models, count, length)
-        chosen = None if moves is None else moves[:, part].reshape(*shape, 3)
-        batches = orders[:, part].reshape(shape)
-        parts.append(Batches(batches, chosen, rates[first : first + count]))
+        part, shape = slice(start, start + count * length), (*orders.shape[:-1], count, length)
+        chosen = None if moves is None else moves[..., part, :].reshape(*shape, 3)
+        batches = orders[..., part].reshape(shape)
+        parts.append(Batches(batches, chosen, rates[..., first : first + count]))
     return parts
 
 
@@ -209,14 +209,13 @@ def mean_losses(done: Sequence[tuple[int, np.ndarray, np.ndarray]]) -> np.ndarra
 
     Args:
       done: for some steps the size of their batches, the sum of the losses of those that each model
-        took, `[models]`, and the number of these.
+        took, `[models]`, and the number of these; both may have a first axis for epochs.
     """
-    models = len(done[0][1])
-    losses, examples = np.zeros(models), np.zeros(models)
+    losses, examples = np.zeros((2, *done[0][1].shape))
     for length, sums, taken in done:
         losses += length * sums
         examples += length * taken
-    return np.divide(losses, examples, out=np.full(models, np.nan), where=examples > 0)
+    return np.divide(losses, examples, out=np.full_like(losses, np.nan), where=examples > 0)
 
 
 def _loss(outcome: TrialOutcome, loss: float) -> float:

@@ -1,12 +1,13 @@
-"""Gradient descent by TensorFlow's own operation, the only update rule that is not Keras' own.
+"""Gradient descent and Adam by TensorFlow's own operations, which round as those of Keras do.
 
-`keras.optimizers.SGD` composes a step of elementary operations, each of which passes over memory.
-For wide layers that is half of the cost of training. TensorFlow has the step as one operation,
-which its Python interface names only in `tf.raw_ops`. It rounds as Keras' operations do.
+Keras' optimizers compose a step of elementary operations, each of which passes over memory. For
+wide layers that is half of the cost of training. TensorFlow has such steps, or large parts of them,
+as one operation each, which its Python interface names only in `tf.raw_ops`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -70,3 +71,47 @@ class SGD(keras.optimizers.SGD):
         kept = ("learning_rate", "momentum", "nesterov", "name")
         own = {"l2": self.l2, "model_axes": self.model_axes}
         return {name: config[name] for name in kept} | own
+
+
+class Adam(keras.optimizers.Adam):
+    """Adam and AdamW of Keras without `amsgrad`, in half as many passes over memory.
+
+    TensorFlow's operation for a whole step of Adam would round otherwise: it computes `1 - beta` in
+    the type of the weights. Therefore the step is made of others.
+    """
+
+    def _backend_update_step(
+        self, grads: Sequence[Any], trainable_variables: Sequence[Any], learning_rate: Any
+    ) -> None:
+        """Moves all weights, and the means of their gradients and of the squares of these."""
+        import tensorflow as tf
+
+        # What depends on no weight is read once, so that TensorFlow computes one scale for all.
+        rate, steps = tf.convert_to_tensor(learning_rate), self.iterations + 1
+        for gradient, variable in zip(grads, trainable_variables, strict=True):
+            kind, place = variable.dtype, self._get_variable_index(variable)
+            mean, square = self._momentums[place].value, self._velocities[place].value
+            step = tf.cast(steps, kind)
+            left_1, left_2 = (
+                1 - tf.pow(tf.cast(beta, kind), step) for beta in (self.beta_1, self.beta_2)
+            )
+            _approach(mean, gradient, 1 - self.beta_1)
+            _approach(square, tf.square(gradient), 1 - self.beta_2)
+            # Without `update_slots`, Adagrad's step has the form of Adam's.
+            tf.raw_ops.ResourceApplyAdagradV2(
+                var=variable.value.handle,
+                accum=square.handle,
+                lr=tf.cast(rate, kind) * tf.sqrt(left_2) / left_1,
+                epsilon=tf.cast(self.epsilon, kind),
+                grad=mean,
+                update_slots=False,
+            )
+
+
+def _approach(variable: Any, value: Any, share: float) -> None:
+    """Moves a variable of TensorFlow a share of the way to a value."""
+    import tensorflow as tf
+
+    tf.raw_ops.ResourceApplyGradientDescent(
+        var=variable.handle, alpha=tf.cast(-share, variable.dtype), delta=value - variable
+    )

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfmem.training.optimizers import SGD
+from tfmem.training.optimizers import SGD, Adam
 
 # Optimizers that treat each number of a weight alone: a step of all models is one of a stack.
 _ELEMENTWISE = (
@@ -157,6 +157,8 @@ def _for_stacks(optimizer: keras.optimizers.Optimizer) -> keras.optimizers.Optim
         plain = keras.optimizers.SGD(**{name: config[name] for name in names}).get_config()
         if plain == config:
             return SGD(**{name: config[name] for name in names}, model_axes=1)
+    if type(optimizer) in (keras.optimizers.Adam, keras.optimizers.AdamW):
+        return type(optimizer).from_config(config) if optimizer.amsgrad else Adam(**config)
     if type(optimizer) is SGD:
         config["model_axes"] = 1
     return type(optimizer).from_config(config)

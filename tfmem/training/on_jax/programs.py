@@ -73,6 +73,16 @@ class Programs:
         self._pad = pad
         self._compiled: dict[Any, Callable[..., Any]] = {}
 
+    def begin(self, first: Sequence[list[Any]], device: Any) -> Values:
+        """The variables of a stack before the first step, on a device.
+
+        Args:
+          first: weights and state of a stack, as arrays of numpy; and what the rule of one model
+            remembers.
+          device: the device, of JAX; None is the first one.
+        """
+        return self._run(self._begin, Values(*first), device=device)
+
     def epoch(
         self, values: Values, arrays: Arrays, parts: Sequence[Batches]
     ) -> tuple[Values, jax.Array]:
@@ -117,13 +127,17 @@ class Programs:
         """Sets weights to their averages, if the rule has averaged them."""
         return self._run(self._finish, values)
 
-    def _run(self, program: Callable[..., Any], values: Values, *arguments: Any) -> Any:
+    def _run(
+        self, program: Callable[..., Any], values: Values, *arguments: Any, device: Any = None
+    ) -> Any:
         """Runs a program, which is compiled when it first receives arguments of these shapes."""
-        where = values.weights[0].device if values.weights else None
+        where = device
+        if where is None and values.weights:
+            where = getattr(values.weights[0], "device", None)
         shapes = (array.shape for array in jax.tree.leaves(arguments[1:]))
         key = program.__name__, where, *shapes
         if key not in self._compiled:
-            with _COMPILING:
+            with _COMPILING, jax.default_device(device):
                 if key not in self._compiled:
                     changed = (0,) if program in (self._epoch, self._epochs, self._finish) else ()
                     lowered = jax.jit(program, donate_argnums=changed).lower(values, *arguments)
@@ -143,6 +157,10 @@ class Programs:
             return jax.tree.map(lambda value: value[None], function(*first))
 
         return alone
+
+    def _begin(self, first: Values) -> Values:
+        memory = [jnp.broadcast_to(value, (self.size, *value.shape)) for value in first.memory]
+        return first._replace(memory=memory)
 
     def _epoch(
         self, values: Values, arrays: Arrays, parts: Sequence[Batches]

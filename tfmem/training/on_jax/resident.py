@@ -96,7 +96,9 @@ class ResidentExamples:
 
     def feed(self, indices: np.ndarray) -> np.ndarray:
         """See `Examples.feed`."""
-        return indices.astype(np.int32) if self._packing is None else self._packing.places(indices)
+        if self._packing is not None:
+            return self._packing.places(indices)
+        return np.ascontiguousarray(indices, np.int32)
 
     def inputs(self, arrays: Arrays, indices: Any, moves: Any = None, pad: int = 0) -> Any:
         """See `Examples.inputs`."""

@@ -29,6 +29,7 @@ from tfmem.training.on_jax.resident import Examples
 from tfmem.training.outcome import TrialOutcome, WatcherOf
 
 _PRODUCTS = 1 << 30  # of one number with another in a program, which takes about 0.2 s on a core
+_NUMBERS = 1 << 23  # of examples in the orders of the epochs of one program
 _MULTIPLE = 32  # of which batches of predictions are, for the sake of GPUs
 
 
@@ -114,48 +115,52 @@ class StackedTrainer:
 
     def assign(self, values: Sequence[np.ndarray]) -> None:
         """See `Machine.assign`."""
-        firsts = (np.broadcast_to(first, (self.stack_size, *first.shape)) for first in self._first)
-        given = zip(self.variables, (*values, *firsts), strict=True)
-        copies = [np.array(value, cell.dtype) for cell, value in given]
-        for cell, placed in zip(self.variables, jax.device_put(copies, self._device), strict=True):
-            cell.value = placed
+        cells = self.variables[: self.num_values]
+        given = [np.asarray(v, cell.dtype) for v, cell in zip(values, cells, strict=True)]
+        for cell in self.variables:
+            cell.value.delete()  # makes room
+        count = len(self._weights)
+        first = given[:count], given[count:], self._first
+        self._keep(self._programs.begin(first, self._device))
 
     def run_epoch(
         self, orders: np.ndarray, draws: np.ndarray | None, rates: np.ndarray
     ) -> np.ndarray:
         """Makes one pass over the subsets; the last batch may be smaller (see `Machine`)."""
-        parts = batches_of_epoch(self._settings, orders, draws, rates)
-        values, done = self._programs.epoch(
-            self._values(), self._examples.arrays, [self._by_step(part) for part in parts]
-        )
-        self._keep(values)
-        each = zip(parts, np.asarray(done), strict=True)
-        return mean_losses([(part.length, *losses) for part, losses in each])
+        return self._ran(self._programs.epoch, orders, draws, rates)
 
     def epochs_at_once(self, size: int) -> int:
-        """See `QuickMachine.epochs_at_once`; by the products of weights with inputs."""
+        """See `QuickMachine.epochs_at_once`; by the products of weights with inputs, and memory."""
         positions = _positions(self._programs.model)
+        if not positions:
+            return 1
         weights = sum(int(np.prod(cell.shape)) for cell in self._weights)
-        return max(1, _PRODUCTS // max(1, size * weights * positions)) if positions else 1
+        quick = _PRODUCTS // max(1, size * weights * positions)
+        return max(1, min(quick, _NUMBERS // (size * self.stack_size)))
 
     def run_epochs(self, orders: np.ndarray, rates: np.ndarray) -> np.ndarray:
         """See `QuickMachine.run_epochs`."""
-        each = zip(orders, rates, strict=True)
-        epochs = [batches_of_epoch(self._settings, order, None, rate) for order, rate in each]
-        by_step = [[self._by_step(part) for part in parts] for parts in epochs]
-        stacked = jax.tree.map(lambda *arrays: np.stack(arrays), *by_step)
-        values, done = self._programs.epochs(self._values(), self._examples.arrays, stacked)
+        return self._ran(self._programs.epochs, orders, None, rates)
+
+    def _ran(
+        self,
+        program: Callable[..., tuple[Values, jax.Array]],
+        orders: np.ndarray,
+        draws: np.ndarray | None,
+        rates: np.ndarray,
+    ) -> np.ndarray:
+        """Runs the program of an epoch or of several; returns the mean losses."""
+        parts = batches_of_epoch(self._settings, orders, draws, rates)
+        by_step = [self._by_step(part) for part in parts]
+        values, done = program(self._values(), self._examples.arrays, by_step)
         self._keep(values)
-        lengths = [part.length for part in epochs[0]]
-        return np.stack([
-            mean_losses([(n, *losses) for n, losses in zip(lengths, epoch, strict=True)])
-            for epoch in np.asarray(done)
-        ])  # fmt: skip
+        losses = np.moveaxis(np.asarray(done), (-3, -2), (0, 1))
+        return mean_losses([(part.length, *sums) for part, sums in zip(parts, losses, strict=True)])
 
     def _by_step(self, part: Batches) -> Batches:
         """Batches as programs receive them, steps before models."""
-        moves = None if part.moves is None else part.moves.swapaxes(0, 1)
-        return Batches(self._examples.feed(part.examples).swapaxes(0, 1), moves, part.rates)
+        moves = None if part.moves is None else part.moves.swapaxes(-4, -3)
+        return Batches(self._examples.feed(part.examples.swapaxes(-3, -2)), moves, part.rates)
 
     def _values(self) -> Values:
         groups = self._weights, self._state, self._memory
@@ -207,12 +212,15 @@ class StackedTrainer:
 
 
 def _positions(model: keras.Model) -> int | None:
-    """The most places of one example at which a layer applies its weights; None if not known."""
+    """The most places of one example at which a layer applies its weights; None if not known.
+
+    A layer may hold others, so that the places of its inputs count as well.
+    """
     try:
-        outputs = keras.tree.flatten([layer.output for layer in model.layers])
+        ends = [(layer.input, layer.output) for layer in model.layers if layer.weights]
     except (AttributeError, ValueError):  # the layer is called by a subclass, or several times
         return None
-    sizes = [size for output in outputs for size in output.shape[1:-1]]
-    if None in sizes:
+    places = [each.shape[1:-1] for each in keras.tree.flatten(ends)]
+    if any(None in sizes for sizes in places):
         return None
-    return max(int(np.prod(output.shape[1:-1])) for output in outputs)
+    return max(int(np.prod(sizes)) for sizes in places) if places else None
