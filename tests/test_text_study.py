@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from tests.helpers.commands import tfmem_command
+from tests.helpers.drawing import drawn_coarsely
 from tests.helpers.experiments import given
 from tests.helpers.oracle import example_learner
 from tfmem.config import from_yaml
@@ -77,10 +78,13 @@ def settings(folder):
         f"dataset={{name: treebank, data_dir: '{folder}'}}",
         "model={name: transformer, vocabulary: 16, length: 6, layers: 1, width: 8, heads: 2}",
         "training={trials: 8, epochs: 8, batch_size: 4, learning_rate: 0.1}",
-        "training.stack_size=4",
+        "training.stack_size=8",
         "training.lanes=1",
         "experiments={estimator: self_influence, removal: {shares: [0.05], repeats: 2}}",
         "experiments.seeds.models=2",
+        "experiments.reduction_rate.repeats=2",
+        "experiments.audit.folds=2",
+        "attribution.steps=8",
         "selection={memorization: 0.001, influence: 0.0001}",
     ]
 
@@ -190,10 +194,10 @@ def conducted_study(toy, tmp_path_factory):
     folder = tmp_path_factory.mktemp("study")
     (folder / "config.yaml").write_text("seed: 0\n")
     options = [word for each in settings(toy) for word in ("--set", each)]
-    return folder, tfmem_command("study", folder / "config.yaml", "--out", folder, *options)
+    with drawn_coarsely(("png",)):
+        return folder, tfmem_command("study", folder / "config.yaml", "--out", folder, *options)
 
 
-@pytest.mark.slow
 def test_removal_takes_what_self_influence_says(conducted_study):
     """The command removes the examples with the highest self-influence."""
     folder = conducted_study[0]
@@ -214,7 +218,6 @@ def test_removal_takes_what_self_influence_says(conducted_study):
     assert "damping 0.005, 0 examples not converged" in said[-1]
 
 
-@pytest.mark.slow
 def test_records_are_those_of_each_example(toy, conducted_study):
     config = with_digests(from_yaml("", settings(toy)))
     folder = conducted_study[0] / "self_influence"
@@ -226,7 +229,6 @@ def test_records_are_those_of_each_example(toy, conducted_study):
     np.testing.assert_allclose(found["memorization"][some], known.memorization, rtol=1e-3)
 
 
-@pytest.mark.slow
 def test_steps_share_a_solver_while_the_weights_stay(toy, conducted_study, tmp_path, monkeypatch):
     config, data = (
         with_digests(from_yaml("", settings(toy))),
@@ -249,7 +251,6 @@ def test_steps_share_a_solver_while_the_weights_stay(toy, conducted_study, tmp_p
         kept_solver(config, data, models)
 
 
-@pytest.mark.slow
 def test_one_model_is_audited(toy, conducted_study, tmp_path):
     """Of the four sentences with the words of the other class, three or four are to be checked."""
     folder = shutil.copytree(conducted_study[0], tmp_path / "copy")
@@ -265,7 +266,6 @@ def test_one_model_is_audited(toy, conducted_study, tmp_path):
     assert "One network (transformer)" in (folder / "audit.html").read_text()
 
 
-@pytest.mark.slow
 def test_pairs_of_one_model_are_its_influences(toy, conducted_study):
     config = with_digests(from_yaml("", settings(toy)))
     data, folder = load(config.dataset), conducted_study[0] / "self_influence"
@@ -280,7 +280,6 @@ def test_pairs_of_one_model_are_its_influences(toy, conducted_study):
     np.testing.assert_allclose(pairs["influence"], expected, rtol=1e-4)
 
 
-@pytest.mark.slow
 def test_the_study_compares_both_estimators_on_one_page(conducted_study):
     folder, done = conducted_study
     assert done.stdout.splitlines()[-1].startswith(f"Results: {folder / 'report.html'}")
@@ -292,7 +291,6 @@ def test_the_study_compares_both_estimators_on_one_page(conducted_study):
         assert f'<figure id="{name}">' in page
 
 
-@pytest.mark.slow
 def test_without_trials_nothing_needs_a_run(toy, conducted_study, tmp_path):
     """Steps that were done are skipped, and the page shows only the experiments."""
     folder = shutil.copytree(conducted_study[0], tmp_path / "copy")

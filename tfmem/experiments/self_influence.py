@@ -145,8 +145,13 @@ def _identity(config: Config, dataset: AnyDataset, trial_id: int, models: Path) 
 def _remember(
     config: Config, dataset: AnyDataset, trial_id: int, models: Path, solver: Solver
 ) -> None:
-    """Keeps a fast solver for the next step; others hold more, or are made at once."""
+    """Keeps a fast solver for the next step; others hold more, or are made at once.
+
+    Only a solver of the trial that settings name is asked for again.
+    """
     global _last
+    if trial_id != config.self_influence.trial:
+        return
     _last = None
     if isinstance(solver, FastSolver):
         _last = _identity(config, dataset, trial_id, models), solver
