@@ -65,6 +65,11 @@ _HEAD = ("sst2_head", ("training.trials=2000",))
 # The same at full size, by the name of the file that holds what was found.
 FULL = {
     "attribution-quality": (*_ATTRIBUTED, ()),
+    "attribution-quality/without-ridge": (
+        "digits",
+        (*_ATTRIBUTED[1], "gradient_attribution.ridge=0", "gradient_attribution.projection=256"),
+        ("models=[5]", "trials=[32]", "sparse=false"),
+    ),
     "brittleness": (*_ATTRIBUTED, ()),
     "estimators": (*_ATTACKED, ()),
     "estimators/sst2_head": (*_HEAD, ()),
