@@ -92,6 +92,7 @@ benchmark: .venv/installed
 	$(BIN)/python -m benchmarks.estimation$(RECORDED)
 	$(BIN)/python -m benchmarks.growth$(RECORDED)
 	$(BIN)/python -m benchmarks.power$(RECORDED)
+	$(BIN)/python -m benchmarks.intervals$(RECORDED)
 	$(BIN)/python -m benchmarks.probability$(RECORDED)
 	$(BIN)/python -m benchmarks.privacy$(RECORDED)
 	$(BIN)/python -m benchmarks.training $(if $(DATA),--data $(DATA))$(RECORDED)
