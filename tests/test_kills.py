@@ -115,8 +115,7 @@ def test_a_run_that_is_killed_in_training_goes_on_to_the_same_estimates(tmp_path
     killed_in_training(out, options, random.Random(SEED))
     tfmem_command(*options, "--out", out)
     assert contents(out, TIMED | DRAWN) == contents(digits_run, TIMED | DRAWN)
-    names = [{p.relative_to(folder) for p in folder.rglob("*")} for folder in (out, digits_run)]
-    assert names[0] == names[1]
+    assert contents(out).keys() == contents(digits_run).keys()
     assert len(shards(out)) == SHARDS
 
 
