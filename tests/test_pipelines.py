@@ -202,29 +202,37 @@ def test_features_of_one_model_are_what_a_last_layer_is_trained_on(tmp_path):
     assert "features" in done.stderr
 
 
-@pytest.mark.parametrize(("mode", "workers", "size"), [
-    ("in_memory", 2, 8), pytest.param("multi_processing", 1, 10, marks=pytest.mark.slow),
-    pytest.param("multi_processing", 2, 8, marks=pytest.mark.slow)])  # fmt: skip
-def test_a_beam_job_trains_what_workers_would(tmp_path, mode, workers, size):
+FARM = ("configs/digits.yaml", *(f"--set=training.{each}" for each in (
+    "trials=16", "epochs=2", "stack_size=4")))  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def trained_alone(tmp_path_factory):
+    """The predictions of a farm of four shards, which one program trained."""
+    out = tmp_path_factory.mktemp("farm") / "alone"
+    tfmem_command("train", *FARM, "--out", out)
+    return out / "predictions"
+
+
+@pytest.mark.parametrize(("mode", "workers"), [
+    ("in_memory", 2), ("multi_processing", 1),
+    pytest.param("multi_processing", 2, marks=pytest.mark.slow)])  # fmt: skip
+def test_a_beam_job_trains_what_workers_would(trained_alone, tmp_path, mode, workers):
     """It also works if some shards exist already, or all of them."""
-    options = ("configs/digits.yaml", "--set", "training.trials=40", "--set", "training.epochs=2",
-               "--set", f"training.stack_size={size}")  # fmt: skip
-    tfmem_command("train", *options, "--out", tmp_path / "alone")
-    name = f"predictions/predictions-00003-of-{40 // size:05}.tfrecord"
-    (tmp_path / "beam" / "predictions").mkdir(parents=True)
-    for each in (name, "predictions/config.yaml"):
-        (tmp_path / "beam" / each).write_bytes((tmp_path / "alone" / each).read_bytes())
+    made = tmp_path / "beam" / "predictions"
+    made.mkdir(parents=True)
+    for name in ("predictions-00003-of-00004.tfrecord", "config.yaml"):
+        (made / name).write_bytes((trained_alone / name).read_bytes())
     words = ["--", f"--direct_running_mode={mode}", f"--direct_num_workers={workers}"]
-    command = ("train", *options, "--out", tmp_path / "beam", "--beam", "--accelerator",
+    command = ("train", *FARM, "--out", made.parent, "--beam", "--accelerator",
                "type:nvidia-tesla-t4;count:1", *words)  # fmt: skip
-    for trained in (40 - size, 0) if mode == "in_memory" else (40 - size,):
+    for trained in (12, 0) if mode == "in_memory" else (12,):
         done = tfmem_command(*command)
-        assert f"40 trials ({trained} trained now)" in done.stdout
-    made = [
-        sorted((tmp_path / out / "predictions").glob("*.tfrecord")) for out in ("alone", "beam")
-    ]
-    assert [p.read_bytes() for p in made[0]] == [p.read_bytes() for p in made[1]]
-    assert [p.name for p in made[0]] == [p.name for p in made[1]]
+        assert f"16 trials ({trained} trained now)" in done.stdout
+    shards = [sorted(folder.glob("*.tfrecord")) for folder in (trained_alone, made)]
+    assert [p.read_bytes() for p in shards[0]] == [p.read_bytes() for p in shards[1]]
+    assert [p.name for p in shards[0]] == [p.name for p in shards[1]]
+    assert len(shards[0]) == 4
 
 
 def test_the_accelerator_is_a_hint_on_the_training_step_alone(tmp_path):

@@ -177,7 +177,7 @@ FAMILIES = {
     "resnet50": "{name: resnet, depth: 50}",
     "imagenet": "{name: resnet, depth: 50, variant: imagenet}",
 }
-SLOW = ("inception", "densenet", "resnet18", "resnet50", "imagenet", "fast", "airbench")
+SLOW = ("inception", "resnet18", "resnet50", "imagenet", "airbench")
 
 
 @pytest.mark.parametrize(
@@ -194,10 +194,10 @@ def test_every_model_learns_the_same_stacked_alone_mirrored_and_by_fit(name, tmp
     if name not in ("imagenet",):
         data = small_images(data)
     trials = [Trial(0, 0), Trial(1, 0)]
-    size = 10 if name in ("densenet", "fast", "airbench") else 8  # 8: the second step is smaller
-    subsets = [trial.subset(len(data.train_labels), size) for trial in trials]
-
-    settings = config.training.model_copy(update={"batch_size": 5})
+    subsets = [trial.subset(len(data.train_labels), 8) for trial in trials]
+    # With 5 the second step is smaller, which makes a second program of each trainer.
+    batch = 4 if name in ("densenet", "fast", "airbench") else 5
+    settings = config.training.model_copy(update={"batch_size": batch})
 
     def make():
         return compiled(build(config.model, data.input_shape, 3), settings, steps=6)
@@ -216,10 +216,11 @@ def test_every_model_learns_the_same_stacked_alone_mirrored_and_by_fit(name, tmp
     together = curve(StackedTrainer(fused, examples, settings, 2), [0, 1])
     np.testing.assert_allclose(together[:, 1:], alone, rtol=1e-3)
     assert np.abs(together[:, 0] / together[:, 1] - 1).max() > 3e-3  # trials do differ
-    assert fitted(fused, trials[1], subsets[1], data) == pytest.approx(alone[0, 0], rel=1e-3)
+    by_fit = fitted(fused, trials[1], subsets[1], data, batch)
+    assert by_fit == pytest.approx(alone[0, 0], rel=1e-3)
 
 
-def fitted(model, trial, subset, data):
+def fitted(model, trial, subset, data, batch):
     """Returns the loss of one epoch of `fit` on the batches of a trial."""
     variables = *model.trainable_variables, *model.non_trainable_variables
     for variable, value in zip(variables, VariableInitializer(model)(trial), strict=True):
@@ -227,7 +228,7 @@ def fitted(model, trial, subset, data):
     model.run_eagerly = True
     order = trial.epoch_order(subset, 0)
     x, y = data.train_images[order] / np.float32(data.white), data.train_labels[order]
-    return model.fit(x, y, 5, shuffle=False, verbose=0).history["loss"][0]
+    return model.fit(x, y, batch, shuffle=False, verbose=0).history["loss"][0]
 
 
 class Curves(Unwatched):
