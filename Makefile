@@ -50,8 +50,8 @@ test-fast: .venv/installed
 	$(TESTS) -p tests.without_tensorflow; tests=$$?; \
 	wait $$format && wait $$check && exit $$tests
 
-# What takes too long for `make test`: programs that are killed, thousands of damaged files, all commands
-# with hostile names, deep networks, a whole study of texts.
+# What takes too long for `make test`: programs that are killed again and again, thousands of damaged
+# files, all commands with hostile names, deep networks.
 test-slow: .venv/installed
 	$(TESTS) -m slow
 

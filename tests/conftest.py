@@ -42,7 +42,7 @@ def pytest_collection_finish():
     """Leaves what imports made to itself, which garbage collection would look through again."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(50_000)  # tracing makes many objects that live on
+    gc.set_threshold(10_000)  # tracing makes many objects that live on
     gc.enable()
 
 

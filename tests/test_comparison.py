@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tests.helpers.drawing import drawn_coarsely
 from tests.helpers.oracle import example_learner, learner_of
 from tests.helpers.runs import write_run
 from tfmem.components.comparison import ComparisonPage
@@ -20,7 +21,8 @@ from tfmem.pipelines.experiments import experiment as chain
 from tfmem.pipelines.runner import ComponentError, configured, run_chain
 from tfmem.store.artifacts import Influence, Memorization, Predictions, SelectedPairs, Settings
 
-TINY = ["training.trials=12", "training.epochs=3", "training.lanes=1", "training.stack_size=12"]
+TINY = ["dataset.classes=[1, 7]", "training.trials=12", "training.epochs=3", "training.lanes=1",
+        "training.stack_size=12"]  # fmt: skip
 
 
 def test_the_table_has_its_closed_form_for_lookup_learners(tmp_path):
@@ -55,7 +57,8 @@ def models():
 def compared(tmp_path_factory):
     """Two networks and a last layer, each in a folder of its own and with its own subsets."""
     folder = tmp_path_factory.mktemp("compared")
-    comparison(models(), folder, last_layer=True)
+    with drawn_coarsely(["png"]):
+        comparison(models(), folder, last_layer=True)
     return folder
 
 
@@ -68,7 +71,8 @@ def test_architectures_and_a_last_layer_are_compared_and_done_once(compared, cap
     comparison(models(), compared, last_layer=True)
     assert capsys.readouterr().out.count("unchanged, skipped") == 12
     wide, narrow = models().values()
-    noise = narrow.model_copy(update={"dataset": from_yaml("dataset: {label_noise: 0.1}").dataset})
+    other = narrow.dataset.model_copy(update={"label_noise": 0.1})
+    noise = narrow.model_copy(update={"dataset": other})
     with pytest.raises(InputError, match=r"other: of other data than wide \(label_noise: 0.0"):
         comparison({"wide": wide, "other": noise}, compared, last_layer=False)
     for name in ("comparison", "comparison.html"):

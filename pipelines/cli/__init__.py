@@ -70,6 +70,7 @@ def main(commands: typer.Typer = app) -> None:
         handler.addFilter(_log_as_text)
     own_process()
     be_loud(is_quiet(), is_verbose())
+    gc.set_threshold(10_000)  # imports and traces make objects that live on: a fifth of the start
     atexit.register(gc.freeze)  # the interpreter's last garbage collection would take 0.4 s
     try:
         commands()

@@ -3,6 +3,7 @@
 `python -m tests.helpers.on_jax FOLDER` runs `WORK` and prints what each function returns.
 """
 
+import gc
 import json
 import os
 import subprocess
@@ -320,5 +321,6 @@ WORK = (
 )  # fmt: skip
 
 if __name__ == "__main__":
+    gc.set_threshold(10_000)  # traces make many objects that live on
     sys.meta_path.insert(0, Refused())
     print(json.dumps({each.__name__: each(Path(sys.argv[1])) for each in WORK}))
