@@ -57,11 +57,6 @@ COMMANDS = {
         "--set training.groups=runs/like.csv",
         "tfmem groups runs/like",
     ),
-    "privacy/sixteen": (
-        "tfmem run cifar100_ten_classes --out runs/sixteen --set training.trials=16 "
-        "--set training.fraction=0.5 --set dataset.data_dir=data/cifar-100-binary",
-        "tfmem privacy runs/sixteen",
-    ),
     "self-influence/digits": (
         "tfmem run digits --out runs/digits-2000 --set training.trials=2000",
         "tfmem self-influence digits --out runs/digits-2000",
