@@ -90,6 +90,40 @@ def is_working(out, worker):
     return False
 
 
+@pytest.mark.slow
+def test_programs_of_several_epochs_are_killed(tmp_path):
+    """Programs on JAX run ten of the thirty epochs of a stack, and then save its state."""
+    settings = ("backend=jax", "trials=48", "stack_size=6", "epochs=30", "checkpoint_minutes=0")
+    options = ["train", "configs/digits.yaml", *(f"--set=training.{s}" for s in settings)]
+    rng, out, whole = random.Random(SEED), tmp_path / "killed", tmp_path / "whole"
+    saved = 0
+    for _ in range(5):
+        had = states(out)
+        process = start(out, *options)
+        wait_for(lambda had=had: states(out) - had, process)
+        time.sleep(rng.uniform(0, 0.3))
+        assert kill(process), "the run ended before it was killed"
+        saved += any(name.suffix == ".npz" for name, _ in states(out))
+    assert saved, "no stack was killed after its state had been saved"
+    assert len(shards(out)) < 8
+    for place in (out, whole):
+        ended(start(place, *options), place)
+    assert shards(out) == shards(whole)
+    assert len(shards(out)) == 8
+
+
+def states(out):
+    """The shards, and the checkpoints with the times at which they were written."""
+    found = set()
+    for path in (out / "predictions").rglob("*-*"):
+        try:
+            if path.suffix in {".npz", ".tfrecord"}:
+                found.add((path, path.stat().st_mtime_ns))
+        except FileNotFoundError:  # renamed or removed meanwhile
+            continue
+    return found
+
+
 TIMED = {".json", ".csv"}  # notes of the runner and of trials hold times
 DRAWN = {".png", ".pdf", ".html"}
 

@@ -6,6 +6,7 @@ import time
 
 import numpy as np
 
+_STACKS = {"digits": 4, "cancer": 16, "transformer": 1}  # of 16 on each lane in a turn
 _SIDE = {}  # a function from a turn's number to a number of trained trials, by task
 
 
@@ -16,7 +17,7 @@ def _script(task):
     script = Script(task)
 
     def train(turn):
-        count = script.threads * (4 if task == "digits" else 16 if task == "cancer" else 1)
+        count = script.threads * _STACKS[task]
         script.stacks(range(turn * count, (turn + 1) * count))
         return count * STACK
 
@@ -49,7 +50,8 @@ def _ours(task):
     print(f"  {trainers[0].stack_size} at once on each of {len(trainers)} lanes", flush=True)
 
     def train(turn):
-        return len(train_one_each(trainers, turn * 10_000, config, data)[1])
+        stacks = -(-_STACKS[task] * 16 // trainers[0].stack_size)
+        return len(train_one_each(trainers, turn * 10_000, config, data, stacks)[1])
 
     return train
 

@@ -15,18 +15,20 @@ def read_config(path: str, *overrides: str) -> Config:
     return from_yaml(Path(path).read_text(encoding="utf-8"), overrides, path)
 
 
-def train_one_each(trainers, first, config, dataset):
-    """Trains one stack on every lane at once; returns the seconds, and the outcomes by trial."""
+def train_one_each(trainers, first, config, dataset, stacks=1):
+    """Trains `stacks` on every lane at once; returns the seconds, and the outcomes by trial."""
     n = len(dataset.train_labels)
     size = subset_size(n, config.training.fraction)
     found = {}
 
     def run(lane):
         stack = trainers[lane].stack_size
-        trials = [Trial(first + lane * stack + i, config.seed) for i in range(stack)]
-        subsets = [trial.subset(n, size) for trial in trials]
-        outcomes = trainers[lane].train(trials, subsets, lambda trials: Unwatched())
-        found.update(zip(trials, outcomes, strict=True))
+        for number in range(stacks):
+            start = first + (number * len(trainers) + lane) * stack
+            trials = [Trial(start + i, config.seed) for i in range(stack)]
+            subsets = [trial.subset(n, size) for trial in trials]
+            outcomes = trainers[lane].train(trials, subsets, lambda trials: Unwatched())
+            found.update(zip(trials, outcomes, strict=True))
 
     threads = [threading.Thread(target=run, args=(lane,)) for lane in range(len(trainers))]
     start = time.perf_counter()

@@ -22,6 +22,7 @@ from tfmem.training.measured import Measured, Refused, measure
 
 RECORD_NAME = "backend.json"
 _GAIN = 0.9  # JAX must take less than this share of TensorFlow's time
+_WORTH = 2.0  # JAX is timed if all trials take longer on TensorFlow than so many measurements
 _SHORTEST, _LATEST, _TIMES = 30.0, 120.0, 5.0  # how long JAX may be measured
 
 
@@ -37,7 +38,8 @@ def with_chosen_backend(
     The backend is the one on which the run began. If it has not begun, a short measurement decides,
     whose result `backend.json` in the folder records, so that all programs of the run agree.
     TensorFlow is taken unless JAX saves a tenth of the time of all trials, or only JAX can train
-    the model. Settings with another value than `auto` stay as they are.
+    the model. JAX is not timed where all trials take little longer than that. Settings with another
+    value than `auto` stay as they are.
 
     Args:
       config: the run's settings, which need not have a section `training`.
@@ -119,8 +121,12 @@ def _decide(config: Config) -> dict[str, object]:
     trials, limit = config.training.trials, None
     tensorflow = measure(config, "tensorflow", None)
     if isinstance(tensorflow, Measured):  # there is no use in waiting for what is slower
-        limit = min(tensorflow.seconds(trials), _LATEST + _TIMES * tensorflow.took)
-        limit = max(limit, _SHORTEST)
+        whole, took = tensorflow.seconds(trials), tensorflow.took
+        if whole < _WORTH * took:
+            said = f": {trials:,} trials take about {_shown(whole)} on it, too few to time JAX too"
+            seconds = {"tensorflow": {**asdict(tensorflow), "all_trials": whole}}
+            return _told("tensorflow", said, trials=trials, seconds=seconds, refused={})
+        limit = max(min(whole, _LATEST + _TIMES * took), _SHORTEST)
     return faster({"tensorflow": tensorflow, "jax": measure(config, "jax", limit)}, trials)
 
 
