@@ -12,8 +12,8 @@ import keras
 import numpy as np
 import psutil
 
-from tfmem.config import Config, DenseSettings, TrainingSettings
-from tfmem.datasets import AnyDataset, Dataset
+from tfmem.config import Config, DenseSettings, PythonSettings, TrainingSettings
+from tfmem.datasets import AnyDataset, Dataset, StructuredDataset
 from tfmem.subsets import Trial
 from tfmem.training.epochs import out_of_memory
 from tfmem.training.platforms import StackTrainer, platform
@@ -21,6 +21,7 @@ from tfmem.training.platforms import StackTrainer, platform
 _WORKING_SET = 96 << 20  # bytes; larger stacks overflow the caches of CPUs and gain nothing
 _LARGEST_STACK = 128
 _ACTIVATIONS_OF_A_UNIT = 3  # at most: of a dense layer, flattened, before and after its ReLU
+_OF_A_TABLE = 1 << 30  # bytes; hardly a user's model of rows of numbers takes more
 _MOST_LANES = 8  # lanes of a machine without GPU; every lane traces its own programs
 
 # Seconds. A longer step of one model spends its time on computation rather than on starting
@@ -76,20 +77,41 @@ def choose_devices(model: keras.Model, settings: TrainingSettings) -> list[str]:
 def lanes_known_at_once(config: Config, dataset: AnyDataset) -> int | None:
     """The number of lanes on a machine without GPU, if it is known before a model is built.
 
-    It is that of the settings; or it is the number of cores, up to eight, for a dense network whose
-    memory, which follows from its sizes, leaves enough.
+    It is that of the settings; or it is the number of cores, up to eight, if memory is enough for a
+    dense network, whose sizes are known, or for a user's model of tables.
     """
     settings = config.training
     if settings.lanes:
         return settings.lanes
-    if not isinstance(config.model, DenseSettings) or not isinstance(dataset, Dataset):
+    each = _bytes_known_at_once(config, dataset)
+    lanes = min(cores(), _MOST_LANES)
+    enough = each is not None and lanes * each <= psutil.virtual_memory().available // 2
+    return lanes if enough else None
+
+
+def _bytes_known_at_once(config: Config, dataset: AnyDataset) -> int | None:
+    """The memory that a model takes, or more, in bytes; None if it is not known."""
+    model = config.model
+    if isinstance(model, PythonSettings):
+        return _OF_A_TABLE if _is_table(dataset) else None
+    if not isinstance(model, DenseSettings) or not isinstance(dataset, Dataset):
         return None
     inputs, classes = int(np.prod(dataset.input_shape)), len(dataset.class_names)
-    units = [inputs, *config.model.hidden, classes]
+    units = [inputs, *model.hidden, classes]
     variables = sum((before + 1) * after for before, after in pairwise(units))
-    each = _bytes(variables, _ACTIVATIONS_OF_A_UNIT * sum(units), settings.batch_size)
-    lanes = min(cores(), _MOST_LANES)
-    return lanes if lanes * each <= psutil.virtual_memory().available // 2 else None
+    return _bytes(variables, _ACTIVATIONS_OF_A_UNIT * sum(units), config.training.batch_size)
+
+
+def _is_table(dataset: AnyDataset) -> bool:
+    """Whether examples are rows of numbers; rows of integers may be texts."""
+    if isinstance(dataset, StructuredDataset):
+        inputs = list(dataset.train_inputs.values())
+    else:
+        inputs = [dataset.train_images] if isinstance(dataset, Dataset) else []
+    rows = [
+        values.ndim == 1 or (values.ndim == 2 and values.dtype.kind == "f") for values in inputs
+    ]
+    return bool(rows) and all(rows)
 
 
 def largest_stack(model: keras.Model, settings: TrainingSettings, lanes: int) -> int:

@@ -23,8 +23,10 @@ from tfmem.tasks import OutputKind, Task
 from tfmem.tasks.classes import LOGITS
 from tfmem.training.epochs import (
     EVALUATION_BATCH,
+    batches_of_epoch,
     evaluation_batch,
     joined,
+    mean_losses,
     run_batches,
     train_epochs,
 )
@@ -35,6 +37,7 @@ from tfmem.training.losses import stateless_loss, stateless_outputs
 from tfmem.training.moving import move
 from tfmem.training.outcome import TrialOutcome, WatcherOf
 from tfmem.training.schedules import rates_of, schedule_of
+from tfmem.training.several import epochs_at_once
 from tfmem.training.updates import inner_optimizer, make_update
 
 _TRACING = threading.Lock()  # two threads must not trace Keras' layers at the same time
@@ -125,34 +128,38 @@ class StackedTrainer:
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Takes steps, as many at once as the examples' place allows (see `Steps`)."""
         models, count, length = batches.shape
+        batches = batches.swapaxes(0, 1)
+        moves = None if moves is None else moves.swapaxes(0, 1)
         most = max(1, self._examples.most_at_once(batches.size) // (models * length))
         for first in range(0, count, most):
-            steps = slice(first, min(first + most, count))
-            sums, taken = self._run(
-                self._steps,
-                self._examples.feed(batches[:, steps]),
-                None if moves is None else moves[:, steps],
-                rates[steps],
-                any_length=steps.stop - steps.start,
-            )
+            steps = slice(first, first + most)
+            fed = self._examples.feed(batches[steps])
+            chosen = None if moves is None else moves[steps]
+            sums, taken = self._run(self._steps, fed, chosen, rates[steps], open_axes=1)
             yield sums.numpy(), taken.numpy()
 
-    def _run(self, function: Callable[..., Any], *arguments: Any, any_length: int = -1) -> Any:
+    def epochs_at_once(self, size: int) -> int:
+        """See `QuickMachine.epochs_at_once`."""
+        size_of_all = size * self.stack_size
+        several = epochs_at_once(self._model, self.stack_size, size)
+        return max(1, self._examples.most_at_once(several * size_of_all) // size_of_all)
+
+    def run_epochs(self, orders: np.ndarray, rates: np.ndarray) -> np.ndarray:
+        """See `QuickMachine.run_epochs`."""
+        parts = batches_of_epoch(self._settings, orders, None, rates)
+        fed = [(self._examples.feed(part.examples.swapaxes(1, 2)), part.rates) for part in parts]
+        done = np.moveaxis(self._run(self._epochs, fed, open_axes=2).numpy(), 0, 2)
+        return mean_losses([(part.length, *sums) for part, sums in zip(parts, done, strict=True)])
+
+    def _run(self, function: Callable[..., Any], *arguments: Any, open_axes: int = 0) -> Any:
         """Runs a program, which is traced when it first receives arguments of these shapes.
 
         Args:
           function: the program.
           arguments: arrays, collections of arrays, or None.
-          any_length: a first or second dimension of this length is left open, so that subsets of
-            other sizes need no other program.
+          open_axes: number of leading axes, over epochs or steps, whose lengths are left open, so
+            that subsets of other sizes need no other program.
         """
-
-        def open_shape(argument: Any) -> tuple[int | None, ...]:
-            place = min(argument.ndim - 1, 1)
-            shape = argument.shape
-            free = shape[place] == any_length
-            return (*shape[:place], None, *shape[place + 1 :]) if free else shape
-
         structure = tf.nest.map_structure(lambda _: 0, arguments)
         arrays = tf.nest.flatten(arguments)
 
@@ -164,7 +171,8 @@ class StackedTrainer:
         with tf.device(self._device):
             # Without the Nones, each call would fail in TensorFlow and be made once more.
             tensors = [None if a is None else tf.constant(a) for a in arrays]
-            shapes = [None if a is None else open_shape(a) for a in arrays]
+            free = (None,) * open_axes
+            shapes = [None if a is None else (*free, *a.shape[open_axes:]) for a in arrays]
             key = (function.__name__, *shapes)
             if key not in self._programs:
                 with _TRACING:
@@ -179,7 +187,7 @@ class StackedTrainer:
     def _steps(
         self, batches: Any, moves: tf.Tensor | None, rates: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Takes steps on batches `[stack, steps, batch, ...]`, what `feed` of the examples returns.
+        """Takes steps on batches `[steps, stack, batch, ...]`, what `feed` of the examples returns.
 
         Returns:
           For each model the sum of the losses of the steps that it took, and their number:
@@ -188,8 +196,8 @@ class StackedTrainer:
         count = tf.shape(rates)[0]
 
         def body(step: tf.Tensor, losses: tf.Tensor, taken: tf.Tensor) -> Any:
-            chosen = None if moves is None else moves[:, step]
-            batch = tf.nest.map_structure(lambda values: values[:, step], batches)
+            chosen = None if moves is None else moves[step]
+            batch = tf.nest.map_structure(lambda values: values[step], batches)
             step_losses, finite = self._step(batch, chosen, rates[step])
             return step + 1, losses + step_losses, taken + tf.cast(finite, tf.float32)
 
@@ -197,6 +205,18 @@ class StackedTrainer:
         start = tf.constant(0), none, none
         _, losses, taken = tf.while_loop(lambda step, *_: step < count, body, start)
         return losses, taken
+
+    def _epochs(self, parts: Any) -> tf.Tensor:
+        """Trains for several epochs on batches `[epochs, steps, stack, batch, ...]` and rates.
+
+        Returns:
+          What `_steps` returns for each part of each epoch, `[epochs, parts, 2, stack]`.
+        """
+
+        def epoch(parts: Any) -> tf.Tensor:
+            return tf.stack([self._steps(batches, None, rates) for batches, rates in parts])
+
+        return tf.map_fn(epoch, parts, fn_output_signature=tf.float32)
 
     def _step(
         self, batch: Any, moves: tf.Tensor | None, rate: tf.Tensor
