@@ -12,7 +12,6 @@ from tfmem.store.folders import open_folder
 from tfmem.training.checkpoints import Checkpoint
 from tfmem.training.loss_scale import LossScale
 from tfmem.training.mirrored import MirroredTrainer
-from tfmem.training.outcome import Unwatched
 from tfmem.training.recipe import compiled
 from tfmem.training.resident import ResidentExamples
 from tfmem.training.stacked import StackedTrainer
@@ -118,7 +117,7 @@ def test_a_skipped_step_changes_nothing_but_the_scale(digits, kind):
 
 
 def test_scales_go_on_from_a_checkpoint(overflowing, tmp_path):
-    class Stopped(Unwatched):
+    class Stopped:
         def __init__(self, checkpoint, last):
             self.checkpoint, self.last = checkpoint, last
 

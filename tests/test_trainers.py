@@ -387,7 +387,7 @@ def test_a_stack_that_does_not_fit_is_halved_and_says_so(digits):
             def too_large(*arguments):
                 raise tf.errors.ResourceExhaustedError(None, None, "out of memory")
 
-            trainer.run_epoch = too_large  # fmt: skip
+            trainer.run_epochs = too_large  # fmt: skip
         return trainer
 
     trainer = FittingTrainer(make, make(5), config.training, said.append)
