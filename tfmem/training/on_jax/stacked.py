@@ -8,7 +8,6 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import keras
 import numpy as np
 
 from tfmem.config import TrainingSettings
@@ -27,9 +26,8 @@ from tfmem.training.initialization import Initializer
 from tfmem.training.on_jax.programs import Programs, Values
 from tfmem.training.on_jax.resident import Examples
 from tfmem.training.outcome import TrialOutcome, WatcherOf
+from tfmem.training.several import epochs_at_once
 
-_PRODUCTS = 1 << 30  # of one number with another in a program, which takes about 0.2 s on a core
-_NUMBERS = 1 << 23  # of examples in the orders of the epochs of one program
 _MULTIPLE = 32  # of which batches of predictions are, for the sake of GPUs
 
 
@@ -131,12 +129,7 @@ class StackedTrainer:
 
     def epochs_at_once(self, size: int) -> int:
         """See `QuickMachine.epochs_at_once`; by the products of weights with inputs, and memory."""
-        positions = _positions(self._programs.model)
-        if not positions:
-            return 1
-        weights = sum(int(np.prod(cell.shape)) for cell in self._weights)
-        quick = _PRODUCTS // max(1, size * weights * positions)
-        return max(1, min(quick, _NUMBERS // (size * self.stack_size)))
+        return epochs_at_once(self._programs.model, self.stack_size, size)
 
     def run_epochs(self, orders: np.ndarray, rates: np.ndarray) -> np.ndarray:
         """See `QuickMachine.run_epochs`."""
@@ -209,18 +202,3 @@ class StackedTrainer:
             left = min(batch, count - start)
             parts.append(jax.tree.map(lambda part, end=left: np.asarray(part)[:, :end], found))
         return parts
-
-
-def _positions(model: keras.Model) -> int | None:
-    """The most places of one example at which a layer applies its weights; None if not known.
-
-    A layer may hold others, so that the places of its inputs count as well.
-    """
-    try:
-        ends = [(layer.input, layer.output) for layer in model.layers if layer.weights]
-    except (AttributeError, ValueError):  # the layer is called by a subclass, or several times
-        return None
-    places = [each.shape[1:-1] for each in keras.tree.flatten(ends)]
-    if any(None in sizes for sizes in places):
-        return None
-    return max(int(np.prod(sizes)) for sizes in places) if places else None
