@@ -118,7 +118,10 @@ OPTIMIZERS |= {
 }
 
 
-RARE = ("decay and clipping", "clipped by all norms", "cosine, each model", "scaled", "averaging")
+RARE = (
+    "RMSprop", "Adadelta", "Adagrad", "Adamax", "Nadam", "Ftrl", "Lion", "decay and clipping",
+    "clipped by all norms", "cosine, each model", "scaled", "averaging",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize(

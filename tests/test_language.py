@@ -267,6 +267,7 @@ def build(vocabulary, length):
 """
 
 
+@pytest.mark.slow
 def test_a_causal_model_of_kerashub_is_trained_by_fit_on_the_same_tokens(lines):
     pytest.importorskip("keras_hub")
     (lines / "causal.py").write_text(KERASHUB)

@@ -19,7 +19,7 @@ FLAGS = (
     "--xla_cpu_use_fusion_emitters=false"
 )
 ROOT = Path(__file__).parents[2]
-NETWORKS = {"dense": (5,), "linear": (3, 4), "cnn, filters: [2], hidden: 3": (6, 6, 1)}
+NETWORKS = {"dense": (3, 4), "cnn, filters: [2], hidden: 3": (6, 6, 1)}
 
 
 class Refused:
