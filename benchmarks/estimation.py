@@ -13,7 +13,15 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.measured import Column, Record, part_command, quantity, recording, seconds
+from benchmarks.measured import (
+    Column,
+    Record,
+    choosing,
+    part_command,
+    quantity,
+    recording,
+    seconds,
+)
 from tfmem.store.labels import Labels
 from tfmem.store.predictions import TrialRecord
 from tfmem.store.records import shard_name
@@ -101,12 +109,12 @@ def run(predictions, out, options):
 def main():
     """Prints one line for each job; a size has a file of its own."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("sizes", nargs="*", default=list(SIZES), choices=[*SIZES, []])
+    choosing(parser, "sizes", SIZES)
     parser.add_argument("--keep", type=Path, help="folder for the predictions, to use again")
     recording(parser)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
-        for size in arguments.sizes:
+        for size in arguments.sizes or SIZES:
             record = Record(f"estimation/{size}", settings=settings_of(size))
             predictions = (arguments.keep or Path(temporary)) / size
             if not predictions.exists():

@@ -25,7 +25,7 @@ import pandas as pd
 from PIL import Image
 
 from benchmarks.found import TABLES
-from benchmarks.measured import FOLDER, Record
+from benchmarks.measured import FOLDER, Record, choosing
 
 PICTURES = FOLDER.parent / "images" / "experiments"
 _WIDTH = 1400  # pixels; the column of a page has 700, of which a dense screen shows two each
@@ -159,12 +159,14 @@ def keep_picture(source: Path, target: Path) -> None:
 def main() -> None:
     """Makes the pages' figures and findings, all or those that are named."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("names", nargs="*", choices=[*SIZES, *FULL, []], default=list(SIZES))
+    choosing(parser, "names", dict.fromkeys([*SIZES, *FULL]))
     parser.add_argument("--out", type=Path, default=Path("runs"), help="folder of the runs")
     parser.add_argument("--data", type=Path, help="folder with sst2")
     parser.add_argument("--full", action="store_true", help="at the size that pages show")
     arguments = parser.parse_args()
-    for name in arguments.names:
+    if not arguments.full and (large := [n for n in arguments.names if n not in SIZES]):
+        parser.error(f"{large[0]}: expected with --full")
+    for name in arguments.names or SIZES:
         sizes = [each for each in FULL if name in (each, each.partition("/")[0])]
         for each in sizes if arguments.full else [name]:
             conduct(each, arguments.out, arguments.data, arguments.full)

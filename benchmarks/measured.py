@@ -15,7 +15,7 @@ import resource
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
@@ -153,6 +153,16 @@ def recording(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def choosing(parser: argparse.ArgumentParser, name: str, parts: Iterable[str]) -> None:
+    """Adds arguments that name some of several parts; without them the list is empty."""
+    known = list(parts)
+    text = f"what to measure, of {', '.join(known)}; all if none is named"
+    # argparse compares a default that is a list, as a whole, with the choices.
+    parser.add_argument(
+        name, nargs="*", choices=[*known, []], default=[], metavar="NAME", help=text
+    )
+
+
 def command(arguments: Sequence[str]) -> str:
     """The command as one would type it; folders of this machine become FOLDER."""
     module = Path(arguments[0]).resolve()
@@ -220,11 +230,11 @@ def _line(part: Any) -> str:
 
 
 def _rounded(part: Any) -> Any:
-    """Numbers with six digits, which is more than any page shows."""
+    """Numbers with six digits, which is more than any page shows; None if they are not known."""
     if isinstance(part, np.generic):
         part = part.item()
     if isinstance(part, float):
-        return float(f"{part:.6g}")
+        return float(f"{part:.6g}") if np.isfinite(part) else None
     if isinstance(part, Mapping):
         return {name: _rounded(each) for name, each in part.items()}
     return [_rounded(each) for each in part] if isinstance(part, list | tuple) else part

@@ -16,7 +16,7 @@ import sys
 import time
 from pathlib import Path
 
-from benchmarks.measured import Record, quantity, recording, spent
+from benchmarks.measured import Record, choosing, quantity, recording, spent
 
 _NOISE = "--set dataset.label_noise=0.1"
 _SENTENCES = "--set training.trials=2000 --set dataset.data_dir=data/sst2"
@@ -106,12 +106,12 @@ def conduct(line: str, out: Path, data: Path | None = None) -> list[str]:
 def main() -> None:
     """Runs the commands of the files that are named, and prints or records what they say."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("names", nargs="*", choices=[*COMMANDS, []], default=list(COMMANDS))
+    choosing(parser, "names", COMMANDS)
     parser.add_argument("--out", type=Path, default=Path("runs"), help="folder of the runs")
     parser.add_argument("--data", type=Path, help="folder with cifar-100-binary, mnist and sst2")
     recording(parser)
     arguments = parser.parse_args()
-    for name in arguments.names:
+    for name in arguments.names or COMMANDS:
         record = Record(name)
         for line in COMMANDS[name]:
             clock, busy = time.perf_counter(), spent()["CPU"]

@@ -1,5 +1,6 @@
 """Numbers of README and pages are those of docs/measured, whose files say where they are from."""
 
+import argparse
 import json
 import re
 import subprocess
@@ -7,12 +8,22 @@ from inspect import signature
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from benchmarks.experiments import FULL, command
 from benchmarks.found import TABLES
-from benchmarks.measured import Column, Record, commit, dumped, percent, quantity, seconds
+from benchmarks.measured import (
+    Column,
+    Record,
+    choosing,
+    commit,
+    dumped,
+    percent,
+    quantity,
+    seconds,
+)
 from benchmarks.pages import check, files, markdown, pages, read, shown, unheld, with_tables
 from tests.helpers.readers_of_input import TREE
 from tfmem.config import DatasetSettings, SelectionSettings, from_yaml
@@ -86,12 +97,24 @@ def test_a_section_is_held_to_its_own_files_and_those_above_it():
     assert list(unheld(below, {**ONE, "given": {}})) == [(11, "1,437")]
 
 
+@pytest.mark.parametrize("words", [[], ["b"], ["b", "a"]])
+def test_a_command_measures_the_parts_that_are_named_or_all(words):
+    parser = argparse.ArgumentParser()
+    choosing(parser, "parts", ["a", "b"])
+    assert parser.parse_args(words).parts == words
+
+
 def test_a_table_is_written_from_its_file():
     record = Record("one")
     columns = Column("which"), Column("accuracy (SD)", "%", 2), Column("interval", "", 3)
     interval = quantity(-0.9731, low=0.9577, high=0.985)
     record.table("all", columns, [["a", quantity(97.3, error=0.344), interval], ["b", None, 1234]])
-    table = json.loads(dumped({"tables": record.tables}))["tables"]["all"]
+    record.values["unknown"] = [np.nan, quantity(np.inf)]
+    text = dumped({"tables": record.tables, "values": record.values})
+    assert json.loads(text, parse_constant=pytest.fail)["values"]["unknown"] == [
+        None, {"value": None}
+    ]  # fmt: skip
+    table = json.loads(text)["tables"]["all"]
     expected = (
         "| which | accuracy (SD) | interval |\n|---|---|---|\n"
         "| a | 97.30 ± 0.34% | \N{MINUS SIGN}0.973 (0.958 to 0.985) |\n| b | | 1,234.000 |\n"
