@@ -68,8 +68,11 @@ def with_tables(text: str, known: dict[str, dict[str, Any]]) -> str:
         head, file, name, _ = match.groups()
         held = [known[each].get("tables", {}) for each in named(file, known)]
         parts = [tables[name] for tables in held if name in tables or file in known]
+        if not parts:
+            return match[0]
         rows = [row for part in parts for row in part["rows"]]
-        return head + markdown({**parts[0], "rows": rows}) if parts else match[0]
+        blank = "" if text[match.end() : match.end() + 1] in ("", "\n") else "\n"
+        return head + markdown({**parts[0], "rows": rows}) + blank
 
     return _TABLE.sub(table, text)
 
@@ -196,9 +199,6 @@ _KINDS = {
     "Written by their commands": """\
 A command of `benchmarks`, with `--record`, writes its file again; `python -m benchmarks.experiments
 NAME` writes those in `experiments`, and with `--full` those in `findings/full`.""",
-    "Transcribed": """\
-Measured before there were files, and copied from the pages that first showed the numbers, at these
-commits. The same commands make the numbers again; nothing new is kept in this way.""",
     "From elsewhere": "Given by the code, or published by others.",
 }
 
@@ -209,11 +209,9 @@ def overview(known: dict[str, dict[str, Any]]) -> str:
         _KINDS, "| numbers | made by | commit, day | processor time |\n|---|---|---|---|\n"
     )
     for name, made in known.items():
-        kind = "Transcribed" if "transcribed" in made else "Written by their commands"
-        kind = "From elsewhere" if "source" in made else kind
+        kind = "From elsewhere" if "source" in made else "Written by their commands"
         by = "<br>".join(f"`{each}`" for each in made.get("commands", ())) or made["source"]
-        commits = made.get("commits") or ([made] if "commit" in made else [])
-        when = "<br>".join(f"{each['commit']}, {each['date']}" for each in commits)
+        when = f"{made['commit']}, {made['date']}" if "commit" in made else ""
         cost = f"{made['cost']['CPU']:,} s" if "cost" in made else ""
         parts[kind] += f"| [{name}](../measured/{name}.json) | {by} | {when} | {cost} |\n"
     shown = [
