@@ -77,7 +77,9 @@ class Adam(keras.optimizers.Adam):
     """Adam and AdamW of Keras without `amsgrad`, in half as many passes over memory.
 
     TensorFlow's operation for a whole step of Adam would round otherwise: it computes `1 - beta` in
-    the type of the weights. Therefore the step is made of others.
+    the type of the weights. Therefore the step is made of others. Keras' own loop over weights is
+    replaced, and not the public `update_step` within it, because only there a scale that all
+    weights have in common can be computed once.
     """
 
     def _backend_update_step(
