@@ -4,7 +4,14 @@ import keras
 import numpy as np
 import pytest
 
-from tests.helpers.on_jax import half_precision, networks_of_the_zoo, on_jax, streamed
+from tests.helpers.on_jax import (
+    half_precision,
+    networks_of_the_zoo,
+    on_jax,
+    own_of_photographs,
+    streamed,
+)
+from tests.helpers.photographs import write_photos
 from tfmem.experiments import declared
 from tfmem.models.airbench import PartlyIdentity
 from tfmem.training.draws import drawn_as_on_tensorflow
@@ -74,9 +81,18 @@ def test_losses_are_those_of_tensorflow(jax):
 
 
 def test_streamed_images_are_cropped_alike_and_read_without_tensorflow(jax, tmp_path):
-    for name, expected in streamed(tmp_path).items():
+    expected = streamed(tmp_path)
+    assert expected.pop("others") == 0  # one trainer over all devices
+    assert jax["streamed"]["others"] == 1  # a lane for each of two devices
+    for name, values in expected.items():
         found = np.array(jax["streamed"][name])
-        np.testing.assert_allclose(found, expected, rtol=2e-3, atol=2e-3, err_msg=name)
+        np.testing.assert_allclose(found, values, rtol=2e-3, atol=2e-3, err_msg=name)
+
+
+def test_a_users_model_trains_on_streamed_images(jax, tmp_path):
+    write_photos(tmp_path / "photos")
+    for one, other in zip(jax["own_of_photographs"], own_of_photographs(tmp_path), strict=True):
+        np.testing.assert_allclose(one, other, rtol=2e-3, atol=2e-3)
 
 
 def test_trials_repeat_and_differ_with_dropout_and_averaged_weights(jax):

@@ -124,23 +124,60 @@ def networks_of_the_zoo(folder=None):
 
 
 def streamed(folder):
-    """Losses, margins and features of a trial on random parts of photographs, read meanwhile."""
+    """Trials on random parts of photographs, read meanwhile, in the last lane; and features."""
     from tests.helpers.photographs import RESIZE, SIZE, write_photos
     from tfmem.datasets import load
-    from tfmem.training.trainers import make_trainers
+    from tfmem.training.trainers import make_trainers, trainer_of_one
 
     write_photos(folder / "photos")
     size = f"image_size: {SIZE}, resize: {RESIZE}"
     config = small_config(
         "cnn, filters: [4], hidden: 6", "training.trainer=auto", "training.stack_size=1",
+        "training.lanes=null",
         f"dataset={{name: image_folder, data_dir: {folder / 'photos'}, {size}}}",
         "training.augmentation={pad: 2, flip: true, random_resized_crop: true}",
     )  # fmt: skip
     data = load(config.dataset)
-    (trainer,) = make_trainers(config, data)
+    *others, trainer = make_trainers(config, data)
     losses, margins = _trained(trainer, data, [1])
-    features = [each.tolist() for each in trainer.activations("features", True)]
-    return {"losses": losses, "margins": margins, "features": features}
+    alone = trainer_of_one(config, data)
+    assert _trained(alone, data, [1]) == (losses, margins)
+    features = [each.tolist() for each in alone.activations("features", True)]
+    found = {"losses": losses, "margins": margins, "features": features}
+    return {**found, "others": len(others)}
+
+
+def own_of_photographs(folder):
+    """Margins of a trial of a user's model, on photographs that `streamed` has written."""
+    from tests.helpers.photographs import RESIZE, SIZE
+    from tfmem.datasets import load
+    from tfmem.training.trainers import make_trainers
+
+    size = f"image_size: {SIZE}, resize: {RESIZE}"
+    config = small_config(
+        "python, build: 'tests.helpers.on_jax:model_of_photographs'", "training.trainer=auto",
+        f"dataset={{name: image_folder, data_dir: {folder / 'photos'}, {size}}}",
+        "training.stack_size=1", "training.weight_decay=0",
+    )  # fmt: skip
+    data = load(config.dataset)
+    (trainer,) = make_trainers(config, data)
+    return _trained(trainer, data, [1])
+
+
+def model_of_photographs():
+    """A small convolutional network for two classes, with an optimizer of its own."""
+    import keras
+
+    from tests.helpers.photographs import SIZE
+
+    layers = keras.layers
+    model = keras.Sequential([
+        keras.Input((SIZE, SIZE, 3)), layers.Conv2D(2, 5, 4, activation="relu"),
+        layers.GlobalAveragePooling2D(), layers.Dense(2),
+    ])  # fmt: skip
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(keras.optimizers.SGD(0.1), loss)
+    return model
 
 
 def own_model():
@@ -316,8 +353,8 @@ def diverging(folder):
 
 
 WORK = (
-    networks_of_the_zoo, streamed, own_models, half_precision, skipped, fits, refused, interrupted,
-    diverging, several_epochs,
+    networks_of_the_zoo, streamed, own_of_photographs, own_models, half_precision, skipped, fits,
+    refused, interrupted, diverging, several_epochs,
 )  # fmt: skip
 
 if __name__ == "__main__":

@@ -63,22 +63,21 @@ def keras_trainers(
         return [_fit(build, config, dataset)]
     if wanted == "mirrored":
         return [one_by_one_trainer(build, config, dataset)]
-    why, found = _tried(build, config, dataset, one_by_one=False)
+    streamed = isinstance(dataset, StreamedDataset)
+    why, found = _tried(build, config, dataset, one_by_one=streamed)
     if wanted == "auto":
-        how = f"by its own fit, one model at a time ({why})" if why else "in stacks"
+        how = "one model at a time" if streamed else "in stacks"
+        how = f"by its own fit, one model at a time ({why})" if why else how
         say(f"model: trained {how}; training.trainer is auto")
         if why or found is None:
             return [_fit(build, config, dataset)]
-    if why or found is None:
+    if why or found is None or isinstance(dataset, TextDataset):
         raise InputError(
             f"training.trainer: {wanted!r} cannot train this model: {why}; expected 'fit' or 'auto'"
         )
     builder, task, initializer = found
-    if not isinstance(dataset, InMemory):
-        raise InputError(
-            "training.trainer: expected 'mirrored' with dataset.image_size, which is read while "
-            f"training; received {wanted!r}"
-        )
+    if isinstance(dataset, StreamedDataset):
+        return platform().streaming(builder, dataset, settings, task, initializer)
     return stacked_trainers(builder, builder(), dataset, settings, task, subsets, initializer)
 
 

@@ -109,6 +109,17 @@ class OnTensorFlow:
         """See `Platform.one_by_one`."""
         return MirroredTrainer(build, examples, settings, task=task, initializer=initializer)
 
+    def streaming(
+        self,
+        build: Callable[[], keras.Model],
+        examples: StreamedDataset,
+        settings: TrainingSettings,
+        task: Task,
+        initializer: Initializer | None,
+    ) -> Sequence[MirroredTrainer]:
+        """See `Platform.streaming`."""
+        return [self.one_by_one(build, examples, settings, task, initializer)]
+
 
 def _keep_threads_from_spinning() -> None:
     """Has threads sleep while they wait for work, unless TensorFlow runs already.

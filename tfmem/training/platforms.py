@@ -123,6 +123,19 @@ class Platform(Protocol):
           InputError: if the backend cannot read such examples.
         """
 
+    def streaming(
+        self,
+        build: Callable[[], keras.Model],
+        examples: StreamedDataset,
+        settings: TrainingSettings,
+        task: Task,
+        initializer: Initializer | None,
+    ) -> Sequence[Trainer]:
+        """Trainers of one model at a time, for examples that are read during training.
+
+        There is one over all devices if the backend can do that, or one for each lane.
+        """
+
 
 def check_mirrored() -> None:
     """Refuses `trainer: mirrored` where Keras does not run on TensorFlow.

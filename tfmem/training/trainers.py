@@ -36,7 +36,7 @@ def make_trainers(
     """One trainer over all devices (`mirrored`, `fit`), or one for each lane (`stacked`).
 
     tfmem's own models give the same results stacked and by `fit`, so `auto` stacks them, unless
-    their examples are read while they are trained.
+    their examples are read while they are trained; see `Platform.streaming` for these.
 
     Args:
       config: model and recipe.
@@ -48,6 +48,11 @@ def make_trainers(
     settings = config.training
     if settings.trainer == "mirrored":
         check_mirrored()
+    if settings.trainer == "stacked" and isinstance(dataset, StreamedDataset):
+        raise InputError(
+            "training.trainer: expected 'auto' or 'mirrored' with dataset.image_size, whose images "
+            "are read while training; received 'stacked'"
+        )
     if settings.trainer in ("stacked", "auto"):
         platform().share_cores(lanes_known_at_once(config, dataset))
     if isinstance(config.model, PythonSettings):
@@ -58,14 +63,11 @@ def make_trainers(
     build_model = model_builder(config, examples)
     if settings.trainer == "fit":
         return [FitTrainer(build_model, examples, settings, config.task)]
-    streamed = isinstance(examples, StreamedDataset)
-    if settings.trainer == "mirrored" or (streamed and settings.trainer == "auto"):
+    if settings.trainer == "mirrored":
         return [trainer_of_one(config, examples)]
     if isinstance(examples, StreamedDataset):
-        raise InputError(
-            "training.trainer: expected 'auto' or 'mirrored' with dataset.image_size, whose images "
-            f"are read while training; received {settings.trainer!r}"
-        )
+        task = task_for(config.task, examples, _output_shape(examples), "logits")
+        return platform().streaming(build_model, examples, settings, task, None)
     model = build_model()
     task = task_for(config.task, examples, tuple(model.output_shape[1:]), output_kind(model))
     return stacked_trainers(build_model, model, examples, settings, task, subsets)

@@ -19,7 +19,7 @@ from tfmem.training.on_jax.resident import ResidentExamples
 from tfmem.training.on_jax.rules import Rule
 from tfmem.training.on_jax.stacked import StackedTrainer
 from tfmem.training.on_jax.streams import StreamedExamples, StreamedTrainer
-from tfmem.training.platforms import InMemory, Make
+from tfmem.training.platforms import InMemory, Make, StackTrainer
 
 _OF_MEMORY = 2  # stacks may take this part of a GPU's memory
 _USUAL_MEMORY = 8 << 30  # bytes, where a GPU does not say how much it has
@@ -104,15 +104,44 @@ class OnJax:
     ) -> OneByOne:
         """See `Platform.one_by_one`; the model lies on the first device."""
         model = build()
+        trainer: StackTrainer
         if isinstance(examples, StreamedDataset):
-            there = _device(None)
-            streamed, rule = StreamedExamples(examples, there), Rule(model)
-            programs = Programs(model, rule, streamed, task, 1, settings.augmentation.pad)
-            draw = initializer or VariableInitializer(model)
-            alone = StreamedTrainer(programs, streamed, settings, there, task, draw)
-            return OneByOne(model, alone, examples)
-        trainer = self.maker(build, model, examples, settings, task, initializer)(None, 1)
+            (trainer,) = _streaming([None], model, examples, settings, task, initializer)
+        else:
+            trainer = self.maker(build, model, examples, settings, task, initializer)(None, 1)
         return OneByOne(model, trainer, examples)
+
+    def streaming(
+        self,
+        build: Callable[[], keras.Model],
+        examples: StreamedDataset,
+        settings: TrainingSettings,
+        task: Task,
+        initializer: Initializer | None,
+    ) -> Sequence[StreamedTrainer]:
+        """See `Platform.streaming`; each device is a lane, and one model serves all of them."""
+        devices: Sequence[str | None] = self.gpus() or [None]
+        lanes = [devices[lane % len(devices)] for lane in range(settings.lanes or len(devices))]
+        return _streaming(lanes, build(), examples, settings, task, initializer)
+
+
+def _streaming(
+    lanes: Sequence[str | None],
+    model: keras.Model,
+    examples: StreamedDataset,
+    settings: TrainingSettings,
+    task: Task,
+    initializer: Initializer | None,
+) -> list[StreamedTrainer]:
+    """A trainer for each lane, which is named by its device (see `OnJax.streaming`)."""
+    devices = [_device(name) for name in lanes]
+    read = [StreamedExamples(examples, device) for device in devices]
+    programs = Programs(model, Rule(model), read[0], task, 1, settings.augmentation.pad)
+    draw = initializer or VariableInitializer(model)
+    return [
+        StreamedTrainer(programs, lane, settings, device, task, draw)
+        for lane, device in zip(read, devices, strict=True)
+    ]
 
 
 def _device(name: str | None) -> Any:

@@ -17,6 +17,7 @@ import keras
 from tfmem.tasks import Task
 from tfmem.training.epochs import Batches
 from tfmem.training.losses import stateless_loss, stateless_outputs
+from tfmem.training.on_jax.products import with_fast_products
 from tfmem.training.on_jax.resident import Arrays, Examples
 from tfmem.training.on_jax.rules import Rule
 
@@ -206,7 +207,8 @@ class Programs:
             loss, state = stateless_loss(self.model, weights, values.state, inputs, targets)
             return self.rule.scaled(loss, values.memory), (loss, state)
 
-        gradients, (loss, state) = jax.grad(scaled, has_aux=True)(values.weights)
+        gradients_of = with_fast_products(jax.grad(scaled, has_aux=True))
+        gradients, (loss, state) = gradients_of(values.weights)
         weights, memory, finite = self.rule.step(gradients, values.weights, values.memory, rate)
         if finite is None:
             return Values(weights, state, memory), loss, jnp.ones([], jnp.float32)
