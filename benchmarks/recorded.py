@@ -9,8 +9,6 @@ import sys
 import tempfile
 from pathlib import Path
 
-import pandas as pd
-
 import tfmem
 from benchmarks.measured import Column, Record, quantity, recording
 from benchmarks.pages import markdown
@@ -32,7 +30,6 @@ HEAD = (
     Column("their test examples", "", 0),
     Column("of these pairs, expected by chance", "", 0),
     Column("pairs at a false discovery rate of 5%", "", 0),
-    Column("a trial, on its lane", "s", 1),
 )
 
 
@@ -52,7 +49,6 @@ def row(title, folder):
     run = tfmem.load_run(folder)
     memorization = run.memorization["memorization"]
     accuracy = run.trials["test_accuracy"]
-    notes = pd.read_csv(folder / "trials.csv")
     return [
         title,
         len(accuracy),
@@ -62,7 +58,6 @@ def row(title, folder):
         run.pairs["test_index"].nunique(),
         run.selection["expected_by_chance"],
         discoveries(folder),
-        notes["seconds"].median(),
     ]
 
 

@@ -6,7 +6,7 @@ The ranks are compared with those of a reference: `cg` where it is cheap, and `e
 encoder, where each product with the curvature takes a pass over all gradients. On the encoder, `cg`
 is shown too, with the curvature of as many sentences as have gradients that fit in 4 GB. All
 solvers have the same damping, and the Gauss-Newton matrix of the same examples: of all, or of as
-many as --curvature-examples says (by default 2,000 with two layers). In the latter case `fast` is
+many as --curvature-examples says (by default 2,000 on the encoder). In the latter case `fast` is
 shown both with this matrix and with that of all examples. LiSSA is as in the paper: 1,002 steps on
 batches of one, one example at a time.
 """
@@ -36,7 +36,7 @@ from tfmem.training.whole import train_on_all
 
 SKETCH = 2048
 LISSA = 3  # number of examples on which LiSSA is timed
-OF_TWO_LAYERS = 2000  # number of examples for the curvature of the reference, with two layers
+OF_AN_ENCODER = 2000  # number of examples for the curvature of the reference
 GRADIENTS_OF_CG = (
     4 << 30
 )  # bytes of the gradients from which `cg` gets its curvature, on the encoder
@@ -84,7 +84,7 @@ def cases(folder, models, drawn):
         data = as_arrays(config, load(config.dataset))
         tests = data.test_images.astype(np.float32), data.test_labels
         name = f"SST-2, encoder, last {layers} and head"
-        some = drawn or (None if layers == 1 else OF_TWO_LAYERS)
+        some = drawn or OF_AN_ENCODER
         yield name, lambda c=config, d=data: trained(c, d, models), layers * SKETCH, some, tests
 
 
