@@ -195,7 +195,7 @@ class Objective:
             taken = block if len(block) > 1 else block.repeat(2)
             u = tf.constant(cotangents[taken], self.dtype)
             found = self.function.rows(self._tensors(inputs, examples[taken]), u)
-            yield found[: len(block)].numpy()
+            yield np.asarray(found)[: len(block)]
 
     def curvature_rows(
         self, most: int | None = None, seed: int = 0, first: int = 0, last: int | None = None
