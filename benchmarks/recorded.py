@@ -69,14 +69,15 @@ def main():
     recording(parser)
     arguments = parser.parse_args()
     program = Path(sys.executable).with_name("tfmem")
-    rows = []
+    rows, made = [], 0
     for title, (name, files, trials) in RUNS.items():
         folder = arguments.out / f"recorded-{name}"
+        made += not (folder / "report.html").exists()
         command = [program, "run", f"configs/{name}.yaml", "--out", folder]
         options = f"dataset.data_dir={arguments.data / files}", f"training.trials={trials}"
         subprocess.run([*command, *(f"--set={option}" for option in options)], check=True)
         rows.append(row(title, folder))
-    record = Record("recorded")
+    record = Record("recorded", settings={"runs made now": made})
     record.table("runs", HEAD, rows)
     print(markdown(record.tables["runs"]))
     if arguments.record:
