@@ -5,13 +5,13 @@ Python and Beam, and move bits between steps.
 """
 
 import argparse
-import os
 import time
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 
+from benchmarks.measured import Record, recording, seconds
 from tfmem.aggregation.bits import by_class, turned
 from tfmem.aggregation.counting import count_class
 from tfmem.aggregation.estimates import influence_record
@@ -23,27 +23,30 @@ from tfmem.store.shards import read_shard
 TILE, FOUND = 65_536, 4_000_000
 
 
-@contextmanager
-def step(name):
-    """Prints how long the block takes, under the given name."""
-    start, busy = time.perf_counter(), time.process_time()
-    yield
-    wall, busy = time.perf_counter() - start, time.process_time() - busy
-    print(f"  {name}: {wall:.1f} s ({busy:.1f} s of CPU)", flush=True)
-
-
 def main():
     """Prints one line for each step."""
+    record = Record("stages")
+
+    @contextmanager
+    def step(name):
+        """Notes how long the block takes, under the given name."""
+        start, busy = time.perf_counter(), time.process_time()
+        yield
+        wall, busy = time.perf_counter() - start, time.process_time() - busy
+        record.say(name, time=seconds(wall), processor_time=seconds(busy))
+
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("predictions", type=Path, help="folder of shards and labels.npz")
-    predictions = parser.parse_args().predictions
+    recording(parser)
+    options = parser.parse_args()
+    predictions = options.predictions
     labels = load_labels(str(predictions / "labels.npz"))
     train, test = len(labels.train_labels), len(labels.test_labels)
     with step("reading"):
         shards = sorted(predictions.glob("*.tfrecord"))
         records = [record for shard in shards for record in read_shard(shard)]
     trials = len(records)
-    print(f"  t={trials}, {train:,} x {test:,}, load {os.getloadavg()[0]:.1f}")
+    record.settings |= {"trials": trials, "training examples": train, "test examples": test}
     with step("transposing"):
         masks = turned([record.subset_mask for record in records], train)
         train_correct = turned([record.train_correct for record in records], train)
@@ -71,6 +74,8 @@ def main():
         for start in range(0, train, TILE):
             rows = masks[start : start + TILE]
             search(rows, ones(rows), -never, never)
+    if options.record:
+        record.write()
 
 
 if __name__ == "__main__":
